@@ -1,0 +1,220 @@
+"""The policies after checking: every name resolved, every default filled in, everything sorted.
+
+This is what the rest of Turnout reads (entries, the lab, the agents); the shapes of the files are in
+`compiler.policy.kinds`. Built by `compiler.policy.resolution` only when no error was found.
+
+Names: Network, Node and Device belong to the cluster and have a plain name; Workload and Service live in a namespace,
+and their `key` is "namespace/name".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Network
+from types import MappingProxyType
+
+from compiler.span import NOWHERE, Span
+
+Address = IPv4Address | IPv6Address
+Prefix = IPv4Network | IPv6Network
+Labels = Mapping[str, str]
+
+NO_LABELS: Labels = MappingProxyType({})
+
+
+class Profile(StrEnum):
+    """What a device runs: eBPF in its kernel, the interpreter, or a v1model P4 program."""
+
+    EBPF = "ebpf"
+    MODEL = "model"
+    V1MODEL = "v1model"
+
+
+class WorkloadType(StrEnum):
+    POD = "Pod"
+    VM = "VM"
+    BARE_METAL = "BM"
+    ADDRESS = "Address"
+
+
+class PortType(StrEnum):
+    UPLINK = "uplink"
+    WORKLOAD = "workload"
+
+
+class Protocol(StrEnum):
+    TCP = "TCP"
+    UDP = "UDP"
+
+    @property
+    def number(self) -> int:
+        """The IP protocol number (RFC 9293, RFC 768)."""
+        return 6 if self is Protocol.TCP else 17
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """A VPC. `id` (1..65535) is what table keys carry, `vni` what packets between DPUs carry."""
+
+    name: str
+    id: int
+    vni: int
+    cidrs: tuple[Prefix, ...]
+    gateways: tuple[Address, ...]
+    mtu: int
+    labels: Labels = field(default=NO_LABELS, hash=False)
+    span: Span = field(default=NOWHERE, compare=False)
+
+    def gateway(self, version: int) -> Address | None:
+        """The gateway of the family 4 or 6, or None when the network has no prefix of that family."""
+        return next((address for address in self.gateways if address.version == version), None)
+
+    def holds(self, address: Address) -> bool:
+        return any(address in cidr for cidr in self.cidrs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    name: str
+    addresses: tuple[Address, ...] = ()
+    labels: Labels = field(default=NO_LABELS, hash=False)
+    span: Span = field(default=NOWHERE, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """`node` is None only for type Address, which is reached through `device`, or is outside of the fabric.
+
+    `mac` is in lower case with colons. `lab_serve` is what the lab starts for it: pairs of server and port.
+    """
+
+    name: str
+    namespace: str
+    type: WorkloadType
+    network: Network
+    node: Node | None
+    device: str | None
+    addresses: tuple[Address, ...]
+    mac: str
+    lab_serve: tuple[tuple[str, int], ...] = ()
+    labels: Labels = field(default=NO_LABELS, hash=False)
+    span: Span = field(default=NOWHERE, compare=False)
+
+    @property
+    def key(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+    def address(self, version: int) -> Address | None:
+        return next((address for address in self.addresses if address.version == version), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Port:
+    """A P4 port. `workload` is set exactly when `type` is workload; `vlan` 0 is untagged; `mtu` has its default."""
+
+    id: int
+    name: str
+    type: PortType
+    workload: Workload | None
+    vlan: int
+    mtu: int
+    span: Span = field(default=NOWHERE, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Underlay:
+    """The device's leg in the network between DPUs: the outer source of encapsulated packets."""
+
+    address: IPv4Interface
+    mac: str
+    gateway: IPv4Address | None
+    gateway_mac: str | None
+    mtu: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """A DPU. `address` is where its P4Runtime server listens: `unix:/path` or `host:port`. Ports are sorted by id."""
+
+    name: str
+    node: Node
+    profile: Profile
+    address: str
+    device_id: int
+    underlay: Underlay | None
+    ports: tuple[Port, ...]
+    labels: Labels = field(default=NO_LABELS, hash=False)
+    span: Span = field(default=NOWHERE, compare=False)
+
+    @property
+    def uplinks(self) -> tuple[Port, ...]:
+        return tuple(port for port in self.ports if port.type is PortType.UPLINK)
+
+    def port_of(self, workload: Workload) -> Port | None:
+        return next((p for p in self.ports if p.workload is not None and p.workload.key == workload.key), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backend:
+    """Where a connection may go. `port` is the backend's own; `weight` 1..100; `workload` None for an address that
+    no Workload declares. `span` is the line that made it a backend: the workload, the list item or the endpoint."""
+
+    address: Address
+    port: int
+    weight: int = 1
+    workload: Workload | None = None
+    span: Span = field(default=NOWHERE, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServicePort:
+    """One port of a service with its backends of both families, sorted by family, address and port.
+
+    `name` is empty when the only port has none.
+    """
+
+    name: str
+    protocol: Protocol
+    port: int
+    backends: tuple[Backend, ...]
+    span: Span = field(default=NOWHERE, compare=False)
+
+    def backends_of(self, version: int) -> tuple[Backend, ...]:
+        return tuple(backend for backend in self.backends if backend.address.version == version)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A ClusterIP service; `kind` says which policy it came from: DpuService or Service."""
+
+    name: str
+    namespace: str
+    kind: str
+    network: Network
+    addresses: tuple[Address, ...]
+    ports: tuple[ServicePort, ...]
+    labels: Labels = field(default=NO_LABELS, hash=False)
+    span: Span = field(default=NOWHERE, compare=False)
+
+    @property
+    def key(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+    def address(self, version: int) -> Address | None:
+        return next((address for address in self.addresses if address.version == version), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicySet:
+    """Everything, each tuple sorted by name or by key, then kind."""
+
+    networks: tuple[Network, ...] = ()
+    nodes: tuple[Node, ...] = ()
+    devices: tuple[Device, ...] = ()
+    workloads: tuple[Workload, ...] = ()
+    services: tuple[Service, ...] = ()
+
+    def workloads_on(self, node: Node) -> tuple[Workload, ...]:
+        return tuple(w for w in self.workloads if w.node is not None and w.node.name == node.name)
