@@ -1,0 +1,55 @@
+"""The pipeline: one value that the interpreter runs and the P4, P4Info and C printers print."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from compiler.ir.headers import Field, Header, HeaderType, State
+from compiler.ir.statements import Statement
+from compiler.ir.tables import Action, Counter, Store, Table
+from compiler.span import NOWHERE, Span
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """One concern of the pipeline. `hot` says that every packet of a known flow passes it (C prints it inline)."""
+
+    name: str
+    body: tuple[Statement, ...]
+    hot: bool = False
+    doc: str = ""
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DropReason:
+    """Why packets are dropped; `id` is the index in the counter of drops, from 1."""
+
+    name: str
+    id: int
+    doc: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipeline:
+    """All of it. References between parts are names; `compiler.ir.verifier` resolves and checks them.
+
+    `parser[0]` is where parsing starts and `main` the control that a parsed packet enters; running off its end means
+    `ToKernel`. `drop_counter` names the counter that `Drop` counts in.
+    """
+
+    name: str
+    version: str
+    header_types: tuple[HeaderType, ...]
+    headers: tuple[Header, ...]
+    metadata: tuple[Field, ...]
+    parser: tuple[State, ...]
+    actions: tuple[Action, ...]
+    stores: tuple[Store, ...]
+    tables: tuple[Table, ...]
+    counters: tuple[Counter, ...]
+    drop_counter: str
+    drop_reasons: tuple[DropReason, ...]
+    controls: tuple[Control, ...]
+    main: str
+    doc: str = ""

@@ -1,0 +1,209 @@
+"""Statements of controls and actions.
+
+Actions hold straight-line statements and `If`; only controls apply tables, run other controls and give verdicts. A
+verdict ends the packet's way through the pipeline.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from compiler.ir.expressions import Expr, FieldRef, MetaRef
+from compiler.span import NOWHERE, Span
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assign:
+    """Set metadata, or a field that no checksum covers."""
+
+    target: MetaRef | FieldRef
+    value: Expr
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One field of a `Rewrite` and its new value."""
+
+    target: FieldRef
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rewrite:
+    """Set fields and keep every checksum that covers them as right, or as wrong, as it was (RFC 1624).
+
+    All values are computed before any field is set. Covered are: the IPv4 header's by its own checksum; addresses also by
+    the TCP, UDP or ICMPv6 checksum of the packet, through the pseudo header; fields of TCP, UDP, ICMP and ICMPv6 by
+    their own. A UDP checksum of 0 (none) stays 0 (RFC 768); one that becomes 0 is sent as 0xffff.
+    """
+
+    changes: tuple[Change, ...]
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class If:
+    """One branch or the other; the condition has width 1."""
+
+    condition: Expr
+    then: tuple[Statement, ...]
+    otherwise: tuple[Statement, ...] = ()
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Apply:
+    """Look the table's key up, run the entry's action or the default one, then go on in `on_hit` or `on_miss`."""
+
+    table: str
+    on_hit: tuple[Statement, ...] = ()
+    on_miss: tuple[Statement, ...] = ()
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """Run a control, at most once on any path."""
+
+    control: str
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushedHeader:
+    """A header to add, and the values of its fields; a checksum field left out is computed, any other left out is 0."""
+
+    header: str
+    values: tuple[tuple[str, Expr], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Push:
+    """Add headers, each at its place in the pipeline's header order; together they are contiguous in the packet.
+
+    Computed checksums: IPv4 over its header; ICMP and ICMPv6 over everything from themselves to the packet's end.
+    """
+
+    headers: tuple[PushedHeader, ...]
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pop:
+    """Take valid headers out of the packet; they are contiguous and at its front."""
+
+    headers: tuple[str, ...]
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushVlan:
+    """Put an 802.1Q tag (TPID 0x8100) with this VLAN id behind the Ethernet header, whose type moves into the tag."""
+
+    vlan_id: Expr
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PopVlan:
+    """Take the 802.1Q tag out; the Ethernet header gets the tag's type back. `vlan` must be valid."""
+
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Truncate:
+    """Cut the packet so that `keep_bytes` remain from the first byte of `header` on; it is at least that long."""
+
+    header: str
+    keep_bytes: int
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learn:
+    """Add to a learned table the key that this packet's `Apply` of that table has missed.
+
+    `profile` is the id of the expiry profile to start with. Two entries learned for one packet are a pair: they leave
+    together. When no slot can be had (see `compiler.ir.tables.Store`), `on_full` runs and nothing is added.
+    """
+
+    table: str
+    action: str
+    arguments: tuple[Expr, ...]
+    profile: Expr
+    on_full: tuple[Statement, ...] = ()
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advance:
+    """Tell the entry whose action this is that an event happened: it changes profile as its store's transitions say.
+
+    PNA prints `set_entry_expire_time`; v1model has nothing like it, there the control plane ages entries.
+    """
+
+    event: str
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Count:
+    """Count the packet (and its bytes, as received) in an indexed counter."""
+
+    counter: str
+    index: Expr
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forward:
+    """Send the packet out of a port."""
+
+    port: Expr
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """Send the packet back out of the port that it came in by."""
+
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToKernel:
+    """Leave the packet to whoever comes next; nothing of it has been changed on any path that reaches this."""
+
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drop:
+    """Drop the packet and count it under the reason, in the pipeline's counter of drops."""
+
+    reason: str
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
+
+
+Verdict = Forward | Reply | ToKernel | Drop
+Statement = (
+    Assign
+    | Rewrite
+    | If
+    | Apply
+    | Run
+    | Push
+    | Pop
+    | PushVlan
+    | PopVlan
+    | Truncate
+    | Learn
+    | Advance
+    | Count
+    | Forward
+    | Reply
+    | ToKernel
+    | Drop
+)

@@ -1,0 +1,148 @@
+"""Tables, actions, selectors, learned tables and counters. Ids are P4Runtime ids, written down, never counted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from compiler.ir.expressions import Expr
+from compiler.ir.statements import Statement
+from compiler.span import NOWHERE, Span
+
+
+class MatchKind(Enum):
+    """How a key matches (P4Runtime specification, section 9.1.1)."""
+
+    EXACT = "exact"
+    LPM = "lpm"
+    TERNARY = "ternary"
+    RANGE = "range"
+    OPTIONAL = "optional"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """One match field; `id` counts from 1 within its table."""
+
+    name: str
+    id: int
+    expr: Expr
+    match: MatchKind = MatchKind.EXACT
+    format: str = ""
+    """How people write it: "" (number), "ipv4", "ipv6", "mac"."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Param:
+    """One action parameter; `id` counts from 1 within its action."""
+
+    name: str
+    id: int
+    width_bits: int
+    format: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """Straight-line statements over parameters, metadata and headers."""
+
+    name: str
+    id: int
+    params: tuple[Param, ...] = ()
+    body: tuple[Statement, ...] = ()
+    doc: str = ""
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionRef:
+    """An action that a table offers, and whether for entries, for the default, or for both."""
+
+    name: str
+    in_entries: bool = True
+    as_default: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selector:
+    """An action selector (PSA 7.11): members, groups of weighted members, and a hash that picks one.
+
+    How a target picks is its own affair; the interpreter and the eBPF target use the Maglev ring of
+    `compiler.ir.maglev`, indexed by `mix64` over `inputs`.
+    """
+
+    name: str
+    id: int
+    size: int
+    """Members of all groups together, weights counted."""
+    max_group_size: int
+    inputs: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """An expiry profile of learned entries. Entries of lower `rank` are given up first."""
+
+    name: str
+    id: int
+    timeout_ms: int
+    rank: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """An entry in profile `current` that sees `event` goes to profile `next`."""
+
+    current: str
+    event: str
+    next: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """What learned tables keep their entries in: a set-associative array shared by tables of equal key types.
+
+    A key has two sets of `ways` slots, by two halves of its hash. It is looked for in the first, then in the second, and
+    learned into the first free slot in that order. When both sets are full, the victim is the slot with the lowest
+    (rank, last seen, position), where expired entries count as rank -1; one whose rank is above that of the new entry's
+    profile is never a victim, then the store is full for this key. A victim's pair leaves with it. The keys of the
+    tables of one store are disjoint: an `Apply` of one finds entries of the others too and runs their action.
+    """
+
+    name: str
+    size: int
+    """Slots, a power of two."""
+    ways: int
+    profiles: tuple[Profile, ...]
+    events: tuple[str, ...]
+    transitions: tuple[Transition, ...]
+    doc: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A match-action table. The default action is constant and has no arguments."""
+
+    name: str
+    id: int
+    keys: tuple[Key, ...]
+    actions: tuple[ActionRef, ...]
+    default_action: str
+    size: int
+    counter_id: int | None = None
+    """Id of its direct counter of packets and bytes, if it has one."""
+    selector: Selector | None = None
+    store: str | None = None
+    """The store of a learned table: written by the data plane, read and deleted through P4Runtime."""
+    doc: str = ""
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counter:
+    """An indexed counter of packets and bytes."""
+
+    name: str
+    id: int
+    size: int
+    doc: str = ""
