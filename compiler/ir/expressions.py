@@ -1,8 +1,8 @@
 """Expressions of the pipeline: unsigned bit vectors whose widths are always explicit.
 
-Rules every consumer obeys (interpreter, P4, C): both operands of an operator have one width; `Extend` and `Slice` are the
-only ways to another width; `ADD` and `SUB` wrap; shifts are by constants below the width; comparisons have width 1, and
-width 1 is also what a condition has. There is no division and no signed value.
+Rules every consumer obeys (interpreter, P4, C): both operands of an operator have one width; `Extend` and `Slice` are
+the only ways to another width; `ADD` and `SUB` wrap; shifts are by constants below the width; comparisons have width 1,
+and width 1 is also what a condition has. There is no division and no signed value.
 """
 
 from __future__ import annotations

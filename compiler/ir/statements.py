@@ -33,8 +33,8 @@ class Change:
 class Rewrite:
     """Set fields and keep every checksum that covers them as right, or as wrong, as it was (RFC 1624).
 
-    All values are computed before any field is set. Covered are: the IPv4 header's by its own checksum; addresses also by
-    the TCP, UDP or ICMPv6 checksum of the packet, through the pseudo header; fields of TCP, UDP, ICMP and ICMPv6 by
+    All values are computed before any field is set. Covered are: the IPv4 header's by its own checksum; addresses also
+    by the TCP, UDP or ICMPv6 checksum of the packet, through the pseudo header; fields of TCP, UDP, ICMP and ICMPv6 by
     their own. A UDP checksum of 0 (none) stays 0 (RFC 768); one that becomes 0 is sent as 0xffff.
     """
 

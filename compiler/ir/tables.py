@@ -102,11 +102,15 @@ class Transition:
 class Store:
     """What learned tables keep their entries in: a set-associative array shared by tables of equal key types.
 
-    A key has two sets of `ways` slots, by two halves of its hash. It is looked for in the first, then in the second, and
-    learned into the first free slot in that order. When both sets are full, the victim is the slot with the lowest
-    (rank, last seen, position), where expired entries count as rank -1; one whose rank is above that of the new entry's
-    profile is never a victim, then the store is full for this key. A victim's pair leaves with it. The keys of the
-    tables of one store are disjoint: an `Apply` of one finds entries of the others too and runs their action.
+    A key's hash is `mix64` over the key fields. With n = size / ways sets, its first set is hash mod n, its second
+    (hash >> 32) mod n. It is looked for in the first, then in the second, and learned into the first free slot in that
+    order (if both sets are one, that one). When both are full, the victim is the slot with the lowest (rank, last seen,
+    position in that order), where expired entries count as rank -1; one whose rank is above that of the new entry's
+    profile is never a victim, nor is one learned for the same packet: then the store is full for this key. A victim's
+    pair leaves with it. An entry has expired when its profile's timeout has passed since it was last seen; an expired
+    entry still matches until it is swept, and a pair is swept when both halves have expired.
+    The keys of the tables of one store are disjoint: an `Apply` of one finds entries of the others too and runs their
+    action.
     """
 
     name: str

@@ -1,0 +1,52 @@
+"""The Maglev ring (Eisenbud et al., NSDI 2016, section 3.4) of weighted members.
+
+The interpreter and the eBPF target build the same ring from the same members, so both pick the same member for a hash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from compiler.ir.hashing import mix64
+
+RING_SIZES = (251, 1021, 4093, 16381, 65521, 131071)
+"""Primes; the smallest one that holds at least 100 slots a unit of weight is taken, as the paper advises."""
+SLOTS_PER_MEMBER = 100
+_OFFSET_SEED = 0x6F66667365740000
+_SKIP_SEED = 0x736B697000000000
+
+
+def ring_size(total_weight: int) -> int:
+    """How many slots the ring of members with this sum of weights has."""
+    wanted = total_weight * SLOTS_PER_MEMBER
+    return next((size for size in RING_SIZES if size >= wanted), RING_SIZES[-1])
+
+
+def build_ring(members: Sequence[tuple[int, int]]) -> tuple[int, ...]:
+    """The ring: a member id a slot, from (member id, weight >= 1) pairs in any order; empty without members.
+
+    In a turn, a member takes as many free slots of its permutation as its weight.
+    """
+    ordered = sorted(members)
+    if not ordered:
+        return ()
+    size = ring_size(sum(weight for _, weight in ordered))
+    permutations = [
+        (mix64(_OFFSET_SEED, [(member, 32)]) % size, mix64(_SKIP_SEED, [(member, 32)]) % (size - 1) + 1)
+        for member, _ in ordered
+    ]
+    cursors = [offset for offset, _ in permutations]
+    ring = [0] * size
+    taken = bytearray(size)
+    filled = 0
+    while True:
+        for index, (member, weight) in enumerate(ordered):
+            skip, cursor = permutations[index][1], cursors[index]
+            for _ in range(weight):
+                while taken[cursor]:
+                    cursor = (cursor + skip) % size
+                taken[cursor], ring[cursor] = 1, member
+                filled += 1
+                if filled == size:
+                    return tuple(ring)
+            cursors[index] = cursor
