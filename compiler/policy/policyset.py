@@ -9,19 +9,16 @@ and their `key` is "namespace/name".
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Network
-from types import MappingProxyType
 
 from compiler.span import NOWHERE, Span
 
 Address = IPv4Address | IPv6Address
 Prefix = IPv4Network | IPv6Network
-Labels = Mapping[str, str]
-
-NO_LABELS: Labels = MappingProxyType({})
+Labels = tuple[tuple[str, str], ...]
+"""Key and value pairs sorted by key; `dict(labels)` to look one up."""
 
 
 class Profile(StrEnum):
@@ -64,7 +61,7 @@ class Network:
     cidrs: tuple[Prefix, ...]
     gateways: tuple[Address, ...]
     mtu: int
-    labels: Labels = field(default=NO_LABELS, hash=False)
+    labels: Labels = ()
     span: Span = field(default=NOWHERE, compare=False)
 
     def gateway(self, version: int) -> Address | None:
@@ -79,7 +76,7 @@ class Network:
 class Node:
     name: str
     addresses: tuple[Address, ...] = ()
-    labels: Labels = field(default=NO_LABELS, hash=False)
+    labels: Labels = ()
     span: Span = field(default=NOWHERE, compare=False)
 
 
@@ -99,7 +96,7 @@ class Workload:
     addresses: tuple[Address, ...]
     mac: str
     lab_serve: tuple[tuple[str, int], ...] = ()
-    labels: Labels = field(default=NO_LABELS, hash=False)
+    labels: Labels = ()
     span: Span = field(default=NOWHERE, compare=False)
 
     @property
@@ -145,7 +142,7 @@ class Device:
     device_id: int
     underlay: Underlay | None
     ports: tuple[Port, ...]
-    labels: Labels = field(default=NO_LABELS, hash=False)
+    labels: Labels = ()
     span: Span = field(default=NOWHERE, compare=False)
 
     @property
@@ -195,7 +192,7 @@ class Service:
     network: Network
     addresses: tuple[Address, ...]
     ports: tuple[ServicePort, ...]
-    labels: Labels = field(default=NO_LABELS, hash=False)
+    labels: Labels = ()
     span: Span = field(default=NOWHERE, compare=False)
 
     @property

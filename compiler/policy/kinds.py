@@ -1,0 +1,168 @@
+"""The kinds of apiVersion turnout.dev/v1alpha1, as files and CustomResourceDefinitions write them.
+
+Only the shape of one object is checked here; what needs a second object, or two fields together, is checked where it
+is resolved. Explained for users in docs/policies.md.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Final, Literal
+
+from pydantic import Field
+
+from compiler.policy.model import ClusterMeta, Model, ObjectMeta
+from compiler.policy.values import (
+    AddressValue,
+    DeviceAddress,
+    Labels,
+    MacValue,
+    Mtu,
+    Name,
+    PortName,
+    PortNumber,
+    PrefixValue,
+    ProtocolWord,
+    Reference,
+    ServiceTypeWord,
+    UnderlayAddress,
+)
+
+API_VERSION: Final = "turnout.dev/v1alpha1"
+ANNOTATION_PREFIX: Final = "turnout.dev/"
+LAB_SERVE: Final = "turnout.dev/lab-serve"
+NETWORK_ANNOTATION: Final = "turnout.dev/network"
+
+ApiVersion = Literal["turnout.dev/v1alpha1"]
+
+
+class NetworkSpec(Model):
+    vni: Annotated[int, Field(ge=1, le=16_777_215, description="VXLAN network identifier (RFC 7348 section 5).")]
+    cidrs: Annotated[tuple[PrefixValue, ...], Field(min_length=1, description="Prefixes that workloads live in.")]
+    gateways: Annotated[
+        tuple[AddressValue, ...],
+        Field(max_length=2, description="One per family; default: first usable address of the family's first prefix."),
+    ] = ()
+    mtu: Annotated[Mtu, Field(description="Largest IP packet of a workload, in bytes.")] = 1450
+    id: Annotated[int | None, Field(ge=1, le=65_535, description="What table keys carry; assigned when absent.")] = None
+
+
+class Network(Model):
+    """A VPC: addresses that can reach each other, and nobody else."""
+
+    api_version: ApiVersion
+    kind: Literal["Network"]
+    metadata: ClusterMeta
+    spec: NetworkSpec
+    status: dict[str, Any] | None = None
+
+
+class NodeSpec(Model):
+    addresses: Annotated[tuple[AddressValue, ...], Field(description="The host's own addresses.")] = ()
+
+
+class Node(Model):
+    """A machine: a host, and a DPU in it."""
+
+    api_version: ApiVersion
+    kind: Literal["Node"]
+    metadata: ClusterMeta
+    spec: NodeSpec = NodeSpec()
+    status: dict[str, Any] | None = None
+
+
+class UnderlaySpec(Model):
+    address: Annotated[UnderlayAddress, Field(description="IPv4 address with prefix length.")]
+    mac: MacValue
+    gateway: Annotated[AddressValue | None, Field(description="Router towards DPUs of other subnets.")] = None
+    gateway_mac: MacValue | None = None
+    mtu: Annotated[Mtu, Field(description="Largest IP packet of the underlay, in bytes.")] = 1500
+
+
+class PortSpec(Model):
+    id: Annotated[int, Field(ge=1, le=511, description="P4 port number.")]
+    name: PortName
+    type: Literal["uplink", "workload"]
+    workload: Annotated[Reference | None, Field(description="name, or namespace/name; for type workload.")] = None
+    vlan: Annotated[int, Field(ge=0, le=4094, description="802.1Q tag on this port; 0 is untagged.")] = 0
+    mtu: Annotated[Mtu | None, Field(description="Default: that of the network, or of the underlay.")] = None
+
+
+class DeviceSpec(Model):
+    node: Name
+    profile: Literal["ebpf", "model", "v1model"] = "ebpf"
+    address: Annotated[DeviceAddress | None, Field(description="Default: unix:/run/turnout/<name>.sock")] = None
+    device_id: Annotated[int, Field(ge=1, le=(1 << 63) - 1, description="P4Runtime device_id.")] = 1
+    underlay: UnderlaySpec | None = None
+    ports: tuple[PortSpec, ...] = ()
+
+
+class Device(Model):
+    """A DPU: where its P4Runtime server is, how it reaches the other DPUs, and its ports."""
+
+    api_version: ApiVersion
+    kind: Literal["Device"]
+    metadata: ClusterMeta
+    spec: DeviceSpec
+    status: dict[str, Any] | None = None
+
+
+class WorkloadSpec(Model):
+    type: Literal["Pod", "VM", "BM", "Address"]
+    network: Name
+    node: Annotated[Name | None, Field(description="Where it runs; for Pod, VM and BM.")] = None
+    device: Annotated[Name | None, Field(description="The device that reaches it; for Address.")] = None
+    addresses: Annotated[tuple[AddressValue, ...], Field(min_length=1, max_length=2, description="One per family.")]
+    mac: Annotated[MacValue | None, Field(description="Default: derived from network and first address.")] = None
+
+
+class Workload(Model):
+    """Something with an address in a network."""
+
+    api_version: ApiVersion
+    kind: Literal["Workload"]
+    metadata: ObjectMeta
+    spec: WorkloadSpec
+    status: dict[str, Any] | None = None
+
+
+class DpuServicePort(Model):
+    name: PortName | None = None
+    protocol: ProtocolWord = "TCP"
+    port: PortNumber
+    target_port: Annotated[PortNumber | None, Field(description="The backends' port; default: the same.")] = None
+
+
+class DpuServiceBackend(Model):
+    """One of `workload` and `address`."""
+
+    workload: Annotated[Reference | None, Field(description="name, or namespace/name.")] = None
+    address: AddressValue | None = None
+    port: Annotated[PortNumber | None, Field(description="Instead of the service port's targetPort.")] = None
+    weight: Annotated[int, Field(ge=1, le=100, description="Share of new connections (Maglev).")] = 1
+
+
+class DpuServiceSpec(Model):
+    field_hints: ClassVar[dict[str, str]] = {
+        "clusterIP": "write the cluster IPs as a list in 'addresses'",
+        "clusterIPs": "write the cluster IPs in 'addresses'",
+        "weights": "write 'weight' at each of 'backends'",
+    }
+
+    network: Name
+    type: ServiceTypeWord = "ClusterIP"
+    addresses: Annotated[tuple[AddressValue, ...], Field(min_length=1, max_length=2, description="One per family.")]
+    ports: Annotated[tuple[DpuServicePort, ...], Field(min_length=1)]
+    selector: Annotated[Labels, Field(description="Workloads of the same namespace and network.")] = Field(
+        default_factory=dict
+    )
+    backends: tuple[DpuServiceBackend, ...] = ()
+
+
+class DpuService(Model):
+    """Connections to an address and port, spread over backends by the DPU."""
+
+    api_version: ApiVersion
+    kind: Literal["DpuService"]
+    metadata: ObjectMeta
+    spec: DpuServiceSpec
+    status: dict[str, Any] | None = None

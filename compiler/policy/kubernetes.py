@@ -1,0 +1,104 @@
+"""Kubernetes' own v1 Service and discovery.k8s.io/v1 EndpointSlice, with every field that the API server prints.
+
+A field that changes where packets go and that Turnout does not follow is not left out here: it is modelled, and
+`compiler.policy.clusterservice` answers it with an error or a warning.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from compiler.policy.model import Model, ObjectMeta
+from compiler.policy.values import AddressValue, PortNumber, ProtocolWord, TargetPort
+
+
+class KubernetesServicePort(Model):
+    name: str = ""
+    protocol: ProtocolWord = "TCP"
+    port: PortNumber
+    target_port: TargetPort | None = None
+    node_port: int = 0
+    app_protocol: str = ""
+
+
+class KubernetesServiceSpec(Model):
+    """ServiceSpec of core/v1, Kubernetes 1.34."""
+
+    type: Literal["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"] = "ClusterIP"
+    cluster_ip: str = Field(default="", alias="clusterIP")
+    cluster_ips: tuple[str, ...] = Field(default=(), alias="clusterIPs")
+    ip_families: tuple[Literal["IPv4", "IPv6"], ...] = ()
+    ip_family_policy: Literal["", "SingleStack", "PreferDualStack", "RequireDualStack"] = ""
+    ports: tuple[KubernetesServicePort, ...] = ()
+    selector: dict[str, str] = Field(default_factory=dict)
+    session_affinity: Literal["", "None", "ClientIP"] = ""
+    session_affinity_config: dict[str, Any] = Field(default_factory=dict)
+    internal_traffic_policy: Literal["", "Cluster", "Local"] = ""
+    external_traffic_policy: Literal["", "Cluster", "Local"] = ""
+    traffic_distribution: str = ""
+    publish_not_ready_addresses: bool = False
+    external_name: str = ""
+    external_ips: tuple[str, ...] = Field(default=(), alias="externalIPs")
+    load_balancer_ip: str = Field(default="", alias="loadBalancerIP")
+    load_balancer_class: str = ""
+    load_balancer_source_ranges: tuple[str, ...] = ()
+    allocate_load_balancer_node_ports: bool = True
+    health_check_node_port: int = 0
+
+
+class KubernetesService(Model):
+    api_version: Literal["v1"]
+    kind: Literal["Service"]
+    metadata: ObjectMeta
+    spec: KubernetesServiceSpec
+    status: dict[str, Any] | None = None
+
+
+class ObjectReference(Model):
+    kind: str = ""
+    namespace: str = ""
+    name: str = ""
+    uid: str = ""
+    api_version: str = ""
+    resource_version: str = ""
+    field_path: str = ""
+
+
+class EndpointConditions(Model):
+    """None is unknown: ready and serving then count as true, terminating as false."""
+
+    ready: bool | None = None
+    serving: bool | None = None
+    terminating: bool | None = None
+
+
+class Endpoint(Model):
+    addresses: tuple[str, ...]
+    conditions: EndpointConditions = EndpointConditions()
+    hostname: str = ""
+    target_ref: ObjectReference | None = None
+    deprecated_topology: dict[str, str] = Field(default_factory=dict)
+    node_name: str = ""
+    zone: str = ""
+    hints: dict[str, Any] = Field(default_factory=dict)
+
+
+class EndpointPort(Model):
+    name: str = ""
+    protocol: ProtocolWord = "TCP"
+    port: PortNumber | None = None
+    app_protocol: str = ""
+
+
+class EndpointSlice(Model):
+    api_version: Literal["discovery.k8s.io/v1"]
+    kind: Literal["EndpointSlice"]
+    metadata: ObjectMeta
+    address_type: Literal["IPv4", "IPv6", "FQDN"]
+    endpoints: tuple[Endpoint, ...] = ()
+    ports: tuple[EndpointPort, ...] = ()
+
+
+__all__ = ["AddressValue", "EndpointSlice", "KubernetesService"]
