@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
-from compiler.diagnostic import Related, Report, did_you_mean
+from compiler.diagnostic import Code, Related, Report, did_you_mean
 from compiler.policy import codes
 from compiler.policy.kinds import ANNOTATION_PREFIX
 from compiler.policy.located import Located, M
@@ -82,10 +82,11 @@ class Claims:
     report: Report
     _holders: dict[object, tuple[str, Span]] = field(default_factory=lambda: {})
 
-    def claim(self, value: object, holder: str, span: Span, code: codes.Code, message: str) -> bool:
+    def claim(self, value: object, holder: str, span: Span, code: Code, message: str) -> bool:
         """False, with a diagnostic, when another claim of `value` came first. `holder` is named at its place."""
-        first = self._holders.setdefault(value, (holder, span))
-        if first[1] is span:
+        own = (holder, span)
+        first = self._holders.setdefault(value, own)
+        if first is own:
             return True
         related = (Related(message=f"first used here, by {first[0]}", span=first[1]),)
         self.report.add(code, span, message, related=related)

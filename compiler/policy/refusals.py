@@ -99,9 +99,7 @@ def _missing(refused: _Refused) -> None:
     where = path_text(refused.path[:-1]) or refused.root.__name__.removeprefix("Kubernetes")
     problem = f"'{path_text(refused.path)}' is empty" if find_entry(parent, name) else f"{where} has no '{name}'"
     description = _model_at(refused.root, refused.path[:-1]).model_fields[_attribute(refused)].description
-    expected = (
-        f"'{name}'" if description is None else f"'{name}': {description[0].lower()}{description[1:].rstrip('.')}"
-    )
+    expected = f"'{name}'" + (f": {description.rstrip('.')}" if description else "")
     refused.report.add(codes.MISSING_FIELD, refused.key_span, problem, expected=expected)
 
 

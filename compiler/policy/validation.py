@@ -32,24 +32,9 @@ MODELS: Final[dict[tuple[str, str], type[Model]]] = {
 _API_VERSIONS: Final = tuple(sorted({api_version for api_version, _ in MODELS}))
 
 _CORE_KINDS: Final = frozenset(
-    [
-        "Binding",
-        "ComponentStatus",
-        "ConfigMap",
-        "Endpoints",
-        "Event",
-        "LimitRange",
-        "Namespace",
-        "Node",
-        "PersistentVolume",
-        "PersistentVolumeClaim",
-        "Pod",
-        "PodTemplate",
-        "ReplicationController",
-        "ResourceQuota",
-        "Secret",
-        "ServiceAccount",
-    ]
+    {"Binding", "ComponentStatus", "ConfigMap", "Endpoints", "Event", "LimitRange", "Namespace", "Node", "Pod"}
+    | {"PersistentVolume", "PersistentVolumeClaim", "PodTemplate", "ReplicationController", "ResourceQuota"}
+    | {"Secret", "ServiceAccount"}
 )
 _FOREIGN_GROUPS: Final = frozenset({"apps", "autoscaling", "batch", "policy"})
 _TRAFFIC_KINDS: Final = frozenset(
