@@ -1,8 +1,9 @@
 """`mix64`, the hash of selectors, stores and `Hash`: the same number in Python and in the printed C.
 
-The inputs' bits are laid side by side in order, padded with zeros on the right to whole 64-bit words. Starting from the
-seed, each word is XORed into the state, which is multiplied by an odd constant and folded (state ^= state >> 32); a last
-multiplication and fold end it. Keys that fill whole words (an IPv4 flow is two) cost one multiplication a word.
+The bits of the inputs are laid side by side in order, padded with zeros on the right to whole 64-bit words. Starting
+from the seed, each word is XORed into the state, which is multiplied by an odd constant and folded
+(state ^= state >> 32); a last multiplication and fold end it. Keys that fill whole words (an IPv4 flow is two) cost one
+multiplication each.
 """
 
 from __future__ import annotations

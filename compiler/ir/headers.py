@@ -56,10 +56,16 @@ class HeaderType:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
-    """A header that a packet may hold; the order of `Pipeline.headers` is their order in a packet."""
+    """A header that a packet may hold; the order of `Pipeline.headers` is their order in a packet.
+
+    `covered_by` names the headers whose checksum covers fields of this one besides its own (a neighbour solicitation is
+    covered by ICMPv6's), `pseudo_of` those whose pseudo header holds this one's `pseudo_fields`.
+    """
 
     name: str
     type: str
+    covered_by: tuple[str, ...] = ()
+    pseudo_of: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,136 @@
+"""What a control plane puts into tables: entries, members and groups, in the names and numbers of a pipeline.
+
+Shared by the compiler of policies, the interpreter, the client and the device. Numbers are unsigned; addresses and MAC
+addresses are numbers too. Leaves P4Runtime messages to `runtime` and bytes of maps to `compiler.printers.layout`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from compiler.span import NOWHERE, Span
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exact:
+    value: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lpm:
+    """The bits of `value` behind the prefix are 0; a prefix of length 0 is written as this too."""
+
+    value: int
+    prefix_len: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ternary:
+    """The bits of `value` outside the mask are 0."""
+
+    value: int
+    mask: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """Both ends included."""
+
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Optional:
+    """None matches anything."""
+
+    value: int | None
+
+
+MatchValue = Exact | Lpm | Ternary | Range | Optional
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionCall:
+    """An action with one argument for each parameter, in the order of `Action.params`."""
+
+    action: str
+    arguments: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberRef:
+    """The entry's action is that of a selector's member."""
+
+    member_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupRef:
+    """The entry's action is that of a member which the selector picks from a group."""
+
+    group_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableEntry:
+    """One entry; `matches` has a value for each key of the table, in the order of `Table.keys`.
+
+    Entries are equal when all but their span is. `priority` is positive for tables with ternary, range or optional
+    keys (the largest wins) and 0 for all others.
+    """
+
+    table: str
+    matches: tuple[MatchValue, ...]
+    action: ActionCall | MemberRef | GroupRef
+    priority: int = 0
+    span: Span = field(default=NOWHERE, compare=False)
+
+    @property
+    def key(self) -> EntryKey:
+        return EntryKey(table=self.table, matches=self.matches, priority=self.priority)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryKey:
+    """What names an entry within a device."""
+
+    table: str
+    matches: tuple[MatchValue, ...]
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A member of a selector; ids are unique within the selector and above 0."""
+
+    selector: str
+    id: int
+    action: ActionCall
+    span: Span = field(default=NOWHERE, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightedMember:
+    member_id: int
+    weight: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """A group of a selector's members; `max_size` 0 leaves the selector's own limit."""
+
+    selector: str
+    id: int
+    members: tuple[WeightedMember, ...]
+    max_size: int = 0
+    span: Span = field(default=NOWHERE, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entries:
+    """All that a control plane wants in one device, each part sorted by its key."""
+
+    members: tuple[Member, ...] = ()
+    groups: tuple[Group, ...] = ()
+    table_entries: tuple[TableEntry, ...] = ()

@@ -1,0 +1,109 @@
+"""The whole pipeline, put together from its parts."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from compiler.ir.nodes import Control, DropReason, Pipeline
+from compiler.ir.tables import Counter
+from compiler.pipeline import classification, connections, delivery
+from compiler.pipeline.family import FAMILIES
+from compiler.pipeline.headers import HEADER_TYPES, HEADERS
+from compiler.pipeline.metadata import LEG_NETWORK, METADATA
+from compiler.pipeline.notation import all_of, drop, eq, field, gt, here, meta, ne, negate, run, valid, when
+from compiler.pipeline.parsing import PARSER
+
+VERSION = "1"
+"""Raised with every change of a table, an action or an id."""
+
+DROP_REASONS = (
+    DropReason(name="no_backend", id=1, doc="The service has no ready backend."),
+    DropReason(name="no_route", id=2, doc="The network has no such destination."),
+    DropReason(name="no_neighbor", id=3, doc="The next hop is not known."),
+    DropReason(name="flow_clash", id=4, doc="Another connection has the tuple that the replies would have."),
+    DropReason(name="flow_table_full", id=5, doc="Only established connections are left in the two sets."),
+    DropReason(name="tunnel_loop", id=6, doc="A packet from a tunnel would go into a tunnel."),
+    DropReason(name="fragmentation_needed", id=7, doc="Too large for the way out, and may be fragmented; this is not."),
+    DropReason(name="error_not_sent", id=8, doc="Too large or too old, and no ICMP error can be sent."),
+)
+
+COUNTERS = (
+    Counter(name="drops", id=0x12000001, size=32, doc="Dropped packets, by reason."),
+    Counter(name="service_requests", id=0x12000002, size=1 << 16, doc="Packets to a service, by service id."),
+    Counter(name="service_replies", id=0x12000003, size=1 << 16, doc="Packets from a service, by service id."),
+)
+
+INGRESS = Control(
+    name="ingress",
+    body=(
+        run("classify"),
+        when(
+            eq(meta("leg"), LEG_NETWORK),
+            when(
+                all_of(valid("arp"), negate(valid("vxlan"))),
+                run("answer_arp"),
+                otherwise=(
+                    when(
+                        all_of(valid("neighbor"), negate(valid("vxlan"))),
+                        run("answer_nd"),
+                        otherwise=(
+                            when(
+                                valid("ipv4"),
+                                when(
+                                    all_of(eq(field("ipv4.version"), 4), gt(field("ipv4.header_length"), 4)),
+                                    run("connection_ipv4"),
+                                ),
+                                otherwise=(
+                                    when(
+                                        valid("ipv6"),
+                                        when(eq(field("ipv6.version"), 6), run("connection_ipv6")),
+                                    ),
+                                ),
+                            ),
+                        ),
+                    ),
+                ),
+            ),
+            when(ne(meta("nexthop"), 0), run("forward")),
+            when(valid("vxlan"), drop("no_route")),
+        ),
+    ),
+    hot=True,
+    doc="What no policy concerns runs off the end, untouched.",
+    span=here(1),
+)
+
+
+@cache
+def pipeline() -> Pipeline:
+    """The pipeline that every device runs."""
+    return Pipeline(
+        name="turnout",
+        version=VERSION,
+        header_types=HEADER_TYPES,
+        headers=HEADERS,
+        metadata=METADATA,
+        parser=PARSER,
+        actions=(
+            *classification.ACTIONS,
+            *delivery.ACTIONS,
+            *(action for family in FAMILIES for action in connections.actions(family)),
+        ),
+        stores=tuple(connections.store(family) for family in FAMILIES),
+        tables=(
+            *classification.TABLES,
+            *delivery.TABLES,
+            *(table for family in FAMILIES for table in connections.tables(family)),
+        ),
+        counters=COUNTERS,
+        drop_counter="drops",
+        drop_reasons=DROP_REASONS,
+        controls=(
+            INGRESS,
+            *classification.CONTROLS,
+            *(control for family in FAMILIES for control in connections.controls(family)),
+            *delivery.CONTROLS,
+        ),
+        main="ingress",
+        doc="Services, tunnels and routes of the networks that a device serves.",
+    )

@@ -1,0 +1,403 @@
+"""Connections of one IP family: known flows, services, backends, routes, and what is learned.
+
+A connection is two learned entries in one store. `flow` has the packet's own tuple, `flow_reverse` the tuple that the
+reply will have; the entry's action holds the finished decision, so a known packet needs no other table of this module.
+"""
+
+from __future__ import annotations
+
+from compiler.ir.nodes import Control
+from compiler.ir.statements import Statement
+from compiler.ir.tables import (
+    Action,
+    ActionRef,
+    Key,
+    MatchKind,
+    Param,
+    Profile,
+    Selector,
+    Store,
+    Table,
+    Transition,
+)
+from compiler.pipeline.family import Family
+from compiler.pipeline.headers import PROTOCOL_TCP, PROTOCOL_UDP
+from compiler.pipeline.notation import (
+    advance,
+    apply,
+    assign,
+    bit_and,
+    count,
+    drop,
+    eq,
+    field,
+    here,
+    learn,
+    meta,
+    ne,
+    param,
+    run,
+    valid,
+    when,
+)
+
+TCP_FIN, TCP_SYN, TCP_RST, TCP_ACK = 0x01, 0x02, 0x04, 0x10
+
+TCP_NEW, TCP_ESTABLISHED, TCP_CLOSING, UDP_NEW, UDP_STREAM = 1, 2, 3, 4, 5
+_TABLE, _ACTION, _PROFILE, _COUNTER = 0x02000000, 0x01000000, 0x11000000, 0x14000000
+
+FLOWS = 1 << 16
+SERVICES = 10_000
+BACKENDS = 1 << 16
+ROUTES = 1 << 16
+
+
+def store(family: Family) -> Store:
+    """Where a family's connections live. Timeouts are those of Linux conntrack (nf_conntrack-sysctl)."""
+    return Store(
+        name=family.named("connections"),
+        size=2 * FLOWS,
+        ways=4,
+        profiles=(
+            Profile(name="tcp_new", id=TCP_NEW, timeout_ms=60_000, rank=0),
+            Profile(name="tcp_established", id=TCP_ESTABLISHED, timeout_ms=432_000_000, rank=2),
+            Profile(name="tcp_closing", id=TCP_CLOSING, timeout_ms=120_000, rank=1),
+            Profile(name="udp_new", id=UDP_NEW, timeout_ms=30_000, rank=0),
+            Profile(name="udp_stream", id=UDP_STREAM, timeout_ms=120_000, rank=1),
+        ),
+        events=("open", "data", "close"),
+        transitions=(
+            Transition(current="tcp_new", event="data", next="tcp_established"),
+            Transition(current="tcp_new", event="close", next="tcp_closing"),
+            Transition(current="tcp_established", event="close", next="tcp_closing"),
+            Transition(current="tcp_closing", event="open", next="tcp_new"),
+            Transition(current="udp_new", event="data", next="udp_stream"),
+        ),
+        doc="Both directions of every connection to a service.",
+    )
+
+
+def _tuple_keys(family: Family, src: str, dst: str, src_port: str, dst_port: str, *, reverse: bool) -> tuple[Key, ...]:
+    """The keys of a flow, packed to whole words: 16 + 8 + 8 + 2 addresses + 2 ports."""
+    address = meta if reverse else field
+    exprs = (
+        ("network", meta("network"), ""),
+        ("leg", meta("leg"), ""),
+        ("protocol", meta("protocol"), ""),
+        ("src", address(src), family.name),
+        ("dst", address(dst), family.name),
+        ("src_port", meta(src_port), ""),
+        ("dst_port", meta(dst_port), ""),
+    )
+    return tuple(Key(name=n, id=i, expr=e, format=f) for i, (n, e, f) in enumerate(exprs, 1))
+
+
+def _decision_params(family: Family) -> tuple[Param, ...]:
+    widths = (
+        ("src", family.address_bits, family.name),
+        ("dst", family.address_bits, family.name),
+        ("src_port", 16, ""),
+        ("dst_port", 16, ""),
+        ("nexthop", 16, ""),
+        ("service_id", 16, ""),
+    )
+    return tuple(Param(name=n, id=i, width_bits=w, format=f) for i, (n, w, f) in enumerate(widths, 1))
+
+
+def _track() -> Statement:
+    """Tell the entry what this packet means for the connection's life."""
+    flags = meta("tcp_flags")
+    return when(
+        eq(meta("protocol"), PROTOCOL_TCP),
+        when(
+            ne(bit_and(flags, TCP_FIN | TCP_RST), 0),
+            advance("close"),
+            otherwise=(
+                when(
+                    eq(bit_and(flags, TCP_SYN), 0),
+                    advance("data"),
+                    otherwise=(when(eq(bit_and(flags, TCP_ACK), 0), advance("open")),),
+                ),
+            ),
+        ),
+        otherwise=(advance("data"),),
+    )
+
+
+def _translate(family: Family, name: str, action_id: int, counter: str, doc: str) -> Action:
+    address = family.address_bits
+    return Action(
+        name=family.named(name),
+        id=_ACTION + family.first_id + action_id,
+        params=_decision_params(family),
+        body=(
+            assign(meta("translate"), 1),
+            assign(meta(family.named("new_src")), param("src", address)),
+            assign(meta(family.named("new_dst")), param("dst", address)),
+            assign(meta("new_src_port"), param("src_port", 16)),
+            assign(meta("new_dst_port"), param("dst_port", 16)),
+            assign(meta(family.named("route")), param("dst", address)),
+            assign(meta("nexthop"), param("nexthop", 16)),
+            count(counter, param("service_id", 16)),
+            _track(),
+        ),
+        doc=doc,
+        span=here(),
+    )
+
+
+def actions(family: Family) -> tuple[Action, ...]:
+    address, number = family.address_bits, _ACTION + family.first_id
+    return (
+        _translate(family, "translate", 1, "service_requests", "A packet of a known connection to a service."),
+        _translate(family, "translate_reply", 2, "service_replies", "A reply: it comes from the service again."),
+        Action(
+            name=family.named("to_service"),
+            id=number + 3,
+            params=(
+                Param(name="service_id", id=1, width_bits=16),
+                Param(name="hairpin", id=2, width_bits=address, format=family.name),
+            ),
+            body=(
+                assign(meta("service_id"), param("service_id", 16)),
+                assign(meta(family.named("hairpin")), param("hairpin", address)),
+            ),
+            doc="The packet opens a connection. `hairpin` is the source that a backend sees of a packet of its own.",
+            span=here(),
+        ),
+        Action(
+            name=family.named("to_backend"),
+            id=number + 4,
+            params=(
+                Param(name="address", id=1, width_bits=address, format=family.name),
+                Param(name="port", id=2, width_bits=16),
+            ),
+            body=(
+                assign(meta("decided"), 1),
+                assign(meta(family.named("new_dst")), param("address", address)),
+                assign(meta("new_dst_port"), param("port", 16)),
+            ),
+            doc="The backend that gets the connection.",
+            span=here(),
+        ),
+        Action(
+            name=family.named("via"),
+            id=number + 5,
+            params=(Param(name="nexthop", id=1, width_bits=16),),
+            body=(assign(meta("nexthop"), param("nexthop", 16)),),
+            doc="Where the destination is: a key of table neighbor.",
+            span=here(),
+        ),
+    )
+
+
+_MISS = ActionRef(name="miss", in_entries=False, as_default=True)
+
+
+def tables(family: Family) -> tuple[Table, ...]:
+    number, ip = _TABLE + family.first_id, family.name
+    tuple_selector = (field(f"{ip}.src"), field(f"{ip}.dst"), meta("src_port"), meta("dst_port"), meta("protocol"))
+    return (
+        Table(
+            name=family.named("flow"),
+            id=number + 1,
+            keys=_tuple_keys(family, f"{ip}.src", f"{ip}.dst", "src_port", "dst_port", reverse=False),
+            actions=(ActionRef(name=family.named("translate")), _MISS),
+            default_action="miss",
+            size=FLOWS,
+            counter_id=_COUNTER + family.first_id + 1,
+            store=family.named("connections"),
+            doc="Known connections, by the tuple of the packet that opened them.",
+            span=here(),
+        ),
+        Table(
+            name=family.named("flow_reverse"),
+            id=number + 2,
+            keys=_tuple_keys(
+                family,
+                family.named("reverse_src"),
+                family.named("reverse_dst"),
+                "reverse_src_port",
+                "reverse_dst_port",
+                reverse=True,
+            ),
+            actions=(ActionRef(name=family.named("translate_reply")), _MISS),
+            default_action="miss",
+            size=FLOWS,
+            counter_id=_COUNTER + family.first_id + 2,
+            store=family.named("connections"),
+            doc="The same connections, by the tuple of their replies.",
+            span=here(),
+        ),
+        Table(
+            name=family.named("service"),
+            id=number + 3,
+            keys=(
+                Key(name="network", id=1, expr=meta("network")),
+                Key(name="address", id=2, expr=field(f"{ip}.dst"), format=ip),
+                Key(name="protocol", id=3, expr=meta("protocol")),
+                Key(name="port", id=4, expr=meta("dst_port")),
+            ),
+            actions=(ActionRef(name=family.named("to_service")), _MISS),
+            default_action="miss",
+            size=SERVICES,
+            counter_id=_COUNTER + family.first_id + 3,
+            doc="Addresses and ports of services; its counter counts new connections.",
+            span=here(),
+        ),
+        Table(
+            name=family.named("backend"),
+            id=number + 4,
+            keys=(Key(name="service_id", id=1, expr=meta("service_id")),),
+            actions=(ActionRef(name=family.named("to_backend")), _MISS),
+            default_action="miss",
+            size=SERVICES,
+            selector=Selector(
+                name=family.named("backends"),
+                id=_PROFILE + family.first_id + 4,
+                size=BACKENDS,
+                max_group_size=1000,
+                inputs=tuple_selector,
+            ),
+            doc="The backends of a service.",
+            span=here(),
+        ),
+        Table(
+            name=family.named("route"),
+            id=number + 5,
+            keys=(
+                Key(name="network", id=1, expr=meta("network")),
+                Key(name="dst", id=2, expr=meta(family.named("route")), match=MatchKind.LPM, format=ip),
+            ),
+            actions=(ActionRef(name=family.named("via")), _MISS),
+            default_action="miss",
+            size=ROUTES,
+            doc="Where in a network an address is.",
+            span=here(),
+        ),
+    )
+
+
+def _tuple(family: Family) -> tuple[Statement, ...]:
+    """Read ports and protocol, whichever transport header is there."""
+    return (
+        assign(meta(family.named("route")), field(f"{family.name}.dst")),
+        when(
+            valid("tcp"),
+            assign(meta("protocol"), PROTOCOL_TCP),
+            assign(meta("src_port"), field("tcp.src_port")),
+            assign(meta("dst_port"), field("tcp.dst_port")),
+            assign(meta("tcp_flags"), field("tcp.flags")),
+            assign(meta("profile"), TCP_NEW),
+            otherwise=(
+                when(
+                    valid("udp"),
+                    assign(meta("protocol"), PROTOCOL_UDP),
+                    assign(meta("src_port"), field("udp.src_port")),
+                    assign(meta("dst_port"), field("udp.dst_port")),
+                    assign(meta("profile"), UDP_NEW),
+                ),
+            ),
+        ),
+    )
+
+
+def _learn(family: Family) -> Statement:
+    """Keep the decision for both directions, and use it for this packet."""
+    ip, full = family.name, (drop("flow_table_full"),)
+    return when(
+        meta("decided"),
+        learn(
+            family.named("flow"),
+            family.named("translate"),
+            meta(family.named("new_src")),
+            meta(family.named("new_dst")),
+            meta("src_port"),
+            meta("new_dst_port"),
+            meta("nexthop"),
+            meta("service_id"),
+            profile=meta("profile"),
+            on_full=full,
+        ),
+        learn(
+            family.named("flow_reverse"),
+            family.named("translate_reply"),
+            field(f"{ip}.dst"),
+            field(f"{ip}.src"),
+            meta("dst_port"),
+            meta("src_port"),
+            meta("source_nexthop"),
+            meta("service_id"),
+            profile=meta("profile"),
+            on_full=full,
+        ),
+        assign(meta("translate"), 1),
+        assign(meta("new_src_port"), meta("src_port")),
+        count("service_requests", meta("service_id")),
+    )
+
+
+def _decide(family: Family) -> Control:
+    """A packet of no known connection: does it open one, and to which backend?"""
+    ip = family.name
+    new_src, new_dst = meta(family.named("new_src")), meta(family.named("new_dst"))
+    reverse_src, reverse_dst = meta(family.named("reverse_src")), meta(family.named("reverse_dst"))
+    return Control(
+        name=family.named("decide"),
+        body=(
+            assign(reverse_src, field(f"{ip}.src")),
+            assign(reverse_dst, field(f"{ip}.dst")),
+            assign(meta("reverse_src_port"), meta("src_port")),
+            assign(meta("reverse_dst_port"), meta("dst_port")),
+            apply(
+                family.named("service"),
+                on_hit=(
+                    apply(family.named("backend"), on_miss=(drop("no_backend"),)),
+                    assign(new_src, field(f"{ip}.src")),
+                    when(eq(new_dst, field(f"{ip}.src")), assign(new_src, meta(family.named("hairpin")))),
+                    assign(meta(family.named("route")), new_dst),
+                    assign(reverse_src, new_dst),
+                    assign(reverse_dst, new_src),
+                    assign(meta("reverse_src_port"), meta("new_dst_port")),
+                    assign(meta("reverse_dst_port"), meta("src_port")),
+                ),
+            ),
+        ),
+        doc=_decide.__doc__ or "",
+        span=here(),
+    )
+
+
+def _connection(family: Family) -> Control:
+    """Find the decision for a packet of a network: a known flow's, or a new one."""
+    return Control(
+        name=family.named("connection"),
+        body=(
+            *_tuple(family),
+            when(
+                ne(meta("protocol"), 0),
+                apply(
+                    family.named("flow"),
+                    on_miss=(
+                        run(family.named("decide")),
+                        apply(family.named("flow_reverse"), on_hit=(when(meta("decided"), drop("flow_clash")),)),
+                    ),
+                ),
+            ),
+            when(
+                eq(meta("nexthop"), 0),
+                apply(family.named("route"), on_miss=(when(meta("decided"), drop("no_route")),)),
+            ),
+            _learn(family),
+        ),
+        hot=True,
+        doc=_connection.__doc__ or "",
+        span=here(),
+    )
+
+
+def controls(family: Family) -> tuple[Control, ...]:
+    return (_decide(family), _connection(family))
+
+
+__all__ = ["actions", "controls", "store", "tables"]

@@ -1,0 +1,115 @@
+"""The headers that the pipeline knows, in the order in which a packet holds them, and the parser.
+
+Headers named `outer_*` and `vxlan` are the underlay's; those without are the packet of a workload, also when it came
+through a tunnel. `error_*` are pushed in front of a packet that an ICMP error quotes.
+"""
+
+from __future__ import annotations
+
+from compiler.ir.headers import Checksum, Coverage, Field, Header, HeaderType
+
+ETHERTYPE_IPV4 = 0x0800
+ETHERTYPE_ARP = 0x0806
+ETHERTYPE_VLAN = 0x8100
+ETHERTYPE_IPV6 = 0x86DD
+PROTOCOL_ICMP = 1
+PROTOCOL_TCP = 6
+PROTOCOL_UDP = 17
+PROTOCOL_ICMPV6 = 58
+VXLAN_PORT = 4789
+
+
+def _fields(text: str) -> tuple[Field, ...]:
+    """Fields from `name:width` words."""
+    pairs = (word.split(":") for word in text.split())
+    return tuple(Field(name=name, width_bits=int(width)) for name, width in pairs)
+
+
+HEADER_TYPES = (
+    HeaderType(name="ethernet", fields=_fields("dst:48 src:48 type:16"), doc="IEEE 802.3"),
+    HeaderType(name="vlan", fields=_fields("priority:3 drop_eligible:1 id:12 type:16"), doc="IEEE 802.1Q tag"),
+    HeaderType(
+        name="arp",
+        fields=_fields(
+            "hardware_type:16 protocol_type:16 hardware_length:8 protocol_length:8 operation:16"
+            " sender_mac:48 sender_address:32 target_mac:48 target_address:32"
+        ),
+        doc="RFC 826, for Ethernet and IPv4",
+    ),
+    HeaderType(
+        name="ipv4",
+        fields=_fields(
+            "version:4 header_length:4 traffic_class:8 total_length:16 identification:16 flags:3 fragment_offset:13"
+            " ttl:8 protocol:8 checksum:16 src:32 dst:32"
+        ),
+        checksum=Checksum(field="checksum", coverage=Coverage.HEADER),
+        pseudo_fields=("src", "dst"),
+        doc="RFC 791, without options",
+    ),
+    HeaderType(
+        name="ipv6",
+        fields=_fields(
+            "version:4 traffic_class:8 flow_label:20 payload_length:16 next_header:8 hop_limit:8 src:128 dst:128"
+        ),
+        pseudo_fields=("src", "dst"),
+        doc="RFC 8200, without extension headers",
+    ),
+    HeaderType(
+        name="tcp",
+        fields=_fields(
+            "src_port:16 dst_port:16 sequence:32 acknowledgement:32 data_offset:4 reserved:4 flags:8"
+            " window:16 checksum:16 urgent:16"
+        ),
+        checksum=Checksum(field="checksum", coverage=Coverage.PSEUDO),
+        doc="RFC 9293, without options",
+    ),
+    HeaderType(
+        name="udp",
+        fields=_fields("src_port:16 dst_port:16 length:16 checksum:16"),
+        checksum=Checksum(field="checksum", coverage=Coverage.PSEUDO, zero_is_none=True),
+        doc="RFC 768",
+    ),
+    HeaderType(
+        name="icmp",
+        fields=_fields("type:8 code:8 checksum:16 rest:32"),
+        checksum=Checksum(field="checksum", coverage=Coverage.PAYLOAD),
+        doc="RFC 792; `rest` is the MTU in its low half for type 3 code 4 (RFC 1191)",
+    ),
+    HeaderType(
+        name="icmpv6",
+        fields=_fields("type:8 code:8 checksum:16 rest:32"),
+        checksum=Checksum(field="checksum", coverage=Coverage.PSEUDO),
+        doc="RFC 4443; `rest` is the MTU for type 2, flags for a neighbour advertisement",
+    ),
+    HeaderType(
+        name="neighbor",
+        fields=_fields("target:128 option_type:8 option_length:8 option_mac:48"),
+        doc="RFC 4861: the rest of a neighbour solicitation or advertisement with one link-layer address option",
+    ),
+    HeaderType(name="vxlan", fields=_fields("flags:8 reserved:24 vni:24 reserved2:8"), doc="RFC 7348"),
+)
+
+HEADERS = (
+    Header(name="outer_ethernet", type="ethernet"),
+    Header(name="outer_ipv4", type="ipv4"),
+    Header(name="outer_udp", type="udp"),
+    Header(name="vxlan", type="vxlan"),
+    Header(name="ethernet", type="ethernet"),
+    Header(name="vlan", type="vlan"),
+    Header(name="error_ipv4", type="ipv4"),
+    Header(name="error_icmp", type="icmp"),
+    Header(name="error_ipv6", type="ipv6", pseudo_of=("error_icmpv6",)),
+    Header(name="error_icmpv6", type="icmpv6"),
+    Header(name="arp", type="arp"),
+    Header(name="ipv4", type="ipv4", pseudo_of=("tcp", "udp")),
+    Header(name="ipv6", type="ipv6", pseudo_of=("tcp", "udp", "icmpv6")),
+    Header(name="tcp", type="tcp"),
+    Header(name="udp", type="udp"),
+    Header(name="icmp", type="icmp"),
+    Header(name="icmpv6", type="icmpv6"),
+    Header(name="neighbor", type="neighbor", covered_by=("icmpv6",)),
+)
+
+_TYPES = {header_type.name: header_type for header_type in HEADER_TYPES}
+FIELD_WIDTHS = {header.name: {f.name: f.width_bits for f in _TYPES[header.type].fields} for header in HEADERS}
+"""Header name -> field name -> width in bits."""

@@ -1,0 +1,77 @@
+"""The metadata of a packet on its way through the pipeline, and the values that some of it takes."""
+
+from __future__ import annotations
+
+from compiler.ir.headers import Field
+
+MAX_UPLINK_PORT = 15
+"""Ports 1 to 15 face the underlay, the others do not: so the parser knows where a tunnel may end. P4Runtime numbers
+ports as the controller likes (specification, section 8.4.6, port translation)."""
+
+LEG_UPLINK = 1
+"""The underlay: tunnels end here."""
+LEG_NETWORK = 2
+"""Inside a network: from a workload's port, or out of a tunnel."""
+
+_DECLARED = {
+    "ingress_port": 16,
+    # where the packet is and what it is
+    "leg": 8,
+    "network": 16,
+    "vlan_id": 12,
+    "source_nexthop": 16,
+    "protocol": 8,
+    "src_port": 16,
+    "dst_port": 16,
+    "tcp_flags": 8,
+    # the decision
+    "decided": 1,
+    "service_id": 16,
+    "profile": 8,
+    "nexthop": 16,
+    "translate": 1,
+    "new_src_port": 16,
+    "new_dst_port": 16,
+    "reverse_src_port": 16,
+    "reverse_dst_port": 16,
+    "route_ipv4": 32,
+    "hairpin_ipv4": 32,
+    "new_src_ipv4": 32,
+    "new_dst_ipv4": 32,
+    "reverse_src_ipv4": 32,
+    "reverse_dst_ipv4": 32,
+    "route_ipv6": 128,
+    "hairpin_ipv6": 128,
+    "new_src_ipv6": 128,
+    "new_dst_ipv6": 128,
+    "reverse_src_ipv6": 128,
+    "reverse_dst_ipv6": 128,
+    # the way out
+    "egress_port": 16,
+    "egress_vlan": 12,
+    "mtu": 16,
+    "egress_dst_mac": 48,
+    "egress_src_mac": 48,
+    "encapsulate": 1,
+    "entropy": 16,
+    "inner_length": 16,
+    "traffic_class": 8,
+    "tunnel_src": 32,
+    "tunnel_dst": 32,
+    "tunnel_vni": 24,
+    "tunnel_dst_mac": 48,
+    "tunnel_src_mac": 48,
+    # an ICMP error to the sender
+    "error": 1,
+    "error_type": 8,
+    "error_code": 8,
+    "error_mtu": 16,
+    "gateway_ipv4": 32,
+    "gateway_ipv6": 128,
+    "answer_mac": 48,
+    "swap_mac": 48,
+    "swap_ipv4": 32,
+}
+
+METADATA = tuple(Field(name=name, width_bits=width) for name, width in _DECLARED.items())
+METADATA_WIDTHS = dict(_DECLARED)

@@ -1,0 +1,112 @@
+"""The parser: from the first byte of a frame to the transport header of the workload's packet.
+
+VXLAN is looked for only on uplinks (ports up to `MAX_UPLINK_PORT`), so a workload's own VXLAN traffic is plain UDP. Of
+IPv4, packets with options and fragments end at the IP header; of IPv6, those with extension headers do.
+"""
+
+from __future__ import annotations
+
+from compiler.ir.expressions import Expr
+from compiler.ir.headers import ACCEPT, Case, Match, State
+from compiler.pipeline import headers as h
+from compiler.pipeline.metadata import MAX_UPLINK_PORT
+from compiler.pipeline.notation import field, here, meta, peek
+
+
+def _state(
+    name: str,
+    *,
+    extract: str = "",
+    select: tuple[Expr, ...] = (),
+    cases: tuple[Case, ...] = (),
+    default: str = ACCEPT,
+    doc: str = "",
+) -> State:
+    return State(name=name, extract=extract or None, select=select, cases=cases, default=default, doc=doc, span=here())
+
+
+def _case(next_state: str, *values: int | tuple[int, int]) -> Case:
+    """A case; a value is a number, or a number and a mask."""
+    matches = (Match(value=v) if isinstance(v, int) else Match(value=v[0], mask=v[1]) for v in values)
+    return Case(matches=tuple(matches), next=next_state)
+
+
+_NETWORK_CASES = (
+    _case("arp", h.ETHERTYPE_ARP),
+    _case("ipv4", h.ETHERTYPE_IPV4),
+    _case("ipv6", h.ETHERTYPE_IPV6),
+)
+
+# Offsets of an untagged Ethernet frame with an IPv4 header of 20 bytes, in bits.
+_VXLAN_SIGNS = (
+    peek(12 * 8, 16),  # EtherType
+    peek(14 * 8, 8),  # version and header length
+    peek(20 * 8 + 2, 14),  # more fragments, fragment offset
+    peek(23 * 8, 8),  # protocol
+    peek(36 * 8, 16),  # UDP destination port
+)
+
+PARSER = (
+    _state(
+        "start",
+        select=(meta("ingress_port"),),
+        cases=(_case("uplink", (0, 0xFFFF & ~MAX_UPLINK_PORT)),),
+        default="ethernet",
+    ),
+    _state(
+        "uplink",
+        select=_VXLAN_SIGNS,
+        cases=(_case("outer_ethernet", h.ETHERTYPE_IPV4, 0x45, 0, h.PROTOCOL_UDP, h.VXLAN_PORT),),
+        default="ethernet",
+        doc="Is it VXLAN over IPv4?",
+    ),
+    _state("outer_ethernet", extract="outer_ethernet", default="outer_ipv4"),
+    _state("outer_ipv4", extract="outer_ipv4", default="outer_udp"),
+    _state("outer_udp", extract="outer_udp", default="vxlan"),
+    _state("vxlan", extract="vxlan", default="ethernet"),
+    _state(
+        "ethernet",
+        extract="ethernet",
+        select=(field("ethernet.type"),),
+        cases=(_case("vlan", h.ETHERTYPE_VLAN), *_NETWORK_CASES),
+    ),
+    _state("vlan", extract="vlan", select=(field("vlan.type"),), cases=_NETWORK_CASES),
+    _state("arp", extract="arp"),
+    _state(
+        "ipv4",
+        extract="ipv4",
+        select=(
+            field("ipv4.version"),
+            field("ipv4.header_length"),
+            field("ipv4.flags"),
+            field("ipv4.fragment_offset"),
+            field("ipv4.protocol"),
+        ),
+        cases=(
+            _case("tcp", 4, 5, (0, 1), 0, h.PROTOCOL_TCP),
+            _case("udp", 4, 5, (0, 1), 0, h.PROTOCOL_UDP),
+            _case("icmp", 4, 5, (0, 1), 0, h.PROTOCOL_ICMP),
+        ),
+    ),
+    _state(
+        "ipv6",
+        extract="ipv6",
+        select=(field("ipv6.version"), field("ipv6.next_header")),
+        cases=(
+            _case("tcp", 6, h.PROTOCOL_TCP),
+            _case("udp", 6, h.PROTOCOL_UDP),
+            _case("icmpv6", 6, h.PROTOCOL_ICMPV6),
+        ),
+    ),
+    _state("tcp", extract="tcp"),
+    _state("udp", extract="udp"),
+    _state("icmp", extract="icmp"),
+    _state(
+        "icmpv6",
+        extract="icmpv6",
+        select=(field("icmpv6.type"), field("ipv6.payload_length")),
+        cases=(_case("neighbor", 135, 32),),
+        doc="A solicitation of 32 bytes carries one link-layer address option.",
+    ),
+    _state("neighbor", extract="neighbor"),
+)
