@@ -1,0 +1,47 @@
+# Every target is also what .ci/run and the README use. ./setup first.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+SOURCES := compiler runtime cli tests
+
+.PHONY: help setup check format-check lint types imports fast test format lock
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install what is missing
+	./setup
+
+check: ## format, lint, types, imports, and the tests that need no root; about a minute
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target format-check lint imports types fast
+
+format-check:
+	$(BIN)/ruff format --check .
+
+lint:
+	$(BIN)/ruff check .
+
+types:
+	$(BIN)/pyright
+
+imports:
+	$(BIN)/lint-imports
+
+fast:
+	$(BIN)/python -m pytest -q -m "not root and not slow"
+
+test: ## every test; needs root for namespaces and BPF
+	$(BIN)/python -m pytest
+
+format: ## rewrite the sources as ruff likes them
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# Hashes of all platforms, so that the same files serve amd64 and arm64. `make lock UPGRADE=--upgrade` moves versions.
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--custom-compile-command "make lock" $(UPGRADE)
+
+lock: ## pin dependencies: requirements.lock, requirements-shell.lock
+	$(LOCK) --group dev --output-file requirements.lock pyproject.toml
+	$(LOCK) --output-file requirements-shell.lock requirements-shell.in

@@ -1,0 +1,57 @@
+"""What holds for every test: root tests are skipped for other users, and in CI no skip hides a missing tool.
+
+With CI=true a skipped test fails, since `./setup` installs all that can be installed, unless its reason starts with
+one of `ALLOWED_IN_CI`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from typing import Final
+
+import pytest
+
+ALLOWED_IN_CI: Final = ("kernel lacks", "not installable:")
+Reported = pytest.TestReport | pytest.CollectReport
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if os.geteuid() == 0:
+        return
+    for item in items:
+        if item.get_closest_marker("root") is not None:
+            item.add_marker(pytest.mark.skip(reason="needs root (namespaces, BPF)"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    # An expected failure is reported as a skip as well; strict xfail takes care of those.
+    if not hasattr(report, "wasxfail"):
+        _refuse_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    _refuse_skip(report)
+    return report
+
+
+def _refuse_skip(report: Reported) -> None:
+    """Turn a skip into a failure when this is CI and the reason is not one that a machine may have."""
+    if os.environ.get("CI") != "true" or not report.skipped:
+        return
+    reason = _reason(report)
+    if not reason.startswith(ALLOWED_IN_CI):
+        report.outcome = "failed"
+        report.longrepr = f"{report.nodeid} was skipped, which CI does not allow: {reason}"
+
+
+def _reason(report: Reported) -> str:
+    """The words behind "Skipped: " in pytest's (path, line, message)."""
+    where_and_why = report.longrepr
+    message = where_and_why[2] if isinstance(where_and_why, tuple) else str(where_and_why)
+    return message.removeprefix("Skipped: ")
