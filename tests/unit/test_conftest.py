@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow  # each runs pytest in a process of its own
+
 CONFTEST = Path(__file__).parents[1] / "conftest.py"
 CASES = """
 import pytest
