@@ -1,0 +1,13 @@
+"""The code of every diagnostic about entries. Explained one by one in docs/diagnostics.md."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from compiler.diagnostic import Code
+
+TABLE_TOO_SMALL: Final = Code(id="E0301", name="table-too-small")
+GROUP_TOO_LARGE: Final = Code(id="E0302", name="group-too-large")
+UPLINK_NUMBER: Final = Code(id="E0303", name="uplink-number")
+UNREACHABLE: Final = Code(id="W0304", name="unreachable-address")
+NO_GATEWAY: Final = Code(id="W0305", name="network-without-gateway")

@@ -1,0 +1,110 @@
+"""Everything that one device must hold for a set of policies."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from compiler.diagnostic import Diagnostic, Report
+from compiler.entries import codes, numbers
+from compiler.entries.networking import network_entries, uplink_entries
+from compiler.entries.reachability import places, served_networks
+from compiler.entries.servicing import service_entries
+from compiler.entries.vocabulary import Vocabulary
+from compiler.ir.entries import Entries, Exact, Lpm, MatchValue, TableEntry
+from compiler.ir.nodes import Pipeline
+from compiler.pipeline.assembly import pipeline as whole_pipeline
+from compiler.pipeline.metadata import MAX_UPLINK_PORT
+from compiler.policy.policyset import Device, PolicySet, PortType
+from compiler.span import InternalError, Span
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desired:
+    """The entries of one device, and what is to be said about them. With an error among it, they must not be used."""
+
+    device: Device
+    entries: Entries
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def compile_entries(
+    policies: PolicySet, device: Device, previous: Entries | None = None, pipeline: Pipeline | None = None
+) -> Desired:
+    """What `device` must hold; `previous` is what it holds now, so that numbers keep their meaning."""
+    words, report = Vocabulary(pipeline or whole_pipeline()), Report()
+    _check_port_numbers(device, report)
+    try:
+        entries = _entries(words, policies, device, previous or Entries(), report)
+    except numbers.NumbersUsedUpError as error:
+        report.add(codes.TABLE_TOO_SMALL, device.span, f"device '{device.name}': {error}")
+        entries = Entries()
+    _check_sizes(words, device, entries, report)
+    return Desired(device=device, entries=entries, diagnostics=report.sorted())
+
+
+def _entries(words: Vocabulary, policies: PolicySet, device: Device, previous: Entries, report: Report) -> Entries:
+    hops = numbers.next_hops(previous)
+    networks = served_networks(device, policies)
+    wired: list[TableEntry] = [*uplink_entries(words, device)]
+    for network in networks:
+        homes = places(policies, device, network)
+        wired.extend(network_entries(words, device, network, homes, hops, report))
+    served = {network.name for network in networks}
+    services = [service for service in policies.services if service.network.name in served]
+    serving = service_entries(words, services, numbers.services(previous), previous, report)
+    return _sorted(
+        Entries(members=serving.members, groups=serving.groups, table_entries=(*wired, *serving.table_entries))
+    )
+
+
+def _sorted(entries: Entries) -> Entries:
+    return Entries(
+        members=tuple(sorted(entries.members, key=lambda m: (m.selector, m.id))),
+        groups=tuple(sorted(entries.groups, key=lambda g: (g.selector, g.id))),
+        table_entries=tuple(sorted(_distinct(entries.table_entries), key=_order)),
+    )
+
+
+def _distinct(entries: Iterable[TableEntry]) -> Iterable[TableEntry]:
+    """One entry for each key; the first one said wins (a service address equal to a workload's is refused before)."""
+    return {entry.key: entry for entry in reversed(list(entries))}.values()
+
+
+def _order(entry: TableEntry) -> tuple[str, tuple[tuple[int, ...], ...], int]:
+    return entry.table, tuple(_numbers(match) for match in entry.matches), entry.priority
+
+
+def _numbers(match: MatchValue) -> tuple[int, ...]:
+    match match:
+        case Exact(value=value):
+            return (value,)
+        case Lpm(value=value, prefix_len=prefix_len):
+            return (value, prefix_len)
+        case other:
+            raise InternalError(f"no policy makes {other}")
+
+
+def _check_port_numbers(device: Device, report: Report) -> None:
+    for port in device.ports:
+        is_uplink = port.type is PortType.UPLINK
+        if is_uplink == (port.id <= MAX_UPLINK_PORT):
+            continue
+        low, high = (1, MAX_UPLINK_PORT) if is_uplink else (MAX_UPLINK_PORT + 1, 511)
+        message = f"port '{port.name}' of device '{device.name}' has id {port.id}"
+        hint = "the parser looks for tunnels on uplinks alone, and knows them by their number"
+        report.add(codes.UPLINK_NUMBER, port.span, message, expected=f"{low} to {high}, as its type says", hint=hint)
+
+
+def _check_sizes(words: Vocabulary, device: Device, entries: Entries, report: Report) -> None:
+    """Refuse before the load what a table cannot hold."""
+    counts = Counter(entry.table for entry in entries.table_entries)
+    first: dict[str, Span] = {}
+    for entry in entries.table_entries:
+        first.setdefault(entry.table, entry.span)
+    for name, wanted in sorted(counts.items()):
+        size = words.table(name).size
+        if wanted > size:
+            message = f"device '{device.name}' would need {wanted} entries in table {name}, which holds {size}"
+            report.add(codes.TABLE_TOO_SMALL, first[name], message, expected=f"at most {size}")

@@ -1,0 +1,122 @@
+"""Entries that carry packets within a network: ports, tunnels, next hops, routes, answered neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import assert_never
+
+from compiler.diagnostic import Report
+from compiler.entries import codes
+from compiler.entries.identity import router_mac
+from compiler.entries.numbers import Numbers
+from compiler.entries.reachability import Local, Place, Remote, Unreachable
+from compiler.entries.vocabulary import Vocabulary, mac_number
+from compiler.ir.entries import ActionCall, TableEntry
+from compiler.policy.policyset import Device, Network, Underlay
+from compiler.span import InternalError, Span
+
+VXLAN_OVERHEAD = 50
+"""Bytes in front of an inner IP packet: outer IPv4, UDP, VXLAN and inner Ethernet (RFC 7348, section 5)."""
+
+
+def uplink_entries(words: Vocabulary, device: Device) -> Iterator[TableEntry]:
+    for port in device.uplinks:
+        yield words.entry("port", words.call("set_uplink"), port.span, port=port.id, vlan=port.vlan)
+
+
+def network_entries(
+    words: Vocabulary, device: Device, network: Network, homes: tuple[Place, ...], hops: Numbers, report: Report
+) -> Iterator[TableEntry]:
+    """All that one network needs on one device, but for its services."""
+    yield from _gateway_entries(words, network)
+    if device.underlay is not None and device.uplinks:
+        enter = words.call("enter_network", network=network.id)
+        own = device.underlay.address.ip
+        yield words.entry("tunnel", enter, network.span, destination=own, vni=network.vni)
+    seen: set[int] = set()
+    for home in homes:
+        call = _way_to(words, device, network, home, report)
+        if call is None:
+            continue
+        hop = hops.of(call)
+        if hop not in seen:
+            seen.add(hop)
+            yield words.entry("neighbor", call, _origin(home), nexthop=hop)
+        yield from _address_entries(words, network, home, hop)
+
+
+def _origin(home: Place) -> Span:
+    return home.device.span if isinstance(home, Remote) else home.workload.span
+
+
+def _gateway_entries(words: Vocabulary, network: Network) -> Iterator[TableEntry]:
+    gateways = {version: int(network.gateway(version) or 0) for version in (4, 6)}
+    call = words.call("set_gateway", ipv4=gateways[4], ipv6=gateways[6])
+    yield words.entry("network", call, network.span, network=network.id)
+    answer = words.call("answer", mac=router_mac(network))
+    for gateway in network.gateways:
+        table = "arp" if gateway.version == 4 else "nd"
+        yield words.entry(table, answer, network.span, network=network.id, address=gateway)
+
+
+def _way_to(words: Vocabulary, device: Device, network: Network, home: Place, report: Report) -> ActionCall | None:
+    """The action that reaches a workload, or None when nothing does."""
+    match home:
+        case Local(port=port, workload=workload):
+            return words.call(
+                "deliver",
+                port=port.id,
+                mtu=port.mtu,
+                dst_mac=mac_number(workload.mac),
+                src_mac=router_mac(network),
+                vlan=port.vlan,
+            )
+        case Remote(device=there):
+            return _tunnel_to(words, device, there, network)
+        case Unreachable(workload=workload, reason=reason):
+            message = f"workload '{workload.key}' cannot be reached from device '{device.name}': {reason}"
+            report.add(codes.UNREACHABLE, workload.span, message)
+            return None
+        case _:
+            assert_never(home)
+
+
+def _tunnel_to(words: Vocabulary, device: Device, there: Device, network: Network) -> ActionCall:
+    here = _underlay(device)
+    far = _underlay(there)
+    is_direct = far.address.ip in here.address.network
+    next_mac = far.mac if is_direct else here.gateway_mac
+    if next_mac is None:
+        raise InternalError(f"device {there.name} has no way from {device.name}")
+    return words.call(
+        "encapsulate",
+        port=device.uplinks[0].id,
+        mtu=min(network.mtu, here.mtu - VXLAN_OVERHEAD),
+        dst_mac=router_mac(network),
+        src_mac=router_mac(network),
+        vni=network.vni,
+        tunnel_src=here.address.ip,
+        tunnel_dst=far.address.ip,
+        tunnel_src_mac=mac_number(here.mac),
+        tunnel_dst_mac=mac_number(next_mac),
+    )
+
+
+def _underlay(device: Device) -> Underlay:
+    if device.underlay is None:
+        raise InternalError(f"device {device.name} has no underlay")
+    return device.underlay
+
+
+def _address_entries(words: Vocabulary, network: Network, home: Place, hop: int) -> Iterator[TableEntry]:
+    workload = home.workload
+    if isinstance(home, Local):
+        call = words.call("set_workload", network=network.id, nexthop=hop)
+        yield words.entry("port", call, home.port.span, port=home.port.id, vlan=home.port.vlan)
+    answer, via = words.call("answer", mac=mac_number(workload.mac)), words.call("via", nexthop=hop)
+    for address in workload.addresses:
+        table, family = ("arp", "ipv4") if address.version == 4 else ("nd", "ipv6")
+        yield words.entry(table, answer, workload.span, network=network.id, address=address)
+        yield words.entry(
+            f"route_{family}", via, workload.span, prefix_len=address.max_prefixlen, network=network.id, dst=address
+        )

@@ -1,0 +1,62 @@
+"""Where each workload is, seen from one device: behind a port of its own, behind a tunnel, or nowhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from compiler.policy.policyset import Device, Network, PolicySet, Port, Workload
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Local:
+    """Behind a port of the device itself."""
+
+    port: Port
+    workload: Workload
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remote:
+    """Behind another device, through a tunnel."""
+
+    device: Device
+    workload: Workload
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreachable:
+    """Behind no port of any device, or behind one that shares no underlay with this one."""
+
+    workload: Workload
+    reason: str
+
+
+Place = Local | Remote | Unreachable
+
+
+def places(policies: PolicySet, device: Device, network: Network) -> tuple[Place, ...]:
+    """The place of every workload of a network, sorted as the policies are."""
+    homes = {p.workload.key: (d, p) for d in policies.devices for p in d.ports if p.workload is not None}
+    members = (workload for workload in policies.workloads if workload.network.name == network.name)
+    return tuple(_place(homes.get(workload.key), device, workload) for workload in members)
+
+
+def _place(home: tuple[Device, Port] | None, device: Device, workload: Workload) -> Place:
+    if home is None:
+        return Unreachable(workload=workload, reason="no port of any device leads to it")
+    there, port = home
+    if there.name == device.name:
+        return Local(port=port, workload=workload)
+    if there.underlay is None or device.underlay is None or not device.uplinks:
+        return Unreachable(workload=workload, reason=f"no underlay joins '{device.name}' and '{there.name}'")
+    if there.underlay.address.ip not in device.underlay.address.network and device.underlay.gateway_mac is None:
+        return Unreachable(
+            workload=workload, reason=f"'{there.name}' is in another subnet and '{device.name}' has no gatewayMac"
+        )
+    return Remote(device=there, workload=workload)
+
+
+def served_networks(device: Device, policies: PolicySet) -> tuple[Network, ...]:
+    """The networks that have a workload behind a port of the device: the others are none of its business."""
+    names = {port.workload.network.name for port in device.ports if port.workload is not None}
+    return tuple(network for network in policies.networks if network.name in names)

@@ -1,0 +1,140 @@
+"""Entries of services: addresses and ports, groups of backends, members."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from compiler.diagnostic import Report
+from compiler.entries import codes
+from compiler.entries.identity import router_mac
+from compiler.entries.numbers import Numbers, member_ids
+from compiler.entries.vocabulary import Vocabulary
+from compiler.ir.entries import (
+    ActionCall,
+    Entries,
+    Group,
+    GroupRef,
+    Member,
+    TableEntry,
+    WeightedMember,
+)
+from compiler.policy.policyset import Address, Backend, Service, ServicePort
+from compiler.span import Span
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Target:
+    """One (service, family, port): its number, its entry, and its backends with the action of each."""
+
+    family: str
+    number: int
+    entry: TableEntry
+    backends: tuple[tuple[ActionCall, Backend], ...]
+    span: Span
+
+
+def service_entries(
+    words: Vocabulary, services: Iterable[Service], numbers: Numbers, previous: Entries, report: Report
+) -> Entries:
+    """Members, groups and entries of the services of the networks that a device serves."""
+    targets = [t for service in services for t in _targets(words, service, numbers, report)]
+    members: list[Member] = []
+    groups: list[Group] = []
+    entries = [entry for service in services for entry in _vip_entries(words, service)]
+    for family in ("ipv4", "ipv6"):
+        _add_family(words, family, [t for t in targets if t.family == family], previous, members, groups, entries)
+    _check_group_sizes(words, groups, report)
+    return Entries(members=tuple(members), groups=tuple(groups), table_entries=tuple(entries))
+
+
+def _targets(words: Vocabulary, service: Service, numbers: Numbers, report: Report) -> Iterator[_Target]:
+    for address in service.addresses:
+        family = f"ipv{address.version}"
+        hairpin = service.network.gateway(address.version)
+        if hairpin is None:
+            message = (
+                f"network '{service.network.name}' has no IPv{address.version} gateway: a backend that "
+                f"calls service '{service.key}' and is chosen itself gets no answer"
+            )
+            report.add(codes.NO_GATEWAY, service.span, message)
+        for port in service.ports:
+            yield _target(words, service, port, address, family, int(hairpin or 0), numbers)
+
+
+def _target(
+    words: Vocabulary,
+    service: Service,
+    port: ServicePort,
+    address: Address,
+    family: str,
+    hairpin: int,
+    numbers: Numbers,
+) -> _Target:
+    table = f"service_{family}"
+
+    def entry_with(action: ActionCall) -> TableEntry:
+        return words.entry(
+            table,
+            action,
+            port.span,
+            network=service.network.id,
+            address=address,
+            protocol=port.protocol.number,
+            port=port.port,
+        )
+
+    number = numbers.of(entry_with(words.call("miss")).key)
+    call = words.call(f"to_service_{family}", service_id=number, hairpin=hairpin)
+    backends = tuple(
+        (words.call(f"to_backend_{family}", address=backend.address, port=backend.port), backend)
+        for backend in port.backends_of(address.version)
+    )
+    return _Target(family=family, number=number, entry=entry_with(call), backends=backends, span=port.span)
+
+
+def _add_family(
+    words: Vocabulary,
+    family: str,
+    targets: list[_Target],
+    previous: Entries,
+    members: list[Member],
+    groups: list[Group],
+    entries: list[TableEntry],
+) -> None:
+    selector = f"backends_{family}"
+    calls: dict[ActionCall, Backend] = {}
+    for target in targets:
+        for call, backend in target.backends:
+            calls.setdefault(call, backend)
+    ids = member_ids(calls, previous, selector)
+    members.extend(
+        Member(selector=selector, id=number, action=call, span=calls[call].span) for call, number in ids.items()
+    )
+    for target in targets:
+        weights: dict[int, int] = {}
+        for call, backend in target.backends:
+            weights[ids[call]] = weights.get(ids[call], 0) + backend.weight
+        chosen = tuple(WeightedMember(member_id=number, weight=weights[number]) for number in sorted(weights))
+        groups.append(Group(selector=selector, id=target.number, members=chosen, span=target.span))
+        reference = GroupRef(group_id=target.number)
+        entries.append(words.entry(f"backend_{family}", reference, target.span, service_id=target.number))
+        entries.append(target.entry)
+
+
+def _vip_entries(words: Vocabulary, service: Service) -> Iterator[TableEntry]:
+    """Answer for service addresses that workloads take for neighbours: those inside the network's own prefixes."""
+    answer = words.call("answer", mac=router_mac(service.network))
+    for address in service.addresses:
+        if service.network.holds(address):
+            table = "arp" if address.version == 4 else "nd"
+            yield words.entry(table, answer, service.span, network=service.network.id, address=address)
+
+
+def _check_group_sizes(words: Vocabulary, groups: Iterable[Group], report: Report) -> None:
+    limits = {t.selector.name: t.selector.max_group_size for t in words.pipeline.tables if t.selector is not None}
+    for group in groups:
+        weight = sum(member.weight for member in group.members)
+        if weight > limits[group.selector]:
+            message = f"the weights of the backends add up to {weight}; {group.selector} takes {limits[group.selector]}"
+            report.add(codes.GROUP_TOO_LARGE, group.span, message, expected=f"at most {limits[group.selector]}")

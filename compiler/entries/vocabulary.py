@@ -1,0 +1,79 @@
+"""Entries by name: calls of the pipeline's actions and keys of its tables, with every name checked.
+
+A name that the pipeline does not have is a mistake of ours, never of the policies.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from ipaddress import IPv4Address, IPv6Address
+
+from compiler.ir.entries import ActionCall, Exact, GroupRef, Lpm, MatchValue, MemberRef, TableEntry
+from compiler.ir.nodes import Pipeline
+from compiler.ir.tables import Action, MatchKind, Table
+from compiler.span import InternalError, Span
+
+Number = int | IPv4Address | IPv6Address
+
+
+def mac_number(mac: str) -> int:
+    """A MAC address in colon form as a number."""
+    return int(mac.replace(":", ""), 16)
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Makes entries of one pipeline."""
+
+    pipeline: Pipeline
+
+    @cached_property
+    def _actions(self) -> dict[str, Action]:
+        return {action.name: action for action in self.pipeline.actions}
+
+    @cached_property
+    def _tables(self) -> dict[str, Table]:
+        return {table.name: table for table in self.pipeline.tables}
+
+    def table(self, name: str) -> Table:
+        if name not in self._tables:
+            raise InternalError(f"the pipeline has no table {name}")
+        return self._tables[name]
+
+    def call(self, name: str, **arguments: Number) -> ActionCall:
+        action = self._actions.get(name)
+        if action is None or {p.name for p in action.params} != arguments.keys():
+            raise InternalError(f"the pipeline has no action {name}({', '.join(arguments)})")
+        return ActionCall(action=name, arguments=tuple(int(arguments[p.name]) for p in action.params))
+
+    def arguments(self, call: ActionCall) -> dict[str, int]:
+        """The arguments of a call by name; empty for an action that this pipeline does not have."""
+        action = self._actions.get(call.action)
+        if action is None or len(action.params) != len(call.arguments):
+            return {}
+        return {p.name: value for p, value in zip(action.params, call.arguments, strict=True)}
+
+    def entry(
+        self,
+        table_name: str,
+        action: ActionCall | MemberRef | GroupRef,
+        span: Span,
+        *,
+        prefix_len: int | None = None,
+        **keys: Number,
+    ) -> TableEntry:
+        """An entry of a table with exact keys and at most one LPM key, to which `prefix_len` belongs."""
+        table = self.table(table_name)
+        if [key.name for key in table.keys] != list(keys):
+            raise InternalError(f"table {table_name} is not keyed by {', '.join(keys)}")
+        matches: list[MatchValue] = []
+        for key in table.keys:
+            value = int(keys[key.name])
+            if key.match is MatchKind.LPM:
+                if prefix_len is None:
+                    raise InternalError(f"table {table_name} wants a prefix length")
+                matches.append(Lpm(value=value, prefix_len=prefix_len))
+            else:
+                matches.append(Exact(value=value))
+        return TableEntry(table=table_name, matches=tuple(matches), action=action, span=span)
