@@ -64,3 +64,14 @@ MTU_TOO_LARGE: Final = Code(id="W0224", name="mtu-too-large")
 ENDPOINT_OUTSIDE: Final = Code(id="W0225", name="endpoint-outside-network")
 ORPHAN_SLICE: Final = Code(id="W0226", name="orphan-endpoint-slice")
 UNDERLAY_UNREACHABLE: Final = Code(id="W0227", name="underlay-unreachable")
+
+ABSENCES: Final = frozenset(
+    {NO_BACKENDS, EMPTY_SELECTOR_MATCH, NO_DEVICE, NO_PORT, FAMILY_MISMATCH, ENDPOINT_OUTSIDE, ORPHAN_SLICE}
+    | {UNDERLAY_UNREACHABLE}
+)
+"""Warnings that something is not there; not given while an object is refused, since it may be the one."""
+NAMELESS: Final = frozenset(
+    {UNREADABLE, NOT_UTF8, CONTROL_CHARACTER, YAML_SYNTAX, TOO_LARGE, TOO_DEEP, NOT_AN_OBJECT, UNKNOWN_KIND}
+    | {UNKNOWN_API_VERSION}
+)
+"""Mistakes after which objects may exist whose names are not known: an unknown reference may be to one of them."""

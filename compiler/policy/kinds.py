@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Field
 
-from compiler.policy.model import ClusterMeta, Model, ObjectMeta
+from compiler.policy.model import Kind, Model, NamespacedKind
 from compiler.policy.values import (
     AddressValue,
     DeviceAddress,
@@ -46,12 +46,11 @@ class NetworkSpec(Model):
     id: Annotated[int | None, Field(ge=1, le=65_535, description="What table keys carry; assigned when absent.")] = None
 
 
-class Network(Model):
+class Network(Kind):
     """A VPC: addresses that can reach each other, and nobody else."""
 
     api_version: ApiVersion
     kind: Literal["Network"]
-    metadata: ClusterMeta
     spec: NetworkSpec
     status: dict[str, Any] | None = None
 
@@ -60,12 +59,11 @@ class NodeSpec(Model):
     addresses: Annotated[tuple[AddressValue, ...], Field(description="The host's own addresses.")] = ()
 
 
-class Node(Model):
+class Node(Kind):
     """A machine: a host, and a DPU in it."""
 
     api_version: ApiVersion
     kind: Literal["Node"]
-    metadata: ClusterMeta
     spec: NodeSpec = NodeSpec()
     status: dict[str, Any] | None = None
 
@@ -96,12 +94,11 @@ class DeviceSpec(Model):
     ports: tuple[PortSpec, ...] = ()
 
 
-class Device(Model):
+class Device(Kind):
     """A DPU: where its P4Runtime server is, how it reaches the other DPUs, and its ports."""
 
     api_version: ApiVersion
     kind: Literal["Device"]
-    metadata: ClusterMeta
     spec: DeviceSpec
     status: dict[str, Any] | None = None
 
@@ -115,12 +112,11 @@ class WorkloadSpec(Model):
     mac: Annotated[MacValue | None, Field(description="Default: derived from network and first address.")] = None
 
 
-class Workload(Model):
+class Workload(NamespacedKind):
     """Something with an address in a network."""
 
     api_version: ApiVersion
     kind: Literal["Workload"]
-    metadata: ObjectMeta
     spec: WorkloadSpec
     status: dict[str, Any] | None = None
 
@@ -158,11 +154,10 @@ class DpuServiceSpec(Model):
     backends: tuple[DpuServiceBackend, ...] = ()
 
 
-class DpuService(Model):
+class DpuService(NamespacedKind):
     """Connections to an address and port, spread over backends by the DPU."""
 
     api_version: ApiVersion
     kind: Literal["DpuService"]
-    metadata: ObjectMeta
     spec: DpuServiceSpec
     status: dict[str, Any] | None = None

@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from compiler.policy.model import Model, ObjectMeta
-from compiler.policy.values import AddressValue, PortNumber, ProtocolWord, TargetPort
+from compiler.policy.model import Model, NamespacedKind
+from compiler.policy.values import PortNumber, ProtocolWord, TargetPort
 
 
 class KubernetesServicePort(Model):
@@ -48,10 +48,9 @@ class KubernetesServiceSpec(Model):
     health_check_node_port: int = 0
 
 
-class KubernetesService(Model):
+class KubernetesService(NamespacedKind):
     api_version: Literal["v1"]
     kind: Literal["Service"]
-    metadata: ObjectMeta
     spec: KubernetesServiceSpec
     status: dict[str, Any] | None = None
 
@@ -92,13 +91,9 @@ class EndpointPort(Model):
     app_protocol: str = ""
 
 
-class EndpointSlice(Model):
+class EndpointSlice(NamespacedKind):
     api_version: Literal["discovery.k8s.io/v1"]
     kind: Literal["EndpointSlice"]
-    metadata: ObjectMeta
     address_type: Literal["IPv4", "IPv6", "FQDN"]
     endpoints: tuple[Endpoint, ...] = ()
     ports: tuple[EndpointPort, ...] = ()
-
-
-__all__ = ["AddressValue", "EndpointSlice", "KubernetesService"]

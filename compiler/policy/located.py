@@ -77,7 +77,7 @@ class Objects:
     """(kind, name) of objects that were refused: a reference to one is no second mistake."""
 
     def add(self, located: Located[Any]) -> None:
-        model: type[Model] = type(located.model)
+        model = cast("type[Model]", type(located.model))
         self._by_model.setdefault(model, []).append(located)
 
     def of(self, model: type[M]) -> list[Located[M]]:

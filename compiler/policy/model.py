@@ -81,3 +81,13 @@ class ObjectMeta(ClusterMeta):
     field_hints: ClassVar[dict[str, str]] = {}
 
     namespace: LabelName = "default"
+
+
+class Kind(Model):
+    """An object with metadata: everything that a policy file holds."""
+
+    metadata: ClusterMeta
+
+
+class NamespacedKind(Kind):
+    metadata: ObjectMeta  # pyright: ignore[reportIncompatibleVariableOverride]  (models are frozen, so this is sound)

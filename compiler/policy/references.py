@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
@@ -10,10 +10,11 @@ from compiler.diagnostic import Code, Related, Report, did_you_mean
 from compiler.policy import codes
 from compiler.policy.kinds import ANNOTATION_PREFIX
 from compiler.policy.located import Located, M
-from compiler.policy.model import ClusterMeta, ObjectMeta
+from compiler.policy.model import ClusterMeta, Kind, ObjectMeta
 from compiler.policy.scalar import shortened
 from compiler.span import Span
 
+K = TypeVar("K", bound=Kind)
 T = TypeVar("T")
 
 DEFAULT_NAMESPACE: Final = "default"
@@ -61,13 +62,11 @@ def object_name(metadata: ClusterMeta) -> str:
     return f"{metadata.namespace}/{metadata.name}" if isinstance(metadata, ObjectMeta) else metadata.name
 
 
-def unique_objects(
-    kind: str, located: Iterable[Located[M]], name_of: Callable[[M], str], report: Report
-) -> dict[str, Located[M]]:
-    """Objects by name; of two equal names the first one stays."""
-    by_name: dict[str, Located[M]] = {}
+def unique_objects(kind: str, located: Iterable[Located[K]], report: Report) -> dict[str, Located[K]]:
+    """Objects by `object_name`; of two equal names the first one stays."""
+    by_name: dict[str, Located[K]] = {}
     for item in located:
-        name = name_of(item.model)
+        name = object_name(item.model.metadata)
         first = by_name.setdefault(name, item)
         if first is not item:
             related = (Related(message="first defined here", span=first.span),)

@@ -1,0 +1,224 @@
+"""Kubernetes Services with their EndpointSlices.
+
+Turnout serves the cluster IPs. What else a Service may ask for is answered here: an error when following it not would
+send connections to other backends than asked for, a warning when only another way in (node port, load balancer)
+stays unserved, a note when there is nothing to program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Final
+
+from compiler.diagnostic import Report
+from compiler.policy import codes
+from compiler.policy.endpoints import SlicePort
+from compiler.policy.frontends import Holders, PlacedAddress, check_addresses, check_families, service_port
+from compiler.policy.kinds import NETWORK_ANNOTATION
+from compiler.policy.kubernetes import KubernetesService
+from compiler.policy.located import Located
+from compiler.policy.policyset import Backend, Network, Service, ServicePort
+from compiler.policy.references import Claims, Directory, check_annotations, object_name
+from compiler.policy.scalar import shortened
+
+DEFAULT_NETWORK: Final = "default"
+PROXY_LABEL: Final = "service.kubernetes.io/service-proxy-name"
+"""A service with this label belongs to another proxy (Kubernetes, well-known labels)."""
+
+ServiceObject = Located[KubernetesService]
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterServiceResolver:
+    """Resolves one Service after the other. `endpoints` are by "namespace/service" name."""
+
+    networks: Directory[Network]
+    holders: Holders
+    endpoints: Mapping[str, tuple[SlicePort, ...]]
+    report: Report
+
+    def resolve(self, located: ServiceObject) -> Service | None:
+        """None when nothing is to be programmed, or when the network or address is unknown."""
+        check_annotations(located, located.model.metadata.annotations, (NETWORK_ANNOTATION,), self.report)
+        if not _is_served(located, self.report):
+            return None
+        _check_unsupported(located, self.report)
+        _check_ports(located, self.report)
+        placed = _cluster_ips(located, self.report)
+        network = self._network(located)
+        if network is None or not placed:
+            return None
+        check_addresses(network, placed, self.holders, self.report)
+        return self._service(located, network, placed)
+
+    def _network(self, located: ServiceObject) -> Network | None:
+        name = located.model.metadata.annotations.get(NETWORK_ANNOTATION)
+        if name is not None:
+            return self.networks.find(name, located.at("metadata", "annotations", NETWORK_ANNOTATION), self.report)
+        if DEFAULT_NETWORK not in self.networks.found and DEFAULT_NETWORK not in self.networks.refused:
+            service = object_name(located.model.metadata)
+            self.report.add(
+                codes.UNKNOWN_REFERENCE,
+                located.span,
+                f"service '{service}' belongs to Network '{DEFAULT_NETWORK}', which is not defined",
+                hint=f"define it, or name another in the annotation {NETWORK_ANNOTATION}",
+            )
+            return None
+        return self.networks.found.get(DEFAULT_NETWORK)
+
+    def _service(self, located: ServiceObject, network: Network, placed: list[PlacedAddress]) -> Service:
+        metadata = located.model.metadata
+        key = object_name(metadata)
+        slices = self.endpoints.get(key, ())
+        if not slices:
+            message = f"service '{key}' has no EndpointSlice: its packets have nowhere to go"
+            hint = f"an EndpointSlice with the label kubernetes.io/service-name: {metadata.name}"
+            self.report.add(codes.NO_BACKENDS, located.span, message, hint=hint)
+        ports = tuple(
+            self._port(located, index, network, slices, placed) for index in range(len(located.model.spec.ports))
+        )
+        return Service(
+            name=metadata.name,
+            namespace=metadata.namespace,
+            kind="Service",
+            network=network,
+            addresses=tuple(sorted((address for address, _ in placed), key=lambda address: address.version)),
+            ports=tuple(sorted(ports, key=lambda port: (port.port, port.protocol))),
+            labels=tuple(sorted(metadata.labels.items())),
+            span=located.span,
+        )
+
+    def _port(
+        self,
+        located: ServiceObject,
+        index: int,
+        network: Network,
+        slices: tuple[SlicePort, ...],
+        placed: list[PlacedAddress],
+    ) -> ServicePort:
+        """A slice's ports are matched by name and protocol, as kube-proxy does; their numbers are the backends'."""
+        spec = located.model.spec.ports[index]
+        versions = {address.version for address, _ in placed}
+        matching = [s for s in slices if s.name == spec.name and s.protocol == spec.protocol and s.version in versions]
+        backends = [
+            Backend(
+                address=endpoint.address,
+                port=item.port,
+                workload=self.holders.workload(network, endpoint.address),
+                span=endpoint.span,
+            )
+            for item in matching
+            for endpoint in item.endpoints
+        ]
+        span = located.at("spec", "ports", index, "port")
+        port = service_port(name=spec.name, protocol=spec.protocol, port=spec.port, backends=backends, span=span)
+        key = object_name(located.model.metadata)
+        if slices and not port.backends:
+            message = f"port {spec.port}/{spec.protocol} of service '{key}' has no ready endpoint"
+            self.report.add(codes.NO_BACKENDS, span, message)
+        check_families(key, placed, port, self.report)
+        self._check_inside(network, port.backends)
+        return port
+
+    def _check_inside(self, network: Network, backends: Iterable[Backend]) -> None:
+        for backend in backends:
+            if backend.workload is None and not network.holds(backend.address):
+                message = f"endpoint {backend.address} is outside of network '{network.name}'"
+                hint = "it is reached only if the underlay routes it"
+                self.report.add(codes.ENDPOINT_OUTSIDE, backend.span, message, hint=hint)
+
+
+def _is_served(located: ServiceObject, report: Report) -> bool:
+    spec, metadata = located.model.spec, located.model.metadata
+    key = object_name(metadata)
+    if PROXY_LABEL in metadata.labels:
+        message = f"service '{key}' is left to the proxy '{metadata.labels[PROXY_LABEL]}'"
+        report.add(codes.OTHER_PROXY, located.key("metadata", "labels", PROXY_LABEL), message)
+        return False
+    if spec.type == "ExternalName":
+        message = f"service '{key}' is a DNS name only: nothing needs to be programmed"
+        report.add(codes.EXTERNAL_NAME, located.at("spec", "type"), message)
+        return False
+    if spec.cluster_ip == "None" or "None" in spec.cluster_ips:
+        message = f"service '{key}' is headless, clients connect to its endpoints: nothing needs to be programmed"
+        report.add(codes.HEADLESS, located.at("spec", "clusterIP" if spec.cluster_ip else "clusterIPs"), message)
+        return False
+    return True
+
+
+def _check_unsupported(located: ServiceObject, report: Report) -> None:
+    spec = located.model.spec
+    if spec.session_affinity == "ClientIP":
+        message = "sessionAffinity ClientIP is not supported yet"
+        report.add(codes.NOT_SUPPORTED, located.at("spec", "sessionAffinity"), message, expected="None")
+    elif spec.session_affinity_config:
+        message = "sessionAffinityConfig without sessionAffinity ClientIP does nothing"
+        report.add(codes.CONFLICTING_FIELDS, located.key("spec", "sessionAffinityConfig"), message)
+    if spec.internal_traffic_policy == "Local":
+        message = "internalTrafficPolicy Local is not supported yet"
+        report.add(codes.NOT_SUPPORTED, located.at("spec", "internalTrafficPolicy"), message, expected="Cluster")
+    if spec.external_name:
+        message = "externalName without type ExternalName does nothing"
+        report.add(codes.CONFLICTING_FIELDS, located.key("spec", "externalName"), message)
+    for message, field in _ignored(spec.type, located):
+        report.add(codes.IGNORED_FIELD, located.key("spec", field), message)
+
+
+def _ignored(service_type: str, located: ServiceObject) -> Iterable[tuple[str, str]]:
+    """What only concerns ways in other than the cluster IP, with the field that asks for it."""
+    spec = located.model.spec
+    if service_type in ("NodePort", "LoadBalancer"):
+        way = "node port" if service_type == "NodePort" else "load balancer address and node port"
+        yield f"only the cluster IP of this {service_type} service is served, its {way} is not supported yet", "type"
+    if spec.external_ips:
+        yield "externalIPs are not supported yet: only the cluster IP is served", "externalIPs"
+    if spec.load_balancer_source_ranges:
+        yield (
+            "loadBalancerSourceRanges are not enforced: Turnout does not serve the load balancer address",
+            ("loadBalancerSourceRanges"),
+        )
+    if spec.external_traffic_policy == "Local":
+        yield "externalTrafficPolicy Local is not supported yet: only the cluster IP is served", "externalTrafficPolicy"
+    if spec.traffic_distribution:
+        yield "trafficDistribution is not supported yet: connections go to all endpoints alike", "trafficDistribution"
+
+
+def _check_ports(located: ServiceObject, report: Report) -> None:
+    names, ports = Claims(report), located.model.spec.ports
+    if not ports:
+        message = f"service '{object_name(located.model.metadata)}' has no ports"
+        report.add(codes.MISSING_FIELD, located.key("spec", "ports"), message, expected="at least one port")
+    for index, port in enumerate(ports):
+        path = ("spec", "ports", index)
+        if not port.name and len(ports) > 1:
+            message = "a service with several ports names each of them"
+            report.add(codes.MISSING_FIELD, located.at(*path), message, expected="'name'")
+        elif port.name:
+            message = f"port name '{port.name}' is used twice"
+            names.claim(port.name, f"port {port.port}", located.at(*path, "name"), codes.DUPLICATE_PORT, message)
+
+
+def _cluster_ips(located: ServiceObject, report: Report) -> list[PlacedAddress]:
+    spec = located.model.spec
+    if not spec.cluster_ips and not spec.cluster_ip:
+        message = f"service '{object_name(located.model.metadata)}' has no cluster IP"
+        hint = "the API server assigns it: read the object back with kubectl get, or write one"
+        report.add(codes.MISSING_FIELD, located.key("spec"), message, expected="'clusterIP' or 'clusterIPs'", hint=hint)
+        return []
+    if spec.cluster_ips and spec.cluster_ip and spec.cluster_ips[0] != spec.cluster_ip:
+        message = f"clusterIP is {shortened(spec.cluster_ip)}, the first of clusterIPs {shortened(spec.cluster_ips[0])}"
+        report.add(codes.CONFLICTING_FIELDS, located.at("spec", "clusterIP"), message, expected="the same address")
+    written = [
+        *((text, located.at("spec", "clusterIPs", index)) for index, text in enumerate(spec.cluster_ips)),
+        *((spec.cluster_ip, located.at("spec", "clusterIP")) for _ in range(not spec.cluster_ips)),
+    ]
+    placed: list[PlacedAddress] = []
+    for text, span in written:
+        try:
+            placed.append((ip_address(text), span))
+        except ValueError:
+            message = f"'{shortened(text)}' is not an address"
+            report.add(codes.INVALID_VALUE, span, message, expected="an IPv4 or IPv6 address, or None")
+    return placed

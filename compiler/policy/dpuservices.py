@@ -1,0 +1,201 @@
+"""DpuService: its ports, its selector, and its explicit backends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from compiler.diagnostic import Related, Report
+from compiler.policy import codes, kinds
+from compiler.policy.frontends import Holders, check_addresses, check_families, service_port
+from compiler.policy.located import Located
+from compiler.policy.policyset import Address, Backend, Network, Service, ServicePort, Workload
+from compiler.policy.references import Claims, Directory, check_annotations, object_name, qualified
+from compiler.policy.scalar import shortened
+from compiler.span import Span
+
+DpuServiceObject = Located[kinds.DpuService]
+_CLOSE_MATCHES: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class LabelIndex:
+    """Workloads by one label, so that a selector costs what it matches and not the number of workloads."""
+
+    by_label: Mapping[tuple[str, str], tuple[Workload, ...]]
+
+    def select(self, selector: Mapping[str, str]) -> tuple[Workload, ...]:
+        """Workloads of all namespaces and networks that carry every label of `selector`, which is not empty."""
+        lists = sorted((self.by_label.get(label, ()) for label in selector.items()), key=len)
+        wanted = set(selector.items())
+        return tuple(workload for workload in lists[0] if wanted <= set(workload.labels))
+
+
+def label_index(workloads: Iterable[Workload]) -> LabelIndex:
+    by_label: dict[tuple[str, str], list[Workload]] = {}
+    for workload in workloads:
+        for label in workload.labels:
+            by_label.setdefault(label, []).append(workload)
+    return LabelIndex({label: tuple(found) for label, found in by_label.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class _Explicit:
+    """One item of spec.backends, resolved; `port` None takes the service port's target."""
+
+    addresses: tuple[Address, ...]
+    port: int | None
+    weight: int
+    workload: Workload | None
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class DpuServiceResolver:
+    """Resolves one DpuService after the other against the same workloads."""
+
+    networks: Directory[Network]
+    workloads: Directory[Workload]
+    holders: Holders
+    labels: LabelIndex
+    report: Report
+
+    def resolve(self, located: DpuServiceObject) -> Service | None:
+        """None when the network is unknown."""
+        spec, metadata = located.model.spec, located.model.metadata
+        check_annotations(located, metadata.annotations, (), self.report)
+        _check_ports(located, self.report)
+        network = self.networks.find(spec.network, located.at("spec", "network"), self.report)
+        if network is None:
+            return None
+        placed = [(address, located.at("spec", "addresses", i)) for i, address in enumerate(spec.addresses)]
+        check_addresses(network, placed, self.holders, self.report)
+        selected = self._selected(located, network)
+        explicit = self._explicit(located, network)
+        if not spec.selector and not spec.backends:
+            message = f"service '{object_name(metadata)}' has neither 'selector' nor 'backends'"
+            self.report.add(codes.NO_BACKENDS, located.span, message, hint="connections to it are refused")
+        ports = tuple(_port(located, index, explicit, selected) for index in range(len(spec.ports)))
+        for port in ports:
+            check_families(object_name(metadata), placed, port, self.report)
+        return Service(
+            name=metadata.name,
+            namespace=metadata.namespace,
+            kind="DpuService",
+            network=network,
+            addresses=tuple(sorted(spec.addresses, key=lambda address: address.version)),
+            ports=tuple(sorted(ports, key=lambda port: (port.port, port.protocol))),
+            labels=tuple(sorted(metadata.labels.items())),
+            span=located.span,
+        )
+
+    def _selected(self, located: DpuServiceObject, network: Network) -> tuple[Workload, ...]:
+        spec, namespace = located.model.spec, located.model.metadata.namespace
+        if not spec.selector:
+            return ()
+        matching = self.labels.select(spec.selector)
+        selected = tuple(w for w in matching if w.network.name == network.name and w.namespace == namespace)
+        if not selected:
+            words = ", ".join(f"{key}={value}" for key, value in sorted(spec.selector.items()))
+            message = f"no workload of network '{network.name}' in namespace '{namespace}' has {shortened(words)}"
+            hint = None
+            if matching:
+                others = ", ".join(f"{w.key} (network {w.network.name})" for w in matching[:_CLOSE_MATCHES])
+                hint = f"a selector stays in the service's own network and namespace; elsewhere: {others}"
+            self.report.add(codes.EMPTY_SELECTOR_MATCH, located.key("spec", "selector"), message, hint=hint)
+        return selected
+
+    def _explicit(self, located: DpuServiceObject, network: Network) -> tuple[_Explicit, ...]:
+        claims = Claims(self.report)
+        resolved: list[_Explicit] = []
+        for index, spec in enumerate(located.model.spec.backends):
+            item = self._backend(located, index, network)
+            if item is None:
+                continue
+            for address in item.addresses:
+                message = f"backend {address} is listed twice"
+                claims.claim((address, spec.port), "this item", item.span, codes.DUPLICATE_ADDRESS, message)
+            resolved.append(item)
+        return tuple(resolved)
+
+    def _backend(self, located: DpuServiceObject, index: int, network: Network) -> _Explicit | None:
+        spec = located.model.spec.backends[index]
+        path = ("spec", "backends", index)
+        if (spec.workload is None) == (spec.address is None):
+            message = "a backend is either a workload or an address"
+            expected = "'workload: name' or 'address: ...'"
+            self.report.add(codes.CONFLICTING_FIELDS, located.at(*path), message, expected=expected)
+            return None
+        if spec.address is not None:
+            return self._address_backend(located, index, spec.address, network)
+        name = qualified(spec.workload or "", located.model.metadata.namespace)
+        span = located.at(*path, "workload")
+        workload = self.workloads.find(name, span, self.report)
+        if workload is None:
+            return None
+        if workload.network.name != network.name:
+            self.report.add(
+                codes.BACKEND_IN_OTHER_NETWORK,
+                span,
+                f"workload '{workload.key}' is in network '{workload.network.name}', the service in '{network.name}'",
+                related=(Related(message="the workload", span=workload.span),),
+            )
+            return None
+        return _Explicit(workload.addresses, spec.port, spec.weight, workload, span)
+
+    def _address_backend(
+        self, located: DpuServiceObject, index: int, address: Address, network: Network
+    ) -> _Explicit | None:
+        spec = located.model.spec.backends[index]
+        span = located.at("spec", "backends", index, "address")
+        workload = self.holders.workload(network, address)
+        if workload is None and not network.holds(address):
+            expected = "an address inside " + " or ".join(map(str, network.cidrs))
+            hint = f"for a host outside, define a Workload of type Address in network '{network.name}'"
+            message = f"backend {address} is outside of network '{network.name}'"
+            self.report.add(codes.ADDRESS_OUTSIDE, span, message, expected=expected, hint=hint)
+            return None
+        return _Explicit((address,), spec.port, spec.weight, workload, span)
+
+
+def _check_ports(located: DpuServiceObject, report: Report) -> None:
+    names = Claims(report)
+    ports = located.model.spec.ports
+    for index, port in enumerate(ports):
+        path = ("spec", "ports", index)
+        if port.name is None and len(ports) > 1:
+            message = "a service with several ports names each of them"
+            report.add(codes.MISSING_FIELD, located.at(*path), message, expected="'name'")
+        if port.name is not None:
+            span = located.at(*path, "name")
+            message = f"port name '{port.name}' is used twice"
+            names.claim(port.name, f"port {port.port}", span, codes.DUPLICATE_PORT, message)
+
+
+def _port(
+    located: DpuServiceObject, index: int, explicit: tuple[_Explicit, ...], selected: tuple[Workload, ...]
+) -> ServicePort:
+    """Explicit backends come first, so that their weight counts when the selector matches them as well."""
+    spec = located.model.spec.ports[index]
+    target = spec.target_port or spec.port
+    versions = {address.version for address in located.model.spec.addresses}
+    backends = [
+        Backend(address=address, port=item.port or target, weight=item.weight, workload=item.workload, span=item.span)
+        for item in explicit
+        for address in item.addresses
+        if address.version in versions
+    ]
+    backends.extend(
+        Backend(address=address, port=target, workload=workload, span=workload.span)
+        for workload in selected
+        for address in workload.addresses
+        if address.version in versions
+    )
+    return service_port(
+        name=spec.name or "",
+        protocol=spec.protocol,
+        port=spec.port,
+        backends=backends,
+        span=located.at("spec", "ports", index, "port"),
+    )

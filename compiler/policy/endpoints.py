@@ -1,0 +1,129 @@
+"""EndpointSlices: which endpoints of which service may get connections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Final
+
+from compiler.diagnostic import Report, did_you_mean
+from compiler.policy import codes
+from compiler.policy.kubernetes import Endpoint, EndpointSlice
+from compiler.policy.located import Located
+from compiler.policy.policyset import Address
+from compiler.policy.references import Claims, check_annotations
+from compiler.policy.scalar import shortened
+from compiler.span import Span
+
+SERVICE_LABEL: Final = "kubernetes.io/service-name"
+
+SliceObject = Located[EndpointSlice]
+
+
+@dataclass(frozen=True, slots=True)
+class SliceEndpoint:
+    address: Address
+    is_ready: bool
+    is_serving_while_terminating: bool
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class SlicePort:
+    """One port of one slice with its endpoints, all of the family `version`."""
+
+    name: str
+    protocol: str
+    port: int
+    version: int
+    endpoints: tuple[SliceEndpoint, ...]
+
+
+def collect_endpoints(
+    slices: Iterable[SliceObject], services: Mapping[str, object], refused: frozenset[str], report: Report
+) -> dict[str, tuple[SlicePort, ...]]:
+    """The ports of all slices by "namespace/service"; a slice whose service is not there is warned of."""
+    found: dict[str, list[SlicePort]] = {}
+    for located in slices:
+        metadata = located.model.metadata
+        check_annotations(located, metadata.annotations, (), report)
+        service = metadata.labels.get(SERVICE_LABEL)
+        if service is None:
+            message = f"EndpointSlice '{metadata.namespace}/{metadata.name}' belongs to no service"
+            report.add(codes.ORPHAN_SLICE, located.span, message, expected=f"the label {SERVICE_LABEL}")
+            continue
+        key = f"{metadata.namespace}/{service}"
+        if key not in services and service not in refused:
+            span = located.at("metadata", "labels", SERVICE_LABEL)
+            hint = did_you_mean(key, services)
+            report.add(codes.ORPHAN_SLICE, span, f"Service '{shortened(key)}' is not defined", hint=hint)
+        found.setdefault(key, []).extend(_slice_ports(located, report))
+    return {key: _usable(ports) for key, ports in found.items()}
+
+
+def _slice_ports(located: SliceObject, report: Report) -> list[SlicePort]:
+    model = located.model
+    if model.address_type == "FQDN":
+        message = "addressType FQDN is not supported: its endpoints get no connections"
+        report.add(codes.IGNORED_FIELD, located.at("addressType"), message, hint="IPv4 or IPv6")
+        return []
+    version = 4 if model.address_type == "IPv4" else 6
+    endpoints = tuple(_endpoints(located, version, report))
+    ports: list[SlicePort] = []
+    names = Claims(report)
+    for index, port in enumerate(model.ports):
+        span = located.at("ports", index)
+        if port.port is None:
+            message = "a port without a number (all ports) is not supported: it gets no connections"
+            report.add(codes.IGNORED_FIELD, span, message)
+            continue
+        message = f"port name '{port.name}' is used twice"
+        names.claim(port.name, f"port {port.port}", span, codes.DUPLICATE_PORT, message)
+        ports.append(SlicePort(port.name, port.protocol, port.port, version, endpoints))
+    return ports
+
+
+def _endpoints(located: SliceObject, version: int, report: Report) -> Iterable[SliceEndpoint]:
+    for index, endpoint in enumerate(located.model.endpoints):
+        # All addresses of an endpoint are the same backend, and consumers use the first (discovery/v1 Endpoint).
+        if not endpoint.addresses:
+            message = "an endpoint has no address"
+            report.add(codes.MISSING_FIELD, located.at("endpoints", index), message, expected="one address")
+            continue
+        span = located.at("endpoints", index, "addresses", 0)
+        address = _address(endpoint.addresses[0], version, span, report)
+        if address is not None:
+            yield SliceEndpoint(address, _is_ready(endpoint), _is_serving_while_terminating(endpoint), span)
+
+
+def _address(text: str, version: int, span: Span, report: Report) -> Address | None:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        address = None
+    if address is None or address.version != version:
+        message = f"'{shortened(text)}' is not an IPv{version} address"
+        report.add(codes.INVALID_VALUE, span, message, expected=f"an IPv{version} address, as addressType says")
+        return None
+    return address
+
+
+def _is_ready(endpoint: Endpoint) -> bool:
+    return endpoint.conditions.ready is not False
+
+
+def _is_serving_while_terminating(endpoint: Endpoint) -> bool:
+    conditions = endpoint.conditions
+    return conditions.terminating is True and conditions.serving is not False
+
+
+def _usable(ports: list[SlicePort]) -> tuple[SlicePort, ...]:
+    """Ready endpoints; for a port and family without any, those that still serve while they end, as kube-proxy does."""
+    has_ready = {(port.name, port.protocol, port.version) for port in ports if any(e.is_ready for e in port.endpoints)}
+    usable: list[SlicePort] = []
+    for port in ports:
+        ready = (port.name, port.protocol, port.version) in has_ready
+        chosen = tuple(e for e in port.endpoints if (e.is_ready if ready else e.is_serving_while_terminating))
+        usable.append(SlicePort(port.name, port.protocol, port.port, port.version, chosen))
+    return tuple(usable)

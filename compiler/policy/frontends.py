@@ -1,0 +1,103 @@
+"""What DpuService and Kubernetes Service have in common: addresses, clashes, and backends that cannot serve."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from compiler.diagnostic import Related, Report
+from compiler.policy import codes
+from compiler.policy.policyset import Address, Backend, Network, Protocol, Service, ServicePort, Workload
+from compiler.policy.references import Claims
+from compiler.span import Span
+
+PlacedAddress = tuple[Address, Span]
+
+
+@dataclass(frozen=True, slots=True)
+class Holders:
+    """Who has an address, by network name and address."""
+
+    workloads: Mapping[tuple[str, Address], Workload]
+
+    def workload(self, network: Network, address: Address) -> Workload | None:
+        return self.workloads.get((network.name, address))
+
+
+def holders_of(workloads: Iterable[Workload]) -> Holders:
+    by_address: dict[tuple[str, Address], Workload] = {}
+    for workload in workloads:
+        for address in workload.addresses:
+            by_address.setdefault((workload.network.name, address), workload)
+    return Holders(by_address)
+
+
+def check_addresses(network: Network, addresses: Sequence[PlacedAddress], holders: Holders, report: Report) -> None:
+    """At most one cluster IP per family, and none that is a workload's or the gateway's."""
+    versions: set[int] = set()
+    for address, span in addresses:
+        if address.version in versions:
+            message = f"two cluster IPs of IPv{address.version}"
+            report.add(codes.CONFLICTING_FIELDS, span, message, expected="at most one address per family")
+        versions.add(address.version)
+        workload = holders.workload(network, address)
+        if workload is not None:
+            report.add(
+                codes.CLUSTER_IP_TAKEN,
+                span,
+                f"cluster IP {address} is the address of workload '{workload.key}' in network '{network.name}'",
+                related=(Related(message="the workload", span=workload.span),),
+            )
+        elif address in network.gateways:
+            message = f"cluster IP {address} is the gateway of network '{network.name}'"
+            report.add(codes.CLUSTER_IP_TAKEN, span, message)
+
+
+def check_families(service: str, addresses: Sequence[PlacedAddress], port: ServicePort, report: Report) -> None:
+    """Warn of a cluster IP whose family no backend has, when others have backends."""
+    if not port.backends:
+        return
+    versions = {backend.address.version for backend in port.backends}
+    for address, span in addresses:
+        if address.version not in versions:
+            message = (
+                f"service '{service}' has the IPv{address.version} address {address}, "
+                f"but port {port.port}/{port.protocol} has no IPv{address.version} backend"
+            )
+            report.add(codes.FAMILY_MISMATCH, span, message)
+
+
+def check_clashes(services: Iterable[Service], report: Report) -> None:
+    """Two services, or two ports of one, must not claim the same packets."""
+    claims = Claims(report)
+    for service in services:
+        holder = f"{service.kind} '{service.key}'"
+        for port in service.ports:
+            for address in service.addresses:
+                claims.claim(
+                    (service.network.name, address, port.protocol, port.port),
+                    holder,
+                    port.span,
+                    codes.SERVICE_CLASH,
+                    f"{address} port {port.port}/{port.protocol} of network '{service.network.name}' is served twice",
+                )
+
+
+def check_chains(services: Sequence[Service], report: Report) -> None:
+    """A backend must not be a cluster IP itself: a packet passes the service table once."""
+    cluster_ips = {(service.network.name, address) for service in services for address in service.addresses}
+    for service in services:
+        for port in service.ports:
+            for backend in port.backends:
+                if backend.workload is None and (service.network.name, backend.address) in cluster_ips:
+                    message = f"backend {backend.address} of '{service.key}' is the cluster IP of a service itself"
+                    report.add(codes.CLUSTER_IP_TAKEN, backend.span, message)
+
+
+def service_port(*, name: str, protocol: str, port: int, backends: Iterable[Backend], span: Span) -> ServicePort:
+    """A port with its backends in order; of two for the same address and port the first stays."""
+    by_place: dict[tuple[Address, int], Backend] = {}
+    for backend in backends:
+        by_place.setdefault((backend.address, backend.port), backend)
+    ordered = sorted(by_place.values(), key=lambda b: (b.address.version, int(b.address), b.port))
+    return ServicePort(name=name, protocol=Protocol(protocol), port=port, backends=tuple(ordered), span=span)
