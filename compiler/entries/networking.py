@@ -65,6 +65,7 @@ def _way_to(words: Vocabulary, device: Device, network: Network, home: Place, re
         case Local(port=port, workload=workload):
             return words.call(
                 "deliver",
+                network=network.id,
                 port=port.id,
                 mtu=port.mtu,
                 dst_mac=mac_number(workload.mac),
@@ -90,6 +91,7 @@ def _tunnel_to(words: Vocabulary, device: Device, there: Device, network: Networ
         raise InternalError(f"device {there.name} has no way from {device.name}")
     return words.call(
         "encapsulate",
+        network=network.id,
         port=device.uplinks[0].id,
         mtu=min(network.mtu, here.mtu - VXLAN_OVERHEAD),
         dst_mac=router_mac(network),

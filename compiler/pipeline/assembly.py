@@ -25,6 +25,7 @@ DROP_REASONS = (
     DropReason(name="tunnel_loop", id=6, doc="A packet from a tunnel would go into a tunnel."),
     DropReason(name="fragmentation_needed", id=7, doc="Too large for the way out, and may be fragmented; this is not."),
     DropReason(name="error_not_sent", id=8, doc="Too large or too old, and no ICMP error can be sent."),
+    DropReason(name="other_network", id=9, doc="The flow's next hop has become one of another network."),
 )
 
 COUNTERS = (

@@ -49,12 +49,14 @@ QUOTED_PAYLOAD = 8
 VXLAN_OVERHEAD_IPV4 = 14 + 8 + 8 + 20
 
 _OUT_PARAMS = (
-    Param(name="port", id=1, width_bits=16),
-    Param(name="mtu", id=2, width_bits=16),
-    Param(name="dst_mac", id=3, width_bits=48, format="mac"),
-    Param(name="src_mac", id=4, width_bits=48, format="mac"),
+    Param(name="network", id=1, width_bits=16),
+    Param(name="port", id=2, width_bits=16),
+    Param(name="mtu", id=3, width_bits=16),
+    Param(name="dst_mac", id=4, width_bits=48, format="mac"),
+    Param(name="src_mac", id=5, width_bits=48, format="mac"),
 )
 _OUT_BODY = (
+    assign(meta("egress_network"), param("network", 16)),
     assign(meta("egress_port"), param("port", 16)),
     assign(meta("mtu"), param("mtu", 16)),
     assign(meta("egress_dst_mac"), param("dst_mac", 48)),
@@ -65,7 +67,7 @@ ACTIONS = (
     Action(
         name="deliver",
         id=0x01000006,
-        params=(*_OUT_PARAMS, Param(name="vlan", id=5, width_bits=12)),
+        params=(*_OUT_PARAMS, Param(name="vlan", id=6, width_bits=12)),
         body=(*_OUT_BODY, assign(meta("egress_vlan"), param("vlan", 12))),
         doc="To a port of this device; `vlan` 0 sends untagged. `mtu` counts the IP packet.",
         span=here(1),
@@ -75,11 +77,11 @@ ACTIONS = (
         id=0x01000007,
         params=(
             *_OUT_PARAMS,
-            Param(name="vni", id=5, width_bits=24),
-            Param(name="tunnel_src", id=6, width_bits=32, format="ipv4"),
-            Param(name="tunnel_dst", id=7, width_bits=32, format="ipv4"),
-            Param(name="tunnel_src_mac", id=8, width_bits=48, format="mac"),
-            Param(name="tunnel_dst_mac", id=9, width_bits=48, format="mac"),
+            Param(name="vni", id=6, width_bits=24),
+            Param(name="tunnel_src", id=7, width_bits=32, format="ipv4"),
+            Param(name="tunnel_dst", id=8, width_bits=32, format="ipv4"),
+            Param(name="tunnel_src_mac", id=9, width_bits=48, format="mac"),
+            Param(name="tunnel_dst_mac", id=10, width_bits=48, format="mac"),
         ),
         body=(
             *_OUT_BODY,
@@ -325,6 +327,7 @@ FORWARD = Control(
     name="forward",
     body=(
         apply("neighbor", on_miss=(drop("no_neighbor"),)),
+        when(ne(meta("egress_network"), meta("network")), drop("other_network")),
         when(all_of(meta("encapsulate"), valid("vxlan")), drop("tunnel_loop")),
         when(valid("ipv4"), run("check_ipv4"), otherwise=(when(valid("ipv6"), run("check_ipv6")),)),
         when(

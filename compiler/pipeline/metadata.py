@@ -47,6 +47,7 @@ _DECLARED = {
     "reverse_src_ipv6": 128,
     "reverse_dst_ipv6": 128,
     # the way out
+    "egress_network": 16,
     "egress_port": 16,
     "egress_vlan": 12,
     "mtu": 16,

@@ -1,0 +1,105 @@
+"""The difference between what a device holds and what it should hold, in an order that breaks no working service.
+
+What is referred to comes before what refers to it, additions come before removals: members, groups, then tables from
+the next hop back to the port; removals the other way round. Stopped anywhere, a plan leaves every service that worked
+before working as before or as wanted. Learned tables are never part of it. Pure: no sockets here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar
+
+from compiler.ir.entries import Entries, Group, Member, TableEntry
+
+Entity = Member | Group | TableEntry
+E = TypeVar("E", Member, Group, TableEntry)
+
+REFERENCE_ORDER = (
+    "network",
+    "neighbor",
+    "route_ipv4",
+    "route_ipv6",
+    "arp",
+    "nd",
+    "backend_ipv4",
+    "backend_ipv6",
+    "service_ipv4",
+    "service_ipv6",
+    "tunnel",
+    "port",
+)
+"""Tables so that each comes after those that its entries lead to; tables not named here come last."""
+
+
+class Kind(StrEnum):
+    """The P4Runtime update that a step is, and how a plan shows it."""
+
+    INSERT = "+"
+    MODIFY = "~"
+    DELETE = "-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One update. `before` is what the device holds now, for MODIFY and DELETE."""
+
+    kind: Kind
+    entity: Entity
+    before: Entity | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Steps in the order in which they are to be written; `unchanged` counts what stays."""
+
+    steps: tuple[Step, ...]
+    unchanged: int
+
+    def count(self, kind: Kind) -> int:
+        return sum(step.kind is kind for step in self.steps)
+
+
+def difference(present: Entries, desired: Entries) -> Plan:
+    """The plan that turns `present` into `desired`."""
+    members = _compare(present.members, desired.members, lambda m: (m.selector, m.id))
+    groups = _compare(present.groups, desired.groups, lambda g: (g.selector, g.id))
+    entries = _compare(present.table_entries, desired.table_entries, lambda e: e.key)
+    put = [step for part in (members, groups, entries) for step in _in_order(part.put)]
+    removed = [step for part in (entries, groups, members) for step in reversed(_in_order(part.removed))]
+    unchanged = members.unchanged + groups.unchanged + entries.unchanged
+    return Plan(steps=(*put, *removed), unchanged=unchanged)
+
+
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    put: list[Step]
+    removed: list[Step]
+    unchanged: int
+
+
+def _compare(present: Sequence[E], desired: Sequence[E], key_of: Callable[[E], Hashable]) -> _Compared:
+    old, new = {key_of(item): item for item in present}, {key_of(item): item for item in desired}
+    put: list[Step] = []
+    for key, item in new.items():
+        before = old.get(key)
+        if before is None:
+            put.append(Step(kind=Kind.INSERT, entity=item))
+        elif before != item:
+            put.append(Step(kind=Kind.MODIFY, entity=item, before=before))
+    removed = [Step(kind=Kind.DELETE, entity=item, before=item) for key, item in old.items() if key not in new]
+    return _Compared(put, removed, len(new) - len(put))
+
+
+def _in_order(steps: Iterable[Step]) -> list[Step]:
+    """Sorted by what refers to what; the sort is stable, so equal ranks keep the order of the entries."""
+    return sorted(steps, key=_rank)
+
+
+def _rank(step: Step) -> int:
+    if not isinstance(step.entity, TableEntry):
+        return 0
+    table = step.entity.table
+    return REFERENCE_ORDER.index(table) if table in REFERENCE_ORDER else len(REFERENCE_ORDER)

@@ -1,0 +1,108 @@
+"""Plans and entries as people read them: `+ service_ipv4 network=1 address=10.96.0.10 ... -> to_service_ipv4(...)`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import IPv4Address, IPv6Address
+from typing import assert_never
+
+from compiler.ir.entries import (
+    ActionCall,
+    Exact,
+    Group,
+    GroupRef,
+    Lpm,
+    MatchValue,
+    Member,
+    MemberRef,
+    Optional,
+    Range,
+    TableEntry,
+    Ternary,
+)
+from compiler.ir.nodes import Pipeline
+from compiler.ir.tables import Action, Table
+from compiler.span import NOWHERE
+from runtime.client.plan import Entity, Kind, Step
+
+
+def format_number(value: int, how: str) -> str:
+    """A number as `Key.format` and `Param.format` say."""
+    match how:
+        case "ipv4":
+            return str(IPv4Address(value))
+        case "ipv6":
+            return str(IPv6Address(value))
+        case "mac":
+            return value.to_bytes(6, "big").hex(":")
+        case _:
+            return str(value)
+
+
+class Renderer:
+    """Knows the names and formats of one pipeline."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._tables: Mapping[str, Table] = {table.name: table for table in pipeline.tables}
+        self._actions: Mapping[str, Action] = {action.name: action for action in pipeline.actions}
+
+    def step(self, step: Step) -> str:
+        """One line; a changed entity shows what it was and what it becomes, and the policy that wants it."""
+        if step.kind is Kind.MODIFY and step.before is not None:
+            text = f"{self.name(step.entity)} {self.content(step.before)} => {self.content(step.entity)}"
+        else:
+            text = f"{self.name(step.entity)} {self.content(step.entity)}"
+        origin = "" if step.entity.span == NOWHERE else f"   # {step.entity.span}"
+        return f"{step.kind} {text}{origin}"
+
+    def name(self, entity: Entity) -> str:
+        match entity:
+            case Member(selector=selector, id=number):
+                return f"{selector} member {number}"
+            case Group(selector=selector, id=number):
+                return f"{selector} group {number}"
+            case TableEntry(table=table, matches=matches):
+                keys = self._tables[table].keys
+                shown = (f"{k.name}={_match(m, k.format)}" for k, m in zip(keys, matches, strict=True))
+                return " ".join((table, *shown))
+            case _:
+                assert_never(entity)
+
+    def content(self, entity: Entity) -> str:
+        match entity:
+            case Member(action=action) | TableEntry(action=action):
+                return f"-> {self.action(action)}"
+            case Group(members=members):
+                weights = (f"{m.member_id}" + (f"*{m.weight}" if m.weight != 1 else "") for m in members)
+                return f"= {{{', '.join(weights)}}}"
+            case _:
+                assert_never(entity)
+
+    def action(self, action: ActionCall | MemberRef | GroupRef) -> str:
+        match action:
+            case ActionCall(action=name, arguments=arguments):
+                params = self._actions[name].params
+                shown = (f"{p.name}={format_number(v, p.format)}" for p, v in zip(params, arguments, strict=True))
+                return f"{name}({', '.join(shown)})"
+            case MemberRef(member_id=number):
+                return f"member {number}"
+            case GroupRef(group_id=number):
+                return f"group {number}"
+            case _:
+                assert_never(action)
+
+
+def _match(match: MatchValue, how: str) -> str:
+    match match:
+        case Exact(value=value):
+            return format_number(value, how)
+        case Lpm(value=value, prefix_len=prefix_len):
+            return f"{format_number(value, how)}/{prefix_len}"
+        case Ternary(value=value, mask=mask):
+            return f"{format_number(value, how)}&{mask:#x}"
+        case Range(low=low, high=high):
+            return f"{low}..{high}"
+        case Optional(value=value):
+            return "*" if value is None else format_number(value, how)
+        case _:
+            assert_never(match)
