@@ -180,14 +180,6 @@ def actions(family: Family) -> tuple[Action, ...]:
             doc="The backend that gets the connection.",
             span=here(),
         ),
-        Action(
-            name=family.named("via"),
-            id=number + 5,
-            params=(Param(name="nexthop", id=1, width_bits=16),),
-            body=(assign(meta("nexthop"), param("nexthop", 16)),),
-            doc="Where the destination is: a key of table neighbor.",
-            span=here(),
-        ),
     )
 
 
@@ -269,7 +261,7 @@ def tables(family: Family) -> tuple[Table, ...]:
                 Key(name="network", id=1, expr=meta("network")),
                 Key(name="dst", id=2, expr=meta(family.named("route")), match=MatchKind.LPM, format=ip),
             ),
-            actions=(ActionRef(name=family.named("via")), _MISS),
+            actions=(ActionRef(name="via"), _MISS),
             default_action="miss",
             size=ROUTES,
             doc="Where in a network an address is.",

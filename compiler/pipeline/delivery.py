@@ -106,6 +106,14 @@ ACTIONS = (
         doc="The addresses that ICMP errors of a network come from.",
         span=here(1),
     ),
+    Action(
+        name="via",
+        id=0x01000009,
+        params=(Param(name="nexthop", id=1, width_bits=16),),
+        body=(assign(meta("nexthop"), param("nexthop", 16)),),
+        doc="Where the destination is: a key of table neighbor.",
+        span=here(1),
+    ),
 )
 
 TABLES = (
