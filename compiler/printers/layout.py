@@ -1,0 +1,117 @@
+"""The layout: which BPF maps a pipeline has, and what every byte of their keys and values means.
+
+The one place that knows it. The C printer prints its structures from here, the kernel target encodes and decodes with
+the codecs, and the printed C asserts every offset. Besides the maps below, the C declares those that belong to the
+device and not to a pipeline: `port_of_ifindex`, `egress`, `egress_xdp`, `scratch`, `test_clock` (see
+ebpf/include/turnout).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from compiler.ir.nodes import Pipeline
+from compiler.printers.layout_store import LearnedTableLayout, Slot, SlotHead, StoreLayout, store_layout
+from compiler.printers.layout_struct import Member, StructLayout
+from compiler.printers.layout_tables import (
+    COUNTER,
+    ActionLayout,
+    GroupSlice,
+    MapKind,
+    MapLayout,
+    SelectorLayout,
+    TableLayout,
+    ValueLayout,
+    action_layout,
+    counter_map,
+    table_layout,
+)
+from compiler.span import InternalError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CounterLayout:
+    """An indexed counter: a per-CPU array of `COUNTER` values."""
+
+    counter: str
+    map: MapLayout
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """All maps of a pipeline, each part in the pipeline's order."""
+
+    actions: tuple[ActionLayout, ...]
+    tables: tuple[TableLayout, ...]
+    """Tables that the control plane writes."""
+    stores: tuple[StoreLayout, ...]
+    """Learned tables."""
+    counters: tuple[CounterLayout, ...]
+
+    def table(self, name: str) -> TableLayout:
+        """A table by name. Raises `InternalError` for a learned or unknown one."""
+        found = next((table for table in self.tables if table.table == name), None)
+        if found is None:
+            raise InternalError(f"the layout has no table {name} that a control plane writes")
+        return found
+
+    def store_of(self, table: str) -> StoreLayout:
+        """The store of a learned table. Raises `InternalError` for any other table."""
+        found = next((s for s in self.stores if any(t.table == table for t in s.tables)), None)
+        if found is None:
+            raise InternalError(f"the layout has no learned table {table}")
+        return found
+
+    def counter(self, name: str) -> CounterLayout:
+        return next(c for c in self.counters if c.counter == name)
+
+    @property
+    def maps(self) -> tuple[MapLayout, ...]:
+        """Every map: of tables, their direct counters and selectors, of stores, of counters."""
+        found: list[MapLayout] = []
+        for table in self.tables:
+            found.append(table.map)
+            if table.counters is not None:
+                found.append(table.counters)
+            if table.selector is not None:
+                found += (table.selector.ring, table.selector.members)
+        found += (store.map for store in self.stores)
+        found += (counter.map for counter in self.counters)
+        return tuple(found)
+
+
+@lru_cache(maxsize=8)
+def layout(pipeline: Pipeline) -> Layout:
+    """The layout of a pipeline: the same pipeline gives the same bytes, on any machine."""
+    actions = {action.name: action_layout(action) for action in pipeline.actions}
+    return Layout(
+        actions=tuple(actions.values()),
+        tables=tuple(table_layout(table, actions) for table in pipeline.tables if table.store is None),
+        stores=tuple(store_layout(store, pipeline, actions) for store in pipeline.stores),
+        counters=tuple(
+            CounterLayout(counter=counter.name, map=counter_map(counter.name, counter.size))
+            for counter in pipeline.counters
+        ),
+    )
+
+
+__all__ = [
+    "COUNTER",
+    "ActionLayout",
+    "CounterLayout",
+    "GroupSlice",
+    "Layout",
+    "LearnedTableLayout",
+    "MapKind",
+    "MapLayout",
+    "Member",
+    "SelectorLayout",
+    "Slot",
+    "SlotHead",
+    "StoreLayout",
+    "StructLayout",
+    "TableLayout",
+    "ValueLayout",
+    "layout",
+]

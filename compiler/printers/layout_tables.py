@@ -1,0 +1,272 @@
+"""How tables, selectors and actions lie in BPF maps, and the codecs of their keys and values. Pure.
+
+A value of an exact or lpm table is `{u32 action, u32 counter, arguments}`: the action's number, the index in the
+table's map of direct counters (from 1, 0 for none), and the arguments of that action. Unused bytes are zero.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from enum import Enum
+
+from compiler.ir.entries import ActionCall, Exact, Lpm, MatchValue
+from compiler.ir.expressions import width_bits
+from compiler.ir.maglev import SLOTS_PER_MEMBER
+from compiler.ir.tables import Action, MatchKind, Selector, Table
+from compiler.printers.layout_struct import StructLayout, natural, packed
+from compiler.span import InternalError
+
+ACTION_BITS = 24
+"""The P4Runtime prefix of an action id is left out of the number."""
+MAX_ARRAY_BITS = 16
+VALUE_HEAD = struct.Struct("<II")
+COUNTER = natural("counter", (("packets", 64), ("bytes", 64)))
+U32 = natural("index", (("index", 32),))
+
+
+class MapKind(Enum):
+    """Types of BPF maps, named as in `BPF_MAP_TYPE_*`."""
+
+    HASH = "hash"
+    ARRAY = "array"
+    LPM_TRIE = "lpm_trie"
+    PERCPU_ARRAY = "percpu_array"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapLayout:
+    """One BPF map. Sizes in bytes; of a per-CPU map, one CPU's value."""
+
+    name: str
+    kind: MapKind
+    key_size: int
+    value_size: int
+    max_entries: int
+    no_prealloc: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionLayout:
+    """An action as values hold it."""
+
+    name: str
+    number: int
+    arguments: StructLayout
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValueLayout:
+    """The value of a table or of a selector's member: a head, then the arguments of one of `actions`."""
+
+    name: str
+    size: int
+    actions: tuple[ActionLayout, ...]
+
+    def encode(self, call: ActionCall, counter: int = 0) -> bytes:
+        """Raises ValueError when an argument does not fit or the action is not one of the table's."""
+        action = next((a for a in self.actions if a.name == call.action), None)
+        if action is None:
+            raise ValueError(f"{self.name} holds no action {call.action}")
+        raw = VALUE_HEAD.pack(action.number, counter) + action.arguments.encode(call.arguments)
+        return raw.ljust(self.size, b"\0")
+
+    def decode(self, raw: bytes) -> tuple[ActionCall, int] | None:
+        """The action and the counter's index; None for the empty slot of an array."""
+        number, counter = VALUE_HEAD.unpack_from(raw)
+        if number == 0:
+            return None
+        action = next((a for a in self.actions if a.number == number), None)
+        if action is None:
+            raise ValueError(f"{self.name} holds no action with number {number:#x}")
+        end = VALUE_HEAD.size + action.arguments.size
+        arguments = action.arguments.decode(raw[VALUE_HEAD.size : end]) if action.arguments.members else ()
+        return ActionCall(action=action.name, arguments=arguments), counter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelectorLayout:
+    """The two maps of a selector, shared by all groups.
+
+    `ring` holds member indices; a group is a slice of it. `members` holds the action of each member at the index that
+    the device gave it. The slot of a packet is offset + (hash >> 32) % size, `hash` the 64 bits of `mix64`.
+    """
+
+    name: str
+    ring: MapLayout
+    members: MapLayout
+    member: ValueLayout
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupSlice:
+    """The value of a selector table: a slice of the ring; size 0 is a miss (no entry, or a group without members)."""
+
+    offset: int
+    size: int
+    counter: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableLayout:
+    """A table that the control plane writes. Exactly one of `value` and `selector` is set."""
+
+    table: str
+    map: MapLayout
+    key: StructLayout
+    matches: tuple[MatchKind, ...]
+    value: ValueLayout | None = None
+    selector: SelectorLayout | None = None
+    group: StructLayout | None = None
+    counters: MapLayout | None = None
+    """Direct counters, by the index that the device gives out from 1."""
+
+    def encode_key(self, matches: tuple[MatchValue, ...]) -> bytes:
+        """One match a key, of the kind that the table has. Raises ValueError for another kind or a wide value."""
+        values: list[int] = []
+        length = 0
+        for kind, match, width in zip(self.matches, matches, self._widths(), strict=True):
+            if kind is MatchKind.EXACT and isinstance(match, Exact):
+                values.append(match.value)
+                length += width
+            elif kind is MatchKind.LPM and isinstance(match, Lpm):
+                values.append(match.value)
+                length += match.prefix_len
+            else:
+                raise ValueError(f"table {self.table} has a key of kind {kind.value}, got {match}")
+        return self.key.encode((length, *values) if self.map.kind is MapKind.LPM_TRIE else values)
+
+    def decode_key(self, raw: bytes) -> tuple[MatchValue, ...]:
+        values = self.key.decode(raw)
+        if self.map.kind is not MapKind.LPM_TRIE:
+            return tuple(Exact(value=value) for value in values)
+        widths = self._widths()
+        prefix_len = values[0] - sum(w for w, k in zip(widths, self.matches, strict=True) if k is MatchKind.EXACT)
+        return tuple(
+            Exact(value=value) if kind is MatchKind.EXACT else Lpm(value=value, prefix_len=prefix_len)
+            for kind, value in zip(self.matches, values[1:], strict=True)
+        )
+
+    def encode_value(self, call: ActionCall, counter: int = 0) -> bytes:
+        """The value of a table without a selector; `counter` is the entry's index in `counters`, 0 without."""
+        if self.value is None:
+            raise ValueError(f"table {self.table} holds groups, not actions")
+        return self.value.encode(call, counter)
+
+    def decode_value(self, raw: bytes) -> tuple[ActionCall, int] | None:
+        """The opposite; None for the empty slot of an array."""
+        if self.value is None:
+            raise ValueError(f"table {self.table} holds groups, not actions")
+        return self.value.decode(raw)
+
+    def encode_group(self, group: GroupSlice) -> bytes:
+        """The value of a table with a selector."""
+        values = (group.offset, group.size, group.counter) if self.counters else (group.offset, group.size)
+        return self._group().encode(values)
+
+    def decode_group(self, raw: bytes) -> GroupSlice:
+        offset, size, *counter = self._group().decode(raw)
+        return GroupSlice(offset=offset, size=size, counter=counter[0] if counter else 0)
+
+    def _group(self) -> StructLayout:
+        if self.group is None:
+            raise ValueError(f"table {self.table} holds actions, not groups")
+        return self.group
+
+    def _widths(self) -> tuple[int, ...]:
+        members = self.key.members
+        return tuple(m.width_bits for m in (members[1:] if self.map.kind is MapKind.LPM_TRIE else members))
+
+
+def action_layout(action: Action) -> ActionLayout:
+    arguments = natural(action.name, ((p.name, p.width_bits) for p in action.params))
+    return ActionLayout(name=action.name, number=action.id & (1 << ACTION_BITS) - 1, arguments=arguments)
+
+
+def counter_map(name: str, size: int) -> MapLayout:
+    """A map of packet and byte counts."""
+    return MapLayout(name=name, kind=MapKind.PERCPU_ARRAY, key_size=4, value_size=COUNTER.size, max_entries=size)
+
+
+def table_layout(table: Table, actions: dict[str, ActionLayout]) -> TableLayout:
+    """The layout of a table that is not learned."""
+    kinds = tuple(key.match for key in table.keys)
+    kind = _map_kind(table, kinds)
+    key = _key(table, kind)
+    counters = counter_map(f"{table.name}_count", table.size + 1) if table.counter_id is not None else None
+    offered = tuple(actions[ref.name] for ref in table.actions if ref.in_entries)
+    value = selector = group = None
+    if table.selector is None:
+        value = _value(table.name, offered)
+    else:
+        selector = _selector(table.selector, offered)
+        words = ("group_offset", "ring_size", "counter")[: 3 if counters else 2]
+        group = natural(table.name, ((word, 32) for word in words))
+    return TableLayout(
+        table=table.name,
+        map=_map(table, kind, key, value.size if value else group.size if group else 0),
+        key=key,
+        matches=kinds,
+        value=value,
+        selector=selector,
+        group=group,
+        counters=counters,
+    )
+
+
+def _map_kind(table: Table, kinds: tuple[MatchKind, ...]) -> MapKind:
+    if any(kind not in (MatchKind.EXACT, MatchKind.LPM) for kind in kinds):
+        raise InternalError(f"table {table.name}: eBPF has exact and lpm keys only")
+    if MatchKind.LPM in kinds:
+        if kinds[-1] is not MatchKind.LPM or kinds.count(MatchKind.LPM) > 1:
+            raise InternalError(f"table {table.name}: eBPF wants one lpm key, the last one")
+        return MapKind.LPM_TRIE
+    return MapKind.ARRAY if len(kinds) == 1 and width_bits(table.keys[0].expr) <= MAX_ARRAY_BITS else MapKind.HASH
+
+
+def _key(table: Table, kind: MapKind) -> StructLayout:
+    name = f"{table.name}_key"
+    widths = tuple((key.name, width_bits(key.expr)) for key in table.keys)
+    if kind is MapKind.LPM_TRIE:
+        return packed(name, (("prefix_len", 32, False), *((n, w, True) for n, w in widths)))
+    if kind is MapKind.ARRAY:
+        # An array's index is 32 bits wide whatever the key is.
+        index = natural(name, ((widths[0][0], 32),))
+        member = index.members[0]
+        narrowed = type(member)(name=member.name, offset=0, size=4, width_bits=widths[0][1])
+        return StructLayout(name=name, size=4, members=(narrowed,), codec=index.codec)
+    return natural(name, widths)
+
+
+def _map(table: Table, kind: MapKind, key: StructLayout, value_size: int) -> MapLayout:
+    entries = 1 << key.members[0].width_bits if kind is MapKind.ARRAY else table.size
+    return MapLayout(
+        name=table.name,
+        kind=kind,
+        key_size=key.size,
+        value_size=value_size,
+        max_entries=entries,
+        no_prealloc=kind is MapKind.LPM_TRIE,
+    )
+
+
+def _value(name: str, actions: tuple[ActionLayout, ...]) -> ValueLayout:
+    words = [action.arguments.size for action in actions]
+    return ValueLayout(name=name, size=VALUE_HEAD.size + -(-max(words, default=0) // 8) * 8, actions=actions)
+
+
+def _selector(selector: Selector, actions: tuple[ActionLayout, ...]) -> SelectorLayout:
+    member = _value(f"{selector.name}_member", actions)
+    slots = 1 << (selector.size * SLOTS_PER_MEMBER - 1).bit_length()
+    return SelectorLayout(
+        name=selector.name,
+        ring=MapLayout(name=f"{selector.name}_ring", kind=MapKind.ARRAY, key_size=4, value_size=4, max_entries=slots),
+        members=MapLayout(
+            name=f"{selector.name}_member",
+            kind=MapKind.ARRAY,
+            key_size=4,
+            value_size=member.size,
+            max_entries=selector.size,
+        ),
+        member=member,
+    )
