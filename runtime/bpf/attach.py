@@ -122,6 +122,7 @@ def attach_tc(
     """Put a tc program on a hook. `mode` None means tcx where the kernel has it, else clsact.
 
     `pin` keeps a tcx link; `priority` and `handle` number a clsact filter; either is what a later call recognises.
+    The first filter adds clsact, for which the kernel halts the interface's queues for a moment: a packet may be lost.
     A program that lets packets go on returns -1 (TCX_NEXT): 0 (TC_ACT_OK) ends a tcx chain. Raises `KernelRefusal`.
     """
     mode = mode or (Mode.TCX if tcx_present() else Mode.CLSACT)
@@ -132,8 +133,9 @@ def attach_tc(
         return made
     if mode is not Mode.TCX or hook not in TCX_TYPES:
         raise ValueError(f"a tc program cannot be attached with {mode} to {hook}")
-    link_ids = {found.link_id for found in query_tcx(ifindex, hook)}
-    there = _reopen(pin, LinkType.TCX, ifindex, lambda info: info.id in link_ids)
+    there = _reopen(
+        pin, LinkType.TCX, ifindex, lambda info: info.id in {found.link_id for found in query_tcx(ifindex, hook)}
+    )
     if there >= 0:
         return _swapped(Attachment(ifindex=ifindex, hook=hook, mode=mode, link_fd=there, pin=pin), program)
     fd = check(
@@ -148,10 +150,11 @@ def attach_xdp(program: Program, ifindex: int, *, pin: Path | None = None, mode:
 
     Raises `KernelRefusal` (EBUSY: another program is there), with the words for both modes where both fail.
     """
-    present = query_xdp(ifindex)
-    there = _reopen(pin, LinkType.XDP, ifindex, lambda info: any(p.program_id == info.prog_id for p in present))
+    there = _reopen(
+        pin, LinkType.XDP, ifindex, lambda info: info.prog_id in {found.program_id for found in query_xdp(ifindex)}
+    )
     if there >= 0:
-        held = Attachment(ifindex=ifindex, hook=Hook.XDP, mode=present[0].mode, link_fd=there, pin=pin)
+        held = Attachment(ifindex=ifindex, hook=Hook.XDP, mode=query_xdp(ifindex)[0].mode, link_fd=there, pin=pin)
         return _swapped(held, program)
     modes = (mode,) if mode else (Mode.XDP_NATIVE, Mode.XDP_GENERIC)
     fd, used = _create_xdp_link(program, ifindex, modes)

@@ -67,13 +67,18 @@ def remove_pin(path: Path) -> bool:
 
 
 def remove_tree(path: Path) -> int:
-    """Remove all pins and folders under `path`, and `path` itself unless it is the mount. Returns how many pins."""
+    """Remove all pins and folders under `path`, and `path` itself unless it is the mount. Returns how many pins.
+
+    The kernel lets go of what a pin held a moment later, so a program may still see a few packets.
+    """
     if not path.exists():
         return 0
     if not is_bpffs(path):
         raise KernelRefusal(errno.EINVAL, f"{path} is in no BPF file system; nothing is removed")
     removed = 0
     for entry in sorted(path.iterdir()):
+        if "." in entry.name:  # the kernel's own maps.debug and progs.debug at the root
+            continue
         if entry.is_dir() and not entry.is_symlink():
             removed += remove_tree(entry)
         else:

@@ -171,7 +171,7 @@ _GET_FILTER = 46
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _REQUEST_DUMP = 0x301
 _TCA_KIND, _TCA_OPTIONS = 1, 2
-_TCA_BPF_NAME, _TCA_BPF_ID = 7, 11
+_TCA_BPF_ID = 11
 _TCMSG = struct.Struct("=BxxxiIII")
 
 
@@ -186,7 +186,7 @@ def _filter(hook: Hook, message: bytes) -> Attached | None:
         hook=hook,
         mode=Mode.CLSACT,
         program_id=program,
-        program_name=options.get(_TCA_BPF_NAME, b"").rstrip(b"\0").decode(errors="replace"),
+        program_name=_name(program),  # the filter's own name is whatever the tool that made it chose
         priority=info >> 16,
         handle=handle,
     )
