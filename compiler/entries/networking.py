@@ -21,18 +21,21 @@ VXLAN_OVERHEAD = 50
 
 def uplink_entries(words: Vocabulary, device: Device) -> Iterator[TableEntry]:
     for port in device.uplinks:
-        yield words.entry("port", words.call("set_uplink"), port.span, port=port.id, vlan=port.vlan)
+        yield words.entry(
+            "port", words.call("set_uplink"), port.span, f"Device {device.name}", port=port.id, vlan=port.vlan
+        )
 
 
 def network_entries(
     words: Vocabulary, device: Device, network: Network, homes: tuple[Place, ...], hops: Numbers, report: Report
 ) -> Iterator[TableEntry]:
     """All that one network needs on one device, but for its services."""
-    yield from _gateway_entries(words, network)
+    owner = f"Network {network.name}"
+    yield from _gateway_entries(words, network, owner)
     if device.underlay is not None and device.uplinks:
         enter = words.call("enter_network", network=network.id)
         own = device.underlay.address.ip
-        yield words.entry("tunnel", enter, network.span, destination=own, vni=network.vni)
+        yield words.entry("tunnel", enter, network.span, owner, destination=own, vni=network.vni)
     seen: set[int] = set()
     for home in homes:
         call = _way_to(words, device, network, home, report)
@@ -41,22 +44,25 @@ def network_entries(
         hop = hops.of(call)
         if hop not in seen:
             seen.add(hop)
-            yield words.entry("neighbor", call, _origin(home), nexthop=hop)
+            yield words.entry("neighbor", call, *_origin(home), nexthop=hop)
         yield from _address_entries(words, network, home, hop)
 
 
-def _origin(home: Place) -> Span:
-    return home.device.span if isinstance(home, Remote) else home.workload.span
+def _origin(home: Place) -> tuple[Span, str]:
+    """Where the next hop to a place was written, and what wants it."""
+    if isinstance(home, Remote):
+        return home.device.span, f"Device {home.device.name}"
+    return home.workload.span, f"Workload {home.workload.key}"
 
 
-def _gateway_entries(words: Vocabulary, network: Network) -> Iterator[TableEntry]:
+def _gateway_entries(words: Vocabulary, network: Network, owner: str) -> Iterator[TableEntry]:
     gateways = {version: int(network.gateway(version) or 0) for version in (4, 6)}
     call = words.call("set_gateway", ipv4=gateways[4], ipv6=gateways[6])
-    yield words.entry("network", call, network.span, network=network.id)
+    yield words.entry("network", call, network.span, owner, network=network.id)
     answer = words.call("answer", mac=router_mac(network))
     for gateway in network.gateways:
         table = "arp" if gateway.version == 4 else "nd"
-        yield words.entry(table, answer, network.span, network=network.id, address=gateway)
+        yield words.entry(table, answer, network.span, owner, network=network.id, address=gateway)
 
 
 def _way_to(words: Vocabulary, device: Device, network: Network, home: Place, report: Report) -> ActionCall | None:
@@ -112,13 +118,20 @@ def _underlay(device: Device) -> Underlay:
 
 def _address_entries(words: Vocabulary, network: Network, home: Place, hop: int) -> Iterator[TableEntry]:
     workload = home.workload
+    owner = f"Workload {workload.key}"
     if isinstance(home, Local):
         call = words.call("set_workload", network=network.id, nexthop=hop)
-        yield words.entry("port", call, home.port.span, port=home.port.id, vlan=home.port.vlan)
+        yield words.entry("port", call, home.port.span, owner, port=home.port.id, vlan=home.port.vlan)
     answer, via = words.call("answer", mac=mac_number(workload.mac)), words.call("via", nexthop=hop)
     for address in workload.addresses:
         table, family = ("arp", "ipv4") if address.version == 4 else ("nd", "ipv6")
-        yield words.entry(table, answer, workload.span, network=network.id, address=address)
+        yield words.entry(table, answer, workload.span, owner, network=network.id, address=address)
         yield words.entry(
-            f"route_{family}", via, workload.span, prefix_len=address.max_prefixlen, network=network.id, dst=address
+            f"route_{family}",
+            via,
+            workload.span,
+            owner,
+            prefix_len=address.max_prefixlen,
+            network=network.id,
+            dst=address,
         )

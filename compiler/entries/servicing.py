@@ -62,6 +62,10 @@ def _targets(words: Vocabulary, service: Service, numbers: Numbers, report: Repo
             yield _target(words, service, port, address, family, int(hairpin or 0), numbers)
 
 
+def _owner(service: Service, port: ServicePort) -> str:
+    return f"{service.kind} {service.key}:{port.name or port.port}"
+
+
 def _target(
     words: Vocabulary,
     service: Service,
@@ -78,6 +82,7 @@ def _target(
             table,
             action,
             port.span,
+            _owner(service, port),
             network=service.network.id,
             address=address,
             protocol=port.protocol.number,
@@ -118,7 +123,9 @@ def _add_family(
         chosen = tuple(WeightedMember(member_id=number, weight=weights[number]) for number in sorted(weights))
         groups.append(Group(selector=selector, id=target.number, members=chosen, span=target.span))
         reference = GroupRef(group_id=target.number)
-        entries.append(words.entry(f"backend_{family}", reference, target.span, service_id=target.number))
+        entries.append(
+            words.entry(f"backend_{family}", reference, target.span, target.entry.owner, service_id=target.number)
+        )
         entries.append(target.entry)
 
 
@@ -128,7 +135,14 @@ def _vip_entries(words: Vocabulary, service: Service) -> Iterator[TableEntry]:
     for address in service.addresses:
         if service.network.holds(address):
             table = "arp" if address.version == 4 else "nd"
-            yield words.entry(table, answer, service.span, network=service.network.id, address=address)
+            yield words.entry(
+                table,
+                answer,
+                service.span,
+                f"{service.kind} {service.key}",
+                network=service.network.id,
+                address=address,
+            )
 
 
 def _check_group_sizes(words: Vocabulary, groups: Iterable[Group], report: Report) -> None:

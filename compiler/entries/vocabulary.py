@@ -59,11 +59,15 @@ class Vocabulary:
         table_name: str,
         action: ActionCall | MemberRef | GroupRef,
         span: Span,
+        owner: str,
         *,
         prefix_len: int | None = None,
         **keys: Number,
     ) -> TableEntry:
-        """An entry of a table with exact keys and at most one LPM key, to which `prefix_len` belongs."""
+        """An entry of a table with exact keys and at most one LPM key, to which `prefix_len` belongs.
+
+        `owner` is the policy object that wants it, as "Kind name".
+        """
         table = self.table(table_name)
         if [key.name for key in table.keys] != list(keys):
             raise InternalError(f"table {table_name} is not keyed by {', '.join(keys)}")
@@ -76,4 +80,4 @@ class Vocabulary:
                 matches.append(Lpm(value=value, prefix_len=prefix_len))
             else:
                 matches.append(Exact(value=value))
-        return TableEntry(table=table_name, matches=tuple(matches), action=action, span=span)
+        return TableEntry(table=table_name, matches=tuple(matches), action=action, owner=owner, span=span)

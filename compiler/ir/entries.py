@@ -76,7 +76,8 @@ class GroupRef:
 class TableEntry:
     """One entry; `matches` has a value for each key of the table, in the order of `Table.keys`.
 
-    Entries are equal when all but their span is. `priority` is positive for tables with ternary, range or optional
+    Entries are equal when all but span and owner is. `owner` names the policy object that wants the entry, as in
+    "DpuService shop/web:http"; a device keeps it as P4Runtime's `metadata`. `priority` is positive for tables with ternary, range or optional
     keys (the largest wins) and 0 for all others.
     """
 
@@ -84,6 +85,7 @@ class TableEntry:
     matches: tuple[MatchValue, ...]
     action: ActionCall | MemberRef | GroupRef
     priority: int = 0
+    owner: str = field(default="", compare=False)
     span: Span = field(default=NOWHERE, compare=False)
 
     @property

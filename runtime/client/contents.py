@@ -1,0 +1,116 @@
+"""What a device holds, as `Entries`, and the updates that change it, as P4Runtime messages.
+
+Learned tables are neither read nor written here: packets fill them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import assert_never
+
+from finsy.proto import p4r
+
+from compiler.ir.entries import Entries, Group, Member, TableEntry, WeightedMember
+from compiler.ir.nodes import Pipeline
+from compiler.span import InternalError
+from runtime.client.plan import Entity, Kind, Step
+from runtime.client.session import Session
+from runtime.device.records import ActionSet, Row
+from runtime.device.schema import Schema, TableCodec, schema
+
+_UPDATE_TYPES = {
+    Kind.INSERT: p4r.Update.INSERT,
+    Kind.MODIFY: p4r.Update.MODIFY,
+    Kind.DELETE: p4r.Update.DELETE,
+}
+
+
+class Contents:
+    """Translates for one pipeline."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._schema: Schema = schema(pipeline)
+        self._by_name = {codec.name: codec for codec in self._schema.tables.values()}
+        self._selectors = {
+            codec.table.selector.name: (codec.table.selector.id, codec)
+            for codec in self._schema.tables.values()
+            if codec.table.selector is not None
+        }
+
+    def read(self, session: Session) -> Entries:
+        """All that a control plane has put into the device."""
+        members: list[Member] = []
+        groups: list[Group] = []
+        entries: list[TableEntry] = []
+        for entity in session.read(self._wildcards()):
+            match entity.WhichOneof("entity"):
+                case "table_entry":
+                    entries.append(self._entry(entity.table_entry))
+                case "action_profile_member":
+                    members.append(self._member(entity.action_profile_member))
+                case "action_profile_group":
+                    groups.append(self._group(entity.action_profile_group))
+                case other:
+                    raise InternalError(f"nobody asked for {other}")
+        return Entries(members=tuple(members), groups=tuple(groups), table_entries=tuple(entries))
+
+    def _wildcards(self) -> Iterator[p4r.Entity]:
+        for profile_id in self._schema.selectors:
+            yield p4r.Entity(action_profile_member=p4r.ActionProfileMember(action_profile_id=profile_id))
+            yield p4r.Entity(action_profile_group=p4r.ActionProfileGroup(action_profile_id=profile_id))
+        for table_id, codec in self._schema.tables.items():
+            if not codec.is_learned:
+                yield p4r.Entity(table_entry=p4r.TableEntry(table_id=table_id))
+
+    def _entry(self, message: p4r.TableEntry) -> TableEntry:
+        codec = self._schema.table(message.table_id)
+        matches, priority = codec.decode_key(message)
+        action = codec.decode_action(message.action)
+        if isinstance(action, ActionSet):
+            raise InternalError(f"table {codec.name} holds a one-shot action set, which Turnout never writes")
+        owner = message.metadata.decode(errors="replace")
+        return TableEntry(table=codec.name, matches=matches, action=action, priority=priority, owner=owner)
+
+    def _member(self, message: p4r.ActionProfileMember) -> Member:
+        selector, codec = self._schema.selector(message.action_profile_id)
+        action = codec.choice.decode_for_entry(message.action)
+        return Member(selector=selector.name, id=message.member_id, action=action)
+
+    def _group(self, message: p4r.ActionProfileGroup) -> Group:
+        selector, _ = self._schema.selector(message.action_profile_id)
+        members = sorted((m.member_id, m.weight) for m in message.members)
+        return Group(
+            selector=selector.name,
+            id=message.group_id,
+            members=tuple(WeightedMember(member_id=number, weight=weight) for number, weight in members),
+        )
+
+    def updates(self, steps: Iterable[Step]) -> Iterator[p4r.Update]:
+        for step in steps:
+            yield p4r.Update(type=_UPDATE_TYPES[step.kind], entity=self.entity(step.entity))
+
+    def entity(self, entity: Entity) -> p4r.Entity:
+        match entity:
+            case TableEntry():
+                owner = entity.owner.encode()
+                row = Row(matches=entity.matches, priority=entity.priority, action=entity.action, metadata=owner)
+                return p4r.Entity(table_entry=self._table(entity.table).encode(row))
+            case Member(selector=name, id=number, action=action):
+                profile_id, codec = self._selectors[name]
+                message = p4r.ActionProfileMember(
+                    action_profile_id=profile_id, member_id=number, action=codec.choice.encode(action)
+                )
+                return p4r.Entity(action_profile_member=message)
+            case Group(selector=name, id=number, members=members):
+                chosen = [p4r.ActionProfileGroup.Member(member_id=m.member_id, weight=m.weight) for m in members]
+                message = p4r.ActionProfileGroup(
+                    action_profile_id=self._selectors[name][0], group_id=number, members=chosen
+                )
+                return p4r.Entity(action_profile_group=message)
+            case _:
+                assert_never(entity)
+
+    def _table(self, name: str) -> TableCodec:
+        if name not in self._by_name:
+            raise InternalError(f"the pipeline has no table {name}")
+        return self._by_name[name]

@@ -1,0 +1,158 @@
+"""One P4Runtime session with one device: arbitration, pipeline, reads and writes of whole messages.
+
+Blocking, for command lines. Knows gRPC and the specification (P4Runtime 1.4, sections 5, 7, 12, 13); what messages mean
+is `runtime.client.contents`.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import grpc
+from finsy.proto import p4i, p4r, p4r_grpc, rpc_code, rpc_status
+
+from runtime.client.errors import ClientError, NotPrimaryError, RejectedError, UnreachableError
+
+CONNECT_TIMEOUT_S = 5.0
+CALL_TIMEOUT_S = 120.0
+_OPTIONS = (
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_metadata_size", 4 << 20),  # one error for each update comes back as metadata
+)
+
+
+class Session:
+    """A connection on which this client is, or tries to become, primary. A context manager."""
+
+    def __init__(self, address: str, device_id: int = 1, election_id: int = 1) -> None:
+        self.address, self.device_id = address, device_id
+        self.election_id = p4r.Uint128(high=election_id >> 64, low=election_id & (1 << 64) - 1)
+        self._channel = grpc.insecure_channel(address, options=_OPTIONS)
+        self._stub = p4r_grpc.P4RuntimeStub(self._channel)
+        self._requests: queue.SimpleQueue[p4r.StreamMessageRequest | None] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[p4r.StreamMessageResponse | grpc.RpcError] = queue.SimpleQueue()
+
+    def __enter__(self) -> Self:
+        try:
+            grpc.channel_ready_future(self._channel).result(timeout=CONNECT_TIMEOUT_S)
+        except grpc.FutureTimeoutError as error:
+            self._channel.close()
+            raise UnreachableError(f"no P4Runtime server answers at {self.address}") from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._requests.put(None)
+        self._channel.close()
+
+    def become_primary(self) -> None:
+        """Arbitrate for the default role. Raises NotPrimaryError naming the primary's election id."""
+        threading.Thread(target=self._receive, daemon=True).start()
+        request = p4r.StreamMessageRequest()
+        request.arbitration.device_id = self.device_id
+        request.arbitration.election_id.CopyFrom(self.election_id)
+        self._requests.put(request)
+        try:
+            answer = self._answers.get(timeout=CALL_TIMEOUT_S)
+        except queue.Empty as error:
+            raise ClientError(f"{self.address} does not answer to arbitration") from error
+        if isinstance(answer, grpc.RpcError):
+            raise self._refused("arbitration", answer)
+        if answer.arbitration.status.code != rpc_code.OK:
+            primary = answer.arbitration.election_id
+            raise NotPrimaryError(
+                f"another client is primary of {self.address}, with election id {primary.high << 64 | primary.low}"
+            )
+
+    def _receive(self) -> None:
+        def sent() -> Iterator[p4r.StreamMessageRequest]:
+            while (request := self._requests.get()) is not None:
+                yield request
+
+        try:
+            for answer in self._stub.StreamChannel(sent()):
+                self._answers.put(answer)
+        except grpc.RpcError as error:
+            self._answers.put(error)
+
+    def pipeline(self) -> p4r.ForwardingPipelineConfig | None:
+        """P4Info and cookie of what the device runs, or None if it runs nothing."""
+        request = p4r.GetForwardingPipelineConfigRequest(
+            device_id=self.device_id,
+            response_type=p4r.GetForwardingPipelineConfigRequest.P4INFO_AND_COOKIE,
+        )
+        try:
+            config = self._stub.GetForwardingPipelineConfig(request, timeout=CALL_TIMEOUT_S).config
+        except grpc.RpcError as error:
+            if _code(error) is grpc.StatusCode.FAILED_PRECONDITION:
+                return None
+            raise self._refused("reading the pipeline", error) from error
+        return config if config.HasField("p4info") else None
+
+    def set_pipeline(self, p4info: p4i.P4Info, device_config: bytes, cookie: int) -> None:
+        """VERIFY_AND_COMMIT. Raises RejectedError with the device's words; what ran before still runs then."""
+        request = p4r.SetForwardingPipelineConfigRequest(
+            device_id=self.device_id,
+            election_id=self.election_id,
+            action=p4r.SetForwardingPipelineConfigRequest.VERIFY_AND_COMMIT,
+            config=p4r.ForwardingPipelineConfig(p4info=p4info, p4_device_config=device_config),
+        )
+        request.config.cookie.cookie = cookie
+        try:
+            self._stub.SetForwardingPipelineConfig(request, timeout=CALL_TIMEOUT_S)
+        except grpc.RpcError as error:
+            raise self._refused("the pipeline", error) from error
+
+    def read(self, entities: Iterable[p4r.Entity]) -> Iterator[p4r.Entity]:
+        request = p4r.ReadRequest(device_id=self.device_id, entities=entities)
+        try:
+            for response in self._stub.Read(request, timeout=CALL_TIMEOUT_S):
+                yield from response.entities
+        except grpc.RpcError as error:
+            raise self._refused("reading", error) from error
+
+    def write(self, updates: Sequence[p4r.Update]) -> list[p4r.Error | None]:
+        """Write a batch, CONTINUE_ON_ERROR. Returns what became of each update, None for one that was done."""
+        request = p4r.WriteRequest(device_id=self.device_id, election_id=self.election_id, updates=updates)
+        try:
+            self._stub.Write(request, timeout=CALL_TIMEOUT_S)
+        except grpc.RpcError as error:
+            details = update_errors(error)
+            if _code(error) is not grpc.StatusCode.UNKNOWN or len(details) != len(updates):
+                raise self._refused("writing", error) from error
+            return [None if one.canonical_code == rpc_code.OK else one for one in details]
+        return [None] * len(updates)
+
+    def _refused(self, what: str, error: grpc.RpcError) -> ClientError:
+        code = _code(error)
+        text = getattr(error, "details", lambda: "")() or "no reason given"
+        if code is grpc.StatusCode.UNAVAILABLE:
+            return UnreachableError(f"{self.address} does not answer any more: {text}")
+        name = code.name if code else "no status"
+        return RejectedError(f"{self.address} refused {what} ({name}): {text}")
+
+
+def _code(error: grpc.RpcError) -> grpc.StatusCode | None:
+    return getattr(error, "code", lambda: None)()
+
+
+def update_errors(error: grpc.RpcError) -> list[p4r.Error]:
+    """One `p4.v1.Error` for each update, from the status details of a failed Write (section 12.3)."""
+    metadata: Any = getattr(error, "trailing_metadata", lambda: ())() or ()
+    for key, value in metadata:
+        if key == "grpc-status-details-bin":
+            status = rpc_status.Status.FromString(value)
+            return [_unpacked(detail) for detail in status.details]
+    return []
+
+
+def _unpacked(detail: Any) -> p4r.Error:
+    error = p4r.Error()
+    detail.Unpack(error)
+    return error
