@@ -35,7 +35,8 @@ class Rewrite:
 
     All values are computed before any field is set. Covered are: the IPv4 header's by its own checksum; addresses also
     by the TCP, UDP or ICMPv6 checksum of the packet, through the pseudo header; fields of TCP, UDP, ICMP and ICMPv6 by
-    their own. A UDP checksum of 0 (none) stays 0 (RFC 768); one that becomes 0 is sent as 0xffff.
+    their own. A UDP checksum of 0 (none) stays 0 (RFC 768); one that becomes 0 is sent as 0xffff. The exact sum is in
+    `compiler.ir.interpreter.checksums`; no other updated checksum is ever 0xffff.
     """
 
     changes: tuple[Change, ...]
@@ -114,7 +115,11 @@ class PopVlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Truncate:
-    """Cut the packet so that `keep_bytes` remain from the first byte of `header` on; it is at least that long."""
+    """Cut the packet so that `keep_bytes` remain from the first byte of `header` on.
+
+    Headers that end behind the cut are no longer valid, what is left of them is payload. A shorter packet stays as it
+    is.
+    """
 
     header: str
     keep_bytes: int
@@ -126,7 +131,8 @@ class Learn:
     """Add to a learned table the key that this packet's `Apply` of that table has missed.
 
     `profile` is the id of the expiry profile to start with. Two entries learned for one packet are a pair: they leave
-    together. When no slot can be had (see `compiler.ir.tables.Store`), `on_full` runs and nothing is added.
+    together. When no slot can be had (see `compiler.ir.tables.Store`), nothing is added, what this packet learned
+    before is taken out again, and `on_full` runs: half a connection would translate one direction only.
     """
 
     table: str
@@ -150,7 +156,7 @@ class Advance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Count:
-    """Count the packet (and its bytes, as received) in an indexed counter."""
+    """Count the packet (and its bytes, as received) in an indexed counter; an index beyond its size counts nothing."""
 
     counter: str
     index: Expr

@@ -106,9 +106,11 @@ class Store:
     (hash >> 32) mod n. It is looked for in the first, then in the second, and learned into the first free slot in that
     order (if both sets are one, that one). When both are full, the victim is the slot with the lowest (rank, last seen,
     position in that order), where expired entries count as rank -1; one whose rank is above that of the new entry's
-    profile is never a victim, nor is one learned for the same packet: then the store is full for this key. A victim's
-    pair leaves with it. An entry has expired when its profile's timeout has passed since it was last seen; an expired
-    entry still matches until it is swept, and a pair is swept when both halves have expired.
+    profile is never a victim, nor is one learned for the same packet: then the store is full for this key. It is full
+    as well for a key that was learned for the same packet. A victim's pair leaves with it. An entry is seen when it is
+    learned and at each hit; the packet that learns it is not counted. It has expired when now - last seen >= its
+    profile's timeout; an expired entry still matches until it is swept, and a pair is swept when both halves have
+    expired.
     The keys of the tables of one store are disjoint: an `Apply` of one finds entries of the others too and runs their
     action.
     """

@@ -1,0 +1,285 @@
+"""Statements, for one packet on its way.
+
+`Journey.run` returns the verdict that ended the way, or None when the statements ran to their end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import assert_never
+
+from compiler.ir.entries import ActionCall, GroupRef
+from compiler.ir.expressions import FieldRef
+from compiler.ir.formats import number_to_text
+from compiler.ir.interpreter import trace
+from compiler.ir.interpreter.evaluation import Scope, digest, evaluate
+from compiler.ir.interpreter.learning import Slot
+from compiler.ir.interpreter.model import Model
+from compiler.ir.interpreter.packet import Packet
+from compiler.ir.interpreter.rewriting import compute, rewrite
+from compiler.ir.statements import (
+    Advance,
+    Apply,
+    Assign,
+    Count,
+    Drop,
+    Forward,
+    If,
+    Learn,
+    Pop,
+    PopVlan,
+    Push,
+    PushVlan,
+    Reply,
+    Rewrite,
+    Run,
+    Statement,
+    ToKernel,
+    Truncate,
+    Verdict,
+)
+from compiler.ir.tables import Table
+from compiler.span import NOWHERE, InternalError, Span
+
+ETHERTYPE_VLAN = 0x8100
+
+
+@dataclass(frozen=True, slots=True)
+class _Hit:
+    """What a lookup found."""
+
+    call: ActionCall
+    table: str
+    span: Span = NOWHERE
+    slot: Slot | None = None
+    group_id: int | None = None
+    member_id: int | None = None
+
+
+class Journey:
+    """One packet, from the end of the parser to its verdict."""
+
+    def __init__(self, model: Model, packet: Packet, scope: Scope, record: Callable[[trace.TraceStep], None]) -> None:
+        self._model = model
+        self._names = model.names
+        self._packet = packet
+        self._scope = scope
+        self._record = record
+        self._missed: dict[str, tuple[int, ...]] = {}
+        """The key with which each table was missed."""
+        self._learned: list[Slot] = []
+        self._entry: Slot | None = None
+        """The learned entry whose action runs."""
+
+    def run(self, statements: tuple[Statement, ...]) -> Verdict | None:
+        for statement in statements:
+            verdict = self._step(statement)
+            if verdict is not None:
+                return verdict
+        return None
+
+    def run_control(self, name: str) -> Verdict | None:
+        self._record(trace.Ran(control=name))
+        return self.run(self._names.controls[name].body)
+
+    def _step(self, statement: Statement) -> Verdict | None:
+        match statement:
+            case If(condition=condition, then=then, otherwise=otherwise):
+                return self.run(then if evaluate(condition, self._scope) else otherwise)
+            case Apply():
+                return self._apply(statement)
+            case Run(control=control):
+                return self.run_control(control)
+            case Learn():
+                return self._learn(statement)
+            case Forward() | Reply() | ToKernel() | Drop():
+                return statement
+            case Advance(event=event):
+                self._advance(event)
+            case Count(counter=counter, index=index):
+                self._count(counter, evaluate(index, self._scope))
+            case Assign() | Rewrite():
+                self._set(statement)
+            case Push() | Pop() | PushVlan() | PopVlan() | Truncate():
+                self._reshape(statement)
+            case _:
+                assert_never(statement)
+        return None
+
+    def _apply(self, statement: Apply) -> Verdict | None:
+        table = self._names.tables[statement.table]
+        key = tuple(evaluate(k.expr, self._scope) for k in table.keys)
+        hit = self._find_learned(table, key) if table.store is not None else self._find(table, key)
+        if hit is None:
+            self._missed[table.name] = key
+            self._record(trace.Missed(table=table.name, key=_key_text(table, key), action=table.default_action))
+            self._act(ActionCall(action=table.default_action), None)
+            return self.run(statement.on_miss)
+        self._record(self._hit_step(table, key, hit))
+        self._act(hit.call, hit.slot)
+        return self.run(statement.on_hit)
+
+    def _find_learned(self, table: Table, key: tuple[int, ...]) -> _Hit | None:
+        store = self._model.store_of(table.name)
+        slot = store.find(key)
+        if slot is None:
+            return None
+        store.touch(slot, self._scope.now_ms, len(self._packet.received))
+        return _Hit(slot.action, slot.table, slot=slot)
+
+    def _find(self, table: Table, key: tuple[int, ...]) -> _Hit | None:
+        row = self._model.match_table(table.name).lookup(key)
+        if row is None:
+            return None
+        hit = _Hit(row.entry.action, table.name, row.entry.span) if isinstance(row.entry.action, ActionCall) else None
+        if table.selector is not None and not isinstance(row.entry.action, ActionCall):
+            reference = row.entry.action
+            member = self._model.selection(table.selector.name).pick(
+                reference, digest(table.selector.inputs, self._scope)
+            )
+            if member is not None:
+                group_id = reference.group_id if isinstance(reference, GroupRef) else None
+                hit = _Hit(member.action, table.name, row.entry.span, group_id=group_id, member_id=member.id)
+        if hit is not None:
+            row.packets += 1
+            row.bytes += len(self._packet.received)
+        return hit
+
+    def _act(self, call: ActionCall, entry: Slot | None) -> None:
+        """Run an action, of which only a learned entry's has an `entry`."""
+        action = self._names.actions[call.action]
+        self._scope.arguments = dict(zip((p.name for p in action.params), call.arguments, strict=True))
+        self._entry = entry
+        if self.run(action.body) is not None:
+            raise InternalError(f"action {action.name} gives a verdict")
+        self._scope.arguments, self._entry = {}, None
+
+    def _learn(self, statement: Learn) -> Verdict | None:
+        table = self._names.tables[statement.table]
+        if table.name not in self._missed:
+            raise InternalError(f"{statement.span}: {table.name} learns a key that it has not missed")
+        key = self._missed[table.name]
+        arguments = tuple(evaluate(argument, self._scope) for argument in statement.arguments)
+        call = ActionCall(action=statement.action, arguments=arguments)
+        store = self._model.store_of(table.name)
+        profile = evaluate(statement.profile, self._scope)
+        result = store.learn(table.name, key, call, profile, self._scope.now_ms, [slot.index for slot in self._learned])
+        for slot, why in result.left:
+            self._record_eviction(slot, why)
+        if result.slot is None:
+            self._record(trace.Full(table=table.name, key=_key_text(table, key)))
+            self._unlearn()
+            return self.run(statement.on_full)
+        self._learned.append(result.slot)
+        self._record(
+            trace.Learned(
+                table=table.name,
+                key=_key_text(table, key),
+                action=call.action,
+                arguments=self._argument_text(call),
+                profile=result.slot.profile.name,
+                slot=result.slot.index,
+            )
+        )
+        return None
+
+    def _unlearn(self) -> None:
+        """What was learned for this packet leaves, since its pair cannot be had."""
+        for slot in self._learned:
+            self._model.store_of(slot.table).remove(slot)
+            self._record_eviction(slot, "its pair cannot be learned")
+        self._learned.clear()
+
+    def _advance(self, event: str) -> None:
+        if self._entry is None:
+            return
+        store = self._model.store_of(self._entry.table)
+        before = store.advance(self._entry, event)
+        if before is not self._entry.profile:
+            after = self._entry.profile.name
+            self._record(trace.Advanced(table=self._entry.table, event=event, old=before.name, new=after))
+
+    def _count(self, counter: str, index: int) -> None:
+        self._model.count(counter, index, len(self._packet.received))
+        self._record(trace.Counted(counter=counter, index=index))
+
+    def _set(self, statement: Assign | Rewrite) -> None:
+        match statement:
+            case Assign(target=FieldRef() as target, value=value):
+                new = evaluate(value, self._scope)
+                self._record_field(target, new)
+                self._packet.write(target.header, target.name, new)
+            case Assign(target=target, value=value):
+                self._scope.metadata[target.name] = evaluate(value, self._scope)
+            case Rewrite(changes=changes):
+                values = {(c.target.header, c.target.name): evaluate(c.value, self._scope) for c in changes}
+                for change in changes:
+                    self._record_field(change.target, values[change.target.header, change.target.name])
+                rewrite(self._packet, self._names, values)
+
+    def _reshape(self, statement: Push | Pop | PushVlan | PopVlan | Truncate) -> None:
+        packet = self._packet
+        match statement:
+            case Push(headers=headers):
+                values = [{n: evaluate(v, self._scope) for n, v in pushed.values} for pushed in headers]
+                for pushed, fields in zip(headers, values, strict=True):
+                    packet.add(pushed.header, fields)
+                for pushed, fields in reversed(tuple(zip(headers, values, strict=True))):
+                    checksum = packet.header_type(pushed.header).checksum
+                    if checksum is not None and checksum.field not in fields:
+                        compute(packet, self._names, pushed.header)
+                what = f"push {', '.join(pushed.header for pushed in headers)}"
+            case Pop(headers=names):
+                for name in names:
+                    packet.remove(name)
+                what = f"pop {', '.join(names)}"
+            case PushVlan(vlan_id=vlan_id):
+                number = evaluate(vlan_id, self._scope)
+                packet.add("vlan", {"id": number, "type": packet.read("ethernet", "type")})
+                packet.write("ethernet", "type", ETHERTYPE_VLAN)
+                what = f"push vlan {number}"
+            case PopVlan():
+                packet.write("ethernet", "type", packet.remove("vlan")["type"])
+                what = "pop vlan"
+            case Truncate(header=header, keep_bytes=keep_bytes):
+                packet.truncate(header, keep_bytes)
+                what = f"truncate to {keep_bytes} bytes from {header} on"
+        self._record(trace.Reshaped(what=what))
+
+    def _record_field(self, target: FieldRef, new: int) -> None:
+        old, form = self._packet.read(target.header, target.name), self._field_format(target)
+        if old != new:
+            texts = (number_to_text(old, form), number_to_text(new, form))
+            self._record(trace.Set(field=f"{target.header}.{target.name}", old=texts[0], new=texts[1]))
+
+    def _field_format(self, target: FieldRef) -> str:
+        """How a field is best read: what pseudo headers hold are addresses, 48 bits a MAC address."""
+        if target.name in self._packet.header_type(target.header).pseudo_fields:
+            return "ipv4" if target.width_bits == 32 else "ipv6"
+        return "mac" if target.width_bits == 48 else ""
+
+    def _record_eviction(self, slot: Slot, why: str) -> None:
+        key = _key_text(self._names.tables[slot.table], slot.key)
+        self._record(trace.Evicted(table=slot.table, key=key, why=why, slot=slot.index))
+
+    def _hit_step(self, table: Table, key: tuple[int, ...], hit: _Hit) -> trace.Hit:
+        return trace.Hit(
+            table=table.name,
+            key=_key_text(table, key),
+            action=hit.call.action,
+            arguments=self._argument_text(hit.call),
+            found_in=hit.table,
+            group_id=hit.group_id,
+            member_id=hit.member_id,
+            span=hit.span,
+        )
+
+    def _argument_text(self, call: ActionCall) -> trace.NamedTexts:
+        params = self._names.actions[call.action].params
+        pairs = zip(params, call.arguments, strict=True)
+        return tuple((param.name, number_to_text(value, param.format)) for param, value in pairs)
+
+
+def _key_text(table: Table, key: tuple[int, ...]) -> trace.NamedTexts:
+    return tuple((k.name, number_to_text(value, k.format)) for k, value in zip(table.keys, key, strict=True))

@@ -1,0 +1,135 @@
+"""The slots of one store, as the docstring of `compiler.ir.tables.Store` says."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from compiler.ir.entries import ActionCall
+from compiler.ir.expressions import width_bits
+from compiler.ir.hashing import mix64
+from compiler.ir.tables import Profile, Store, Table
+from compiler.span import InternalError
+
+EXPIRED_RANK = -1
+
+
+@dataclass(slots=True)
+class Slot:
+    """A learned entry at its place in the store."""
+
+    index: int
+    table: str
+    key: tuple[int, ...]
+    action: ActionCall
+    profile: Profile
+    seen_ms: int
+    packets: int = 0
+    bytes: int = 0
+    pair: int | None = None
+    """Index of the slot of the other half."""
+
+
+@dataclass(frozen=True, slots=True)
+class LearnResult:
+    """The new slot, or None when the store is full for the key; and what left, with the reason."""
+
+    slot: Slot | None
+    left: tuple[tuple[Slot, str], ...] = field(default=())
+
+
+class SlotStore:
+    def __init__(self, store: Store, tables: Collection[Table], seed: int) -> None:
+        self.store = store
+        self._seed = seed
+        self._sets = store.size // store.ways
+        self._slots: dict[int, Slot] = {}
+        self._profiles = {profile.id: profile for profile in store.profiles}
+        self._by_name = {profile.name: profile for profile in store.profiles}
+        self._next = {(t.current, t.event): self._by_name[t.next] for t in store.transitions}
+        self._widths = next((tuple(width_bits(key.expr) for key in table.keys) for table in tables), ())
+
+    def slots(self) -> tuple[Slot, ...]:
+        """In the order of their places."""
+        return tuple(self._slots[index] for index in sorted(self._slots))
+
+    def find(self, key: tuple[int, ...]) -> Slot | None:
+        for index in self._places(key):
+            slot = self._slots.get(index)
+            if slot is not None and slot.key == key:
+                return slot
+        return None
+
+    def learn(
+        self, table: str, key: tuple[int, ...], action: ActionCall, profile_id: int, now_ms: int, kept: Collection[int]
+    ) -> LearnResult:
+        """Add an entry. `kept` are the slots that this packet learned before: one such becomes the pair."""
+        profile = self._profiles.get(profile_id)
+        if profile is None:
+            raise InternalError(f"store {self.store.name} has no profile {profile_id}")
+        places = self._places(key)
+        if any(index in kept and self._slots[index].key == key for index in places):
+            return LearnResult(None)
+        index = next((place for place in places if place not in self._slots), None)
+        left: tuple[tuple[Slot, str], ...] = ()
+        if index is None:
+            index = self._victim(places, profile, now_ms, kept)
+            if index is None:
+                return LearnResult(None)
+            left = self._evict(index)
+        slot = self._slots[index] = Slot(index, table, key, action, profile, now_ms)
+        for other in kept:
+            slot.pair, self._slots[other].pair = other, index
+        return LearnResult(slot, left)
+
+    def remove(self, slot: Slot) -> tuple[Slot, ...]:
+        """Take an entry and its pair out; returns both."""
+        pair = self._slots.get(slot.pair) if slot.pair is not None else None
+        removed = (slot,) if pair is None else (slot, pair)
+        for each in removed:
+            del self._slots[each.index]
+        return removed
+
+    def touch(self, slot: Slot, now_ms: int, length: int) -> None:
+        slot.seen_ms = now_ms
+        slot.packets += 1
+        slot.bytes += length
+
+    def advance(self, slot: Slot, event: str) -> Profile:
+        """Change the profile as the transitions say; returns the one before."""
+        before = slot.profile
+        slot.profile = self._next.get((before.name, event), before)
+        return before
+
+    def sweep(self, now_ms: int) -> tuple[Slot, ...]:
+        """Remove what has expired, a pair when both halves have; in order of place."""
+        gone = [slot for slot in self.slots() if self._is_expired(slot, now_ms) and self._pair_expired(slot, now_ms)]
+        for slot in gone:
+            del self._slots[slot.index]
+        return tuple(gone)
+
+    def _is_expired(self, slot: Slot, now_ms: int) -> bool:
+        return now_ms - slot.seen_ms >= slot.profile.timeout_ms
+
+    def _pair_expired(self, slot: Slot, now_ms: int) -> bool:
+        return slot.pair is None or self._is_expired(self._slots[slot.pair], now_ms)
+
+    def _places(self, key: tuple[int, ...]) -> tuple[int, ...]:
+        """The slot indexes where a key may be, in the order of search."""
+        digest = mix64(self._seed, zip(key, self._widths, strict=True))
+        sets = dict.fromkeys((digest % self._sets, (digest >> 32) % self._sets))
+        ways = self.store.ways
+        return tuple(index for number in sets for index in range(number * ways, number * ways + ways))
+
+    def _victim(self, places: tuple[int, ...], profile: Profile, now_ms: int, kept: Collection[int]) -> int | None:
+        candidates: list[tuple[int, int, int, int]] = []
+        for position, index in enumerate(places):
+            slot = self._slots[index]
+            rank = EXPIRED_RANK if self._is_expired(slot, now_ms) else slot.profile.rank
+            if rank <= profile.rank and index not in kept:
+                candidates.append((rank, slot.seen_ms, position, index))
+        return min(candidates)[3] if candidates else None
+
+    def _evict(self, index: int) -> tuple[tuple[Slot, str], ...]:
+        victim, *pair = self.remove(self._slots[index])
+        return ((victim, "its slot is needed"), *((slot, "its pair left") for slot in pair))

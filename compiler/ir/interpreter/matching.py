@@ -1,0 +1,115 @@
+"""The entries of one table that a control plane fills, and which of them matches a key.
+
+Exact and LPM tables find their entry in dictionaries, one for each prefix length in use; the others look at every
+entry. Of several that match, the longest prefix wins, or the largest priority; of equal ones, the first
+that was added.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from compiler.ir.entries import EntryKey, Exact, Lpm, MatchValue, Optional, Range, TableEntry, Ternary
+from compiler.ir.expressions import width_bits
+from compiler.ir.interpreter.entrycheck import has_priority
+from compiler.ir.interpreter.errors import AlreadyExists, NotFound, TableFull
+from compiler.ir.tables import MatchKind, Table
+
+_Found = tuple[int, ...]
+"""The key values that all entries of one prefix length agree to, shifted behind their prefix."""
+
+
+@dataclass(slots=True)
+class Row:
+    """An entry and what its direct counter says."""
+
+    entry: TableEntry
+    packets: int = 0
+    bytes: int = 0
+
+
+class MatchTable:
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self._rows: dict[EntryKey, Row] = {}
+        self._is_indexed = not has_priority(table)
+        self._widths = tuple(width_bits(key.expr) for key in table.keys)
+        self._lpm = next((i for i, key in enumerate(table.keys) if key.match is MatchKind.LPM), None)
+        self._by_prefix: dict[int, dict[_Found, Row]] = {}
+
+    def entries(self) -> tuple[TableEntry, ...]:
+        return tuple(row.entry for row in self._rows.values())
+
+    def row(self, key: EntryKey) -> Row:
+        """Raises `NotFound`."""
+        if key not in self._rows:
+            raise NotFound(f"table {self.table.name} has no such entry")
+        return self._rows[key]
+
+    def check_new(self, key: EntryKey) -> None:
+        """Raises `AlreadyExists` or `TableFull`."""
+        if key in self._rows:
+            raise AlreadyExists(f"table {self.table.name} has this entry already")
+        if len(self._rows) >= self.table.size:
+            message = f"table {self.table.name} is full: it holds {self.table.size} entries"
+            raise TableFull(message, name=self.table.name, size=self.table.size)
+
+    def insert(self, entry: TableEntry) -> None:
+        self.check_new(entry.key)
+        row = self._rows[entry.key] = Row(entry)
+        if self._is_indexed:
+            prefix_len, found = self._place(entry.matches)
+            self._by_prefix.setdefault(prefix_len, {})[found] = row
+
+    def modify(self, entry: TableEntry) -> None:
+        """The entry's counter goes on."""
+        self.row(entry.key).entry = entry
+
+    def delete(self, key: EntryKey) -> TableEntry:
+        entry = self.row(key).entry
+        del self._rows[key]
+        if self._is_indexed:
+            prefix_len, found = self._place(key.matches)
+            del self._by_prefix[prefix_len][found]
+            if not self._by_prefix[prefix_len]:
+                del self._by_prefix[prefix_len]
+        return entry
+
+    def lookup(self, values: tuple[int, ...]) -> Row | None:
+        if not self._is_indexed:
+            matching = (row for row in self._rows.values() if _matches(self._widths, row.entry.matches, values))
+            return max(matching, key=lambda row: row.entry.priority, default=None)
+        for prefix_len in sorted(self._by_prefix, reverse=True):
+            row = self._by_prefix[prefix_len].get(self._cut(values, prefix_len))
+            if row is not None:
+                return row
+        return None
+
+    def _cut(self, values: tuple[int, ...], prefix_len: int) -> _Found:
+        if self._lpm is None:
+            return values
+        shift = self._widths[self._lpm] - prefix_len
+        return tuple(value >> shift if i == self._lpm else value for i, value in enumerate(values))
+
+    def _place(self, matches: tuple[MatchValue, ...]) -> tuple[int, _Found]:
+        prefix_len = next((match.prefix_len for match in matches if isinstance(match, Lpm)), 0)
+        values = tuple(match.value for match in matches if isinstance(match, Exact | Lpm))
+        return prefix_len, self._cut(values, prefix_len)
+
+
+def _matches(widths: tuple[int, ...], matches: tuple[MatchValue, ...], values: tuple[int, ...]) -> bool:
+    return all(_match(width, match, value) for width, match, value in zip(widths, matches, values, strict=True))
+
+
+def _match(width: int, wanted: MatchValue, value: int) -> bool:
+    match wanted:
+        case Exact(value=number):
+            return value == number
+        case Lpm(value=number, prefix_len=prefix_len):
+            return (value ^ number) >> (width - prefix_len) == 0
+        case Ternary(value=number, mask=mask):
+            return value & mask == number
+        case Range(low=low, high=high):
+            return low <= value <= high
+        case Optional(value=number):
+            return number is None or value == number

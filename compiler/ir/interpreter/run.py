@@ -1,0 +1,124 @@
+"""Packets through the pipeline: parse, run the main control, carry the verdict out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from compiler.ir.headers import ACCEPT, Match, State
+from compiler.ir.interpreter import trace
+from compiler.ir.interpreter.evaluation import Scope, evaluate
+from compiler.ir.interpreter.execution import Journey
+from compiler.ir.interpreter.model import Model
+from compiler.ir.interpreter.packet import Packet, TooShortError
+from compiler.ir.statements import Drop, Forward, Reply, ToKernel, Verdict
+
+INGRESS_PORT = "ingress_port"
+
+
+class VerdictKind(Enum):
+    """What becomes of a packet, named after the statement that says so."""
+
+    TO_KERNEL = "to_kernel"
+    FORWARD = "forward"
+    REPLY = "reply"
+    DROP = "drop"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The result for one packet.
+
+    `packet` is what leaves: of TO_KERNEL the received bytes, of DROP none. `egress_port` is set for FORWARD, and for
+    REPLY the ingress port; `drop_reason` for DROP.
+    """
+
+    verdict: VerdictKind
+    packet: bytes
+    egress_port: int | None = None
+    drop_reason: str | None = None
+    trace: tuple[trace.TraceStep, ...] = ()
+
+
+class Interpreter:
+    """Runs packets one after the other over a model.
+
+    `clock` gives milliseconds and is read once a packet; `random` gives a number of so many bits.
+    """
+
+    def __init__(self, model: Model, *, clock: Callable[[], int], random: Callable[[int], int]) -> None:
+        self._model = model
+        self._clock = clock
+        self._random = random
+
+    def process(self, port: int, packet: bytes) -> Outcome:
+        """`packet` is the frame as the port received it, from the first byte of its Ethernet header on."""
+        steps: list[trace.TraceStep] = []
+        parts = Packet(self._model.names, packet)
+        scope = self._scope(parts, port)
+        try:
+            self._parse(parts, scope, steps)
+        except TooShortError:
+            return _outcome(ToKernel(), parts, scope, steps)
+        journey = Journey(self._model, parts, scope, steps.append)
+        verdict = journey.run_control(self._model.pipeline.main) or ToKernel()
+        if isinstance(verdict, Drop):
+            reason = self._model.names.drop_reasons[verdict.reason]
+            self._model.count(self._model.pipeline.drop_counter, reason.id, len(packet))
+        return _outcome(verdict, parts, scope, steps)
+
+    def _scope(self, packet: Packet, port: int) -> Scope:
+        metadata = {f.name: 0 for f in self._model.pipeline.metadata}
+        metadata[INGRESS_PORT] = port
+        return Scope(packet, metadata, self._clock(), self._random, self._model.hash_seed)
+
+    def _parse(self, packet: Packet, scope: Scope, steps: list[trace.TraceStep]) -> None:
+        states, name = self._model.names.states, self._model.pipeline.parser[0].name
+        while name != ACCEPT:
+            state = states[name]
+            try:
+                name = _enter(state, packet, scope)
+            except TooShortError:
+                steps.append(trace.EndedEarly(state=state.name))
+                raise
+            steps.append(trace.Parsed(state=state.name, header=state.extract))
+
+
+def _enter(state: State, packet: Packet, scope: Scope) -> str:
+    """Take the state's header; returns the next state."""
+    if state.extract is not None:
+        packet.extract(state.extract)
+    values = tuple(evaluate(expr, scope) for expr in state.select)
+    for case in state.cases:
+        if all(_matches(wanted, value) for wanted, value in zip(case.matches, values, strict=True)):
+            return case.next
+    return state.default
+
+
+def _matches(wanted: Match, value: int) -> bool:
+    return value == wanted.value if wanted.mask is None else (value ^ wanted.value) & wanted.mask == 0
+
+
+def _outcome(verdict: Verdict, packet: Packet, scope: Scope, steps: list[trace.TraceStep]) -> Outcome:
+    match verdict:
+        case ToKernel():
+            end, outcome = "to the kernel", Outcome(verdict=VerdictKind.TO_KERNEL, packet=packet.received)
+        case Forward(port=port):
+            egress = evaluate(port, scope)
+            end = f"forward to port {egress}"
+            outcome = Outcome(verdict=VerdictKind.FORWARD, packet=packet.emit(), egress_port=egress)
+        case Reply():
+            ingress = scope.metadata[INGRESS_PORT]
+            end = f"reply to port {ingress}"
+            outcome = Outcome(verdict=VerdictKind.REPLY, packet=packet.emit(), egress_port=ingress)
+        case Drop(reason=reason):
+            end, outcome = f"drop: {reason}", Outcome(verdict=VerdictKind.DROP, packet=b"", drop_reason=reason)
+    steps.append(trace.Ended(verdict=end))
+    return Outcome(
+        verdict=outcome.verdict,
+        packet=outcome.packet,
+        egress_port=outcome.egress_port,
+        drop_reason=outcome.drop_reason,
+        trace=tuple(steps),
+    )

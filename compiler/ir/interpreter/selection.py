@@ -1,0 +1,137 @@
+"""Members and groups of one selector, and which member a hash picks.
+
+The docstring of `compiler.ir.tables.Selector` and `compiler.ir.maglev` say how.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from compiler.ir.entries import Group, GroupRef, Member, MemberRef
+from compiler.ir.interpreter.entrycheck import group_limit
+from compiler.ir.interpreter.errors import AlreadyExists, InUse, InvalidEntry, NotFound, TableFull
+from compiler.ir.maglev import build_ring
+from compiler.ir.tables import Selector
+
+
+class Selection:
+    def __init__(self, selector: Selector) -> None:
+        self.selector = selector
+        self._members: dict[int, Member] = {}
+        self._groups: dict[int, Group] = {}
+        self._rings: dict[int, tuple[int, ...]] = {}
+        self._weight = 0
+        self._references: Counter[MemberRef | GroupRef] = Counter()
+        """How many table entries and groups refer to a member or group."""
+
+    def members(self) -> tuple[Member, ...]:
+        return tuple(self._members.values())
+
+    def groups(self) -> tuple[Group, ...]:
+        return tuple(self._groups.values())
+
+    def pick(self, reference: MemberRef | GroupRef, digest: int) -> Member | None:
+        """The member for a 64-bit hash; None for an empty group."""
+        if isinstance(reference, MemberRef):
+            return self._members[reference.member_id]
+        if reference.group_id not in self._rings:
+            members = [(m.member_id, m.weight) for m in self._groups[reference.group_id].members]
+            self._rings[reference.group_id] = build_ring(members)
+        ring = self._rings[reference.group_id]
+        return self._members[ring[(digest >> 32) % len(ring)]] if ring else None
+
+    def insert_member(self, member: Member) -> None:
+        if member.id in self._members:
+            raise AlreadyExists(f"selector {self.selector.name} has member {member.id} already")
+        if len(self._members) >= self.selector.size:
+            raise self._full(f"selector {self.selector.name} is full: it holds {self.selector.size} members")
+        self._members[member.id] = member
+
+    def modify_member(self, member: Member) -> None:
+        self._check_known(MemberRef(member_id=member.id))
+        self._members[member.id] = member
+
+    def delete_member(self, member_id: int) -> None:
+        self._check_unused(MemberRef(member_id=member_id))
+        del self._members[member_id]
+
+    def insert_group(self, group: Group) -> None:
+        if group.id in self._groups:
+            raise AlreadyExists(f"selector {self.selector.name} has group {group.id} already")
+        self._check_group(group, old_weight=0)
+        self._put_group(group)
+
+    def modify_group(self, group: Group) -> None:
+        self._check_known(GroupRef(group_id=group.id))
+        old = self._groups[group.id]
+        if group.max_size != old.max_size:
+            raise InvalidEntry(f"{self._name(GroupRef(group_id=group.id))}: max_size is fixed while the group exists")
+        self._check_group(group, old_weight=_weight(old))
+        self._take_group(group.id)
+        self._put_group(group)
+
+    def delete_group(self, group_id: int) -> None:
+        self._check_unused(GroupRef(group_id=group_id))
+        self._take_group(group_id)
+
+    def check_reference(self, reference: MemberRef | GroupRef) -> None:
+        """Raises `NotFound`."""
+        self._check_known(reference)
+
+    def refer(self, reference: MemberRef | GroupRef) -> None:
+        self._references[reference] += 1
+
+    def release(self, reference: MemberRef | GroupRef) -> None:
+        self._references[reference] -= 1
+
+    def _check_group(self, group: Group, *, old_weight: int) -> None:
+        for member in group.members:
+            self._check_known(MemberRef(member_id=member.member_id))
+        name, weight, limit = self._name(GroupRef(group_id=group.id)), _weight(group), group_limit(self.selector, group)
+        if weight > limit:
+            raise self._full(f"{name} has a weight of {weight}, at most {limit} is possible")
+        if self._weight - old_weight + weight > self.selector.size:
+            raise self._full(
+                f"selector {self.selector.name} is full: its groups hold a weight of {self.selector.size} together"
+            )
+
+    def _put_group(self, group: Group) -> None:
+        self._groups[group.id] = group
+        self._weight += _weight(group)
+        for member in group.members:
+            self.refer(MemberRef(member_id=member.member_id))
+
+    def _take_group(self, group_id: int) -> None:
+        group = self._groups.pop(group_id)
+        self._rings.pop(group_id, None)
+        self._weight -= _weight(group)
+        for member in group.members:
+            self.release(MemberRef(member_id=member.member_id))
+
+    def _name(self, reference: MemberRef | GroupRef) -> str:
+        match reference:
+            case MemberRef(member_id=member_id):
+                return f"member {member_id} of selector {self.selector.name}"
+            case GroupRef(group_id=group_id):
+                return f"group {group_id} of selector {self.selector.name}"
+
+    def _check_known(self, reference: MemberRef | GroupRef) -> None:
+        match reference:
+            case MemberRef(member_id=member_id):
+                known = member_id in self._members
+            case GroupRef(group_id=group_id):
+                known = group_id in self._groups
+        if not known:
+            raise NotFound(f"there is no {self._name(reference)}")
+
+    def _check_unused(self, reference: MemberRef | GroupRef) -> None:
+        self._check_known(reference)
+        if self._references[reference]:
+            raise InUse(f"{self._name(reference)} is in use")
+
+    def _full(self, message: str) -> TableFull:
+        return TableFull(message, name=self.selector.name, size=self.selector.size)
+
+
+def _weight(group: Group) -> int:
+    return sum(member.weight for member in group.members)
