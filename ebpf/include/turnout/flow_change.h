@@ -1,0 +1,262 @@
+/*
+ * The part of a flow table that changes what slots are: victims, pairs, Learn. Included by flow_table.h for each store,
+ * whose first comment says who may change a slot and when.
+ */
+
+/* Milliseconds since the entry was seen; 0 when another CPU's packet was later than `now_ms`. */
+static __always_inline u32 FLOW(age_ms)(const struct FLOW(slot) *slot, u32 now_ms)
+{
+	u32 age = now_ms - FLOW_READ(slot->seen_ms);
+
+	return age >> 31 ? 0 : age;
+}
+
+static __always_inline bool FLOW(has_expired)(const struct FLOW(slot) *slot, u32 now_ms)
+{
+	u32 profile = flow_one_register(FLOW_READ(slot->profile));
+
+	return profile >= FLOW_PROFILES || FLOW(age_ms)(slot, now_ms) >= FLOW(timeout_ms)[profile];
+}
+
+/* Rank + 1, 0 for one that has expired. */
+static __always_inline u32 FLOW(standing)(const struct FLOW(slot) *slot, u32 now_ms)
+{
+	u32 profile = flow_one_register(FLOW_READ(slot->profile));
+
+	if (profile >= FLOW_PROFILES || FLOW(has_expired)(slot, now_ms))
+		return 0;
+	return FLOW(rank)[profile] + 1;
+}
+
+/* Make the version odd, if it is still the even one that was seen. */
+static __always_inline bool FLOW(hold)(struct FLOW(slot) *slot, u32 version)
+{
+	return !(version & 1) && __sync_val_compare_and_swap(&slot->version, version, version + 1) == version;
+}
+
+/* Let a held slot go, at an even version; what was stored before is seen before it. */
+static __always_inline void FLOW(let_go)(struct FLOW(slot) *slot, u32 version)
+{
+	__sync_lock_test_and_set(&slot->version, version);
+}
+
+static __always_inline void FLOW(clear)(struct FLOW(slot) *slot)
+{
+	for (u32 i = 0; i < FLOW_KEY_WORDS; i++)
+		slot->key[i] = 0;
+	slot->table = 0;
+	slot->pair = 0;
+}
+
+/*
+ * Remove the other half of a held slot, if it has one. Returns how many entries that were (0 or 1), and
+ * FLOW_HELD when somebody is at that half now: then the pair is left as it was.
+ */
+static __always_inline int FLOW(remove_other)(struct FLOW(slot) *slot, u32 index, u32 *profile)
+{
+	u32 pair = slot->pair, version;
+	struct FLOW(slot) *other;
+
+	if (!pair || pair - 1 == index)
+		return 0;
+	other = FLOW(at)(pair - 1);
+	if (!other)
+		return 0;
+	version = FLOW_READ(other->version);
+	if (!FLOW(hold)(other, version))
+		return FLOW_HELD;
+	int removed = other->table && other->pair == index + 1;
+	if (removed) {
+		*profile = other->profile;
+		FLOW(clear)(other);
+	}
+	FLOW(let_go)(other, version + 2);
+	return removed;
+}
+
+/* Remove the entry that `slot` had at `version`, and its pair. Returns entries removed; 0: it is another one by now. */
+static __always_inline int FLOW(remove)(struct FLOW(slot) *slot, u32 index, u32 version, u32 *other_profile)
+{
+	if (!FLOW(hold)(slot, version))
+		return version & 1 ? FLOW_HELD : 0;
+	int others = slot->table ? FLOW(remove_other)(slot, index, other_profile) : 0;
+	int removed = 0;
+	if (others >= 0 && slot->table) {
+		FLOW(clear)(slot);
+		removed = others + 1;
+	}
+	FLOW(let_go)(slot, version + 2);
+	return others < 0 ? others : removed;
+}
+
+/*
+ * How well a slot suits a new entry; the lowest score gets it. A free slot has its position in the search, a victim
+ * (standing, last seen, position) above that. KNOWN beats both, the others are no place. A function of its own to the
+ * verifier, and the search a minimum without branches, or it would follow every order of eight slots.
+ */
+#define FLOW_SCORE_KNOWN 0ull
+#define FLOW_SCORE_FREE (1ull << 8)
+#define FLOW_SCORE_NONE (1ull << 61)
+#define FLOW_SCORE_CHANGING (1ull << 62)
+
+__attribute__((noinline)) u64 FLOW(score)(const struct FLOW(entry) *entry, u32 first, u32 index, u32 position)
+{
+	struct FLOW(slot) *slot = FLOW(at)(index);
+
+	if (!entry || !slot)
+		return FLOW_SCORE_NONE;
+	if (FLOW_READ(slot->version) & 1)
+		return FLOW_SCORE_CHANGING;
+	if (!slot->table)
+		return FLOW_SCORE_FREE | position;
+	if (FLOW(has_key)(slot, entry->key))
+		return FLOW_SCORE_KNOWN;
+	u32 profile = flow_one_register(entry->profile), standing = FLOW(standing)(slot, entry->now_ms);
+	if (index + 1 == first || profile >= FLOW_PROFILES || standing > FLOW(rank)[profile] + 1u)
+		return FLOW_SCORE_NONE;
+	u64 youth = 0x80000001u - FLOW(age_ms)(slot, entry->now_ms);
+	return (u64)standing << 40 | youth << 8 | position;
+}
+
+/* The lowest score, with FLOW_SCORE_CHANGING set in `changing` if a slot was being changed. */
+static __always_inline u64 FLOW(search)(const struct FLOW(entry) *entry, u32 first, u64 *changing)
+{
+	u32 positions = FLOW(index)(entry->hash, 0) == FLOW(index)(entry->hash, FLOW_WAYS) ? FLOW_WAYS : 2 * FLOW_WAYS;
+	u64 best = FLOW_SCORE_NONE;
+
+	*changing = 0;
+#pragma clang loop unroll(disable)
+	for (u32 position = 0; position < 2 * FLOW_WAYS; position++) {
+		if (position >= positions)
+			break;
+		u64 score = FLOW(score)(entry, first, FLOW(index)(entry->hash, position), position);
+		u64 is_lower = 0 - ((score - best) >> 63);
+
+		best ^= (best ^ score) & is_lower;
+		*changing |= score;
+	}
+	return best;
+}
+
+/* Take a free slot or a victim's, whose pair leaves with it. True: the slot is held. */
+static __always_inline bool FLOW(take)(struct FLOW(slot) *slot, u32 index, u32 version, u32 now_ms)
+{
+	u32 ignored = 0;
+
+	if (!FLOW(hold)(slot, version))
+		return false;
+	if (!slot->table)
+		return true;
+	int others = FLOW(remove_other)(slot, index, &ignored);
+	if (others < 0) {
+		FLOW(let_go)(slot, version);
+		return false;
+	}
+	u32 standing = FLOW(standing)(slot, now_ms);
+	FLOW(count)(FLOW_EVENT_EVICTED_EXPIRED + (standing < FLOW_RANKS ? standing : FLOW_RANKS), others + 1);
+	return true;
+}
+
+static __always_inline void FLOW(fill)(struct FLOW(slot) *slot, const struct FLOW(entry) *entry, u32 pair)
+{
+	for (u32 i = 0; i < FLOW_KEY_WORDS; i++)
+		slot->key[i] = entry->key[i];
+	slot->table = entry->table;
+	slot->profile = entry->profile;
+	slot->generation = entry->generation;
+	slot->seen_ms = entry->now_ms;
+	slot->pair = pair;
+	slot->packets = 0;
+	slot->bytes = 0;
+	for (u32 i = 0; i < FLOW_ARGUMENT_WORDS; i++)
+		slot->argument_words[i] = entry->argument_words[i];
+}
+
+/* Link the first half to a second half that is held and filled. False: the first half is gone. */
+static __always_inline bool FLOW(link)(const struct flow_half *first, u32 second)
+{
+	struct FLOW(slot) *slot = FLOW(at)(first->slot - 1);
+
+	if (!slot || !FLOW(hold)(slot, first->version))
+		return false;
+	slot->pair = second + 1;
+	FLOW(let_go)(slot, first->version + 2);
+	return true;
+}
+
+static __always_inline bool FLOW(is_there)(const struct flow_half *first)
+{
+	struct FLOW(slot) *slot = first->slot ? FLOW(at)(first->slot - 1) : 0;
+
+	return !slot || FLOW_READ(slot->version) == first->version;
+}
+
+/* Put the entry at the place found for it, if that is still worth `score`. False: somebody was faster. */
+__attribute__((noinline)) int FLOW(settle)(const struct FLOW(entry) *entry, struct flow_half *first, u64 score)
+{
+	if (!entry || !first)
+		return false;
+	u32 position = (u32)score & (2 * FLOW_WAYS - 1), index = FLOW(index)(entry->hash, position);
+	struct FLOW(slot) *slot = FLOW(at)(index);
+	if (!slot)
+		return false;
+	u32 version = FLOW_READ(slot->version);
+	if (FLOW(score)(entry, first->slot, index, position) != score || !FLOW(take)(slot, index, version, entry->now_ms))
+		return false;
+	FLOW(fill)(slot, entry, first->slot);
+	bool linked = !first->slot || FLOW(link)(first, index);
+	if (!linked)
+		FLOW(clear)(slot);
+	FLOW(let_go)(slot, version + 2);
+	if (linked)
+		FLOW(count)(FLOW_EVENT_LEARNED, 1);
+	if (!first->slot)
+		*first = (struct flow_half){.slot = index + 1, .version = version + 2};
+	return linked;
+}
+
+/* The second half could not be had: the first one goes as well. */
+static __always_inline void FLOW(withdraw)(struct flow_half *first)
+{
+	struct FLOW(slot) *slot = FLOW(at)(first->slot - 1);
+	u32 ignored;
+
+	if (slot && FLOW(remove)(slot, first->slot - 1, first->version, &ignored) > 0)
+		FLOW(count)(FLOW_EVENT_WITHDRAWN, 1);
+	*first = (struct flow_half){};
+}
+
+/*
+ * Learn an entry for this packet; the second one becomes the pair of the first. Returns enum flow_learned. Unless it is
+ * FLOW_LEARNED both times, the packet has left nothing behind. A function of its own to the verifier.
+ */
+__attribute__((noinline)) int FLOW(learn)(const struct FLOW(entry) *entry, struct flow_half *first)
+{
+	u64 changing;
+
+	if (!entry || !first)
+		return FLOW_FULL;
+	if (first->slot == FLOW_NO_HALF)
+		return FLOW_KNOWN;
+#pragma clang loop unroll(disable)
+	for (u32 attempt = 0; attempt < FLOW_ATTEMPTS && FLOW(is_there)(first); attempt++) {
+		u64 score = FLOW(search)(entry, first->slot, &changing);
+
+		if (score == FLOW_SCORE_KNOWN) {
+			if (first->slot)
+				FLOW(withdraw)(first);
+			first->slot = FLOW_NO_HALF;
+			return FLOW_KNOWN;
+		}
+		if ((changing & FLOW_SCORE_CHANGING) && !attempt)
+			continue;
+		if (score == FLOW_SCORE_NONE)
+			break;
+		if (FLOW(settle)(entry, first, score))
+			return FLOW_LEARNED;
+	}
+	FLOW(count)(FLOW_EVENT_FULL, 1);
+	if (first->slot)
+		FLOW(withdraw)(first);
+	return FLOW_FULL;
+}

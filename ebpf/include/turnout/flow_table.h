@@ -1,0 +1,329 @@
+/*
+ * A store of learned entries, as compiler.ir.tables.Store means it: a set-associative array in one BPF map, each key
+ * in one of two sets, connections as pairs of slots.
+ *
+ * Included once for each store, with these defined, and undefined here at the end:
+ *
+ *   FLOW_STORE      name of the store: of its map, and the prefix of everything below
+ *   FLOW_KEY_WORDS  64-bit words of a key, packed as compiler.ir.hashing.pack_words does
+ *   FLOW_ARGUMENTS  type of an entry's arguments; what follows them in a slot is zero
+ *   FLOW_SLOT_BYTES 64 or 128
+ *   FLOW_SLOTS      how many, a power of two
+ *   FLOW_WAYS       slots in a set, a power of two
+ *   FLOW_PROFILES   the highest profile id + 1, at most 16
+ *   FLOW_EVENTS     how many events transitions know
+ *
+ * and these tables before it:
+ *
+ *   static const volatile u32 <store>_timeout_ms[FLOW_PROFILES];           below 2^31
+ *   static const volatile u8 <store>_rank[FLOW_PROFILES];                  below FLOW_RANKS
+ *   static const volatile u8 <store>_next[FLOW_EVENTS][FLOW_PROFILES];     0 where the profile stays
+ *
+ * (volatile keeps them in .rodata under their names; the compiler would scatter them over sections of constants.)
+ * It defines find, touch, advance, learn for packets and the programs sweep, delete_key, delete_slot for the device.
+ *
+ * How packets share a slot. `version` is odd while somebody changes what the slot is: its table, key, arguments, pair.
+ * Whoever makes it odd does so by compare-and-swap from the even number that was seen before, and is alone until the
+ * next even number is stored. Nobody waits: what cannot be had is left. A reader takes the version, copies, and takes
+ * the version again; if it is odd or another one, the slot is no hit. A pair is made and removed with both slots held,
+ * so there is never a half without its other half, and a slot that was used again is never removed for its past.
+ *
+ * Counters, `seen_ms` and `profile` change without that. Two CPUs that count in one slot at the same instant may lose
+ * one of two packets, and a packet that found its entry just before another one took the slot may count one packet to
+ * the new entry; neither changes what happens to any packet. The profile changes by compare-and-swap together with the
+ * version, so it is never that of another entry.
+ *
+ * Two CPUs that learn one key at once: the second one finds the slot held, looks again and meets the first one's
+ * entry. Only if it passed that slot before it was held, and is still ahead when it is filled, there are two
+ * entries; find takes the first one, both make the same of a packet that one of their CPUs made, and sweep removes
+ * the second with its pair.
+ */
+#ifndef TURNOUT_FLOW_TABLE_H
+#define TURNOUT_FLOW_TABLE_H
+
+#include "bpf.h"
+#include "clock.h"
+#include "hash.h"
+
+#define FLOW_MAX_PROFILES 16
+#define FLOW_RANKS 8
+#define FLOW_SWEEP_SLOTS 2048
+#define FLOW_ATTEMPTS 3
+
+/* What happened to entries, counted in the map <store>_events. Learned ones are those there and all that left. */
+enum flow_event {
+	FLOW_EVENT_LEARNED,
+	FLOW_EVENT_WITHDRAWN,		/* a first half whose second half could not be had */
+	FLOW_EVENT_EXPIRED,		/* swept */
+	FLOW_EVENT_DUPLICATE,		/* swept, because its key was there twice */
+	FLOW_EVENT_DELETED,		/* by the device */
+	FLOW_EVENT_FULL,		/* packets, not entries: Learn found no slot */
+	FLOW_EVENT_EVICTED_EXPIRED,	/* victims and their pairs, which count with them */
+	FLOW_EVENT_EVICTED,		/* + rank of the victim */
+	FLOW_EVENT_COUNT = FLOW_EVENT_EVICTED + FLOW_RANKS,
+};
+
+/* What Learn came to. KNOWN: another CPU has learned the key in the meantime, or both keys of the packet are one. */
+enum flow_learned { FLOW_FULL, FLOW_LEARNED, FLOW_KNOWN };
+
+enum flow_swept { FLOW_FREE, FLOW_LIVE, FLOW_EXPIRED, FLOW_DUPLICATE, FLOW_BUSY };
+
+/* What this packet has learned so far, zero at its start: slot + 1 of the first half and its version. */
+struct flow_half {
+	u32 slot;
+	u32 version;
+};
+
+#define FLOW_NO_HALF 0xffffffff	/* as slot: another CPU's entry serves, so no second half is wanted */
+
+/* The context of <store>_sweep. In: `first`, `count`. Out: the rest, entries by profile id. */
+struct flow_sweep {
+	u32 first;
+	u32 count;	/* at most FLOW_SWEEP_SLOTS are looked at */
+	u32 next;	/* where to go on; the number of slots when done */
+	u32 busy;	/* slots left alone because a packet was changing them */
+	u32 live[FLOW_MAX_PROFILES];
+	u32 removed[FLOW_MAX_PROFILES];
+};
+
+/* The context of <store>_delete_slot. In: what was read of the slot. Out: entries removed, 0 if it has changed. */
+struct flow_delete_slot {
+	u32 slot;
+	u32 version;
+	u32 removed;
+	u32 busy;
+};
+
+#define FLOW_HELD -1	/* instead of how many entries were removed: somebody else is changing one of them */
+
+#define FLOW_READ(place) (*(const volatile __typeof__(place) *)&(place))
+
+/*
+ * Zero, but known only once `value` has been loaded: added to an address it keeps the loads in order on arm64 too,
+ * which has no other read barrier that a BPF program of 5.15 can use.
+ */
+static __always_inline u64 flow_after(u64 value)
+{
+	asm volatile("%0 &= 0" : "+r"(value));
+	return value;
+}
+
+/* The number as one value in one register, so that the bound that is checked is the one that the verifier sees used. */
+static __always_inline u32 flow_one_register(u32 value)
+{
+	asm volatile("" : "+r"(value));
+	return value;
+}
+
+#define FLOW_PASTE(store, name) store##_##name
+#define FLOW_EXPAND(store, name) FLOW_PASTE(store, name)
+#define FLOW(name) FLOW_EXPAND(FLOW_STORE, name)
+
+#endif
+
+#ifdef FLOW_STORE
+
+#define FLOW_SETS (FLOW_SLOTS / FLOW_WAYS)
+#define FLOW_ARGUMENT_WORDS ((sizeof(FLOW_ARGUMENTS) + 7) / 8)
+
+struct FLOW(slot) {
+	u64 key[FLOW_KEY_WORDS];
+	union {
+		struct {
+			u32 version;
+			u8 table;	/* index in the store, from 1; 0: free */
+			u8 profile;
+			u16 generation;
+		};
+		u64 head;
+	};
+	u32 seen_ms;
+	u32 pair;	/* the other half's index + 1; 0: none */
+	u64 packets;
+	u64 bytes;
+	union {
+		FLOW_ARGUMENTS arguments;
+		u64 argument_words[FLOW_ARGUMENT_WORDS];
+	};
+} __attribute__((aligned(FLOW_SLOT_BYTES)));
+
+_Static_assert(sizeof(struct FLOW(slot)) == FLOW_SLOT_BYTES, "an entry does not fit its slot");
+_Static_assert((FLOW_SLOTS & (FLOW_SLOTS - 1)) == 0 && FLOW_SETS * FLOW_WAYS == FLOW_SLOTS, "slots and ways");
+_Static_assert((FLOW_WAYS & (FLOW_WAYS - 1)) == 0, "ways");
+_Static_assert(FLOW_PROFILES <= FLOW_MAX_PROFILES, "profiles");
+
+/* Mappable, because only then a value starts on a page and a slot lies in as few cache lines as it fills. */
+struct {
+	int (*type)[BPF_MAP_TYPE_ARRAY];
+	int (*map_flags)[BPF_F_MMAPABLE];
+	int (*max_entries)[FLOW_SLOTS];
+	u32 *key;
+	struct FLOW(slot) *value;
+} FLOW_STORE SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_PERCPU_ARRAY];
+	int (*max_entries)[FLOW_EVENT_COUNT];
+	u32 *key;
+	u64 *value;
+} FLOW(events) SEC(".maps");
+
+/* A hit. The copies are of one moment; `slot` may be another entry's by the time it is used, see above. */
+struct FLOW(hit) {
+	struct FLOW(slot) *slot;
+	u32 index;
+	union {
+		struct {
+			u32 version;
+			u8 table;
+			u8 profile;
+			u16 generation;
+		};
+		u64 head;
+	};
+	union {
+		FLOW_ARGUMENTS arguments;
+		u64 argument_words[FLOW_ARGUMENT_WORDS];
+	};
+};
+
+/* What to learn. All of it is written into the slot, so padding inside the arguments must be zero. */
+struct FLOW(entry) {
+	u64 key[FLOW_KEY_WORDS];
+	u64 hash;
+	u32 now_ms;
+	u8 table;
+	u8 profile;
+	u16 generation;
+	union {
+		FLOW_ARGUMENTS arguments;
+		u64 argument_words[FLOW_ARGUMENT_WORDS];
+	};
+};
+
+static __always_inline u64 FLOW(hash)(const u64 *key)
+{
+	return mix64(hash_seed, key, FLOW_KEY_WORDS);
+}
+
+static __always_inline struct FLOW(slot) *FLOW(at)(u32 index)
+{
+	return bpf_map_lookup_elem(&FLOW_STORE, &index);
+}
+
+static __always_inline void FLOW(count)(u32 event, u64 entries)
+{
+	u64 *counter = bpf_map_lookup_elem(&FLOW(events), &event);
+
+	if (counter)
+		*counter += entries;
+}
+
+static __always_inline bool FLOW(has_key)(const struct FLOW(slot) *slot, const u64 *key)
+{
+	u64 differs = 0;
+
+	for (u32 i = 0; i < FLOW_KEY_WORDS; i++)
+		differs |= FLOW_READ(slot->key[i]) ^ key[i];
+	return !differs;
+}
+
+/* Copy the slot as of one moment. False: it is being changed, or was meanwhile, or is another key's by now. */
+static __always_inline bool FLOW(copy)(struct FLOW(slot) *slot, const u64 *key, struct FLOW(hit) *hit)
+{
+	u64 head = FLOW_READ(slot->head), differs = 0, all = 0;
+	struct FLOW(slot) *from = (void *)slot + flow_after(head);
+
+	for (u32 i = 0; i < FLOW_KEY_WORDS; i++)
+		differs |= FLOW_READ(from->key[i]) ^ key[i];
+	for (u32 i = 0; i < FLOW_ARGUMENT_WORDS; i++)
+		all |= hit->argument_words[i] = FLOW_READ(from->argument_words[i]);
+	from = (void *)slot + flow_after(all | differs);
+	hit->slot = slot;
+	hit->head = head;
+	return !differs && !(head & 1) && FLOW_READ(from->version) == (u32)head;
+}
+
+/* The slot at a position of the search for a key: the first set's ways, then the second's. */
+static __always_inline u32 FLOW(index)(u64 hash, u32 position)
+{
+	u64 set = position < FLOW_WAYS ? hash : hash >> 32;
+
+	return (u32)(set % FLOW_SETS) * FLOW_WAYS + position % FLOW_WAYS;
+}
+
+/* The first slot that looks like the key's; what it holds is for `copy` to tell. */
+static __always_inline struct FLOW(slot) *FLOW(match)(const u64 *key, u64 hash, u32 *index)
+{
+#pragma clang loop unroll(full)
+	for (u32 position = 0; position < 2 * FLOW_WAYS; position++) {
+		*index = FLOW(index)(hash, position);
+		struct FLOW(slot) *slot = FLOW(at)(*index);
+
+		if (slot && FLOW(has_key)(slot, key) && FLOW_READ(slot->table))
+			return slot;
+	}
+	return 0;
+}
+
+/* The entry of a key, and false if there is none. `hash` is that of FLOW(hash), which the caller may have for more. */
+static __always_inline bool FLOW(find)(const u64 *key, u64 hash, struct FLOW(hit) *hit)
+{
+#pragma clang loop unroll(disable)
+	for (u32 attempt = 0; attempt < 2; attempt++) {
+		struct FLOW(slot) *slot = FLOW(match)(key, hash, &hit->index);
+
+		if (!slot)
+			return false;
+		if (FLOW(copy)(slot, key, hit) && hit->table)
+			return true;
+	}
+	return false;
+}
+
+/* A packet has used the entry. */
+static __always_inline void FLOW(touch)(const struct FLOW(hit) *hit, u32 now_ms, u64 bytes)
+{
+	hit->slot->seen_ms = now_ms;
+	hit->slot->packets++;
+	hit->slot->bytes += bytes;
+}
+
+/* The entry sees an event, an index below FLOW_EVENTS, and changes profile as <store>_next says. */
+static __always_inline void FLOW(advance)(struct FLOW(hit) *hit, u32 event)
+{
+#pragma clang loop unroll(disable)
+	for (u32 attempt = 0; attempt < 2; attempt++) {
+		struct FLOW(hit) after = {.head = hit->head};
+		u32 profile = flow_one_register(hit->profile);
+
+		if (profile >= FLOW_PROFILES || !FLOW(next)[event][profile])
+			return;
+		after.profile = FLOW(next)[event][profile];
+		u64 was = __sync_val_compare_and_swap(&hit->slot->head, hit->head, after.head);
+		if (was == hit->head) {
+			hit->head = after.head;
+			return;
+		}
+		/* Another packet of the flow changed the profile first; a changed version ends it. */
+		if ((u32)was != hit->version)
+			return;
+		hit->head = was;
+	}
+}
+
+#include "flow_change.h"
+#include "flow_programs.h"
+
+#undef FLOW_STORE
+#undef FLOW_KEY_WORDS
+#undef FLOW_ARGUMENTS
+#undef FLOW_SLOT_BYTES
+#undef FLOW_SLOTS
+#undef FLOW_WAYS
+#undef FLOW_PROFILES
+#undef FLOW_EVENTS
+#undef FLOW_SETS
+#undef FLOW_ARGUMENT_WORDS
+
+#endif
