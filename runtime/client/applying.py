@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
 
+from finsy.proto import p4i, p4r
+
+from compiler.diagnostic import Diagnostic
 from compiler.entries.desired import compile_entries
 from compiler.ir.entries import Entries
 from compiler.ir.nodes import Pipeline
-from compiler.diagnostic import Diagnostic
 from compiler.policy.policyset import Device, PolicySet
 from compiler.printers.p4info import p4info
-from finsy.proto import p4i, p4r
-
 from runtime.client.contents import Contents
 from runtime.client.errors import OtherPipelineError
 from runtime.client.plan import Plan, Step, difference
@@ -57,12 +57,12 @@ class Failure:
     text: str
 
 
-def look(session: Session, device: Device, policies: PolicySet, pipeline: Pipeline, *, replace: bool) -> Outlook:
-    """Compare policies and device. Raises OtherPipelineError unless `replace` allows loading over another pipeline."""
+def look(session: Session, device: Device, policies: PolicySet, pipeline: Pipeline, *, replaces: bool) -> Outlook:
+    """Compare policies and device. Raises OtherPipelineError unless `replaces` allows loading over another pipeline."""
     running = session.pipeline()
     state = _state(running, p4info(pipeline))
     named = "" if running is None else f"{running.p4info.pkg_info.name} {running.p4info.pkg_info.version}".strip()
-    if state is PipelineState.OTHER and not replace:
+    if state is PipelineState.OTHER and not replaces:
         raise OtherPipelineError(
             f"device '{device.name}' runs another pipeline ({named or 'without a name'}); --replace-pipeline loads "
             f"{pipeline.name} {pipeline.version} over it, which ends its connections and removes its entries"

@@ -1,0 +1,122 @@
+"""`turnout apply`: bring devices to what policies say."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from runtime.build import bundle_for
+
+from cli.console import FAILED, fail, progress, say
+from cli.policies import Policies, load_policies
+from compiler.pipeline.assembly import pipeline
+from compiler.policy.policyset import Device
+from runtime.client.applying import Failure, Outlook, PipelineState, look, perform
+from runtime.client.errors import ClientError
+from runtime.client.plan import Kind
+from runtime.client.rendering import Renderer
+from runtime.client.session import Session
+
+SHOWN_STEPS = 40
+Work = tuple[Session, Outlook]
+
+
+def apply(
+    policies: Annotated[list[Path], typer.Argument(help="Policy files or directories.")],
+    device: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this device, by NAME, or at another address, by NAME=ADDRESS; may be repeated."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and change nothing.")] = False,
+    replace_pipeline: Annotated[
+        bool, typer.Option("--replace-pipeline", help="Load the pipeline even over another one.")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every update of the plan.")] = False,
+) -> None:
+    """Compile policies, compare with what the devices hold, and write the difference.
+
+    Safe to run again, also after an interruption. Shows a plan: + added, ~ changed, - removed.
+    """
+    loaded = load_policies(policies)
+    devices = _chosen(loaded, device or [])
+    with ExitStack() as sessions:
+        try:
+            work = [_look(sessions, one, loaded, writes=not dry_run, replaces=replace_pipeline) for one in devices]
+            loaded.report(diagnostic for _, outlook in work for diagnostic in outlook.diagnostics)
+            for _, outlook in work:
+                _show(outlook, verbose=verbose)
+            if not dry_run:
+                _perform_all(work)
+        except ClientError as error:
+            raise fail(str(error)) from error
+
+
+def _chosen(loaded: Policies, wanted: list[str]) -> list[Device]:
+    known = {device.name: device for device in loaded.set.devices}
+    if not known:
+        raise fail("these policies have no Device, so there is nothing to apply them to")
+    chosen: list[Device] = []
+    for name, _, address in (word.partition("=") for word in wanted):
+        if name not in known:
+            raise fail(f"no device '{name}' in these policies; they have: {', '.join(known)}")
+        chosen.append(replace(known[name], address=address) if address else known[name])
+    return chosen or list(known.values())
+
+
+def _look(sessions: ExitStack, device: Device, loaded: Policies, *, writes: bool, replaces: bool) -> Work:
+    session = sessions.enter_context(Session(device.address, device.device_id))
+    if writes:
+        session.become_primary()
+    return session, look(session, device, loaded.set, pipeline(), replaces=replaces)
+
+
+def _show(outlook: Outlook, *, verbose: bool) -> None:
+    plan, name = outlook.plan, outlook.device.name
+    if outlook.pipeline is not PipelineState.SAME:
+        before = f", replacing {outlook.running}" if outlook.running else ""
+        typer.echo(f"{name}: + pipeline {pipeline().name} {pipeline().version}{before}")
+    renderer = Renderer(pipeline())
+    shown = plan.steps if verbose or len(plan.steps) <= SHOWN_STEPS else plan.steps[:SHOWN_STEPS]
+    for step in shown:
+        typer.echo(f"{name}: {renderer.step(step)}")
+    if len(shown) < len(plan.steps):
+        typer.echo(f"{name}: ... and {len(plan.steps) - len(shown)} more (--verbose shows them)")
+    counts = ", ".join(f"{plan.count(kind)} {word}" for kind, word in _WORDS.items())
+    typer.echo(f"{name}: {counts}, {plan.unchanged} unchanged")
+
+
+_WORDS = {Kind.INSERT: "to add", Kind.MODIFY: "to change", Kind.DELETE: "to remove"}
+
+
+def _perform_all(work: list[Work]) -> None:
+    refused = 0
+    total = sum(len(outlook.plan.steps) for _, outlook in work)
+    written = 0
+    try:
+        with progress() as bar:
+            task = bar.add_task("writing", total=total)
+            for session, outlook in work:
+
+                def done(count: int) -> None:
+                    nonlocal written
+                    written += count
+                    bar.advance(task, count)
+
+                for failure in perform(
+                    session, outlook, pipeline(), lambda o=outlook: bundle_for(o.device.profile), done
+                ):
+                    refused += 1
+                    _complain(outlook, failure)
+    except KeyboardInterrupt:
+        say(f"turnout: stopped after {written} of {total} updates; what worked still works, run it again to finish")
+        raise typer.Exit(130) from None
+    if refused:
+        say(f"turnout: error: {refused} of {total} updates were refused")
+        raise typer.Exit(FAILED)
+
+
+def _complain(outlook: Outlook, failure: Failure) -> None:
+    say(f"{outlook.device.name}: refused: {failure.text}\n    {Renderer(pipeline()).step(failure.step)}")

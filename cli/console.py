@@ -1,0 +1,64 @@
+"""What commands print: results on stdout, all else on stderr. Exit codes: 0, 1 (refused or failed), 2 (wrong use)."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+
+import typer
+import yaml
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+FAILED = 1
+
+
+class Output(StrEnum):
+    """How results are printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
+
+
+def say(text: str) -> None:
+    """A line of progress or explanation, on stderr."""
+    sys.stderr.write(text + "\n")
+
+
+def fail(text: str) -> typer.Exit:
+    """Say why on stderr; to be raised."""
+    say(f"turnout: error: {text}")
+    return typer.Exit(FAILED)
+
+
+def progress() -> Progress:
+    """A bar on stderr while long work goes on; silent unless stderr is a terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    return Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+
+
+def print_rows(columns: Sequence[str], rows: Sequence[Mapping[str, object]], output: Output) -> None:
+    """Records by column name, as a table for people or as JSON or YAML for programs."""
+    records = [{column: row.get(column) for column in columns} for row in rows]
+    match output:
+        case Output.JSON:
+            sys.stdout.write(json.dumps(records, indent=2, default=str) + "\n")
+        case Output.YAML:
+            yaml.safe_dump(records, sys.stdout, sort_keys=False, allow_unicode=True)
+        case Output.TABLE:
+            _print_table(columns, records)
+
+
+def _print_table(columns: Sequence[str], records: Sequence[Mapping[str, object]]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        numeric = all(isinstance(record[column], int) for record in records) and bool(records)
+        table.add_column(column.upper(), justify="right" if numeric else "left", no_wrap=True, overflow="ignore")
+    for record in records:
+        table.add_row(*("" if record[column] is None else str(record[column]) for column in columns))
+    width = None if sys.stdout.isatty() else 1000
+    Console(width=width).print(table)

@@ -1,0 +1,36 @@
+"""Policies for commands that need them without errors: load, say what is wrong, stop if it is an error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import typer
+
+from cli.console import FAILED, say
+from compiler.diagnostic import Diagnostic, has_errors, render_all
+from compiler.policy.loading import load
+from compiler.policy.policyset import PolicySet
+
+
+class Policies:
+    """A checked policy set and the text it was read from."""
+
+    def __init__(self, policies: PolicySet, sources: Mapping[str, str]) -> None:
+        self.set, self._sources = policies, sources
+
+    def report(self, diagnostics: Iterable[Diagnostic]) -> None:
+        """Print diagnostics on stderr; ends the command if one is an error."""
+        found = tuple(diagnostics)
+        if found:
+            say(render_all(found, self._sources))
+        if has_errors(found):
+            raise typer.Exit(FAILED)
+
+
+def load_policies(paths: Iterable[Path]) -> Policies:
+    """Everything in files and directories; ends the command with all diagnostics when there is an error."""
+    loaded = load(paths)
+    policies = Policies(loaded.policies, loaded.sources)
+    policies.report(loaded.diagnostics)
+    return policies

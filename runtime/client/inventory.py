@@ -1,0 +1,182 @@
+"""What `turnout show` tells of a device, read over P4Runtime: records of plain values, one dictionary a line."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+
+from finsy.proto import p4r
+
+from compiler.ir.entries import ActionCall, Entries, Exact, GroupRef, TableEntry
+from compiler.ir.nodes import Pipeline
+from compiler.ir.tables import Table
+from runtime.client.contents import Contents
+from runtime.client.rendering import format_number
+from runtime.client.session import Session
+from runtime.device.schema import schema
+
+Record = dict[str, object]
+_NONE = p4r.CounterData()
+PROTOCOLS = {1: "ICMP", 6: "TCP", 17: "UDP", 58: "ICMPv6"}
+
+SERVICE_COLUMNS = (
+    "device", "network", "service", "address", "protocol", "port", "backends", "connections", "requests", "replies",
+    "request_bytes", "reply_bytes",
+)  # fmt: skip
+FLOW_COLUMNS = ("device", "network", "protocol", "source", "service", "backend", "idle_s", "packets", "bytes")
+TABLE_COLUMNS = ("device", "table", "entries", "size", "kind")
+PORT_COLUMNS = ("device", "port", "vlan", "leads_to", "network", "packets", "bytes")
+DROP_COLUMNS = ("device", "reason", "packets", "bytes", "meaning")
+
+
+class Inventory:
+    """One device's contents. Reads lazily, each part once."""
+
+    def __init__(self, name: str, session: Session, pipeline: Pipeline) -> None:
+        self._name, self._session, self._pipeline = name, session, pipeline
+        self._tables: Mapping[str, Table] = {table.name: table for table in pipeline.tables}
+        self._codecs = {codec.name: codec for codec in schema(pipeline).tables.values()}
+
+    @cached_property
+    def _entries(self) -> Entries:
+        return Contents(self._pipeline).read(self._session)
+
+    @cached_property
+    def _networks(self) -> dict[int, str]:
+        """Names of networks by id, as the policies called them."""
+        named = (e for e in self._entries.table_entries if e.table == "network" and e.owner)
+        return {_values(entry)[0]: entry.owner.removeprefix("Network ") for entry in named}
+
+    def services(self) -> Iterator[Record]:
+        """One record for each address, protocol and port; counters since the pipeline was loaded."""
+        sizes = {(g.selector, g.id): len(g.members) for g in self._entries.groups}
+        groups = {
+            (entry.table.removeprefix("backend_"), _values(entry)[0]): entry.action.group_id
+            for entry in self._entries.table_entries
+            if isinstance(entry.action, GroupRef)
+        }
+        requests, replies = self._indexed("service_requests"), self._indexed("service_replies")
+        for family in ("ipv4", "ipv6"):
+            connections = self._direct(f"service_{family}")
+            for entry in (e for e in self._entries.table_entries if e.table == f"service_{family}"):
+                number = _arguments(entry)[0]
+                network, address, protocol, port = _values(entry)
+                asked, answered = requests.get(number, _NONE), replies.get(number, _NONE)
+                yield {
+                    "device": self._name,
+                    "network": self._network(network),
+                    "service": entry.owner,
+                    "address": format_number(address, family),
+                    "protocol": PROTOCOLS.get(protocol, str(protocol)),
+                    "port": port,
+                    "backends": sizes.get((f"backends_{family}", groups.get((family, number), 0)), 0),
+                    "connections": connections.get(entry.matches, _NONE).packet_count,
+                    "requests": asked.packet_count,
+                    "replies": answered.packet_count,
+                    "request_bytes": asked.byte_count,
+                    "reply_bytes": answered.byte_count,
+                }
+
+    def flows(self) -> Iterator[Record]:
+        """Known connections, one record for each pair of learned entries."""
+        for family in ("ipv4", "ipv6"):
+            codec = self._codecs[f"flow_{family}"]
+            for message in self._read_table(codec.table.id, counters=True):
+                values = [match.value for match in codec.decode_key(message)[0] if isinstance(match, Exact)]
+                network, _, protocol, src, dst, src_port, dst_port = values
+                action = codec.decode_action(message.action)
+                if not isinstance(action, ActionCall):
+                    continue
+                _, new_dst, _, new_dst_port, *_ = action.arguments
+                yield {
+                    "device": self._name,
+                    "network": self._network(network),
+                    "protocol": PROTOCOLS.get(protocol, str(protocol)),
+                    "source": _endpoint(src, src_port, family),
+                    "service": _endpoint(dst, dst_port, family),
+                    "backend": _endpoint(new_dst, new_dst_port, family),
+                    "idle_s": round(message.time_since_last_hit.elapsed_ns / 1e9, 1),
+                    "packets": message.counter_data.packet_count,
+                    "bytes": message.counter_data.byte_count,
+                }
+
+    def tables(self) -> Iterator[Record]:
+        counts = Counter(entry.table for entry in self._entries.table_entries)
+        for table in self._pipeline.tables:
+            learned = table.store is not None
+            held = sum(1 for _ in self._read_table(table.id, counters=False)) if learned else counts[table.name]
+            yield {
+                "device": self._name,
+                "table": table.name,
+                "entries": held,
+                "size": table.size,
+                "kind": "learned" if learned else "selector" if table.selector else "written",
+            }
+
+    def ports(self) -> Iterator[Record]:
+        counts = self._direct("port")
+        for entry in (e for e in self._entries.table_entries if e.table == "port"):
+            port, vlan = _values(entry)
+            arguments = _arguments(entry)
+            seen = counts.get(entry.matches, _NONE)
+            yield {
+                "device": self._name,
+                "port": port,
+                "vlan": vlan,
+                "leads_to": entry.owner if arguments else "underlay",
+                "network": self._network(arguments[0]) if arguments else "",
+                "packets": seen.packet_count,
+                "bytes": seen.byte_count,
+            }
+
+    def drops(self) -> Iterator[Record]:
+        """Drop reasons that have been counted."""
+        counted = self._indexed(self._pipeline.drop_counter)
+        for reason in self._pipeline.drop_reasons:
+            seen = counted.get(reason.id, _NONE)
+            if seen.packet_count:
+                yield {
+                    "device": self._name,
+                    "reason": reason.name,
+                    "packets": seen.packet_count,
+                    "bytes": seen.byte_count,
+                    "meaning": reason.doc,
+                }
+
+    def _network(self, number: int) -> str:
+        return self._networks.get(number, str(number))
+
+    def _indexed(self, name: str) -> dict[int, p4r.CounterData]:
+        counter = next(c for c in self._pipeline.counters if c.name == name)
+        wanted = p4r.Entity(counter_entry=p4r.CounterEntry(counter_id=counter.id))
+        found = (entity.counter_entry for entity in self._session.read([wanted]))
+        return {entry.index.index: entry.data for entry in found if entry.data.packet_count}
+
+    def _direct(self, table: str) -> dict[object, p4r.CounterData]:
+        codec = self._codecs[table]
+        return {
+            codec.decode_key(message)[0]: message.counter_data
+            for message in self._read_table(codec.table.id, counters=True)
+        }
+
+    def _read_table(self, table_id: int, *, counters: bool) -> Iterator[p4r.TableEntry]:
+        wanted = p4r.TableEntry(table_id=table_id)
+        if counters:
+            wanted.counter_data.SetInParent()
+            wanted.time_since_last_hit.SetInParent()
+        for entity in self._session.read([p4r.Entity(table_entry=wanted)]):
+            yield entity.table_entry
+
+
+def _values(entry: TableEntry) -> list[int]:
+    return [match.value for match in entry.matches if isinstance(match, Exact)]
+
+
+def _arguments(entry: TableEntry) -> tuple[int, ...]:
+    return entry.action.arguments if isinstance(entry.action, ActionCall) else ()
+
+
+def _endpoint(address: int, port: int, family: str) -> str:
+    shown = format_number(address, family)
+    return f"[{shown}]:{port}" if family == "ipv6" else f"{shown}:{port}"
