@@ -15,6 +15,8 @@ INT, PTR, ARRAY, STRUCT, UNION, ENUM, FWD, TYPEDEF, VOLATILE, CONST, RESTRICT = 
 FUNC, FUNC_PROTO, VAR, DATASEC, FLOAT, DECL_TAG, TYPE_TAG, ENUM64 = range(12, 20)
 _ITEM_SIZE = {STRUCT: 12, UNION: 12, ENUM: 8, FUNC_PROTO: 8, DATASEC: 12, ENUM64: 12}
 _TAIL_SIZE = {INT: 4, ARRAY: 12, VAR: 4, DECL_TAG: 4}
+_SIZED = frozenset({INT, STRUCT, UNION, ENUM, ENUM64, FLOAT, DATASEC})
+_DEEPEST = 64
 _NAMES_ANOTHER = frozenset({TYPEDEF, VOLATILE, CONST, RESTRICT, TYPE_TAG})
 
 
@@ -83,7 +85,7 @@ class Btf:
             for section in self._types
             if section.kind == DATASEC and section.name != ".maps"
             for type_id, offset, size in section.items
-            if self._types[type_id].kind == VAR
+            if self._type(type_id).kind == VAR
         )
 
     def structs(self) -> tuple[Struct, ...]:
@@ -95,27 +97,34 @@ class Btf:
         return next((s for s in self.structs() if s.name == name), None)
 
     def size_of(self, type_id: int) -> int:
-        """Bytes that a value of the type takes; 0 for void, functions and flexible arrays."""
-        t = self._types[self._resolve(type_id)]
-        if t.kind in (INT, STRUCT, UNION, ENUM, ENUM64, FLOAT, DATASEC):
-            return t.size_or_type
-        if t.kind == PTR:
-            return 8
-        if t.kind == ARRAY:
-            return self.size_of(t.tail[0]) * t.tail[2]
-        return 0
+        """Bytes that a value of the type takes; 0 for void, functions and flexible arrays. Raises `BtfError`."""
+        count = 1
+        for _ in range(_DEEPEST):
+            t = self._type(type_id)
+            if t.kind in _NAMES_ANOTHER:
+                type_id = t.size_or_type
+            elif t.kind == ARRAY:
+                type_id, count = t.tail[0], count * t.tail[2]
+            else:
+                return count * _own_size(t)
+        raise BtfError("types refer to each other in a ring")
 
-    def _resolve(self, type_id: int) -> int:
-        for _ in range(64):
-            t = self._types[type_id]
+    def _type(self, type_id: int) -> _Type:
+        if type_id >= len(self._types):
+            raise BtfError(f"there is no type {type_id}")
+        return self._types[type_id]
+
+    def _resolve(self, type_id: int) -> _Type:
+        for _ in range(_DEEPEST):
+            t = self._type(type_id)
             if t.kind not in _NAMES_ANOTHER:
-                return type_id
+                return t
             type_id = t.size_or_type
         raise BtfError("types refer to each other in a ring")
 
     def _variable(self, section: str, type_id: int, offset: int, size: int) -> Variable:
-        var = self._types[type_id]
-        inner = self._types[self._resolve(var.size_or_type)]
+        var = self._type(type_id)
+        inner = self._resolve(var.size_or_type)
         signed = inner.kind == INT and bool((inner.tail[0] >> 24) & 1)
         return Variable(name=var.name, section=section, offset=offset, size=size, is_signed=signed)
 
@@ -128,6 +137,12 @@ class Btf:
         width = offset >> 24 if has_bit_fields else 0
         bits = offset & 0xFFFFFF if has_bit_fields else offset
         return Member(name=name, offset_bits=bits, size=self.size_of(type_id), width_bits=width)
+
+
+def _own_size(t: _Type) -> int:
+    if t.kind == PTR:
+        return 8
+    return t.size_or_type if t.kind in _SIZED else 0
 
 
 def _read_types(raw: bytes) -> list[_Type]:

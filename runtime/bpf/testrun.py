@@ -169,10 +169,11 @@ def send_xdp(program_fd: int, frame: bytes, *, ingress_ifindex: int, count: int 
 
 def run_syscall(program_fd: int, context: bytes) -> SyscallRun:
     """Run a `SEC("syscall")` program on a context, which it may change. It must be as long as the program reads."""
-    held = ct.create_string_buffer(context, max(len(context), 1))
-    options = _Options(ctx_in=ct.addressof(held), ctx_size_in=len(context))
+    held = ct.create_string_buffer(context, len(context))
+    # A pointer to a context of no bytes is refused.
+    options = _Options(ctx_in=ct.addressof(held) if context else None, ctx_size_in=len(context))
     _call(program_fd, options, "run of a syscall program")
-    return SyscallRun(result=_signed(options.retval), context=held.raw[: len(context)])
+    return SyscallRun(result=_signed(options.retval), context=held.raw)
 
 
 @contextmanager
