@@ -69,7 +69,7 @@ class Diagnostic:
         return self.code.severity
 
     def __str__(self) -> str:
-        return f"{self.span}: {self.severity}[{self.code.id}]: {printable(self.message)}"
+        return f"{printable(str(self.span))}: {self.severity}[{self.code.id}]: {printable(self.message)}"
 
 
 @dataclass(slots=True)
@@ -172,7 +172,9 @@ class Renderer:
     def _line(self, span: Span) -> str | None:
         if span.path not in self.sources:
             return None
-        lines = self._lines.setdefault(span.path, source_lines(self.sources[span.path]))
+        lines = self._lines.get(span.path)
+        if lines is None:
+            lines = self._lines[span.path] = source_lines(self.sources[span.path])
         return lines[span.line - 1] if 1 <= span.line <= len(lines) else None
 
     def _excerpt(self, span: Span) -> list[str]:
@@ -195,7 +197,7 @@ class Renderer:
         if diagnostic.hint is not None:
             lines.append(f"      = hint: {printable(diagnostic.hint)}")
         for related in diagnostic.related:
-            lines.append(f"{related.span}: {printable(related.message)}")
+            lines.append(printable(f"{related.span}: {related.message}"))
             lines.extend(self._excerpt(related.span))
         return "\n".join(lines)
 

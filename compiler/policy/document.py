@@ -9,8 +9,7 @@ of the file is not read.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, Protocol, cast
 
 import yaml
 
@@ -27,33 +26,69 @@ _MERGE: Final = "<<"
 _CORE: Final = "tag:yaml.org,2002:"
 
 
-@dataclass(frozen=True, slots=True)
-class ScalarNode:
+class _Mark(Protocol):
+    """libyaml's mark: line and column from 0, column in characters."""
+
+    line: int
+    column: int
+
+
+# Tuples rather than dataclasses, and spans on demand: 5,000 services are half a million nodes.
+class ScalarNode(NamedTuple):
     value: Scalar
-    span: Span
-    size: int = 1
+    path: str
+    start: _Mark
+    end: _Mark
+
+    @property
+    def span(self) -> Span:
+        start, end = self.start, self.end
+        return Span(
+            path=self.path,
+            line=start.line + 1,
+            column=start.column + 1,
+            end_line=end.line + 1,
+            end_column=end.column + 1,
+        )
+
+    @property
+    def size(self) -> int:
+        return 1
 
 
-@dataclass(frozen=True, slots=True)
-class SequenceNode:
+class SequenceNode(NamedTuple):
     items: tuple[Node, ...]
-    span: Span
+    path: str
+    start: _Mark
     size: int
 
+    @property
+    def span(self) -> Span:
+        """A collection's span is where it starts: its end mark lies on the next key."""
+        return Span(path=self.path, line=self.start.line + 1, column=self.start.column + 1)
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One `key: value` of a mapping; `span` is the key's."""
+
+class Entry(NamedTuple):
+    """One `key: value` of a mapping."""
 
     value: Node
-    span: Span
+    key: ScalarNode
+
+    @property
+    def span(self) -> Span:
+        return self.key.span
 
 
-@dataclass(frozen=True, slots=True)
-class MappingNode:
+class MappingNode(NamedTuple):
     entries: dict[str, Entry]
-    span: Span
+    path: str
+    start: _Mark
     size: int
+
+    @property
+    def span(self) -> Span:
+        """Where it starts, as for a sequence."""
+        return Span(path=self.path, line=self.start.line + 1, column=self.start.column + 1)
 
 
 Node = ScalarNode | SequenceNode | MappingNode
@@ -105,13 +140,23 @@ def _error_words(error: yaml.MarkedYAMLError) -> tuple[str]:
     return (f"this is not YAML: {problem}" + (f" ({context})" if context else ""),)
 
 
+def _events(text: str) -> Iterator[Any]:
+    """libyaml's events; raises yaml.YAMLError."""
+    loader: Any = yaml.CSafeLoader(text)
+    try:
+        # A plain loop over get_event would ask check_event as well: twice the calls for each of a million events.
+        yield from iter(loader.get_event, None)
+    finally:
+        loader.dispose()
+
+
 class _Builder:
     """Turns the events of one file into nodes."""
 
     def __init__(self, path: str, text: str, report: Report) -> None:
         self._path = path
         self._report = report
-        self._events: Iterator[Any] = iter(cast(Any, yaml).parse(text, Loader=yaml.CSafeLoader))
+        self._events = _events(text)
         self._anchors: dict[str, Node] = {}
         self._aliased = 0
 
@@ -138,17 +183,17 @@ class _Builder:
     def _node(self, event: Any, depth: int) -> Node:
         if depth > MAX_DEPTH:
             self._refuse(codes.TOO_DEEP, self._start(event), f"nested more than {MAX_DEPTH} levels deep")
-        match event:
-            case yaml.AliasEvent():
-                return self._alias(event)
-            case yaml.ScalarEvent():
-                node: Node = self._scalar(event)
-            case yaml.SequenceStartEvent():
-                node = self._sequence(event, depth)
-            case yaml.MappingStartEvent():
-                node = self._mapping(event, depth)
-            case _:
-                raise InternalError(f"unexpected YAML event {event}")
+        kind = cast("type[Any]", type(event))
+        if kind is yaml.ScalarEvent:
+            node: Node = self._scalar(event)
+        elif kind is yaml.MappingStartEvent:
+            node = self._mapping(event, depth)
+        elif kind is yaml.SequenceStartEvent:
+            node = self._sequence(event, depth)
+        elif kind is yaml.AliasEvent:
+            return self._alias(event)
+        else:
+            raise InternalError(f"unexpected YAML event {event}")
         if event.anchor is not None:
             self._anchors[event.anchor] = node
         return node
@@ -170,12 +215,13 @@ class _Builder:
         return node
 
     def _scalar(self, event: Any) -> ScalarNode:
-        span = self._span(event)
         text: str = event.value
         if event.tag is None or event.tag == "!":
             plain = event.tag is None and event.implicit[0]
-            return ScalarNode(resolve_plain(text) if plain else text, span)
-        return ScalarNode(self._tagged(event.tag, text, span), span)
+            value = resolve_plain(text) if plain else text
+        else:
+            value = self._tagged(event.tag, text, self._span(event))
+        return ScalarNode(value, self._path, event.start_mark, event.end_mark)
 
     def _tagged(self, tag: str, text: str, span: Span) -> Scalar:
         if tag == _CORE + "str":
@@ -214,7 +260,7 @@ class _Builder:
             if isinstance(event, yaml.SequenceEndEvent):
                 break
             items.append(self._node(event, depth + 1))
-        return SequenceNode(tuple(items), self._start(start), 1 + sum(item.size for item in items))
+        return SequenceNode(tuple(items), self._path, start.start_mark, 1 + sum(item.size for item in items))
 
     def _mapping(self, start: Any, depth: int) -> MappingNode:
         self._check_collection_tag(start, "map")
@@ -234,7 +280,7 @@ class _Builder:
                 self._enter(entries, key, value)
         for value, span in merged:
             self._merge(entries, value, span)
-        return MappingNode(entries, self._start(start), size)
+        return MappingNode(entries, self._path, start.start_mark, size)
 
     def _enter(self, entries: dict[str, Entry], key: Node, value: Node) -> None:
         if not isinstance(key, ScalarNode) or not isinstance(key.value, str):
@@ -249,7 +295,7 @@ class _Builder:
                 codes.DUPLICATE_KEY, key.span, f"'{shortened(key.value)}' is written twice", related=(first,)
             )
         else:
-            entries[key.value] = Entry(value, key.span)
+            entries[key.value] = Entry(value, key)
 
     def _merge(self, entries: dict[str, Entry], value: Node, span: Span) -> None:
         """`<<: *anchor`: keys of the mapping itself win, then those of earlier merges."""

@@ -1,0 +1,74 @@
+"""`turnout check`: read policies, name every mistake, change nothing."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from compiler.diagnostic import diagnostic_to_json, summary
+from compiler.policy import Loaded, load
+
+
+class CheckOutput(StrEnum):
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
+
+
+def check(
+    policies: Annotated[
+        list[Path],
+        typer.Argument(help="Policy files, or directories with *.yaml, *.yml and *.json.", show_default=False),
+    ],
+    output: Annotated[CheckOutput, typer.Option("--output", "-o", help="Form of the result on stdout.")] = (
+        CheckOutput.TABLE
+    ),
+) -> None:
+    """Check policies. Exit code 0: fine, warnings included; 1: refused."""
+    loaded = load(policies)
+    match output:
+        case CheckOutput.TABLE:
+            _print_table(loaded)
+        case CheckOutput.JSON:
+            sys.stdout.write(json.dumps(check_to_plain(loaded), indent=2, ensure_ascii=False) + "\n")
+        case CheckOutput.YAML:
+            yaml.safe_dump(check_to_plain(loaded), sys.stdout, sort_keys=False, allow_unicode=True)
+    if loaded.is_refused:
+        raise typer.Exit(1)
+
+
+def object_counts(loaded: Loaded) -> dict[str, int]:
+    policies = loaded.policies
+    return {
+        "networks": len(policies.networks),
+        "nodes": len(policies.nodes),
+        "devices": len(policies.devices),
+        "workloads": len(policies.workloads),
+        "services": len(policies.services),
+    }
+
+
+def check_to_plain(loaded: Loaded) -> dict[str, Any]:
+    """The result for programs: `refused`, what was found, and the diagnostics in order of position."""
+    return {
+        "refused": loaded.is_refused,
+        "objects": object_counts(loaded),
+        "diagnostics": [diagnostic_to_json(diagnostic) for diagnostic in loaded.diagnostics],
+    }
+
+
+def _print_table(loaded: Loaded) -> None:
+    if loaded.diagnostics:
+        sys.stderr.write(loaded.render() + "\n\n")
+    found = summary(loaded.diagnostics)
+    if loaded.is_refused:
+        sys.stderr.write(f"refused: {found}\n")
+        return
+    counts = ", ".join(f"{count} {name}" for name, count in object_counts(loaded).items() if count)
+    sys.stdout.write(f"fine: {counts or 'nothing to program'}" + (f"; {found}" if found else "") + "\n")
