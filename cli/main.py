@@ -1,0 +1,65 @@
+"""The `turnout` command. Each command is a module of its own, imported only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+import typer
+
+COMMANDS = {
+    "check": ("cli.check", "Check policies and explain every mistake."),
+    "compile": ("cli.compile", "Write P4, P4Info, C, objects, entries and a report."),
+    "apply": ("cli.apply", "Bring devices to what policies say."),
+    "show": ("cli.show", "Show what devices hold and have counted."),
+    "lab": ("cli.lab", "Nodes, DPUs and workloads as network namespaces of this machine."),
+    "device": ("cli.device", "The P4Runtime server of one DPU."),
+    "doctor": ("cli.doctor", "What this machine can do, and what to install."),
+    "shell": ("cli.shell", "Open p4runtime-shell on a device."),
+}
+"""Command -> module and help. A module has an `app`, or a function named like the command."""
+
+
+class LazyGroup(click.Group):
+    """Knows its commands by name; imports a command's module when it is called or asked for help."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(COMMANDS[cmd_name][0])
+        command = _command_of(module, cmd_name)
+        command.name = cmd_name
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+def _command_of(module: Any, name: str) -> click.Command:
+    app = getattr(module, "app", None)
+    if isinstance(app, typer.Typer):
+        return typer.main.get_command(app)
+    single = typer.Typer(add_completion=False)
+    single.command(name)(getattr(module, name))
+    return typer.main.get_command(single)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="turnout")
+def turnout() -> None:
+    """Service, mesh and storage policies, compiled to P4 tables and eBPF programs, on DPUs."""
+
+
+def main() -> None:
+    """Entry point. A broken pipe (as in `turnout show | head`) ends quietly."""
+    try:
+        turnout()
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
