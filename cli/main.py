@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import Any
+from importlib.metadata import version
+from typing import Annotated, Any
 
-import click
 import typer
+from typer.core import TyperGroup
 
 COMMANDS = {
     "check": ("cli.check", "Check policies and explain every mistake."),
@@ -22,26 +23,25 @@ COMMANDS = {
 """Command -> module and help. A module has an `app`, or a function named like the command."""
 
 
-class LazyGroup(click.Group):
+class LazyGroup(TyperGroup):
     """Knows its commands by name; imports a command's module when it is called or asked for help."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(COMMANDS[cmd_name][0])
-        command = _command_of(module, cmd_name)
+        command = _command_of(importlib.import_module(COMMANDS[cmd_name][0]), cmd_name)
         command.name = cmd_name
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
-def _command_of(module: Any, name: str) -> click.Command:
+def _command_of(module: Any, name: str) -> Any:
     app = getattr(module, "app", None)
     if isinstance(app, typer.Typer):
         return typer.main.get_command(app)
@@ -50,16 +50,34 @@ def _command_of(module: Any, name: str) -> click.Command:
     return typer.main.get_command(single)
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="turnout")
-def turnout() -> None:
+app = typer.Typer(
+    cls=LazyGroup,
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"turnout {version('turnout')}")
+        raise typer.Exit
+
+
+@app.callback()
+def turnout(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
     """Service, mesh and storage policies, compiled to P4 tables and eBPF programs, on DPUs."""
 
 
 def main() -> None:
     """Entry point. A broken pipe (as in `turnout show | head`) ends quietly."""
     try:
-        turnout()
+        app()
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
