@@ -31,7 +31,17 @@ from runtime.bpf.queries import (
     tcx_present,
 )
 
-__all__ = ["Attached", "Attachment", "Hook", "Mode", "attach_tc", "attach_xdp", "attached", "remove_clsact"]
+__all__ = [
+    "Attached",
+    "Attachment",
+    "Hook",
+    "Mode",
+    "attach_tc",
+    "attach_xdp",
+    "attached",
+    "reattached",
+    "remove_clsact",
+]
 
 FILTER_PRIORITY = 7
 FILTER_HANDLE = 0x7475
@@ -121,7 +131,8 @@ def attach_tc(
 ) -> Attachment:
     """Put a tc program on a hook. `mode` None means tcx where the kernel has it, else clsact.
 
-    `pin` keeps a tcx link; `priority` and `handle` number a clsact filter; either is what a later call recognises.
+    `pin` keeps a tcx link; a clsact filter stays by itself, under `priority` and `handle`. A later call with the same
+    ones swaps the program.
     The first filter adds clsact, for which the kernel halts the interface's queues for a moment: a packet may be lost.
     A program that lets packets go on returns -1 (TCX_NEXT): 0 (TC_ACT_OK) ends a tcx chain. Raises `KernelRefusal`.
     """
@@ -133,9 +144,7 @@ def attach_tc(
         return made
     if mode is not Mode.TCX or hook not in TCX_TYPES:
         raise ValueError(f"a tc program cannot be attached with {mode} to {hook}")
-    there = _reopen(
-        pin, LinkType.TCX, ifindex, lambda info: info.id in {found.link_id for found in query_tcx(ifindex, hook)}
-    )
+    there = _reopen_tcx(pin, ifindex, hook)
     if there >= 0:
         return _swapped(Attachment(ifindex=ifindex, hook=hook, mode=mode, link_fd=there, pin=pin), program)
     fd = check(
@@ -150,15 +159,24 @@ def attach_xdp(program: Program, ifindex: int, *, pin: Path | None = None, mode:
 
     Raises `KernelRefusal` (EBUSY: another program is there), with the words for both modes where both fail.
     """
-    there = _reopen(
-        pin, LinkType.XDP, ifindex, lambda info: info.prog_id in {found.program_id for found in query_xdp(ifindex)}
-    )
+    there, found = _reopen_xdp(pin, ifindex)
     if there >= 0:
-        held = Attachment(ifindex=ifindex, hook=Hook.XDP, mode=query_xdp(ifindex)[0].mode, link_fd=there, pin=pin)
-        return _swapped(held, program)
+        return _swapped(Attachment(ifindex=ifindex, hook=Hook.XDP, mode=found, link_fd=there, pin=pin), program)
     modes = (mode,) if mode else (Mode.XDP_NATIVE, Mode.XDP_GENERIC)
     fd, used = _create_xdp_link(program, ifindex, modes)
     return _pinned(Attachment(ifindex=ifindex, hook=Hook.XDP, mode=used, link_fd=fd, pin=pin))
+
+
+def reattached(ifindex: int, hook: Hook, pin: Path) -> Attachment | None:
+    """What an earlier process attached with this pin, or as Turnout's clsact filter; None if it is not there now."""
+    if hook is not Hook.XDP:
+        ours = (FILTER_PRIORITY, FILTER_HANDLE)
+        if any((found.priority, found.handle) == ours for found in query_clsact(ifindex, hook)):
+            return Attachment(ifindex=ifindex, hook=hook, mode=Mode.CLSACT)
+        fd = _reopen_tcx(pin, ifindex, hook)
+        return Attachment(ifindex=ifindex, hook=hook, mode=Mode.TCX, link_fd=fd, pin=pin) if fd >= 0 else None
+    fd, mode = _reopen_xdp(pin, ifindex)
+    return Attachment(ifindex=ifindex, hook=hook, mode=mode, link_fd=fd, pin=pin) if fd >= 0 else None
 
 
 def remove_clsact(ifindex: int) -> bool:
@@ -192,6 +210,23 @@ def _create_xdp_link(program: Program, ifindex: int, modes: tuple[Mode, ...]) ->
         if code not in _NOT_NATIVE:
             break
     raise KernelRefusal(code, f"attach {program.name} to interface {ifindex} ({'; '.join(refused)})")
+
+
+def _reopen_tcx(pin: Path | None, ifindex: int, hook: Hook) -> int:
+    return _reopen(
+        pin, LinkType.TCX, ifindex, lambda info: info.id in {found.link_id for found in query_tcx(ifindex, hook)}
+    )
+
+
+def _reopen_xdp(pin: Path | None, ifindex: int) -> tuple[int, Mode]:
+    modes: dict[int, Mode] = {}
+
+    def is_there(info: LinkInfo) -> bool:
+        modes.update({found.program_id: found.mode for found in query_xdp(ifindex)})
+        return info.prog_id in modes
+
+    fd = _reopen(pin, LinkType.XDP, ifindex, is_there)
+    return fd, next(iter(modes.values()), Mode.XDP_NATIVE)
 
 
 def _reopen(pin: Path | None, kind: LinkType, ifindex: int, is_there: Callable[[LinkInfo], bool]) -> int:

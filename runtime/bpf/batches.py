@@ -9,13 +9,14 @@ import ctypes as ct
 import errno
 from typing import Protocol, TypeAlias
 
-from runtime.bpf.constants import ARRAY_TYPES, Update
+from runtime.bpf.constants import Update
 from runtime.bpf.errors import ENOTSUPP, BatchRefusal
 from runtime.bpf.library import U32, check, libbpf
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 NO_BATCH = frozenset({errno.EINVAL, ENOTSUPP, errno.EOPNOTSUPP})
 FIRST_LOOKUP = 4096
+LARGEST_LOOKUP = 65_536
 
 
 class Details(Protocol):
@@ -23,8 +24,6 @@ class Details(Protocol):
 
     @property
     def name(self) -> str: ...
-    @property
-    def type(self) -> int: ...
     @property
     def key_size(self) -> int: ...
     @property
@@ -78,7 +77,7 @@ def delete(fd: int, of: Details, keys: Buffer) -> int:
 
 def lookup(fd: int, of: Details) -> tuple[bytes, bytes]:
     """All entries, as one buffer of keys and one of values."""
-    room = max(1, of.max_entries if of.type in ARRAY_TYPES else min(of.max_entries, FIRST_LOOKUP))
+    room = max(1, min(of.max_entries, FIRST_LOOKUP))
     token_size = max(4, of.key_size)
     token_in: ct.Array[ct.c_char] | None = None
     keys, values = bytearray(), bytearray()
@@ -100,7 +99,7 @@ def lookup(fd: int, of: Details) -> tuple[bytes, bytes]:
         if result == -errno.ENOENT:
             return bytes(keys), bytes(values)
         token_in = token_out
-        room = min(room * 4, max(of.max_entries, room))
+        room = max(room, min(room * 4, of.max_entries, LARGEST_LOOKUP))
 
 
 def _lookup_each(fd: int, of: Details) -> tuple[bytes, bytes]:

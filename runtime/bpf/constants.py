@@ -75,6 +75,5 @@ class LinkType(IntEnum):
 
 PER_CPU_TYPES = frozenset({MapType.PERCPU_HASH, MapType.PERCPU_ARRAY, MapType.LRU_PERCPU_HASH})
 FD_VALUE_TYPES = frozenset({MapType.PROG_ARRAY, MapType.ARRAY_OF_MAPS, MapType.HASH_OF_MAPS})
-ARRAY_TYPES = frozenset({MapType.ARRAY, MapType.PERCPU_ARRAY})
 TCX_NEXT = -1
 """A tc verdict (TC_ACT_UNSPEC in clsact): go on, so that other programs still run."""

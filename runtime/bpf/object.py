@@ -109,13 +109,12 @@ def load(source: Source, settings: LoadSettings | None = None) -> Object:
     try:
         return _attempt(source, settings, {})
     except _RefusalError as refused:
-        if refused.errno == errno.EPERM and not refused.log:
-            raise refused.told(settings) from None
         first = refused
     try:
         return _attempt(source, settings, {first.program: WHOLE_LOG_SIZE})
     except _RefusalError as refused:
-        raise refused.told(settings) from None
+        # An older kernel may answer ENOSPC now, for a log that does not fit: the first answer counts.
+        raise _told(settings, first, refused) from None
 
 
 class _RefusalError(Exception):
@@ -127,9 +126,11 @@ class _RefusalError(Exception):
         self.log = log
         super().__init__(program)
 
-    def told(self, settings: LoadSettings) -> ProgramRefused:
-        path = _save_log(settings.log_dir or default_log_dir(), self.program, self.log)
-        return ProgramRefused(self.program, self.errno, telling_line(self.log), path)
+
+def _told(settings: LoadSettings, first: _RefusalError, second: _RefusalError) -> ProgramRefused:
+    path = _save_log(settings.log_dir or default_log_dir(), first.program, second.log or first.log)
+    line = telling_line(second.log) or telling_line(first.log)
+    return ProgramRefused(first.program, first.errno, line, path)
 
 
 def _attempt(source: Source, settings: LoadSettings, whole_logs: Mapping[str, int]) -> Object:

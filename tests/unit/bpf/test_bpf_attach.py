@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.bpf.attach import Hook, Mode, attach_tc, attach_xdp, attached, remove_clsact
+from runtime.bpf.attach import Hook, Mode, attach_tc, attach_xdp, attached, reattached, remove_clsact
 from runtime.bpf.bpffs import remove_tree
 from runtime.bpf.errors import KernelRefusal
 from runtime.bpf.namespaces import OWN, entered
@@ -107,6 +107,29 @@ def test_a_pinned_link_outlives_its_maker_and_is_taken_over(
     assert (first.link_id, first.program_name) == (second.link_id, "drop")
     assert second.program_name == "pass"
     assert not (pins / "v0-in").exists()
+
+
+@pytest.mark.parametrize("mode", [Mode.TCX, Mode.CLSACT])
+def test_another_process_finds_and_detaches(veth_pair: Pair, basics: Object, pins: Path, mode: Mode) -> None:
+    with entered(veth_pair.near):
+        assert reattached(veth_pair.ifindex, Hook.EGRESS, pins / "out") is None
+        attach_tc(basics.program("drop"), veth_pair.ifindex, Hook.EGRESS, mode=mode, pin=pins / "out").close()
+        found = reattached(veth_pair.ifindex, Hook.EGRESS, pins / "out")
+        assert found is not None
+        assert found.mode is mode
+        found.detach()
+        assert attached(veth_pair.ifindex) == ()
+        assert reattached(veth_pair.ifindex, Hook.EGRESS, pins / "out") is None
+
+
+def test_another_process_finds_xdp(veth_pair: Pair, program_elf: Callable[[str], bytes], pins: Path) -> None:
+    with load(program_elf("xdp")) as xdp, entered(veth_pair.near):
+        attach_xdp(xdp.program("edge"), veth_pair.ifindex, pin=pins / "x", mode=Mode.XDP_GENERIC).close()
+        found = reattached(veth_pair.ifindex, Hook.XDP, pins / "x")
+        assert found is not None
+        assert found.mode is Mode.XDP_GENERIC
+        found.detach()
+        assert reattached(veth_pair.ifindex, Hook.XDP, pins / "x") is None
 
 
 def test_a_pin_of_an_interface_that_has_gone_is_replaced(veth_pair: Pair, basics: Object, pins: Path) -> None:
