@@ -1,0 +1,155 @@
+"""Second pass: tables, their keys, actions and selectors, and the stores of learned tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from compiler.diagnostic import Report, did_you_mean
+from compiler.ir.expressions import width_bits
+from compiler.ir.formats import FORMATS
+from compiler.ir.nodes import Pipeline
+from compiler.ir.statements import Advance, If, Statement
+from compiler.ir.tables import Action, MatchKind, Store, Table
+from compiler.ir.verifier import codes
+from compiler.span import NOWHERE, Span
+
+_FORMAT_WIDTHS = {"ipv4": 32, "ipv6": 128, "mac": 48}
+_MAX_PROFILE = 255
+"""A flow slot keeps the profile in a byte."""
+
+
+def check_tables(pipeline: Pipeline, report: Report) -> None:
+    actions = {action.name: action for action in pipeline.actions}
+    stores = {store.name: store for store in pipeline.stores}
+    for action in pipeline.actions:
+        for param in action.params:
+            what = f"parameter {param.name} of action {action.name}"
+            _check_format(what, param.format, param.width_bits, action.span, report)
+    for table in pipeline.tables:
+        _check_table(table, actions, report)
+        if table.store is not None:
+            _check_learned(table, stores, report)
+    for store in pipeline.stores:
+        _check_store(store, report)
+        _check_key_types(store, [table for table in pipeline.tables if table.store == store.name], report)
+    _check_advances(pipeline, actions, stores, report)
+    offered = {reference.name for table in pipeline.tables for reference in table.actions}
+    for action in pipeline.actions:
+        if action.name not in offered:
+            report.add(codes.UNUSED, action.span, f"no table offers action {action.name}")
+
+
+def _check_format(what: str, form: str, width: int, span: Span, report: Report) -> None:
+    if width < 1:
+        report.add(codes.WIDTH, span, f"{what} has no bits")
+    if form not in FORMATS or _FORMAT_WIDTHS.get(form, width) != width:
+        report.add(codes.BAD_KEY, span, f"{what} of {width} bits cannot be written as '{form}'")
+
+
+def _check_table(table: Table, actions: dict[str, Action], report: Report) -> None:
+    if table.size < 1:
+        report.add(codes.BAD_SIZE, table.span, f"table {table.name} has the size {table.size}")
+    if not table.keys:
+        report.add(codes.BAD_KEY, table.span, f"table {table.name} has no key")
+    for key in table.keys:
+        what = f"key {key.name} of table {table.name}"
+        _check_format(what, key.format, width_bits(key.expr), table.span, report)
+    if sum(key.match is MatchKind.LPM for key in table.keys) > 1:
+        report.add(codes.TWO_LPM_KEYS, table.span, f"table {table.name} has more than one LPM key")
+    _check_actions(table, actions, report)
+    selector = table.selector
+    if selector is not None and not 1 <= selector.max_group_size <= selector.size:
+        message = f"selector {selector.name} has groups of up to {selector.max_group_size} and the size {selector.size}"
+        report.add(codes.BAD_SELECTOR, table.span, message)
+    if selector is not None and not selector.inputs:
+        report.add(codes.BAD_SELECTOR, table.span, f"selector {selector.name} hashes nothing")
+
+
+def _check_actions(table: Table, actions: dict[str, Action], report: Report) -> None:
+    offered = {reference.name: reference for reference in table.actions}
+    if len(offered) != len(table.actions):
+        report.add(codes.DUPLICATE_NAME, table.span, f"table {table.name} offers an action twice")
+    for reference in table.actions:
+        if reference.name not in actions:
+            message = f"table {table.name} offers the unknown action '{reference.name}'"
+            report.add(codes.UNKNOWN_NAME, table.span, message, hint=did_you_mean(reference.name, actions))
+        if not reference.in_entries and not reference.as_default:
+            message = f"table {table.name} offers action {reference.name} neither for entries nor as default"
+            report.add(codes.BAD_DEFAULT, table.span, message)
+    default = offered.get(table.default_action)
+    if default is None or not default.as_default:
+        message = f"table {table.name} does not offer its default action '{table.default_action}' as one"
+        report.add(codes.BAD_DEFAULT, table.span, message)
+    elif default.name in actions and actions[default.name].params:
+        message = f"the default action {default.name} of table {table.name} has parameters"
+        report.add(codes.BAD_DEFAULT, table.span, message)
+
+
+def _check_learned(table: Table, stores: dict[str, Store], report: Report) -> None:
+    if table.store not in stores:
+        message = f"table {table.name} is kept in the unknown store '{table.store}'"
+        report.add(codes.UNKNOWN_NAME, table.span, message, hint=did_you_mean(str(table.store), stores))
+    if any(key.match is not MatchKind.EXACT for key in table.keys):
+        report.add(codes.BAD_LEARNED_TABLE, table.span, f"learned table {table.name} has a key that is not exact")
+    if table.selector is not None:
+        report.add(codes.BAD_LEARNED_TABLE, table.span, f"learned table {table.name} has a selector")
+    if not any(reference.in_entries for reference in table.actions):
+        report.add(codes.BAD_LEARNED_TABLE, table.span, f"learned table {table.name} has no action for entries")
+
+
+def _check_store(store: Store, report: Report) -> None:
+    def refuse(message: str) -> None:
+        report.add(codes.BAD_STORE, NOWHERE, f"store {store.name} {message}")
+
+    if store.size < 1 or store.size & (store.size - 1):
+        refuse(f"has the size {store.size}, not a power of two")
+    if store.ways < 1 or store.ways > store.size or store.ways & (store.ways - 1):
+        refuse(f"has {store.ways} ways, not a power of two up to its size")
+    ids, names = [p.id for p in store.profiles], [p.name for p in store.profiles]
+    if not ids or len(set(ids)) != len(ids) or len(set(names)) != len(names):
+        refuse("needs profiles, each with a name and an id of its own")
+    if any(not 0 < number <= _MAX_PROFILE for number in ids):
+        refuse(f"has a profile id outside 1 to {_MAX_PROFILE}")
+    if any(profile.timeout_ms < 1 or profile.rank < 0 for profile in store.profiles):
+        refuse("has a profile with no timeout or a negative rank")
+    if len(set(store.events)) != len(store.events):
+        refuse("has an event twice")
+    for transition in store.transitions:
+        if not {transition.current, transition.next} <= set(names) or transition.event not in store.events:
+            refuse(f"has a transition {transition.current} {transition.event} {transition.next} with an unknown name")
+    starts = [(transition.current, transition.event) for transition in store.transitions]
+    if len(set(starts)) != len(starts):
+        refuse("has two transitions for one profile and event")
+
+
+def _check_key_types(store: Store, tables: list[Table], report: Report) -> None:
+    if not tables:
+        report.add(codes.UNUSED, NOWHERE, f"no table is kept in store {store.name}")
+    widths = {tuple(width_bits(key.expr) for key in table.keys) for table in tables}
+    if len(widths) > 1:
+        names = ", ".join(table.name for table in tables)
+        report.add(codes.BAD_STORE, tables[0].span, f"the tables of store {store.name} differ in key widths: {names}")
+
+
+def _check_advances(pipeline: Pipeline, actions: dict[str, Action], stores: dict[str, Store], report: Report) -> None:
+    """An action with `Advance` belongs to learned tables alone, and their stores know the event."""
+    for table in pipeline.tables:
+        events = stores[table.store].events if table.store in stores else ()
+        for reference in table.actions:
+            action = actions.get(reference.name)
+            for advance in _advances(action.body) if action is not None else ():
+                if table.store is None:
+                    message = f"action {reference.name} advances a learned entry, table {table.name} has none"
+                    report.add(codes.BAD_LEARNED_TABLE, advance.span, message)
+                elif advance.event not in events:
+                    message = f"store {table.store} has no event '{advance.event}'"
+                    report.add(codes.UNKNOWN_NAME, advance.span, message, hint=did_you_mean(advance.event, events))
+
+
+def _advances(statements: Iterable[Statement]) -> Iterable[Advance]:
+    for statement in statements:
+        if isinstance(statement, Advance):
+            yield statement
+        elif isinstance(statement, If):
+            yield from _advances(statement.then)
+            yield from _advances(statement.otherwise)
