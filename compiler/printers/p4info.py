@@ -1,0 +1,132 @@
+"""P4Info of a pipeline: the contract between controllers and devices, with the ids that the IR writes down.
+
+The same for every profile: names have no control prefix, so name and alias are the IR's. Called by the compiler, and
+by the device, which compares it with what a controller sends.
+"""
+
+from __future__ import annotations
+
+from finsy.proto import p4i
+
+from compiler.ir.expressions import width_bits
+from compiler.ir.nodes import Pipeline
+from compiler.ir.tables import Action, ActionRef, Counter, Key, MatchKind, Param, Selector, Table
+
+ORGANIZATION = "turnout.dev"
+_MATCH_TYPES = {
+    MatchKind.EXACT: p4i.MatchField.EXACT,
+    MatchKind.LPM: p4i.MatchField.LPM,
+    MatchKind.TERNARY: p4i.MatchField.TERNARY,
+    MatchKind.RANGE: p4i.MatchField.RANGE,
+    MatchKind.OPTIONAL: p4i.MatchField.OPTIONAL,
+}
+_FORMATS = {"ipv4": "@format(IPV4_ADDRESS)", "ipv6": "@format(IPV6_ADDRESS)", "mac": "@format(MAC_ADDRESS)"}
+"""Annotations by which clients show and read a value as people write it."""
+
+
+def p4info(pipeline: Pipeline) -> p4i.P4Info:
+    """A fresh message, parts in the order of the pipeline."""
+    actions = {action.name: action for action in pipeline.actions}
+    return p4i.P4Info(
+        pkg_info=p4i.PkgInfo(
+            name=pipeline.name,
+            version=pipeline.version,
+            organization=ORGANIZATION,
+            doc=p4i.Documentation(brief=pipeline.doc),
+        ),
+        tables=[_table(table, actions) for table in pipeline.tables],
+        actions=[_action(action) for action in pipeline.actions],
+        action_profiles=[_profile(t.selector, t) for t in pipeline.tables if t.selector is not None],
+        counters=[_counter(counter) for counter in pipeline.counters],
+        direct_counters=[_direct_counter(t, t.counter_id) for t in pipeline.tables if t.counter_id is not None],
+    )
+
+
+def direct_counter_name(table: Table) -> str:
+    return f"{table.name}_count"
+
+
+def _preamble(number: int, name: str, doc: str) -> p4i.Preamble:
+    preamble = p4i.Preamble(id=number, name=name, alias=name)
+    if doc:
+        preamble.doc.brief = doc
+    return preamble
+
+
+def _table(table: Table, actions: dict[str, Action]) -> p4i.Table:
+    made = p4i.Table(
+        preamble=_preamble(table.id, table.name, table.doc),
+        match_fields=[_match_field(key) for key in table.keys],
+        action_refs=[_action_ref(ref, actions[ref.name]) for ref in table.actions],
+        const_default_action_id=actions[table.default_action].id,
+        size=table.size,
+    )
+    if table.selector is not None:
+        made.implementation_id = table.selector.id
+    if table.counter_id is not None:
+        made.direct_resource_ids.append(table.counter_id)
+    if table.store is not None:
+        # The only value under which a read may carry how long an entry has been idle.
+        made.idle_timeout_behavior = p4i.Table.NOTIFY_CONTROL
+    return made
+
+
+def _match_field(key: Key) -> p4i.MatchField:
+    return p4i.MatchField(
+        id=key.id,
+        name=key.name,
+        bitwidth=width_bits(key.expr),
+        match_type=_MATCH_TYPES[key.match],
+        annotations=_annotations(key.format),
+    )
+
+
+def _action_ref(ref: ActionRef, action: Action) -> p4i.ActionRef:
+    if ref.in_entries and ref.as_default:
+        return p4i.ActionRef(id=action.id, scope=p4i.ActionRef.TABLE_AND_DEFAULT)
+    if ref.in_entries:
+        return p4i.ActionRef(id=action.id, scope=p4i.ActionRef.TABLE_ONLY, annotations=["@tableonly"])
+    return p4i.ActionRef(id=action.id, scope=p4i.ActionRef.DEFAULT_ONLY, annotations=["@defaultonly"])
+
+
+def _action(action: Action) -> p4i.Action:
+    return p4i.Action(
+        preamble=_preamble(action.id, action.name, action.doc), params=[_param(param) for param in action.params]
+    )
+
+
+def _param(param: Param) -> p4i.Action.Param:
+    return p4i.Action.Param(
+        id=param.id, name=param.name, bitwidth=param.width_bits, annotations=_annotations(param.format)
+    )
+
+
+def _profile(selector: Selector, table: Table) -> p4i.ActionProfile:
+    return p4i.ActionProfile(
+        preamble=_preamble(selector.id, selector.name, ""),
+        table_ids=[table.id],
+        with_selector=True,
+        size=selector.size,
+        max_group_size=selector.max_group_size,
+        sum_of_weights=p4i.ActionProfile.SumOfWeights(),
+    )
+
+
+def _counter(counter: Counter) -> p4i.Counter:
+    return p4i.Counter(
+        preamble=_preamble(counter.id, counter.name, counter.doc),
+        spec=p4i.CounterSpec(unit=p4i.CounterSpec.BOTH),
+        size=counter.size,
+    )
+
+
+def _direct_counter(table: Table, counter_id: int) -> p4i.DirectCounter:
+    return p4i.DirectCounter(
+        preamble=_preamble(counter_id, direct_counter_name(table), ""),
+        spec=p4i.CounterSpec(unit=p4i.CounterSpec.BOTH),
+        direct_table_id=table.id,
+    )
+
+
+def _annotations(shown_as: str) -> list[str]:
+    return [_FORMATS[shown_as]] if shown_as else []

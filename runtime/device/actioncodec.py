@@ -1,0 +1,106 @@
+"""One action, compiled from the pipeline: `p4.v1.Action` to an action call and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from finsy.proto import p4r
+
+from compiler.ir.entries import ActionCall
+from compiler.ir.tables import Action, ActionRef
+from runtime.device.bytestrings import to_bytes, to_int
+from runtime.device.refusals import denied, invalid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParamCodec:
+    id: int
+    width_bits: int
+    where: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionCodec:
+    """`params` is in the order of `Action.params`, which is that of `ActionCall.arguments`."""
+
+    id: int
+    name: str
+    params: tuple[ParamCodec, ...]
+    positions: Mapping[int, int]
+    """Place in `params` by parameter id."""
+
+    def decode(self, message: p4r.Action, where: str) -> ActionCall:
+        """Raises INVALID_ARGUMENT for a parameter that is unknown, doubled, missing, empty or too wide."""
+        given: dict[int, int] = {}
+        for param in message.params:
+            position = self.positions.get(param.param_id)
+            if position is None:
+                raise invalid(f"{where}: action {self.name} has no parameter of id {param.param_id}")
+            if position in given:
+                raise invalid(f"{where}: {self.params[position].where} is given twice")
+            codec = self.params[position]
+            given[position] = to_int(param.value, codec.width_bits, f"{where}: {codec.where}")
+        if len(given) != len(self.params):
+            missing = next(codec for position, codec in enumerate(self.params) if position not in given)
+            raise invalid(f"{where}: {missing.where} is missing")
+        return ActionCall(action=self.name, arguments=tuple(given[position] for position in range(len(given))))
+
+    def encode(self, call: ActionCall) -> p4r.Action:
+        params = [
+            p4r.Action.Param(param_id=codec.id, value=to_bytes(value))
+            for codec, value in zip(self.params, call.arguments, strict=True)
+        ]
+        return p4r.Action(action_id=self.id, params=params)
+
+
+def action_codec(action: Action) -> ActionCodec:
+    params = tuple(
+        ParamCodec(id=p.id, width_bits=p.width_bits, where=f"action {action.name}, parameter {p.name}")
+        for p in action.params
+    )
+    return ActionCodec(
+        id=action.id,
+        name=action.name,
+        params=params,
+        positions={p.id: position for position, p in enumerate(action.params)},
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionChoice:
+    """The actions of one table, and which of them its entries and its default may use."""
+
+    where: str
+    by_id: Mapping[int, tuple[ActionCodec, ActionRef]]
+    by_name: Mapping[str, ActionCodec]
+
+    def decode_for_entry(self, message: p4r.Action) -> ActionCall:
+        """Raises INVALID_ARGUMENT (unknown, another table's) and PERMISSION_DENIED (only for the default)."""
+        codec, ref = self._chosen(message)
+        if not ref.in_entries:
+            raise denied(f"{self.where}: action {codec.name} can only be the default action, not an entry's")
+        return codec.decode(message, self.where)
+
+    def id_of(self, message: p4r.Action) -> int:
+        """The action id of a read filter, checked. Raises INVALID_ARGUMENT."""
+        return self._chosen(message)[0].id
+
+    def encode(self, call: ActionCall) -> p4r.Action:
+        return self.by_name[call.action].encode(call)
+
+    def _chosen(self, message: p4r.Action) -> tuple[ActionCodec, ActionRef]:
+        found = self.by_id.get(message.action_id)
+        if found is None:
+            names = ", ".join(sorted(self.by_name))
+            raise invalid(f"{self.where}: no action of id {message.action_id:#010x}; it has {names}")
+        return found
+
+
+def action_choice(where: str, refs: tuple[ActionRef, ...], actions: Mapping[str, Action]) -> ActionChoice:
+    codecs = {ref.name: action_codec(actions[ref.name]) for ref in refs}
+    return ActionChoice(
+        where=where,
+        by_id={codecs[ref.name].id: (codecs[ref.name], ref) for ref in refs},
+        by_name=codecs,
+    )

@@ -1,0 +1,142 @@
+"""Who may write: client arbitration (specification, section "Client Arbitration and Controller Replication").
+
+Pure bookkeeping of one device: which clients are there, with which election ids, and what they must be told. Streams,
+queues and the wait for writes under way belong to `runtime.device.streams`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+
+from finsy.proto import U128, p4r
+
+from runtime.device.refusals import Code, RefusedError, denied, exhausted, invalid, not_found, precondition
+
+MAX_CLIENTS = 64
+"""Streams of one role."""
+MAX_ROLES = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notices:
+    """Whom to tell: `now`, and after the writes under way are done (`settled`): the new primary is among those."""
+
+    now: tuple[Hashable, ...] = ()
+    settled: tuple[Hashable, ...] = ()
+
+
+@dataclass(slots=True)
+class _Role:
+    highest: int | None = None
+    """The highest election id ever seen; the live client that has it is the primary."""
+    clients: dict[Hashable, int | None] = field(default_factory=lambda: {})
+
+    @property
+    def primary(self) -> Hashable | None:
+        if self.highest is None:
+            return None
+        return next((client for client, election_id in self.clients.items() if election_id == self.highest), None)
+
+
+@dataclass(slots=True)
+class Arbitration:
+    """All roles of one device. A role without a configuration has full pipeline access, whatever its name."""
+
+    device_id: int
+    _roles: dict[str, _Role] = field(default_factory=lambda: {"": _Role()})
+    _role_of: dict[Hashable, str] = field(default_factory=lambda: {})
+
+    def arbitrate(self, client: Hashable, update: p4r.MasterArbitrationUpdate) -> Notices:
+        """Take a client's message. Raises `RefusedError`: its stream is to end with that code."""
+        role_name = update.role.name if update.HasField("role") else ""
+        self._check_names(client, update, role_name)
+        election_id = U128.decode(update.election_id) if update.HasField("election_id") else None
+        role = self._find_role(role_name)
+        self._check_id(role, client, election_id)
+        if client not in role.clients and len(role.clients) >= MAX_CLIENTS:
+            raise exhausted(f"{_shown(role_name)} has {MAX_CLIENTS} streams, no more are taken")
+        was_primary = role.primary == client
+        self._roles[role_name], self._role_of[client] = role, role_name
+        role.clients[client] = election_id
+        if election_id is not None and (role.highest is None or election_id >= role.highest):
+            role.highest = election_id
+            return Notices(now=tuple(other for other in role.clients if other != client), settled=(client,))
+        return Notices(now=tuple(role.clients) if was_primary else (client,))
+
+    def leave(self, client: Hashable) -> Notices:
+        """A stream has ended. When it was the primary's, there is none until another client asks to be."""
+        role_name = self._role_of.pop(client, None)
+        if role_name is None:
+            return Notices()
+        role = self._roles[role_name]
+        was_primary = role.primary == client
+        del role.clients[client]
+        return Notices(now=tuple(role.clients) if was_primary else ())
+
+    def notification(self, client: Hashable) -> p4r.MasterArbitrationUpdate:
+        """What a client is told of its role as it is now."""
+        role_name = self._role_of[client]
+        role = self._roles[role_name]
+        message = p4r.MasterArbitrationUpdate(device_id=self.device_id)
+        if role_name:
+            message.role.name = role_name
+        if role.highest is not None:
+            message.election_id.CopyFrom(U128.encode(role.highest))
+        if role.primary == client:
+            message.status.code = Code.OK
+            message.status.message = "this client is the primary"
+        elif role.primary is not None:
+            message.status.code = Code.ALREADY_EXISTS
+            message.status.message = "this client is a backup"
+        else:
+            message.status.code = Code.NOT_FOUND
+            message.status.message = "this client is a backup, and there is no primary"
+        return message
+
+    def is_live(self, client: Hashable) -> bool:
+        """Whether the client has arbitrated and is still there."""
+        return client in self._role_of
+
+    def check_writer(self, role_name: str, election_id: int | None) -> None:
+        """Raises NOT_FOUND for an unknown role, PERMISSION_DENIED for any but the primary."""
+        role = self._roles.get(role_name)
+        if role is None:
+            raise not_found(f"no client has ever named role {role_name!r}")
+        if role.primary is None:
+            raise denied(f"Not primary: {_shown(role_name)} has no primary; arbitrate first")
+        if election_id is None or election_id != role.highest:
+            given = "none" if election_id is None else election_id
+            raise denied(f"Not primary: the election id given is {given}, the primary's is {role.highest}")
+
+    def _check_names(self, client: Hashable, update: p4r.MasterArbitrationUpdate, role_name: str) -> None:
+        current = self._role_of.get(client)
+        if update.device_id != self.device_id:
+            if current is not None:
+                raise precondition(
+                    f"this stream is that of device {self.device_id}, it cannot become {update.device_id}'s"
+                )
+            raise not_found(f"there is no device {update.device_id} here, only {self.device_id}")
+        if current is not None and current != role_name:
+            raise precondition(f"this stream is that of {_shown(current)}; open another for {_shown(role_name)}")
+        if update.role.HasField("config"):
+            raise invalid(f"{_shown(role_name)}: no scheme of role configurations is agreed with this device")
+
+    def _find_role(self, role_name: str) -> _Role:
+        if role_name in self._roles:
+            return self._roles[role_name]
+        if len(self._roles) >= MAX_ROLES:
+            raise exhausted(f"{_shown(role_name)}: the device has {MAX_ROLES} roles, no more are taken")
+        return _Role()
+
+    def _check_id(self, role: _Role, client: Hashable, election_id: int | None) -> None:
+        if election_id is None:
+            return
+        if any(known == election_id for other, known in role.clients.items() if other != client):
+            raise RefusedError(
+                Code.INVALID_ARGUMENT, f"election id {election_id} is already used by another client of this role"
+            )
+
+
+def _shown(role_name: str) -> str:
+    return f"role {role_name!r}" if role_name else "the default role"

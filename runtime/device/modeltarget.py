@@ -1,0 +1,185 @@
+"""The model target: the interpreter as a device without packets of its own, for tests and for trying things out."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+
+from compiler.ir.entries import ActionCall, EntryKey, Group, Member, TableEntry
+from compiler.ir.interpreter import Interpreter, LearnedEntry, Model, ModelError, NotFound, Outcome
+from compiler.ir.interpreter import Tally as ModelTally
+from compiler.ir.nodes import Pipeline
+from compiler.printers.bundle import Bundle
+from runtime.device.records import Tally
+from runtime.device.refusals import Code, RefusedError
+from runtime.device.target import LearnedRow, PipelineRefusedError
+
+
+def _now_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
+
+
+class ModelTarget:
+    """Clock (milliseconds), random source (width in bits to a number) and hash seed can be chosen, for tests."""
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], int] = _now_ms,
+        random_bits: Callable[[int], int] = random.getrandbits,
+        hash_seed: int | None = None,
+    ) -> None:
+        self._clock = clock
+        self._random_bits = random_bits
+        self._hash_seed = random.getrandbits(64) if hash_seed is None else hash_seed
+        self._active: ModelInstance | None = None
+
+    @property
+    def name(self) -> str:
+        return "model"
+
+    def prepare(self, bundle: Bundle) -> ModelInstance:
+        model = Model(bundle.pipeline, hash_seed=self._hash_seed)
+        return ModelInstance(self, model, self._clock, self._random_bits)
+
+    def process(self, port: int, frame: bytes) -> Outcome:
+        """Run one frame through the active pipeline. Raises `PipelineRefusedError` when there is none."""
+        if self._active is None:
+            raise PipelineRefusedError("no pipeline is active")
+        return self._active.interpreter.process(port, frame)
+
+    def close(self) -> None:
+        self._active = None
+
+    def activate(self, instance: ModelInstance) -> None:
+        self._active = instance
+
+    def deactivate(self, instance: ModelInstance) -> None:
+        if self._active is instance:
+            self._active = None
+
+
+class ModelInstance:
+    """One pipeline in the model target."""
+
+    def __init__(
+        self, target: ModelTarget, model: Model, clock: Callable[[], int], random_bits: Callable[[int], int]
+    ) -> None:
+        self._target = target
+        self._model = model
+        self._clock = clock
+        self.interpreter = Interpreter(model, clock=clock, random=random_bits)
+        self._timeouts = {
+            (table.name, profile.name): profile.timeout_ms
+            for table in model.pipeline.tables
+            for store in model.pipeline.stores
+            if table.store == store.name
+            for profile in store.profiles
+        }
+
+    @property
+    def pipeline(self) -> Pipeline:
+        return self._model.pipeline
+
+    def activate(self) -> None:
+        self._target.activate(self)
+
+    def close(self) -> None:
+        self._target.deactivate(self)
+
+    def insert_entry(self, entry: TableEntry) -> None:
+        with _translated():
+            self._model.insert(entry)
+
+    def modify_entry(self, entry: TableEntry) -> None:
+        with _translated():
+            self._model.modify(entry)
+
+    def delete_entry(self, key: EntryKey) -> None:
+        with _translated():
+            self._model.delete(key)
+
+    def insert_member(self, member: Member) -> None:
+        with _translated():
+            self._model.insert(member)
+
+    def modify_member(self, member: Member) -> None:
+        with _translated():
+            self._model.modify(member)
+
+    def delete_member(self, selector: str, member_id: int) -> None:
+        with _translated():
+            self._model.delete(Member(selector=selector, id=member_id, action=ActionCall(action="")))
+
+    def insert_group(self, group: Group) -> None:
+        with _translated():
+            self._model.insert(group)
+
+    def modify_group(self, group: Group) -> None:
+        with _translated():
+            self._model.modify(group)
+
+    def delete_group(self, selector: str, group_id: int) -> None:
+        with _translated():
+            self._model.delete(Group(selector=selector, id=group_id, members=()))
+
+    def direct_tallies(self, table: str, keys: Sequence[EntryKey]) -> list[Tally]:
+        del table
+        with _translated():
+            return [_tally(self._model.direct_counter(key)) for key in keys]
+
+    def set_direct_tally(self, key: EntryKey, tally: Tally) -> None:
+        with _translated():
+            self._model.set_direct_counter(key, ModelTally(tally.packets, tally.bytes))
+
+    def tallies(self, counter: str, first: int, count: int) -> list[Tally]:
+        with _translated():
+            return [_tally(self._model.indexed_counter(counter, index)) for index in range(first, first + count)]
+
+    def set_tallies(self, counter: str, first: int, count: int, tally: Tally) -> None:
+        with _translated():
+            for index in range(first, first + count):
+                self._model.set_indexed_counter(counter, index, ModelTally(tally.packets, tally.bytes))
+
+    def learned(self, table: str) -> list[LearnedRow]:
+        now = self._clock()
+        return [self._row(entry, now) for entry in self._model.learned(table)]
+
+    def find_learned(self, key: EntryKey) -> LearnedRow | None:
+        return next((row for row in self.learned(key.table) if row.matches == key.matches), None)
+
+    def delete_learned(self, key: EntryKey) -> bool:
+        try:
+            self._model.delete_learned(key)
+        except NotFound:
+            return False
+        return True
+
+    def tick(self) -> None:
+        self._model.sweep(self._clock())
+
+    def _row(self, entry: LearnedEntry, now_ms: int) -> LearnedRow:
+        return LearnedRow(
+            table=entry.table,
+            matches=entry.matches,
+            action=entry.action,
+            idle_ms=max(0, now_ms - entry.seen_ms),
+            timeout_ms=self._timeouts[entry.table, entry.profile],
+            packets=entry.packets,
+            bytes=entry.bytes,
+        )
+
+
+@contextmanager
+def _translated() -> Generator[None]:
+    """The device has checked the change already; what the model still refuses keeps its code."""
+    try:
+        yield
+    except ModelError as problem:
+        raise RefusedError(Code[problem.code], str(problem)) from problem
+
+
+def _tally(tally: ModelTally) -> Tally:
+    return Tally(tally.packets, tally.bytes)

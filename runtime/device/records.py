@@ -1,0 +1,60 @@
+"""What a controller has written, as the device keeps it: immutable, so that a read may hold on to a snapshot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from compiler.ir.entries import ActionCall, GroupRef, MatchValue, MemberRef
+
+RowKey: TypeAlias = tuple[tuple[MatchValue, ...], int]
+"""Matches and priority: what names an entry within its table."""
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedAction:
+    call: ActionCall
+    weight: int
+
+
+@dataclass(frozen=True, slots=True)
+class ActionSet:
+    """A one-shot action set (specification, section "One Shot Action Selector Programming"), as it was written.
+
+    `mode` and `semantics` are the numbers of P4Runtime's enums; they only say what is the case anyway.
+    """
+
+    actions: tuple[WeightedAction, ...]
+    mode: int = 0
+    semantics: int = 0
+
+
+RowAction: TypeAlias = ActionCall | MemberRef | GroupRef | ActionSet
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One table entry, with what only controllers understand."""
+
+    matches: tuple[MatchValue, ...]
+    priority: int
+    action: RowAction
+    metadata: bytes = b""
+    controller_metadata: int = 0
+    hidden_group: int = 0
+    """The group that stands for an action set in the target, 0 for any other action."""
+
+    @property
+    def key(self) -> RowKey:
+        return self.matches, self.priority
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """The value of a counter."""
+
+    packets: int = 0
+    bytes: int = 0
+
+
+ZERO = Tally()

@@ -1,0 +1,253 @@
+"""A pipeline's tables, selectors and counters by their P4Runtime ids, compiled to codecs once for each pipeline.
+
+No P4Info is looked at per entry: a table's codec holds everything that decoding one of its entries needs. Says nothing
+about what is in the tables; that is `runtime.device.contents`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from finsy.proto import p4r
+
+from compiler.ir.entries import (
+    ActionCall,
+    EntryKey,
+    Exact,
+    GroupRef,
+    Lpm,
+    MatchValue,
+    MemberRef,
+    Optional,
+    Range,
+    TableEntry,
+    Ternary,
+)
+from compiler.ir.nodes import Pipeline
+from compiler.ir.tables import Action, Counter, MatchKind, Selector, Table
+from runtime.device.actioncodec import ActionChoice, action_choice
+from runtime.device.matchcodec import MatchCodec, match_codec
+from runtime.device.records import ActionSet, Row, RowAction, RowKey, WeightedAction
+from runtime.device.refusals import invalid, unimplemented
+
+_SET = p4r.ActionProfileActionSet
+_HASHED = (_SET.DEFAULT_MODE_DETERMINED_BY_ACTION_SELECTOR, _SET.HASH)
+_WEIGHED = (_SET.DEFAULT_SIZE_DETERMINED_BY_ACTION_SELECTOR, _SET.SUM_OF_WEIGHTS)
+_WITH_PRIORITY = frozenset({MatchKind.TERNARY, MatchKind.RANGE, MatchKind.OPTIONAL})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableCodec:
+    """One table: `p4.v1.TableEntry` to a `Row` and back."""
+
+    table: Table
+    matches: tuple[MatchCodec, ...]
+    positions: Mapping[int, int]
+    """Place in `matches` by field id."""
+    wildcards: tuple[MatchValue | None, ...]
+    has_priority: bool
+    choice: ActionChoice
+
+    @property
+    def name(self) -> str:
+        return self.table.name
+
+    @property
+    def is_learned(self) -> bool:
+        return self.table.store is not None
+
+    def decode_key(self, entry: p4r.TableEntry) -> RowKey:
+        """Matches and priority. Raises INVALID_ARGUMENT."""
+        return self.decode_matches(entry.match), self._decode_priority(entry.priority)
+
+    def decode_action(self, action: p4r.TableAction) -> RowAction:
+        """Raises INVALID_ARGUMENT, PERMISSION_DENIED (an action that is only a default), UNIMPLEMENTED."""
+        kind = action.WhichOneof("type")
+        if kind is None:
+            raise invalid(f"table {self.name}: the action is missing")
+        if self.table.selector is None:
+            if kind != "action":
+                raise invalid(f"table {self.name} has no action profile: its entries carry an action, given is {kind}")
+            return self.choice.decode_for_entry(action.action)
+        match kind:
+            case "action_profile_member_id":
+                return MemberRef(member_id=_id(action.action_profile_member_id, f"table {self.name}: member id"))
+            case "action_profile_group_id":
+                return GroupRef(group_id=_id(action.action_profile_group_id, f"table {self.name}: group id"))
+            case "action_profile_action_set":
+                return self._decode_action_set(action.action_profile_action_set, self.table.selector)
+            case "action":
+                raise invalid(f"table {self.name} has an action profile: its entries carry a member, a group or a set")
+
+    def encode(self, row: Row) -> p4r.TableEntry:
+        """The entry as it was written, without counter data."""
+        entry = p4r.TableEntry(
+            table_id=self.table.id, match=self.encode_matches(row.matches), priority=row.priority, metadata=row.metadata
+        )
+        if row.controller_metadata:
+            entry.controller_metadata = row.controller_metadata  # pyright: ignore[reportDeprecated]
+        self._encode_action(entry.action, row.action)
+        return entry
+
+    def encode_matches(self, matches: tuple[MatchValue, ...]) -> Iterable[p4r.FieldMatch]:
+        encoded = (codec.encode(value) for codec, value in zip(self.matches, matches, strict=True))
+        return [message for message in encoded if message is not None]
+
+    def encode_default(self) -> p4r.TableEntry:
+        """The default entry: constant in every table, as the pipeline's IR has it."""
+        entry = p4r.TableEntry(table_id=self.table.id, is_default_action=True, is_const=True)
+        entry.action.action.CopyFrom(self.choice.encode(ActionCall(action=self.table.default_action)))
+        return entry
+
+    def entry_key(self, key: RowKey) -> EntryKey:
+        return EntryKey(table=self.name, matches=key[0], priority=key[1])
+
+    def entry(self, row: Row) -> TableEntry:
+        """What the target is given: an action set is the hidden group that stands for it."""
+        action = GroupRef(group_id=row.hidden_group) if isinstance(row.action, ActionSet) else row.action
+        return TableEntry(table=self.name, matches=row.matches, action=action, priority=row.priority)
+
+    def shown(self, key: RowKey) -> str:
+        """An entry's key for a text."""
+        fields = (f"{codec.name}={_shown(value)}" for codec, value in zip(self.matches, key[0], strict=True))
+        return f"table {self.name}, entry {', '.join(fields)}" + (f" priority {key[1]}" if self.has_priority else "")
+
+    def decode_matches(self, given: Iterable[p4r.FieldMatch]) -> tuple[MatchValue, ...]:
+        values = list(self.wildcards)
+        seen: set[int] = set()
+        for message in given:
+            position = self.positions.get(message.field_id)
+            if position is None:
+                raise invalid(f"table {self.name} has no match field of id {message.field_id}")
+            if position in seen:
+                raise invalid(f"{self.matches[position].where}: is given twice")
+            seen.add(position)
+            values[position] = self.matches[position].decode(message)
+        return tuple(self._present(position, value) for position, value in enumerate(values))
+
+    def _present(self, position: int, value: MatchValue | None) -> MatchValue:
+        if value is None:
+            raise invalid(f"{self.matches[position].where}: is missing, and an exact field cannot be left out")
+        return value
+
+    def _decode_priority(self, priority: int) -> int:
+        if self.has_priority and priority <= 0:
+            raise invalid(f"table {self.name}: an entry needs a priority above 0, given is {priority}")
+        if not self.has_priority and priority:
+            raise invalid(f"table {self.name}: an entry has no priority (only exact and lpm fields), given {priority}")
+        return priority
+
+    def _decode_action_set(self, given: p4r.ActionProfileActionSet, selector: Selector) -> ActionSet:
+        where = f"table {self.name}, action set"
+        mode, semantics = given.action_selection_mode, given.size_semantics
+        if mode not in _HASHED or semantics not in _WEIGHED:
+            raise unimplemented(f"{where}: members are chosen by hash, and weights are what counts; nothing else is")
+        actions = tuple(self._decode_weighted(one, where) for one in given.action_profile_actions)
+        total = sum(one.weight for one in actions)
+        if total > selector.max_group_size:
+            raise invalid(f"{where}: the weights sum to {total}, at most {selector.max_group_size} are possible")
+        return ActionSet(actions, int(mode), int(semantics))
+
+    def _decode_weighted(self, given: p4r.ActionProfileAction, where: str) -> WeightedAction:
+        refuse_watch(given.WhichOneof("watch_kind"), where)
+        if given.weight <= 0:
+            raise invalid(f"{where}: a weight is above 0, given is {given.weight}")
+        return WeightedAction(self.choice.decode_for_entry(given.action), given.weight)
+
+    def _encode_action(self, into: p4r.TableAction, action: RowAction) -> None:
+        match action:
+            case ActionCall():
+                into.action.CopyFrom(self.choice.encode(action))
+            case MemberRef():
+                into.action_profile_member_id = action.member_id
+            case GroupRef():
+                into.action_profile_group_id = action.group_id
+            case ActionSet():
+                into.action_profile_action_set.action_selection_mode = _SET.ActionSelectionMode.ValueType(action.mode)
+                into.action_profile_action_set.size_semantics = _SET.SizeSemantics.ValueType(action.semantics)
+                into.action_profile_action_set.SetInParent()
+                for one in action.actions:
+                    encoded = p4r.ActionProfileAction(action=self.choice.encode(one.call), weight=one.weight)
+                    into.action_profile_action_set.action_profile_actions.append(encoded)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schema:
+    """All of a pipeline that has an id."""
+
+    pipeline: Pipeline
+    tables: Mapping[int, TableCodec]
+    selectors: Mapping[int, TableCodec]
+    """By action profile id: the one table that the selector belongs to."""
+    counters: Mapping[int, Counter]
+
+    def table(self, table_id: int) -> TableCodec:
+        """Raises INVALID_ARGUMENT."""
+        found = self.tables.get(_id(table_id, "table id"))
+        if found is None:
+            raise invalid(f"the pipeline has no table of id {table_id:#010x}")
+        return found
+
+    def selector(self, profile_id: int) -> tuple[Selector, TableCodec]:
+        """Raises INVALID_ARGUMENT."""
+        found = self.selectors.get(_id(profile_id, "action profile id"))
+        if found is None or found.table.selector is None:
+            raise invalid(f"the pipeline has no action profile of id {profile_id:#010x}")
+        return found.table.selector, found
+
+    def counter(self, counter_id: int) -> Counter:
+        """Raises INVALID_ARGUMENT."""
+        found = self.counters.get(_id(counter_id, "counter id"))
+        if found is None:
+            raise invalid(f"the pipeline has no counter of id {counter_id:#010x}")
+        return found
+
+
+def schema(pipeline: Pipeline) -> Schema:
+    actions = {action.name: action for action in pipeline.actions}
+    tables = {table.id: _table_codec(table, actions) for table in pipeline.tables}
+    return Schema(
+        pipeline=pipeline,
+        tables=tables,
+        selectors={codec.table.selector.id: codec for codec in tables.values() if codec.table.selector is not None},
+        counters={counter.id: counter for counter in pipeline.counters},
+    )
+
+
+def _table_codec(table: Table, actions: Mapping[str, Action]) -> TableCodec:
+    matches = tuple(match_codec(table.name, key) for key in table.keys)
+    return TableCodec(
+        table=table,
+        matches=matches,
+        positions={codec.id: position for position, codec in enumerate(matches)},
+        wildcards=tuple(codec.wildcard for codec in matches),
+        has_priority=any(codec.kind in _WITH_PRIORITY for codec in matches),
+        choice=action_choice(f"table {table.name}", table.actions, actions),
+    )
+
+
+def refuse_watch(kind: str | None, where: str) -> None:
+    """Raises UNIMPLEMENTED for a member that watches a port."""
+    if kind is not None:
+        raise unimplemented(f"{where}: watching a port ({kind}) is not supported")
+
+
+def _id(value: int, what: str) -> int:
+    if value == 0:
+        raise invalid(f"{what} is missing")
+    return value
+
+
+def _shown(value: MatchValue) -> str:
+    match value:
+        case Exact():
+            return f"{value.value:#x}"
+        case Lpm():
+            return f"{value.value:#x}/{value.prefix_len}"
+        case Ternary():
+            return f"{value.value:#x}&{value.mask:#x}"
+        case Range():
+            return f"{value.low:#x}..{value.high:#x}"
+        case Optional():
+            return "*" if value.value is None else f"{value.value:#x}"

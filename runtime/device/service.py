@@ -1,0 +1,156 @@
+"""The RPCs of P4Runtime for one device: who may call, the order of the specification's checks, status codes.
+
+It runs on grpc.aio, one event loop: a batch of updates is applied without letting go of it, which makes writes
+serializable and reads consistent without a lock on every table, and an idle stream costs no thread. Only loading a
+pipeline (a second in the kernel's verifier) goes to a thread, with `_changing` held.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, NoReturn, cast
+
+import grpc
+from finsy.proto import U128, p4r, p4r_grpc, rpc_status
+
+from runtime.device.arbitration import Arbitration
+from runtime.device.configs import Configs
+from runtime.device.refusals import Code, RefusedError, not_found, unimplemented
+from runtime.device.streams import Streams
+from runtime.device.target import Target
+
+LOG = logging.getLogger("turnout.device")
+API_VERSION = "1.5.0"
+DETAILS_KEY = "grpc-status-details-bin"
+_STATUS_CODES = {int(code.value[0]): code for code in grpc.StatusCode}
+_CONTINUE = p4r.WriteRequest.CONTINUE_ON_ERROR
+
+
+class Service(p4r_grpc.P4RuntimeServicer):
+    """One device. gRPC's context is untyped here: its stubs mix the two kinds of server."""
+
+    def __init__(self, device_id: int, target: Target) -> None:
+        self._device_id = device_id
+        self._changing = asyncio.Lock()
+        self._arbitration = Arbitration(device_id)
+        self._streams = Streams(self._arbitration, self._changing)
+        self._configs = Configs(target)
+
+    async def Capabilities(self, request: p4r.CapabilitiesRequest, context: Any) -> p4r.CapabilitiesResponse:  # noqa: N802
+        if request.device_id:
+            await self._check_device(request.device_id, context)
+        return p4r.CapabilitiesResponse(p4runtime_api_version=API_VERSION)
+
+    async def Write(self, request: p4r.WriteRequest, context: Any) -> p4r.WriteResponse:  # noqa: N802
+        async with self._changing:
+            try:
+                self._check_writer(request)
+                current = self._configs.current
+                if request.atomicity != _CONTINUE:
+                    name = p4r.WriteRequest.Atomicity.Name(request.atomicity)
+                    raise unimplemented(f"{name} is not supported; CONTINUE_ON_ERROR is")
+            except RefusedError as refusal:
+                await _abort(context, refusal)
+            outcomes = current.writer.apply_all(request.updates)
+        failed = sum(outcome is not None for outcome in outcomes)
+        if failed:
+            await _abort_with_details(context, f"{failed} of {len(outcomes)} updates failed", outcomes)
+        return p4r.WriteResponse()
+
+    async def Read(self, request: p4r.ReadRequest, context: Any) -> AsyncIterator[p4r.ReadResponse]:  # noqa: N802
+        await self._check_device(request.device_id, context)
+        answers: list[Iterator[list[p4r.Entity]]] = []
+        outcomes: list[RefusedError | None] = []
+        try:
+            reader = self._configs.current.reader
+        except RefusedError as refusal:
+            await _abort(context, refusal)
+        for entity in request.entities:  # nothing is awaited here: all requests see one state
+            try:
+                answers.append(reader.answer(entity))
+                outcomes.append(None)
+            except RefusedError as refusal:
+                outcomes.append(refusal)
+        for answer in answers:
+            for piece in answer:
+                yield p4r.ReadResponse(entities=piece)
+        failed = sum(outcome is not None for outcome in outcomes)
+        if failed:
+            await _abort_with_details(context, f"{failed} of {len(outcomes)} read requests failed", outcomes)
+
+    async def SetForwardingPipelineConfig(  # noqa: N802
+        self, request: p4r.SetForwardingPipelineConfigRequest, context: Any
+    ) -> p4r.SetForwardingPipelineConfigResponse:
+        action = p4r.SetForwardingPipelineConfigRequest.Action.Name(request.action)
+        async with self._changing:
+            try:
+                self._check_writer(request)
+                await self._configs.set(request)
+            except RefusedError as refusal:
+                LOG.warning("%s refused: %s", action, refusal)
+                await _abort(context, refusal)
+        LOG.info("%s done", action)
+        return p4r.SetForwardingPipelineConfigResponse()
+
+    async def GetForwardingPipelineConfig(  # noqa: N802
+        self, request: p4r.GetForwardingPipelineConfigRequest, context: Any
+    ) -> p4r.GetForwardingPipelineConfigResponse:
+        await self._check_device(request.device_id, context)
+        return p4r.GetForwardingPipelineConfigResponse(config=self._configs.get(request.response_type))
+
+    async def StreamChannel(self, request_iterator: Any, context: Any) -> AsyncIterator[p4r.StreamMessageResponse]:  # noqa: N802
+        stream = self._streams.open()
+        requests = cast("AsyncIterator[p4r.StreamMessageRequest]", request_iterator)
+        listener = asyncio.create_task(self._streams.listen(stream, requests))
+        try:
+            while (message := await stream.outgoing.get()) is not None:
+                if isinstance(message, RefusedError):
+                    await _abort(context, message)
+                yield message
+        finally:
+            self._streams.closed(stream)
+            listener.cancel()
+            await asyncio.gather(listener, return_exceptions=True)
+
+    def tick(self) -> None:
+        """About once a second; passed over while a pipeline is being loaded."""
+        if not self._changing.locked():
+            self._configs.tick()
+
+    async def close(self) -> None:
+        """Let the last change finish, then give the target's instances back."""
+        async with self._changing:
+            self._configs.close()
+
+    def _check_writer(self, request: p4r.WriteRequest | p4r.SetForwardingPipelineConfigRequest) -> None:
+        """Device, role and election id, in the order of the specification's section "Write RPC"."""
+        if request.device_id != self._device_id:
+            raise self._unknown_device(request.device_id)
+        election_id = U128.decode(request.election_id) if request.HasField("election_id") else None
+        self._arbitration.check_writer(request.role, election_id)
+
+    async def _check_device(self, device_id: int, context: Any) -> None:
+        if device_id != self._device_id:
+            await _abort(context, self._unknown_device(device_id))
+
+    def _unknown_device(self, device_id: int) -> RefusedError:
+        return not_found(f"there is no device {device_id} here, only {self._device_id}")
+
+
+async def _abort(context: Any, refusal: RefusedError) -> NoReturn:
+    """End the RPC with the refusal's code and text."""
+    await context.abort(_STATUS_CODES[int(refusal.code)], refusal.text)
+    raise AssertionError("abort raises")
+
+
+async def _abort_with_details(context: Any, text: str, outcomes: list[RefusedError | None]) -> NoReturn:
+    """End the RPC with UNKNOWN and one `p4.v1.Error` for each outcome, in order (specification, "Error Reporting")."""
+    status = rpc_status.Status(code=Code.UNKNOWN, message=text)
+    for outcome in outcomes:
+        error = outcome.to_p4_error() if outcome is not None else p4r.Error(canonical_code=Code.OK)
+        status.details.add().Pack(error)
+    metadata = ((DETAILS_KEY, status.SerializeToString()),)
+    await context.abort(grpc.StatusCode.UNKNOWN, text, trailing_metadata=metadata)
+    raise AssertionError("abort raises")

@@ -1,0 +1,102 @@
+"""The open StreamChannels of a device: what clients send on them, and the notifications that they get."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Hashable
+
+from finsy.proto import p4r
+
+from runtime.device.arbitration import Arbitration, Notices
+from runtime.device.refusals import SPACE, Code, RefusedError, exhausted
+
+MAX_WAITING = 1024
+"""Messages that may wait for a client that does not read; one more ends its stream."""
+
+
+class Stream:
+    """One open stream: a queue of what is to be sent, or the refusal that ends it."""
+
+    def __init__(self) -> None:
+        self.outgoing: asyncio.Queue[p4r.StreamMessageResponse | RefusedError | None] = asyncio.Queue(MAX_WAITING + 1)
+
+    def send(self, message: p4r.StreamMessageResponse) -> None:
+        waiting = self.outgoing.qsize()
+        if waiting < MAX_WAITING:
+            self.outgoing.put_nowait(message)
+        elif waiting == MAX_WAITING:
+            self.outgoing.put_nowait(exhausted(f"the client has left {MAX_WAITING} messages unread"))
+
+    def end(self, refusal: RefusedError | None = None) -> None:
+        """Close the stream after what is waiting; a client that has left so much unread is closed anyway."""
+        if not self.outgoing.full():
+            self.outgoing.put_nowait(refusal)
+
+
+class Streams:
+    """All streams of a device. `changing` is held by whoever writes; a new primary hears of it when it is free."""
+
+    def __init__(self, arbitration: Arbitration, changing: asyncio.Lock) -> None:
+        self._arbitration = arbitration
+        self._changing = changing
+        self._open: dict[Hashable, Stream] = {}
+
+    def open(self) -> Stream:
+        stream = Stream()
+        self._open[id(stream)] = stream
+        return stream
+
+    def closed(self, stream: Stream) -> None:
+        """The stream has ended, whoever ended it."""
+        if self._open.pop(id(stream), None) is not None:
+            self._tell(self._arbitration.leave(id(stream)).now)
+
+    async def listen(self, stream: Stream, requests: AsyncIterator[p4r.StreamMessageRequest]) -> None:
+        """Take a client's messages until it stops sending or sends one that ends the stream."""
+        try:
+            async for request in requests:
+                await self._take(stream, request)
+        except RefusedError as refusal:
+            self.closed(stream)
+            stream.end(refusal)
+            return
+        stream.end()
+
+    async def _take(self, stream: Stream, request: p4r.StreamMessageRequest) -> None:
+        kind = request.WhichOneof("update")
+        match kind:
+            case "arbitration":
+                notices = self._arbitration.arbitrate(id(stream), request.arbitration)
+                await self._notify(notices)
+            case "packet":
+                error = _stream_error("packet-out is not supported by this device")
+                error.packet_out.packet_out.CopyFrom(request.packet)
+                stream.send(p4r.StreamMessageResponse(error=error))
+            case "digest_ack":
+                error = _stream_error("digests are not supported by this device")
+                error.digest_list_ack.digest_list_ack.CopyFrom(request.digest_ack)
+                stream.send(p4r.StreamMessageResponse(error=error))
+            case _:
+                error = _stream_error(f"a stream message of kind {kind or 'none'} is not supported by this device")
+                if kind == "other":
+                    error.other.other.CopyFrom(request.other)
+                error.other.SetInParent()
+                stream.send(p4r.StreamMessageResponse(error=error))
+
+    async def _notify(self, notices: Notices) -> None:
+        self._tell(notices.now)
+        if notices.settled:
+            # The specification's order: the new primary hears of it when writes under way are done.
+            async with self._changing:
+                self._tell(notices.settled)
+
+    def _tell(self, clients: tuple[Hashable, ...]) -> None:
+        for client in clients:
+            stream = self._open.get(client)
+            if stream is not None and self._arbitration.is_live(client):
+                told = self._arbitration.notification(client)
+                stream.send(p4r.StreamMessageResponse(arbitration=told))
+
+
+def _stream_error(text: str) -> p4r.StreamError:
+    return p4r.StreamError(canonical_code=Code.UNIMPLEMENTED, message=text, space=SPACE)

@@ -1,0 +1,107 @@
+"""What the device asks of a target: the kernel, or the model.
+
+The device checks every change against `runtime.device.contents` before it asks, so a target sees only valid ones, and
+both targets refuse the same. A target may still fail (memory, a map that the kernel says is full): it raises
+`RefusedError` with RESOURCE_EXHAUSTED or INTERNAL, and has changed nothing then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from compiler.ir.entries import ActionCall, EntryKey, Exact, Group, Member, TableEntry
+from compiler.ir.nodes import Pipeline
+from compiler.printers.bundle import Bundle
+from runtime.device.records import Tally
+
+
+class PipelineRefusedError(Exception):
+    """The target cannot run a pipeline. The text is fit to show, with the telling line and the log's path if any."""
+
+
+class TargetError(Exception):
+    """A target cannot start; the text is fit to print."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LearnedRow:
+    """An entry of a learned table. `idle_ms` is how long ago a packet last met it, `timeout_ms` how long it may be."""
+
+    table: str
+    matches: tuple[Exact, ...]
+    action: ActionCall
+    idle_ms: int
+    timeout_ms: int
+    packets: int
+    bytes: int
+
+
+class Instance(Protocol):
+    """One pipeline in a target, with tables of its own. Packets pass through it from `activate` to `close`.
+
+    Entries may be written before it is activated: that is how COMMIT replays what was written since the save.
+    """
+
+    @property
+    def pipeline(self) -> Pipeline: ...
+
+    def activate(self) -> None:
+        """Let packets pass here from now on; in one step, none in between is lost. Raises `PipelineRefusedError`."""
+        ...
+
+    def close(self) -> None:
+        """Give everything back. The caller has activated another one before, or wants no pipeline."""
+        ...
+
+    def insert_entry(self, entry: TableEntry) -> None: ...
+    def modify_entry(self, entry: TableEntry) -> None: ...
+    def delete_entry(self, key: EntryKey) -> None: ...
+    def insert_member(self, member: Member) -> None: ...
+    def modify_member(self, member: Member) -> None: ...
+    def delete_member(self, selector: str, member_id: int) -> None: ...
+    def insert_group(self, group: Group) -> None: ...
+    def modify_group(self, group: Group) -> None: ...
+    def delete_group(self, selector: str, group_id: int) -> None: ...
+
+    def direct_tallies(self, table: str, keys: Sequence[EntryKey]) -> list[Tally]:
+        """The direct counters of entries that exist, in the order of `keys`."""
+        ...
+
+    def set_direct_tally(self, key: EntryKey, tally: Tally) -> None: ...
+
+    def tallies(self, counter: str, first: int, count: int) -> list[Tally]:
+        """Values of an indexed counter from index `first` on."""
+        ...
+
+    def set_tallies(self, counter: str, first: int, count: int, tally: Tally) -> None: ...
+
+    def learned(self, table: str) -> Iterable[LearnedRow]: ...
+    def find_learned(self, key: EntryKey) -> LearnedRow | None: ...
+
+    def delete_learned(self, key: EntryKey) -> bool:
+        """Remove a learned entry and the other half of its pair; False if there is none."""
+        ...
+
+    def tick(self) -> None:
+        """Called about once a second: ageing, and giving back what may now be used again."""
+        ...
+
+
+class Target(Protocol):
+    """Makes instances of pipelines."""
+
+    @property
+    def name(self) -> str: ...
+
+    def prepare(self, bundle: Bundle) -> Instance:
+        """Load a pipeline beside the one that runs. Raises `PipelineRefusedError`; the one that runs is untouched.
+
+        May take a second, and may be called in another thread than everything else.
+        """
+        ...
+
+    def close(self) -> None:
+        """The device ends."""
+        ...

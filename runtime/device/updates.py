@@ -1,0 +1,294 @@
+"""The updates of a Write, one at a time: decode, check, ask the target, note.
+
+A batch goes on after an error (CONTINUE_ON_ERROR, the default); each update is done as a whole or not at all. Called
+by `runtime.device.service` with one thread and no other writer in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+
+from finsy.proto import p4r
+
+from compiler.ir.entries import EntryKey, Group, GroupRef, Member, MemberRef, WeightedMember
+from runtime.device.contents import Contents, SelectorContents
+from runtime.device.records import ActionSet, Row, Tally
+from runtime.device.refusals import RefusedError, denied, invalid, not_found, out_of_range, unimplemented
+from runtime.device.schema import Schema, TableCodec, refuse_watch
+from runtime.device.target import Instance
+
+INSERT, MODIFY, DELETE = p4r.Update.INSERT, p4r.Update.MODIFY, p4r.Update.DELETE
+MAX_COUNT = (1 << 63) - 1
+
+
+class Writer:
+    """Applies updates to one pipeline's tables."""
+
+    def __init__(self, schema: Schema, contents: Contents, instance: Instance) -> None:
+        self._schema = schema
+        self._contents = contents
+        self._instance = instance
+        self._appliers: dict[str, Callable[[int, p4r.Entity], None]] = {
+            "table_entry": lambda kind, entity: self._table_entry(kind, entity.table_entry),
+            "action_profile_member": lambda kind, entity: self._member(kind, entity.action_profile_member),
+            "action_profile_group": lambda kind, entity: self._group(kind, entity.action_profile_group),
+            "counter_entry": lambda kind, entity: self._counter(kind, entity.counter_entry),
+            "direct_counter_entry": lambda kind, entity: self._direct_counter(kind, entity.direct_counter_entry),
+        }
+
+    def apply_all(self, updates: Iterable[p4r.Update]) -> list[RefusedError | None]:
+        """One outcome for each update, in order; None for one that took effect."""
+        return [self._try(update) for update in updates]
+
+    def _try(self, update: p4r.Update) -> RefusedError | None:
+        try:
+            self.apply(update)
+        except RefusedError as refusal:
+            return refusal
+        return None
+
+    def apply(self, update: p4r.Update) -> None:
+        """Raises `RefusedError`; nothing has changed then."""
+        if update.type not in (INSERT, MODIFY, DELETE):
+            raise invalid("the update has no type: it is one of INSERT, MODIFY, DELETE")
+        kind = update.entity.WhichOneof("entity")
+        if kind is None:
+            raise invalid("the update has no entity")
+        applier = self._appliers.get(kind)
+        if applier is None:
+            raise unimplemented(f"{kind}: this device has none")
+        applier(update.type, update.entity)
+
+    # table entries
+
+    def _table_entry(self, kind: int, entry: p4r.TableEntry) -> None:
+        codec = self._schema.table(entry.table_id)
+        if entry.is_const:
+            raise invalid(f"table {codec.name}: is_const is the device's to set")
+        if entry.is_default_action:
+            self._default_entry(kind, entry, codec)
+        key = codec.decode_key(entry)
+        if codec.is_learned:
+            self._learned_entry(kind, codec, codec.entry_key(key))
+        elif kind == DELETE:
+            self._delete_entry(codec, codec.entry_key(key))
+        else:
+            self._refuse_idle(entry, codec)
+            tally = self._tally_of(entry, codec)
+            if kind == INSERT:
+                self._insert_entry(entry, codec, tally)
+            else:
+                self._modify_entry(entry, codec, tally)
+
+    def _default_entry(self, kind: int, entry: p4r.TableEntry, codec: TableCodec) -> None:
+        if kind != MODIFY:
+            raise invalid(f"table {codec.name}: the default entry is always there, it can only be modified")
+        if entry.match or entry.priority:
+            raise invalid(f"table {codec.name}: the default entry has neither match fields nor a priority")
+        self._refuse_idle(entry, codec)
+        raise denied(f"table {codec.name}: the default action {codec.table.default_action} is constant")
+
+    def _learned_entry(self, kind: int, codec: TableCodec, key: EntryKey) -> None:
+        if kind != DELETE:
+            raise denied(f"table {codec.name} is learned: the data plane fills it, entries can be read and deleted")
+        if not self._instance.delete_learned(key):
+            raise not_found(f"{codec.shown((key.matches, 0))}: there is no such entry")
+
+    def _insert_entry(self, entry: p4r.TableEntry, codec: TableCodec, tally: Tally | None) -> None:
+        if not codec.matches:
+            raise invalid(f"table {codec.name} has no match fields: it has nothing but its default entry")
+        matches, priority = codec.decode_key(entry)
+        action = codec.decode_action(entry.action)
+        table = self._contents.tables[codec.name]
+        table.check_new((matches, priority), action)
+        row = Row(matches, priority, action, entry.metadata, _cookie(entry))
+        with self._hidden(table.selector, row) as whole:
+            self._instance.insert_entry(codec.entry(whole))
+        table.add(whole)
+        if tally is not None:
+            self._instance.set_direct_tally(codec.entry_key(row.key), tally)
+
+    def _modify_entry(self, entry: p4r.TableEntry, codec: TableCodec, tally: Tally | None) -> None:
+        table = self._contents.tables[codec.name]
+        old = table.find(codec.decode_key(entry))
+        if entry.HasField("action"):
+            action = codec.decode_action(entry.action)
+            table.check_action(action, old.action)
+            row = Row(old.matches, old.priority, action, entry.metadata, _cookie(entry))
+            with self._hidden(table.selector, row) as whole:
+                self._instance.modify_entry(codec.entry(whole))
+            table.replace(whole)
+            self._drop_hidden(table.selector, old)
+        if tally is not None:
+            self._instance.set_direct_tally(codec.entry_key(old.key), tally)
+
+    def _delete_entry(self, codec: TableCodec, key: EntryKey) -> None:
+        table = self._contents.tables[codec.name]
+        old = table.find((key.matches, key.priority))
+        self._instance.delete_entry(key)
+        table.remove(old.key)
+        self._drop_hidden(table.selector, old)
+
+    @contextmanager
+    def _hidden(self, selector: SelectorContents | None, row: Row) -> Generator[Row]:
+        """The row with members and a group of its own when its action is a set; taken away again on an error."""
+        if selector is None or not isinstance(row.action, ActionSet):
+            yield row
+            return
+        ids = selector.take_hidden_ids(len(row.action.actions) + 1)
+        whole = replace(row, hidden_group=ids[-1])
+        name, instance = selector.selector.name, self._instance
+        with ExitStack() as undo:
+            for member_id, one in zip(ids, row.action.actions, strict=False):
+                instance.insert_member(Member(selector=name, id=member_id, action=one.call))
+                undo.callback(instance.delete_member, name, member_id)
+            instance.insert_group(_hidden_group(name, whole, row.action))
+            undo.callback(instance.delete_group, name, ids[-1])
+            yield whole
+            undo.pop_all()
+
+    def _drop_hidden(self, selector: SelectorContents | None, row: Row) -> None:
+        if selector is None or not isinstance(row.action, ActionSet):
+            return
+        self._instance.delete_group(selector.selector.name, row.hidden_group)
+        for member in _hidden_group(selector.selector.name, row, row.action).members:
+            self._instance.delete_member(selector.selector.name, member.member_id)
+
+    def _refuse_idle(self, entry: p4r.TableEntry, codec: TableCodec) -> None:
+        if entry.idle_timeout_ns or entry.HasField("time_since_last_hit"):
+            raise invalid(f"table {codec.name} has no idle timeout: its entries stay until they are deleted")
+
+    def _tally_of(self, entry: p4r.TableEntry, codec: TableCodec) -> Tally | None:
+        if entry.HasField("meter_config") or entry.HasField("meter_counter_data"):
+            raise invalid(f"table {codec.name} has no direct meter")
+        if not entry.HasField("counter_data"):
+            return None
+        if codec.table.counter_id is None:
+            raise invalid(f"table {codec.name} has no direct counter")
+        return _decode_tally(entry.counter_data, f"table {codec.name}")
+
+    # members and groups
+
+    def _member(self, kind: int, given: p4r.ActionProfileMember) -> None:
+        selector, codec = self._schema.selector(given.action_profile_id)
+        contents = self._contents.selectors[selector.name]
+        where = f"action profile {selector.name}, member {given.member_id}"
+        if not given.member_id:
+            raise invalid(f"action profile {selector.name}: member id is missing")
+        if kind == DELETE:
+            contents.check_unused(MemberRef(member_id=given.member_id))
+            self._instance.delete_member(selector.name, given.member_id)
+            contents.remove_member(given.member_id)
+            return
+        if not given.HasField("action"):
+            raise invalid(f"{where}: the action is missing")
+        member = Member(selector=selector.name, id=given.member_id, action=codec.choice.decode_for_entry(given.action))
+        if kind == INSERT:
+            contents.check_new_member(member)
+            self._instance.insert_member(member)
+        else:
+            contents.find_member(member.id)
+            self._instance.modify_member(member)
+        contents.add_member(member)
+
+    def _group(self, kind: int, given: p4r.ActionProfileGroup) -> None:
+        selector, _ = self._schema.selector(given.action_profile_id)
+        contents = self._contents.selectors[selector.name]
+        where = f"action profile {selector.name}, group {given.group_id}"
+        if not given.group_id:
+            raise invalid(f"action profile {selector.name}: group id is missing")
+        if kind == DELETE:
+            contents.check_unused(GroupRef(group_id=given.group_id))
+            self._instance.delete_group(selector.name, given.group_id)
+            contents.remove_group(given.group_id)
+            return
+        if not 0 <= given.max_size <= selector.max_group_size:
+            raise invalid(f"{where}: max_size {given.max_size} is not within 1 to {selector.max_group_size}")
+        group = Group(
+            selector=selector.name,
+            id=given.group_id,
+            members=_decode_members(given, where),
+            max_size=given.max_size,
+        )
+        if kind == INSERT:
+            contents.check_new_group(group)
+            self._instance.insert_group(group)
+        else:
+            contents.check_changed_group(group)
+            self._instance.modify_group(group)
+        contents.add_group(group)
+
+    # counters
+
+    def _counter(self, kind: int, given: p4r.CounterEntry) -> None:
+        counter = self._schema.counter(given.counter_id)
+        if kind != MODIFY:
+            raise invalid(f"counter {counter.name}: its cells are always there, they can only be modified")
+        first, count = 0, counter.size
+        if given.HasField("index"):
+            first, count = checked_index(counter.name, counter.size, given.index.index), 1
+        if given.HasField("data"):
+            tally = _decode_tally(given.data, f"counter {counter.name}")
+            self._instance.set_tallies(counter.name, first, count, tally)
+
+    def _direct_counter(self, kind: int, given: p4r.DirectCounterEntry) -> None:
+        codec = self._schema.table(given.table_entry.table_id)
+        if codec.table.counter_id is None:
+            raise invalid(f"table {codec.name} has no direct counter")
+        if kind != MODIFY:
+            raise invalid(
+                f"table {codec.name}: a direct counter comes and goes with its entry, it can only be modified"
+            )
+        if given.table_entry.is_default_action:
+            raise unimplemented(f"table {codec.name}: packets that miss are not counted")
+        key = codec.decode_key(given.table_entry)
+        if codec.is_learned:
+            raise denied(f"table {codec.name} is learned: its counters are the data plane's")
+        self._contents.tables[codec.name].find(key)
+        if given.HasField("data"):
+            tally = _decode_tally(given.data, f"table {codec.name}")
+            self._instance.set_direct_tally(codec.entry_key(key), tally)
+
+
+def checked_index(counter: str, size: int, index: int) -> int:
+    """Raises INVALID_ARGUMENT (negative), OUT_OF_RANGE."""
+    if index < 0:
+        raise invalid(f"counter {counter}: index {index} is negative")
+    if index >= size:
+        raise out_of_range(f"counter {counter}: index {index} is outside of 0 to {size - 1}")
+    return index
+
+
+def _decode_tally(data: p4r.CounterData, where: str) -> Tally:
+    if data.packet_count < 0 or data.byte_count < 0:
+        raise invalid(f"{where}: a counter is not negative ({data.packet_count} packets, {data.byte_count} bytes)")
+    return Tally(data.packet_count, data.byte_count)
+
+
+def _decode_members(given: p4r.ActionProfileGroup, where: str) -> tuple[WeightedMember, ...]:
+    members: list[WeightedMember] = []
+    seen: set[int] = set()
+    for one in given.members:
+        if not one.member_id:
+            raise invalid(f"{where}: member id is missing")
+        if one.member_id in seen:
+            raise invalid(f"{where}: member {one.member_id} is there twice; its weight says how often it counts")
+        if one.weight <= 0:
+            raise invalid(f"{where}: member {one.member_id} has weight {one.weight}; a weight is above 0")
+        refuse_watch(one.WhichOneof("watch_kind"), f"{where}, member {one.member_id}")
+        seen.add(one.member_id)
+        members.append(WeightedMember(member_id=one.member_id, weight=one.weight))
+    return tuple(members)
+
+
+def _hidden_group(selector: str, row: Row, action: ActionSet) -> Group:
+    """The group of a set: its members have the ids just below the group's own."""
+    first = row.hidden_group - len(action.actions)
+    members = tuple(WeightedMember(member_id=first + at, weight=one.weight) for at, one in enumerate(action.actions))
+    return Group(selector=selector, id=row.hidden_group, members=members)
+
+
+def _cookie(entry: p4r.TableEntry) -> int:
+    return entry.controller_metadata  # pyright: ignore[reportDeprecated]
