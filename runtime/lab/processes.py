@@ -142,11 +142,4 @@ def _wait(handles: Sequence[int], timeout_s: float) -> list[int]:
         for handle, _ in poll.poll(rest * 1000):
             poll.unregister(handle)
             left.discard(handle)
-            _reap(handle)
     return sorted(left)
-
-
-def _reap(handle: int) -> None:
-    """Take the exit status if it was our own child; anybody else's is not ours to take."""
-    with contextlib.suppress(ChildProcessError):
-        os.waitid(os.P_PIDFD, handle, os.WEXITED)
