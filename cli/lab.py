@@ -48,16 +48,20 @@ LabName = Annotated[
 
 
 def device_command(turnout: str) -> DeviceCommand:
-    """How the lab runs a device: `turnout device run`, with nothing left on the ports when it ends."""
+    """How the lab runs a device: `turnout device run`, with nothing left on the ports when it ends.
+
+    The model target has no ports: such a device takes pipelines and entries, and carries no packet.
+    """
 
     def command(device: LabDevice, folder: Path) -> list[str]:
+        always = [turnout, "device", "run", "--name", device.name, "--listen", device.listen]
+        always += ["--device-id", str(device.device_id), "--target", device.target]
+        if device.socket is None:
+            always.append("--insecure")
+        if device.target != "kernel":
+            return always
         ports = [word for port in device.ports for word in ("--port", f"{port.id}={port.interface}")]
-        return [
-            *(turnout, "device", "run", "--name", device.name, "--listen", device.listen),
-            *("--device-id", str(device.device_id), "--target", device.target, "--state-dir", str(folder)),
-            *ports,
-            "--ephemeral",
-        ]
+        return [*always, "--state-dir", str(folder), "--ephemeral", *ports]
 
     return command
 

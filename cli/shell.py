@@ -1,0 +1,43 @@
+"""`turnout shell`: p4runtime-shell, from its own environment, on a device."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.console import fail
+from cli.devices import addresses
+from runtime.doctor.shellenvironment import shell_environment, shell_python
+
+
+def shell(
+    device: Annotated[
+        str | None, typer.Option("--device", help="NAME or ADDRESS; default: the only socket in /run/turnout.")
+    ] = None,
+    device_id: Annotated[int, typer.Option(min=1, help="P4Runtime device id.")] = 1,
+    election_id: Annotated[
+        str, typer.Option(metavar="HIGH,LOW", help="The client with the highest id writes; `turnout apply` has 0,1.")
+    ] = "0,2",
+) -> None:
+    """Open an interactive P4Runtime client, not written here, on a device."""
+    environment = shell_environment()
+    python = shell_python(environment)
+    if python is None:
+        raise fail(f"p4runtime-shell is not in {environment}; ./setup puts it there")
+    found = addresses([] if device is None else [device])
+    if len(found) > 1:
+        raise fail(f"there are several devices, name one with --device: {', '.join(sorted(found))}")
+    (address,) = found.values()
+    arguments = shell_arguments(python, address, device_id=device_id, election_id=election_id)
+    os.execv(arguments[0], arguments)
+
+
+def shell_arguments(python: Path, address: str, *, device_id: int, election_id: str) -> list[str]:
+    """The command line. -P keeps the current folder out of the shell's imports."""
+    return [
+        *(str(python), "-P", "-m", "p4runtime_sh", "--grpc-addr", address),
+        *("--device-id", str(device_id), "--election-id", election_id),
+    ]
