@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -166,6 +167,18 @@ def test_xdp_drops(
     assert seen.mode is (mode or Mode.XDP_NATIVE)
     assert seen.program_name == "blackhole"
     assert again.mode is seen.mode
+
+
+@pytest.mark.parametrize("mode", [Mode.TCX, Mode.CLSACT])
+def test_an_interface_that_has_gone(veth_pair: Pair, basics: Object, mode: Mode, pins: Path) -> None:
+    with entered(veth_pair.near):
+        made = attach_tc(basics.program("pass"), veth_pair.ifindex, Hook.INGRESS, mode=mode, pin=pins / "in")
+        subprocess.run(["ip", "link", "delete", "v0"], check=True)
+        with pytest.raises(KernelRefusal) as caught:
+            made.update(basics.program("drop"))
+        made.detach()
+    assert caught.value.errno == (errno.ENOLINK if mode is Mode.TCX else errno.ENODEV)
+    assert not (pins / "in").exists()
 
 
 def test_xdp_falls_back_to_generic(program_elf: Callable[[str], bytes], veth_pair: Pair) -> None:
