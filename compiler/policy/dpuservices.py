@@ -75,7 +75,7 @@ class DpuServiceResolver:
         explicit = self._explicit(located, network)
         if not spec.selector and not spec.backends:
             message = f"service '{object_name(metadata)}' has neither 'selector' nor 'backends'"
-            self.report.add(codes.NO_BACKENDS, located.span, message, hint="connections to it are refused")
+            self.report.add(codes.NO_BACKENDS, located.span, message, hint="add a selector or backends")
         ports = tuple(_port(located, index, explicit, selected) for index in range(len(spec.ports)))
         for port in ports:
             check_families(object_name(metadata), placed, port, self.report)

@@ -66,7 +66,7 @@ def report_refusals(error: ValidationError, root: type[BaseModel], document: Map
             document=document,
             report=report,
         )
-        row = _ROWS.get(detail["type"])
+        row = ROWS.get(detail["type"])
         if row is None:
             raise InternalError(f"no words for what the model refused: {detail['type']} at {location}")
         row(refused)
@@ -158,7 +158,7 @@ def _too_long(refused: _Refused) -> None:
     refused.report.add(codes.INVALID_VALUE, refused.span, message, expected=expected)
 
 
-_ROWS: Final[Mapping[str, Callable[[_Refused], None]]] = {
+ROWS: Final[Mapping[str, Callable[[_Refused], None]]] = {
     REFUSAL: _custom,
     "extra_forbidden": _unknown_field,
     "missing": _missing,

@@ -24,12 +24,20 @@ def read_sources(paths: Iterable[Path], report: Report) -> dict[str, str]:
     seen: set[Path] = set()
     for path in paths:
         for file in _files_of(path, report):
-            resolved = file.resolve()
-            text = None if resolved in seen else _read(file, report)
-            seen.add(resolved)
+            identity = _identity(file)
+            text = None if identity in seen else _read(file, report)
+            seen.add(identity)
             if text is not None:
                 sources[str(file)] = text
     return sources
+
+
+def _identity(file: Path) -> Path:
+    """The file behind links; the path itself where that cannot be told, which reading will then report."""
+    try:
+        return file.resolve()
+    except (OSError, ValueError, RuntimeError):
+        return file
 
 
 def _files_of(path: Path, report: Report) -> list[Path]:

@@ -40,15 +40,13 @@ def resolve_workloads(
             device_names.find(spec.device, located.at("spec", "device"), report)
         if network is None:
             continue
-        _check_addresses(located, network, addresses, report)
+        are_own = _check_addresses(located, network, addresses, report)
         workload = _workload(located, network, node, report)
-        macs.claim(
-            (network.name, workload.mac),
-            f"workload '{name}'",
-            located.at("spec", "mac"),
-            codes.DUPLICATE_MAC,
-            f"MAC {workload.mac} is used twice in network '{network.name}'",
-        )
+        # A doubled address derives a doubled MAC: one mistake, named once.
+        if are_own or spec.mac is not None:
+            message = f"MAC {workload.mac} is used twice in network '{network.name}'"
+            span = located.at("spec", "mac")
+            macs.claim((network.name, workload.mac), f"workload '{name}'", span, codes.DUPLICATE_MAC, message)
         resolved[name] = workload
     return resolved
 
@@ -92,8 +90,10 @@ def _check_place(located: Located[kinds.Workload], report: Report) -> None:
         report.add(codes.MISSING_FIELD, located.key("spec"), message, expected="'node': where it runs")
 
 
-def _check_addresses(located: Located[kinds.Workload], network: Network, claims: Claims, report: Report) -> None:
+def _check_addresses(located: Located[kinds.Workload], network: Network, claims: Claims, report: Report) -> bool:
+    """Whether all addresses are the workload's alone."""
     spec = located.model.spec
+    are_own = True
     holder = f"workload '{object_name(located.model.metadata)}'"
     is_external = spec.type == "Address" and spec.device is None
     if len({address.version for address in spec.addresses}) < len(spec.addresses):
@@ -109,7 +109,8 @@ def _check_addresses(located: Located[kinds.Workload], network: Network, claims:
             message = f"{address} is outside of network '{network.name}'"
             report.add(codes.ADDRESS_OUTSIDE, span, message, expected=expected)
         message = f"{address} is used twice in network '{network.name}'"
-        claims.claim((network.name, address), holder, span, codes.DUPLICATE_ADDRESS, message)
+        are_own &= claims.claim((network.name, address), holder, span, codes.DUPLICATE_ADDRESS, message)
+    return are_own
 
 
 def _check_usable(located: Located[kinds.Workload], index: int, network: Network, report: Report) -> None:
