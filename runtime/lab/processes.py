@@ -21,7 +21,7 @@ from runtime.lab.state import Process, Role
 
 READY: Final = "ready"
 """A line that begins with this word says that a process serves."""
-READY_TIMEOUT_S: Final = 30.0
+READY_TIMEOUT_S: Final = 60.0
 _POLL_S: Final = 0.02
 _GATE: Final = 'read -r go && exec "$@" </dev/null'
 
