@@ -15,7 +15,7 @@ from compiler.span import NOWHERE, Span
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _Named = tuple[str, Span]
 
-ACTION_PREFIX, TABLE_PREFIX, SELECTOR_PREFIX, COUNTER_PREFIX, DIRECT_COUNTER_PREFIX = 0x01, 0x02, 0x11, 0x12, 0x14
+ACTION_PREFIX, TABLE_PREFIX, SELECTOR_PREFIX, COUNTER_PREFIX, DIRECT_COUNTER_PREFIX = 0x01, 0x02, 0x11, 0x12, 0x13
 """The top byte of an id says what it is of (P4Runtime specification, section 6.3)."""
 
 

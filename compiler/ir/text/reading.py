@@ -1,0 +1,142 @@
+"""Reads pipelines: declarations in any order, but each before what uses its widths (`to_text` prints them so)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+from compiler.ir.headers import Field, Header, HeaderType, State
+from compiler.ir.nodes import Control, DropReason, Pipeline
+from compiler.ir.tables import Action, Counter, Store, Table
+from compiler.ir.text.declaration_reading import DeclarationReader
+from compiler.ir.text.expression_reading import ExpressionReader
+from compiler.ir.text.statement_reading import StatementReader
+from compiler.ir.text.table_reading import TableReader
+from compiler.ir.text.tokens import Cursor, TokenKind
+from compiler.span import Span
+
+_PARTS = (
+    *("header_type", "header", "metadata", "state", "store", "action", "table", "counter", "drop_reason"),
+    *("control", "hot"),
+)
+
+
+def from_text(text: str, *, path: str = "<pipeline>") -> Pipeline:
+    """The pipeline of a text; spans name `path`. It is not verified. Raises `TextError` at the first mistake."""
+    return _PipelineReader(Cursor(text, path)).read()
+
+
+@dataclass(slots=True)
+class _Parts:
+    """What has been read so far."""
+
+    header_types: list[HeaderType] = field(default_factory=lambda: [])
+    headers: list[Header] = field(default_factory=lambda: [])
+    metadata: list[Field] = field(default_factory=lambda: [])
+    parser: list[State] = field(default_factory=lambda: [])
+    stores: list[Store] = field(default_factory=lambda: [])
+    actions: list[Action] = field(default_factory=lambda: [])
+    tables: list[Table] = field(default_factory=lambda: [])
+    counters: list[Counter] = field(default_factory=lambda: [])
+    drop_reasons: list[DropReason] = field(default_factory=lambda: [])
+    controls: list[Control] = field(default_factory=lambda: [])
+
+
+class _PipelineReader:
+    def __init__(self, cursor: Cursor) -> None:
+        self._cursor = cursor
+        self._expressions = ExpressionReader(cursor)
+        statements = StatementReader(self._expressions)
+        self._declarations = DeclarationReader(self._expressions)
+        self._tables = TableReader(self._expressions, statements)
+        self._parts = _Parts()
+
+    def read(self) -> Pipeline:
+        cursor = self._cursor
+        doc = cursor.doc()
+        cursor.take("pipeline")
+        name = self._string("the pipeline's name")
+        cursor.take("version")
+        version = self._string("the pipeline's version")
+        cursor.take("main")
+        main = cursor.name("the main control")
+        cursor.take("drops")
+        drop_counter = cursor.name("the counter of drops")
+        while cursor.token.kind is not TokenKind.END:
+            self._read_part()
+        parts = self._parts
+        return Pipeline(
+            name=name,
+            version=version,
+            header_types=tuple(parts.header_types),
+            headers=tuple(parts.headers),
+            metadata=tuple(parts.metadata),
+            parser=tuple(parts.parser),
+            actions=tuple(parts.actions),
+            stores=tuple(parts.stores),
+            tables=tuple(parts.tables),
+            counters=tuple(parts.counters),
+            drop_counter=drop_counter,
+            drop_reasons=tuple(parts.drop_reasons),
+            controls=tuple(parts.controls),
+            main=main,
+            doc=doc,
+        )
+
+    def _string(self, what: str) -> str:
+        if self._cursor.token.kind is not TokenKind.STRING:
+            self._cursor.expected(f"{what} in quotes")
+        span, token = self._cursor.span(), self._cursor.advance()
+        try:
+            return json.loads(token.text)
+        except ValueError:
+            return self._cursor.refuse(f"{token} is no string", span=span)
+
+    def _read_part(self) -> None:
+        cursor, parts = self._cursor, self._parts
+        has_doc = cursor.token.kind is TokenKind.DOC
+        doc, span = cursor.doc(), cursor.span()
+        if has_doc and (cursor.is_at("header") or cursor.is_at("metadata")):
+            cursor.refuse(f"a {cursor.token.text} has no doc comment")
+        is_hot = cursor.take_if("hot")
+        if is_hot and not cursor.is_at("control"):
+            cursor.expected("'control'")
+        word = cursor.token.text
+        if cursor.token.kind is not TokenKind.NAME or word not in _PARTS:
+            cursor.expected(f"one of {', '.join(_PARTS)}")
+        cursor.advance()
+        match word:
+            case "header_type":
+                parts.header_types.append(self._declarations.header_type(doc))
+            case "header":
+                parts.headers.append(self._header(span))
+            case "metadata":
+                self._metadata()
+            case "state":
+                parts.parser.append(self._declarations.state(doc, span))
+            case "store":
+                parts.stores.append(self._tables.store(doc))
+            case "action":
+                parts.actions.append(self._tables.action(doc, span))
+            case "table":
+                parts.tables.append(self._tables.table(doc, span))
+            case "counter":
+                parts.counters.append(self._declarations.counter(doc))
+            case "drop_reason":
+                parts.drop_reasons.append(self._declarations.drop_reason(doc))
+            case _:
+                parts.controls.append(self._tables.control(doc, span, hot=is_hot))
+
+    def _header(self, span: Span) -> Header:
+        """A header, whose fields can be read from now on."""
+        header = self._declarations.header()
+        types = {header_type.name: header_type for header_type in self._parts.header_types}
+        if header.type not in types:
+            self._cursor.refuse_unknown("header type", header.type, types, span)
+        self._expressions.fields[header.name] = {f.name: f.width_bits for f in types[header.type].fields}
+        return header
+
+    def _metadata(self) -> None:
+        found = self._declarations.fields_in_braces()
+        self._parts.metadata += found
+        self._expressions.metadata.update({f.name: f.width_bits for f in found})

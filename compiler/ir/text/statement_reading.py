@@ -1,0 +1,151 @@
+"""Reads statements; the first word says which."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from compiler.ir.expressions import Expr, FieldRef, ParamRef
+from compiler.ir.statements import (
+    Advance,
+    Apply,
+    Assign,
+    Change,
+    Count,
+    Drop,
+    Forward,
+    If,
+    Learn,
+    Pop,
+    PopVlan,
+    Push,
+    PushedHeader,
+    PushVlan,
+    Reply,
+    Rewrite,
+    Run,
+    Statement,
+    ToKernel,
+    Truncate,
+)
+from compiler.ir.text.expression_reading import ExpressionReader
+from compiler.span import Span
+
+
+class StatementReader:
+    def __init__(self, expressions: ExpressionReader) -> None:
+        self._expressions = expressions
+        self._cursor = expressions.cursor
+        self._readers: dict[str, Callable[[Span], Statement]] = {
+            "if": self._if,
+            "apply": self._apply,
+            "run": lambda span: Run(control=self._cursor.name("a control"), span=span),
+            "rewrite": self._rewrite,
+            "push": self._push,
+            "pop": lambda span: Pop(headers=self._cursor.names(), span=span),
+            "push_vlan": lambda span: PushVlan(vlan_id=self._expressions.read(), span=span),
+            "pop_vlan": lambda span: PopVlan(span=span),
+            "truncate": self._truncate,
+            "learn": self._learn,
+            "advance": lambda span: Advance(event=self._cursor.name("an event"), span=span),
+            "count": self._count,
+            "forward": lambda span: Forward(port=self._expressions.read(), span=span),
+            "reply": lambda span: Reply(span=span),
+            "to_kernel": lambda span: ToKernel(span=span),
+            "drop": lambda span: Drop(reason=self._cursor.name("a drop reason"), span=span),
+        }
+
+    def read_block(self) -> tuple[Statement, ...]:
+        """Statements in braces."""
+        self._cursor.take("{")
+        found: list[Statement] = []
+        with self._cursor.nested():
+            while not self._cursor.take_if("}"):
+                found.append(self._statement())
+        return tuple(found)
+
+    def _statement(self) -> Statement:
+        cursor, span = self._cursor, self._cursor.span()
+        if cursor.following.text == ".":
+            return self._assign(span)
+        read = self._readers.get(cursor.token.text)
+        if read is None:
+            cursor.expected("a statement")
+        cursor.advance()
+        return read(span)
+
+    def _assign(self, span: Span) -> Assign:
+        target = self._expressions.read_field()
+        if isinstance(target, ParamRef):
+            self._cursor.refuse("a parameter cannot be set", span=span)
+        self._cursor.take("=")
+        return Assign(target=target, value=self._expressions.read(target.width_bits), span=span)
+
+    def _if(self, span: Span) -> If:
+        condition = self._expressions.read(1)
+        then = self.read_block()
+        otherwise: tuple[Statement, ...] = ()
+        if self._cursor.following.text != "." and self._cursor.take_if("else"):
+            inner = self._cursor.span()
+            with self._cursor.nested():
+                otherwise = (self._if(inner),) if self._cursor.take_if("if") else self.read_block()
+        return If(condition=condition, then=then, otherwise=otherwise, span=span)
+
+    def _apply(self, span: Span) -> Apply:
+        table = self._cursor.name("a table")
+        on_hit: tuple[Statement, ...] = ()
+        on_miss: tuple[Statement, ...] = ()
+        if self._cursor.take_if("{"):
+            on_hit = self.read_block() if self._cursor.take_if("hit") else ()
+            on_miss = self.read_block() if self._cursor.take_if("miss") else ()
+            self._cursor.take("}")
+        return Apply(table=table, on_hit=on_hit, on_miss=on_miss, span=span)
+
+    def _rewrite(self, span: Span) -> Rewrite:
+        self._cursor.take("{")
+        changes: list[Change] = []
+        while not self._cursor.take_if("}"):
+            place = self._cursor.span()
+            target = self._expressions.read_field()
+            if not isinstance(target, FieldRef):
+                self._cursor.refuse("only fields of headers can be rewritten", span=place)
+            self._cursor.take("=")
+            changes.append(Change(target=target, value=self._expressions.read(target.width_bits)))
+        return Rewrite(changes=tuple(changes), span=span)
+
+    def _push(self, span: Span) -> Push:
+        self._cursor.take("{")
+        pushed: list[PushedHeader] = []
+        while not self._cursor.take_if("}"):
+            pushed.append(self._pushed())
+        return Push(headers=tuple(pushed), span=span)
+
+    def _begins(self, word: str) -> bool:
+        """Take the word if a block follows it; it may be a header's name otherwise."""
+        return self._cursor.following.text == "{" and self._cursor.take_if(word)
+
+    def _pushed(self) -> PushedHeader:
+        header = self._cursor.name("a header")
+        widths = self._expressions.fields.get(header, {})
+        self._cursor.take("{")
+        values: list[tuple[str, Expr]] = []
+        while not self._cursor.take_if("}"):
+            name = self._cursor.name("a field")
+            self._cursor.take("=")
+            values.append((name, self._expressions.read(widths.get(name))))
+        return PushedHeader(header=header, values=tuple(values))
+
+    def _truncate(self, span: Span) -> Truncate:
+        header = self._cursor.name("a header")
+        return Truncate(header=header, keep_bytes=self._cursor.number("a number of bytes"), span=span)
+
+    def _learn(self, span: Span) -> Learn:
+        table, action = self._cursor.name("a table"), self._cursor.name("an action")
+        arguments = self._expressions.read_list()
+        self._cursor.take("profile")
+        profile = self._expressions.read()
+        on_full = self.read_block() if self._begins("full") else ()
+        return Learn(table=table, action=action, arguments=arguments, profile=profile, on_full=on_full, span=span)
+
+    def _count(self, span: Span) -> Count:
+        counter = self._cursor.name("a counter")
+        return Count(counter=counter, index=self._expressions.read(), span=span)

@@ -1,0 +1,159 @@
+"""Reads stores, actions, tables and controls; the keyword has been taken."""
+
+from __future__ import annotations
+
+from compiler.ir.nodes import Control
+from compiler.ir.tables import (
+    Action,
+    ActionRef,
+    Key,
+    MatchKind,
+    Param,
+    Profile,
+    Selector,
+    Store,
+    Table,
+    Transition,
+)
+from compiler.ir.text.expression_reading import ExpressionReader
+from compiler.ir.text.statement_reading import StatementReader
+from compiler.span import Span
+
+_MATCH_KINDS = {kind.value: kind for kind in MatchKind}
+
+
+class TableReader:
+    def __init__(self, expressions: ExpressionReader, statements: StatementReader) -> None:
+        self._expressions = expressions
+        self._statements = statements
+        self._cursor = expressions.cursor
+
+    def store(self, doc: str) -> Store:
+        cursor = self._cursor
+        name = cursor.name("a store")
+        cursor.take("{")
+        cursor.take("size")
+        size = cursor.number("a number of slots")
+        cursor.take("ways")
+        ways = cursor.number("a number of ways")
+        profiles: list[Profile] = []
+        while cursor.take_if("profile"):
+            profiles.append(self._profile())
+        events = cursor.names() if cursor.take_if("events") else ()
+        transitions: list[Transition] = []
+        while cursor.take_if("on"):
+            current, event = cursor.name("a profile"), cursor.name("an event")
+            cursor.take("->")
+            transitions.append(Transition(current=current, event=event, next=cursor.name("a profile")))
+        cursor.take("}")
+        return Store(
+            name=name,
+            size=size,
+            ways=ways,
+            profiles=tuple(profiles),
+            events=events,
+            transitions=tuple(transitions),
+            doc=doc,
+        )
+
+    def action(self, doc: str, span: Span) -> Action:
+        cursor = self._cursor
+        number = cursor.number("an id")
+        name = cursor.name("an action")
+        params: list[Param] = []
+        cursor.take("(")
+        while not cursor.take_if(")"):
+            if params:
+                cursor.take(",")
+            params.append(self._param())
+        self._expressions.params = {param.name: param.width_bits for param in params}
+        body = self._statements.read_block()
+        self._expressions.params = {}
+        return Action(name=name, id=number, params=tuple(params), body=body, doc=doc, span=span)
+
+    def control(self, doc: str, span: Span, *, hot: bool) -> Control:
+        name = self._cursor.name("a control")
+        return Control(name=name, body=self._statements.read_block(), hot=hot, doc=doc, span=span)
+
+    def table(self, doc: str, span: Span) -> Table:
+        cursor = self._cursor
+        number = cursor.number("an id")
+        name = cursor.name("a table")
+        cursor.take("{")
+        keys: list[Key] = []
+        while cursor.take_if("key"):
+            keys.append(self._key())
+        actions: list[ActionRef] = []
+        while cursor.take_if("action"):
+            actions.append(self._action_ref())
+        cursor.take("default")
+        default = cursor.name("an action")
+        cursor.take("size")
+        size = cursor.number("a number of entries")
+        counter_id = cursor.number("an id") if cursor.take_if("counter") else None
+        selector = self._selector() if cursor.take_if("selector") else None
+        store = cursor.name("a store") if cursor.take_if("store") else None
+        cursor.take("}")
+        return Table(
+            name=name,
+            id=number,
+            keys=tuple(keys),
+            actions=tuple(actions),
+            default_action=default,
+            size=size,
+            counter_id=counter_id,
+            selector=selector,
+            store=store,
+            doc=doc,
+            span=span,
+        )
+
+    def _profile(self) -> Profile:
+        cursor = self._cursor
+        number = cursor.number("an id")
+        name = cursor.name("a profile")
+        cursor.take(":")
+        cursor.take("timeout_ms")
+        timeout_ms = cursor.number("milliseconds")
+        cursor.take("rank")
+        return Profile(name=name, id=number, timeout_ms=timeout_ms, rank=cursor.number("a rank"))
+
+    def _param(self) -> Param:
+        number = self._cursor.number("an id")
+        name = self._cursor.name("a parameter")
+        self._cursor.take(":")
+        width = self._cursor.number("a width")
+        return Param(name=name, id=number, width_bits=width, format=self._format())
+
+    def _format(self) -> str:
+        return self._cursor.name("a format") if self._cursor.take_if("as") else ""
+
+    def _key(self) -> Key:
+        cursor = self._cursor
+        number = cursor.number("an id")
+        name = cursor.name("a key")
+        cursor.take(":")
+        span, kind = cursor.span(), cursor.name("how it matches")
+        if kind not in _MATCH_KINDS:
+            cursor.refuse_unknown("match kind", kind, _MATCH_KINDS, span)
+        cursor.take("(")
+        expr = self._expressions.read()
+        cursor.take(")")
+        return Key(name=name, id=number, expr=expr, match=_MATCH_KINDS[kind], format=self._format())
+
+    def _action_ref(self) -> ActionRef:
+        name = self._cursor.name("an action")
+        in_entries = self._cursor.take_if("in_entries")
+        return ActionRef(name=name, in_entries=in_entries, as_default=self._cursor.take_if("as_default"))
+
+    def _selector(self) -> Selector:
+        cursor = self._cursor
+        number = cursor.number("an id")
+        name = cursor.name("a selector")
+        cursor.take("size")
+        size = cursor.number("a number of members")
+        cursor.take("max_group_size")
+        max_group_size = cursor.number("a number of members")
+        cursor.take("hash")
+        inputs = self._expressions.read_list()
+        return Selector(name=name, id=number, size=size, max_group_size=max_group_size, inputs=inputs)
