@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -70,14 +72,26 @@ def load_texts(sources: Mapping[str, str]) -> Loaded:
     return _load(sources, Report())
 
 
+@contextmanager
+def _collection_paused() -> Iterator[None]:
+    """Nodes and models hold no cycles, and walking half a million of them again and again is a third of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
 def _load(given: Mapping[str, str], report: Report) -> Loaded:
     sources = {path: text.removeprefix("\ufeff") for path, text in given.items()}
-    objects = Objects()
-    for path, text in sources.items():
-        _read_text(path, text, objects, report)
+    objects, resolution = Objects(), Report()
+    with _collection_paused():
+        for path, text in sources.items():
+            _read_text(path, text, objects, report)
+        policies = resolve(objects, resolution)
     read = report.sorted()
-    resolution = Report()
-    policies = resolve(objects, resolution)
     diagnostics = sorted_diagnostics((*read, *_worth_saying(resolution.sorted(), read)))
     if has_errors(diagnostics):
         policies = PolicySet()
