@@ -93,6 +93,7 @@ class Configs:
 
     def tick(self) -> None:
         """About once a second."""
+        self._target.tick()
         for loaded in (self.committed, self.saved):
             if loaded is not None:
                 loaded.instance.tick()

@@ -50,6 +50,9 @@ class ModelTarget:
             raise PipelineRefusedError("no pipeline is active")
         return self._active.interpreter.process(port, frame)
 
+    def tick(self) -> None:
+        """Nothing happens to a model by itself."""
+
     def close(self) -> None:
         self._active = None
 

@@ -102,6 +102,10 @@ class Target(Protocol):
         """
         ...
 
+    def tick(self) -> None:
+        """Called about once a second."""
+        ...
+
     def close(self) -> None:
         """The device ends."""
         ...

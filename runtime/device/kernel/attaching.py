@@ -1,0 +1,128 @@
+"""The dispatcher on every port, and the two maps that say which interface is which port.
+
+Survives interfaces that go and come back while the device runs: a lost port is logged and left, one that is there
+again is taken up again.
+"""
+
+from __future__ import annotations
+
+import logging
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+
+from runtime.bpf.attach import Attachment, attach_tc, remove_clsact
+from runtime.bpf.constants import MapType
+from runtime.bpf.errors import BpfError
+from runtime.bpf.maps import Map, MapShape
+from runtime.bpf.program import Program
+from runtime.bpf.queries import Hook, Mode
+from runtime.device.kernel.links import Link, LinkWatch, links
+from runtime.device.kernel.ports import MAX_PORT, Delivery, Port, PortSpec, port_of, resolve
+from runtime.device.target import TargetError
+
+LOG = logging.getLogger("turnout.device")
+_EGRESS = struct.Struct("=II")
+_U32 = struct.Struct("=I")
+
+
+class Ports:
+    """All ports of the device."""
+
+    def __init__(self, specs: Iterable[PortSpec], dispatcher: Program, pins: Path) -> None:
+        self._specs = {spec.interface: spec for spec in specs}
+        self._dispatcher = dispatcher
+        self._pins = pins
+        self._watch = LinkWatch()
+        self.port_of_ifindex = _created("port_of_ifindex", MapType.HASH, _U32.size, 2 * (MAX_PORT + 1))
+        self.egress = _created("egress", MapType.ARRAY, _EGRESS.size, MAX_PORT + 1)
+        self._attached: dict[int, tuple[Port, Attachment]] = {}
+        """By interface index."""
+
+    def attach_all(self) -> None:
+        """Raises `TargetError`: an interface that is missing or down, or a refusal of the kernel."""
+        self.port_of_ifindex.pin(self._pins / "port_of_ifindex")
+        self.egress.pin(self._pins / "egress")
+        for port in resolve(self._specs.values(), links()):
+            try:
+                self._attach(port)
+            except BpfError as problem:
+                raise TargetError(f"port {port.id}: {problem}") from problem
+            LOG.info("port %d is %s (%s)", port.id, port.interface, port.delivery.name.lower())
+
+    def tick(self) -> None:
+        """Take notice of interfaces that went or came."""
+        changes = self._watch.changes()
+        if changes is None:
+            self._compare(links())
+            return
+        for change in changes:
+            if change.is_gone:
+                self._lose(change.link.index)
+            else:
+                self._meet(change.link)
+
+    def detach_all(self) -> None:
+        """Take the dispatcher off every port. Failures are logged: the rest must still be done."""
+        for port, attachment in self._attached.values():
+            try:
+                attachment.detach()
+                if attachment.mode is Mode.CLSACT:
+                    remove_clsact(port.ifindex)
+            except BpfError as problem:
+                LOG.error("port %d: %s", port.id, problem)  # noqa: TRY400  the kernel's words say it all
+        self._attached.clear()
+
+    def close(self) -> None:
+        """Close descriptors; what is pinned stays."""
+        self._watch.close()
+        for _, attachment in self._attached.values():
+            attachment.close()
+        self.port_of_ifindex.close()
+        self.egress.close()
+
+    def _attach(self, port: Port) -> None:
+        attachment = attach_tc(self._dispatcher, port.ifindex, Hook.INGRESS, pin=self._pins / f"port_{port.id}")
+        self._attached[port.ifindex] = port, attachment
+        self.egress.update(_U32.pack(port.id), _EGRESS.pack(port.ifindex, port.delivery))
+        self.port_of_ifindex.update(_U32.pack(port.ifindex), _U32.pack(port.id))
+
+    def _lose(self, ifindex: int) -> None:
+        if ifindex not in self._attached:
+            return
+        port, attachment = self._attached.pop(ifindex)
+        LOG.error(
+            "port %d has lost its interface %s; its packets are dropped until it is back", port.id, port.interface
+        )
+        self.port_of_ifindex.delete(_U32.pack(ifindex))
+        self.egress.update(_U32.pack(port.id), _EGRESS.pack(0, Delivery.NONE))
+        try:
+            attachment.detach()
+        except BpfError as problem:
+            LOG.warning("port %d: %s", port.id, problem)
+
+    def _meet(self, link: Link) -> None:
+        spec = self._specs.get(link.name)
+        if spec is None or not link.is_up or link.index in self._attached:
+            return
+        try:
+            for ifindex, (port, _) in list(self._attached.items()):
+                if port.id == spec.id:
+                    self._lose(ifindex)
+            self._attach(port_of(spec, link))
+        except (BpfError, TargetError) as problem:
+            LOG.warning("port %d cannot take up interface %s again: %s", spec.id, link.name, problem)
+            return
+        LOG.info("port %d has its interface %s again", spec.id, link.name)
+
+    def _compare(self, found: Iterable[Link]) -> None:
+        """After missed news: look at everything."""
+        by_index = {link.index: link for link in found}
+        for ifindex in [index for index in self._attached if index not in by_index]:
+            self._lose(ifindex)
+        for link in by_index.values():
+            self._meet(link)
+
+
+def _created(name: str, kind: MapType, value_size: int, entries: int) -> Map:
+    return Map.create(MapShape(name=name, type=kind, key_size=4, value_size=value_size, max_entries=entries))

@@ -1,0 +1,94 @@
+"""Counters in per-CPU arrays: sums over CPUs, and the indices that direct counters are given."""
+
+from __future__ import annotations
+
+import struct
+from collections import deque
+from collections.abc import Sequence
+
+from runtime.bpf.maps import Map, possible_cpus
+from runtime.device.records import ZERO, Tally
+from runtime.device.refusals import exhausted
+
+_CELL = struct.Struct("<QQ")
+_MASK = (1 << 64) - 1
+FEW = 64
+"""Up to so many values are read one by one, more with one call for the whole map."""
+
+
+class CounterMap:
+    """An array of {packets, bytes} for each CPU."""
+
+    def __init__(self, values: Map) -> None:
+        self._map = values
+
+    @property
+    def size(self) -> int:
+        return self._map.details.max_entries
+
+    def read(self, index: int) -> Tally:
+        raw = self._map.lookup(_key(index))
+        return ZERO if raw is None else _sum(raw, 0, len(raw))
+
+    def read_many(self, indices: Sequence[int]) -> list[Tally]:
+        """In the order of `indices`."""
+        if len(indices) <= FEW:
+            return [self.read(index) for index in indices]
+        _, values = self._map.lookup_batch()
+        step = self._map.details.buffer_size
+        return [_sum(values, index * step, (index + 1) * step) for index in indices]
+
+    def write(self, index: int, tally: Tally) -> None:
+        """All of it to the first CPU's cell. A packet that is counted at this instant may be lost."""
+        self._map.update(_key(index), _spread(tally))
+
+    def write_range(self, first: int, count: int, tally: Tally) -> None:
+        keys = struct.pack(f"={count}I", *range(first, first + count))
+        self._map.update_batch(keys, _spread(tally) * count)
+
+
+class DirectCounters:
+    """The direct counters of one table: every entry has an index of its own, from 1."""
+
+    def __init__(self, values: Map, table: str) -> None:
+        self._counters = CounterMap(values)
+        self._table = table
+        self._next = 1
+        self._free: deque[int] = deque()
+        """Given back, oldest first: a packet that still holds an index has long counted when it is used again."""
+
+    def take(self) -> int:
+        """A fresh index, its counter zero. Raises RESOURCE_EXHAUSTED."""
+        if self._next < self._counters.size:
+            index, self._next = self._next, self._next + 1
+            return index  # a new map is all zeros
+        if not self._free:
+            raise exhausted(f"table {self._table}: all {self._counters.size - 1} direct counters are taken")
+        index = self._free.popleft()
+        self._counters.write(index, ZERO)
+        return index
+
+    def give_back(self, index: int) -> None:
+        self._free.append(index)
+
+    def read_many(self, indices: Sequence[int]) -> list[Tally]:
+        return self._counters.read_many(indices)
+
+    def write(self, index: int, tally: Tally) -> None:
+        self._counters.write(index, tally)
+
+
+def _key(index: int) -> bytes:
+    return struct.pack("=I", index)
+
+
+def _spread(tally: Tally) -> bytes:
+    return _CELL.pack(tally.packets, tally.bytes) + bytes(_CELL.size * (possible_cpus() - 1))
+
+
+def _sum(raw: bytes, start: int, end: int) -> Tally:
+    packets = octets = 0
+    for at in range(start, end, _CELL.size):
+        one, other = _CELL.unpack_from(raw, at)
+        packets, octets = packets + one, octets + other
+    return Tally(packets & _MASK >> 1, octets & _MASK >> 1)  # the wire has signed 64 bits

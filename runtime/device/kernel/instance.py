@@ -1,0 +1,145 @@
+"""One pipeline in the kernel: a loaded ELF, its maps by the layout, and nothing on any port until it is activated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from compiler.ir.entries import ActionCall, EntryKey, Group, GroupRef, Member, MemberRef, TableEntry
+from compiler.ir.nodes import Pipeline
+from compiler.printers.layout import Layout, TableLayout, layout
+from compiler.span import InternalError
+from runtime.bpf.errors import BpfError
+from runtime.bpf.object import Object
+from runtime.bpf.program import Program
+from runtime.device.kernel.countermaps import CounterMap
+from runtime.device.kernel.selectormaps import SelectorMaps
+from runtime.device.kernel.stores import StoreMap
+from runtime.device.kernel.tablemaps import TableMap
+from runtime.device.records import Tally
+from runtime.device.target import LearnedRow, PipelineRefusedError
+
+TC_PROGRAM = "turnout_tc"
+
+
+class KernelInstance:
+    """Closing it closes descriptors only: the PROG_ARRAY holds the program that packets pass, and it its maps."""
+
+    def __init__(self, pipeline: Pipeline, loaded: Object, hash_seed: int, activate: Callable[[Program], None]) -> None:
+        """Take over `loaded`. Raises `UnknownName` when the ELF is not that of the pipeline."""
+        self._pipeline = pipeline
+        self._loaded = loaded
+        self._activate = activate
+        plan = layout(pipeline)
+        self._program = loaded.program(TC_PROGRAM)
+        self._tables = {table.table: self._table(table) for table in plan.tables}
+        self._selectors = {t.table: self._selector(t) for t in plan.tables if t.selector is not None}
+        self._selectors_by_name = {
+            t.selector.name: self._selectors[t.table] for t in plan.tables if t.selector is not None
+        }
+        self._counters = {c.counter: CounterMap(loaded.map(c.map.name)) for c in plan.counters}
+        self._stores = self._store_maps(plan, hash_seed)
+
+    @property
+    def pipeline(self) -> Pipeline:
+        return self._pipeline
+
+    def activate(self) -> None:
+        try:
+            self._activate(self._program)
+        except BpfError as problem:
+            raise PipelineRefusedError(str(problem)) from problem
+
+    def close(self) -> None:
+        self._loaded.close()
+
+    def insert_entry(self, entry: TableEntry) -> None:
+        match entry.action:
+            case ActionCall():
+                self._tables[entry.table].insert(entry.matches, entry.action)
+            case MemberRef() | GroupRef():
+                self._selectors[entry.table].insert_entry(entry.matches, entry.action)
+
+    def modify_entry(self, entry: TableEntry) -> None:
+        match entry.action:
+            case ActionCall():
+                self._tables[entry.table].modify(entry.matches, entry.action)
+            case MemberRef() | GroupRef():
+                self._selectors[entry.table].modify_entry(entry.matches, entry.action)
+
+    def delete_entry(self, key: EntryKey) -> None:
+        if key.table in self._selectors:
+            self._selectors[key.table].delete_entry(key.matches)
+        else:
+            self._tables[key.table].delete(key.matches)
+
+    def insert_member(self, member: Member) -> None:
+        self._selectors_by_name[member.selector].insert_member(member)
+
+    def modify_member(self, member: Member) -> None:
+        self._selectors_by_name[member.selector].modify_member(member)
+
+    def delete_member(self, selector: str, member_id: int) -> None:
+        self._selectors_by_name[selector].delete_member(member_id)
+
+    def insert_group(self, group: Group) -> None:
+        self._selectors_by_name[group.selector].insert_group(group)
+
+    def modify_group(self, group: Group) -> None:
+        self._selectors_by_name[group.selector].modify_group(group)
+
+    def delete_group(self, selector: str, group_id: int) -> None:
+        self._selectors_by_name[selector].delete_group(group_id)
+
+    def direct_tallies(self, table: str, keys: Sequence[EntryKey]) -> list[Tally]:
+        return self._tables[table].tallies([key.matches for key in keys])
+
+    def set_direct_tally(self, key: EntryKey, tally: Tally) -> None:
+        self._tables[key.table].set_tally(key.matches, tally)
+
+    def tallies(self, counter: str, first: int, count: int) -> list[Tally]:
+        return self._counters[counter].read_many(range(first, first + count))
+
+    def set_tallies(self, counter: str, first: int, count: int, tally: Tally) -> None:
+        self._counters[counter].write_range(first, count, tally)
+
+    def learned(self, table: str) -> Iterable[LearnedRow]:
+        return self._stores[table].rows(table)
+
+    def find_learned(self, key: EntryKey) -> LearnedRow | None:
+        return self._stores[key.table].find(key)
+
+    def delete_learned(self, key: EntryKey) -> bool:
+        return self._stores[key.table].delete(key)
+
+    def tick(self) -> None:
+        for store in {id(store): store for store in self._stores.values()}.values():
+            store.sweep()
+        for selector in self._selectors.values():
+            selector.tick()
+
+    def _table(self, table: TableLayout) -> TableMap:
+        counters = self._loaded.map(table.counters.name) if table.counters is not None else None
+        return TableMap(table, self._loaded.map(table.map.name), counters)
+
+    def _selector(self, table: TableLayout) -> SelectorMaps:
+        if table.selector is None:
+            raise InternalError(f"table {table.table} has no selector")
+        ring, members = table.selector.ring.name, table.selector.members.name
+        return SelectorMaps(
+            table.selector, self._loaded.map(ring), self._loaded.map(members), self._tables[table.table]
+        )
+
+    def _store_maps(self, plan: Layout, hash_seed: int) -> dict[str, StoreMap]:
+        """By the names of the learned tables; those of one store share one."""
+        found: dict[str, StoreMap] = {}
+        for store in plan.stores:
+            name = store.store.name
+            made = StoreMap(
+                store,
+                self._loaded.map(store.map.name),
+                self._loaded.program(f"{name}_sweep"),
+                self._loaded.program(f"{name}_delete_key"),
+                hash_seed,
+            )
+            found |= {table.table: made for table in store.tables}
+        return found

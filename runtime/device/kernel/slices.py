@@ -1,0 +1,64 @@
+"""Slices of a ring map: first fit, and what is given back rests before it is given out again. Pure."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """Slots `offset` up to `offset + size`."""
+
+    offset: int
+    size: int
+
+
+class Slices:
+    """Places in an array of `size` slots.
+
+    A packet may still be reading a slice that an entry has just left, so `give_back` keeps it until the second
+    `tick` from then.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._free: list[tuple[int, int]] = [(0, size)]
+        """(offset, size), sorted, never adjacent."""
+        self._resting: list[Slice] = []
+        self._older: list[Slice] = []
+
+    def take(self, size: int) -> Slice | None:
+        """None when no stretch is long enough."""
+        for at, (offset, length) in enumerate(self._free):
+            if length < size:
+                continue
+            if length == size:
+                del self._free[at]
+            else:
+                self._free[at] = (offset + size, length - size)
+            return Slice(offset=offset, size=size)
+        return None
+
+    def give_back(self, used: Slice) -> None:
+        self._resting.append(used)
+
+    def tick(self) -> None:
+        """About once a second."""
+        for used in self._older:
+            self._release(used)
+        self._older, self._resting = self._resting, []
+
+    @property
+    def free_slots(self) -> int:
+        return sum(size for _, size in self._free)
+
+    def _release(self, used: Slice) -> None:
+        offset, size = used.offset, used.size
+        at = bisect_left(self._free, (offset, 0))
+        if at < len(self._free) and offset + size == self._free[at][0]:
+            size += self._free.pop(at)[1]
+        if at and sum(self._free[at - 1]) == offset:
+            at -= 1
+            before = self._free.pop(at)
+            offset, size = before[0], before[1] + size
+        self._free.insert(at, (offset, size))

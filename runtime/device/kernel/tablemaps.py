@@ -1,0 +1,106 @@
+"""Entries of a table in its BPF map: keys and values by the layout, one direct counter for each entry."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+
+from compiler.ir.entries import ActionCall, MatchValue
+from compiler.printers.layout import GroupSlice, MapKind, TableLayout
+from runtime.bpf.constants import Update
+from runtime.bpf.errors import KernelRefusal
+from runtime.bpf.maps import Map
+from runtime.device.kernel.countermaps import DirectCounters
+from runtime.device.records import ZERO, Tally
+from runtime.device.refusals import exhausted, internal
+
+Matches = tuple[MatchValue, ...]
+_WORD = 4
+_ACTION_AT, _RING_SIZE_AT = 0, 4
+"""Where the word lies that is 0 where an array has no entry: an action's number, or the size of a ring's slice."""
+
+
+class TableMap:
+    """One table that controllers write. A value is an action's, or a slice of a selector's ring."""
+
+    def __init__(self, table: TableLayout, entries: Map, counters: Map | None) -> None:
+        self._layout = table
+        self._map = entries
+        self._counters = DirectCounters(counters, table.table) if counters is not None else None
+        self._indices: dict[bytes, int] = {}
+        """Direct counter of each entry, by key."""
+
+    def insert(self, matches: Matches, value: ActionCall | GroupSlice) -> None:
+        """Raises `RefusedError`: RESOURCE_EXHAUSTED (the kernel says full), INTERNAL."""
+        key = self._layout.encode_key(matches)
+        index = self._counters.take() if self._counters is not None else 0
+        try:
+            with refusals_of(self._layout.table):
+                self._write_new(key, self._encode(value, index))
+        except BaseException:
+            if self._counters is not None:
+                self._counters.give_back(index)
+            raise
+        self._indices[key] = index
+
+    def modify(self, matches: Matches, value: ActionCall | GroupSlice) -> None:
+        """The counter goes on."""
+        key = self._layout.encode_key(matches)
+        with refusals_of(self._layout.table):
+            self._map.update(key, self._encode(value, self._indices[key]), Update.EXIST)
+
+    def delete(self, matches: Matches) -> None:
+        key = self._layout.encode_key(matches)
+        with refusals_of(self._layout.table):
+            if self._layout.map.kind is MapKind.ARRAY:
+                self._erase(key)
+            else:
+                self._map.delete(key)
+        index = self._indices.pop(key)
+        if self._counters is not None:
+            self._counters.give_back(index)
+
+    def tallies(self, keys: Sequence[Matches]) -> list[Tally]:
+        if self._counters is None:
+            return [ZERO] * len(keys)
+        return self._counters.read_many([self._indices[self._layout.encode_key(matches)] for matches in keys])
+
+    def set_tally(self, matches: Matches, tally: Tally) -> None:
+        if self._counters is not None:
+            self._counters.write(self._indices[self._layout.encode_key(matches)], tally)
+
+    def _encode(self, value: ActionCall | GroupSlice, index: int) -> bytes:
+        if isinstance(value, ActionCall):
+            return self._layout.encode_value(value, index)
+        return self._layout.encode_group(GroupSlice(offset=value.offset, size=value.size, counter=index))
+
+    def _write_new(self, key: bytes, value: bytes) -> None:
+        if self._layout.map.kind is not MapKind.ARRAY:
+            self._map.update(key, value, Update.NOEXIST)
+            return
+        # An array's value changes in place while packets read it: the word that says "here is an entry" comes last.
+        self._map.update(key, self._absent(value))
+        self._map.update(key, value)
+
+    def _erase(self, key: bytes) -> None:
+        old = self._map.lookup(key) or bytes(self._layout.map.value_size)
+        self._map.update(key, self._absent(old))
+        self._map.update(key, bytes(len(old)))
+
+    def _absent(self, value: bytes) -> bytes:
+        at = _ACTION_AT if self._layout.selector is None else _RING_SIZE_AT
+        return value[:at] + bytes(_WORD) + value[at + _WORD :]
+
+
+@contextmanager
+def refusals_of(table: str) -> Generator[None]:
+    """What the kernel refuses, as what a controller is told."""
+    try:
+        yield
+    except KernelRefusal as refusal:
+        if refusal.errno in (errno.E2BIG, errno.ENOSPC):
+            raise exhausted(f"table {table}: the kernel's map is full") from refusal
+        if refusal.errno == errno.ENOMEM:
+            raise exhausted(f"table {table}: the kernel has no memory for another entry") from refusal
+        raise internal(f"table {table}: {refusal}") from refusal

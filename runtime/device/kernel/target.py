@@ -1,0 +1,108 @@
+"""The kernel target: what is the same for all pipelines of a device, and loading one."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+
+from compiler.printers.bundle import Bundle
+from compiler.span import InternalError
+from runtime.bpf.elf import opened
+from runtime.bpf.errors import BpfError
+from runtime.bpf.maps import Map
+from runtime.bpf.object import LoadSettings, load
+from runtime.bpf.program import Program
+from runtime.device.kernel.attaching import Ports
+from runtime.device.kernel.dispatcher import SLOT, load_dispatcher, make_prog_array
+from runtime.device.kernel.instance import KernelInstance
+from runtime.device.kernel.ports import PortSpec
+from runtime.device.kernel.statedir import StateDir
+from runtime.device.target import PipelineRefusedError, TargetError
+
+LOG = logging.getLogger("turnout.device")
+HASH_SEED = "hash_seed"
+FLAG_PREFIX = "uses_"
+"""Constants of one byte that let the verifier delete code. All are set: any entry may come later."""
+
+
+class KernelTarget:
+    """Ports and dispatcher from its creation on; pipelines come with `prepare`. Raises `TargetError`."""
+
+    def __init__(self, *, state_dir: Path, ports: Iterable[PortSpec], ephemeral: bool) -> None:
+        if os.geteuid() != 0:
+            raise TargetError("the kernel target needs root (BPF and network administration); run it with sudo")
+        self._ephemeral = ephemeral
+        self._hash_seed = secrets.randbits(64)
+        with ExitStack() as undo:
+            self._state = StateDir(state_dir)
+            undo.callback(self._state.close)
+            self._state.clear_leftovers()
+            try:
+                self._prog_array = make_prog_array()
+                undo.callback(self._prog_array.close)
+                self._prog_array.pin(self._state.pins / "dispatch_tc")
+                undo.callback(self._state.remove_pins)
+                self._dispatcher = load_dispatcher(self._prog_array)
+                undo.callback(self._dispatcher.close)
+                self._ports = Ports(ports, self._dispatcher, self._state.pins)
+                undo.callback(self._ports.close)
+                undo.callback(self._ports.detach_all)
+                self._ports.attach_all()
+            except (BpfError, OSError) as problem:
+                raise TargetError(str(problem)) from problem
+            undo.pop_all()
+
+    @property
+    def name(self) -> str:
+        return "kernel"
+
+    def prepare(self, bundle: Bundle) -> KernelInstance:
+        if bundle.tc is None:
+            raise PipelineRefusedError("the bundle has no tc.o: it was made for a model")
+        try:
+            loaded = load(bundle.tc, self._settings(bundle.tc, bundle.pipeline.name))
+        except (BpfError, ValueError) as problem:
+            raise PipelineRefusedError(str(problem)) from problem
+        try:
+            return KernelInstance(bundle.pipeline, loaded, self._hash_seed, self._activate)
+        except (BpfError, InternalError) as problem:
+            loaded.close()
+            raise PipelineRefusedError(f"tc.o does not belong to pipeline.ir: {problem}") from problem
+
+    def tick(self) -> None:
+        self._ports.tick()
+
+    def close(self) -> None:
+        """End; unless ephemeral, the ports, the dispatcher and the pipeline stay and packets pass on."""
+        if self._ephemeral:
+            self._ports.detach_all()
+        self._ports.close()
+        self._dispatcher.close()
+        self._prog_array.close()
+        if self._ephemeral:
+            self._state.remove_pins()
+        self._state.close()
+
+    def _activate(self, program: Program) -> None:
+        self._prog_array.update_fd(SLOT, program.fd)
+
+    def _settings(self, elf: bytes, name: str) -> LoadSettings:
+        """Constants by the names that the ELF has, and the device's own maps in place of the ELF's."""
+        with opened(elf, name) as handle:
+            variables, maps = handle.variables(), set(handle.maps)
+        constants: dict[str, int | bytes] = {
+            variable.name: 1 for variable in variables if variable.name.startswith(FLAG_PREFIX) and variable.size == 1
+        }
+        if any(variable.name == HASH_SEED for variable in variables):
+            constants[HASH_SEED] = self._hash_seed
+        own: dict[str, Map] = {"port_of_ifindex": self._ports.port_of_ifindex, "egress": self._ports.egress}
+        return LoadSettings(
+            name=name,
+            constants=constants,
+            reuse={known: given.fd for known, given in own.items() if known in maps},
+            log_dir=self._state.verifier_logs,
+        )
