@@ -91,10 +91,12 @@ static __always_inline int FLOW(remove)(struct FLOW(slot) *slot, u32 index, u32 
 
 /*
  * How well a slot suits a new entry; the lowest score gets it. A free slot has its position in the search, a victim
- * (standing, last seen, position) above that. KNOWN beats both, the others are no place. A function of its own to the
+ * (standing, last seen, position) above that. The key is there already: OWN by this packet, KNOWN by another CPU's; these
+ * beat both, the others are no place. A function of its own to the
  * verifier, and the search a minimum without branches, or it would follow every order of eight slots.
  */
-#define FLOW_SCORE_KNOWN 0ull
+#define FLOW_SCORE_OWN 0ull
+#define FLOW_SCORE_KNOWN 1ull
 #define FLOW_SCORE_FREE (1ull << 8)
 #define FLOW_SCORE_NONE (1ull << 61)
 #define FLOW_SCORE_CHANGING (1ull << 62)
@@ -110,7 +112,7 @@ __attribute__((noinline)) u64 FLOW(score)(const struct FLOW(entry) *entry, u32 f
 	if (!slot->table)
 		return FLOW_SCORE_FREE | position;
 	if (FLOW(has_key)(slot, entry->key))
-		return FLOW_SCORE_KNOWN;
+		return index + 1 == first ? FLOW_SCORE_OWN : FLOW_SCORE_KNOWN;
 	u32 profile = flow_one_register(entry->profile), standing = FLOW(standing)(slot, entry->now_ms);
 	if (index + 1 == first || profile >= FLOW_PROFILES || standing > FLOW(rank)[profile] + 1u)
 		return FLOW_SCORE_NONE;
@@ -250,7 +252,7 @@ __attribute__((noinline)) int FLOW(learn)(const struct FLOW(entry) *entry, struc
 		}
 		if ((changing & FLOW_SCORE_CHANGING) && !attempt)
 			continue;
-		if (score == FLOW_SCORE_NONE)
+		if (score == FLOW_SCORE_OWN || score == FLOW_SCORE_NONE)
 			break;
 		if (FLOW(settle)(entry, first, score))
 			return FLOW_LEARNED;

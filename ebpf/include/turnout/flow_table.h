@@ -47,7 +47,7 @@
 
 #define FLOW_MAX_PROFILES 16
 #define FLOW_RANKS 8
-#define FLOW_SWEEP_SLOTS 2048
+#define FLOW_SWEEP_SLOTS 512
 #define FLOW_ATTEMPTS 3
 
 /* What happened to entries, counted in the map <store>_events. Learned ones are those there and all that left. */
@@ -63,10 +63,10 @@ enum flow_event {
 	FLOW_EVENT_COUNT = FLOW_EVENT_EVICTED + FLOW_RANKS,
 };
 
-/* What Learn came to. KNOWN: another CPU has learned the key in the meantime, or both keys of the packet are one. */
+/* What Learn came to. KNOWN: another CPU has learned the key in the meantime. */
 enum flow_learned { FLOW_FULL, FLOW_LEARNED, FLOW_KNOWN };
 
-enum flow_swept { FLOW_FREE, FLOW_LIVE, FLOW_EXPIRED, FLOW_DUPLICATE, FLOW_BUSY };
+enum flow_swept { FLOW_FREE, FLOW_LIVE, FLOW_EXPIRED, FLOW_DUPLICATE, FLOW_BUSY, FLOW_OUTCOMES = 8 };
 
 /* What this packet has learned so far, zero at its start: slot + 1 of the first half and its version. */
 struct flow_half {
@@ -211,12 +211,13 @@ static __always_inline struct FLOW(slot) *FLOW(at)(u32 index)
 	return bpf_map_lookup_elem(&FLOW_STORE, &index);
 }
 
+/* Atomic although it is this CPU's: the programs of the device can be interrupted by a packet. */
 static __always_inline void FLOW(count)(u32 event, u64 entries)
 {
 	u64 *counter = bpf_map_lookup_elem(&FLOW(events), &event);
 
 	if (counter)
-		*counter += entries;
+		__sync_fetch_and_add(counter, entries);
 }
 
 static __always_inline bool FLOW(has_key)(const struct FLOW(slot) *slot, const u64 *key)

@@ -1,0 +1,121 @@
+"""What a device exchanges with the programs of a flow table: names, contexts and counted events. Pure.
+
+The C side is `ebpf/include/turnout/flow_programs.h`; how slots lie in their map is `compiler.printers.layout_store`.
+Called by the device, which runs the programs while packets pass.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from enum import IntEnum
+
+from compiler.printers.layout_store import StoreLayout
+from compiler.printers.layout_tables import MapKind, MapLayout
+
+MAX_PROFILES = 16
+MAX_RANKS = 8
+SWEEP_SLOTS = 512
+"""Slots that one run of the sweep program looks at, at most."""
+
+_SWEEP_IN = struct.Struct("<II")
+_SWEEP = struct.Struct(f"<IIII{MAX_PROFILES}I{MAX_PROFILES}I")
+_DELETE_SLOT = struct.Struct("<IIII")
+_REMOVED = struct.Struct("<II")
+
+
+class StoreEvent(IntEnum):
+    """What happened to entries, as index in the store's map of events; victims of rank n are EVICTED + n.
+
+    All count entries, both halves of a pair, but FULL, which counts packets. LEARNED is the sum of those that are
+    there and of all that left.
+    """
+
+    LEARNED = 0
+    WITHDRAWN = 1
+    EXPIRED = 2
+    DUPLICATE = 3
+    DELETED = 4
+    FULL = 5
+    EVICTED_EXPIRED = 6
+    EVICTED = 7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swept:
+    """What a run of the sweep program found; counts of entries by profile id.
+
+    `next_slot` is where the next run goes on. `busy` slots were left alone because a packet was changing them.
+    """
+
+    next_slot: int
+    busy: int
+    live: tuple[int, ...]
+    removed: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deleted:
+    """Entries that a deletion removed, with their pairs; when `busy`, nothing is done and it should be tried again."""
+
+    removed: int
+    busy: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorePrograms:
+    """Names of a store's programs and of its map of events, in the printed C."""
+
+    sweep: str
+    delete_key: str
+    delete_slot: str
+    events: MapLayout
+
+
+def store_programs(store: str) -> StorePrograms:
+    """The names for the store called `store`."""
+    events = MapLayout(
+        name=f"{store}_events",
+        kind=MapKind.PERCPU_ARRAY,
+        key_size=4,
+        value_size=8,
+        max_entries=StoreEvent.EVICTED + MAX_RANKS,
+    )
+    return StorePrograms(
+        sweep=f"{store}_sweep", delete_key=f"{store}_delete_key", delete_slot=f"{store}_delete_slot", events=events
+    )
+
+
+def event_name(index: int) -> str:
+    """`learned`, ..., `evicted_expired`, `evicted_rank_0`, ..."""
+    if index < StoreEvent.EVICTED:
+        return StoreEvent(index).name.lower()
+    return f"evicted_rank_{index - StoreEvent.EVICTED}"
+
+
+def sweep_context(first: int, count: int = SWEEP_SLOTS) -> bytes:
+    """The context that sweeps `count` slots from `first` on."""
+    return _SWEEP_IN.pack(first, count).ljust(_SWEEP.size, b"\0")
+
+
+def read_sweep(context: bytes) -> Swept:
+    """What the sweep program left in its context."""
+    _, _, next_slot, busy, *counts = _SWEEP.unpack(context)
+    live, removed = tuple(counts[:MAX_PROFILES]), tuple(counts[MAX_PROFILES:])
+    return Swept(next_slot=next_slot, busy=busy, live=live, removed=removed)
+
+
+def delete_slot_context(slot: int, version: int) -> bytes:
+    """The context that deletes what was read in a slot. If the slot has another version by then, it is left alone."""
+    return _DELETE_SLOT.pack(slot, version, 0, 0)
+
+
+def delete_key_context(layout: StoreLayout, key: tuple[int, ...]) -> bytes:
+    """The context that deletes the entry of a key. Raises ValueError when a value does not fit."""
+    return layout.encode_key(key) + bytes(_REMOVED.size)
+
+
+def read_delete(context: bytes) -> Deleted:
+    """What either of the delete programs left in its context."""
+    removed, busy = _REMOVED.unpack(context[-_REMOVED.size :])
+    return Deleted(removed=removed, busy=bool(busy))
