@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
@@ -73,7 +73,7 @@ def load_texts(sources: Mapping[str, str]) -> Loaded:
 
 
 @contextmanager
-def _collection_paused() -> Iterator[None]:
+def _collection_paused() -> Generator[None]:
     """Nodes and models hold no cycles, and walking half a million of them again and again is a third of the time."""
     was_enabled = gc.isenabled()
     gc.disable()
