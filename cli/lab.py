@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,13 +11,10 @@ from typing import Annotated, Any
 import typer
 
 from cli.console import FAILED, Output, fail, print_rows, say
-from cli.policies import load_policies
-from runtime.lab.building import Builder, DeviceCommand
 from runtime.lab.errors import LabError
 from runtime.lab.names import check_lab_name
 from runtime.lab.status import MemberStatus, exec_command, recorded, status
 from runtime.lab.teardown import down
-from runtime.lab.topology import LabDevice, topology_of
 
 app = typer.Typer(
     name="lab", help="Nodes, DPUs and workloads as network namespaces of this machine.", no_args_is_help=True
@@ -47,34 +43,6 @@ LabName = Annotated[
 ]
 
 
-def device_command(turnout: str) -> DeviceCommand:
-    """How the lab runs a device: `turnout device run`, with nothing left on the ports when it ends.
-
-    The model target has no ports: such a device takes pipelines and entries, and carries no packet.
-    """
-
-    def command(device: LabDevice, folder: Path) -> list[str]:
-        always = [turnout, "device", "run", "--name", device.name, "--listen", device.listen]
-        always += ["--device-id", str(device.device_id), "--target", device.target]
-        if device.socket is None:
-            always.append("--insecure")
-        if device.target != "kernel":
-            return always
-        ports = [word for port in device.ports for word in ("--port", f"{port.id}={port.interface}")]
-        return [*always, "--state-dir", str(folder), "--ephemeral", *ports]
-
-    return command
-
-
-def turnout_program() -> str:
-    """The `turnout` that belongs to this interpreter, or that of the PATH. Raises `LabError`."""
-    beside = Path(sys.executable).with_name("turnout")
-    found = str(beside) if beside.exists() else shutil.which("turnout")
-    if found is None:
-        raise LabError("there is no `turnout` to run the devices with", hint="./setup installs it")
-    return found
-
-
 @app.command("up")
 def lab_up(
     policy: Annotated[list[Path], typer.Argument(help="Policy files or folders.")],
@@ -82,6 +50,12 @@ def lab_up(
     offloads: Annotated[Offloads, typer.Option(help="Checksum and segmentation offloads.")] = Offloads.ON,
 ) -> None:
     """Build a lab, or repair it; nothing happens when it is whole."""
+    # Imported here: reading policies takes pydantic, and `exec` is called in loops.
+    from cli.policies import load_policies
+    from runtime.lab.building import Builder
+    from runtime.lab.devices import device_command, turnout_program
+    from runtime.lab.topology import topology_of
+
     policies = load_policies(policy).set
     try:
         topology = topology_of(policies, name)
