@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from compiler.ir.entries import ActionCall, EntryKey, Group, GroupRef, Member, MemberRef, TableEntry
 from compiler.ir.nodes import Pipeline
 from compiler.printers.layout import Layout, TableLayout, layout
+from compiler.printers.store_programs import store_programs
 from compiler.span import InternalError
 from runtime.bpf.errors import BpfError
 from runtime.bpf.object import Object
@@ -133,12 +134,12 @@ class KernelInstance:
         """By the names of the learned tables; those of one store share one."""
         found: dict[str, StoreMap] = {}
         for store in plan.stores:
-            name = store.store.name
+            programs = store_programs(store.store.name)
             made = StoreMap(
                 store,
                 self._loaded.map(store.map.name),
-                self._loaded.program(f"{name}_sweep"),
-                self._loaded.program(f"{name}_delete_key"),
+                self._loaded.program(programs.sweep),
+                self._loaded.program(programs.delete_key),
                 hash_seed,
             )
             found |= {table.table: made for table in store.tables}

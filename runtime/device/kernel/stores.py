@@ -9,16 +9,14 @@ from collections.abc import Iterator
 from compiler.ir.entries import ActionCall, EntryKey, Exact
 from compiler.ir.hashing import mix64
 from compiler.printers.layout import Slot, StoreLayout
+from compiler.printers.store_programs import delete_key_context, read_delete, read_sweep, sweep_context
 from runtime.bpf.maps import Map
 from runtime.bpf.program import Program
 from runtime.bpf.testrun import run_syscall
 from runtime.device.refusals import Code, RefusedError
 from runtime.device.target import LearnedRow
 
-SWEEP_SLOTS = 512
 ATTEMPTS = 50
-_SWEEP = struct.Struct("=IIII16I16I")
-_DELETED = struct.Struct("=II")
 _MS_MASK = (1 << 32) - 1
 
 
@@ -73,27 +71,23 @@ class StoreMap:
 
     def delete(self, key: EntryKey) -> bool:
         """Remove an entry and its pair. Raises UNAVAILABLE when packets do not let go of it."""
-        words = self._layout.encode_key(_values(key))
+        context = delete_key_context(self._layout, _values(key))
         for _ in range(ATTEMPTS):
             if self.find(key) is None:
                 return False
-            context = run_syscall(self._delete.fd, words + bytes(_DELETED.size)).context
-            removed, busy = _DELETED.unpack_from(context, len(words))
-            if removed:
-                return True
-            if not busy:
-                return False
+            done = read_delete(run_syscall(self._delete.fd, context).context)
+            if not done.busy:
+                return done.removed > 0
         raise RefusedError(Code.UNAVAILABLE, f"table {key.table}: packets are changing the entry; try again")
 
     def sweep(self) -> None:
         """Remove what has had its time."""
         first, slots = 0, self._layout.map.max_entries
         while first < slots:
-            context = run_syscall(self._sweep.fd, _SWEEP.pack(first, SWEEP_SLOTS, *[0] * 34)).context
-            following = _SWEEP.unpack(context)[2]
-            if following <= first:
+            swept = read_sweep(run_syscall(self._sweep.fd, sweep_context(first)).context)
+            if swept.next_slot <= first:
                 return
-            first = following
+            first = swept.next_slot
 
     def _candidates(self, values: tuple[int, ...]) -> Iterator[int]:
         """The slots where a key may be (docstring of `compiler.ir.tables.Store`)."""
