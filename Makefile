@@ -3,15 +3,17 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 BIN := .venv/bin
-SOURCES := compiler runtime cli tests
 
-.PHONY: help setup check format-check lint types imports fast test format lock
+.PHONY: help setup demo bench check format-check lint types imports fast test format lock
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what is missing
 	./setup
+
+demo: ## the tour, from nothing to an answered request; needs root
+	examples/tour.sh
 
 check: ## format, lint, types, imports, and the tests that need no root; about a minute
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target format-check lint imports types fast
@@ -33,6 +35,9 @@ fast:
 
 test: ## every test; needs root for namespaces and BPF
 	$(BIN)/python -m pytest
+
+bench: ## figures, a few minutes; needs root
+	for program in bench/[a-z]*.py; do $(BIN)/python -m "bench.$$(basename "$$program" .py)"; done
 
 format: ## rewrite the sources as ruff likes them
 	$(BIN)/ruff format .
