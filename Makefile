@@ -16,7 +16,7 @@ demo: ## the tour, from nothing to an answered request; needs root
 	examples/tour.sh
 
 check: ## format, lint, types, imports, and the tests that need no root; about a minute
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target format-check lint imports types fast
+	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target format-check lint imports types fast
 
 format-check:
 	$(BIN)/ruff format --check .
