@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +12,8 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from compiler.diagnostic import diagnostic_to_json, summary
+from compiler.diagnostic import diagnostic_to_json, sorted_diagnostics, summary
+from compiler.entries.desired import compile_entries
 from compiler.policy import Loaded, load
 
 
@@ -31,7 +33,7 @@ def check(
     ),
 ) -> None:
     """Check policies. Exit code 0: fine, warnings included; 1: refused."""
-    loaded = load(policies)
+    loaded = _with_entries(load(policies))
     match output:
         case CheckOutput.TABLE:
             _print_table(loaded)
@@ -41,6 +43,14 @@ def check(
             yaml.safe_dump(check_to_plain(loaded), sys.stdout, sort_keys=False, allow_unicode=True)
     if loaded.is_refused:
         raise typer.Exit(1)
+
+
+def _with_entries(loaded: Loaded) -> Loaded:
+    """The same, with what only compiling for each device shows."""
+    if loaded.is_refused:
+        return loaded
+    found = (d for device in loaded.policies.devices for d in compile_entries(loaded.policies, device).diagnostics)
+    return replace(loaded, diagnostics=sorted_diagnostics((*loaded.diagnostics, *found)))
 
 
 def object_counts(loaded: Loaded) -> dict[str, int]:

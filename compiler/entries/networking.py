@@ -81,6 +81,8 @@ def _way_to(words: Vocabulary, device: Device, network: Network, home: Place, re
         case Remote(device=there):
             return _tunnel_to(words, device, there, network)
         case Unreachable(workload=workload, reason=reason):
+            if reason is None:
+                return None
             message = f"workload '{workload.key}' cannot be reached from device '{device.name}': {reason}"
             report.add(codes.UNREACHABLE, workload.span, message)
             return None

@@ -25,10 +25,13 @@ class Remote:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unreachable:
-    """Behind no port of any device, or behind one that shares no underlay with this one."""
+    """Behind no port of any device, or behind one that shares no underlay with this one.
+
+    `reason` is None where the checks of policies have told it already.
+    """
 
     workload: Workload
-    reason: str
+    reason: str | None = None
 
 
 Place = Local | Remote | Unreachable
@@ -43,12 +46,12 @@ def places(policies: PolicySet, device: Device, network: Network) -> tuple[Place
 
 def _place(home: tuple[Device, Port] | None, device: Device, workload: Workload) -> Place:
     if home is None:
-        return Unreachable(workload=workload, reason="no port of any device leads to it")
+        return Unreachable(workload=workload)
     there, port = home
     if there.name == device.name:
         return Local(port=port, workload=workload)
     if there.underlay is None or device.underlay is None or not device.uplinks:
-        return Unreachable(workload=workload, reason=f"no underlay joins '{device.name}' and '{there.name}'")
+        return Unreachable(workload=workload)
     if there.underlay.address.ip not in device.underlay.address.network and device.underlay.gateway_mac is None:
         return Unreachable(
             workload=workload, reason=f"'{there.name}' is in another subnet and '{device.name}' has no gatewayMac"
