@@ -82,7 +82,7 @@ class Inventory:
         """Known connections, one record for each pair of learned entries."""
         for family in ("ipv4", "ipv6"):
             codec = self._codecs[f"flow_{family}"]
-            for message in self._read_table(codec.table.id, counters=True):
+            for message in self._read_table(codec.table.id, counters=True, idle=True):
                 values = [match.value for match in codec.decode_key(message)[0] if isinstance(match, Exact)]
                 network, _, protocol, src, dst, src_port, dst_port = values
                 action = codec.decode_action(message.action)
@@ -160,10 +160,11 @@ class Inventory:
             for message in self._read_table(codec.table.id, counters=True)
         }
 
-    def _read_table(self, table_id: int, *, counters: bool) -> Iterator[p4r.TableEntry]:
+    def _read_table(self, table_id: int, *, counters: bool, idle: bool = False) -> Iterator[p4r.TableEntry]:
         wanted = p4r.TableEntry(table_id=table_id)
         if counters:
             wanted.counter_data.SetInParent()
+        if idle:
             wanted.time_since_last_hit.SetInParent()
         for entity in self._session.read([p4r.Entity(table_entry=wanted)]):
             yield entity.table_entry

@@ -131,7 +131,8 @@ class Session:
 
     def _refused(self, what: str, error: grpc.RpcError) -> ClientError:
         code = _code(error)
-        text = getattr(error, "details", lambda: "")() or "no reason given"
+        told = [one.message for one in update_errors(error) if one.message]
+        text = "; ".join(told[:3]) or getattr(error, "details", lambda: "")() or "no reason given"
         if code is grpc.StatusCode.UNAVAILABLE:
             return UnreachableError(f"{self.address} does not answer any more: {text}")
         name = code.name if code else "no status"
