@@ -19,11 +19,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
-from scapy.layers.inet import IP, TCP, UDP
-from scapy.layers.inet6 import IPv6
+from scapy.layers.inet import IP, TCP, UDP, IPerror, TCPerror, UDPerror
+from scapy.layers.inet6 import IPerror6, IPv6
 from scapy.layers.l2 import Ether
 from scapy.layers.vxlan import VXLAN
-from scapy.packet import Packet, Raw
+from scapy.packet import NoPayload, Packet, Raw
 
 from compiler.ir.entries import (
     ActionCall,
@@ -309,3 +309,20 @@ def tunnelled(inner: Packet, *, to: str = "A", vni: int = VNI[SHOP]) -> Packet:
 
 def address_number(text: str) -> int:
     return int(IPv4Address(text)) if version_of(text) == 4 else int(IPv6Address(text))
+
+
+_COMPUTED_FIELDS = ("chksum", "cksum", "len", "plen")
+INNER = 14 + 20 + 8 + 8
+"""Where the inner frame of a tunnelled one begins."""
+
+
+def recomputed(packet: bytes) -> bytes:
+    """The frame with every length and checksum as Scapy computes it; of a tunnelled one, pass the inner frame alone."""
+    built = Ether(packet)
+    layer: Packet = built
+    while not isinstance(layer, Raw | NoPayload):
+        for name in _COMPUTED_FIELDS:
+            if name in layer.fields and not isinstance(layer, IPerror | IPerror6 | TCPerror | UDPerror):
+                delattr(layer, name)
+        layer = layer.payload
+    return bytes(built)
