@@ -15,7 +15,7 @@ from compiler.printers.layout_tables import MapKind, MapLayout
 
 MAX_PROFILES = 16
 MAX_RANKS = 8
-SWEEP_SLOTS = 512
+SWEEP_SLOTS = 4096
 """Slots that one run of the sweep program looks at, at most."""
 
 _SWEEP_IN = struct.Struct("<II")

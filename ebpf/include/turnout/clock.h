@@ -1,5 +1,5 @@
 /*
- * The device's clock: milliseconds, 32 bits, compared by difference because they wrap every 49 days.
+ * The device's clock in milliseconds. Slots keep 32 bits of it, which wrap every 49 days and are compared by difference.
  */
 #ifndef TURNOUT_CLOCK_H
 #define TURNOUT_CLOCK_H
@@ -24,26 +24,16 @@ static __always_inline u64 clock_test_ms(void)
 	return now ? *now : 0;
 }
 
-/*
- * A division costs more than the rest of reading a clock, hence the multiplication: ns / 2^19 * (2^19 / 10^6), the
- * factor rounded to 24 bits. It loses 0.1 s in a year and never runs backwards, which is all that ageing needs. Good
- * for 19 years of uptime.
- */
-static __always_inline u64 clock_ns_to_ms(u64 ns)
-{
-	return (ns >> 19) * 8796093 >> 24;
-}
-
 /* For packets: milliseconds of CLOCK_MONOTONIC as of the last timer tick. */
 static __always_inline u64 clock_ms(void)
 {
-	return test_mode ? clock_test_ms() : clock_ns_to_ms(bpf_ktime_get_coarse_ns());
+	return test_mode ? clock_test_ms() : bpf_ktime_get_coarse_ns() / 1000000;
 }
 
 /* For programs that the device runs, which the kernel does not let have the cheap clock: up to a tick ahead of it. */
 static __always_inline u64 clock_device_ms(void)
 {
-	return test_mode ? clock_test_ms() : clock_ns_to_ms(bpf_ktime_get_ns());
+	return test_mode ? clock_test_ms() : bpf_ktime_get_ns() / 1000000;
 }
 
 #endif

@@ -91,9 +91,9 @@ static __always_inline int FLOW(remove)(struct FLOW(slot) *slot, u32 index, u32 
 
 /*
  * How well a slot suits a new entry; the lowest score gets it. A free slot has its position in the search, a victim
- * (standing, last seen, position) above that. The key is there already: OWN by this packet, KNOWN by another CPU's; these
- * beat both, the others are no place. A function of its own to the
- * verifier, and the search a minimum without branches, or it would follow every order of eight slots.
+ * (standing, last seen, position) above that. Below both is a key that is there already: OWN by this packet's doing,
+ * KNOWN by another CPU's. The others are no place. A function of its own to the verifier, and the search a minimum
+ * without branches, or it would follow every order of eight slots.
  */
 #define FLOW_SCORE_OWN 0ull
 #define FLOW_SCORE_KNOWN 1ull
@@ -101,7 +101,7 @@ static __always_inline int FLOW(remove)(struct FLOW(slot) *slot, u32 index, u32 
 #define FLOW_SCORE_NONE (1ull << 61)
 #define FLOW_SCORE_CHANGING (1ull << 62)
 
-__attribute__((noinline)) u64 FLOW(score)(const struct FLOW(entry) *entry, u32 first, u32 index, u32 position)
+__noinline u64 FLOW(score)(const struct FLOW(entry) *entry, u32 first, u32 index, u32 position)
 {
 	struct FLOW(slot) *slot = FLOW(at)(index);
 
@@ -194,7 +194,7 @@ static __always_inline bool FLOW(is_there)(const struct flow_half *first)
 }
 
 /* Put the entry at the place found for it, if that is still worth `score`. False: somebody was faster. */
-__attribute__((noinline)) int FLOW(settle)(const struct FLOW(entry) *entry, struct flow_half *first, u64 score)
+__noinline int FLOW(settle)(const struct FLOW(entry) *entry, struct flow_half *first, u64 score)
 {
 	if (!entry || !first)
 		return false;
@@ -229,10 +229,11 @@ static __always_inline void FLOW(withdraw)(struct flow_half *first)
 }
 
 /*
- * Learn an entry for this packet; the second one becomes the pair of the first. Returns enum flow_learned. Unless it is
- * FLOW_LEARNED both times, the packet has left nothing behind. A function of its own to the verifier.
+ * Learn an entry for this packet; the second one becomes the pair of the first. Returns enum flow_learned. After
+ * FLOW_FULL and FLOW_KNOWN the packet has left nothing behind, a first half neither. A function of its own to the
+ * verifier, which wants every byte of `entry` written, so it has no padding.
  */
-__attribute__((noinline)) int FLOW(learn)(const struct FLOW(entry) *entry, struct flow_half *first)
+__noinline int FLOW(learn)(const struct FLOW(entry) *entry, struct flow_half *first)
 {
 	u64 changing;
 

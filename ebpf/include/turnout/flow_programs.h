@@ -33,7 +33,7 @@ static __always_inline bool FLOW(is_paired_with_live)(const struct FLOW(slot) *s
 }
 
 /* Look at one slot, and remove what has had its time. Returns enum flow_swept | profile << 8 | other half's << 16. */
-__attribute__((noinline)) u32 FLOW(sweep_slot)(u32 index, u32 now_ms)
+__noinline u32 FLOW(sweep_slot)(u32 index, u32 now_ms)
 {
 	struct FLOW(slot) *slot = FLOW(at)(index);
 	u32 swept = FLOW_LIVE, other_profile = 0;
@@ -59,34 +59,60 @@ __attribute__((noinline)) u32 FLOW(sweep_slot)(u32 index, u32 now_ms)
 	return swept | profile << 8 | other_profile << 16;
 }
 
+struct {
+	int (*type)[BPF_MAP_TYPE_ARRAY];
+	int (*max_entries)[1];
+	u32 *key;
+	struct flow_tally *value;
+} FLOW(tally) SEC(".maps");
+
 /*
- * Sweep a range of slots. What happened is tallied without a branch, because the verifier follows each one through all
- * the rounds that are left; 512 rounds take it some 30 ms.
+ * Sweep up to FLOW_SWEEP_STRIDE slots; returns how many. A function of its own, with the tally in a map and not on the
+ * stack, because the verifier walks through every round of a loop: two short ones take it a hundredth of one long one.
  */
+__noinline u32 FLOW(sweep_some)(u32 first, u32 count, u32 now_ms)
+{
+	u32 zero = 0, done;
+	struct flow_tally *tally = bpf_map_lookup_elem(&FLOW(tally), &zero);
+
+	if (!tally)
+		return 0;
+#pragma clang loop unroll(disable)
+	for (done = 0; done < FLOW_SWEEP_STRIDE; done++) {
+		if (done >= count)
+			break;
+		u32 swept = FLOW(sweep_slot)(first + done, now_ms);
+
+		tally->entries[swept % FLOW_OUTCOMES][(swept >> 8) % FLOW_MAX_PROFILES]++;
+		tally->others[(swept >> 16) % FLOW_MAX_PROFILES]++;
+	}
+	return done;
+}
+
+/* Sweep a range of slots. One sweep of a store at a time: they share the tally. */
 SEC("syscall") int FLOW(sweep)(struct flow_sweep *context)
 {
-	u16 tally[FLOW_OUTCOMES * FLOW_MAX_PROFILES] = {}, others[FLOW_MAX_PROFILES] = {};
-	u32 now_ms = (u32)clock_device_ms(), first = context->first, count = context->count, i;
+	u32 now_ms = (u32)clock_device_ms(), first = context->first, count = context->count, done = 0, zero = 0;
+	struct flow_tally *tally = bpf_map_lookup_elem(&FLOW(tally), &zero);
 
+	if (!tally)
+		return -1;
+	*tally = (struct flow_tally){};
 	if (first >= FLOW_SLOTS || count > FLOW_SLOTS - first)
 		count = first >= FLOW_SLOTS ? 0 : FLOW_SLOTS - first;
 #pragma clang loop unroll(disable)
-	for (i = 0; i < FLOW_SWEEP_SLOTS; i++) {
-		if (i >= count)
+	for (u32 i = 0; i < FLOW_SWEEP_SLOTS / FLOW_SWEEP_STRIDE; i++) {
+		if (done >= count)
 			break;
-		u32 swept = FLOW(sweep_slot)(first + i, now_ms);
-
-		tally[(swept & (FLOW_OUTCOMES - 1)) * FLOW_MAX_PROFILES + (swept >> 8 & (FLOW_MAX_PROFILES - 1))]++;
-		others[swept >> 16 & (FLOW_MAX_PROFILES - 1)]++;
+		done += FLOW(sweep_some)(first + done, count - done, now_ms);
 	}
-	others[0] = 0; /* no other half */
-	context->next = first + i;
-	context->busy = tally[FLOW_BUSY * FLOW_MAX_PROFILES];
+	context->next = first + done;
+	context->busy = tally->entries[FLOW_BUSY][0];
 #pragma clang loop unroll(full)
-	for (i = 0; i < FLOW_MAX_PROFILES; i++) {
-		context->live[i] = tally[FLOW_LIVE * FLOW_MAX_PROFILES + i];
-		context->removed[i] = tally[FLOW_EXPIRED * FLOW_MAX_PROFILES + i] +
-				      tally[FLOW_DUPLICATE * FLOW_MAX_PROFILES + i] + others[i];
+	for (u32 i = 0; i < FLOW_MAX_PROFILES; i++) {
+		context->live[i] = tally->entries[FLOW_LIVE][i];
+		context->removed[i] = tally->entries[FLOW_EXPIRED][i] + tally->entries[FLOW_DUPLICATE][i] +
+				      (i ? tally->others[i] : 0);
 	}
 	return 0;
 }
@@ -112,22 +138,28 @@ struct FLOW(delete) {
 	u32 busy;
 };
 
+/* Twice, for the key that two CPUs have learned at once. */
 SEC("syscall") int FLOW(delete_key)(struct FLOW(delete) *context)
 {
 	u64 key[FLOW_KEY_WORDS];
 	struct FLOW(hit) hit;
-	u32 ignored;
+	u32 ignored, deleted = 0;
+	int removed = 0;
 
 	for (u32 i = 0; i < FLOW_KEY_WORDS; i++)
 		key[i] = context->key[i];
-	context->removed = 0;
-	context->busy = 0;
-	if (!FLOW(find)(key, FLOW(hash)(key), &hit))
-		return 0;
-	int removed = FLOW(remove)(hit.slot, hit.index, hit.version, &ignored);
+#pragma clang loop unroll(disable)
+	for (u32 attempt = 0; attempt < 2; attempt++) {
+		if (!FLOW(find)(key, FLOW(hash)(key), &hit))
+			break;
+		removed = FLOW(remove)(hit.slot, hit.index, hit.version, &ignored);
+		if (removed <= 0)
+			break;
+		deleted += removed;
+	}
 	context->busy = removed < 0;
-	context->removed = removed < 0 ? 0 : removed;
-	if (removed > 0)
-		FLOW(count)(FLOW_EVENT_DELETED, removed);
+	context->removed = deleted;
+	if (deleted)
+		FLOW(count)(FLOW_EVENT_DELETED, deleted);
 	return 0;
 }

@@ -25,18 +25,19 @@
  * How packets share a slot. `version` is odd while somebody changes what the slot is: its table, key, arguments, pair.
  * Whoever makes it odd does so by compare-and-swap from the even number that was seen before, and is alone until the
  * next even number is stored. Nobody waits: what cannot be had is left. A reader takes the version, copies, and takes
- * the version again; if it is odd or another one, the slot is no hit. A pair is made and removed with both slots held,
- * so there is never a half without its other half, and a slot that was used again is never removed for its past.
+ * the version again; if it is odd or another one, the slot is no hit. A pair is made and removed with both slots held:
+ * but for the instant between the two Learns of a packet there is no half alone, and a slot that was used again is
+ * never removed for its past.
  *
  * Counters, `seen_ms` and `profile` change without that. Two CPUs that count in one slot at the same instant may lose
  * one of two packets, and a packet that found its entry just before another one took the slot may count one packet to
  * the new entry; neither changes what happens to any packet. The profile changes by compare-and-swap together with the
  * version, so it is never that of another entry.
  *
- * Two CPUs that learn one key at once: the second one finds the slot held, looks again and meets the first one's
- * entry. Only if it passed that slot before it was held, and is still ahead when it is filled, there are two
- * entries; find takes the first one, both make the same of a packet that one of their CPUs made, and sweep removes
- * the second with its pair.
+ * Two CPUs that learn one key at once: the second one meets the slot while it is held, looks again, and finds the
+ * first one's entry there (FLOW_KNOWN). Only when it has looked at that slot before it was held and then takes another
+ * one, are there two entries. Each is whole and paired; find gives the first in the order of search, so from then on
+ * all packets agree, and sweep removes the second with its pair.
  */
 #ifndef TURNOUT_FLOW_TABLE_H
 #define TURNOUT_FLOW_TABLE_H
@@ -47,7 +48,8 @@
 
 #define FLOW_MAX_PROFILES 16
 #define FLOW_RANKS 8
-#define FLOW_SWEEP_SLOTS 512
+#define FLOW_SWEEP_SLOTS 4096
+#define FLOW_SWEEP_STRIDE 64
 #define FLOW_ATTEMPTS 3
 
 /* What happened to entries, counted in the map <store>_events. Learned ones are those there and all that left. */
@@ -72,6 +74,12 @@ enum flow_swept { FLOW_FREE, FLOW_LIVE, FLOW_EXPIRED, FLOW_DUPLICATE, FLOW_BUSY,
 struct flow_half {
 	u32 slot;
 	u32 version;
+};
+
+/* How many slots, by enum flow_swept and profile; `others`: pairs that left with them, profile 0 where none did. */
+struct flow_tally {
+	u32 entries[FLOW_OUTCOMES][FLOW_MAX_PROFILES];
+	u32 others[FLOW_MAX_PROFILES];
 };
 
 #define FLOW_NO_HALF 0xffffffff	/* as slot: another CPU's entry serves, so no second half is wanted */
@@ -150,6 +158,8 @@ struct FLOW(slot) {
 _Static_assert(sizeof(struct FLOW(slot)) == FLOW_SLOT_BYTES, "an entry does not fit its slot");
 _Static_assert((FLOW_SLOTS & (FLOW_SLOTS - 1)) == 0 && FLOW_SETS * FLOW_WAYS == FLOW_SLOTS, "slots and ways");
 _Static_assert((FLOW_WAYS & (FLOW_WAYS - 1)) == 0, "ways");
+_Static_assert(sizeof(FLOW(timeout_ms)) == 4 * FLOW_PROFILES && sizeof(FLOW(rank)) == FLOW_PROFILES, "profiles");
+_Static_assert(sizeof(FLOW(next)) == FLOW_EVENTS * FLOW_PROFILES, "transitions");
 _Static_assert(FLOW_PROFILES <= FLOW_MAX_PROFILES, "profiles");
 
 /* Mappable, because only then a value starts on a page and a slot lies in as few cache lines as it fills. */
@@ -200,6 +210,8 @@ struct FLOW(entry) {
 		u64 argument_words[FLOW_ARGUMENT_WORDS];
 	};
 };
+
+_Static_assert(sizeof(struct FLOW(entry)) == 8 * (FLOW_KEY_WORDS + 2 + FLOW_ARGUMENT_WORDS), "padding in an entry");
 
 static __always_inline u64 FLOW(hash)(const u64 *key)
 {
