@@ -1,0 +1,431 @@
+"""A pipeline that is good, and one mistake a row."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from compiler.diagnostic import Code
+from compiler.ir.expressions import FieldRef, MetaRef, ParamRef
+from compiler.ir.statements import Assign
+from compiler.ir.text import from_text
+from compiler.ir.verifier import PipelineError, check, codes, verify
+from compiler.pipeline.assembly import pipeline
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "ir.md"
+GOOD = """
+pipeline "small" version "1" main ingress drops dropped
+header_type ethernet { dst: 48 src: 48 type: 16 }
+header_type vlan { priority: 3 drop_eligible: 1 id: 12 type: 16 }
+header_type ip { protocol: 8 ttl: 8 checksum: 16 src: 32 dst: 32 checksum checksum over header pseudo src, dst }
+header_type udp { src_port: 16 dst_port: 16 checksum: 16 checksum checksum over pseudo or_none }
+header_type echo { kind: 16 checksum: 16 checksum checksum over pseudo }
+header_type note { text: 16 }
+header outer: ethernet
+header ethernet: ethernet
+header vlan: vlan
+header ip: ip pseudo_of udp, echo
+header udp: udp
+header echo: echo
+header note: note covered_by echo
+metadata { ingress_port: 16 a: 16 b: 8 wide: 48 }
+state start { extract ethernet select ethernet.type case 0x800 -> ip case 0x8100 -> vlan default -> accept }
+state vlan { extract vlan select vlan.type case 0x800 -> ip default -> accept }
+state ip { extract ip select ip.protocol, peek(0, 8) case 17, _ -> udp case 1, 8 &&& 0xf -> echo default -> accept }
+state udp { extract udp default -> accept }
+state echo { extract echo select echo.kind case 1 -> note default -> accept }
+state note { extract note default -> accept }
+store memory {
+  size 16 ways 4
+  profile 1 fresh: timeout_ms 10 rank 0
+  profile 2 old: timeout_ms 100 rank 1
+  events seen
+  on fresh seen -> old
+}
+action 0x01000001 nothing() { }
+action 0x01000002 note_a(1 value: 16) { meta.a = param.value }
+action 0x01000003 known(1 value: 16) { meta.a = param.value advance seen }
+table 0x02000001 first {
+  key 1 port: exact(meta.ingress_port)
+  key 2 mac: lpm(ethernet.dst) as mac
+  action note_a in_entries
+  action nothing as_default
+  default nothing
+  size 4
+  counter 0x13000001
+}
+table 0x02000002 flow {
+  key 1 a: exact(meta.a)
+  action known in_entries
+  action nothing as_default
+  default nothing
+  size 4
+  store memory
+}
+table 0x02000003 back {
+  key 1 a: exact(meta.a)
+  action known in_entries
+  action nothing as_default
+  default nothing
+  size 4
+  store memory
+}
+table 0x02000004 pick {
+  key 1 a: exact(meta.a)
+  action note_a in_entries
+  action nothing as_default
+  default nothing
+  size 4
+  selector 0x11000001 picks size 8 max_group_size 4 hash(meta.a)
+}
+counter 0x12000001 dropped size 8
+drop_reason 1 bad
+control ingress {
+  apply first
+  if valid(ip) { run lookup }
+  if valid(ip) & !valid(vlan) { run change }
+}
+control lookup {
+  apply flow { miss { apply back { miss {
+    learn flow known(meta.a) profile 1:8
+    learn back known(meta.b + 1 ++ meta.b) profile meta.b full { drop bad }
+  } } } }
+  apply pick
+}
+control change {
+  count dropped meta.a
+  if valid(udp) {
+    rewrite { ip.dst = 5 udp.dst_port = meta.a }
+  }
+  push { outer { type = 5:16 } }
+  forward meta.a
+}
+""".replace("meta.b + 1 ++ meta.b", "concat(meta.b + 1, meta.b)")
+
+ROWS: list[tuple[str, str, str, Code, str]] = [
+    # what is wrong, text, its replacement, code, message
+    ("name", "control lookup", "control Lookup", codes.BAD_NAME, "control 'Lookup'"),
+    (
+        "two headers",
+        "header outer: ethernet",
+        "header vlan: ethernet",
+        codes.DUPLICATE_NAME,
+        "'vlan' names more than one header",
+    ),
+    ("table and action", "table 0x02000001 first", "table 0x02000001 note_a", codes.DUPLICATE_NAME, "'note_a' names"),
+    (
+        "state accept",
+        "state note {",
+        "state accept {",
+        codes.DUPLICATE_NAME,
+        "'accept' names more than one parser state",
+    ),
+    ("two keys", "key 2 mac:", "key 2 port:", codes.DUPLICATE_NAME, "'port' names more than one key of table first"),
+    ("two ids", "0x02000002", "0x02000001", codes.DUPLICATE_ID, "P4Runtime id 0x2000001: table first and table flow"),
+    (
+        "two key ids",
+        "key 2 mac",
+        "key 1 mac",
+        codes.DUPLICATE_ID,
+        "id of a key of table first 0x1: port and mac have it",
+    ),
+    ("id prefix", "0x01000002", "0x02000009", codes.BAD_ID, "action note_a has the id 0x02000009"),
+    ("key id 0", "key 1 port", "key 0 port", codes.BAD_ID, "key of table first port has the id 0"),
+    ("header bits", "text: 16", "text: 15", codes.BAD_HEADER, "header type note is 15 bits wide"),
+    (
+        "checksum field",
+        "checksum checksum over header",
+        "checksum sum over header",
+        codes.UNKNOWN_NAME,
+        "no field 'sum'",
+    ),
+    ("checksum place", "ttl: 8 checksum", "ttl: 16 checksum", codes.BAD_HEADER, "is 16 bits at bit 24"),
+    (
+        "covered by",
+        "covered_by echo",
+        "covered_by vlan",
+        codes.BAD_HEADER,
+        "header vlan, named by note, has no checksum",
+    ),
+    ("drop counter", "drops dropped", "drops gone", codes.UNKNOWN_NAME, "the counter of drops 'gone' is not declared"),
+    ("drop places", "dropped size 8", "dropped size 1", codes.BAD_SIZE, "counter dropped has 1 places"),
+    ("main", "main ingress", "main egress", codes.UNKNOWN_NAME, "the main control 'egress' is not declared"),
+    (
+        "table size",
+        "default nothing\n  size 4",
+        "default nothing\n  size 0",
+        codes.BAD_SIZE,
+        "table first has the size 0",
+    ),
+    (
+        "unknown action",
+        "action note_a in_entries",
+        "action note_b in_entries",
+        codes.UNKNOWN_NAME,
+        "unknown action 'note_b'",
+    ),
+    ("default", "default nothing", "default note_a", codes.BAD_DEFAULT, "does not offer its default action 'note_a'"),
+    (
+        "default with parameters",
+        "action note_a in_entries\n  action nothing as_default\n  default nothing",
+        "action note_a as_default\n  action nothing as_default\n  default note_a",
+        codes.BAD_DEFAULT,
+        "the default action note_a of table first has parameters",
+    ),
+    (
+        "idle action",
+        "action note_a in_entries",
+        "action note_a",
+        codes.BAD_DEFAULT,
+        "neither for entries nor as default",
+    ),
+    ("two LPM keys", "port: exact", "port: lpm", codes.TWO_LPM_KEYS, "table first has more than one LPM key"),
+    ("format", "as mac", "as ipv6", codes.BAD_KEY, "key mac of table first of 48 bits cannot be written as 'ipv6'"),
+    ("learned key", "flow {\n  key 1 a: exact", "flow {\n  key 1 a: ternary", codes.BAD_LEARNED_TABLE, "is not exact"),
+    (
+        "key types",
+        "back {\n  key 1 a: exact(meta.a)",
+        "back {\n  key 1 a: exact(meta.b)",
+        codes.BAD_STORE,
+        "differ in key",
+    ),
+    (
+        "unknown store",
+        "store memory\n}\ntable 0x02000003",
+        "store memo\n}\ntable 0x02000003",
+        codes.UNKNOWN_NAME,
+        "'memo'",
+    ),
+    ("store size", "size 16 ways", "size 12 ways", codes.BAD_STORE, "has the size 12, not a power of two"),
+    ("ways", "ways 4", "ways 32", codes.BAD_STORE, "has 32 ways"),
+    ("profile ids", "profile 2 old", "profile 1 old", codes.BAD_STORE, "each with a name and an id of its own"),
+    ("transition", "on fresh seen -> old", "on fresh seen -> ripe", codes.BAD_STORE, "transition fresh seen ripe"),
+    ("event", "advance seen", "advance heard", codes.UNKNOWN_NAME, "store memory has no event 'heard'"),
+    ("advance", "{ meta.a = param.value }", "{ advance seen }", codes.BAD_LEARNED_TABLE, "table first has none"),
+    ("group size", "max_group_size 4", "max_group_size 9", codes.BAD_SELECTOR, "groups of up to 9"),
+    ("unused action", "drop_reason 1", "action 0x01000009 idle() { }\ndrop_reason 1", codes.UNUSED, "no table offers"),
+    ("parser loop", "echo.kind case 1 -> note", "echo.kind case 1 -> ip", codes.PARSER_LOOP, "ip -> echo -> ip"),
+    ("unreached", "case 1 -> note ", "", codes.UNREACHED_STATE, "no packet reaches parser state note"),
+    ("next state", "-> echo ", "-> ecco ", codes.UNKNOWN_NAME, "goes to the unknown state 'ecco'"),
+    (
+        "header order",
+        "state echo { extract echo",
+        "state echo { extract outer",
+        codes.HEADER_ORDER,
+        "takes outer after",
+    ),
+    ("case length", "case 17, _", "case 17", codes.BAD_SELECT, "selects by 2 values, a case has 1"),
+    ("case value", "case 17, _", "case 256, _", codes.BAD_SELECT, "compares 8 bits with 256"),
+    (
+        "select too early",
+        "select ethernet.type",
+        "select note.text",
+        codes.INVALID_HEADER,
+        "note.text is used where note may",
+    ),
+    ("sides", "if valid(ip) {", "if meta.a == 1:8 {", codes.WIDTH, "the sides of == are 16 and 8 bits wide"),
+    ("condition", "if valid(ip) {", "if meta.a {", codes.WIDTH, "the condition is 16 bits wide"),
+    ("value", "meta.a = param.value }", "meta.b = param.value }", codes.WIDTH, "the value is 16 bits wide"),
+    ("constant", "ip.dst = 5", "ip.dst = 0x100000000", codes.BAD_CONSTANT, "does not fit into 32 bits"),
+    ("slice", "count dropped meta.a", "count dropped meta.a[16:9]", codes.BAD_SLICE, "bits 16 to 9 are taken of 16"),
+    ("shift", "count dropped meta.a", "count dropped meta.a << 16:8", codes.BAD_SHIFT, "16 bits are shifted by 16"),
+    ("shift by value", "count dropped meta.a", "count dropped meta.a << meta.b", codes.BAD_SHIFT, "is not a constant"),
+    ("extend", "count dropped meta.a", "count dropped extend(meta.a, 8)", codes.WIDTH, "16 bits are extended to 8"),
+    ("hash", "count dropped meta.a", "count dropped hash:65(meta.a)", codes.WIDTH, "65 bits are asked for"),
+    ("peek", "count dropped meta.a", "count dropped peek(0, 8)", codes.MISPLACED_PEEK, "only a parser's select"),
+    (
+        "apply in action",
+        "{ meta.a = param.value }",
+        "{ apply first }",
+        codes.MISPLACED_STATEMENT,
+        "Apply stands in an action",
+    ),
+    (
+        "verdict in action",
+        "{ meta.a = param.value }",
+        "{ reply }",
+        codes.MISPLACED_STATEMENT,
+        "Reply stands in an action",
+    ),
+    (
+        "advance in control",
+        "count dropped meta.a",
+        "advance seen",
+        codes.MISPLACED_STATEMENT,
+        "Advance stands in a control",
+    ),
+    ("ingress port", "meta.a = param.value }", "meta.ingress_port = 5 }", codes.READ_ONLY, "set by the target alone"),
+    (
+        "covered field",
+        "push { outer",
+        "ip.ttl = 1 push { outer",
+        codes.CHECKSUM_BROKEN,
+        "ip.ttl is covered by a checksum",
+    ),
+    (
+        "covered behind",
+        "run change",
+        "if valid(note) { note.text = 1 } run change",
+        codes.CHECKSUM_BROKEN,
+        "note.text is",
+    ),
+    (
+        "checksum itself",
+        "udp.dst_port = meta.a",
+        "udp.checksum = meta.a",
+        codes.CHECKSUM_BROKEN,
+        "is a checksum itself",
+    ),
+    ("twice rewritten", "udp.dst_port = meta.a", "ip.dst = 6", codes.BAD_ARGUMENTS, "one field twice"),
+    ("unknown table", "apply pick", "apply picked", codes.UNKNOWN_NAME, "there is no table 'picked'"),
+    ("unknown control", "run lookup", "run look", codes.UNKNOWN_NAME, "there is no control 'look'"),
+    ("unknown reason", "drop bad", "drop good", codes.UNKNOWN_NAME, "there is no drop reason 'good'"),
+    ("unknown counter", "count dropped", "count drops", codes.UNKNOWN_NAME, "there is no counter 'drops'"),
+    ("two applies", "apply pick", "apply pick apply first", codes.USED_TWICE, "table first is applied at 2 places"),
+    (
+        "two runs",
+        "run lookup }",
+        "run lookup } else { run lookup }",
+        codes.USED_TWICE,
+        "control lookup is run at 2 places",
+    ),
+    ("never applied", "apply pick", "", codes.UNUSED, "table pick is never applied"),
+    ("never run", "run lookup", "", codes.UNUSED, "control lookup is never run"),
+    ("recursion", "apply pick", "apply pick run lookup", codes.RECURSION, "control lookup runs itself"),
+    ("learn elsewhere", "learn flow", "learn first", codes.UNKNOWN_NAME, "there is no learned table 'first'"),
+    (
+        "learned action",
+        "learn flow known",
+        "learn flow nothing",
+        codes.BAD_ARGUMENTS,
+        "no entries with action 'nothing'",
+    ),
+    ("arguments", "flow known(meta.a)", "flow known(meta.b)", codes.BAD_ARGUMENTS, "do not fit action known"),
+    ("profile", "profile 1:8", "profile 7:8", codes.BAD_ARGUMENTS, "store memory has no profile 7"),
+    ("port width", "forward meta.a", "forward meta.b", codes.WIDTH, "the port is 8 bits wide"),
+    ("unknown field", "outer { type = 5:16 }", "outer { kind = 5:16 }", codes.UNKNOWN_NAME, "has no field 'kind'"),
+    ("push order", "push { outer {", "push { vlan { } outer {", codes.BAD_PUSH, "are not in the order of a packet"),
+    (
+        "push of udp",
+        "push { outer { type = 5:16 } }",
+        "push { udp { } }",
+        codes.BAD_PUSH,
+        "checksum of udp is not given",
+    ),
+    ("push of echo", "push { outer { type = 5:16 } }", "push { echo { } }", codes.BAD_PUSH, "IP header in front"),
+    (
+        "push of valid",
+        "push { outer { type = 5:16 } }",
+        "push { ethernet { } }",
+        codes.INVALID_HEADER,
+        "ethernet is pushed",
+    ),
+    (
+        "push apart",
+        "push { outer { type = 5:16 } }",
+        "push { outer { } vlan { } }",
+        codes.NOT_CONTIGUOUS,
+        "side by side",
+    ),
+    ("pop of invalid", "push { outer", "pop ethernet, vlan push { outer", codes.INVALID_HEADER, "vlan is popped where"),
+    ("pop inside", "push { outer", "pop ip push { outer", codes.NOT_AT_FRONT, "ip may not be at the front"),
+    ("pop vlan", "push { outer", "pop_vlan push { outer", codes.INVALID_HEADER, "the tag is taken where vlan"),
+    (
+        "push vlan",
+        "apply pick",
+        "apply pick push_vlan 1:12 reply",
+        codes.INVALID_HEADER,
+        "vlan is pushed where it may be valid",
+    ),
+    (
+        "unguarded",
+        "if valid(udp) {",
+        "if valid(ip) {",
+        codes.INVALID_HEADER,
+        "udp.dst_port is used where udp may not be",
+    ),
+    (
+        "& guards nothing",
+        "if valid(udp) {",
+        "if valid(udp) & (udp.src_port == 1) {",
+        codes.INVALID_HEADER,
+        "udp.src_port is",
+    ),
+    ("after a cut", "push { outer", "truncate ip 8 ip.src = 1 push { outer", codes.CHECKSUM_BROKEN, "ip.src"),
+    (
+        "cut off",
+        "push { outer",
+        "truncate ip 8 count dropped ip.src push { outer",
+        codes.INVALID_HEADER,
+        "ip.src is used",
+    ),
+    ("changed", "forward meta.a", "to_kernel", codes.MODIFIED_TO_KERNEL, "may have been changed reaches ToKernel"),
+    ("changed at the end", "forward meta.a", "", codes.MODIFIED_TO_KERNEL, "reaches the end of the pipeline"),
+    ("unreachable", "forward meta.a", "forward meta.a reply", codes.UNREACHABLE, "no path reaches this Reply"),
+    (
+        "learn after a hit",
+        "flow { miss {",
+        "flow { hit {",
+        codes.NOT_MISSED,
+        "table flow learns where no path has missed it",
+    ),
+    (
+        "learn twice",
+        "learn back known",
+        "learn flow known(meta.a) profile 1:8 learn back known",
+        codes.BAD_PAIR,
+        "and then",
+    ),
+]
+
+
+def test_the_small_pipeline_is_good() -> None:
+    assert verify(from_text(GOOD)) == ()
+
+
+def test_the_real_pipeline_is_good() -> None:
+    assert check(pipeline()) is pipeline()
+
+
+@pytest.mark.parametrize(("old", "new", "code", "message"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS])
+def test_one_mistake(old: str, new: str, code: Code, message: str) -> None:
+    assert old in GOOD
+    found = verify(from_text(GOOD.replace(old, new, 1), path="small.ir"))
+    assert code in {diagnostic.code for diagnostic in found}, [str(diagnostic) for diagnostic in found]
+    assert any(message in d.message and d.code == code for d in found), [str(diagnostic) for diagnostic in found]
+
+
+def test_every_code_has_a_row_and_a_line_in_the_documentation() -> None:
+    declared = {code for code in vars(codes).values() if isinstance(code, Code)}
+    elsewhere = {codes.SYNTAX, codes.MISSING_PART, codes.FOREIGN_PARAM}
+    assert declared - {row[3] for row in ROWS} == elsewhere
+    documented = set(re.findall(r"E05\d\d", PAGE.read_text(encoding="utf-8")))
+    assert {code.id for code in declared} == documented
+
+
+def test_what_text_cannot_say() -> None:
+    good = from_text(GOOD)
+    without_port = replace(good, metadata=tuple(f for f in good.metadata if f.name != "ingress_port"))
+    assert [d.code for d in verify(without_port)] == [codes.MISSING_PART]
+    target = MetaRef(name="a", width_bits=16)
+    unknown = Assign(target=target, value=FieldRef(header="ip", name="dts", width_bits=16))
+    foreign = Assign(target=target, value=ParamRef(name="value", width_bits=16))
+    main = replace(good.controls[0], body=(unknown, foreign, *good.controls[0].body))
+    found = verify(replace(good, controls=(main, *good.controls[1:])))
+    assert [(d.code, d.message) for d in found] == [
+        (codes.UNKNOWN_NAME, "there is no field of header ip 'dts'"),
+        (codes.FOREIGN_PARAM, "there is no parameter 'value' here"),
+    ]
+
+
+def test_check_raises_with_all_mistakes() -> None:
+    bad = GOOD.replace("if valid(ip) {", "if meta.a {").replace("forward meta.a", "forward meta.b")
+    with pytest.raises(PipelineError) as refused:
+        check(from_text(bad, path="small.ir"))
+    assert [str(d) for d in refused.value.diagnostics] == [
+        "small.ir:70:6: error[E0531]: the condition is 16 bits wide",
+        "small.ir:86:11: error[E0531]: the port is 8 bits wide",
+    ]
