@@ -9,11 +9,13 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from compiler.printers.store_programs import StoreEvent
+from compiler.printers.store_programs import Deleted, StoreEvent
 from tests.differential.flow_store import (
     CLOSING,
     ESTABLISHED,
     EVENTS,
+    KNOWN,
+    LEARNED,
     NEW,
     SHORT,
     TINY,
@@ -207,3 +209,66 @@ def test_sweeps_go_by_ranges(kernel: Kernel) -> None:
     assert (first.next_slot, second.next_slot) == (3, TINY.size)
     assert first.removed[NEW] + second.removed[NEW] == held
     assert kernel.sweep(99, 5).removed == (0,) * 16
+
+
+def hold(kernel: Kernel, index: int) -> None:
+    """Make a slot look as if another CPU were changing it, or no longer."""
+    at = index * kernel.layout.map.value_size + kernel.layout.head_offset
+    kernel.slots_memory[at] ^= 1
+
+
+def learn_pair(kernel: Kernel) -> tuple[int, int]:
+    """One pair in an empty store; the slots of both halves."""
+    both = Both(kernel, 5_000)
+    both.take(Packet(flow=3, is_reply=False, event=0, halves=2, profile=NEW, length=1))
+    slots = kernel.slots()
+    first = next(index for index, slot in slots.items() if slot.table == "table_1")
+    second = slots[first].pair
+    assert second is not None
+    return first, second
+
+
+def test_a_key_that_another_cpu_has_learned_is_not_learned_again(kernel: Kernel) -> None:
+    learn_pair(kernel)
+    before = kernel.slots()
+    known, known_reply = keys(3)
+    nothing = (0, 0, 0, 0)
+    assert kernel.learn((known, (50, 51)), (nothing, nothing), NEW) == (KNOWN, KNOWN)
+    assert kernel.learn(((50, 51), known_reply), (nothing, nothing), NEW) == (LEARNED, KNOWN)
+    assert kernel.slots() == before
+    assert kernel.events()[StoreEvent.WITHDRAWN] == 1
+
+
+def test_a_slot_that_is_being_changed_is_no_hit_and_no_place(kernel: Kernel) -> None:
+    first, second = learn_pair(kernel)
+    hold(kernel, first)
+    assert kernel.find(keys(3)[0], 0, 1) is None
+    assert kernel.find(keys(3)[1], 0, 1) is not None
+    raw = kernel.raw_slot(first)
+    for number in range(100, 120):
+        kernel.learn(((number, 1),), ((0, 0, 0, 0),), ESTABLISHED)
+    assert kernel.raw_slot(first) == raw
+    hold(kernel, first)
+    assert kernel.slots()[first].pair == second
+    assert kernel.slots()[second].pair == first
+
+
+@pytest.mark.parametrize("held", [0, 1], ids=["the_slot", "its_pair"])
+def test_a_pair_of_which_one_half_is_being_changed_stays_whole(kernel: Kernel, held: int) -> None:
+    halves = learn_pair(kernel)
+    before = kernel.slots()
+    hold(kernel, halves[held])
+    assert kernel.delete_slot(halves[0], kernel.version(halves[0])) == Deleted(removed=0, busy=True)
+    kernel.set_clock(50_000)
+    assert kernel.sweep().busy == 2
+    hold(kernel, halves[held])
+    assert kernel.slots() == before
+    assert sum(kernel.sweep().removed) == 2
+
+
+def test_deletion_by_key_of_a_pair_that_is_being_changed_says_so(kernel: Kernel) -> None:
+    _, second = learn_pair(kernel)
+    hold(kernel, second)
+    assert kernel.delete_key(keys(3)[0]) == Deleted(removed=0, busy=True)
+    hold(kernel, second)
+    assert kernel.delete_key(keys(3)[0]) == Deleted(removed=2, busy=False)

@@ -16,7 +16,7 @@ from runtime.bpf.testrun import pinned_to_cpu, run_xdp
 from tests.differential.flow_store import TINY, Kernel, Words
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
-SECONDS = 2.0
+SECONDS = 1.0
 REPEAT = 20_000
 FRAME = bytes(64)
 
