@@ -11,6 +11,7 @@ from finsy.proto import p4i
 from compiler.ir.expressions import width_bits
 from compiler.ir.nodes import Pipeline
 from compiler.ir.tables import Action, ActionRef, Counter, Key, MatchKind, Param, Selector, Table
+from compiler.printers.p4.identifiers import direct_counter_name
 
 ORGANIZATION = "turnout.dev"
 _MATCH_TYPES = {
@@ -42,10 +43,6 @@ def p4info(pipeline: Pipeline) -> p4i.P4Info:
     )
 
 
-def direct_counter_name(table: Table) -> str:
-    return f"{table.name}_count"
-
-
 def _preamble(number: int, name: str, doc: str) -> p4i.Preamble:
     preamble = p4i.Preamble(id=number, name=name, alias=name)
     if doc:
@@ -59,6 +56,7 @@ def _table(table: Table, actions: dict[str, Action]) -> p4i.Table:
         match_fields=[_match_field(key) for key in table.keys],
         action_refs=[_action_ref(ref, actions[ref.name]) for ref in table.actions],
         const_default_action_id=actions[table.default_action].id,
+        initial_default_action=p4i.TableActionCall(action_id=actions[table.default_action].id),
         size=table.size,
     )
     if table.selector is not None:

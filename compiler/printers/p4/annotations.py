@@ -1,0 +1,26 @@
+"""Annotations that carry ids, control plane names, documentation and formats into P4Info."""
+
+from __future__ import annotations
+
+from compiler.printers.p4.view import Lines
+from compiler.span import InternalError
+
+FORMATS = {"ipv4": "@format(IPV4_ADDRESS)", "ipv6": "@format(IPV6_ADDRESS)", "mac": "@format(MAC_ADDRESS)"}
+"""By `Key.format`: how clients show and read a value (P4Runtime specification, section 6.1)."""
+
+
+def quoted(text: str) -> str:
+    """A P4 string. Quotes and backslashes are refused: p4c carries them into P4Info escaped twice."""
+    if '"' in text or "\\" in text or "\n" in text:
+        raise InternalError(f"the documentation {text!r} cannot be printed as a P4 string")
+    return f'"{text}"'
+
+
+def preamble(number: int, name: str, doc: str) -> Lines:
+    """Id, name without the prefix of its control, and documentation."""
+    lines = (f'@id(0x{number:08x}) @name(".{name}")',)
+    return (*lines, f"@brief({quoted(doc)})") if doc else lines
+
+
+def comment(text: str) -> Lines:
+    return (f"/// {text}",) if text else ()

@@ -1,0 +1,193 @@
+"""A pipeline as the view of a program; a profile fills in how its target says things."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+from compiler.ir.expressions import FieldRef, IsValid
+from compiler.ir.names import Names
+from compiler.ir.nodes import Control, Pipeline
+from compiler.ir.statements import Apply, Pop, PopVlan, Push, PushVlan, Rewrite, Statement
+from compiler.ir.tables import Action, Counter, Selector, Table
+from compiler.printers.p4 import declarations
+from compiler.printers.p4.annotations import comment
+from compiler.printers.p4.expressions import ExpressionPrinter
+from compiler.printers.p4.identifiers import Identifiers, Scope, identifiers
+from compiler.printers.p4.statements import StatementPrinter, indented
+from compiler.printers.p4.sums import SumPrinter, sums
+from compiler.printers.p4.view import ControlView, DeclarationView, Lines, ProgramView, StateView, TableView
+from compiler.printers.p4.walking import expressions, within
+from compiler.printers.p4info import ORGANIZATION
+
+Provenance = Mapping[str, tuple[str, ...]]
+"""The policy lines behind a table's entries, by table."""
+
+
+class ProgramPrinter(ABC):
+    """Makes the view of one pipeline for one profile."""
+
+    profile: str
+
+    def __init__(self, pipeline: Pipeline, provenance: Provenance) -> None:
+        self.pipeline = pipeline
+        self.provenance = provenance
+        self.names = Names(pipeline)
+        self.ids: Identifiers = identifiers(pipeline)
+        self.sums = sums(pipeline, self.ids)
+        self.places = declarations.places(pipeline, self.profile)
+
+    @abstractmethod
+    def expression_printer(self, scope: Scope, action: str = "") -> ExpressionPrinter: ...
+
+    @abstractmethod
+    def statement_printer(self, printer: ExpressionPrinter) -> StatementPrinter: ...
+
+    @abstractmethod
+    def parser_start(self) -> Lines: ...
+
+    @abstractmethod
+    def counter(self, counter: Counter) -> DeclarationView: ...
+
+    @abstractmethod
+    def direct_counter(self, table: Table, counter_id: int) -> DeclarationView: ...
+
+    @abstractmethod
+    def selector(self, selector: Selector) -> DeclarationView: ...
+
+    @abstractmethod
+    def properties(self, table: Table) -> Lines:
+        """Properties of a table besides key, actions and size."""
+
+    @abstractmethod
+    def digests(self) -> tuple[DeclarationView, ...]: ...
+
+    @abstractmethod
+    def update(self) -> Lines: ...
+
+    @abstractmethod
+    def extra_constants(self) -> tuple[DeclarationView, ...]: ...
+
+    def extra_declarations(self, control: Control) -> tuple[DeclarationView, ...]:
+        """What the profile declares in a control besides the pipeline's own."""
+        del control
+        return ()
+
+    def action_start(self, action: Action) -> list[str]:
+        """What the profile does at the start of an action."""
+        del action
+        return []
+
+    def default_action(self, table: Table) -> str:
+        return self.ids.actions[table.default_action]
+
+    def view(self, notes: Lines) -> ProgramView:
+        sum_printer = SumPrinter(names=self.names, ids=self.ids, sums=self.sums)
+        return ProgramView(
+            name=self.pipeline.name,
+            version=self.pipeline.version,
+            organization=ORGANIZATION,
+            doc=self.pipeline.doc,
+            notes=notes,
+            constants=(*declarations.constants(self.pipeline, self.ids), *self.extra_constants()),
+            header_types=declarations.header_types(self.pipeline, self.ids),
+            headers=declarations.headers(self.pipeline, self.ids),
+            metadata=declarations.metadata(self.pipeline, self.ids),
+            sums=self.sums.declarations(),
+            sums_field=self.sums.field,
+            digests=self.digests(),
+            externs=(*map(self.counter, self.pipeline.counters), *self._actions(None)),
+            states=self._states(),
+            prepare=sum_printer.complements(),
+            controls=tuple(self._control(name) for name in declarations.in_call_order(self.pipeline)),
+            main=self.ids.controls[self.pipeline.main],
+            update=self.update(),
+        )
+
+    def _states(self) -> tuple[StateView, ...]:
+        printer = declarations.ParserPrinter(
+            names=self.names,
+            ids=self.ids,
+            expressions=self.expression_printer(self.ids.top.copy()),
+            start=self.parser_start(),
+        )
+        return printer.states()
+
+    def _control(self, name: str) -> ControlView:
+        control = self.names.controls[name]
+        expression_printer = self.expression_printer(self.ids.top.copy())
+        body = self.statement_printer(expression_printer).block(control.body)
+        tables = self._tables_of(name)
+        instances = tuple(DeclarationView(comment=(), lines=(line,)) for line in expression_printer.instances)
+        return ControlView(
+            comment=comment(control.doc),
+            name=self.ids.controls[name],
+            declarations=(
+                *instances,
+                *self._externs(tables),
+                *self._actions(name),
+                *self.extra_declarations(control),
+            ),
+            tables=tuple(self._table(table) for table in tables),
+            body=tuple(body),
+        )
+
+    def _tables_of(self, control: str) -> tuple[Table, ...]:
+        """In the order in which they are applied."""
+        applied = (s.table for s in within(self.names.controls[control].body) if isinstance(s, Apply))
+        return tuple(self.names.tables[name] for name in applied)
+
+    def _externs(self, tables: tuple[Table, ...]) -> tuple[DeclarationView, ...]:
+        counters = (self.direct_counter(t, t.counter_id) for t in tables if t.counter_id is not None)
+        selectors = (self.selector(t.selector) for t in tables if t.selector is not None)
+        return (*counters, *selectors)
+
+    def _actions(self, control: str | None) -> tuple[DeclarationView, ...]:
+        here = self.places.control_of_action
+        return tuple(self._action(action) for action in self.pipeline.actions if here[action.name] == control)
+
+    def _action(self, action: Action) -> DeclarationView:
+        printer = self.statement_printer(self.expression_printer(self.ids.top.copy(), action.name))
+        body = [*self.action_start(action), *printer.block(action.body)]
+        first = declarations.signature(action, self.ids.actions[action.name], self.ids, self._directed(action))
+        return DeclarationView(comment=declarations.action_preamble(action), lines=(*first, *indented(body), "}"))
+
+    def _directed(self, action: Action) -> tuple[str, ...]:
+        """An action outside of all controls gets what it touches as parameters with a direction."""
+        types = {"hdr": "inout headers_t hdr", "meta": "inout metadata_t meta"}
+        return tuple(types[name] for name in self._touched(action))
+
+    def _touched(self, action: Action) -> tuple[str, ...]:
+        if self.places.control_of_action[action.name] is not None or not action.body:
+            return ()
+        touches_headers = any(_touches_headers(statement) for statement in within(action.body))
+        return ("hdr", "meta") if touches_headers else ("meta",)
+
+    def _table(self, table: Table) -> TableView:
+        printer = self.expression_printer(self.ids.top.copy())
+        return TableView(
+            comment=declarations.policy_comment(self.provenance.get(table.name, ())),
+            annotations=declarations.preamble(table.id, table.name, table.doc),
+            name=self.ids.tables[table.name],
+            keys=declarations.keys(table, printer),
+            actions=self.action_list(table),
+            properties=(
+                f"const default_action = {self.default_action(table)}();",
+                f"size = {table.size};",
+                *self.properties(table),
+            ),
+        )
+
+    def action_list(self, table: Table) -> Lines:
+        lines: list[str] = []
+        for ref in table.actions:
+            touched = self._touched(self.names.actions[ref.name])
+            call = f"({', '.join(touched)})" if touched else ""
+            lines.append(f"{declarations.scope_annotation(ref)}{self.ids.actions[ref.name]}{call};")
+        return tuple(lines)
+
+
+def _touches_headers(statement: Statement) -> bool:
+    if isinstance(statement, (Rewrite, Push, Pop, PushVlan, PopVlan)):
+        return True
+    return any(isinstance(expr, (FieldRef, IsValid)) for expr in expressions(statement))

@@ -1,0 +1,14 @@
+"""What a P4 profile cannot say. Nothing is left out of a program silently."""
+
+from __future__ import annotations
+
+from compiler.span import NOWHERE, InternalError, Span
+
+
+class UnprintableError(InternalError):
+    """A part of the pipeline has no equal in the profile; pipelines are written by us, so it is our mistake."""
+
+    def __init__(self, profile: str, what: str, span: Span = NOWHERE) -> None:
+        super().__init__(f"{span}: {profile} cannot say it: {what}")
+        self.profile = profile
+        self.span = span

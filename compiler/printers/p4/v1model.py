@@ -1,0 +1,185 @@
+"""The v1model profile, as BMv2's simple_switch runs it.
+
+docs/p4.md says how it differs from the pipeline: what is left to the kernel goes out of `KERNEL_PORT` as it came,
+learning is a digest, and the control plane ages learned entries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from compiler.ir.expressions import Expr, Hash, Now, Random, width_bits
+from compiler.ir.nodes import Pipeline
+from compiler.ir.statements import Advance, Drop, Forward, Learn, Reply, Statement, ToKernel, Verdict
+from compiler.ir.tables import Action, Counter, Selector, Table
+from compiler.printers.p4.annotations import comment, preamble
+from compiler.printers.p4.expressions import ExpressionPrinter, sized
+from compiler.printers.p4.identifiers import Scope, direct_counter_name
+from compiler.printers.p4.program import ProgramPrinter, Provenance
+from compiler.printers.p4.refusals import UnprintableError
+from compiler.printers.p4.statements import StatementPrinter, wrapped
+from compiler.printers.p4.sums import SumPrinter, SumView
+from compiler.printers.p4.view import DeclarationView, Lines, ProgramView
+from compiler.printers.p4.walking import within
+from compiler.printers.v1model_p4info import digest_fields
+
+PROFILE = "v1model"
+INGRESS_PORT = "ingress_port"
+KERNEL_PORT = 510
+"""BMv2 drops what is sent to 511, so this is the last port."""
+_PORT_BITS = 9
+_MEASURE = '@selector_size_semantics("sum_of_weights")'
+_HASH_BITS = 32
+_SELECTOR_HASH_BITS = 32
+# floor(x / 1000) of 48 bits, exact: the reciprocal is rounded up by less than 2**-12 of a thousandth.
+_RECIPROCAL_OF_1000, _RECIPROCAL_SHIFT = -(-(1 << 60) // 1000), 60
+
+
+class _Expressions(ExpressionPrinter):
+    def hash(self, expr: Hash) -> str:
+        if expr.width_bits > _HASH_BITS:
+            raise UnprintableError(PROFILE, f"a hash of {expr.width_bits} bits", expr.span)
+        local = self.scope.allocate("hashed")
+        inputs = ", ".join(self.sized(part) for part in expr.inputs)
+        limit = sized(1 << expr.width_bits, 64)
+        self.prelude += [
+            f"bit<{expr.width_bits}> {local};",
+            f"hash({local}, HashAlgorithm.crc32, {sized(0, expr.width_bits)}, {{ {inputs} }}, {limit});",
+        ]
+        return local
+
+    def now(self, expr: Now) -> str:
+        """Microseconds are divided by multiplying; P4 divides by nothing else."""
+        del expr
+        wide = "(bit<128>)standard.ingress_global_timestamp"
+        return f"(bit<64>)(({wide} * {_RECIPROCAL_OF_1000}) >> {_RECIPROCAL_SHIFT})"
+
+    def random(self, expr: Random) -> str:
+        local = self.scope.allocate("drawn")
+        highest = sized((1 << expr.width_bits) - 1, expr.width_bits)
+        self.prelude += [
+            f"bit<{expr.width_bits}> {local};",
+            f"random({local}, {sized(0, expr.width_bits)}, {highest});",
+        ]
+        return local
+
+
+class _Statements(StatementPrinter):
+    def learn(self, statement: Learn) -> list[str]:
+        table = self.names.tables[statement.table]
+        struct = self.ids.digests[statement.table]
+        values = (*(key.expr for key in table.keys), *statement.arguments, statement.profile)
+        listed = [f"    {self.expressions.sized(value)}" for value in values]
+        separated = [*(f"{line}," for line in listed[:-1]), listed[-1]]
+        return [f"digest<{struct}>(1, {{", *separated, "});"]
+
+    def advance(self, statement: Advance) -> list[str]:
+        """Told by a comment on the action."""
+        del statement
+        return []
+
+    def count(self, counter: str, index: str) -> list[str]:
+        return [f"{counter}.count({index});"]
+
+    def run(self, control: str) -> list[str]:
+        return [f"{self.ids.controls[control]}.apply(hdr, meta, standard);"]
+
+    def verdict(self, verdict: Verdict) -> list[str]:
+        match verdict:
+            case Forward(port=port):
+                lines = [f"standard.egress_spec = {self._port(port)};"]
+            case Reply():
+                lines = ["standard.egress_spec = standard.ingress_port;"]
+            case ToKernel():
+                lines = ["standard.egress_spec = KERNEL_PORT;"]
+            case Drop(reason=reason):
+                drops = self.ids.counters[self.pipeline.drop_counter]
+                lines = [f"{drops}.count({self.ids.reasons[reason]});", "mark_to_drop(standard);"]
+        return [*lines, "exit;"]
+
+    def _port(self, port: Expr) -> str:
+        text = self.expressions.sized(port)
+        return text if width_bits(port) == _PORT_BITS else f"(bit<{_PORT_BITS}>){text}"
+
+    def cut(self, block: Sequence[Statement], index: int) -> list[str]:
+        *lines, length = self.cut_lines(block, index)
+        return ["// v1model cuts whole packets, as they leave.", *lines, f"truncate({length});"]
+
+
+class _Program(ProgramPrinter):
+    profile = PROFILE
+
+    def expression_printer(self, scope: Scope, action: str = "") -> ExpressionPrinter:
+        return _Expressions(self.names, self.ids, scope, action)
+
+    def statement_printer(self, printer: ExpressionPrinter) -> StatementPrinter:
+        return _Statements(self.pipeline, self.ids, self.sums, printer)
+
+    def parser_start(self) -> Lines:
+        width = next(f.width_bits for f in self.pipeline.metadata if f.name == INGRESS_PORT)
+        return (f"meta.{self.ids.metadata[INGRESS_PORT]} = (bit<{width}>)standard.ingress_port;",)
+
+    def extra_constants(self) -> tuple[DeclarationView, ...]:
+        words = "What the pipeline leaves to the kernel goes out of this port, as it came."
+        return (DeclarationView(comment=comment(words), lines=(f"const bit<9> KERNEL_PORT = {KERNEL_PORT};",)),)
+
+    def counter(self, counter: Counter) -> DeclarationView:
+        name = self.ids.counters[counter.name]
+        line = f"counter<bit<32>>({counter.size}, CounterType.packets_and_bytes) {name};"
+        return DeclarationView(comment=preamble(counter.id, counter.name, counter.doc), lines=(line,))
+
+    def direct_counter(self, table: Table, counter_id: int) -> DeclarationView:
+        line = f"direct_counter(CounterType.packets_and_bytes) {self.ids.direct_counters[table.name]};"
+        return DeclarationView(comment=preamble(counter_id, direct_counter_name(table), ""), lines=(line,))
+
+    def selector(self, selector: Selector) -> DeclarationView:
+        words = (*preamble(selector.id, selector.name, ""), _MEASURE, f"@max_group_size({selector.max_group_size})")
+        algorithm = f"HashAlgorithm.crc32, {selector.size}, {_SELECTOR_HASH_BITS}"
+        line = f"action_selector({algorithm}) {self.ids.selectors[selector.name]};"
+        return DeclarationView(comment=words, lines=(line,))
+
+    def properties(self, table: Table) -> Lines:
+        lines: list[str] = []
+        if table.selector is not None:
+            lines.append(f"implementation = {self.ids.selectors[table.selector.name]};")
+        if table.counter_id is not None:
+            lines.append(f"counters = {self.ids.direct_counters[table.name]};")
+        if table.store is not None:
+            lines.append("support_timeout = true;")
+        return tuple(lines)
+
+    def digests(self) -> tuple[DeclarationView, ...]:
+        made: list[DeclarationView] = []
+        for table in self.pipeline.tables:
+            if table.store is not None:
+                scope = Scope()
+                fields = (
+                    f"    bit<{width}> {scope.allocate(name)};" for name, width in digest_fields(self.names, table)
+                )
+                lines = (f"struct {self.ids.digests[table.name]} {{", *fields, "}")
+                words = f"What the control plane inserts into {table.name}: key, arguments, expiry profile."
+                made.append(DeclarationView(comment=comment(words), lines=lines))
+        return tuple(made)
+
+    def action_start(self, action: Action) -> list[str]:
+        if not any(isinstance(statement, Advance) for statement in within(action.body)):
+            return []
+        return ["// How far the connection is cannot be told to an entry here: the control plane ages entries."]
+
+    def update(self) -> Lines:
+        printer = SumPrinter(names=self.names, ids=self.ids, sums=self.sums)
+        return tuple(line for view in printer.all() for line in _update(view))
+
+
+def _update(view: SumView) -> tuple[str, ...]:
+    return (
+        f"// {view.comment}",
+        f"update_checksum({view.condition},",
+        *wrapped(view.data, "    { ", " },"),
+        f"    {view.target}, HashAlgorithm.csum16);",
+    )
+
+
+def view(pipeline: Pipeline, provenance: Provenance) -> ProgramView:
+    """The view of a v1model program. Raises `UnprintableError`."""
+    return _Program(pipeline, provenance).view(())

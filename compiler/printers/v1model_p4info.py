@@ -1,0 +1,79 @@
+"""P4Info of the printed v1model program: the contract of `compiler.printers.p4info`, and the digests it learns by.
+
+Equal to what p4c writes for the program. Called for a device that runs that program, such as BMv2.
+"""
+
+from __future__ import annotations
+
+from finsy.proto import p4i, p4t
+
+from compiler.ir.expressions import width_bits
+from compiler.ir.names import Names
+from compiler.ir.nodes import Pipeline
+from compiler.ir.tables import Table
+from compiler.printers.p4.identifiers import digest_name
+from compiler.printers.p4info import p4info
+
+PROFILE_BITS = 8
+"""Width of an expiry profile's id."""
+_DIGEST_PREFIX = 0x17
+_MASK = 0xFFFFFFFF
+
+
+def v1model_p4info(pipeline: Pipeline) -> p4i.P4Info:
+    """A fresh message, parts in the order of the pipeline."""
+    made, names = p4info(pipeline), Names(pipeline)
+    made.pkg_info.arch = "v1model"
+    taken: set[int] = set()
+    learned = [table for table in pipeline.tables if table.store is not None]
+    # p4c hands out these ids in the order of the names, since v1model has no place to write them down.
+    for table in sorted(learned, key=digest_name):
+        number = digest_id(digest_name(table), taken)
+        taken.add(number)
+        made.digests.append(_digest(digest_name(table), number))
+        made.type_info.structs[digest_name(table)].CopyFrom(_struct(names, table))
+    return made
+
+
+def digest_fields(names: Names, table: Table) -> tuple[tuple[str, int], ...]:
+    """What a digest tells of a learned entry: names and widths in bits of key, arguments and expiry profile.
+
+    An argument that has the name of a key field gets `new_` in front.
+    """
+    keys = {key.name: width_bits(key.expr) for key in table.keys}
+    action = names.actions[next(ref.name for ref in table.actions if ref.in_entries)]
+    arguments = ((f"new_{p.name}" if p.name in keys else p.name, p.width_bits) for p in action.params)
+    return (*keys.items(), *arguments, ("profile", PROFILE_BITS))
+
+
+def digest_id(name: str, taken: set[int]) -> int:
+    """The id that p4c gives: Jenkins' one-at-a-time hash of the name in 24 bits, the next free one if it is taken."""
+    state = 0
+    for byte in name.encode():
+        state = (state + byte) & _MASK
+        state = (state + (state << 10)) & _MASK
+        state ^= state >> 6
+    state = (state + (state << 3)) & _MASK
+    state ^= state >> 11
+    state = (state + (state << 15)) & _MASK
+    number = _DIGEST_PREFIX << 24 | state & 0xFFFFFF
+    while number in taken:
+        number = _DIGEST_PREFIX << 24 | (number + 1) & 0xFFFFFF
+    return number
+
+
+def _digest(name: str, number: int) -> p4i.Digest:
+    spec = p4t.P4DataTypeSpec(struct=p4t.P4NamedType(name=name))
+    return p4i.Digest(preamble=p4i.Preamble(id=number, name=name, alias=name), type_spec=spec)
+
+
+def _struct(names: Names, table: Table) -> p4t.P4StructTypeSpec:
+    members = (
+        p4t.P4StructTypeSpec.Member(name=name, type_spec=_bits(width)) for name, width in digest_fields(names, table)
+    )
+    return p4t.P4StructTypeSpec(members=members)
+
+
+def _bits(width: int) -> p4t.P4DataTypeSpec:
+    bit = p4t.P4BitTypeSpec(bitwidth=width)
+    return p4t.P4DataTypeSpec(bitstring=p4t.P4BitstringLikeTypeSpec(bit=bit))
