@@ -1,5 +1,6 @@
 /*
- * The device's clock in milliseconds. Slots keep 32 bits of it, which wrap every 49 days and are compared by difference.
+ * The device's clock in milliseconds. Slots keep 32 bits of it, which wrap every 49 days, so they are compared by their
+ * difference.
  */
 #ifndef TURNOUT_CLOCK_H
 #define TURNOUT_CLOCK_H

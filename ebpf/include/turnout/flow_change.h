@@ -1,5 +1,5 @@
 /*
- * The part of a flow table that changes what slots are: victims, pairs, Learn. Included by flow_table.h for each store,
+ * The part of a flow table that changes what slots are: victims, pairs, Learn. Included for each store by flow_table.h,
  * whose first comment says who may change a slot and when.
  */
 
@@ -49,8 +49,8 @@ static __always_inline void FLOW(clear)(struct FLOW(slot) *slot)
 }
 
 /*
- * Remove the other half of a held slot, if it has one. Returns how many entries that were (0 or 1), and
- * FLOW_HELD when somebody is at that half now: then the pair is left as it was.
+ * Remove the other half of a held slot, if it has one. Returns how many entries that were (0 or 1), and FLOW_HELD when
+ * somebody is at that half now: then the pair is left as it was.
  */
 static __always_inline int FLOW(remove_other)(struct FLOW(slot) *slot, u32 index, u32 *profile)
 {
@@ -140,18 +140,21 @@ static __always_inline u64 FLOW(search)(const struct FLOW(entry) *entry, u32 fir
 	return best;
 }
 
-/* Take a free slot or a victim's, whose pair leaves with it. True: the slot is held. */
-static __always_inline bool FLOW(take)(struct FLOW(slot) *slot, u32 index, u32 version, u32 now_ms)
+/*
+ * Take a free slot or a victim's, whose pair leaves with it. True: the slot is held. `head` is what the victim was
+ * chosen for: if its profile has changed since, as when a connection is established just now, it is no victim.
+ */
+static __always_inline bool FLOW(take)(struct FLOW(slot) *slot, u32 index, u64 head, u32 now_ms)
 {
 	u32 ignored = 0;
 
-	if (!FLOW(hold)(slot, version))
+	if ((head & 1) || __sync_val_compare_and_swap(&slot->head, head, head + 1) != head)
 		return false;
 	if (!slot->table)
 		return true;
 	int others = FLOW(remove_other)(slot, index, &ignored);
 	if (others < 0) {
-		FLOW(let_go)(slot, version);
+		FLOW(let_go)(slot, (u32)head);
 		return false;
 	}
 	u32 standing = FLOW(standing)(slot, now_ms);
@@ -186,6 +189,7 @@ static __always_inline bool FLOW(link)(const struct flow_half *first, u32 second
 	return true;
 }
 
+/* Whether the first half is as it was learned; yes when there is none. */
 static __always_inline bool FLOW(is_there)(const struct flow_half *first)
 {
 	struct FLOW(slot) *slot = first->slot ? FLOW(at)(first->slot - 1) : 0;
@@ -202,8 +206,9 @@ __noinline int FLOW(settle)(const struct FLOW(entry) *entry, struct flow_half *f
 	struct FLOW(slot) *slot = FLOW(at)(index);
 	if (!slot)
 		return false;
-	u32 version = FLOW_READ(slot->version);
-	if (FLOW(score)(entry, first->slot, index, position) != score || !FLOW(take)(slot, index, version, entry->now_ms))
+	u64 head = FLOW_READ(slot->head);
+	u32 version = (u32)head;
+	if (FLOW(score)(entry, first->slot, index, position) != score || !FLOW(take)(slot, index, head, entry->now_ms))
 		return false;
 	FLOW(fill)(slot, entry, first->slot);
 	bool linked = !first->slot || FLOW(link)(first, index);
