@@ -117,6 +117,7 @@ static long (*const bpf_skb_change_proto)(struct __sk_buff *skb, u16 protocol, u
 static long (*const bpf_skb_change_type)(struct __sk_buff *skb, u32 type) = (void *)32;
 static long (*const bpf_skb_change_tail)(struct __sk_buff *skb, u32 len, u64 flags) = (void *)38;
 static long (*const bpf_skb_pull_data)(struct __sk_buff *skb, u32 len) = (void *)39;
+static long (*const bpf_skb_load_bytes)(struct __sk_buff *skb, u32 offset, void *to, u32 len) = (void *)26;
 static s64 (*const bpf_csum_update)(struct __sk_buff *skb, u32 sum) = (void *)40;
 static long (*const bpf_xdp_adjust_head)(struct xdp_md *xdp, int delta) = (void *)44;
 static long (*const bpf_skb_adjust_room)(struct __sk_buff *skb, s32 difference, u32 mode, u64 flags) = (void *)50;

@@ -46,9 +46,11 @@ static __always_inline u64 read_u64(const u8 *at)
 	return __builtin_bswap64(*(const wire_u64 *)at);
 }
 
-static __always_inline struct u128 read_u128(const u8 *at)
+/* Wide numbers by pointer: passed by value, clang 14 takes them apart into single bytes. */
+static __always_inline void read_u128(struct u128 *to, const u8 *at)
 {
-	return (struct u128){.high = read_u64(at), .low = read_u64(at + 8)};
+	to->high = read_u64(at);
+	to->low = read_u64(at + 8);
 }
 
 static __always_inline void write_u8(u8 *at, u8 value)
@@ -83,15 +85,15 @@ static __always_inline void write_u64(u8 *at, u64 value)
 	*(wire_u64 *)at = __builtin_bswap64(value);
 }
 
-static __always_inline void write_u128(u8 *at, struct u128 value)
+static __always_inline void write_u128(u8 *at, const struct u128 *value)
 {
-	write_u64(at, value.high);
-	write_u64(at + 8, value.low);
+	write_u64(at, value->high);
+	write_u64(at + 8, value->low);
 }
 
-static __always_inline bool is_equal_u128(struct u128 left, struct u128 right)
+static __always_inline bool is_equal_u128(const struct u128 *left, const struct u128 *right)
 {
-	return !((left.high ^ right.high) | (left.low ^ right.low));
+	return !((left->high ^ right->high) | (left->low ^ right->low));
 }
 
 /* `size` is a constant where this is called. Not memcpy, which would move single bytes. */

@@ -1,0 +1,280 @@
+"""Controls and actions as C functions: statement by statement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from compiler.ir.expressions import Binary, Expr, FieldRef, IsValid, NetworkLength, Operator
+from compiler.ir.nodes import Control, Pipeline
+from compiler.ir.statements import (
+    Advance,
+    Apply,
+    Assign,
+    Count,
+    Drop,
+    Forward,
+    If,
+    Learn,
+    Pop,
+    PopVlan,
+    Push,
+    PushVlan,
+    Reply,
+    Rewrite,
+    Run,
+    Statement,
+    ToKernel,
+    Truncate,
+)
+from compiler.ir.tables import Action
+from compiler.printers.ebpf import packets
+from compiler.printers.ebpf.expressions import c
+from compiler.printers.ebpf.lines import Lines
+from compiler.printers.ebpf.structures import event_constant, table_constant
+from compiler.printers.ebpf.usage import Usage
+from compiler.printers.ebpf.walking import expressions, read_by, statements
+from compiler.printers.layout import Layout
+from compiler.span import InternalError
+
+Valid = frozenset[str]
+_CHANGES_PACKET = Rewrite | Push | Pop | PopVlan | PushVlan | Truncate
+_VERDICTS = Forward | Reply | ToKernel | Drop
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionView:
+    """A function: its signature, its body's lines, and the doc comment above it."""
+
+    signature: str
+    doc: str
+    lines: tuple[str, ...]
+    name: str = ""
+
+
+def reason_constant(reason: str) -> str:
+    return f"DROP_{reason.upper()}"
+
+
+def needs_context(pipeline: Pipeline, body: Sequence[Statement]) -> bool:
+    """Whether the function of a body must be given the packet's context."""
+    controls = {control.name: control for control in pipeline.controls}
+    for statement in statements(tuple(body)):
+        if isinstance(statement, _CHANGES_PACKET):
+            return True
+        if isinstance(statement, Assign) and isinstance(statement.target, FieldRef):
+            return True
+        if any(isinstance(e, NetworkLength) for expr in read_by(statement) for e in expressions(expr)):
+            return True
+        if isinstance(statement, Run) and needs_context(pipeline, controls[statement.control].body):
+            return True
+    return False
+
+
+def in_order(pipeline: Pipeline) -> tuple[Control, ...]:
+    """Controls, each behind those that it runs."""
+    controls = {control.name: control for control in pipeline.controls}
+    found: dict[str, Control] = {}
+
+    def visit(control: Control) -> None:
+        for statement in statements(control.body):
+            if isinstance(statement, Run):
+                visit(controls[statement.control])
+        found.setdefault(control.name, control)
+
+    for control in pipeline.controls:
+        visit(control)
+    return tuple(found.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Printer:
+    """What all statements are printed with."""
+
+    pipeline: Pipeline
+    usage: Usage
+    layout: Layout
+    store: str = ""
+    """The store whose entry the action that is being printed belongs to."""
+
+    def control(self, control: Control) -> FunctionView:
+        """A hot control is inline; any other is a function of its own to the verifier."""
+        lines = Lines()
+        if not control.hot:
+            lines.add("if (!scratch)", "\treturn DONE;")
+        self._body(lines, control.body, frozenset())
+        if not (control.body and isinstance(control.body[-1], _VERDICTS)):
+            lines.add("return GO_ON;")
+        context = "struct packet_context *ctx, " if needs_context(self.pipeline, control.body) else ""
+        kind = "static __always_inline" if control.hot else "__noinline"
+        return FunctionView(
+            name=control.name,
+            signature=f"{kind} enum next {control.name}({context}struct scratch *scratch)",
+            doc=control.doc,
+            lines=lines.done(),
+        )
+
+    def action(self, action: Action) -> FunctionView | None:
+        """An action's function, None for one that does nothing."""
+        if not action.body:
+            return None
+        lines, store = Lines(), self.store_of_action(action)
+        replace(self, store=store)._body(lines, action.body, frozenset())
+        arguments = f"const struct {action.name} *arguments, " if action.params else ""
+        hit = f"struct {store}_hit *hit, " if store else ""
+        return FunctionView(
+            name=action.name,
+            signature=f"static __always_inline void {action.name}({arguments}{hit}struct scratch *scratch)",
+            doc=action.doc,
+            lines=lines.done(),
+        )
+
+    def store_of_action(self, action: Action) -> str:
+        """The store whose entries an action's `Advance` is about, empty without one."""
+        if not any(isinstance(s, Advance) for s in statements(action.body)):
+            return ""
+        stores = {
+            table.store
+            for table in self.pipeline.tables
+            if table.store and any(ref.name == action.name for ref in table.actions)
+        }
+        if len(stores) != 1:
+            raise InternalError(f"action {action.name} advances entries of {len(stores)} stores")
+        return stores.pop()
+
+    def _body(self, lines: Lines, body: Sequence[Statement], valid: Valid) -> None:
+        at = 0
+        while at < len(body):
+            run = _assignments(body, at)
+            if run:
+                self._assign(lines, run)
+                at += len(run)
+                continue
+            statement = body[at]
+            following = body[at + 1] if at + 1 < len(body) else None
+            if isinstance(statement, Truncate):
+                if not isinstance(following, Push):
+                    raise InternalError("the eBPF target truncates only what it then pushes headers on")
+                packets.quote(lines, self.usage, statement, following)
+                at += 2
+                continue
+            self._statement(lines, statement, valid)
+            at += 1
+
+    def _assign(self, lines: Lines, run: Sequence[Assign]) -> None:
+        if any(isinstance(a.target, FieldRef) for a in run):
+            packets.assign(lines, self.usage, run)
+        else:
+            lines.add(*(f"{c(a.target)} = {c(a.value)};" for a in run))
+
+    def _statement(self, lines: Lines, statement: Statement, valid: Valid) -> None:
+        match statement:
+            case If():
+                self._if(lines, statement, valid)
+            case Apply():
+                self._apply(lines, statement, valid)
+            case Run(control=control):
+                self._run(lines, control)
+            case Learn():
+                self._learn(lines, statement, valid)
+            case Rewrite():
+                packets.rewrite(lines, self.usage, statement, valid)
+            case Push():
+                packets.push(lines, self.usage, statement)
+            case Pop():
+                packets.pop(lines, self.usage, statement)
+            case PopVlan():
+                packets.pop_vlan(lines, self.usage)
+            case PushVlan():
+                packets.push_vlan(lines, self.usage, statement)
+            case _:
+                lines.add(self._line(statement))
+
+    def _line(self, statement: Statement) -> str:
+        """Statements of one line."""
+        match statement:
+            case Advance(event=event):
+                return f"{self.store}_advance(hit, {event_constant(self.store, event)});"
+            case Count(counter=counter, index=index):
+                return f"count_packet(&{counter}, {c(index)}, scratch->packet.length);"
+            case Forward(port=port):
+                return f"return forward_to(&scratch->outcome, {c(port)});"
+            case Reply():
+                return "return reply_to(&scratch->outcome);"
+            case ToKernel():
+                return "return leave_to_kernel(&scratch->outcome);"
+            case Drop(reason=reason):
+                return f"return drop_for(&scratch->outcome, {reason_constant(reason)});"
+            case _:
+                raise InternalError(f"{type(statement).__name__} is no statement of one line")
+
+    def _if(self, lines: Lines, statement: If, valid: Valid) -> None:
+        with lines.block(f"if ({c(statement.condition)})"):
+            self._body(lines, statement.then, valid | _known(statement.condition))
+        otherwise = statement.otherwise
+        while len(otherwise) == 1 and isinstance(otherwise[0], If):
+            inner = otherwise[0]
+            with lines.otherwise(f"if ({c(inner.condition)})"):
+                self._body(lines, inner.then, valid | _known(inner.condition))
+            otherwise = inner.otherwise
+        if otherwise:
+            with lines.otherwise():
+                self._body(lines, otherwise, valid)
+
+    def _apply(self, lines: Lines, statement: Apply, valid: Valid) -> None:
+        call = f"apply_{statement.table}(scratch)"
+        if statement.on_hit:
+            with lines.block(f"if ({call})"):
+                self._body(lines, statement.on_hit, valid)
+            if statement.on_miss:
+                with lines.otherwise():
+                    self._body(lines, statement.on_miss, valid)
+        elif statement.on_miss:
+            with lines.block(f"if (!{call})"):
+                self._body(lines, statement.on_miss, valid)
+        else:
+            lines.add(f"{call};")
+
+    def _run(self, lines: Lines, name: str) -> None:
+        control = self.usage.names.controls[name]
+        context = "ctx, " if needs_context(self.pipeline, control.body) else ""
+        lines.add(f"if ({name}({context}scratch) == DONE)", "\treturn DONE;")
+
+    def _learn(self, lines: Lines, statement: Learn, valid: Valid) -> None:
+        store = self.layout.store_of(statement.table)
+        action = store.learned_table(statement.table).action
+        if action.name != statement.action:
+            raise InternalError(f"table {statement.table} learns {action.name}, not {statement.action}")
+        name, entry = store.store.name, f"scratch->{statement.table}"
+        lines.add(
+            f"{entry}.now_ms = (u32)scratch->now_ms;",
+            f"{entry}.table = {table_constant(statement.table)};",
+            f"{entry}.profile = {c(statement.profile)};",
+            f"{entry}.arguments.{action.name} = (struct {action.name}){{",
+        )
+        for member, value in zip(action.arguments.members, statement.arguments, strict=True):
+            lines.add(f"\t.{member.name} = {c(value)},")
+        lines.add("};")
+        with lines.block(f"if ({name}_learn(&{entry}, &scratch->{name}_half) == FLOW_FULL)"):
+            self._body(lines, statement.on_full, valid)
+
+
+def _assignments(body: Sequence[Statement], at: int) -> tuple[Assign, ...]:
+    """The assignments from `at` on, up to the first other statement."""
+    found: list[Assign] = []
+    for statement in body[at:]:
+        if not isinstance(statement, Assign):
+            break
+        found.append(statement)
+    return tuple(found)
+
+
+def _known(condition: Expr) -> Valid:
+    """The headers that are there when a condition holds."""
+    match condition:
+        case IsValid(header=header):
+            return frozenset({header})
+        case Binary(operator=Operator.AND, left=left, right=right):
+            return _known(left) | _known(right)
+        case _:
+            return frozenset()

@@ -1,0 +1,135 @@
+"""A pipeline as one C file: the view of it, and the template that prints it.
+
+The file is compiled once with TURNOUT_TC and once with TURNOUT_XDP defined, with ebpf/include as its only include
+folder. Called by `runtime.build` and by `turnout compile`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from compiler.ir.nodes import DropReason, Pipeline
+from compiler.printers.ebpf import controls, parser, structures, tables
+from compiler.printers.ebpf.expressions import header_constant
+from compiler.printers.ebpf.usage import Usage, usage
+from compiler.printers.layout import Layout, MapKind, layout
+from compiler.span import Span
+
+ROOT = Path(__file__).resolve().parents[3]
+TEMPLATES = ROOT / "ebpf"
+INCLUDE = ROOT / "ebpf" / "include"
+TEMPLATE = "pipeline.bpf.c.j2"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """A constant with its value as text."""
+
+    name: str
+    value: str
+    doc: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineView:
+    """All that the template prints."""
+
+    name: str
+    version: str
+    doc: str
+    headers: tuple[Named, ...]
+    header_fields: tuple[structures.HeaderView, ...]
+    positions: tuple[str, ...]
+    metadata: tuple[structures.MemberView, ...]
+    actions: tuple[Named, ...]
+    drop_reasons: tuple[Named, ...]
+    flags: tuple[str, ...]
+    structs: tuple[structures.StructView, ...]
+    table_structs: tuple[structures.StructView, ...]
+    maps: tuple[structures.MapView, ...]
+    stores: tuple[structures.StoreView, ...]
+    learned: tuple[tuple[str, str], ...]
+    """(table, store) of each learned table."""
+    made_keys: tuple[str, ...]
+    """Tables whose key is made in the scratch memory."""
+    states: tuple[parser.StateView, ...]
+    deepest: int
+    action_functions: tuple[controls.FunctionView, ...]
+    tables: tuple[tables.TableView, ...]
+    controls: tuple[controls.FunctionView, ...]
+    main: str
+    main_takes_context: bool
+    drop_counter: str
+
+
+def print_c(pipeline: Pipeline, provenance: Mapping[str, Sequence[Span]] | None = None) -> str:
+    """The C of a pipeline. `provenance` gives, by table, the places in policies that its entries come from."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    return environment.get_template(TEMPLATE).render(view=pipeline_view(pipeline, provenance or {}))
+
+
+def pipeline_view(pipeline: Pipeline, provenance: Mapping[str, Sequence[Span]]) -> PipelineView:
+    used, laid = usage(pipeline), layout(pipeline)
+    printer = controls.Printer(pipeline=pipeline, usage=used, layout=laid)
+    main = used.names.controls[pipeline.main]
+    return PipelineView(
+        name=pipeline.name,
+        version=pipeline.version,
+        doc=pipeline.doc,
+        headers=_headers(pipeline),
+        header_fields=structures.header_views(pipeline, used),
+        positions=_positions(pipeline, used),
+        metadata=structures.metadata_members(pipeline),
+        actions=_action_numbers(laid),
+        drop_reasons=tuple(_drop_reason(reason) for reason in pipeline.drop_reasons),
+        flags=tuple(tables.flag(name) for name in flagged(pipeline)),
+        structs=structures.argument_structs(laid.actions),
+        table_structs=tuple(s for t in laid.tables for s in structures.table_structs(t)),
+        maps=(*(m for t in laid.tables for m in structures.table_maps(t)), *structures.counter_maps(laid)),
+        stores=tuple(structures.store_view(store) for store in laid.stores),
+        learned=tuple((t.table, store.store.name) for store in laid.stores for t in store.tables),
+        made_keys=tuple(t.table for t in laid.tables if t.map.kind is not MapKind.ARRAY),
+        states=tuple(parser.state_view(state, used) for state in parser.in_order(pipeline)),
+        deepest=parser.deepest(pipeline, used),
+        action_functions=tuple(f for f in map(printer.action, pipeline.actions) if f is not None),
+        tables=tuple(tables.table_view(table, printer, provenance) for table in pipeline.tables),
+        controls=tuple(printer.control(control) for control in controls.in_order(pipeline)),
+        main=pipeline.main,
+        main_takes_context=controls.needs_context(pipeline, main.body),
+        drop_counter=pipeline.drop_counter,
+    )
+
+
+def flagged(pipeline: Pipeline) -> tuple[str, ...]:
+    """What has a flag: the tables that the control plane writes, and the stores."""
+    written = (table.name for table in pipeline.tables if table.store is None)
+    return (*written, *(store.name for store in pipeline.stores))
+
+
+def _headers(pipeline: Pipeline) -> tuple[Named, ...]:
+    return tuple(
+        Named(name=header_constant(header.name), value=f"1 << {place}") for place, header in enumerate(pipeline.headers)
+    )
+
+
+def _positions(pipeline: Pipeline, used: Usage) -> tuple[str, ...]:
+    return tuple(header.name for header in pipeline.headers if header.name in used.positioned)
+
+
+def _action_numbers(laid: Layout) -> tuple[Named, ...]:
+    return tuple(Named(name=tables.action_constant(a.name), value=f"{a.number:#08x}") for a in laid.actions)
+
+
+def _drop_reason(reason: DropReason) -> Named:
+    return Named(name=controls.reason_constant(reason.name), value=str(reason.id), doc=reason.doc)

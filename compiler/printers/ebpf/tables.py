@@ -1,0 +1,151 @@
+"""Tables as C: one function each that makes the key, looks it up once, and runs the entry's action."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from compiler.ir.expressions import Expr, width_bits
+from compiler.ir.tables import Action, ActionRef, Table
+from compiler.printers.ebpf.controls import Printer
+from compiler.printers.ebpf.expressions import c, given, hash_of, words
+from compiler.printers.ebpf.lines import Lines
+from compiler.printers.ebpf.structures import table_constant
+from compiler.printers.layout import MapKind, StoreLayout, TableLayout
+from compiler.span import Span
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableView:
+    """A table's function. `provenance` are places in policies that its entries come from."""
+
+    name: str
+    doc: str
+    provenance: tuple[str, ...]
+    lines: tuple[str, ...]
+    flag: str
+
+
+def flag(name: str) -> str:
+    """The constant that says whether a table can have entries; 0 lets the verifier delete its code."""
+    return f"uses_{name}"
+
+
+def action_constant(action: str) -> str:
+    return f"ACTION_{action.upper()}"
+
+
+def table_view(table: Table, printer: Printer, provenance: Mapping[str, Sequence[Span]]) -> TableView:
+    lines = Lines()
+    if table.store is not None:
+        used = flag(table.store)
+        _learned(lines, table, printer, printer.layout.store_of(table.name))
+    else:
+        used = flag(table.name)
+        _written(lines, table, printer, printer.layout.table(table.name))
+    return TableView(
+        name=table.name,
+        doc=table.doc,
+        provenance=tuple(str(span) for span in provenance.get(table.name, ())),
+        lines=lines.done(),
+        flag=used,
+    )
+
+
+def _miss(lines: Lines, table: Table, printer: Printer, condition: str) -> None:
+    """Run the default action and end, when the condition holds."""
+    if not printer.usage.names.actions[table.default_action].body:
+        lines.add(f"if ({condition})", "\treturn false;")
+        return
+    with lines.block(f"if ({condition})"):
+        lines.add(f"{table.default_action}(scratch);", "return false;")
+
+
+def _written(lines: Lines, table: Table, printer: Printer, layout: TableLayout) -> None:
+    value = f"struct {table.name}_value"
+    lines.add(f"{value} *value;")
+    _key(lines, table, layout)
+    lines.add("")
+    _miss(lines, table, printer, f"!{flag(table.name)}")
+    key = "&key" if layout.map.kind is MapKind.ARRAY else "key"
+    lines.add(f"value = bpf_map_lookup_elem(&{layout.map.name}, {key});")
+    if layout.selector is not None:
+        _selected(lines, table, printer, layout)
+    else:
+        _miss(lines, table, printer, "!value || !value->action" if layout.map.kind is MapKind.ARRAY else "!value")
+        if layout.counters is not None:
+            lines.add(f"count_packet(&{layout.counters.name}, value->counter, scratch->packet.length);")
+        _switch(lines, table, printer, "value")
+
+
+def _key(lines: Lines, table: Table, layout: TableLayout) -> None:
+    if layout.map.kind is MapKind.ARRAY:
+        lines.add(f"u32 key = {c(table.keys[0].expr)};")
+        return
+    # Not on the stack, of which there are 512 bytes, and where the kernel wants every write aligned.
+    lines.add(f"struct {table.name}_key *key = &scratch->{table.name};")
+    if layout.map.kind is MapKind.LPM_TRIE:
+        lines.add("", f"key->prefix_len = {sum(width_bits(key.expr) for key in table.keys)};")
+        lines.extend(f"write_u{width_bits(key.expr)}(key->{key.name}, {given(key.expr)});" for key in table.keys)
+        return
+    lines.add("", f"*key = (struct {table.name}_key){{")
+    lines.extend(f"\t.{key.name} = {c(key.expr)}," for key in table.keys)
+    lines.add("};")
+
+
+def _selected(lines: Lines, table: Table, printer: Printer, layout: TableLayout) -> None:
+    """Pick a member of the group: a slot of its slice of the ring."""
+    selector = layout.selector
+    if selector is None or table.selector is None:
+        return
+    name = selector.name
+    _miss(lines, table, printer, "!value || !value->ring_size")
+    lines.add(
+        f"u64 hash = {hash_of(table.selector.inputs)};",
+        "u32 slot = value->group_offset + (u32)(hash >> 32) % value->ring_size;",
+        f"u32 *index = bpf_map_lookup_elem(&{selector.ring.name}, &slot);",
+    )
+    _miss(lines, table, printer, "!index")
+    lines.add(f"struct {name}_value *member = bpf_map_lookup_elem(&{selector.members.name}, index);")
+    _miss(lines, table, printer, "!member")
+    if layout.counters is not None:
+        lines.add(f"count_packet(&{layout.counters.name}, value->counter, scratch->packet.length);")
+    _switch(lines, table, printer, "member")
+
+
+def _switch(lines: Lines, table: Table, printer: Printer, value: str) -> None:
+    lines.add(f"switch ({value}->action) {{")
+    for ref in _in_entries(table):
+        action = printer.usage.names.actions[ref.name]
+        lines.add(f"case {action_constant(ref.name)}:")
+        lines.add(*(f"\t{line}" for line in _call(action, f"&{value}->arguments.{ref.name}")), "\treturn true;")
+    lines.add("default:", "\treturn false;", "}")
+
+
+def _in_entries(table: Table) -> tuple[ActionRef, ...]:
+    return tuple(ref for ref in table.actions if ref.in_entries)
+
+
+def _call(action: Action, arguments: str, hit: str = "") -> tuple[str, ...]:
+    if not action.body:
+        return ()
+    given = [*([arguments] if action.params else []), *([hit] if hit else []), "scratch"]
+    return (f"{action.name}({', '.join(given)});",)
+
+
+def _learned(lines: Lines, table: Table, printer: Printer, store: StoreLayout) -> None:
+    """The store finds entries of all its tables; each runs the action of its own."""
+    name, entry = store.store.name, f"scratch->{table.name}"
+    lines.add(f"struct {name}_entry *entry = &{entry};", f"struct {name}_hit hit;", "")
+    _miss(lines, table, printer, f"!{flag(name)}")
+    exprs: tuple[Expr, ...] = tuple(key.expr for key in table.keys)
+    lines.extend(f"entry->key[{index}] = {word};" for index, word in enumerate(words(exprs)))
+    lines.add(f"entry->hash = {name}_hash(entry->key);")
+    _miss(lines, table, printer, f"!{name}_find(entry->key, entry->hash, &hit)")
+    lines.add(f"{name}_touch(&hit, (u32)scratch->now_ms, scratch->packet.length);", "switch (hit.table) {")
+    for learned in store.tables:
+        action = printer.usage.names.actions[learned.action.name]
+        hit = "&hit" if printer.store_of_action(action) else ""
+        lines.add(f"case {table_constant(learned.table)}:")
+        lines.add(*(f"\t{line}" for line in _call(action, f"&hit.arguments.{action.name}", hit)), "\treturn true;")
+    lines.add("default:", "\treturn false;", "}")

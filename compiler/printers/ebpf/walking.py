@@ -1,0 +1,107 @@
+"""Walks over expressions and statements, for what has to be known of a pipeline before it is printed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import assert_never
+
+from compiler.ir.expressions import (
+    Binary,
+    Concat,
+    Const,
+    Expr,
+    Extend,
+    FieldRef,
+    Hash,
+    IsValid,
+    MetaRef,
+    NetworkLength,
+    Not,
+    Now,
+    ParamRef,
+    Peek,
+    Random,
+    Slice,
+)
+from compiler.ir.statements import (
+    Advance,
+    Apply,
+    Assign,
+    Count,
+    Drop,
+    Forward,
+    If,
+    Learn,
+    Pop,
+    PopVlan,
+    Push,
+    PushVlan,
+    Reply,
+    Rewrite,
+    Run,
+    Statement,
+    ToKernel,
+    Truncate,
+)
+
+
+def parts(expr: Expr) -> tuple[Expr, ...]:
+    """The operands of an expression."""
+    match expr:
+        case Not(operand=operand) | Slice(operand=operand) | Extend(operand=operand):
+            return (operand,)
+        case Binary(left=left, right=right):
+            return left, right
+        case Concat(parts=inner) | Hash(inputs=inner):
+            return inner
+        case Const() | FieldRef() | MetaRef() | ParamRef() | IsValid() | Now() | Random() | NetworkLength() | Peek():
+            return ()
+        case _:
+            assert_never(expr)
+
+
+def expressions(expr: Expr) -> Iterator[Expr]:
+    """The expression and all inside it."""
+    yield expr
+    for part in parts(expr):
+        yield from expressions(part)
+
+
+def branches(statement: Statement) -> tuple[tuple[Statement, ...], ...]:
+    """The bodies inside a statement."""
+    match statement:
+        case If(then=then, otherwise=otherwise):
+            return then, otherwise
+        case Apply(on_hit=on_hit, on_miss=on_miss):
+            return on_hit, on_miss
+        case Learn(on_full=on_full):
+            return (on_full,)
+        case _:
+            return ()
+
+
+def statements(body: tuple[Statement, ...]) -> Iterator[Statement]:
+    """All statements of a body, outer ones first."""
+    for statement in body:
+        yield statement
+        for branch in branches(statement):
+            yield from statements(branch)
+
+
+def read_by(statement: Statement) -> tuple[Expr, ...]:
+    """The expressions that a statement itself evaluates; those of tables and branches are theirs."""
+    match statement:
+        case Assign(value=value) | Forward(port=value) | PushVlan(vlan_id=value) | Count(index=value):
+            return (value,)
+        case Rewrite(changes=changes):
+            return tuple(change.value for change in changes)
+        case If(condition=condition):
+            return (condition,)
+        case Push(headers=headers):
+            return tuple(value for header in headers for _, value in header.values)
+        case Learn(arguments=arguments, profile=profile):
+            return (*arguments, profile)
+        case Apply() | Run() | Pop() | PopVlan() | Truncate() | Advance() | Reply() | ToKernel() | Drop():
+            return ()
+        case _:
+            assert_never(statement)

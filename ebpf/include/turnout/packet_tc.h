@@ -1,0 +1,192 @@
+/*
+ * Packets of tc: part of them may lie in pages, the 802.1Q tag is in metadata, checksums and segmentation may be left to
+ * a network card that comes later. The kernel's helpers keep all of that right (net/core/filter.c).
+ */
+#ifndef TURNOUT_PACKET_TC_H
+#define TURNOUT_PACKET_TC_H
+
+/* `headers` bytes are brought into reach, as far as the packet has them. */
+static __always_inline void packet_begin(struct __sk_buff *ctx, struct packet *packet, u32 headers)
+{
+	u32 length = ctx->len, linear = ctx->data_end - ctx->data;
+
+	if (unlikely(linear < headers && linear < length))
+		bpf_skb_pull_data(ctx, length < headers ? length : headers);
+	packet->tag = ctx->vlan_present ? TAG_PRESENT | (ctx->vlan_tci & 0xffff) : 0;
+	packet->length = length + (packet->tag ? VLAN_BYTES : 0);
+	packet->valid = 0;
+	packet->start = PACKET_ORIGIN;
+}
+
+static __always_inline struct cursor packet_cursor(struct __sk_buff *ctx, const struct packet *packet)
+{
+	return (struct cursor){
+		.data = (const u8 *)(unsigned long)ctx->data,
+		.end = (const u8 *)(unsigned long)ctx->data_end,
+		.tag = packet->tag,
+		.tag_protocol = swap_u16(ctx->vlan_proto),
+	};
+}
+
+/* Bytes of payload in each segment that this packet will become, 0 if it stays one. */
+static __always_inline u32 packet_segment_bytes(struct __sk_buff *ctx)
+{
+	return ctx->gso_size;
+}
+
+/* A one's complement sum as the kernel holds it. */
+static __always_inline u32 packet_kernel_sum(u64 difference)
+{
+	return swap_u16(checksum_fold(difference));
+}
+
+/* Bytes changed that no checksum makes up for, so the one over the whole packet (CHECKSUM_COMPLETE) has to follow. */
+static __always_inline void packet_sum_changed(struct __sk_buff *ctx, u64 difference)
+{
+	bpf_csum_update(ctx, packet_kernel_sum(difference));
+}
+
+/*
+ * The checksum at a position covers words that changed, `own` in the packet and `pseudo` in the pseudo header. Two calls,
+ * because a checksum that is left to the network card (CHECKSUM_PARTIAL) holds the pseudo header's sum alone.
+ */
+static __always_inline void packet_fix_transport(struct __sk_buff *ctx, const struct packet *packet, u32 position,
+						 u64 own, u64 pseudo, u64 flags)
+{
+	u32 offset = position - packet->start;
+
+	if (flags & CHECKSUM_MAY_BE_NONE) {
+		const u8 *checksum = packet_at(ctx, packet, position, 2);
+
+		if (checksum && !read_u16(checksum)) {
+			packet_sum_changed(ctx, own);
+			return;
+		}
+	}
+	if (!__builtin_constant_p(own))
+		bpf_l4_csum_replace(ctx, offset, 0, packet_kernel_sum(own), flags & CHECKSUM_MAY_BE_NONE);
+	if (__builtin_constant_p(pseudo))
+		return;
+	bpf_l4_csum_replace(ctx, offset, 0, packet_kernel_sum(pseudo), BPF_F_PSEUDO_HDR | (flags & CHECKSUM_MAY_BE_NONE));
+	/* The helper thinks of IPv4, whose own checksum makes up for the addresses; here the transport's does. */
+	if (flags & CHECKSUM_OF_IPV6)
+		packet_sum_changed(ctx, pseudo);
+}
+
+/* Take `size` bytes off the front; an Ethernet header is next. False: the kernel will not. */
+static __always_inline bool packet_pop(struct __sk_buff *ctx, struct packet *packet, u32 size)
+{
+	long failed = 1;
+	u8 *ethernet;
+
+	if (!packet_copy(ctx, packet, packet->start + size, packet->wire, ETHERNET_BYTES))
+		return false;
+	bool to_ipv6 = read_u16(packet->wire + ETHERNET_MACS_BYTES) == ETHERTYPE_IPV6;
+	/* What goes is behind the first Ethernet header, which then takes the bytes of the other one. */
+	if (!to_ipv6 || ctx->protocol == swap_u16(ETHERTYPE_IPV6)) {
+		failed = bpf_skb_adjust_room(ctx, -(s32)size, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO);
+	} else {
+		failed = bpf_skb_adjust_room(ctx, -(s32)size, BPF_ADJ_ROOM_MAC,
+					     BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_DECAP_L3_IPV6);
+		/* Before 6.3: only this tells the packet that it is IPv6 now, and it adds 20 bytes. */
+		if (failed && !bpf_skb_change_proto(ctx, swap_u16(ETHERTYPE_IPV6), 0))
+			failed = bpf_skb_adjust_room(ctx, -(s32)(size + 20), BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO);
+	}
+	if (failed)
+		return false;
+	packet->start += size;
+	ethernet = packet_at(ctx, packet, packet->start, ETHERNET_BYTES);
+	if (!ethernet)
+		return false;
+	copy_bytes(ethernet, packet->wire, ETHERNET_BYTES);
+	return true;
+}
+
+/* Put the first `size` bytes of `wire` in front, which begin with an Ethernet header; so does the packet. */
+static __always_inline bool packet_push(struct __sk_buff *ctx, struct packet *packet, u32 size, u64 encapsulation)
+{
+	u8 *ethernet;
+
+	if (!packet_copy(ctx, packet, packet->start, packet->wire + size, ETHERNET_BYTES))
+		return false;
+	if (bpf_skb_adjust_room(ctx, size, BPF_ADJ_ROOM_MAC, encapsulation | BPF_F_ADJ_ROOM_FIXED_GSO) ||
+	    bpf_skb_store_bytes(ctx, ETHERNET_BYTES, packet->wire + ETHERNET_BYTES, size, BPF_F_RECOMPUTE_CSUM))
+		return false;
+	packet->start -= size;
+	ethernet = packet_at(ctx, packet, packet->start, ETHERNET_BYTES);
+	if (!ethernet)
+		return false;
+	copy_bytes(ethernet, packet->wire, ETHERNET_BYTES);
+	return true;
+}
+
+/* Bring a tag that is in the frame (only in test runs) to where tc packets have it. Bytes that the front moved. */
+static __always_inline s32 packet_tag_to_metadata(struct __sk_buff *ctx, struct packet *packet)
+{
+	const u8 *tag = packet_at(ctx, packet, packet->start + ETHERNET_BYTES, 2);
+	u16 tci = tag ? read_u16(tag) : 0;
+
+	if (!tag || bpf_skb_vlan_pop(ctx) || bpf_skb_vlan_push(ctx, swap_u16(ETHERTYPE_VLAN), tci))
+		return -1;
+	packet->tag = TAG_PRESENT | tci;
+	packet->start += VLAN_BYTES;
+	return VLAN_BYTES;
+}
+
+/*
+ * Keep `keep` bytes from a position on and put `pushed` bytes in front of them; `wire` holds all that then follows the
+ * Ethernet header. Returns how far the headers before have moved besides, -1: the kernel will not.
+ */
+static __always_inline s32 packet_quote(struct __sk_buff *ctx, struct packet *packet, u32 position, u32 pushed, u32 keep)
+{
+	s32 moved = 0;
+
+	if (position - packet->start != ETHERNET_BYTES)
+		moved = packet_tag_to_metadata(ctx, packet);
+	/*
+	 * The packet may await a TCP checksum that would be written into what is cut off, and the kernel refuses such a
+	 * cut. Taking bytes off the front, past where the sum begins, ends the wait; so the tail first gets what goes.
+	 */
+	if (moved < 0 || bpf_skb_change_tail(ctx, ETHERNET_BYTES + keep + pushed + keep, 0) ||
+	    bpf_skb_adjust_room(ctx, -(s32)keep, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO) ||
+	    bpf_skb_store_bytes(ctx, ETHERNET_BYTES, packet->wire, pushed + keep, BPF_F_RECOMPUTE_CSUM))
+		return -1;
+	packet->start -= pushed;
+	return moved;
+}
+
+/* Take the tag out. Returns how far the headers before it have moved, -1: the kernel will not. */
+static __always_inline s32 packet_pop_vlan(struct __sk_buff *ctx, struct packet *packet, u32 position)
+{
+	u32 before = position - packet->start - ETHERNET_BYTES;
+
+	if (packet->tag || !before) {
+		bool in_metadata = packet->tag;
+
+		if (bpf_skb_vlan_pop(ctx))
+			return -1;
+		packet->tag = 0;
+		packet->start += in_metadata ? 0 : VLAN_BYTES;
+		return in_metadata ? 0 : VLAN_BYTES;
+	}
+	/* Inside a tunnel: what lies between the first Ethernet header and the tag moves by the tag's length. */
+	u32 size = before - 2;
+
+	if (size < 1 || size > WIRE_BYTES - 1 || bpf_skb_load_bytes(ctx, ETHERNET_BYTES, packet->wire, size) ||
+	    bpf_skb_adjust_room(ctx, -VLAN_BYTES, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO) ||
+	    bpf_skb_store_bytes(ctx, ETHERNET_BYTES, packet->wire, size, BPF_F_RECOMPUTE_CSUM))
+		return -1;
+	packet->start += VLAN_BYTES;
+	return VLAN_BYTES;
+}
+
+/* Add a tag behind the Ethernet header. Returns how far that has moved, -1: the kernel will not. */
+static __always_inline s32 packet_push_vlan(struct __sk_buff *ctx, struct packet *packet, u16 tci)
+{
+	if (bpf_skb_vlan_push(ctx, swap_u16(ETHERTYPE_VLAN), tci))
+		return -1;
+	packet->tag = TAG_PRESENT | tci;
+	return 0;
+}
+
+#endif
