@@ -71,7 +71,7 @@ class ModelInstance:
         self, target: ModelTarget, model: Model, clock: Callable[[], int], random_bits: Callable[[int], int]
     ) -> None:
         self._target = target
-        self._model = model
+        self.model = model
         self._clock = clock
         self.interpreter = Interpreter(model, clock=clock, random=random_bits)
         self._timeouts = {
@@ -84,7 +84,7 @@ class ModelInstance:
 
     @property
     def pipeline(self) -> Pipeline:
-        return self._model.pipeline
+        return self.model.pipeline
 
     def activate(self) -> None:
         self._target.activate(self)
@@ -94,74 +94,74 @@ class ModelInstance:
 
     def insert_entry(self, entry: TableEntry) -> None:
         with _translated():
-            self._model.insert(entry)
+            self.model.insert(entry)
 
     def modify_entry(self, entry: TableEntry) -> None:
         with _translated():
-            self._model.modify(entry)
+            self.model.modify(entry)
 
     def delete_entry(self, key: EntryKey) -> None:
         with _translated():
-            self._model.delete(key)
+            self.model.delete(key)
 
     def insert_member(self, member: Member) -> None:
         with _translated():
-            self._model.insert(member)
+            self.model.insert(member)
 
     def modify_member(self, member: Member) -> None:
         with _translated():
-            self._model.modify(member)
+            self.model.modify(member)
 
     def delete_member(self, selector: str, member_id: int) -> None:
         with _translated():
-            self._model.delete(Member(selector=selector, id=member_id, action=ActionCall(action="")))
+            self.model.delete(Member(selector=selector, id=member_id, action=ActionCall(action="")))
 
     def insert_group(self, group: Group) -> None:
         with _translated():
-            self._model.insert(group)
+            self.model.insert(group)
 
     def modify_group(self, group: Group) -> None:
         with _translated():
-            self._model.modify(group)
+            self.model.modify(group)
 
     def delete_group(self, selector: str, group_id: int) -> None:
         with _translated():
-            self._model.delete(Group(selector=selector, id=group_id, members=()))
+            self.model.delete(Group(selector=selector, id=group_id, members=()))
 
     def direct_tallies(self, table: str, keys: Sequence[EntryKey]) -> list[Tally]:
         del table
         with _translated():
-            return [_tally(self._model.direct_counter(key)) for key in keys]
+            return [_tally(self.model.direct_counter(key)) for key in keys]
 
     def set_direct_tally(self, key: EntryKey, tally: Tally) -> None:
         with _translated():
-            self._model.set_direct_counter(key, ModelTally(tally.packets, tally.bytes))
+            self.model.set_direct_counter(key, ModelTally(tally.packets, tally.bytes))
 
     def tallies(self, counter: str, first: int, count: int) -> list[Tally]:
         with _translated():
-            return [_tally(self._model.indexed_counter(counter, index)) for index in range(first, first + count)]
+            return [_tally(self.model.indexed_counter(counter, index)) for index in range(first, first + count)]
 
     def set_tallies(self, counter: str, first: int, count: int, tally: Tally) -> None:
         with _translated():
             for index in range(first, first + count):
-                self._model.set_indexed_counter(counter, index, ModelTally(tally.packets, tally.bytes))
+                self.model.set_indexed_counter(counter, index, ModelTally(tally.packets, tally.bytes))
 
     def learned(self, table: str) -> list[LearnedRow]:
         now = self._clock()
-        return [self._row(entry, now) for entry in self._model.learned(table)]
+        return [self._row(entry, now) for entry in self.model.learned(table)]
 
     def find_learned(self, key: EntryKey) -> LearnedRow | None:
         return next((row for row in self.learned(key.table) if row.matches == key.matches), None)
 
     def delete_learned(self, key: EntryKey) -> bool:
         try:
-            self._model.delete_learned(key)
+            self.model.delete_learned(key)
         except NotFound:
             return False
         return True
 
     def tick(self) -> None:
-        self._model.sweep(self._clock())
+        self.model.sweep(self._clock())
 
     def _row(self, entry: LearnedEntry, now_ms: int) -> LearnedRow:
         return LearnedRow(
