@@ -297,7 +297,7 @@ def _move(lines: Lines, usage: Usage, before: str, by: str) -> None:
     places = usage.names.header_order
     for header in sorted(usage.positioned, key=lambda h: places[h]):
         if places[header] < places[before]:
-            lines.add(f"{position(header)} += {by};")
+            lines.add(f"{position(header)} -= {by[1:]};" if by.startswith("-") else f"{position(header)} += {by};")
 
 
 def pop(lines: Lines, usage: Usage, statement: Pop) -> None:
@@ -321,7 +321,7 @@ def push_vlan(lines: Lines, usage: Usage, statement: PushVlan) -> None:
     with lines.block():
         lines.add(f"s32 moved = packet_push_vlan(ctx, {PACKET}, {c(statement.vlan_id)});", "")
         give_up(lines, "moved < 0")
-        _move(lines, usage, VLAN, "moved")
+        _move(lines, usage, VLAN, "-moved")
         lines.add(f"{position(VLAN)} = {position(ETHERNET)} + ETHERNET_BYTES;")
         lines.add(f"scratch->packet.valid |= {header_constant(VLAN)};")
         if (VLAN, "id") in usage.kept:

@@ -180,7 +180,7 @@ static __always_inline s32 packet_pop_vlan(struct __sk_buff *ctx, struct packet 
 	return VLAN_BYTES;
 }
 
-/* Add a tag behind the Ethernet header. Returns how far that has moved, -1: the kernel will not. */
+/* Add a tag behind the Ethernet header. Returns how far that has moved to the front, -1: the kernel will not. */
 static __always_inline s32 packet_push_vlan(struct __sk_buff *ctx, struct packet *packet, u16 tci)
 {
 	if (bpf_skb_vlan_push(ctx, swap_u16(ETHERTYPE_VLAN), tci))

@@ -125,7 +125,7 @@ static __always_inline s32 packet_pop_vlan(struct xdp_md *ctx, struct packet *pa
 	return VLAN_BYTES;
 }
 
-/* Add a tag behind the Ethernet header. Returns how far that has moved, -1: there is no room. */
+/* Add a tag behind the Ethernet header. Returns how far that has moved to the front, -1: there is no room. */
 static __always_inline s32 packet_push_vlan(struct xdp_md *ctx, struct packet *packet, u16 tci)
 {
 	u8 *ethernet;
@@ -139,7 +139,7 @@ static __always_inline s32 packet_push_vlan(struct xdp_md *ctx, struct packet *p
 	copy_bytes(ethernet, ethernet + VLAN_BYTES, ETHERNET_MACS_BYTES);
 	write_u16(ethernet + ETHERNET_MACS_BYTES, ETHERTYPE_VLAN);
 	write_u16(ethernet + ETHERNET_BYTES, tci);
-	return -VLAN_BYTES;
+	return VLAN_BYTES;
 }
 
 #endif

@@ -1,0 +1,40 @@
+"""From a pipeline to what a device loads: the printed C compiled for tc and XDP, and the bundle that carries it.
+
+Compiled objects are kept by `runtime.bpf.toolchain`, so building the same pipeline again takes no compiler's time.
+Called by `turnout compile`, `turnout apply` and tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+
+from compiler.ir.nodes import Pipeline
+from compiler.printers.bundle import write_bundle
+from compiler.printers.ebpf.printing import INCLUDE, print_c
+from runtime.bpf.toolchain import compile_c
+
+SOURCE_NAME = "pipeline.bpf.c"
+
+
+class Hook(Enum):
+    """Where a program is attached, with the name of its program."""
+
+    TC = "turnout_tc"
+    XDP = "turnout_xdp"
+
+
+def compile_source(source: str, hook: Hook, *, defines: Mapping[str, str] | None = None) -> bytes:
+    """The ELF of printed C for one hook. Raises `ToolchainMissing`, `CompileError`."""
+    chosen = {f"TURNOUT_{hook.name}": "1", **(defines or {})}
+    return compile_c(source, name=SOURCE_NAME, include_dirs=(INCLUDE,), defines=chosen)
+
+
+def build_bundle(pipeline: Pipeline) -> bytes:
+    """The bundle of a pipeline with both objects. Raises as `compile_source` does.
+
+    Comments about policies stay out: they would move the line numbers in the objects, and equal pipelines have equal
+    bundles.
+    """
+    source = print_c(pipeline)
+    return write_bundle(pipeline, tc=compile_source(source, Hook.TC), xdp=compile_source(source, Hook.XDP))
