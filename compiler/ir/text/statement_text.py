@@ -40,7 +40,7 @@ def block_lines(statements: Iterable[Statement]) -> Iterator[str]:
 
 def inside_lines(opening: str, inside: list[str]) -> Iterator[str]:
     """`opening { inside }`, on one line where it fits."""
-    line = f"{opening} {{ {'  '.join(inside)} }}"
+    line = f"{opening} {{ {'  '.join(inside)} }}" if inside else f"{opening} {{ }}"
     if len(line) <= MAX_LINE:
         yield line
         return
