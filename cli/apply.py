@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from runtime.build import bundle_for
 
 from cli.console import FAILED, fail, progress, say
 from cli.policies import Policies, load_policies
 from compiler.pipeline.assembly import pipeline
-from compiler.policy.policyset import Device
+from compiler.policy.policyset import Device, Profile
+from compiler.printers.bundle import write_bundle
+from runtime.bpf.errors import BpfError
+from runtime.build import build_bundle
 from runtime.client.applying import Failure, Outlook, PipelineState, look, perform
 from runtime.client.errors import ClientError
 from runtime.client.plan import Kind
@@ -50,7 +52,7 @@ def apply(
                 _show(outlook, verbose=verbose)
             if not dry_run:
                 _perform_all(work)
-        except ClientError as error:
+        except (ClientError, BpfError) as error:
             raise fail(str(error)) from error
 
 
@@ -105,9 +107,7 @@ def _perform_all(work: list[Work]) -> None:
                     written += count
                     bar.advance(task, count)
 
-                for failure in perform(
-                    session, outlook, pipeline(), lambda o=outlook: bundle_for(o.device.profile), done
-                ):
+                for failure in perform(session, outlook, pipeline(), lambda o=outlook: _bundle(o.device), done):
                     refused += 1
                     _complain(outlook, failure)
     except KeyboardInterrupt:
@@ -116,6 +116,20 @@ def _perform_all(work: list[Work]) -> None:
     if refused:
         say(f"turnout: error: {refused} of {total} updates were refused")
         raise typer.Exit(FAILED)
+
+
+def _bundle(device: Device) -> bytes:
+    """The device config that a device of this profile loads."""
+    match device.profile:
+        case Profile.EBPF:
+            return build_bundle(pipeline())
+        case Profile.MODEL:
+            return write_bundle(pipeline())
+        case Profile.V1MODEL:
+            raise fail(
+                f"device '{device.name}' runs nothing yet, and its profile v1model needs a P4 compiler: build "
+                "pipeline.v1model.p4 (`turnout compile` writes it), load it into the device, and apply again"
+            )
 
 
 def _complain(outlook: Outlook, failure: Failure) -> None:

@@ -12,6 +12,7 @@ import yaml
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
+from rich.text import Text
 
 FAILED = 1
 
@@ -59,6 +60,6 @@ def _print_table(columns: Sequence[str], records: Sequence[Mapping[str, object]]
         numeric = all(isinstance(record[column], int) for record in records) and bool(records)
         table.add_column(column.upper(), justify="right" if numeric else "left", no_wrap=True, overflow="ignore")
     for record in records:
-        table.add_row(*("" if record[column] is None else str(record[column]) for column in columns))
+        table.add_row(*(Text("" if record[column] is None else str(record[column])) for column in columns))
     width = None if sys.stdout.isatty() else 1000
     Console(width=width).print(table)
