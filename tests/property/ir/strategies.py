@@ -300,15 +300,14 @@ def pipelines(draw: st.DrawFn) -> Pipeline:
     place = draw(st.integers(0, len(headers) - 1))
     deeper = readable if place == 0 else readable.with_fields(headers[place], types[place])
     last = draw(_loud(headers[place], types[place], deeper))
-    end: tuple[Statement, ...] = (ToKernel(),) if place and draw(st.booleans()) else ()
+    end: tuple[Statement, ...] = (ToKernel(),) if draw(st.booleans()) else ()
     side = Control(name="side", body=(*draw(_quiet(readable)), Apply(table="chosen")), doc=draw(doc_texts))
     body = (
         *draw(_quiet(readable)),
         Apply(table="mixed", on_hit=draw(_quiet(readable)), on_miss=draw(_quiet(readable))),
         _learn(draw, readable),
         Run(control="side"),
-        If(condition=IsValid(header=names[place]), then=last),
-        *end,
+        If(condition=IsValid(header=names[place]), then=last, otherwise=end),
     )
     return Pipeline(
         name=draw(st.text(max_size=5)),
