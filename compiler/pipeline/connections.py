@@ -124,7 +124,9 @@ def _track() -> Statement:
     )
 
 
-def _translate(family: Family, name: str, action_id: int, counter: str, doc: str) -> Action:
+def _translate(
+    family: Family, name: str, action_id: int, counter: str, doc: str, *, tracking: tuple[Statement, ...]
+) -> Action:
     address = family.address_bits
     return Action(
         name=family.named(name),
@@ -139,18 +141,26 @@ def _translate(family: Family, name: str, action_id: int, counter: str, doc: str
             assign(meta(family.named("route")), param("dst", address)),
             assign(meta("nexthop"), param("nexthop", 16)),
             count(counter, param("service_id", 16)),
-            _track(),
+            *tracking,
         ),
         doc=doc,
         span=here(),
     )
 
 
+def translate_actions(family: Family, *tracking: Statement) -> tuple[Action, Action]:
+    """The actions of known connections. `tracking` tells the entry what a packet means for the connection's life."""
+    request, reply_doc = "A packet of a known connection to a service.", "A reply: it comes from the service again."
+    return (
+        _translate(family, "translate", 1, "service_requests", request, tracking=tracking),
+        _translate(family, "translate_reply", 2, "service_replies", reply_doc, tracking=tracking),
+    )
+
+
 def actions(family: Family) -> tuple[Action, ...]:
     address, number = family.address_bits, _ACTION + family.first_id
     return (
-        _translate(family, "translate", 1, "service_requests", "A packet of a known connection to a service."),
-        _translate(family, "translate_reply", 2, "service_replies", "A reply: it comes from the service again."),
+        *translate_actions(family, _track()),
         Action(
             name=family.named("to_service"),
             id=number + 3,
@@ -270,7 +280,7 @@ def tables(family: Family) -> tuple[Table, ...]:
     )
 
 
-def _tuple(family: Family) -> tuple[Statement, ...]:
+def read_tuple(family: Family) -> tuple[Statement, ...]:
     """Read ports and protocol, whichever transport header is there."""
     return (
         assign(meta(family.named("route")), field(f"{family.name}.dst")),
@@ -294,42 +304,54 @@ def _tuple(family: Family) -> tuple[Statement, ...]:
     )
 
 
-def _learn(family: Family) -> Statement:
-    """Keep the decision for both directions, and use it for this packet."""
-    ip, full = family.name, (drop("flow_table_full"),)
-    return when(
-        meta("decided"),
-        learn(
-            family.named("flow"),
-            family.named("translate"),
-            meta(family.named("new_src")),
-            meta(family.named("new_dst")),
-            meta("src_port"),
-            meta("new_dst_port"),
-            meta("nexthop"),
-            meta("service_id"),
-            profile=meta("profile"),
-            on_full=full,
-        ),
-        learn(
-            family.named("flow_reverse"),
-            family.named("translate_reply"),
-            field(f"{ip}.dst"),
-            field(f"{ip}.src"),
-            meta("dst_port"),
-            meta("src_port"),
-            meta("source_nexthop"),
-            meta("service_id"),
-            profile=meta("profile"),
-            on_full=full,
-        ),
+def learn_flow(family: Family, full: tuple[Statement, ...]) -> Statement:
+    """Keep the decision for the direction of this packet; `full` says what to do when there is no room."""
+    return learn(
+        family.named("flow"),
+        family.named("translate"),
+        meta(family.named("new_src")),
+        meta(family.named("new_dst")),
+        meta("src_port"),
+        meta("new_dst_port"),
+        meta("nexthop"),
+        meta("service_id"),
+        profile=meta("profile"),
+        on_full=full,
+    )
+
+
+def learn_reverse(family: Family, full: tuple[Statement, ...]) -> Statement:
+    """Keep the decision for the replies."""
+    return learn(
+        family.named("flow_reverse"),
+        family.named("translate_reply"),
+        field(f"{family.name}.dst"),
+        field(f"{family.name}.src"),
+        meta("dst_port"),
+        meta("src_port"),
+        meta("source_nexthop"),
+        meta("service_id"),
+        profile=meta("profile"),
+        on_full=full,
+    )
+
+
+def use_decision() -> tuple[Statement, ...]:
+    """The packet that opens a connection is translated as it has just been decided."""
+    return (
         assign(meta("translate"), 1),
         assign(meta("new_src_port"), meta("src_port")),
         count("service_requests", meta("service_id")),
     )
 
 
-def _decide(family: Family) -> Control:
+def _learn(family: Family) -> Statement:
+    """Keep the decision for both directions, and use it for this packet."""
+    full = (drop("flow_table_full"),)
+    return when(meta("decided"), learn_flow(family, full), learn_reverse(family, full), *use_decision())
+
+
+def decide(family: Family, without_backend: tuple[Statement, ...]) -> Control:
     """A packet of no known connection: does it open one, and to which backend?"""
     ip = family.name
     new_src, new_dst = meta(family.named("new_src")), meta(family.named("new_dst"))
@@ -344,7 +366,7 @@ def _decide(family: Family) -> Control:
             apply(
                 family.named("service"),
                 on_hit=(
-                    apply(family.named("backend"), on_miss=(drop("no_backend"),)),
+                    apply(family.named("backend"), on_miss=without_backend),
                     assign(new_src, field(f"{ip}.src")),
                     when(eq(new_dst, field(f"{ip}.src")), assign(new_src, meta(family.named("hairpin")))),
                     assign(meta(family.named("route")), new_dst),
@@ -355,7 +377,7 @@ def _decide(family: Family) -> Control:
                 ),
             ),
         ),
-        doc=_decide.__doc__ or "",
+        doc=decide.__doc__ or "",
         span=here(),
     )
 
@@ -365,7 +387,7 @@ def _connection(family: Family) -> Control:
     return Control(
         name=family.named("connection"),
         body=(
-            *_tuple(family),
+            *read_tuple(family),
             when(
                 ne(meta("protocol"), 0),
                 apply(
@@ -389,7 +411,18 @@ def _connection(family: Family) -> Control:
 
 
 def controls(family: Family) -> tuple[Control, ...]:
-    return (_decide(family), _connection(family))
+    return (decide(family, (drop("no_backend"),)), _connection(family))
 
 
-__all__ = ["actions", "controls", "store", "tables"]
+__all__ = [
+    "actions",
+    "controls",
+    "decide",
+    "learn_flow",
+    "learn_reverse",
+    "read_tuple",
+    "store",
+    "tables",
+    "translate_actions",
+    "use_decision",
+]

@@ -8,7 +8,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from compiler.ir.nodes import Pipeline
-from compiler.printers.p4 import v1model
+from compiler.printers.p4 import pna, v1model
 from compiler.printers.p4.program import Provenance
 from compiler.printers.p4.view import ProgramView
 
@@ -37,3 +37,11 @@ def print_v1model(pipeline: Pipeline, provenance: Provenance | None = None) -> s
     Raises `UnprintableError` for what v1model cannot say.
     """
     return _render("v1model.p4.j2", v1model.view(pipeline, provenance or {}))
+
+
+def print_pna(pipeline: Pipeline, provenance: Provenance | None = None) -> str:
+    """The whole program for PNA; learning must stand where `compiler.pipeline.offload.offload_pipeline` puts it.
+
+    Raises `UnprintableError` for what PNA cannot say.
+    """
+    return _render("pna.p4.j2", pna.view(pipeline, provenance or {}))

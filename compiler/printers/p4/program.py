@@ -78,21 +78,28 @@ class ProgramPrinter(ABC):
         del action
         return []
 
+    def action_end(self, action: Action) -> list[str]:
+        """What the profile does at the end of an action."""
+        del action
+        return []
+
     def default_action(self, table: Table) -> str:
         return self.ids.actions[table.default_action]
 
-    def view(self, notes: Lines) -> ProgramView:
+    def extra_metadata(self) -> Lines:
+        return ()
+
+    def view(self) -> ProgramView:
         sum_printer = SumPrinter(names=self.names, ids=self.ids, sums=self.sums)
         return ProgramView(
             name=self.pipeline.name,
             version=self.pipeline.version,
             organization=ORGANIZATION,
             doc=self.pipeline.doc,
-            notes=notes,
             constants=(*declarations.constants(self.pipeline, self.ids), *self.extra_constants()),
             header_types=declarations.header_types(self.pipeline, self.ids),
             headers=declarations.headers(self.pipeline, self.ids),
-            metadata=declarations.metadata(self.pipeline, self.ids),
+            metadata=(*declarations.metadata(self.pipeline, self.ids), *self.extra_metadata()),
             sums=self.sums.declarations(),
             sums_field=self.sums.field,
             digests=self.digests(),
@@ -148,7 +155,7 @@ class ProgramPrinter(ABC):
 
     def _action(self, action: Action) -> DeclarationView:
         printer = self.statement_printer(self.expression_printer(self.ids.top.copy(), action.name))
-        body = [*self.action_start(action), *printer.block(action.body)]
+        body = [*self.action_start(action), *printer.block(action.body), *self.action_end(action)]
         first = declarations.signature(action, self.ids.actions[action.name], self.ids, self._directed(action))
         return DeclarationView(comment=declarations.action_preamble(action), lines=(*first, *indented(body), "}"))
 

@@ -146,8 +146,11 @@ class StatementPrinter(ABC):
         return ["} else {", *indented(body), "}"]
 
     def apply(self, statement: Apply) -> list[str]:
-        table = self.ids.tables[statement.table]
         hit, miss = self.block(statement.on_hit), self.block(statement.on_miss)
+        return self.branches(self.ids.tables[statement.table], hit, miss)
+
+    def branches(self, table: str, hit: list[str], miss: list[str]) -> list[str]:
+        """Apply a table and go on."""
         if hit:
             rest = ["} else {", *indented(miss), "}"] if miss else ["}"]
             return [f"if ({table}.apply().hit) {{", *indented(hit), *rest]

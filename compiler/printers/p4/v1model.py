@@ -182,4 +182,4 @@ def _update(view: SumView) -> tuple[str, ...]:
 
 def view(pipeline: Pipeline, provenance: Provenance) -> ProgramView:
     """The view of a v1model program. Raises `UnprintableError`."""
-    return _Program(pipeline, provenance).view(())
+    return _Program(pipeline, provenance).view()

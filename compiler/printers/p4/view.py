@@ -51,8 +51,6 @@ class ProgramView:
     version: str
     organization: str
     doc: str
-    notes: Lines
-    """How the program differs from the pipeline."""
     constants: tuple[DeclarationView, ...]
     header_types: tuple[DeclarationView, ...]
     headers: Lines
