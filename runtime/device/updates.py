@@ -15,7 +15,7 @@ from finsy.proto import p4r
 from compiler.ir.entries import EntryKey, Group, GroupRef, Member, MemberRef, WeightedMember
 from runtime.device.contents import Contents, SelectorContents
 from runtime.device.records import ActionSet, Row, Tally
-from runtime.device.refusals import RefusedError, denied, invalid, not_found, out_of_range, unimplemented
+from runtime.device.refusals import RefusedError, denied, invalid, out_of_range, unimplemented
 from runtime.device.schema import Schema, TableCodec, refuse_watch
 from runtime.device.target import Instance
 

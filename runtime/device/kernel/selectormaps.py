@@ -99,6 +99,11 @@ class SelectorMaps:
         self._slots.tick()
         self._places.tick()
 
+    @property
+    def free_slots(self) -> int:
+        """Of the ring; those that rest are not free."""
+        return self._slots.free_slots
+
     # how
 
     def _users_of(self, member_id: int) -> list[Target]:

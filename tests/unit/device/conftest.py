@@ -81,7 +81,7 @@ def _learned() -> Table:
 @pytest.fixture(scope="session")
 def pipeline() -> Pipeline:
     exact = (_key("a", 1, "a", MatchKind.EXACT), _key("c", 2, "c", MatchKind.EXACT))
-    lpm = (_key("a", 1, "a", MatchKind.EXACT), _key("b", 2, "b", MatchKind.LPM))
+    lpm = (_key("a", 1, "c", MatchKind.EXACT), _key("b", 2, "b", MatchKind.LPM))
     mixed = (
         _key("b", 1, "b", MatchKind.TERNARY),
         _key("a", 2, "a", MatchKind.RANGE),

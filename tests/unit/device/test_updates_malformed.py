@@ -114,7 +114,6 @@ UPDATES = [
     (f"type: MODIFY entity {{ table_entry {{ {EXACT} {NOTHING} }} }}", MISSING, "table exact, entry a=0x1, c=0x2: there is no such entry"),
     (f"type: DELETE entity {{ table_entry {{ {EXACT} }} }}", MISSING, "table exact, entry a=0x1, c=0x2: there is no such entry"),
     ("type: DELETE entity { table_entry { table_id: 0x02000003 priority: 7 } }", MISSING, "table mixed, entry b=0x0&0x0, a=0x0..0xfff, c=* priority 7: there is no such entry"),
-    (r'type: DELETE entity { table_entry { table_id: 0x02000005 match { field_id: 1 exact { value: "\001" } } } }', MISSING, "table known, entry b=0x1: there is no such entry"),
     # members
     ("type: INSERT entity { action_profile_member { } }", INVALID, "action profile id is missing"),
     ("type: INSERT entity { action_profile_member { action_profile_id: 9 } }", INVALID, "the pipeline has no action profile of id 0x00000009"),
@@ -201,6 +200,11 @@ def test_read(reader: Reader, text: str, code: Code, words: str) -> None:
 )
 def test_kinds_that_the_device_has_none_of_are_none(reader: Reader, text: str) -> None:
     assert list(reader.answer(text_format.Parse(text, p4r.Entity()))) == []
+
+
+def test_delete_of_a_learned_entry_that_is_gone(writer: Writer) -> None:
+    text = r'type: DELETE entity { table_entry { table_id: 0x02000005 match { field_id: 1 exact { value: "\001" } } } }'
+    writer.apply(text_format.Parse(text, p4r.Update()))
 
 
 def test_learned_table_without_fields_missing(pipeline: Pipeline, writer: Writer) -> None:

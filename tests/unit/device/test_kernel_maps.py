@@ -1,0 +1,247 @@
+"""What the kernel target writes into maps, read back through the layout."""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from compiler.ir.entries import (
+    ActionCall,
+    Exact,
+    Group,
+    GroupRef,
+    Lpm,
+    Member,
+    MemberRef,
+    WeightedMember,
+)
+from compiler.ir.maglev import build_ring
+from compiler.ir.nodes import Pipeline
+from compiler.printers.layout import GroupSlice, MapLayout, TableLayout
+from compiler.printers.layout_tables import action_layout, table_layout
+from runtime.bpf.constants import MapFlag, MapType
+from runtime.bpf.maps import Map, MapShape
+from runtime.device.kernel.countermaps import CounterMap, DirectCounters
+from runtime.device.kernel.selectormaps import SelectorMaps
+from runtime.device.kernel.tablemaps import TableMap
+from runtime.device.records import Tally
+from runtime.device.refusals import Code, RefusedError
+
+pytestmark = pytest.mark.root
+NOTHING = ActionCall(action="nothing")
+SEND = ActionCall(action="send", arguments=(3, 0x020000000001))
+
+
+@pytest.fixture
+def made() -> Iterator[list[Map]]:
+    """Maps that are closed at the end."""
+    maps: list[Map] = []
+    yield maps
+    for one in maps:
+        one.close()
+
+
+def create(made: list[Map], layout: MapLayout) -> Map:
+    kind = MapType[layout.kind.name]
+    flags = MapFlag.NO_PREALLOC if layout.no_prealloc else MapFlag.NONE
+    shape = MapShape(
+        name=layout.name[:15],
+        type=kind,
+        key_size=layout.key_size,
+        value_size=layout.value_size,
+        max_entries=layout.max_entries,
+        flags=flags,
+    )
+    made.append(Map.create(shape))
+    return made[-1]
+
+
+def laid_out(pipeline: Pipeline, name: str) -> TableLayout:
+    actions = {action.name: action_layout(action) for action in pipeline.actions}
+    return table_layout(next(table for table in pipeline.tables if table.name == name), actions)
+
+
+def table_of(pipeline: Pipeline, name: str, made: list[Map]) -> tuple[TableMap, TableLayout, Map]:
+    layout = laid_out(pipeline, name)
+    entries = create(made, layout.map)
+    counters = create(made, layout.counters) if layout.counters is not None else None
+    return TableMap(layout, entries, counters), layout, entries
+
+
+def test_entries_of_a_hash(pipeline: Pipeline, made: list[Map]) -> None:
+    table, layout, entries = table_of(pipeline, "exact", made)
+    one, other = (Exact(value=1), Exact(value=2)), (Exact(value=3), Exact(value=4))
+    table.insert(one, SEND)
+    table.insert(other, NOTHING)
+    found = {layout.decode_key(key): layout.decode_value(value) for key, value in entries.items()}
+    assert found == {one: (SEND, 1), other: (NOTHING, 2)}
+    table.modify(one, NOTHING)
+    assert layout.decode_value(entries.lookup(layout.encode_key(one)) or b"") == (NOTHING, 1)
+    table.set_tally(one, Tally(5, 6))
+    assert table.tallies([other, one]) == [Tally(0, 0), Tally(5, 6)]
+    table.delete(one)
+    assert [layout.decode_key(key) for key, _ in entries.items()] == [other]
+    table.insert(one, SEND)
+    assert table.tallies([one]) == [Tally(0, 0)]
+
+
+def test_a_map_that_is_full_gives_its_counter_back(pipeline: Pipeline, made: list[Map]) -> None:
+    table, _, entries = table_of(pipeline, "exact", made)
+    for number in range(4):
+        table.insert((Exact(value=number), Exact(value=0)), NOTHING)
+    with pytest.raises(RefusedError) as refused:
+        table.insert((Exact(value=9), Exact(value=0)), NOTHING)
+    assert refused.value.code == Code.RESOURCE_EXHAUSTED
+    assert len(list(entries.items())) == 4
+
+
+def test_prefixes(pipeline: Pipeline, made: list[Map]) -> None:
+    table, layout, entries = table_of(pipeline, "lpm", made)
+    keys = [(Exact(value=1), Lpm(value=0x0A000000, prefix_len=8)), (Exact(value=1), Lpm(value=0, prefix_len=0))]
+    for key in keys:
+        table.insert(key, SEND)
+    assert {layout.decode_key(key) for key, _ in entries.items()} == set(keys)
+    looked = layout.encode_key((Exact(value=1), Lpm(value=0x0A010203, prefix_len=32)))
+    assert layout.decode_value(entries.lookup(looked) or b"") == (SEND, 0)
+
+
+class Selected:
+    """Table `spread`, an array by a key of 12 bits, its selector, and what a packet would find."""
+
+    def __init__(self, pipeline: Pipeline, made: list[Map]) -> None:
+        table, self.layout, self.entries = table_of(pipeline, "spread", made)
+        assert self.layout.selector is not None
+        self.selector = self.layout.selector
+        self.ring, self.members = create(made, self.selector.ring), create(made, self.selector.members)
+        self.maps = SelectorMaps(self.selector, self.ring, self.members, table)
+
+    def slice_of(self, a: int) -> GroupSlice:
+        return self.layout.decode_group(self.entries.lookup(self.layout.encode_key((Exact(value=a),))) or b"")
+
+    def actions(self, a: int) -> list[ActionCall]:
+        """The action of every slot of the entry's ring, in order."""
+        used = self.slice_of(a)
+        found: list[ActionCall] = []
+        for slot in range(used.offset, used.offset + used.size):
+            place = self.ring.lookup(struct.pack("=I", slot)) or b""
+            decoded = self.selector.member.decode(self.members.lookup(place) or b"")
+            assert decoded is not None
+            found.append(decoded[0])
+        return found
+
+
+def call(port: int) -> ActionCall:
+    return ActionCall(action="send", arguments=(port, 0))
+
+
+def member(number: int, port: int) -> Member:
+    return Member(selector="hops", id=number, action=call(port))
+
+
+def group(number: int, *weights: tuple[int, int]) -> Group:
+    members = tuple(WeightedMember(member_id=m, weight=w) for m, w in weights)
+    return Group(selector="hops", id=number, members=members)
+
+
+@pytest.fixture
+def selected(pipeline: Pipeline, made: list[Map]) -> Selected:
+    return Selected(pipeline, made)
+
+
+def test_a_group_is_a_maglev_ring(selected: Selected) -> None:
+    maps = selected.maps
+    for number in (1, 2):
+        maps.insert_member(member(number, 10 + number))
+    maps.insert_group(group(5, (1, 1), (2, 3)))
+    maps.insert_entry((Exact(value=7),), GroupRef(group_id=5))
+    assert selected.actions(7) == [call(10 + number) for number in build_ring([(1, 1), (2, 3)])]
+
+
+def test_a_changed_member_moves_with_all_its_rings(selected: Selected) -> None:
+    maps = selected.maps
+    for number in (1, 2):
+        maps.insert_member(member(number, 10 + number))
+    maps.insert_group(group(5, (1, 1), (2, 1)))
+    maps.insert_group(group(6, (2, 1)))
+    for a, reference in ((7, GroupRef(group_id=5)), (8, GroupRef(group_id=6)), (9, MemberRef(member_id=1))):
+        maps.insert_entry((Exact(value=a),), reference)
+    before, untouched = selected.slice_of(7), selected.slice_of(8)
+    maps.modify_member(member(1, 99))
+    assert selected.slice_of(7).offset != before.offset
+    assert selected.slice_of(8) == untouched
+    assert Counter(c.arguments[0] for c in selected.actions(7)).keys() == {99, 12}
+    assert selected.actions(9) == [call(99)]
+    maps.modify_group(group(5, (2, 1)))
+    assert set(selected.actions(7)) == {call(12)}
+
+
+def test_an_empty_group_is_a_miss(selected: Selected) -> None:
+    maps = selected.maps
+    maps.insert_group(group(5))
+    maps.insert_entry((Exact(value=7),), GroupRef(group_id=5))
+    assert selected.slice_of(7).size == 0
+    maps.insert_member(member(1, 11))
+    maps.modify_group(group(5, (1, 1)))
+    assert set(selected.actions(7)) == {call(11)}
+    maps.delete_entry((Exact(value=7),))
+    assert selected.slice_of(7) == GroupSlice(offset=0, size=0)
+
+
+def test_everything_comes_back(selected: Selected) -> None:
+    maps, slots = selected.maps, selected.selector.ring.max_entries
+    for _ in range(3):
+        for number in range(1, 5):
+            maps.insert_member(member(number, number))
+        maps.insert_group(group(5, (1, 1), (2, 1)))
+        maps.insert_entry((Exact(value=7),), GroupRef(group_id=5))
+        maps.insert_entry((Exact(value=8),), MemberRef(member_id=3))
+        maps.modify_entry((Exact(value=8),), GroupRef(group_id=5))
+        for a in (7, 8):
+            maps.delete_entry((Exact(value=a),))
+        maps.delete_group(5)
+        for number in range(1, 5):
+            maps.delete_member(number)
+        maps.tick()
+        maps.tick()
+    assert maps.free_slots == slots
+
+
+def test_full_rings_are_named_and_nothing_changes(selected: Selected) -> None:
+    maps = selected.maps
+    maps.insert_member(member(1, 11))
+    fitting = selected.selector.ring.max_entries // 251
+    for number in range(1, fitting + 1):
+        maps.insert_group(group(number, (1, 1)))
+    left = maps.free_slots
+    with pytest.raises(RefusedError) as refused:
+        maps.insert_group(group(fitting + 1, (1, 1)))
+    assert (refused.value.code, refused.value.text) == (
+        Code.RESOURCE_EXHAUSTED,
+        f"action profile hops: its rings are full: 251 slots are needed in one piece, {left} of 1024 are free",
+    )
+    with pytest.raises(RefusedError):
+        maps.modify_member(member(1, 12))
+    maps.insert_entry((Exact(value=7),), GroupRef(group_id=1))
+    assert set(selected.actions(7)) == {call(11)}
+    assert maps.free_slots == left
+
+
+def test_indexed_counters(made: list[Map]) -> None:
+    shape = MapShape(name="cells", type=MapType.PERCPU_ARRAY, key_size=4, value_size=16, max_entries=200)
+    made.append(Map.create(shape))
+    counters = CounterMap(made[-1])
+    counters.write_range(0, 200, Tally(1, 2))
+    counters.write(150, Tally(7, 8))
+    assert counters.read_many(range(149, 152)) == [Tally(1, 2), Tally(7, 8), Tally(1, 2)]
+    whole = counters.read_many(range(200))
+    assert (whole[150], sum(t.packets for t in whole)) == (Tally(7, 8), 206)
+    direct = DirectCounters(made[-1], "t")
+    assert [direct.take() for _ in range(199)] == list(range(1, 200))
+    with pytest.raises(RefusedError, match="table t: all 199 direct counters are taken"):
+        direct.take()
+    direct.give_back(150)
+    assert direct.take() == 150
+    assert counters.read(150) == Tally(0, 0)
