@@ -1,7 +1,7 @@
 """The printed C in the kernel, in the shape of the interpreter: entries in, packets through, outcomes and state out.
 
-Each packet is a BPF_PROG_TEST_RUN with the clock of the test. What the kernel does not show of a test run (where a packet
-went, why it was dropped, the VLAN tag in metadata) is read from the program's scratch memory.
+Each packet is a BPF_PROG_TEST_RUN with the clock of the test. What the kernel does not show of a test run (where a
+packet went, why it was dropped, the VLAN tag in metadata) is read from the program's scratch memory.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ class Kernel:
     def process(self, port: int, frame: bytes) -> Outcome:
         """As `Interpreter.process`, without a trace."""
         self.map("test_clock").update(_U32.pack(0), struct.pack("<Q", self._clock()))
-        self._add_port(port)
+        self.add_port(port)
         with pinned_to_cpu() as cpu:
             if self.hook is Hook.TC:
                 ran = run_skb(self._program.fd, frame, SkbContext(ingress_ifindex=FIRST_IFINDEX + port))
@@ -163,8 +163,8 @@ class Kernel:
             scratch = self._scratch(cpu)
         return self._outcome(ran.verdict, ran.frame, scratch)
 
-    def _add_port(self, port: int) -> None:
-        """Every port of the pipeline's entries leads somewhere."""
+    def add_port(self, port: int) -> None:
+        """Put an interface behind a port; ports that packets come in by have one anyway."""
         if port in self._ports:
             return
         self._ports.add(port)
@@ -182,7 +182,8 @@ class Kernel:
         return scratch.split_per_cpu(raw)[cpu]
 
     def _outcome(self, code: int, frame: bytes, scratch: bytes) -> Outcome:
-        verdict, egress_port, drop_reason, _, _, _, _, tag = _OUTCOME.unpack_from(scratch)
+        fields: tuple[int, ...] = _OUTCOME.unpack_from(scratch)
+        verdict, egress_port, drop_reason, tag = *fields[:3], fields[7]
         kind = _VERDICTS[verdict]
         if kind is VerdictKind.FORWARD:
             self._expect_port(egress_port, code)
