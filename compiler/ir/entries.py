@@ -77,8 +77,8 @@ class TableEntry:
     """One entry; `matches` has a value for each key of the table, in the order of `Table.keys`.
 
     Entries are equal when all but span and owner is. `owner` names the policy object that wants the entry, as in
-    "DpuService shop/web:http"; a device keeps it as P4Runtime's `metadata`. `priority` is positive for tables with ternary, range or optional
-    keys (the largest wins) and 0 for all others.
+    "DpuService shop/web:http"; a device keeps it as P4Runtime's `metadata`. `priority` is positive for tables with
+    ternary, range or optional keys (the largest wins) and 0 for all others.
     """
 
     table: str
