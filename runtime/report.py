@@ -1,0 +1,162 @@
+"""What a compiled pipeline will cost a device: entries, map memory, instructions, the verifier's work.
+
+Entries come from the compiler. Memory and programs are measured by loading the object, which needs root; without it
+they are left out and the report says so.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from compiler.ir.entries import Entries
+from compiler.ir.nodes import Pipeline
+from compiler.printers.ebpf.features import features
+from compiler.printers.layout import layout
+from runtime.bpf.errors import BpfError
+from runtime.bpf.object import LoadSettings, Object, load
+from runtime.build import Hook
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableUse:
+    table: str
+    entries: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapCost:
+    """`bytes` is what the kernel accounts to the map (memlock of its fdinfo), preallocated entries included."""
+
+    map: str
+    max_entries: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramCost:
+    """`instructions` after the verifier's rewrites; `processed` is what it walked, of at most `limit`."""
+
+    program: str
+    flags: str
+    instructions: int
+    processed: int
+    limit: int
+    verification_us: int
+    stack_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Of one device. `kernel` is empty when nothing was measured, `not_measured` says why then."""
+
+    device: str
+    tables: tuple[TableUse, ...]
+    members: int
+    groups: int
+    switched_off: tuple[str, ...]
+    kernel: str = ""
+    not_measured: str = ""
+    maps: tuple[MapCost, ...] = ()
+    programs: tuple[ProgramCost, ...] = ()
+
+    def to_plain(self) -> dict[str, Any]:
+        """For JSON and YAML."""
+        return asdict(self)
+
+
+def report(pipeline: Pipeline, device: str, entries: Entries, objects: Mapping[Hook, bytes]) -> Report:
+    """The report of one device; `objects` are the ELFs of the bundle, none for a device without eBPF."""
+    counts = Counter(entry.table for entry in entries.table_entries)
+    flags = features(pipeline, entries)
+    plain = Report(
+        device=device,
+        tables=tuple(TableUse(table=t.name, entries=counts[t.name], size=t.size) for t in pipeline.tables),
+        members=len(entries.members),
+        groups=len(entries.groups),
+        switched_off=tuple(name for name, is_used in flags.items() if not is_used),
+        not_measured="" if objects else "the device runs no eBPF",
+    )
+    if not objects:
+        return plain
+    if os.geteuid() != 0:
+        return _with(plain, not_measured="only root can load programs, so memory and programs were not measured")
+    try:
+        return _measured(plain, pipeline, objects, flags)
+    except BpfError as error:
+        return _with(plain, not_measured=f"the kernel here does not load it: {error}")
+
+
+def _with(plain: Report, **changes: Any) -> Report:
+    return Report(**{name: getattr(plain, name) for name in Report.__dataclass_fields__} | changes)
+
+
+def _measured(plain: Report, pipeline: Pipeline, objects: Mapping[Hook, bytes], flags: Mapping[str, int]) -> Report:
+    programs: list[ProgramCost] = []
+    maps: tuple[MapCost, ...] = ()
+    everything = dict.fromkeys(flags, 1)
+    for hook, elf in objects.items():
+        for label, constants in (("all tables in use", everything), ("as these policies", flags)):
+            with load(elf, LoadSettings(name=pipeline.name, constants=constants)) as loaded:
+                programs.append(_program(loaded, hook, label))
+                if hook is Hook.TC:
+                    maps = _maps(pipeline, loaded)
+    return _with(plain, kernel=platform.release(), maps=maps, programs=tuple(programs))
+
+
+def _program(loaded: Object, hook: Hook, label: str) -> ProgramCost:
+    stats = loaded.program(hook.value).stats
+    return ProgramCost(
+        program=hook.value,
+        flags=label,
+        instructions=stats.xlated_bytes // 8,
+        processed=stats.processed_insns,
+        limit=stats.insns_limit,
+        verification_us=stats.verification_us,
+        stack_bytes=max(stats.stack_depths, default=0),
+    )
+
+
+def _maps(pipeline: Pipeline, loaded: Object) -> tuple[MapCost, ...]:
+    return tuple(
+        MapCost(map=m.name, max_entries=m.max_entries, bytes=_memory(loaded.map(m.name).fd))
+        for m in layout(pipeline).maps
+    )
+
+
+def _memory(fd: int) -> int:
+    """Bytes that the kernel accounts to a map."""
+    for line in Path(f"/proc/self/fdinfo/{fd}").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name == "memlock":
+            return int(value)
+    return 0
+
+
+def report_text(found: Report) -> str:
+    """The report for people."""
+    lines = [f"device {found.device}", "", "table                     entries       size"]
+    lines += [f"  {use.table:<22} {use.entries:>9} {use.size:>10}" for use in found.tables]
+    lines += ["", f"selector members {found.members}, groups {found.groups}"]
+    lines += [f"switched off at load: {', '.join(found.switched_off) or 'nothing'}"]
+    if found.not_measured:
+        return "\n".join([*lines, "", found.not_measured, ""])
+    total = sum(cost.bytes for cost in found.maps)
+    lines += ["", f"map memory {total / MIB:.1f} MiB on kernel {found.kernel}"]
+    largest = sorted(found.maps, key=lambda cost: -cost.bytes)
+    lines += [f"  {cost.map:<30} {cost.max_entries:>9} x {cost.bytes / MIB:>8.2f} MiB" for cost in largest]
+    lines += ["", "program      flags               instructions  verified/limit      time     stack"]
+    lines += [
+        f"  {p.program:<10} {p.flags:<20} {p.instructions:>9} {p.processed:>8}/{p.limit:<8} "
+        f"{p.verification_us / 1000:>7.1f} ms {p.stack_bytes:>4} B"
+        for p in found.programs
+    ]
+    return "\n".join([*lines, ""])
