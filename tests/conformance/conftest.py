@@ -63,11 +63,14 @@ def running(arguments: list[str], folder: Path, namespace: str | None = None) ->
         )
     assert process.stdout is not None
     with process.stdout:
-        line = process.stdout.readline()
-        assert line.startswith("ready "), log.read_text()
-        yield line.removeprefix("ready ").strip()
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=30) == 0, log.read_text()
+        try:
+            line = process.stdout.readline()
+            assert line.startswith("ready "), log.read_text()
+            yield line.removeprefix("ready ").strip()
+        finally:
+            process.send_signal(signal.SIGTERM)
+            code = process.wait(timeout=30)
+    assert code == 0, log.read_text()
     assert "Traceback" not in log.read_text()
 
 

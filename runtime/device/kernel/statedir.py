@@ -33,17 +33,20 @@ class StateDir:
 
     def clear_leftovers(self) -> None:
         """Remove pins of an earlier run: its pipeline ends here. Says so. Raises `TargetError`."""
+        # Names with a dot are the kernel's own (maps.debug): no pin of ours can have one.
+        found = [path.name for path in self.pins.iterdir() if "." not in path.name]
+        if not found:
+            return
         try:
-            removed = remove_tree(self.pins)
+            remove_tree(self.pins)
         except (OSError, BpfError) as problem:
             raise TargetError(f"cannot clear {self.pins}: {problem}") from problem
-        if removed:
-            LOG.warning(
-                "an earlier run left %d pins in %s: they are removed, its pipeline and its connections end; "
-                "the device starts empty",
-                removed,
-                self.pins,
-            )
+        LOG.warning(
+            "an earlier run left %d pins in %s: they are removed, its pipeline and its connections end; "
+            "the device starts empty",
+            len(found),
+            self.pins,
+        )
 
     def remove_pins(self) -> None:
         """Take everything pinned away, and the BPF file system with it. Raises `TargetError`."""
