@@ -98,7 +98,7 @@ class Kernel:
         self._object.close()
 
     @property
-    def instructions(self) -> int:
+    def instruction_bytes(self) -> int:
         """Bytes of the program after the verifier took dead code out."""
         return self._program.stats.xlated_bytes
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from compiler.ir.entries import Entries
 from compiler.ir.interpreter import trace_to_text
 from compiler.pipeline.assembly import pipeline
+from compiler.printers.ebpf.features import features
 from runtime.build import Hook
 from tests.differential.kernel import Kernel, small
 from tests.differential.vectors import SHORTEST, Arrival, cut, mutated, vectors
@@ -77,3 +79,21 @@ def test_long_runs_with_damaged_frames_and_full_tables(pair: Pair, seed: int) ->
         pair.node.clock.now_ms += 1 + number % 5 * 4_000
         pair.compare(arrival)
     pair.compare_state()
+
+
+@pytest.mark.parametrize("hook", Hook, ids=lambda hook: hook.name)
+def test_flags_take_code_out_and_change_nothing_else(hook: Hook) -> None:
+    source = small(pipeline(), SLOTS)
+    node = Node(source=source)
+    shop = device_entries("A", book=node.book)
+    kept = tuple(e for e in shop.table_entries if "ipv6" not in e.table and e.table not in ("tunnel", "nd"))
+    flags = features(source, Entries(table_entries=kept))
+    with (
+        Kernel(source, hook, clock=node.clock, hash_seed=node.hash_seed) as whole,
+        Kernel(source, hook, clock=node.clock, hash_seed=node.hash_seed, flags=flags) as part,
+    ):
+        assert part.instruction_bytes < 0.8 * whole.instruction_bytes
+        for kernel in (whole, part):
+            kernel.insert(*shop.members, *shop.groups, *kept)
+        for name, port, data in vectors():
+            assert part.process(port, data) == whole.process(port, data), name

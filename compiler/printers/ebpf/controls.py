@@ -31,7 +31,7 @@ from compiler.ir.tables import Action
 from compiler.printers.ebpf import packets
 from compiler.printers.ebpf.expressions import c
 from compiler.printers.ebpf.lines import Lines
-from compiler.printers.ebpf.structures import event_constant, table_constant
+from compiler.printers.ebpf.structures import event_constant, flag, table_constant
 from compiler.printers.ebpf.usage import Usage
 from compiler.printers.ebpf.walking import expressions, read_by, statements
 from compiler.printers.layout import Layout
@@ -255,7 +255,7 @@ class Printer:
         for member, value in zip(action.arguments.members, statement.arguments, strict=True):
             lines.add(f"\t.{member.name} = {c(value)},")
         lines.add("};")
-        with lines.block(f"if ({name}_learn(&{entry}, &scratch->{name}_half) == FLOW_FULL)"):
+        with lines.block(f"if ({flag(name)} && {name}_learn(&{entry}, &scratch->{name}_half) == FLOW_FULL)"):
             self._body(lines, statement.on_full, valid)
 
 

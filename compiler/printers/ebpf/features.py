@@ -26,7 +26,7 @@ def features(pipeline: Pipeline, entries: Entries) -> dict[str, int]:
     while True:
         walk = _Walk(Names(pipeline), filled, learning)
         walk.control(pipeline.main, frozenset({"ingress_port"}))
-        if walk.learning == learning:
+        if frozenset(walk.learning) == learning:
             break
         learning = frozenset(walk.learning)
     used = filled | {walk.names.tables[table].store or "" for table in learning}

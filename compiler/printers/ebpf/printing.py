@@ -17,7 +17,6 @@ from compiler.printers.ebpf import controls, parser, structures, tables
 from compiler.printers.ebpf.expressions import header_constant
 from compiler.printers.ebpf.usage import Usage, usage
 from compiler.printers.layout import Layout, MapKind, layout
-from compiler.span import Span
 
 ROOT = Path(__file__).resolve().parents[3]
 TEMPLATES = ROOT / "ebpf"
@@ -66,8 +65,8 @@ class PipelineView:
     drop_counter: str
 
 
-def print_c(pipeline: Pipeline, provenance: Mapping[str, Sequence[Span]] | None = None) -> str:
-    """The C of a pipeline. `provenance` gives, by table, the places in policies that its entries come from."""
+def print_c(pipeline: Pipeline, provenance: Mapping[str, Sequence[str]] | None = None) -> str:
+    """The C of a pipeline. `provenance` gives, by table, the policy lines that its entries come from."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
@@ -79,7 +78,7 @@ def print_c(pipeline: Pipeline, provenance: Mapping[str, Sequence[Span]] | None 
     return environment.get_template(TEMPLATE).render(view=pipeline_view(pipeline, provenance or {}))
 
 
-def pipeline_view(pipeline: Pipeline, provenance: Mapping[str, Sequence[Span]]) -> PipelineView:
+def pipeline_view(pipeline: Pipeline, provenance: Mapping[str, Sequence[str]]) -> PipelineView:
     used, laid = usage(pipeline), layout(pipeline)
     printer = controls.Printer(pipeline=pipeline, usage=used, layout=laid)
     main = used.names.controls[pipeline.main]
@@ -93,7 +92,7 @@ def pipeline_view(pipeline: Pipeline, provenance: Mapping[str, Sequence[Span]]) 
         metadata=structures.metadata_members(pipeline),
         actions=_action_numbers(laid),
         drop_reasons=tuple(_drop_reason(reason) for reason in pipeline.drop_reasons),
-        flags=tuple(tables.flag(name) for name in flagged(pipeline)),
+        flags=tuple(structures.flag(name) for name in flagged(pipeline)),
         structs=structures.argument_structs(laid.actions),
         table_structs=tuple(s for t in laid.tables for s in structures.table_structs(t)),
         maps=(*(m for t in laid.tables for m in structures.table_maps(t)), *structures.counter_maps(laid)),

@@ -232,3 +232,8 @@ def event_constant(store: str, event: str) -> str:
 def table_constant(table: str) -> str:
     """What a slot holds in `table`."""
     return f"TABLE_{table.upper()}"
+
+
+def flag(name: str) -> str:
+    """The constant that says whether a table can have entries; 0 lets the verifier delete its code."""
+    return f"uses_{name}"

@@ -10,14 +10,13 @@ from compiler.ir.tables import Action, ActionRef, Table
 from compiler.printers.ebpf.controls import Printer
 from compiler.printers.ebpf.expressions import c, given, hash_of, words
 from compiler.printers.ebpf.lines import Lines
-from compiler.printers.ebpf.structures import table_constant
+from compiler.printers.ebpf.structures import flag, table_constant
 from compiler.printers.layout import MapKind, StoreLayout, TableLayout
-from compiler.span import Span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableView:
-    """A table's function. `provenance` are places in policies that its entries come from."""
+    """A table's function. `provenance` are the policy lines that its entries come from."""
 
     name: str
     doc: str
@@ -26,16 +25,11 @@ class TableView:
     flag: str
 
 
-def flag(name: str) -> str:
-    """The constant that says whether a table can have entries; 0 lets the verifier delete its code."""
-    return f"uses_{name}"
-
-
 def action_constant(action: str) -> str:
     return f"ACTION_{action.upper()}"
 
 
-def table_view(table: Table, printer: Printer, provenance: Mapping[str, Sequence[Span]]) -> TableView:
+def table_view(table: Table, printer: Printer, provenance: Mapping[str, Sequence[str]]) -> TableView:
     lines = Lines()
     if table.store is not None:
         used = flag(table.store)
@@ -46,7 +40,7 @@ def table_view(table: Table, printer: Printer, provenance: Mapping[str, Sequence
     return TableView(
         name=table.name,
         doc=table.doc,
-        provenance=tuple(str(span) for span in provenance.get(table.name, ())),
+        provenance=tuple(provenance.get(table.name, ())),
         lines=lines.done(),
         flag=used,
     )

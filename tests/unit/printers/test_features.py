@@ -1,0 +1,41 @@
+"""What the present entries leave unused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from compiler.ir.entries import Entries
+from compiler.pipeline.assembly import pipeline
+from compiler.printers.ebpf.features import features
+from tests.scenario import device_entries
+
+
+def used(*without: str) -> set[str]:
+    """The flags that are 1 for the shop, but for tables left without entries."""
+    shop = device_entries("A")
+    entries = Entries(members=shop.members, groups=shop.groups, table_entries=shop.table_entries)
+    kept = tuple(entry for entry in entries.table_entries if entry.table not in without)
+    return {name for name, value in features(pipeline(), replace(entries, table_entries=kept)).items() if value}
+
+
+EVERYTHING = used()
+
+
+def test_the_whole_shop_uses_everything() -> None:
+    assert set(features(pipeline(), Entries())) == EVERYTHING
+
+
+def test_an_empty_device_uses_nothing() -> None:
+    assert not any(features(pipeline(), Entries()).values())
+
+
+def test_a_table_without_entries_is_unused() -> None:
+    assert used("tunnel") == EVERYTHING - {"uses_tunnel"}
+
+
+def test_without_services_of_a_family_its_connections_are_unused() -> None:
+    assert used("service_ipv6") == EVERYTHING - {"uses_service_ipv6", "uses_connections_ipv6"}
+
+
+def test_without_backends_nothing_is_learned() -> None:
+    assert used("backend_ipv4") == EVERYTHING - {"uses_backend_ipv4", "uses_connections_ipv4"}

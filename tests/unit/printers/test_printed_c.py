@@ -1,0 +1,76 @@
+"""The printed C for each example, compared with tests/golden/<example>/pipeline.bpf.c, and what a compiler says of it.
+
+TURNOUT_REFRESH=1 writes the files anew.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from compiler.entries.desired import compile_entries
+from compiler.pipeline.assembly import pipeline
+from compiler.policy.loading import load
+from compiler.printers.ebpf.printing import print_c
+from compiler.printers.p4.provenance import provenance
+from runtime.bpf.errors import ToolchainMissing
+from runtime.bpf.toolchain import Compiler, compile_c, find_compiler, zig_compiler
+from runtime.build import Hook, build_bundle
+
+ROOT = Path(__file__).resolve().parents[3]
+EXAMPLES = ("ipv6", "kubernetes", "shop", "single-node", "weighted")
+INCLUDE = ROOT / "ebpf" / "include"
+
+
+def printed(example: str) -> str:
+    """The C with the policy lines behind the entries of the example's first device."""
+    policies = load([Path("examples") / f"{example}.yaml"]).policies
+    return print_c(pipeline(), provenance(compile_entries(policies, policies.devices[0]).entries.table_entries))
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_prints_what_the_golden_holds(example: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    text, path = printed(example), ROOT / "tests" / "golden" / example / "pipeline.bpf.c"
+    if os.environ.get("TURNOUT_REFRESH") == "1":
+        assert "CI" not in os.environ, "golden files are refreshed by people, not by CI"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    assert text == path.read_text(), "TURNOUT_REFRESH=1 writes the goldens anew"
+
+
+def test_policy_lines_stand_above_their_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    text = printed("shop")
+    above = text[: text.index("bool apply_service_ipv4(")].rpartition("/*\n")[2]
+    assert " * Addresses and ports of services" in above
+    assert " * examples/shop.yaml:" in above
+
+
+def test_no_line_of_the_printer_itself_is_left_open() -> None:
+    text = print_c(pipeline())
+    assert "{{" not in text
+    assert "{%" not in text
+    assert "None" not in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("hook", Hook, ids=lambda hook: hook.name)
+@pytest.mark.parametrize("choose", [find_compiler, zig_compiler])
+def test_compilers_have_nothing_to_say(hook: Hook, choose: object) -> None:
+    assert callable(choose)
+    try:
+        compiler = choose()
+    except ToolchainMissing as missing:
+        pytest.skip(str(missing))
+    assert isinstance(compiler, Compiler)
+    defines = {f"TURNOUT_{hook.name}": "1"}
+    elf = compile_c(print_c(pipeline()), include_dirs=(INCLUDE,), defines=defines, compiler=compiler)
+    assert elf.startswith(b"\x7fELF")
+
+
+@pytest.mark.slow
+def test_bundles_of_one_pipeline_are_equal() -> None:
+    assert build_bundle(pipeline()) == build_bundle(pipeline())
