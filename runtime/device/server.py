@@ -59,6 +59,7 @@ class Server:
             self._ticking.cancel()
             await asyncio.gather(self._ticking, return_exceptions=True)
         if self._server is not None:
+            self._service.end_streams()
             await self._server.stop(GRACE_S)
         if isinstance(self.address, UnixAddress):
             self.address.path.unlink(missing_ok=True)

@@ -84,13 +84,12 @@ class Service(p4r_grpc.P4RuntimeServicer):
         self, request: p4r.SetForwardingPipelineConfigRequest, context: Any
     ) -> p4r.SetForwardingPipelineConfigResponse:
         action = p4r.SetForwardingPipelineConfigRequest.Action.Name(request.action)
-        async with self._changing:
-            try:
-                self._check_writer(request)
-                await self._configs.set(request)
-            except RefusedError as refusal:
-                LOG.warning("%s refused: %s", action, refusal)
-                await _abort(context, refusal)
+        try:
+            # A client that cancels must not leave a pipeline half loaded: what has begun is brought to its end.
+            await asyncio.shield(asyncio.ensure_future(self._set_config(request)))
+        except RefusedError as refusal:
+            LOG.warning("%s refused: %s", action, refusal)
+            await _abort(context, refusal)
         LOG.info("%s done", action)
         return p4r.SetForwardingPipelineConfigResponse()
 
@@ -114,10 +113,19 @@ class Service(p4r_grpc.P4RuntimeServicer):
             listener.cancel()
             await asyncio.gather(listener, return_exceptions=True)
 
+    async def _set_config(self, request: p4r.SetForwardingPipelineConfigRequest) -> None:
+        async with self._changing:
+            self._check_writer(request)
+            await self._configs.set(request)
+
     def tick(self) -> None:
         """About once a second; passed over while a pipeline is being loaded."""
         if not self._changing.locked():
             self._configs.tick()
+
+    def end_streams(self) -> None:
+        """Before the server stops: else it would wait for clients that keep their stream open."""
+        self._streams.end_all(RefusedError(Code.UNAVAILABLE, "the device ends"))
 
     async def close(self) -> None:
         """Let the last change finish, then give the target's instances back."""

@@ -51,6 +51,11 @@ class Streams:
         if self._open.pop(id(stream), None) is not None:
             self._tell(self._arbitration.leave(id(stream)).now)
 
+    def end_all(self, refusal: RefusedError) -> None:
+        """The device ends: every client is told so at once, and none holds it up."""
+        for stream in list(self._open.values()):
+            stream.end(refusal)
+
     async def listen(self, stream: Stream, requests: AsyncIterator[p4r.StreamMessageRequest]) -> None:
         """Take a client's messages until it stops sending or sends one that ends the stream."""
         try:

@@ -17,7 +17,7 @@ from runtime.bpf.errors import BpfError
 from runtime.bpf.maps import Map, MapShape
 from runtime.bpf.program import Program
 from runtime.bpf.queries import Hook, Mode
-from runtime.device.kernel.links import Link, LinkWatch, links
+from runtime.device.kernel.links import Link, LinkChange, LinkWatch, links
 from runtime.device.kernel.ports import MAX_PORT, Delivery, Port, PortSpec, port_of, resolve
 from runtime.device.target import TargetError
 
@@ -52,15 +52,10 @@ class Ports:
 
     def tick(self) -> None:
         """Take notice of interfaces that went or came."""
-        changes = self._watch.changes()
-        if changes is None:
-            self._compare(links())
-            return
-        for change in changes:
-            if change.is_gone:
-                self._lose(change.link.index)
-            else:
-                self._meet(change.link)
+        try:
+            self._follow(self._watch.changes())
+        except (BpfError, OSError) as problem:
+            LOG.error("cannot follow the interfaces: %s", problem)  # noqa: TRY400  the kernel's words say it all
 
     def detach_all(self) -> None:
         """Take the dispatcher off every port. Failures are logged: the rest must still be done."""
@@ -86,6 +81,16 @@ class Ports:
         self._attached[port.ifindex] = port, attachment
         self.egress.update(_U32.pack(port.id), _EGRESS.pack(port.ifindex, port.delivery))
         self.port_of_ifindex.update(_U32.pack(port.ifindex), _U32.pack(port.id))
+
+    def _follow(self, changes: tuple[LinkChange, ...] | None) -> None:
+        if changes is None:
+            self._compare(links())
+            return
+        for change in changes:
+            if change.is_gone:
+                self._lose(change.link.index)
+            else:
+                self._meet(change.link)
 
     def _lose(self, ifindex: int) -> None:
         if ifindex not in self._attached:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import struct
 from collections import deque
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 from runtime.bpf.maps import Map, possible_cpus
+from runtime.device.kernel.mapfaults import refusals_of
 from runtime.device.records import ZERO, Tally
 from runtime.device.refusals import exhausted
 
@@ -27,24 +29,31 @@ class CounterMap:
         return self._map.details.max_entries
 
     def read(self, index: int) -> Tally:
-        raw = self._map.lookup(_key(index))
+        with self._refusals():
+            raw = self._map.lookup(_key(index))
         return ZERO if raw is None else _sum(raw, 0, len(raw))
 
     def read_many(self, indices: Sequence[int]) -> list[Tally]:
         """In the order of `indices`."""
         if len(indices) <= FEW:
             return [self.read(index) for index in indices]
-        _, values = self._map.lookup_batch()
+        with self._refusals():
+            _, values = self._map.lookup_batch()
         step = self._map.details.buffer_size
         return [_sum(values, index * step, (index + 1) * step) for index in indices]
 
     def write(self, index: int, tally: Tally) -> None:
         """All of it to the first CPU's cell. A packet that is counted at this instant may be lost."""
-        self._map.update(_key(index), _spread(tally))
+        with self._refusals():
+            self._map.update(_key(index), _spread(tally))
 
     def write_range(self, first: int, count: int, tally: Tally) -> None:
         keys = struct.pack(f"={count}I", *range(first, first + count))
-        self._map.update_batch(keys, _spread(tally) * count)
+        with self._refusals():
+            self._map.update_batch(keys, _spread(tally) * count)
+
+    def _refusals(self) -> AbstractContextManager[None]:
+        return refusals_of(f"counter {self._map.details.name}")
 
 
 class DirectCounters:

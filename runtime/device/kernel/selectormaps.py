@@ -13,8 +13,9 @@ from compiler.ir.entries import Group, GroupRef, Member, MemberRef
 from compiler.ir.maglev import build_ring
 from compiler.printers.layout import GroupSlice, SelectorLayout
 from runtime.bpf.maps import Map
+from runtime.device.kernel.mapfaults import refusals_of
 from runtime.device.kernel.slices import Slice, Slices
-from runtime.device.kernel.tablemaps import Matches, TableMap, refusals_of
+from runtime.device.kernel.tablemaps import Matches, TableMap
 from runtime.device.refusals import exhausted
 
 EMPTY = Slice(offset=0, size=0)
@@ -146,7 +147,7 @@ class SelectorMaps:
                 f"action profile {self._layout.name}: its rings are full: {len(ring)} slots are needed in one piece, "
                 f"{self._slots.free_slots} of {self._layout.ring.max_entries} are free"
             )
-        with refusals_of(self._layout.name):
+        with refusals_of(f"action profile {self._layout.name}"):
             self._ring.update_batch(_numbers(range(slots.offset, slots.offset + slots.size)), _numbers(ring))
         return slots
 
@@ -155,7 +156,7 @@ class SelectorMaps:
         if place is None:
             most = self._layout.members.max_entries
             raise exhausted(f"action profile {self._layout.name}: all {most} places of members are taken; try again")
-        with refusals_of(self._layout.name):
+        with refusals_of(f"action profile {self._layout.name}"):
             self._members.update(_numbers((place.offset,)), self._layout.member.encode(member.action))
         return place
 

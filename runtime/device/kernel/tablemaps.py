@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import errno
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from compiler.ir.entries import ActionCall, MatchValue
 from compiler.printers.layout import GroupSlice, MapKind, TableLayout
 from runtime.bpf.constants import Update
-from runtime.bpf.errors import KernelRefusal
 from runtime.bpf.maps import Map
 from runtime.device.kernel.countermaps import DirectCounters
+from runtime.device.kernel.mapfaults import refusals_of
 from runtime.device.records import ZERO, Tally
-from runtime.device.refusals import exhausted, internal
 
 Matches = tuple[MatchValue, ...]
 _WORD = 4
@@ -36,7 +33,7 @@ class TableMap:
         key = self._layout.encode_key(matches)
         index = self._counters.take() if self._counters is not None else 0
         try:
-            with refusals_of(self._layout.table):
+            with refusals_of(f"table {self._layout.table}"):
                 self._write_new(key, self._encode(value, index))
         except BaseException:
             if self._counters is not None:
@@ -47,12 +44,12 @@ class TableMap:
     def modify(self, matches: Matches, value: ActionCall | GroupSlice) -> None:
         """The counter goes on."""
         key = self._layout.encode_key(matches)
-        with refusals_of(self._layout.table):
+        with refusals_of(f"table {self._layout.table}"):
             self._map.update(key, self._encode(value, self._indices[key]), Update.EXIST)
 
     def delete(self, matches: Matches) -> None:
         key = self._layout.encode_key(matches)
-        with refusals_of(self._layout.table):
+        with refusals_of(f"table {self._layout.table}"):
             if self._layout.map.kind is MapKind.ARRAY:
                 self._erase(key)
             else:
@@ -91,16 +88,3 @@ class TableMap:
     def _absent(self, value: bytes) -> bytes:
         at = _ACTION_AT if self._layout.selector is None else _RING_SIZE_AT
         return value[:at] + bytes(_WORD) + value[at + _WORD :]
-
-
-@contextmanager
-def refusals_of(table: str) -> Generator[None]:
-    """What the kernel refuses, as what a controller is told."""
-    try:
-        yield
-    except KernelRefusal as refusal:
-        if refusal.errno in (errno.E2BIG, errno.ENOSPC):
-            raise exhausted(f"table {table}: the kernel's map is full") from refusal
-        if refusal.errno == errno.ENOMEM:
-            raise exhausted(f"table {table}: the kernel has no memory for another entry") from refusal
-        raise internal(f"table {table}: {refusal}") from refusal
