@@ -31,11 +31,11 @@ KEYWORDS = _words("""
 PARAMETERS = ("hdr", "meta", "standard", "input", "output", "packet")
 """What the blocks of a program call their parameters."""
 _TAKEN = _words("""
-    accept reject start headers_t metadata_t sums_t parse verify_checksums prepare process egress_nothing before before_main main
-    sum update_checksums deparse KERNEL_PORT NoAction mark_to_drop digest hash random truncate clone resubmit recirculate
-    assert assume log_msg verify verify_checksum update_checksum counter direct_counter meter direct_meter register
-    action_selector add_entry set_entry_expire_time restart_expire_timer send_to_port drop_packet mirror_packet
-    static_assert allocate_flow_id SelectByDirection
+    accept reject start headers_t metadata_t sums_t parse verify_checksums prepare process egress_nothing before
+    before_main main sum update_checksums deparse KERNEL_PORT NoAction mark_to_drop digest hash random truncate
+    clone resubmit recirculate assert assume log_msg verify verify_checksum update_checksum counter direct_counter
+    meter direct_meter register action_selector add_entry set_entry_expire_time restart_expire_timer send_to_port
+    drop_packet mirror_packet static_assert allocate_flow_id SelectByDirection
 """)
 """What the frames of the programs and the architectures' own declarations are called."""
 _MEMBER_NAMES = ("key", "priority", "state", "type")

@@ -22,7 +22,7 @@ from compiler.printers.p4.program import ProgramPrinter, Provenance
 from compiler.printers.p4.refusals import UnprintableError
 from compiler.printers.p4.statements import StatementPrinter, indented, wrapped
 from compiler.printers.p4.sums import SumPrinter, SumView
-from compiler.printers.p4.view import DeclarationView, Lines, ProgramView
+from compiler.printers.p4.view import DeclarationView, Lines
 from compiler.printers.p4.walking import statements
 
 PROFILE = "PNA"
@@ -120,15 +120,16 @@ class _Statements(StatementPrinter):
 
 @cache
 def said_ports(pipeline: Pipeline) -> frozenset[str]:
-    """The metadata that packets are forwarded to and that only actions set, each to an argument of its own."""
-    forwarded = {s.port.name for s in statements(pipeline) if isinstance(s, Forward) and isinstance(s.port, MetaRef)}
+    """The metadata that packets are forwarded to, if only actions set it, each to an argument of its own."""
+    ports = {s.port for s in statements(pipeline) if isinstance(s, Forward)}
+    forwarded = {port.name for port in ports if isinstance(port, MetaRef)}
     by_actions = [s for action in pipeline.actions for s in action.body]
     for statement in statements(pipeline):
         if isinstance(statement, Assign) and _is_among(forwarded, statement.target):
             is_argument = statement in by_actions and isinstance(statement.value, ParamRef)
             if not is_argument:
                 forwarded.discard(statement.target.name)
-    return frozenset(forwarded)
+    return frozenset(forwarded) if len(ports) == 1 else frozenset()
 
 
 def _is_among(names: Collection[str], target: MetaRef | FieldRef) -> bool:
@@ -269,6 +270,6 @@ def _update(view: SumView) -> tuple[str, ...]:
     )
 
 
-def view(pipeline: Pipeline, provenance: Provenance) -> ProgramView:
-    """The view of a PNA program. Raises `UnprintableError`."""
-    return _Program(pipeline, provenance).view()
+def program(pipeline: Pipeline, provenance: Provenance | None = None) -> ProgramPrinter:
+    """What makes the view of the PNA program. Raises `UnprintableError`."""
+    return _Program(pipeline, provenance or {})

@@ -36,7 +36,7 @@ def print_v1model(pipeline: Pipeline, provenance: Provenance | None = None) -> s
 
     Raises `UnprintableError` for what v1model cannot say.
     """
-    return _render("v1model.p4.j2", v1model.view(pipeline, provenance or {}))
+    return _render("v1model.p4.j2", v1model.program(pipeline, provenance).view())
 
 
 def print_pna(pipeline: Pipeline, provenance: Provenance | None = None) -> str:
@@ -44,4 +44,4 @@ def print_pna(pipeline: Pipeline, provenance: Provenance | None = None) -> str:
 
     Raises `UnprintableError` for what PNA cannot say.
     """
-    return _render("pna.p4.j2", pna.view(pipeline, provenance or {}))
+    return _render("pna.p4.j2", pna.program(pipeline, provenance).view())

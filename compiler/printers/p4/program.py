@@ -157,7 +157,8 @@ class ProgramPrinter(ABC):
         printer = self.statement_printer(self.expression_printer(self.ids.top.copy(), action.name))
         body = [*self.action_start(action), *printer.block(action.body), *self.action_end(action)]
         first = declarations.signature(action, self.ids.actions[action.name], self.ids, self._directed(action))
-        return DeclarationView(comment=declarations.action_preamble(action), lines=(*first, *indented(body), "}"))
+        lines = (*first, *indented(body), "}") if body else (*first[:-1], f"{first[-1]} }}")
+        return DeclarationView(comment=declarations.action_preamble(action), lines=lines)
 
     def _directed(self, action: Action) -> tuple[str, ...]:
         """An action outside of all controls gets what it touches as parameters with a direction."""

@@ -19,7 +19,7 @@ from compiler.printers.p4.program import ProgramPrinter, Provenance
 from compiler.printers.p4.refusals import UnprintableError
 from compiler.printers.p4.statements import StatementPrinter, wrapped
 from compiler.printers.p4.sums import SumPrinter, SumView
-from compiler.printers.p4.view import DeclarationView, Lines, ProgramView
+from compiler.printers.p4.view import DeclarationView, Lines
 from compiler.printers.p4.walking import within
 from compiler.printers.v1model_p4info import digest_fields
 
@@ -180,6 +180,6 @@ def _update(view: SumView) -> tuple[str, ...]:
     )
 
 
-def view(pipeline: Pipeline, provenance: Provenance) -> ProgramView:
-    """The view of a v1model program. Raises `UnprintableError`."""
-    return _Program(pipeline, provenance).view()
+def program(pipeline: Pipeline, provenance: Provenance | None = None) -> ProgramPrinter:
+    """What makes the view of the v1model program. Raises `UnprintableError`."""
+    return _Program(pipeline, provenance or {})

@@ -1,0 +1,323 @@
+"""The printed v1model program in BMv2, packet by packet against the interpreter.
+
+Excepted is what docs/p4.md names: the outer source port and the member that a hash picks. What one service alone can
+get has one backend here, so everything else is compared to the byte.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Generator, Iterable, Iterator
+from pathlib import Path
+
+import pytest
+from finsy.proto import p4r
+from scapy.layers.inet import TCP, UDP
+from scapy.layers.inet6 import ICMPv6ND_NS, ICMPv6NDOptSrcLLAddr, IPv6
+from scapy.layers.l2 import ARP, Dot1Q, Ether
+from scapy.packet import Packet
+
+from compiler.ir.entries import ActionCall, Exact, Group, GroupRef, Member, TableEntry
+from compiler.ir.interpreter.run import VerdictKind
+from compiler.ir.names import Names
+from compiler.pipeline.assembly import pipeline
+from compiler.printers.p4.printing import print_v1model
+from compiler.printers.p4.v1model import KERNEL_PORT
+from compiler.printers.v1model_p4info import v1model_p4info
+from tests.scenario import (
+    ADDRESSES,
+    CLIENT_PORT,
+    GATEWAY,
+    LOST,
+    MACS,
+    OTHER_PORT,
+    ROUTER_MAC,
+    TAG,
+    TAGGED_PORT,
+    UPLINK,
+    VIP,
+    WEB_1_PORT,
+    Node,
+    device_entries,
+    frame,
+    tcp,
+    tunnelled,
+    udp,
+)
+from tests.unit.printers.p4.bmv2 import Switch, switch
+from tests.unit.printers.p4.peers import BMV2, P4C, compiled, tool
+
+pytestmark = [pytest.mark.peer, pytest.mark.root, pytest.mark.slow]
+
+PORTS = (UPLINK, CLIENT_PORT, WEB_1_PORT, TAGGED_PORT, OTHER_PORT, KERNEL_PORT)
+OUTER_SOURCE_PORT = slice(34, 36)
+
+
+def writable() -> Iterator[Member | Group | TableEntry]:
+    """BMv2 refuses an entry to an empty group; a service without its backend entry misses all the same."""
+    entries = device_entries("A").all()
+    empty = {group.id for group in entries if isinstance(group, Group) and not group.members}
+    for entry in entries:
+        group_id = entry.action.group_id if isinstance(entry, TableEntry) and isinstance(entry.action, GroupRef) else 0
+        if not (isinstance(entry, Group) and not entry.members) and group_id not in empty:
+            yield entry
+
+
+@pytest.fixture(scope="module")
+def device(tmp_path_factory: pytest.TempPathFactory) -> Generator[Switch]:
+    compiler, binary = tool(P4C), tool(BMV2)
+    folder = tmp_path_factory.mktemp("bmv2")
+    program, config = folder / "pipeline.p4", folder / "pipeline.json"
+    program.write_text(print_v1model(pipeline()))
+    compiled([compiler, "--std", "p4-16", "-o", str(config), str(program)])
+    with switch(binary, pipeline(), config, Path(folder), PORTS) as running:
+        running.insert(writable())
+        yield running
+
+
+def expected(node: Node, port: int, packet: bytes) -> tuple[int, bytes] | None:
+    outcome = node.interpreter.process(port, packet)
+    match outcome.verdict:
+        case VerdictKind.TO_KERNEL:
+            return KERNEL_PORT, packet
+        case VerdictKind.DROP:
+            return None
+        case VerdictKind.FORWARD | VerdictKind.REPLY:
+            assert outcome.egress_port is not None
+            return outcome.egress_port, outcome.packet
+
+
+def comparable(seen: tuple[int, bytes] | None) -> tuple[int, bytes] | None:
+    """The outer source port of a tunnel comes from a hash; that it is in 49152..65535 is all that is promised."""
+    if seen is None or seen[0] != UPLINK:
+        return seen
+    data = seen[1]
+    assert int.from_bytes(data[OUTER_SOURCE_PORT], "big") >= 0xC000
+    return seen[0], data[:34] + b"\0\0" + data[36:]
+
+
+def agree(device: Switch, node: Node, packets: Iterable[tuple[int, Packet | bytes]]) -> None:
+    for port, packet in packets:
+        data = bytes(packet)
+        wanted = expected(node, port, data)
+        seen = device.exchange(port, data, drop=wanted is None)
+        assert comparable(seen) == comparable(wanted), packet
+
+
+def without_checksum(packet: Packet) -> Packet:
+    packet[UDP].chksum = 0
+    return packet
+
+
+def with_checksum(packet: Packet, value: int) -> Packet:
+    packet[TCP].chksum = value
+    return packet
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_forwarding_and_services(device: Switch, version: int) -> None:
+    a, vip = ADDRESSES[version], VIP[version]
+    agree(
+        device,
+        Node(),
+        [
+            (CLIENT_PORT, frame(a["client"], vip, tcp(40001, 81))),
+            (CLIENT_PORT, frame(a["client"], vip, tcp(40002, 81), payload=b"odd")),
+            (CLIENT_PORT, with_checksum(frame(a["client"], vip, tcp(40003, 81)), 0x1234)),
+            (CLIENT_PORT, with_checksum(frame(a["client"], vip, tcp(40004, 81)), 0xFFFF)),
+            (CLIENT_PORT, frame(a["client"], vip, tcp(40005, 83))),
+            (CLIENT_PORT, frame(a["client"], a["web-1"], udp(1, 2), payload=b"hello")),
+            (CLIENT_PORT, without_checksum(frame(a["client"], a["web-1"], udp(1, 2), payload=b"hello"))),
+            (CLIENT_PORT, frame(a["client"], a["tagged"], tcp(1, 2))),
+            (TAGGED_PORT, Ether(bytes(frame(a["tagged"], a["client"], tcp(1, 2), mac=MACS["tagged"])))),
+        ],
+    )
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_tunnels(device: Switch, version: int) -> None:
+    a = ADDRESSES[version]
+    inner = frame(a["web-2"], a["client"], tcp(80, 4000), mac=MACS["web-2"])
+    to_service = frame(a["web-2"], VIP[version], tcp(80, 81), mac=MACS["web-2"])
+    agree(
+        device,
+        Node(),
+        [
+            (CLIENT_PORT, frame(a["client"], a["web-2"], udp(1, 2), payload=b"hello!")),
+            (UPLINK, tunnelled(inner)),
+            (UPLINK, tunnelled(to_service)),
+            (UPLINK, tunnelled(frame(a["web-2"], a["web-2"], tcp(1, 2), mac=MACS["web-2"]))),
+            (UPLINK, tunnelled(inner, vni=4711)),
+            (CLIENT_PORT, tunnelled(inner)),
+        ],
+    )
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_drops_and_what_nobody_wants(device: Switch, version: int) -> None:
+    a = ADDRESSES[version]
+    agree(
+        device,
+        Node(),
+        [
+            (CLIENT_PORT, frame(a["client"], VIP[version], tcp(40000, 82))),
+            (CLIENT_PORT, frame(a["client"], VIP[version], tcp(40000, 84))),
+            (CLIENT_PORT, frame(a["client"], LOST[version], tcp(1, 2))),
+            (OTHER_PORT, frame(a["client"], VIP[version], tcp(1, 81))),
+            (CLIENT_PORT, bytes(frame(a["client"], a["web-1"], tcp(1, 2)))[:40]),
+            (UPLINK, bytes(tunnelled(frame(a["web-2"], a["client"], tcp(1, 2))))[:37]),
+            (UPLINK, bytes(tunnelled(frame(a["web-2"], a["client"], tcp(1, 2))))[:60]),
+        ],
+    )
+
+
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("payload", [b"", b"zz", b"z" * 60])
+def test_icmp_errors(device: Switch, version: int, payload: bytes) -> None:
+    a = ADDRESSES[version]
+    large = b"z" * 1440
+    agree(
+        device,
+        Node(),
+        [
+            (CLIENT_PORT, frame(a["client"], a["web-1"], tcp(1, 2), ttl=1, payload=payload)),
+            (CLIENT_PORT, frame(a["client"], a["web-1"], udp(1, 2), ttl=1, payload=payload)),
+            (CLIENT_PORT, frame(a["client"], a["web-2"], tcp(1, 2), payload=large)),
+            (CLIENT_PORT, frame(a["client"], a["web-2"], udp(1, 2), payload=large)),
+        ],
+    )
+
+
+def test_an_icmp_error_keeps_the_tag(device: Switch) -> None:
+    packets: list[tuple[int, Packet]] = []
+    for ttl in (1, 64):
+        inner = frame(ADDRESSES[4]["tagged"], ADDRESSES[4]["client"], tcp(1, 2), ttl=ttl).payload
+        packets.append((TAGGED_PORT, Ether(src=MACS["tagged"], dst=ROUTER_MAC) / Dot1Q(vlan=TAG) / inner))
+    agree(device, Node(), packets)
+
+
+def test_neighbours_are_answered(device: Switch) -> None:
+    mac = MACS["client"]
+    solicitation = ICMPv6ND_NS(tgt=GATEWAY[6]) / ICMPv6NDOptSrcLLAddr(lladdr=mac)
+    agree(
+        device,
+        Node(),
+        [
+            (
+                CLIENT_PORT,
+                Ether(src=mac, dst="ff:ff:ff:ff:ff:ff") / ARP(op=1, hwsrc=mac, psrc="10.0.0.10", pdst=GATEWAY[4]),
+            ),
+            (
+                CLIENT_PORT,
+                Ether(src=mac, dst="ff:ff:ff:ff:ff:ff") / ARP(op=1, hwsrc=mac, psrc="10.0.0.10", pdst="10.0.0.99"),
+            ),
+            (CLIENT_PORT, Ether(src=mac) / IPv6(src="fd00::10", dst="ff02::1:ff00:1", hlim=255) / solicitation),
+        ],
+    )
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_udp_checksum_that_becomes_zero_is_sent_as_ones(device: Switch, version: int) -> None:
+    """RFC 768: choose a payload for which the translated sum is 0."""
+    a, node = ADDRESSES[version], Node()
+    for entity in udp_service(node, version):
+        node.model.insert(entity)
+        device.insert([entity])
+    opened = node.interpreter.process(
+        CLIENT_PORT, bytes(frame(a["client"], VIP[version], udp(1, 5000), payload=b"\0\0"))
+    )
+    checksum = Ether(opened.packet)[UDP].chksum
+    exact = frame(a["client"], VIP[version], udp(1, 5000), payload=checksum.to_bytes(2, "big"))
+    wanted = expected(node, CLIENT_PORT, bytes(exact))
+    assert wanted is not None
+    assert Ether(wanted[1])[UDP].chksum == 0xFFFF
+    assert device.exchange(CLIENT_PORT, bytes(exact)) == wanted
+
+
+def udp_service(node: Node, version: int) -> tuple[Member | Group | TableEntry, ...]:
+    """UDP 5000 of the service address with web-1 alone behind."""
+    book, number = node.book, 40
+    member_call = book.call(f"to_backend_ipv{version}", address=ADDRESSES[version]["web-1"], port=5001)
+    service = book.call(f"to_service_ipv{version}", service_id=number, hairpin=GATEWAY[version])
+    member = Member(selector=f"backends_ipv{version}", id=900, action=member_call)
+    local = next(e for e in device_entries("A").groups if e.selector == member.selector and e.members)
+    group = Group(selector=member.selector, id=number, members=(type(local.members[0])(member_id=900),))
+    return (
+        member,
+        group,
+        book.entry(f"service_ipv{version}", service, network=1, address=VIP[version], protocol=17, port=5000),
+        book.entry(f"backend_ipv{version}", GroupRef(group_id=number), service_id=number),
+    )
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_learns_by_digest_and_then_knows_the_connection(device: Switch, version: int) -> None:
+    """What the digests say, inserted, is what the interpreter has learned; then both directions are known."""
+    node, a = Node(), ADDRESSES[version]
+    answers: queue.SimpleQueue[p4r.StreamMessageResponse] = device.session._answers  # pyright: ignore[reportPrivateUsage, reportAssignmentType]
+    enable_digests(device)
+    request = frame(a["client"], VIP[version], tcp(41000, 81))
+    agree(device, node, [(CLIENT_PORT, request)])
+    tables = (f"flow_ipv{version}", f"flow_reverse_ipv{version}")
+    learned: dict[str, TableEntry] = {}
+    while set(learned) != set(tables):  # digests of earlier tests come first
+        for table, entry in learned_entries(answers.get(timeout=10).digest):
+            if Exact(value=41000) in entry.matches:
+                learned[table] = entry
+    for table in tables:
+        (slot,) = node.model.learned(table)
+        assert (learned[table].key, learned[table].action) == (slot.key, slot.action)
+    device.insert(learned.values())
+    reply = frame(a["web-1"], a["client"], tcp(8081, 41000, "SA"), mac=MACS["web-1"])
+    agree(device, node, [(CLIENT_PORT, request), (WEB_1_PORT, reply)])
+    counters = [device.contents.entity(learned[table]) for table in tables]
+    hits = [
+        entity.table_entry.counter_data.packet_count for entity in device.session.read(map(_with_counter, counters))
+    ]
+    assert hits == [1, 1]
+
+
+def _exact(value: int) -> Exact:
+    return Exact(value=value)
+
+
+def _with_counter(entity: p4r.Entity) -> p4r.Entity:
+    entity.table_entry.counter_data.SetInParent()
+    return entity
+
+
+def enable_digests(device: Switch) -> None:
+    for digest in v1model_p4info(pipeline()).digests:
+        entry = p4r.DigestEntry(digest_id=digest.preamble.id)
+        entry.config.max_list_size = 1
+        entry.config.ack_timeout_ns = 1
+        device.session.write([p4r.Update(type=p4r.Update.INSERT, entity=p4r.Entity(digest_entry=entry))])
+
+
+def learned_entries(message: p4r.DigestList) -> Iterator[tuple[str, TableEntry]]:
+    """A table's name, and the entries that digests of it tell: key, arguments, profile."""
+    names = Names(pipeline())
+    info = next(d for d in v1model_p4info(pipeline()).digests if d.preamble.id == message.digest_id)
+    table = names.tables[info.preamble.name.removeprefix("learn_")]
+    action = next(ref.name for ref in table.actions if ref.in_entries)
+    for data in message.data:
+        values = [int.from_bytes(member.bitstring, "big") for member in data.struct.members]
+        keys, arguments = values[: len(table.keys)], values[len(table.keys) : -1]
+        call = ActionCall(action=action, arguments=tuple(arguments))
+        yield table.name, TableEntry(table=table.name, matches=tuple(map(_exact, keys)), action=call)
+
+
+def test_drops_are_counted_by_reason(device: Switch) -> None:
+    names = Names(pipeline())
+    drops = names.counters["drops"].id
+    entity = p4r.Entity(counter_entry=p4r.CounterEntry(counter_id=drops))
+    entity.counter_entry.index.index = names.drop_reasons["no_backend"].id
+    packet = bytes(frame(ADDRESSES[4]["client"], VIP[4], tcp(40000, 82)))
+
+    def counted() -> tuple[int, int]:
+        (found,) = device.session.read([entity])
+        return found.counter_entry.data.packet_count, found.counter_entry.data.byte_count
+
+    before = counted()
+    assert device.exchange(CLIENT_PORT, packet, drop=True) is None
+    assert counted() == (before[0] + 1, before[1] + len(packet))

@@ -1,0 +1,66 @@
+"""What p4c says to the printed programs, and the P4Info it makes of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from finsy.proto import p4i
+from google.protobuf import text_format
+
+from compiler.pipeline.assembly import pipeline
+from compiler.pipeline.offload import offload_pipeline
+from compiler.printers.p4.printing import print_pna, print_v1model
+from compiler.printers.v1model_p4info import v1model_p4info
+from tests.unit.printers.p4.peers import P4C, P4TEST, compiled, tool
+
+pytestmark = pytest.mark.peer
+EXPECTED_WARNINGS = ("DROP_FLOW_TABLE_FULL' is unused", "Target does not support default_action for .backend_ipv")
+"""A digest cannot fail; a miss of a table with a selector does nothing, which is what its default action does."""
+
+
+def _sorted(info: p4i.P4Info) -> p4i.P4Info:
+    """Parts by id: their order means nothing."""
+    made = p4i.P4Info()
+    made.CopyFrom(info)
+    made.tables.sort(key=lambda part: part.preamble.id)
+    made.actions.sort(key=lambda part: part.preamble.id)
+    made.action_profiles.sort(key=lambda part: part.preamble.id)
+    made.counters.sort(key=lambda part: part.preamble.id)
+    made.direct_counters.sort(key=lambda part: part.preamble.id)
+    made.digests.sort(key=lambda part: part.preamble.id)
+    for table in made.tables:
+        table.action_refs.sort(key=lambda ref: ref.id)
+    return made
+
+
+def test_p4c_takes_the_v1model_program_and_makes_our_p4info(tmp_path: Path) -> None:
+    program, info = tmp_path / "pipeline.p4", tmp_path / "p4info.txtpb"
+    program.write_text(print_v1model(pipeline(), {"service_ipv4": ("shop.yaml:1 DpuService shop/web",)}))
+    command = [tool(P4C), "--std", "p4-16", "--p4runtime-files", info, "-o", tmp_path / "pipeline.json", program]
+    warnings = [line for line in compiled([str(word) for word in command]).splitlines() if "warning:" in line]
+    assert [line for line in warnings if not any(words in line for words in EXPECTED_WARNINGS)] == []
+    assert _sorted(text_format.Parse(info.read_text(), p4i.P4Info())) == _sorted(v1model_p4info(pipeline()))
+
+
+def test_p4test_takes_the_pna_program(tmp_path: Path) -> None:
+    program = tmp_path / "pipeline.p4"
+    program.write_text(print_pna(offload_pipeline()))
+    warnings = compiled([tool(P4TEST), str(program)])
+    assert [line for line in warnings.splitlines() if "warning:" in line and "is unused" not in line] == []
+
+
+def test_p4c_makes_p4info_of_the_pna_program(tmp_path: Path) -> None:
+    """The contract, but for the default actions that learn and the properties that PNA has words of its own for."""
+    program, info = tmp_path / "pipeline.p4", tmp_path / "p4info.txtpb"
+    program.write_text(print_pna(offload_pipeline()))
+    compiled([tool(P4TEST), "--arch", "pna", "--p4runtime-files", str(info), str(program)])
+    theirs, ours = text_format.Parse(info.read_text(), p4i.P4Info()), v1model_p4info(pipeline())
+    learners = {f"learn_{table.name}": 0x01800000 | table.id & 0xFFFF for table in pipeline().tables if table.store}
+    extra = {a.preamble.name: a.preamble.id for a in theirs.actions if a.preamble.name in learners}
+    assert extra == learners
+    assert {t.preamble.id: [(m.id, m.name, m.bitwidth) for m in t.match_fields] for t in theirs.tables} == {
+        t.preamble.id: [(m.id, m.name, m.bitwidth) for m in t.match_fields] for t in ours.tables
+    }
+    known = [action for action in theirs.actions if action.preamble.name not in learners]
+    assert sorted(known, key=lambda a: a.preamble.id) == sorted(ours.actions, key=lambda a: a.preamble.id)

@@ -1,0 +1,70 @@
+"""P4Info: the contract, and what a v1model program has besides."""
+
+from __future__ import annotations
+
+from compiler.ir.names import Names
+from compiler.pipeline.assembly import pipeline
+from compiler.pipeline.offload import offload_pipeline
+from compiler.printers.p4info import p4info
+from compiler.printers.v1model_p4info import digest_fields, digest_id, v1model_p4info
+
+
+def test_v1model_adds_digests_and_nothing_else() -> None:
+    added = v1model_p4info(pipeline())
+    assert [digest.preamble.name for digest in added.digests] == [
+        "learn_flow_ipv4",
+        "learn_flow_ipv6",
+        "learn_flow_reverse_ipv4",
+        "learn_flow_reverse_ipv6",
+    ]
+    assert added.pkg_info.arch == "v1model"
+    added.pkg_info.arch = ""
+    del added.digests[:]
+    added.ClearField("type_info")
+    assert added == p4info(pipeline())
+
+
+def test_p4info_is_the_same_for_the_offloaded_composition() -> None:
+    assert p4info(offload_pipeline()) == p4info(pipeline())
+
+
+def test_ids_of_digests_are_those_of_p4c() -> None:
+    # As p4c 1.2.5 writes them for these names.
+    assert digest_id("learn_flow_ipv4", set()) == 389145489
+    assert digest_id("learn_flow_reverse_ipv6", set()) == 388637233
+    assert digest_id("learn_flow_ipv4", {389145489}) == 389145490
+
+
+def test_a_digest_holds_key_arguments_and_profile() -> None:
+    names = Names(pipeline())
+    assert digest_fields(names, names.tables["flow_ipv4"]) == (
+        ("network", 16),
+        ("leg", 8),
+        ("protocol", 8),
+        ("src", 32),
+        ("dst", 32),
+        ("src_port", 16),
+        ("dst_port", 16),
+        ("new_src", 32),
+        ("new_dst", 32),
+        ("new_src_port", 16),
+        ("new_dst_port", 16),
+        ("nexthop", 16),
+        ("service_id", 16),
+        ("profile", 8),
+    )
+
+
+def test_every_name_is_the_ir_name_without_a_prefix() -> None:
+    info = p4info(pipeline())
+    for part in (*info.tables, *info.actions, *info.counters, *info.direct_counters, *info.action_profiles):
+        assert part.preamble.name == part.preamble.alias
+        assert "." not in part.preamble.name
+
+
+def test_learned_tables_and_selectors_say_so() -> None:
+    info = p4info(pipeline())
+    ageing = {table.preamble.name for table in info.tables if table.idle_timeout_behavior}
+    assert ageing == {table.name for table in pipeline().tables if table.store is not None}
+    for profile in info.action_profiles:
+        assert (profile.with_selector, profile.max_group_size, profile.HasField("sum_of_weights")) == (True, 1000, True)
