@@ -139,16 +139,18 @@ static __always_inline s32 packet_tag_to_metadata(struct __sk_buff *ctx, struct 
  */
 static __always_inline s32 packet_quote(struct __sk_buff *ctx, struct packet *packet, u32 position, u32 pushed, u32 keep)
 {
+	/*
+	 * The packet may await a TCP checksum that would be written into what is cut off, and the kernel refuses such a
+	 * cut. The wait ends when the front is taken off past the place where the sum begins, in the transport header, of
+	 * which something is kept; so the tail first gets as much as then goes.
+	 */
+	u32 gone = ETHERNET_BYTES + keep;
 	s32 moved = 0;
 
 	if (position - packet->start != ETHERNET_BYTES)
 		moved = packet_tag_to_metadata(ctx, packet);
-	/*
-	 * The packet may await a TCP checksum that would be written into what is cut off, and the kernel refuses such a
-	 * cut. Taking bytes off the front, past where the sum begins, ends the wait; so the tail first gets what goes.
-	 */
-	if (moved < 0 || bpf_skb_change_tail(ctx, ETHERNET_BYTES + keep + pushed + keep, 0) ||
-	    bpf_skb_adjust_room(ctx, -(s32)keep, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO) ||
+	if (moved < 0 || bpf_skb_change_tail(ctx, gone + ETHERNET_BYTES + pushed + keep, 0) ||
+	    bpf_skb_adjust_room(ctx, -(s32)gone, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO) ||
 	    bpf_skb_store_bytes(ctx, ETHERNET_BYTES, packet->wire, pushed + keep, BPF_F_RECOMPUTE_CSUM))
 		return -1;
 	packet->start -= pushed;
