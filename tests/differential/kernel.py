@@ -19,6 +19,7 @@ from compiler.ir.maglev import build_ring
 from compiler.ir.nodes import Pipeline
 from compiler.printers.ebpf.printing import print_c
 from compiler.printers.layout import COUNTER, GroupSlice, Layout, MapLayout, TableLayout, layout
+from runtime.bpf.attach import Attachment
 from runtime.bpf.maps import Map
 from runtime.bpf.object import LoadSettings, load
 from runtime.bpf.testrun import SkbContext, pinned_to_cpu, run_skb, run_xdp
@@ -86,7 +87,9 @@ class Kernel:
             constants={"hash_seed": hash_seed, "test_mode": 1, **(flags or {})},
         )
         self._object = load(compiled(pipeline, hook), settings)
-        self._program = self._object.program(hook.value)
+        self.program = self._object.program(hook.value)
+        self.attached: list[Attachment] = []
+        """What a test has attached; taken off when this is closed."""
         self._rows: dict[str, dict[bytes, _Row]] = defaultdict(dict)
         self._selectors: dict[str, _Selector] = defaultdict(_Selector)
         self._ports: set[int] = set()
@@ -95,12 +98,14 @@ class Kernel:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for attachment in self.attached:
+            attachment.close()
         self._object.close()
 
     @property
     def instruction_bytes(self) -> int:
         """Bytes of the program after the verifier took dead code out."""
-        return self._program.stats.xlated_bytes
+        return self.program.stats.xlated_bytes
 
     def map(self, name: str) -> Map:
         return self._object.map(name)
@@ -156,10 +161,10 @@ class Kernel:
         self.add_port(port)
         with pinned_to_cpu() as cpu:
             if self.hook is Hook.TC:
-                ran = run_skb(self._program.fd, frame, SkbContext(ingress_ifindex=FIRST_IFINDEX + port))
+                ran = run_skb(self.program.fd, frame, SkbContext(ingress_ifindex=FIRST_IFINDEX + port))
             else:
                 self.map("port_of_ifindex").update(_U32.pack(LOOPBACK), _U32.pack(port))
-                ran = run_xdp(self._program.fd, frame)
+                ran = run_xdp(self.program.fd, frame)
             scratch = self._scratch(cpu)
         return self._outcome(ran.verdict, ran.frame, scratch)
 
