@@ -20,7 +20,7 @@ from compiler.printers.bundle import write_bundle
 from compiler.printers.p4info import p4info
 from runtime.bpf.namespaces import entered
 from tests.conformance.client import Client
-from tests.conformance.kernel import NAMESPACE, compiled_tc, topology
+from tests.conformance.kernel import Topology, compiled_tc, topology
 
 COMMAND = (sys.executable, "-c", "from cli.main import main; main()", "device", "run")
 TARGETS = ["model", pytest.param("kernel", marks=[pytest.mark.root, pytest.mark.slow])]
@@ -34,6 +34,8 @@ class Device:
     address: str
     config: p4r.ForwardingPipelineConfig
     pipeline: Pipeline
+    ports: Topology | None
+    """Of the kernel target."""
 
 
 @pytest.fixture(scope="session", params=TARGETS)
@@ -46,11 +48,11 @@ def device(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     )
     config.cookie.cookie = 77
     arguments = ["--name", "d", "--listen", f"unix:{folder}/d.sock", "--target", target]
-    with topology() if target == "kernel" else nullcontext([]) as ports:
-        if target == "kernel":
-            arguments += ["--state-dir", str(folder / "state"), "--ephemeral", *ports]
-        with running(arguments, folder, NAMESPACE if target == "kernel" else None) as address:
-            yield Device(target=target, address=address, config=config, pipeline=whole_pipeline())
+    with topology("cfm") if target == "kernel" else nullcontext() as ports:
+        if ports is not None:
+            arguments += ["--state-dir", str(folder / "state"), "--ephemeral", *ports.arguments]
+        with running(arguments, folder, ports.namespace if ports else None) as address:
+            yield Device(target=target, address=address, config=config, pipeline=whole_pipeline(), ports=ports)
 
 
 @contextmanager

@@ -5,15 +5,13 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 
 from compiler.ir.nodes import Pipeline
 from compiler.printers.ebpf.printing import INCLUDE, print_c
 from runtime.bpf.toolchain import compile_c
 
-NAMESPACE = "cfm-dpu"
-FAR = "cfm-far{}"
-"""One namespace behind each port, its end of the veth named `eth0` with MAC 02:00:00:00:00:PORT."""
 PORTS = {1: "up1", 16: "rep16", 17: "rep17"}
 ADDRESS = "10.0.0.{}"
 """Of the far end of a port."""
@@ -24,27 +22,46 @@ def compiled_tc(pipeline: Pipeline) -> bytes:
     return compile_c(print_c(pipeline), name="pipeline.bpf.c", include_dirs=[INCLUDE], defines={"TURNOUT_TC": "1"})
 
 
+@dataclass(frozen=True, kw_only=True)
+class Topology:
+    """A namespace with the ports of `PORTS`, and one behind each; there the veth is `eth0`, 02:00:00:00:00:PORT."""
+
+    prefix: str
+
+    @property
+    def namespace(self) -> str:
+        return f"{self.prefix}-dpu"
+
+    def behind(self, port: int) -> str:
+        return f"{self.prefix}-far{port}"
+
+    @property
+    def arguments(self) -> list[str]:
+        return [part for number, name in PORTS.items() for part in ("--port", f"{number}={name}")]
+
+
 @contextmanager
-def topology() -> Generator[list[str]]:
-    """Namespace `NAMESPACE` with the ports, and one behind each; the arguments that name the ports."""
-    _remove()
+def topology(prefix: str) -> Generator[Topology]:
+    """Made for the block; a prefix is used by one at a time."""
+    made = Topology(prefix=prefix)
+    _remove(made)
     try:
-        _ip("netns", "add", NAMESPACE)
+        _ip("netns", "add", made.namespace)
         for number, interface in PORTS.items():
-            far = FAR.format(number)
+            far = made.behind(number)
             _ip("netns", "add", far)
-            _ip("link", "add", interface, "netns", NAMESPACE, "type", "veth", "peer", "eth0", "netns", far)
+            _ip("link", "add", interface, "netns", made.namespace, "type", "veth", "peer", "eth0", "netns", far)
             _ip("-n", far, "link", "set", "eth0", "address", f"02:00:00:00:00:{number:02x}", "up")
             _ip("-n", far, "address", "add", f"{ADDRESS.format(number)}/24", "dev", "eth0")
             _ip("-n", far, "route", "add", "default", "via", ADDRESS.format(254))
-            _ip("-n", NAMESPACE, "link", "set", interface, "up")
-        yield [part for number, name in PORTS.items() for part in ("--port", f"{number}={name}")]
+            _ip("-n", made.namespace, "link", "set", interface, "up")
+        yield made
     finally:
-        _remove()
+        _remove(made)
 
 
-def _remove() -> None:
-    for name in (NAMESPACE, *(FAR.format(number) for number in PORTS)):
+def _remove(made: Topology) -> None:
+    for name in (made.namespace, *(made.behind(number) for number in PORTS)):
         subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
 
 

@@ -26,7 +26,7 @@ from runtime.bpf.namespaces import entered
 from runtime.bpf.toolchain import compile_c
 from tests.conformance.client import Client, RpcRefusedError
 from tests.conformance.conftest import COMMAND, running
-from tests.conformance.kernel import NAMESPACE, compiled_tc, topology
+from tests.conformance.kernel import Topology, compiled_tc, topology
 
 ROOT = Path(__file__).parents[2]
 PORT = r'table_entry { table_id: 0x02000001 match { field_id: 1 exact { value: "\001" } } match { field_id: 2 exact { value: "\000" } } action { action { action_id: 0x01000003 } } }'
@@ -104,21 +104,30 @@ def test_a_port_that_something_else_has(tmp_path: Path) -> None:
 class Kernel:
     """Arguments of a kernel device in a namespace with ports; the log of the last run."""
 
-    def __init__(self, folder: Path, ports: list[str]) -> None:
+    def __init__(self, folder: Path, ports: Topology) -> None:
+        self.namespace, self.ports = ports.namespace, ports
         self.folder = folder
         self.state = folder / "state"
-        self.arguments = ["--name", "d", "--listen", f"unix:{folder}/d.sock", "--state-dir", str(self.state), *ports]
+        self.arguments = [
+            "--name",
+            "d",
+            "--listen",
+            f"unix:{folder}/d.sock",
+            "--state-dir",
+            str(self.state),
+            *ports.arguments,
+        ]
 
     @property
     def log(self) -> str:
         return (self.folder / "device.log").read_text()
 
     def refused(self, *more: str) -> tuple[int, str]:
-        with entered(NAMESPACE):
+        with entered(self.namespace):
             return refused(*self.arguments, *more)
 
     def programs(self, interface: str) -> list[str]:
-        with entered(NAMESPACE):
+        with entered(self.namespace):
             return [found.program_name for found in attached(socket.if_nametoindex(interface))]
 
     def logged(self, words: str) -> bool:
@@ -133,7 +142,7 @@ class Kernel:
 
 @pytest.fixture
 def kernel(tmp_path: Path) -> Iterator[Kernel]:
-    with topology() as ports:
+    with topology("cfr") as ports:
         made = Kernel(tmp_path, ports)
         yield made
         subprocess.run(["umount", "-l", str(made.state / "bpf")], capture_output=True, check=False)
@@ -151,7 +160,7 @@ DISPATCHER = "turnout_dispatc"
 @pytest.mark.root
 @pytest.mark.slow
 def test_ephemeral_leaves_nothing(kernel: Kernel) -> None:
-    with running([*kernel.arguments, "--ephemeral"], kernel.folder, NAMESPACE):
+    with running([*kernel.arguments, "--ephemeral"], kernel.folder, kernel.namespace):
         assert [kernel.programs(name) for name in ("up1", "rep16")] == [[DISPATCHER]] * 2
         assert "an earlier run" not in kernel.log
         assert "port 16 is rep16 (peer)" in kernel.log
@@ -163,7 +172,7 @@ def test_ephemeral_leaves_nothing(kernel: Kernel) -> None:
 @pytest.mark.root
 @pytest.mark.slow
 def test_the_pipeline_outlives_its_device(kernel: Kernel, config: p4r.ForwardingPipelineConfig) -> None:
-    with running(kernel.arguments, kernel.folder, NAMESPACE) as address:
+    with running(kernel.arguments, kernel.folder, kernel.namespace) as address:
         client = Client(address)
         client.become_primary(1)
         client.set_config("VERIFY_AND_COMMIT", config)
@@ -177,7 +186,7 @@ def test_the_pipeline_outlives_its_device(kernel: Kernel, config: p4r.Forwarding
         "port_17",
         "port_of_ifindex",
     }
-    with running([*kernel.arguments, "--ephemeral"], kernel.folder, NAMESPACE):
+    with running([*kernel.arguments, "--ephemeral"], kernel.folder, kernel.namespace):
         assert "an earlier run left 6 pins in" in kernel.log
         assert kernel.programs("rep16") == [DISPATCHER]
     assert kernel.programs("rep16") == []
@@ -188,15 +197,15 @@ def test_the_pipeline_outlives_its_device(kernel: Kernel, config: p4r.Forwarding
 def test_what_the_kernel_target_refuses(kernel: Kernel) -> None:
     code, words = kernel.refused("--port", "30=nothere")
     assert (code, words) == (1, "turnout device: error: port 30: there is no interface nothere")
-    subprocess.run(["ip", "-n", NAMESPACE, "link", "set", "rep17", "down"], check=True)
+    subprocess.run(["ip", "-n", kernel.namespace, "link", "set", "rep17", "down"], check=True)
     code, words = kernel.refused()
     down = "turnout device: error: port 17: interface rep17 is down (ip link set rep17 up)"
     assert (code, words) == (1, down)
     assert kernel.programs("up1") == []
-    subprocess.run(["ip", "-n", NAMESPACE, "link", "set", "rep17", "up"], check=True)
-    with running([*kernel.arguments, "--ephemeral"], kernel.folder, NAMESPACE):
+    subprocess.run(["ip", "-n", kernel.namespace, "link", "set", "rep17", "up"], check=True)
+    with running([*kernel.arguments, "--ephemeral"], kernel.folder, kernel.namespace):
         other = [f"unix:{kernel.folder}/other.sock" if a.startswith("unix:") else a for a in kernel.arguments]
-        with entered(NAMESPACE):
+        with entered(kernel.namespace):
             busy = refused(*other)
         words = f"turnout device: error: state directory {kernel.state} is in use: another device runs with it"
         assert busy == (1, words)
@@ -206,15 +215,15 @@ def test_what_the_kernel_target_refuses(kernel: Kernel) -> None:
 @pytest.mark.root
 @pytest.mark.slow
 def test_a_lost_interface_is_taken_up_again(kernel: Kernel) -> None:
-    with running([*kernel.arguments, "--ephemeral"], kernel.folder, NAMESPACE) as address:
-        subprocess.run(["ip", "-n", NAMESPACE, "link", "del", "rep17"], check=True)
+    with running([*kernel.arguments, "--ephemeral"], kernel.folder, kernel.namespace) as address:
+        subprocess.run(["ip", "-n", kernel.namespace, "link", "del", "rep17"], check=True)
         assert kernel.logged("port 17 has lost its interface rep17")
         client = Client(address)
         client.become_primary(1)
         client.close()
-        make = ["ip", "link", "add", "rep17", "netns", NAMESPACE, "type", "veth", "peer", "name", "eth0"]
-        subprocess.run([*make, "netns", "cfm-far17"], check=True)
-        subprocess.run(["ip", "-n", NAMESPACE, "link", "set", "rep17", "up"], check=True)
+        make = ["ip", "link", "add", "rep17", "netns", kernel.namespace, "type", "veth", "peer", "name", "eth0"]
+        subprocess.run([*make, "netns", kernel.ports.behind(17)], check=True)
+        subprocess.run(["ip", "-n", kernel.namespace, "link", "set", "rep17", "up"], check=True)
         assert kernel.logged("port 17 has its interface rep17 again")
         assert kernel.programs("rep17") == [DISPATCHER]
 
@@ -224,7 +233,7 @@ def test_a_lost_interface_is_taken_up_again(kernel: Kernel) -> None:
 def test_a_program_that_the_verifier_refuses(kernel: Kernel, config: p4r.ForwardingPipelineConfig) -> None:
     elf = compile_c(REFUSED, name="refused.bpf.c", include_dirs=[INCLUDE])
     wrong = p4r.ForwardingPipelineConfig(p4info=config.p4info, p4_device_config=write_bundle(pipeline(), tc=elf))
-    with running([*kernel.arguments, "--ephemeral"], kernel.folder, NAMESPACE) as address:
+    with running([*kernel.arguments, "--ephemeral"], kernel.folder, kernel.namespace) as address:
         client = Client(address)
         client.become_primary(1)
         client.set_config("VERIFY_AND_COMMIT", config)

@@ -20,7 +20,7 @@ from finsy.proto import p4r
 from runtime.bpf.namespaces import entered
 from tests.conformance.client import Client
 from tests.conformance.conftest import Device
-from tests.conformance.kernel import ADDRESS, FAR
+from tests.conformance.kernel import ADDRESS
 
 CLIENT, BACKEND = 16, 17
 VIP, VIP_PORT, TARGET_PORT = "10.96.0.10", 80, 8080
@@ -108,8 +108,8 @@ def answering(namespace: str) -> Generator[None]:
         thread.join()
 
 
-def ask() -> str:
-    with entered(FAR.format(CLIENT)):
+def ask(namespace: str) -> str:
+    with entered(namespace):
         connection = socket.socket()
     with connection:
         connection.settimeout(5)
@@ -119,10 +119,10 @@ def ask() -> str:
 
 
 def test_a_connection_to_the_service(served: Client, device: Device) -> None:
-    if device.target != "kernel":
-        return
-    with answering(FAR.format(BACKEND)):
-        assert ask() == f"{ADDRESS.format(CLIENT)} hello"
+    if device.ports is None:
+        return  # the model has no wire; writing and reading the service was the test
+    with answering(device.ports.behind(BACKEND)):
+        assert ask(device.ports.behind(CLIENT)) == f"{ADDRESS.format(CLIENT)} hello"
     (flow,) = served.read(f"table_entry {{ table_id: {FLOW} time_since_last_hit {{ }} counter_data {{ }} }}")
     (reverse,) = served.read(f"table_entry {{ table_id: {REVERSE} counter_data {{ }} }}")
     entry = flow.table_entry
