@@ -16,7 +16,7 @@ from typing import Any
 
 from compiler.ir.entries import Entries
 from compiler.ir.nodes import Pipeline
-from compiler.printers.ebpf.features import features
+from compiler.printers.features import features
 from compiler.printers.layout import layout
 from runtime.bpf.errors import BpfError
 from runtime.bpf.object import LoadSettings, Object, load

@@ -92,7 +92,7 @@ def pipeline_view(pipeline: Pipeline, provenance: Mapping[str, Sequence[str]]) -
         metadata=structures.metadata_members(pipeline),
         actions=_action_numbers(laid),
         drop_reasons=tuple(_drop_reason(reason) for reason in pipeline.drop_reasons),
-        flags=tuple(structures.flag(name) for name in flagged(pipeline)),
+        flags=tuple(structures.flag(name) for name in structures.flagged(pipeline)),
         structs=structures.argument_structs(laid.actions),
         table_structs=tuple(s for t in laid.tables for s in structures.table_structs(t)),
         maps=(*(m for t in laid.tables for m in structures.table_maps(t)), *structures.counter_maps(laid)),
@@ -108,12 +108,6 @@ def pipeline_view(pipeline: Pipeline, provenance: Mapping[str, Sequence[str]]) -
         main_takes_context=controls.needs_context(pipeline, main.body),
         drop_counter=pipeline.drop_counter,
     )
-
-
-def flagged(pipeline: Pipeline) -> tuple[str, ...]:
-    """What has a flag: the tables that the control plane writes, and the stores."""
-    written = (table.name for table in pipeline.tables if table.store is None)
-    return (*written, *(store.name for store in pipeline.stores))
 
 
 def _headers(pipeline: Pipeline) -> tuple[Named, ...]:

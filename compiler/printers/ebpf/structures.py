@@ -234,6 +234,12 @@ def table_constant(table: str) -> str:
     return f"TABLE_{table.upper()}"
 
 
+def flagged(pipeline: Pipeline) -> tuple[str, ...]:
+    """What has a flag: the tables that the control plane writes, and the stores."""
+    written = (table.name for table in pipeline.tables if table.store is None)
+    return (*written, *(store.name for store in pipeline.stores))
+
+
 def flag(name: str) -> str:
     """The constant that says whether a table can have entries; 0 lets the verifier delete its code."""
     return f"uses_{name}"

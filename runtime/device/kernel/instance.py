@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from compiler.ir.entries import ActionCall, EntryKey, Group, GroupRef, Member, MemberRef, TableEntry
@@ -16,22 +18,32 @@ from runtime.device.kernel.countermaps import CounterMap
 from runtime.device.kernel.selectormaps import SelectorMaps
 from runtime.device.kernel.stores import StoreMap
 from runtime.device.kernel.tablemaps import TableMap
+from runtime.device.kernel.variants import LoadVariant, Variants
 from runtime.device.records import Tally
+from runtime.device.refusals import internal
 from runtime.device.target import LearnedRow, PipelineRefusedError
 
+LOG = logging.getLogger("turnout.device")
 TC_PROGRAM = "turnout_tc"
 
 
 class KernelInstance:
     """Closing it closes descriptors only: the PROG_ARRAY holds the program that packets pass, and it its maps."""
 
-    def __init__(self, pipeline: Pipeline, loaded: Object, hash_seed: int, activate: Callable[[Program], None]) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        loaded: Object,
+        hash_seed: int,
+        load_variant: LoadVariant,
+        activate: Callable[[Program], None],
+    ) -> None:
         """Take over `loaded`. Raises `UnknownName` when the ELF is not that of the pipeline."""
         self._pipeline = pipeline
         self._loaded = loaded
-        self._activate = activate
         plan = layout(pipeline)
-        self._program = loaded.program(TC_PROGRAM)
+        self._variants = Variants(pipeline, loaded.program(TC_PROGRAM), load_variant, _program, activate)
+        self._held: Counter[str] = Counter()
         self._tables = {table.table: self._table(table) for table in plan.tables}
         self._selectors = {t.table: self._selector(t) for t in plan.tables if t.selector is not None}
         self._selectors_by_name = {
@@ -46,14 +58,30 @@ class KernelInstance:
 
     def activate(self) -> None:
         try:
-            self._activate(self._program)
+            self._variants.activate()
         except BpfError as problem:
             raise PipelineRefusedError(str(problem)) from problem
 
     def close(self) -> None:
+        self._variants.close()
         self._loaded.close()
 
     def insert_entry(self, entry: TableEntry) -> None:
+        if not self._held[entry.table]:
+            self._need(entry.table)
+        self._insert(entry)
+        self._held[entry.table] += 1
+
+    def _held_tables(self) -> frozenset[str]:
+        return frozenset(table for table, held in self._held.items() if held)
+
+    def _need(self, table: str) -> None:
+        try:
+            self._variants.need(self._held_tables() | {table})
+        except BpfError as problem:
+            raise internal(f"table {table}: {problem}") from problem
+
+    def _insert(self, entry: TableEntry) -> None:
         match entry.action:
             case ActionCall():
                 self._tables[entry.table].insert(entry.matches, entry.action)
@@ -72,6 +100,7 @@ class KernelInstance:
             self._selectors[key.table].delete_entry(key.matches)
         else:
             self._tables[key.table].delete(key.matches)
+        self._held[key.table] -= 1
 
     def insert_member(self, member: Member) -> None:
         self._selectors_by_name[member.selector].insert_member(member)
@@ -113,10 +142,14 @@ class KernelInstance:
         return self._stores[key.table].delete(key)
 
     def tick(self) -> None:
-        for store in {id(store): store for store in self._stores.values()}.values():
-            store.sweep()
+        try:
+            for store in {id(store): store for store in self._stores.values()}.values():
+                store.sweep()
+        except BpfError as problem:
+            LOG.error("the sweep of learned entries failed: %s", problem)  # noqa: TRY400  the kernel's words say it all
         for selector in self._selectors.values():
             selector.tick()
+        self._variants.settle(self._held_tables())
 
     def _table(self, table: TableLayout) -> TableMap:
         counters = self._loaded.map(table.counters.name) if table.counters is not None else None
@@ -144,3 +177,7 @@ class KernelInstance:
             )
             found |= {table.table: made for table in store.tables}
         return found
+
+
+def _program(loaded: Object) -> Program:
+    return loaded.program(TC_PROGRAM)

@@ -65,6 +65,10 @@ class SelectorMaps:
 
     def delete_member(self, member_id: int) -> None:
         self._places.give_back(self._place_of.pop(member_id))
+        # Left over when an entry was to name the member and the table would not take it.
+        unused = self._slice_of.pop(MemberRef(member_id=member_id), None)
+        if unused is not None:
+            self._give_back(unused)
 
     def insert_group(self, group: Group) -> None:
         target = GroupRef(group_id=group.id)
@@ -88,8 +92,9 @@ class SelectorMaps:
 
     def modify_entry(self, matches: Matches, target: Target) -> None:
         self._table.modify(matches, _value(self._slice_for(target)))
-        self._release(matches)
-        self._refer(matches, target)
+        if self._reference_of[matches] != target:
+            self._release(matches)
+            self._refer(matches, target)
 
     def delete_entry(self, matches: Matches) -> None:
         self._table.delete(matches)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from compiler.printers.bundle import Bundle
@@ -14,11 +15,11 @@ from compiler.span import InternalError
 from runtime.bpf.elf import opened
 from runtime.bpf.errors import BpfError
 from runtime.bpf.maps import Map
-from runtime.bpf.object import LoadSettings, load
+from runtime.bpf.object import LoadSettings, Object, load
 from runtime.bpf.program import Program
 from runtime.device.kernel.attaching import Ports
 from runtime.device.kernel.dispatcher import SLOT, load_dispatcher, make_prog_array
-from runtime.device.kernel.instance import KernelInstance
+from runtime.device.kernel.instance import TC_PROGRAM, KernelInstance
 from runtime.device.kernel.ports import PortSpec
 from runtime.device.kernel.statedir import StateDir
 from runtime.device.target import PipelineRefusedError, TargetError
@@ -26,7 +27,6 @@ from runtime.device.target import PipelineRefusedError, TargetError
 LOG = logging.getLogger("turnout.device")
 HASH_SEED = "hash_seed"
 FLAG_PREFIX = "uses_"
-"""Constants of one byte that let the verifier delete code. All are set: any entry may come later."""
 
 
 class KernelTarget:
@@ -63,12 +63,18 @@ class KernelTarget:
     def prepare(self, bundle: Bundle) -> KernelInstance:
         if bundle.tc is None:
             raise PipelineRefusedError("the bundle has no tc.o: it was made for a model")
+        elf = bundle.tc
         try:
-            loaded = load(bundle.tc, self._settings(bundle.tc, bundle.pipeline.name))
+            settings = self._settings(elf, bundle.pipeline.name)
+            loaded = load(elf, settings)
         except (BpfError, ValueError) as problem:
             raise PipelineRefusedError(str(problem)) from problem
+
+        def load_variant(flags: Mapping[str, int]) -> Object:
+            return load(elf, _variant(settings, loaded, flags))
+
         try:
-            return KernelInstance(bundle.pipeline, loaded, self._hash_seed, self._activate)
+            return KernelInstance(bundle.pipeline, loaded, self._hash_seed, load_variant, self._activate)
         except (BpfError, InternalError) as problem:
             loaded.close()
             raise PipelineRefusedError(f"tc.o does not belong to pipeline.ir: {problem}") from problem
@@ -106,3 +112,13 @@ class KernelTarget:
             reuse={known: given.fd for known, given in own.items() if known in maps},
             log_dir=self._state.verifier_logs,
         )
+
+
+def _variant(whole: LoadSettings, loaded: Object, flags: Mapping[str, int]) -> LoadSettings:
+    """The same program with other flags, on the maps of the one that is loaded, and none of the store's programs."""
+    constants = {name: flags.get(name, value) for name, value in whole.constants.items()}
+    own = {
+        name: shared.fd for name, shared in loaded.maps.items() if not name.startswith(".") and name not in whole.reuse
+    }
+    others = frozenset(name for name in loaded.programs if name != TC_PROGRAM)
+    return replace(whole, constants=constants, reuse={**whole.reuse, **own}, skip=others)

@@ -12,7 +12,7 @@ from google.protobuf import text_format
 from compiler.entries.desired import compile_entries
 from compiler.pipeline.assembly import pipeline
 from compiler.policy import load
-from compiler.printers.ebpf.features import features
+from compiler.printers.features import features
 from runtime.client.entries_text import entries_text
 
 ROOT = Path(__file__).parents[3]

@@ -7,21 +7,28 @@ the verifier deletes it. Too many ones only cost instructions, so whatever is no
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
+
 from compiler.ir.entries import Entries
 from compiler.ir.expressions import Binary, Const, Expr, MetaRef, Not, Operator, width_bits
 from compiler.ir.names import Names
 from compiler.ir.nodes import Pipeline
 from compiler.ir.statements import Apply, Assign, Drop, Forward, If, Learn, Reply, Run, Statement, ToKernel
-from compiler.printers.ebpf.printing import flagged
-from compiler.printers.ebpf.structures import flag
+from compiler.printers.ebpf.structures import flag, flagged
 
 Touched = frozenset[str]
 """Metadata that may differ from 0."""
 
 
-def features(pipeline: Pipeline, entries: Entries) -> dict[str, int]:
-    """The constants by name, 1 or 0. A device that gets other entries than these loads the program anew."""
-    filled = frozenset(entry.table for entry in entries.table_entries)
+def features(pipeline: Pipeline, entries: Entries) -> Mapping[str, int]:
+    """The constants by name, 1 or 0, for a device that holds these entries."""
+    return features_of_tables(pipeline, frozenset(entry.table for entry in entries.table_entries))
+
+
+@lru_cache(maxsize=64)
+def features_of_tables(pipeline: Pipeline, filled: frozenset[str]) -> Mapping[str, int]:
+    """The same by the tables that hold any entry."""
     learning: frozenset[str] = frozenset()
     while True:
         walk = _Walk(Names(pipeline), filled, learning)

@@ -1,0 +1,87 @@
+"""Programs of one pipeline over the same maps: one with code for all tables, one with code for those in use.
+
+The printed C has a constant `uses_<table>` for each table; where it is 0 the verifier takes the code out. The whole
+program is loaded first and always at hand: as soon as an entry goes into a table that the running program has no code
+for, the whole one takes over, in one step and before the entry is there. Once entries have settled, the program that
+fits them is loaded beside it and takes over. So packets never wait, and no compiler is needed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+
+from compiler.ir.nodes import Pipeline
+from compiler.printers.features import features_of_tables
+from runtime.bpf.errors import BpfError
+from runtime.bpf.object import Object
+from runtime.bpf.program import Program
+
+_NOTHING: frozenset[str] = frozenset()
+LOG = logging.getLogger("turnout.device")
+
+Flags = Mapping[str, int]
+LoadVariant = Callable[[Flags], Object]
+"""Loads the program with these constants, on the maps of the whole one. Raises `BpfError`."""
+
+
+class Variants:
+    """Which program of a pipeline packets pass."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        whole: Program,
+        load: LoadVariant,
+        program_of: Callable[[Object], Program],
+        activate: Callable[[Program], None],
+    ) -> None:
+        self._pipeline, self._whole, self._load, self._program_of = pipeline, whole, load, program_of
+        self._activate = activate
+        self._everything: Flags = dict.fromkeys(features_of_tables(pipeline, _NOTHING), 1)
+        self._running: Flags = self._everything
+        self._wanted: Flags = self._everything
+        self._fitted: Object | None = None
+        self._is_active = False
+
+    @property
+    def switched_off(self) -> tuple[str, ...]:
+        """The constants that are 0 in the running program."""
+        return tuple(name for name, is_used in self._running.items() if not is_used)
+
+    def activate(self) -> None:
+        """Let packets pass the whole program. Raises `BpfError`."""
+        self._activate(self._whole)
+        self._is_active = True
+        self._leave_fitted()
+
+    def need(self, held_tables: frozenset[str]) -> None:
+        """These tables are about to hold entries. Raises `BpfError`."""
+        flags = features_of_tables(self._pipeline, held_tables)
+        if any(is_used and not self._running[name] for name, is_used in flags.items()):
+            self.activate()
+
+    def settle(self, used_tables: Iterable[str]) -> None:
+        """Called now and then with the tables that hold entries; changes over once they are the same twice."""
+        before, self._wanted = self._wanted, features_of_tables(self._pipeline, frozenset(used_tables))
+        if not self._is_active or self._wanted == self._running or self._wanted != before:
+            return
+        try:
+            fitted = self._load(self._wanted)
+            self._activate(self._program_of(fitted))
+        except BpfError as problem:
+            LOG.warning("the program without unused tables does not load; the whole one goes on: %s", problem)
+            self._wanted = self._running
+            return
+        self._leave_fitted()
+        self._fitted, self._running = fitted, self._wanted
+        LOG.info("switched off: %s", ", ".join(self.switched_off) or "nothing")
+
+    def close(self) -> None:
+        self._leave_fitted()
+
+    def _leave_fitted(self) -> None:
+        """Packets that are still in it keep it alive; the descriptors are not needed."""
+        if self._fitted is not None:
+            self._fitted.close()
+        self._fitted, self._running = None, self._everything
