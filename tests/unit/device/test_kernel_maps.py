@@ -178,6 +178,38 @@ def test_a_changed_member_moves_with_all_its_rings(selected: Selected) -> None:
     assert set(selected.actions(7)) == {call(12)}
 
 
+def test_an_entry_that_names_its_member_again(selected: Selected) -> None:
+    maps, alone = selected.maps, MemberRef(member_id=1)
+    maps.insert_member(member(1, 11))
+    maps.insert_entry((Exact(value=7),), alone)
+    maps.modify_entry((Exact(value=7),), alone)
+    maps.tick()
+    maps.tick()
+    maps.modify_member(member(1, 12))
+    assert selected.actions(7) == [call(12)]
+    maps.delete_entry((Exact(value=7),))
+    maps.delete_member(1)
+    maps.tick()
+    maps.tick()
+    assert maps.free_slots == selected.selector.ring.max_entries
+
+
+def test_a_member_that_no_entry_could_name(selected: Selected, monkeypatch: pytest.MonkeyPatch) -> None:
+    maps, alone = selected.maps, MemberRef(member_id=1)
+
+    def full(*_: object) -> None:
+        raise RefusedError(Code.RESOURCE_EXHAUSTED, "full")
+
+    maps.insert_member(member(1, 11))
+    with monkeypatch.context() as patched, pytest.raises(RefusedError):
+        patched.setattr(TableMap, "insert", full)
+        maps.insert_entry((Exact(value=7),), alone)
+    maps.delete_member(1)
+    maps.insert_member(member(1, 12))
+    maps.insert_entry((Exact(value=7),), alone)
+    assert selected.actions(7) == [call(12)]
+
+
 def test_an_empty_group_is_a_miss(selected: Selected) -> None:
     maps = selected.maps
     maps.insert_group(group(5))
