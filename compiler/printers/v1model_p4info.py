@@ -10,7 +10,7 @@ from finsy.proto import p4i, p4t
 from compiler.ir.expressions import width_bits
 from compiler.ir.names import Names
 from compiler.ir.nodes import Pipeline
-from compiler.ir.tables import Table
+from compiler.ir.tables import Store
 from compiler.printers.p4.identifiers import digest_name
 from compiler.printers.p4info import p4info
 
@@ -25,25 +25,28 @@ def v1model_p4info(pipeline: Pipeline) -> p4i.P4Info:
     made, names = p4info(pipeline), Names(pipeline)
     made.pkg_info.arch = "v1model"
     taken: set[int] = set()
-    learned = [table for table in pipeline.tables if table.store is not None]
     # p4c hands out these ids in the order of the names, since v1model has no place to write them down.
-    for table in sorted(learned, key=digest_name):
-        number = digest_id(digest_name(table), taken)
+    for store in sorted(pipeline.stores, key=digest_name):
+        number = digest_id(digest_name(store), taken)
         taken.add(number)
-        made.digests.append(_digest(digest_name(table), number))
-        made.type_info.structs[digest_name(table)].CopyFrom(_struct(names, table))
+        made.digests.append(_digest(digest_name(store), number))
+        made.type_info.structs[digest_name(store)].CopyFrom(_struct(names, store))
     return made
 
 
-def digest_fields(names: Names, table: Table) -> tuple[tuple[str, int], ...]:
-    """What a digest tells of a learned entry: names and widths in bits of key, arguments and expiry profile.
+def digest_fields(names: Names, store: Store) -> tuple[tuple[str, int], ...]:
+    """What a digest tells of new entries: names and widths in bits.
 
-    An argument that has the name of a key field gets `new_` in front.
+    Table by table the key, the arguments of the one action that entries may have (`new_...`), and the expiry profile.
     """
-    keys = {key.name: width_bits(key.expr) for key in table.keys}
-    action = names.actions[next(ref.name for ref in table.actions if ref.in_entries)]
-    arguments = ((f"new_{p.name}" if p.name in keys else p.name, p.width_bits) for p in action.params)
-    return (*keys.items(), *arguments, ("profile", PROFILE_BITS))
+    fields: list[tuple[str, int]] = []
+    for table in names.pipeline.tables:
+        if table.store == store.name:
+            action = names.actions[next(ref.name for ref in table.actions if ref.in_entries)]
+            fields += ((f"{table.name}_{key.name}", width_bits(key.expr)) for key in table.keys)
+            fields += ((f"{table.name}_new_{param.name}", param.width_bits) for param in action.params)
+            fields.append((f"{table.name}_profile", PROFILE_BITS))
+    return tuple(fields)
 
 
 def digest_id(name: str, taken: set[int]) -> int:
@@ -67,9 +70,9 @@ def _digest(name: str, number: int) -> p4i.Digest:
     return p4i.Digest(preamble=p4i.Preamble(id=number, name=name, alias=name), type_spec=spec)
 
 
-def _struct(names: Names, table: Table) -> p4t.P4StructTypeSpec:
+def _struct(names: Names, store: Store) -> p4t.P4StructTypeSpec:
     members = (
-        p4t.P4StructTypeSpec.Member(name=name, type_spec=_bits(width)) for name, width in digest_fields(names, table)
+        p4t.P4StructTypeSpec.Member(name=name, type_spec=_bits(width)) for name, width in digest_fields(names, store)
     )
     return p4t.P4StructTypeSpec(members=members)
 

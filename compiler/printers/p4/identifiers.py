@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from compiler.ir.names import Names
 from compiler.ir.nodes import Pipeline
-from compiler.ir.tables import Table
+from compiler.ir.tables import Store, Table
 from compiler.span import InternalError
 
 _LEGAL = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
@@ -79,7 +79,9 @@ class Identifiers:
     direct_counters: Mapping[str, str]
     """By the name of the table."""
     digests: Mapping[str, str]
-    """The struct of what a table learns, by the table's name."""
+    """The struct of what v1model tells of a store's new entries, by the store's name."""
+    learners: Mapping[str, str]
+    """The default action of PNA that learns, by the table's name."""
     controls: Mapping[str, str]
     types: Mapping[str, str]
     reasons: Mapping[str, str]
@@ -100,8 +102,13 @@ def direct_counter_name(table: Table) -> str:
     return f"{table.name}_count"
 
 
-def digest_name(table: Table) -> str:
-    """The name of the digest, and of its struct, by which v1model learns for a table."""
+def digest_name(store: Store) -> str:
+    """The name of the digest, and of its struct, by which v1model learns for a store."""
+    return f"learn_{store.name}"
+
+
+def learner_name(table: Table) -> str:
+    """The default action by which PNA learns for a table."""
     return f"learn_{table.name}"
 
 
@@ -115,7 +122,8 @@ def identifiers(pipeline: Pipeline) -> Identifiers:
         counters=top.allocate_all(counter.name for counter in pipeline.counters),
         selectors=top.allocate_all(names.selectors),
         direct_counters={t.name: top.allocate(direct_counter_name(t)) for t in tables if t.counter_id is not None},
-        digests={t.name: top.allocate(digest_name(t)) for t in tables if t.store is not None},
+        digests={store.name: top.allocate(digest_name(store)) for store in pipeline.stores},
+        learners={t.name: top.allocate(learner_name(t)) for t in tables if t.store is not None},
         controls=top.allocate_all(control.name for control in pipeline.controls),
         types={t.name: top.allocate(f"{t.name}_t") for t in pipeline.header_types},
         reasons={r.name: top.allocate(f"DROP_{r.name.upper()}") for r in pipeline.drop_reasons},

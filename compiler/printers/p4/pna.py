@@ -16,7 +16,7 @@ from compiler.ir.tables import Action, Counter, Selector, Table
 from compiler.printers.p4.annotations import comment, preamble
 from compiler.printers.p4.declarations import scope_annotation
 from compiler.printers.p4.expressions import ExpressionPrinter, sized
-from compiler.printers.p4.identifiers import Scope, digest_name, direct_counter_name
+from compiler.printers.p4.identifiers import Scope, direct_counter_name, learner_name
 from compiler.printers.p4.insertion import ACTION_IDS, Insertion, insertion, insertions
 from compiler.printers.p4.program import ProgramPrinter, Provenance
 from compiler.printers.p4.refusals import UnprintableError
@@ -55,9 +55,9 @@ class _Statements(StatementPrinter):
     expiry: Mapping[str, str]
     """By event: the constant of the profile that it leads to, for the action being printed."""
 
-    def learn(self, statement: Learn) -> list[str]:
-        what = f"{statement.table} learns elsewhere than in its own default action"
-        raise UnprintableError(PROFILE, what, statement.span)
+    def learn(self, statements: tuple[Learn, ...]) -> list[str]:
+        first = statements[0]
+        raise UnprintableError(PROFILE, f"{first.table} learns elsewhere than in its own default action", first.span)
 
     def apply(self, statement: Apply) -> list[str]:
         made = insertion(statement)
@@ -142,7 +142,7 @@ class _Program(ProgramPrinter):
     def __init__(self, pipeline: Pipeline, provenance: Provenance) -> None:
         super().__init__(pipeline, provenance)
         self.insertions = insertions(pipeline)
-        self.learners = {table: self.ids.digests[table] for table in self.insertions}
+        self.learners = {table: self.ids.learners[table] for table in self.insertions}
         """The default action that learns, by table."""
         scope = self.ids.metadata_scope.copy()
         scope.allocate(self.sums.field)
@@ -240,7 +240,7 @@ class _Program(ProgramPrinter):
     def _learner(self, table: Table) -> DeclarationView:
         printer = self.statement_printer(self.expression_printer(self.ids.top.copy()))
         body = printer.insert(self.insertions[table.name])
-        words = preamble(ACTION_IDS | table.id & 0xFFFF, digest_name(table), f"Keep the key that {table.name} missed.")
+        words = preamble(ACTION_IDS | table.id & 0xFFFF, learner_name(table), f"Keep the key that {table.name} missed.")
         first = f"action {self.learners[table.name]}() {{"
         return DeclarationView(comment=words, lines=(first, *indented(body), "}"))
 

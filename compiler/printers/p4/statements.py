@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 from typing import assert_never
 
 from compiler.ir.expressions import Expr, FieldRef
@@ -64,6 +65,10 @@ def wrapped(parts: Iterable[str], first: str, last: str) -> list[str]:
     return [*lines[:-1], lines[-1] + last]
 
 
+def _is_learn(statement: Statement) -> bool:
+    return isinstance(statement, Learn)
+
+
 class StatementPrinter(ABC):
     """Prints the statements of one control or action."""
 
@@ -75,7 +80,8 @@ class StatementPrinter(ABC):
         self.expressions = expressions
 
     @abstractmethod
-    def learn(self, statement: Learn) -> list[str]: ...
+    def learn(self, statements: tuple[Learn, ...]) -> list[str]:
+        """What stands side by side is learned together."""
 
     @abstractmethod
     def advance(self, statement: Advance) -> list[str]: ...
@@ -95,10 +101,22 @@ class StatementPrinter(ABC):
     def block(self, statements: tuple[Statement, ...]) -> list[str]:
         lines: list[str] = []
         for index, statement in enumerate(statements):
-            printed = self.cut(statements, index) if isinstance(statement, Truncate) else self._statement(statement)
+            printed = self._at(statements, index, statement)
             prelude, self.expressions.prelude = self.expressions.prelude, []
             lines += (*prelude, *printed)
         return lines
+
+    def _at(self, block: tuple[Statement, ...], index: int, statement: Statement) -> list[str]:
+        """A statement of which some need their neighbours."""
+        match statement:
+            case Truncate():
+                return self.cut(block, index)
+            case Learn() if index and isinstance(block[index - 1], Learn):
+                return []
+            case Learn():
+                return self.learn(tuple(s for s in takewhile(_is_learn, block[index:]) if isinstance(s, Learn)))
+            case _:
+                return self._statement(statement)
 
     def _statement(self, statement: Statement) -> list[str]:
         match statement:
@@ -110,10 +128,10 @@ class StatementPrinter(ABC):
                 return self.apply(statement)
             case Run(control=control):
                 return self.run(control)
-            case Push() | Pop() | PushVlan() | PopVlan() | Truncate():
+            case Push() | Pop() | PushVlan() | PopVlan():
                 return self._reshape(statement)
-            case Learn():
-                return self.learn(statement)
+            case Truncate() | Learn():
+                raise AssertionError("printed with its neighbours")
             case Advance():
                 return self.advance(statement)
             case Count(counter=counter, index=index):
@@ -186,7 +204,7 @@ class StatementPrinter(ABC):
             done.add((change.target.header, change.target.name))
         return [*before, *lines]
 
-    def _reshape(self, statement: Push | Pop | PushVlan | PopVlan | Truncate) -> list[str]:
+    def _reshape(self, statement: Push | Pop | PushVlan | PopVlan) -> list[str]:
         ethernet_type = self.expressions.field("ethernet", "type")
         vlan = f"hdr.{self.ids.headers['vlan']}"
         match statement:
@@ -199,8 +217,6 @@ class StatementPrinter(ABC):
                 return [*self._header("vlan", values), f"{ethernet_type} = {number(ETHERTYPE_VLAN, 16)};"]
             case PopVlan():
                 return [f"{ethernet_type} = {self.expressions.field('vlan', 'type')};", f"{vlan}.setInvalid();"]
-            case Truncate():
-                raise AssertionError("a Truncate is printed with its block")
 
     def _push(self, pushed: PushedHeader) -> list[str]:
         values = {name: self.expressions.value(value) for name, value in pushed.values}

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from compiler.ir.expressions import Expr, Hash, Now, Random, width_bits
 from compiler.ir.nodes import Pipeline
 from compiler.ir.statements import Advance, Drop, Forward, Learn, Reply, Statement, ToKernel, Verdict
-from compiler.ir.tables import Action, Counter, Selector, Table
+from compiler.ir.tables import Action, Counter, Selector, Store, Table
 from compiler.printers.p4.annotations import comment, preamble
 from compiler.printers.p4.expressions import ExpressionPrinter, sized
 from compiler.printers.p4.identifiers import Scope, direct_counter_name
@@ -65,13 +65,22 @@ class _Expressions(ExpressionPrinter):
 
 
 class _Statements(StatementPrinter):
-    def learn(self, statement: Learn) -> list[str]:
-        table = self.names.tables[statement.table]
-        struct = self.ids.digests[statement.table]
-        values = (*(key.expr for key in table.keys), *statement.arguments, statement.profile)
-        listed = [f"    {self.expressions.sized(value)}" for value in values]
+    def learn(self, statements: tuple[Learn, ...]) -> list[str]:
+        """One digest for all: BMv2 sends no more than the last one of a packet."""
+        first = statements[0]
+        store = self.names.tables[first.table].store
+        tables = [table.name for table in self.pipeline.tables if table.store == store]
+        if store is None or [statement.table for statement in statements] != tables:
+            what = f"entries of {', '.join(tables)} that are not learned side by side, since a packet has one digest"
+            raise UnprintableError(PROFILE, what, first.span)
+        listed = [f"    {self.expressions.sized(value)}" for learn in statements for value in self._told(learn)]
         separated = [*(f"{line}," for line in listed[:-1]), listed[-1]]
-        return [f"digest<{struct}>(1, {{", *separated, "});"]
+        return [f"digest<{self.ids.digests[store]}>(1, {{", *separated, "});"]
+
+    def _told(self, statement: Learn) -> tuple[Expr, ...]:
+        """Key, arguments, profile, as `digest_fields` names them."""
+        keys = self.names.tables[statement.table].keys
+        return (*(key.expr for key in keys), *statement.arguments, statement.profile)
 
     def advance(self, statement: Advance) -> list[str]:
         """Told by a comment on the action."""
@@ -149,17 +158,18 @@ class _Program(ProgramPrinter):
         return tuple(lines)
 
     def digests(self) -> tuple[DeclarationView, ...]:
-        made: list[DeclarationView] = []
-        for table in self.pipeline.tables:
-            if table.store is not None:
-                scope = Scope()
-                fields = (
-                    f"    bit<{width}> {scope.allocate(name)};" for name, width in digest_fields(self.names, table)
-                )
-                lines = (f"struct {self.ids.digests[table.name]} {{", *fields, "}")
-                words = f"What the control plane inserts into {table.name}: key, arguments, expiry profile."
-                made.append(DeclarationView(comment=comment(words), lines=lines))
-        return tuple(made)
+        return tuple(self._digest(store) for store in self.pipeline.stores)
+
+    def _digest(self, store: Store) -> DeclarationView:
+        scope = Scope(members=True)
+        named = ((scope.allocate(name), width) for name, width in digest_fields(self.names, store))
+        lines = (
+            f"struct {self.ids.digests[store.name]} {{",
+            *(f"    bit<{width}> {name};" for name, width in named),
+            "}",
+        )
+        words = f"What the control plane inserts for {store.name}: of each table key, arguments, expiry profile."
+        return DeclarationView(comment=comment(words), lines=lines)
 
     def action_start(self, action: Action) -> list[str]:
         if not any(isinstance(statement, Advance) for statement in within(action.body)):

@@ -2403,53 +2403,49 @@ static __always_inline enum next send_ipv4(struct packet_context *ctx, struct sc
 	}
 	if (scratch->meta.translate) {
 		if (has(scratch, HEADER_TCP)) {
-			{
-				u32 ipv4_src = scratch->meta.new_src_ipv4;
-				u32 ipv4_dst = scratch->meta.new_dst_ipv4;
-				u16 tcp_src_port = scratch->meta.new_src_port;
-				u16 tcp_dst_port = scratch->meta.new_dst_port;
-				u64 ipv4_addresses = changed_u32(scratch->headers.ipv4.src, ipv4_src) + changed_u32(scratch->headers.ipv4.dst, ipv4_dst);
-				u64 tcp_changed = changed_u16(scratch->headers.tcp.src_port, tcp_src_port) + changed_u16(scratch->headers.tcp.dst_port, tcp_dst_port);
-				u8 *ipv4 = packet_at(ctx, &scratch->packet, scratch->position.ipv4, 20);
-				u8 *tcp = packet_at(ctx, &scratch->packet, scratch->position.tcp, 20);
+			u32 ipv4_src = scratch->meta.new_src_ipv4;
+			u32 ipv4_dst = scratch->meta.new_dst_ipv4;
+			u16 tcp_src_port = scratch->meta.new_src_port;
+			u16 tcp_dst_port = scratch->meta.new_dst_port;
+			u64 ipv4_addresses = changed_u32(scratch->headers.ipv4.src, ipv4_src) + changed_u32(scratch->headers.ipv4.dst, ipv4_dst);
+			u64 tcp_changed = changed_u16(scratch->headers.tcp.src_port, tcp_src_port) + changed_u16(scratch->headers.tcp.dst_port, tcp_dst_port);
+			u8 *ipv4 = packet_at(ctx, &scratch->packet, scratch->position.ipv4, 20);
+			u8 *tcp = packet_at(ctx, &scratch->packet, scratch->position.tcp, 20);
 
-				if (!ipv4 || !tcp)
-					return unable(scratch);
-				write_u32(ipv4 + 12, ipv4_src);
-				scratch->headers.ipv4.src = ipv4_src;
-				write_u32(ipv4 + 16, ipv4_dst);
-				scratch->headers.ipv4.dst = ipv4_dst;
-				write_u16(tcp, tcp_src_port);
-				scratch->headers.tcp.src_port = tcp_src_port;
-				write_u16(tcp + 2, tcp_dst_port);
-				scratch->headers.tcp.dst_port = tcp_dst_port;
-				packet_fix_header(ipv4 + 10, ipv4_addresses);
-				packet_fix_transport(ctx, &scratch->packet, scratch->position.tcp + 16, tcp_changed, ipv4_addresses, 0);
-			}
+			if (!ipv4 || !tcp)
+				return unable(scratch);
+			write_u32(ipv4 + 12, ipv4_src);
+			scratch->headers.ipv4.src = ipv4_src;
+			write_u32(ipv4 + 16, ipv4_dst);
+			scratch->headers.ipv4.dst = ipv4_dst;
+			write_u16(tcp, tcp_src_port);
+			scratch->headers.tcp.src_port = tcp_src_port;
+			write_u16(tcp + 2, tcp_dst_port);
+			scratch->headers.tcp.dst_port = tcp_dst_port;
+			packet_fix_header(ipv4 + 10, ipv4_addresses);
+			packet_fix_transport(ctx, &scratch->packet, scratch->position.tcp + 16, tcp_changed, ipv4_addresses, 0);
 		} else if (has(scratch, HEADER_UDP)) {
-			{
-				u32 ipv4_src = scratch->meta.new_src_ipv4;
-				u32 ipv4_dst = scratch->meta.new_dst_ipv4;
-				u16 udp_src_port = scratch->meta.new_src_port;
-				u16 udp_dst_port = scratch->meta.new_dst_port;
-				u64 ipv4_addresses = changed_u32(scratch->headers.ipv4.src, ipv4_src) + changed_u32(scratch->headers.ipv4.dst, ipv4_dst);
-				u64 udp_changed = changed_u16(scratch->headers.udp.src_port, udp_src_port) + changed_u16(scratch->headers.udp.dst_port, udp_dst_port);
-				u8 *ipv4 = packet_at(ctx, &scratch->packet, scratch->position.ipv4, 20);
-				u8 *udp = packet_at(ctx, &scratch->packet, scratch->position.udp, 8);
+			u32 ipv4_src = scratch->meta.new_src_ipv4;
+			u32 ipv4_dst = scratch->meta.new_dst_ipv4;
+			u16 udp_src_port = scratch->meta.new_src_port;
+			u16 udp_dst_port = scratch->meta.new_dst_port;
+			u64 ipv4_addresses = changed_u32(scratch->headers.ipv4.src, ipv4_src) + changed_u32(scratch->headers.ipv4.dst, ipv4_dst);
+			u64 udp_changed = changed_u16(scratch->headers.udp.src_port, udp_src_port) + changed_u16(scratch->headers.udp.dst_port, udp_dst_port);
+			u8 *ipv4 = packet_at(ctx, &scratch->packet, scratch->position.ipv4, 20);
+			u8 *udp = packet_at(ctx, &scratch->packet, scratch->position.udp, 8);
 
-				if (!ipv4 || !udp)
-					return unable(scratch);
-				write_u32(ipv4 + 12, ipv4_src);
-				scratch->headers.ipv4.src = ipv4_src;
-				write_u32(ipv4 + 16, ipv4_dst);
-				scratch->headers.ipv4.dst = ipv4_dst;
-				write_u16(udp, udp_src_port);
-				scratch->headers.udp.src_port = udp_src_port;
-				write_u16(udp + 2, udp_dst_port);
-				scratch->headers.udp.dst_port = udp_dst_port;
-				packet_fix_header(ipv4 + 10, ipv4_addresses);
-				packet_fix_transport(ctx, &scratch->packet, scratch->position.udp + 6, udp_changed, ipv4_addresses, CHECKSUM_MAY_BE_NONE);
-			}
+			if (!ipv4 || !udp)
+				return unable(scratch);
+			write_u32(ipv4 + 12, ipv4_src);
+			scratch->headers.ipv4.src = ipv4_src;
+			write_u32(ipv4 + 16, ipv4_dst);
+			scratch->headers.ipv4.dst = ipv4_dst;
+			write_u16(udp, udp_src_port);
+			scratch->headers.udp.src_port = udp_src_port;
+			write_u16(udp + 2, udp_dst_port);
+			scratch->headers.udp.dst_port = udp_dst_port;
+			packet_fix_header(ipv4 + 10, ipv4_addresses);
+			packet_fix_transport(ctx, &scratch->packet, scratch->position.udp + 6, udp_changed, ipv4_addresses, CHECKSUM_MAY_BE_NONE);
 		}
 	}
 	{
@@ -2475,47 +2471,43 @@ static __always_inline enum next send_ipv6(struct packet_context *ctx, struct sc
 	}
 	if (scratch->meta.translate) {
 		if (has(scratch, HEADER_TCP)) {
-			{
-				u16 tcp_src_port = scratch->meta.new_src_port;
-				u16 tcp_dst_port = scratch->meta.new_dst_port;
-				u64 ipv6_addresses = changed_u128(&scratch->headers.ipv6.src, &scratch->meta.new_src_ipv6) + changed_u128(&scratch->headers.ipv6.dst, &scratch->meta.new_dst_ipv6);
-				u64 tcp_changed = changed_u16(scratch->headers.tcp.src_port, tcp_src_port) + changed_u16(scratch->headers.tcp.dst_port, tcp_dst_port);
-				u8 *ipv6 = packet_at(ctx, &scratch->packet, scratch->position.ipv6, 40);
-				u8 *tcp = packet_at(ctx, &scratch->packet, scratch->position.tcp, 20);
+			u16 tcp_src_port = scratch->meta.new_src_port;
+			u16 tcp_dst_port = scratch->meta.new_dst_port;
+			u64 ipv6_addresses = changed_u128(&scratch->headers.ipv6.src, &scratch->meta.new_src_ipv6) + changed_u128(&scratch->headers.ipv6.dst, &scratch->meta.new_dst_ipv6);
+			u64 tcp_changed = changed_u16(scratch->headers.tcp.src_port, tcp_src_port) + changed_u16(scratch->headers.tcp.dst_port, tcp_dst_port);
+			u8 *ipv6 = packet_at(ctx, &scratch->packet, scratch->position.ipv6, 40);
+			u8 *tcp = packet_at(ctx, &scratch->packet, scratch->position.tcp, 20);
 
-				if (!ipv6 || !tcp)
-					return unable(scratch);
-				write_u128(ipv6 + 8, &scratch->meta.new_src_ipv6);
-				scratch->headers.ipv6.src = scratch->meta.new_src_ipv6;
-				write_u128(ipv6 + 24, &scratch->meta.new_dst_ipv6);
-				scratch->headers.ipv6.dst = scratch->meta.new_dst_ipv6;
-				write_u16(tcp, tcp_src_port);
-				scratch->headers.tcp.src_port = tcp_src_port;
-				write_u16(tcp + 2, tcp_dst_port);
-				scratch->headers.tcp.dst_port = tcp_dst_port;
-				packet_fix_transport(ctx, &scratch->packet, scratch->position.tcp + 16, tcp_changed, ipv6_addresses, CHECKSUM_OF_IPV6);
-			}
+			if (!ipv6 || !tcp)
+				return unable(scratch);
+			write_u128(ipv6 + 8, &scratch->meta.new_src_ipv6);
+			scratch->headers.ipv6.src = scratch->meta.new_src_ipv6;
+			write_u128(ipv6 + 24, &scratch->meta.new_dst_ipv6);
+			scratch->headers.ipv6.dst = scratch->meta.new_dst_ipv6;
+			write_u16(tcp, tcp_src_port);
+			scratch->headers.tcp.src_port = tcp_src_port;
+			write_u16(tcp + 2, tcp_dst_port);
+			scratch->headers.tcp.dst_port = tcp_dst_port;
+			packet_fix_transport(ctx, &scratch->packet, scratch->position.tcp + 16, tcp_changed, ipv6_addresses, CHECKSUM_OF_IPV6);
 		} else if (has(scratch, HEADER_UDP)) {
-			{
-				u16 udp_src_port = scratch->meta.new_src_port;
-				u16 udp_dst_port = scratch->meta.new_dst_port;
-				u64 ipv6_addresses = changed_u128(&scratch->headers.ipv6.src, &scratch->meta.new_src_ipv6) + changed_u128(&scratch->headers.ipv6.dst, &scratch->meta.new_dst_ipv6);
-				u64 udp_changed = changed_u16(scratch->headers.udp.src_port, udp_src_port) + changed_u16(scratch->headers.udp.dst_port, udp_dst_port);
-				u8 *ipv6 = packet_at(ctx, &scratch->packet, scratch->position.ipv6, 40);
-				u8 *udp = packet_at(ctx, &scratch->packet, scratch->position.udp, 8);
+			u16 udp_src_port = scratch->meta.new_src_port;
+			u16 udp_dst_port = scratch->meta.new_dst_port;
+			u64 ipv6_addresses = changed_u128(&scratch->headers.ipv6.src, &scratch->meta.new_src_ipv6) + changed_u128(&scratch->headers.ipv6.dst, &scratch->meta.new_dst_ipv6);
+			u64 udp_changed = changed_u16(scratch->headers.udp.src_port, udp_src_port) + changed_u16(scratch->headers.udp.dst_port, udp_dst_port);
+			u8 *ipv6 = packet_at(ctx, &scratch->packet, scratch->position.ipv6, 40);
+			u8 *udp = packet_at(ctx, &scratch->packet, scratch->position.udp, 8);
 
-				if (!ipv6 || !udp)
-					return unable(scratch);
-				write_u128(ipv6 + 8, &scratch->meta.new_src_ipv6);
-				scratch->headers.ipv6.src = scratch->meta.new_src_ipv6;
-				write_u128(ipv6 + 24, &scratch->meta.new_dst_ipv6);
-				scratch->headers.ipv6.dst = scratch->meta.new_dst_ipv6;
-				write_u16(udp, udp_src_port);
-				scratch->headers.udp.src_port = udp_src_port;
-				write_u16(udp + 2, udp_dst_port);
-				scratch->headers.udp.dst_port = udp_dst_port;
-				packet_fix_transport(ctx, &scratch->packet, scratch->position.udp + 6, udp_changed, ipv6_addresses, CHECKSUM_OF_IPV6 | CHECKSUM_MAY_BE_NONE);
-			}
+			if (!ipv6 || !udp)
+				return unable(scratch);
+			write_u128(ipv6 + 8, &scratch->meta.new_src_ipv6);
+			scratch->headers.ipv6.src = scratch->meta.new_src_ipv6;
+			write_u128(ipv6 + 24, &scratch->meta.new_dst_ipv6);
+			scratch->headers.ipv6.dst = scratch->meta.new_dst_ipv6;
+			write_u16(udp, udp_src_port);
+			scratch->headers.udp.src_port = udp_src_port;
+			write_u16(udp + 2, udp_dst_port);
+			scratch->headers.udp.dst_port = udp_dst_port;
+			packet_fix_transport(ctx, &scratch->packet, scratch->position.udp + 6, udp_changed, ipv6_addresses, CHECKSUM_OF_IPV6 | CHECKSUM_MAY_BE_NONE);
 		}
 	}
 	{
@@ -2567,14 +2559,12 @@ static __always_inline enum next forward(struct packet_context *ctx, struct scra
 		}
 	}
 	if (has(scratch, HEADER_VLAN)) {
-		{
-			s32 moved = packet_pop_vlan(ctx, &scratch->packet, scratch->position.vlan);
+		s32 moved = packet_pop_vlan(ctx, &scratch->packet, scratch->position.vlan);
 
-			if (moved < 0)
-				return unable(scratch);
-			scratch->position.ethernet += moved;
-			scratch->packet.valid &= ~HEADER_VLAN;
-		}
+		if (moved < 0)
+			return unable(scratch);
+		scratch->position.ethernet += moved;
+		scratch->packet.valid &= ~HEADER_VLAN;
 	}
 	if (has(scratch, HEADER_VXLAN)) {
 		if (!packet_pop(ctx, &scratch->packet, 50))
@@ -2599,53 +2589,49 @@ static __always_inline enum next forward(struct packet_context *ctx, struct scra
 		scratch->headers.ethernet.src = scratch->meta.egress_src_mac;
 	}
 	if (scratch->meta.encapsulate) {
-		{
-			u8 *wire = scratch->packet.wire;
+		u8 *wire = scratch->packet.wire;
 
-			/* outer_ethernet */
-			write_u48(wire, scratch->meta.tunnel_dst_mac);
-			write_u48(wire + 6, scratch->meta.tunnel_src_mac);
-			write_u16(wire + 12, 0x800);
-			/* outer_ipv4 */
-			write_u8(wire + 14, 69);
-			write_u8(wire + 15, scratch->meta.traffic_class);
-			write_u16(wire + 16, (u16)(scratch->meta.inner_length + 50));
-			write_u16(wire + 18, 0);
-			write_u16(wire + 20, 0x4000);
-			write_u8(wire + 22, 64);
-			write_u8(wire + 23, 17);
-			write_u16(wire + 24, 0);
-			write_u32(wire + 26, scratch->meta.tunnel_src);
-			write_u32(wire + 30, scratch->meta.tunnel_dst);
-			/* outer_udp */
-			write_u16(wire + 34, scratch->meta.entropy);
-			write_u16(wire + 36, 0x12b5);
-			write_u16(wire + 38, (u16)(scratch->meta.inner_length + 30));
-			write_u16(wire + 40, 0);
-			/* vxlan */
-			write_u8(wire + 42, 8);
-			write_u24(wire + 43, 0);
-			write_u24(wire + 46, scratch->meta.tunnel_vni);
-			write_u8(wire + 49, 0);
-			write_u16(wire + 24, ~checksum_fold(checksum_sum(wire + 14, 20)));
-			if (!packet_push(ctx, &scratch->packet, 50,
-					 BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP | BPF_F_ADJ_ROOM_ENCAP_L2_ETH | BPF_F_ADJ_ROOM_ENCAP_L2(ETHERNET_BYTES)))
-				return unable(scratch);
-			scratch->packet.valid |= HEADER_OUTER_ETHERNET | HEADER_OUTER_IPV4 | HEADER_OUTER_UDP | HEADER_VXLAN;
-			scratch->headers.outer_ipv4.dst = scratch->meta.tunnel_dst;
-			scratch->headers.vxlan.vni = scratch->meta.tunnel_vni;
-		}
+		/* outer_ethernet */
+		write_u48(wire, scratch->meta.tunnel_dst_mac);
+		write_u48(wire + 6, scratch->meta.tunnel_src_mac);
+		write_u16(wire + 12, 0x800);
+		/* outer_ipv4 */
+		write_u8(wire + 14, 69);
+		write_u8(wire + 15, scratch->meta.traffic_class);
+		write_u16(wire + 16, (u16)(scratch->meta.inner_length + 50));
+		write_u16(wire + 18, 0);
+		write_u16(wire + 20, 0x4000);
+		write_u8(wire + 22, 64);
+		write_u8(wire + 23, 17);
+		write_u16(wire + 24, 0);
+		write_u32(wire + 26, scratch->meta.tunnel_src);
+		write_u32(wire + 30, scratch->meta.tunnel_dst);
+		/* outer_udp */
+		write_u16(wire + 34, scratch->meta.entropy);
+		write_u16(wire + 36, 0x12b5);
+		write_u16(wire + 38, (u16)(scratch->meta.inner_length + 30));
+		write_u16(wire + 40, 0);
+		/* vxlan */
+		write_u8(wire + 42, 8);
+		write_u24(wire + 43, 0);
+		write_u24(wire + 46, scratch->meta.tunnel_vni);
+		write_u8(wire + 49, 0);
+		write_u16(wire + 24, ~checksum_fold(checksum_sum(wire + 14, 20)));
+		if (!packet_push(ctx, &scratch->packet, 50,
+				 BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP | BPF_F_ADJ_ROOM_ENCAP_L2_ETH | BPF_F_ADJ_ROOM_ENCAP_L2(ETHERNET_BYTES)))
+			return unable(scratch);
+		scratch->packet.valid |= HEADER_OUTER_ETHERNET | HEADER_OUTER_IPV4 | HEADER_OUTER_UDP | HEADER_VXLAN;
+		scratch->headers.outer_ipv4.dst = scratch->meta.tunnel_dst;
+		scratch->headers.vxlan.vni = scratch->meta.tunnel_vni;
 	} else if (scratch->meta.egress_vlan != 0) {
-		{
-			s32 moved = packet_push_vlan(ctx, &scratch->packet, scratch->meta.egress_vlan);
+		s32 moved = packet_push_vlan(ctx, &scratch->packet, scratch->meta.egress_vlan);
 
-			if (moved < 0)
-				return unable(scratch);
-			scratch->position.ethernet -= moved;
-			scratch->position.vlan = scratch->position.ethernet + ETHERNET_BYTES;
-			scratch->packet.valid |= HEADER_VLAN;
-			scratch->headers.vlan.id = scratch->meta.egress_vlan;
-		}
+		if (moved < 0)
+			return unable(scratch);
+		scratch->position.ethernet -= moved;
+		scratch->position.vlan = scratch->position.ethernet + ETHERNET_BYTES;
+		scratch->packet.valid |= HEADER_VLAN;
+		scratch->headers.vlan.id = scratch->meta.egress_vlan;
 	}
 	return forward_to(&scratch->outcome, scratch->meta.egress_port);
 }

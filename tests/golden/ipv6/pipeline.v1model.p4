@@ -252,76 +252,68 @@ struct metadata_t {
     sums_t sums;
 }
 
-/// What the control plane inserts into flow_ipv4: key, arguments, expiry profile.
-struct learn_flow_ipv4 {
-    bit<16> network;
-    bit<8> leg;
-    bit<8> protocol;
-    bit<32> src;
-    bit<32> dst;
-    bit<16> src_port;
-    bit<16> dst_port;
-    bit<32> new_src;
-    bit<32> new_dst;
-    bit<16> new_src_port;
-    bit<16> new_dst_port;
-    bit<16> nexthop;
-    bit<16> service_id;
-    bit<8> profile;
+/// What the control plane inserts for connections_ipv4: of each table key, arguments, expiry profile.
+struct learn_connections_ipv4 {
+    bit<16> flow_ipv4_network;
+    bit<8> flow_ipv4_leg;
+    bit<8> flow_ipv4_protocol;
+    bit<32> flow_ipv4_src;
+    bit<32> flow_ipv4_dst;
+    bit<16> flow_ipv4_src_port;
+    bit<16> flow_ipv4_dst_port;
+    bit<32> flow_ipv4_new_src;
+    bit<32> flow_ipv4_new_dst;
+    bit<16> flow_ipv4_new_src_port;
+    bit<16> flow_ipv4_new_dst_port;
+    bit<16> flow_ipv4_new_nexthop;
+    bit<16> flow_ipv4_new_service_id;
+    bit<8> flow_ipv4_profile;
+    bit<16> flow_reverse_ipv4_network;
+    bit<8> flow_reverse_ipv4_leg;
+    bit<8> flow_reverse_ipv4_protocol;
+    bit<32> flow_reverse_ipv4_src;
+    bit<32> flow_reverse_ipv4_dst;
+    bit<16> flow_reverse_ipv4_src_port;
+    bit<16> flow_reverse_ipv4_dst_port;
+    bit<32> flow_reverse_ipv4_new_src;
+    bit<32> flow_reverse_ipv4_new_dst;
+    bit<16> flow_reverse_ipv4_new_src_port;
+    bit<16> flow_reverse_ipv4_new_dst_port;
+    bit<16> flow_reverse_ipv4_new_nexthop;
+    bit<16> flow_reverse_ipv4_new_service_id;
+    bit<8> flow_reverse_ipv4_profile;
 }
 
-/// What the control plane inserts into flow_reverse_ipv4: key, arguments, expiry profile.
-struct learn_flow_reverse_ipv4 {
-    bit<16> network;
-    bit<8> leg;
-    bit<8> protocol;
-    bit<32> src;
-    bit<32> dst;
-    bit<16> src_port;
-    bit<16> dst_port;
-    bit<32> new_src;
-    bit<32> new_dst;
-    bit<16> new_src_port;
-    bit<16> new_dst_port;
-    bit<16> nexthop;
-    bit<16> service_id;
-    bit<8> profile;
-}
-
-/// What the control plane inserts into flow_ipv6: key, arguments, expiry profile.
-struct learn_flow_ipv6 {
-    bit<16> network;
-    bit<8> leg;
-    bit<8> protocol;
-    bit<128> src;
-    bit<128> dst;
-    bit<16> src_port;
-    bit<16> dst_port;
-    bit<128> new_src;
-    bit<128> new_dst;
-    bit<16> new_src_port;
-    bit<16> new_dst_port;
-    bit<16> nexthop;
-    bit<16> service_id;
-    bit<8> profile;
-}
-
-/// What the control plane inserts into flow_reverse_ipv6: key, arguments, expiry profile.
-struct learn_flow_reverse_ipv6 {
-    bit<16> network;
-    bit<8> leg;
-    bit<8> protocol;
-    bit<128> src;
-    bit<128> dst;
-    bit<16> src_port;
-    bit<16> dst_port;
-    bit<128> new_src;
-    bit<128> new_dst;
-    bit<16> new_src_port;
-    bit<16> new_dst_port;
-    bit<16> nexthop;
-    bit<16> service_id;
-    bit<8> profile;
+/// What the control plane inserts for connections_ipv6: of each table key, arguments, expiry profile.
+struct learn_connections_ipv6 {
+    bit<16> flow_ipv6_network;
+    bit<8> flow_ipv6_leg;
+    bit<8> flow_ipv6_protocol;
+    bit<128> flow_ipv6_src;
+    bit<128> flow_ipv6_dst;
+    bit<16> flow_ipv6_src_port;
+    bit<16> flow_ipv6_dst_port;
+    bit<128> flow_ipv6_new_src;
+    bit<128> flow_ipv6_new_dst;
+    bit<16> flow_ipv6_new_src_port;
+    bit<16> flow_ipv6_new_dst_port;
+    bit<16> flow_ipv6_new_nexthop;
+    bit<16> flow_ipv6_new_service_id;
+    bit<8> flow_ipv6_profile;
+    bit<16> flow_reverse_ipv6_network;
+    bit<8> flow_reverse_ipv6_leg;
+    bit<8> flow_reverse_ipv6_protocol;
+    bit<128> flow_reverse_ipv6_src;
+    bit<128> flow_reverse_ipv6_dst;
+    bit<16> flow_reverse_ipv6_src_port;
+    bit<16> flow_reverse_ipv6_dst_port;
+    bit<128> flow_reverse_ipv6_new_src;
+    bit<128> flow_reverse_ipv6_new_dst;
+    bit<16> flow_reverse_ipv6_new_src_port;
+    bit<16> flow_reverse_ipv6_new_dst_port;
+    bit<16> flow_reverse_ipv6_new_nexthop;
+    bit<16> flow_reverse_ipv6_new_service_id;
+    bit<8> flow_reverse_ipv6_profile;
 }
 
 @id(0x12000001) @name(".drops")
@@ -891,7 +883,7 @@ control connection_ipv4(inout headers_t hdr, inout metadata_t meta, inout standa
             }
         }
         if (meta.decided == 1) {
-            digest<learn_flow_ipv4>(1, {
+            digest<learn_connections_ipv4>(1, {
                 meta.network,
                 meta.leg,
                 meta.protocol,
@@ -905,9 +897,7 @@ control connection_ipv4(inout headers_t hdr, inout metadata_t meta, inout standa
                 meta.new_dst_port,
                 meta.nexthop,
                 meta.service_id,
-                meta.profile
-            });
-            digest<learn_flow_reverse_ipv4>(1, {
+                meta.profile,
                 meta.network,
                 meta.leg,
                 meta.protocol,
@@ -1167,7 +1157,7 @@ control connection_ipv6(inout headers_t hdr, inout metadata_t meta, inout standa
             }
         }
         if (meta.decided == 1) {
-            digest<learn_flow_ipv6>(1, {
+            digest<learn_connections_ipv6>(1, {
                 meta.network,
                 meta.leg,
                 meta.protocol,
@@ -1181,9 +1171,7 @@ control connection_ipv6(inout headers_t hdr, inout metadata_t meta, inout standa
                 meta.new_dst_port,
                 meta.nexthop,
                 meta.service_id,
-                meta.profile
-            });
-            digest<learn_flow_reverse_ipv6>(1, {
+                meta.profile,
                 meta.network,
                 meta.leg,
                 meta.protocol,

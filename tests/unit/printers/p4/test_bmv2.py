@@ -261,9 +261,9 @@ def test_learns_by_digest_and_then_knows_the_connection(device: Switch, version:
     tables = (f"flow_ipv{version}", f"flow_reverse_ipv{version}")
     learned: dict[str, TableEntry] = {}
     while set(learned) != set(tables):  # digests of earlier tests come first
-        for table, entry in learned_entries(answers.get(timeout=10).digest):
+        for entry in learned_entries(answers.get(timeout=10).digest):
             if Exact(value=41000) in entry.matches:
-                learned[table] = entry
+                learned[entry.table] = entry
     for table in tables:
         (slot,) = node.model.learned(table)
         assert (learned[table].key, learned[table].action) == (slot.key, slot.action)
@@ -294,17 +294,20 @@ def enable_digests(device: Switch) -> None:
         device.session.write([p4r.Update(type=p4r.Update.INSERT, entity=p4r.Entity(digest_entry=entry))])
 
 
-def learned_entries(message: p4r.DigestList) -> Iterator[tuple[str, TableEntry]]:
-    """A table's name, and the entries that digests of it tell: key, arguments, profile."""
+def learned_entries(message: p4r.DigestList) -> Iterator[TableEntry]:
+    """The entries that digests tell: of each table key, arguments, profile."""
     names = Names(pipeline())
     info = next(d for d in v1model_p4info(pipeline()).digests if d.preamble.id == message.digest_id)
-    table = names.tables[info.preamble.name.removeprefix("learn_")]
-    action = next(ref.name for ref in table.actions if ref.in_entries)
     for data in message.data:
-        values = [int.from_bytes(member.bitstring, "big") for member in data.struct.members]
-        keys, arguments = values[: len(table.keys)], values[len(table.keys) : -1]
-        call = ActionCall(action=action, arguments=tuple(arguments))
-        yield table.name, TableEntry(table=table.name, matches=tuple(map(_exact, keys)), action=call)
+        values = iter([int.from_bytes(member.bitstring, "big") for member in data.struct.members])
+        for table in pipeline().tables:
+            if table.store is not None and info.preamble.name == f"learn_{table.store}":
+                action = next(ref.name for ref in table.actions if ref.in_entries)
+                matches = tuple(_exact(next(values)) for _ in table.keys)
+                arguments = tuple(next(values) for _ in names.actions[action].params)
+                next(values)
+                call = ActionCall(action=action, arguments=arguments)
+                yield TableEntry(table=table.name, matches=matches, action=call)
 
 
 def test_drops_are_counted_by_reason(device: Switch) -> None:

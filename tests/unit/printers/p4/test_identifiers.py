@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compiler.ir.headers import Field
-from compiler.ir.tables import Table
 from compiler.pipeline.assembly import pipeline
-from compiler.printers.p4.identifiers import KEYWORDS, PARAMETERS, Scope, digest_name, identifiers
+from compiler.printers.p4.identifiers import KEYWORDS, PARAMETERS, Scope, identifiers
 from compiler.span import InternalError
 
 
@@ -61,5 +60,7 @@ def test_metadata_leaves_the_scope_open_for_more() -> None:
     assert ids.metadata_scope.copy().allocate("sums") == "sums_"
 
 
-def test_a_digest_is_named_after_its_table() -> None:
-    assert digest_name(Table(name="flow", id=1, keys=(), actions=(), default_action="miss", size=1)) == "learn_flow"
+def test_digests_and_learning_actions_are_named_after_store_and_table() -> None:
+    ids = identifiers(pipeline())
+    assert ids.digests == {f"connections_ipv{v}": f"learn_connections_ipv{v}" for v in (4, 6)}
+    assert ids.learners["flow_ipv4"] == "learn_flow_ipv4"

@@ -11,12 +11,7 @@ from compiler.printers.v1model_p4info import digest_fields, digest_id, v1model_p
 
 def test_v1model_adds_digests_and_nothing_else() -> None:
     added = v1model_p4info(pipeline())
-    assert [digest.preamble.name for digest in added.digests] == [
-        "learn_flow_ipv4",
-        "learn_flow_ipv6",
-        "learn_flow_reverse_ipv4",
-        "learn_flow_reverse_ipv6",
-    ]
+    assert [digest.preamble.name for digest in added.digests] == ["learn_connections_ipv4", "learn_connections_ipv6"]
     assert added.pkg_info.arch == "v1model"
     added.pkg_info.arch = ""
     del added.digests[:]
@@ -35,24 +30,25 @@ def test_ids_of_digests_are_those_of_p4c() -> None:
     assert digest_id("learn_flow_ipv4", {389145489}) == 389145490
 
 
-def test_a_digest_holds_key_arguments_and_profile() -> None:
+def test_a_digest_holds_key_arguments_and_profile_of_each_table() -> None:
     names = Names(pipeline())
-    assert digest_fields(names, names.tables["flow_ipv4"]) == (
-        ("network", 16),
-        ("leg", 8),
-        ("protocol", 8),
-        ("src", 32),
-        ("dst", 32),
-        ("src_port", 16),
-        ("dst_port", 16),
-        ("new_src", 32),
-        ("new_dst", 32),
-        ("new_src_port", 16),
-        ("new_dst_port", 16),
-        ("nexthop", 16),
-        ("service_id", 16),
-        ("profile", 8),
+    fields = digest_fields(names, names.stores["connections_ipv4"])
+    assert fields[:8] == (
+        ("flow_ipv4_network", 16),
+        ("flow_ipv4_leg", 8),
+        ("flow_ipv4_protocol", 8),
+        ("flow_ipv4_src", 32),
+        ("flow_ipv4_dst", 32),
+        ("flow_ipv4_src_port", 16),
+        ("flow_ipv4_dst_port", 16),
+        ("flow_ipv4_new_src", 32),
     )
+    assert fields[12:15] == (
+        ("flow_ipv4_new_service_id", 16),
+        ("flow_ipv4_profile", 8),
+        ("flow_reverse_ipv4_network", 16),
+    )
+    assert len(fields) == 28
 
 
 def test_every_name_is_the_ir_name_without_a_prefix() -> None:

@@ -68,8 +68,8 @@ class TestBothProfiles:
 
 def test_v1model_learns_by_digest() -> None:
     text = text_of("v1model")
-    assert "struct learn_flow_ipv4 {\n    bit<16> network;\n    bit<8> leg;\n    bit<8> protocol;" in text
-    assert text.count("digest<learn_") == 4
+    assert "struct learn_connections_ipv4 {\n    bit<16> flow_ipv4_network;\n    bit<8> flow_ipv4_leg;\n" in text
+    assert text.count("digest<learn_") == 2
     assert "add_entry" not in text
 
 

@@ -124,6 +124,10 @@ def test_refused_by_both(print_it: Callable[[Pipeline], str], body: tuple[Statem
 
 
 REFUSED_BY_V1MODEL: tuple[tuple[tuple[Statement, ...], str], ...] = (
+    (
+        (learn("flow_ipv4", "translate_ipv4", profile=meta("profile")),),
+        "entries of flow_ipv4, flow_reverse_ipv4 that are not learned side by side",
+    ),
     ((truncate("ipv4", 28), assign(meta("leg"), 1)), "a cut packet goes on to other statements than a verdict"),
     (
         (truncate("ipv4", 28), when(valid("tcp"), assign(meta("leg"), 1)), reply()),
