@@ -10,7 +10,7 @@ import pytest
 from compiler.ir.entries import Entries
 from compiler.ir.interpreter import trace_to_text
 from compiler.pipeline.assembly import pipeline
-from compiler.printers.ebpf.features import features
+from compiler.printers.features import features
 from runtime.build import Hook
 from tests.differential.kernel import Kernel, small
 from tests.differential.vectors import SHORTEST, Arrival, cut, mutated, vectors

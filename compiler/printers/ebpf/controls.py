@@ -146,6 +146,7 @@ class Printer:
         at = 0
         while at < len(body):
             run = _assignments(body, at)
+            lines.alone = len(body) == max(len(run), 1)
             if run:
                 self._assign(lines, run)
                 at += len(run)

@@ -12,6 +12,8 @@ class Lines:
     def __init__(self) -> None:
         self._lines: list[str] = []
         self._depth = 1
+        self.alone = False
+        """Whether what is added next is all of its block, so that it needs no braces of its own."""
 
     def add(self, *lines: str) -> None:
         self._lines += ("\t" * self._depth + line if line else "" for line in lines)
@@ -22,6 +24,9 @@ class Lines:
     @contextmanager
     def block(self, head: str = "") -> Generator[None]:
         """Braces around what is added inside; `head` is an `if` or nothing."""
+        if not head and self.alone:
+            yield
+            return
         self.add(f"{head} {{" if head else "{")
         self._depth += 1
         yield

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from compiler.ir.entries import Entries
 from compiler.pipeline.assembly import pipeline
-from compiler.printers.ebpf.features import features
+from compiler.printers.features import features
 from tests.scenario import device_entries
 
 
