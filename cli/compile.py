@@ -15,12 +15,13 @@ from cli.policies import load_policies
 from compiler.entries.desired import Desired, compile_entries
 from compiler.ir.text import to_text
 from compiler.pipeline.assembly import pipeline
+from compiler.pipeline.offload import offload_pipeline
 from compiler.policy.policyset import Profile
 from compiler.printers.bundle import write_bundle
 from compiler.printers.ebpf.printing import print_c
 from compiler.printers.p4.printing import print_pna, print_v1model
+from compiler.printers.p4.provenance import provenance
 from compiler.printers.p4info import p4info
-from compiler.provenance import lines_by_table, spans_by_table
 from runtime.bpf.errors import BpfError
 from runtime.build import Hook, compile_source
 from runtime.client.entries_text import entries_text
@@ -65,20 +66,19 @@ def _wanted(emit: list[str]) -> frozenset[str]:
 def _files(wanted: frozenset[str], compiled: list[Desired]) -> Iterator[tuple[str, str | bytes]]:
     """Names and contents, cheap ones first."""
     whole = pipeline()
-    everything = [one.entries for one in compiled]
+    lines = provenance(entry for one in compiled for entry in one.entries.table_entries)
     if "ir" in wanted:
         yield "pipeline.ir", to_text(whole)
     if "p4" in wanted:
-        lines = lines_by_table(everything)
         yield "pipeline.v1model.p4", print_v1model(whole, lines)
-        yield "pipeline.pna.p4", print_pna(whole, lines)
+        yield "pipeline.pna.p4", print_pna(offload_pipeline(), lines)
     if "p4info" in wanted:
         yield "p4info.txtpb", text_format.MessageToString(p4info(whole))
     if "entries" in wanted:
         for one in compiled:
             yield f"{one.device.name}/entries.txtpb", entries_text(whole, one.entries, one.device.device_id)
     if "c" in wanted:
-        yield "pipeline.bpf.c", print_c(whole, spans_by_table(everything))
+        yield "pipeline.bpf.c", print_c(whole, lines)
     objects: Mapping[Hook, bytes] = {}
     if wanted & {"objects", "report"} and any(one.device.profile is Profile.EBPF for one in compiled):
         say("compiling the C")
