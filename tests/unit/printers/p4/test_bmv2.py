@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,12 @@ from scapy.layers.inet6 import ICMPv6ND_NS, ICMPv6NDOptSrcLLAddr, IPv6
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.packet import Packet
 
+from compiler.entries.desired import compile_entries
 from compiler.ir.entries import ActionCall, Exact, Group, GroupRef, Member, TableEntry
 from compiler.ir.interpreter.run import VerdictKind
 from compiler.ir.names import Names
 from compiler.pipeline.assembly import pipeline
+from compiler.policy.loading import load
 from compiler.printers.p4.printing import print_v1model
 from compiler.printers.p4.v1model import KERNEL_PORT
 from compiler.printers.v1model_p4info import v1model_p4info
@@ -46,6 +49,7 @@ from tests.scenario import (
 )
 from tests.unit.printers.p4.bmv2 import Switch, switch
 from tests.unit.printers.p4.peers import BMV2, P4C, compiled, tool
+from tests.unit.printers.p4.test_goldens import EXAMPLES, ROOT
 
 pytestmark = [pytest.mark.peer, pytest.mark.root, pytest.mark.slow]
 
@@ -63,16 +67,35 @@ def writable() -> Iterator[Member | Group | TableEntry]:
             yield entry
 
 
-@pytest.fixture(scope="module")
-def device(tmp_path_factory: pytest.TempPathFactory) -> Generator[Switch]:
+@contextmanager
+def loaded(folder: Path) -> Generator[Switch]:
+    """A switch with the printed program and no entries."""
     compiler, binary = tool(P4C), tool(BMV2)
-    folder = tmp_path_factory.mktemp("bmv2")
     program, config = folder / "pipeline.p4", folder / "pipeline.json"
     program.write_text(print_v1model(pipeline()))
     compiled([compiler, "--std", "p4-16", "-o", str(config), str(program)])
-    with switch(binary, pipeline(), config, Path(folder), PORTS) as running:
+    with switch(binary, pipeline(), config, folder, PORTS) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def device(tmp_path_factory: pytest.TempPathFactory) -> Generator[Switch]:
+    with loaded(tmp_path_factory.mktemp("bmv2")) as running:
         running.insert(writable())
         yield running
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_takes_the_entries_of_every_example(example: str, tmp_path: Path) -> None:
+    policies = load([ROOT / "examples" / f"{example}.yaml"]).policies
+    entries = compile_entries(policies, policies.devices[0]).entries
+    with loaded(tmp_path) as running:
+        running.insert((*entries.members, *entries.groups, *entries.table_entries))
+        held = running.contents.read(running.session)
+    assert set(held.groups) == set(entries.groups)
+    assert {entry.key: entry.action for entry in held.table_entries} == {
+        entry.key: entry.action for entry in entries.table_entries
+    }
 
 
 def expected(node: Node, port: int, packet: bytes) -> tuple[int, bytes] | None:
