@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import struct
@@ -72,7 +73,7 @@ class Switch:
 @contextmanager
 def switch(binary: str, pipeline: Pipeline, config: Path, folder: Path, ports: tuple[int, ...]) -> Generator[Switch]:
     """Run BMv2 with the JSON of p4c in `config` loaded."""
-    namespace = f"p4bm{folder.name[-8:].replace('_', '')}"
+    namespace = f"p4bm-{os.getpid()}-{folder.name[-8:]}"
     _ip("netns", "add", namespace)
     try:
         for port in ports:
