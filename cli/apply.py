@@ -22,7 +22,7 @@ from runtime.client.plan import Kind
 from runtime.client.rendering import Renderer
 from runtime.client.session import Session
 
-SHOWN_STEPS = 40
+SHOWN_STEPS = 12
 Work = tuple[Session, Outlook]
 
 
@@ -34,7 +34,7 @@ def apply(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and change nothing.")] = False,
     replace_pipeline: Annotated[
-        bool, typer.Option("--replace-pipeline", help="Load the pipeline even over another one.")
+        bool, typer.Option("--replace-pipeline", help="Load the pipeline anew, whatever runs: connections end.")
     ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every update of the plan.")] = False,
 ) -> None:

@@ -30,7 +30,7 @@ BATCH = 1000
 
 
 class PipelineState(StrEnum):
-    """What the device runs, compared with what the entries are for."""
+    """What the device runs, compared with what the entries are for. What is not SAME will be loaded over."""
 
     NONE = "none"
     SAME = "same"
@@ -58,7 +58,11 @@ class Failure:
 
 
 def look(session: Session, device: Device, policies: PolicySet, pipeline: Pipeline, *, replaces: bool) -> Outlook:
-    """Compare policies and device. Raises OtherPipelineError unless `replaces` allows loading over another pipeline."""
+    """Compare policies and device.
+
+    With `replaces` the pipeline is loaded whatever runs, also the same one, which may have been compiled differently.
+    Raises OtherPipelineError when another runs, without `replaces`.
+    """
     running = session.pipeline()
     state = _state(running, p4info(pipeline))
     named = "" if running is None else f"{running.p4info.pkg_info.name} {running.p4info.pkg_info.version}".strip()
@@ -67,6 +71,8 @@ def look(session: Session, device: Device, policies: PolicySet, pipeline: Pipeli
             f"device '{device.name}' runs another pipeline ({named or 'without a name'}); --replace-pipeline loads "
             f"{pipeline.name} {pipeline.version} over it, which ends its connections and removes its entries"
         )
+    if replaces and state is PipelineState.SAME:
+        state = PipelineState.OTHER
     present = Contents(pipeline).read(session) if state is PipelineState.SAME else Entries()
     desired = compile_entries(policies, device, present, pipeline)
     return Outlook(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 
 from finsy.proto import p4r
@@ -56,10 +56,12 @@ class Inventory:
             for entry in self._entries.table_entries
             if isinstance(entry.action, GroupRef)
         }
-        requests, replies = self._indexed("service_requests"), self._indexed("service_replies")
+        entries = [e for e in self._entries.table_entries if e.table in ("service_ipv4", "service_ipv6")]
+        numbers = sorted({_arguments(entry)[0] for entry in entries})
+        requests, replies = self._indexed("service_requests", numbers), self._indexed("service_replies", numbers)
         for family in ("ipv4", "ipv6"):
             connections = self._direct(f"service_{family}")
-            for entry in (e for e in self._entries.table_entries if e.table == f"service_{family}"):
+            for entry in (e for e in entries if e.table == f"service_{family}"):
                 number = _arguments(entry)[0]
                 network, address, protocol, port = _values(entry)
                 asked, answered = requests.get(number, _NONE), replies.get(number, _NONE)
@@ -132,7 +134,7 @@ class Inventory:
 
     def drops(self) -> Iterator[Record]:
         """Drop reasons that have been counted."""
-        counted = self._indexed(self._pipeline.drop_counter)
+        counted = self._indexed(self._pipeline.drop_counter, [reason.id for reason in self._pipeline.drop_reasons])
         for reason in self._pipeline.drop_reasons:
             seen = counted.get(reason.id, _NONE)
             if seen.packet_count:
@@ -147,10 +149,14 @@ class Inventory:
     def _network(self, number: int) -> str:
         return self._networks.get(number, str(number))
 
-    def _indexed(self, name: str) -> dict[int, p4r.CounterData]:
+    def _indexed(self, name: str, indices: Iterable[int]) -> dict[int, p4r.CounterData]:
+        """Those that are not 0. Asked for one by one: most of a large counter belongs to nothing."""
         counter = next(c for c in self._pipeline.counters if c.name == name)
-        wanted = p4r.Entity(counter_entry=p4r.CounterEntry(counter_id=counter.id))
-        found = (entity.counter_entry for entity in self._session.read([wanted]))
+        wanted = [
+            p4r.Entity(counter_entry=p4r.CounterEntry(counter_id=counter.id, index=p4r.Index(index=index)))
+            for index in indices
+        ]
+        found = (entity.counter_entry for entity in self._session.read(wanted)) if wanted else ()
         return {entry.index.index: entry.data for entry in found if entry.data.packet_count}
 
     def _direct(self, table: str) -> dict[object, p4r.CounterData]:

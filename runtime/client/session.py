@@ -63,12 +63,19 @@ class Session:
         except queue.Empty as error:
             raise ClientError(f"{self.address} does not answer to arbitration") from error
         if isinstance(answer, grpc.RpcError):
-            raise self._refused("arbitration", answer)
+            raise self._not_primary(answer)
         if answer.arbitration.status.code != rpc_code.OK:
             primary = answer.arbitration.election_id
             raise NotPrimaryError(
                 f"another client is primary of {self.address}, with election id {primary.high << 64 | primary.low}"
             )
+
+    def _not_primary(self, error: grpc.RpcError) -> ClientError:
+        """An election id that is in use ends the stream with INVALID_ARGUMENT (section 5.3)."""
+        refused = self._refused("arbitration", error)
+        if _code(error) is grpc.StatusCode.INVALID_ARGUMENT:
+            return NotPrimaryError(f"{refused}; another `turnout apply` may be at work there")
+        return refused
 
     def _receive(self) -> None:
         def sent() -> Iterator[p4r.StreamMessageRequest]:

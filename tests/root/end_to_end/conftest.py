@@ -1,0 +1,52 @@
+"""One lab for all tests of this folder, with both settings of its offloads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.root.end_to_end.shop import Shop, shop_policies, write
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """A lab that is up, with the policies applied; whoever changes it puts that back."""
+    folder = tmp_path_factory.mktemp("shop")
+    lab = Shop(name=f"e{os.getpid()}", folder=folder, policies=shop_policies(folder))
+    write(lab.path, lab.policies)
+    try:
+        built = lab.up()
+        assert built.returncode == 0, built.stderr
+        lab.applied()
+        yield lab
+    finally:
+        removed = lab.down()
+    assert removed.returncode == 0, removed.stderr
+    assert lab.left() == []
+
+
+@pytest.fixture(scope="module", params=["offloads", "no-offloads"])
+def offloads(request: pytest.FixtureRequest, shop: Shop) -> Iterator[bool]:
+    """Checksum and segmentation offloads on, then off. Put back to on."""
+    wanted = request.param == "offloads"
+    changed = shop.up(offloads=wanted)
+    assert changed.returncode == 0, changed.stderr
+    yield wanted
+    if not wanted:
+        assert shop.up().returncode == 0
+
+
+@pytest.fixture
+def restored(shop: Shop) -> Iterator[Shop]:
+    """The lab for a test that changes policies or kills devices; afterwards it is whole again."""
+    yield shop
+    assert shop.up().returncode == 0
+    shop.applied()
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("models")
