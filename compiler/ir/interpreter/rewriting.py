@@ -57,7 +57,8 @@ def _covered_bytes(packet: Packet, names: Names, changes: Mapping[tuple[str, str
         for holder in whole:
             if packet.is_valid(holder) and packet.header_type(holder).checksum is not None:
                 covered[holder] = covered.get(holder, b"") + _without_checksum(packet, header)
-        for holder in names.headers[header].pseudo_of:
+        in_pseudo_header = any((header, name) in changes for name in packet.header_type(header).pseudo_fields)
+        for holder in names.headers[header].pseudo_of if in_pseudo_header else ():
             if packet.is_valid(holder):
                 covered[holder] = covered.get(holder, b"") + _pseudo_fields(packet, header)
     return covered
