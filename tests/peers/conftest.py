@@ -32,14 +32,25 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
 
 
 @pytest.fixture(scope="session")
-def open_shell(tmp_path_factory: pytest.TempPathFactory) -> OpenShell:
-    """Opens a shell to an address; it is not connected yet."""
+def python_of_shell() -> Path:
     python = shell_python(shell_environment())
     if python is None:
         pytest.skip(f"p4runtime-shell is not in {shell_environment()}; ./setup puts it there")
+    return python
+
+
+@pytest.fixture
+def shell_home(tmp_path: Path) -> dict[str, str]:
+    """Environment of a shell on a terminal: a home for its history, and no questions to the terminal."""
+    return {"HOME": str(tmp_path), "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"}
+
+
+@pytest.fixture(scope="session")
+def open_shell(python_of_shell: Path, tmp_path_factory: pytest.TempPathFactory) -> OpenShell:
+    """Opens a shell to an address; it is not connected yet."""
 
     def open_to(address: str) -> AbstractContextManager[Shell]:
-        return opened(python, address, tmp_path_factory.mktemp("shell"))
+        return opened(python_of_shell, address, tmp_path_factory.mktemp("shell"))
 
     return open_to
 

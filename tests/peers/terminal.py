@@ -27,6 +27,8 @@ class Terminal:
     process: subprocess.Popen[bytes]
     descriptor: int
     shown: str = ""
+    """What no wait has passed yet."""
+    transcript: str = ""
 
     def type(self, line: str) -> None:
         os.write(self.descriptor, line.encode() + b"\r")
@@ -53,9 +55,11 @@ class Terminal:
 
     def _read(self) -> str:
         try:
-            return os.read(self.descriptor, 65_536).decode(errors="replace")
+            text = os.read(self.descriptor, 65_536).decode(errors="replace")
         except OSError:  # EIO: the program has closed the terminal
             return ""
+        self.transcript += text
+        return text
 
 
 @contextmanager

@@ -15,15 +15,16 @@ pytestmark = [pytest.mark.peer, pytest.mark.slow]
 PROMPT = "P4Runtime sh >>>"
 
 
-def test_a_session(model_address: str, files: Files, open_shell: OpenShell, tmp_path: Path) -> None:
+def test_a_session(
+    model_address: str, files: Files, open_shell: OpenShell, shell_home: dict[str, str], tmp_path: Path
+) -> None:
     with open_shell(model_address) as loading:
         loading.connect(1, config=files)
         for wish in workloads():
             loading.insert(wish)
         loading.disconnect()
     command = [turnout_program(), "shell", "--device", model_address]
-    own = {"HOME": str(tmp_path), "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"}
-    with on_terminal(command, tmp_path, own) as terminal:
+    with on_terminal(command, tmp_path, shell_home) as terminal:
         terminal.wait_for(PROMPT)
 
         terminal.type("tables")
