@@ -36,8 +36,8 @@ fast:
 test: ## every test; needs root for namespaces and BPF
 	$(BIN)/python -m pytest
 
-bench: ## figures, a few minutes; needs root
-	for program in bench/[a-z]*.py; do $(BIN)/python -m "bench.$$(basename "$$program" .py)"; done
+bench: ## figures, about ten minutes (two with QUICK=--quick); needs root
+	for program in bench/[a-z]*.py; do $(BIN)/python -m "bench.$$(basename "$$program" .py)" $(QUICK); done
 
 format: ## rewrite the sources as ruff likes them
 	$(BIN)/ruff format .

@@ -1,0 +1,125 @@
+"""The printed pipeline in the kernel with its entries, on no interface: ready for test runs."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import replace
+from functools import cache
+from types import TracebackType
+
+from bench.packets.addresses import CLIENT_PORT, Version
+from bench.packets.wrapper import LOOPBACK
+from compiler.ir.entries import ActionCall, Entries
+from compiler.ir.nodes import Pipeline
+from compiler.pipeline.assembly import pipeline
+from compiler.printers.ebpf.printing import print_c
+from compiler.printers.layout import MapLayout, layout
+from compiler.printers.store_programs import StoreEvent, store_programs
+from runtime.bpf.maps import Map
+from runtime.bpf.object import LoadSettings, load
+from runtime.bpf.program import Program
+from runtime.build import Hook, compile_source
+from runtime.device.kernel.ports import MAX_PORT, Delivery
+from runtime.device.kernel.selectormaps import SelectorMaps
+from runtime.device.kernel.tablemaps import TableMap
+
+HASH_SEED = 0x5EED
+"""Fixed, so that two runs meet the same collisions."""
+_NUMBER = struct.Struct("=I")
+
+
+OTHER_SLOTS = 1 << 10
+"""Of the stores that no measured packet is in."""
+
+
+@cache
+def sized(slots: int, version: Version) -> Pipeline:
+    """The pipeline with so many slots for connections of one IP version."""
+    whole = pipeline()
+    used = f"connections_ipv{version}"
+    stores = tuple(replace(store, size=slots if store.name == used else OTHER_SLOTS) for store in whole.stores)
+    return replace(whole, stores=stores)
+
+
+class LoadedPipeline:
+    """A pipeline with `slots` slots for connections of one IP version. Use it as a context."""
+
+    def __init__(self, hook: Hook, slots: int, version: Version, entries: Entries) -> None:
+        self.hook = hook
+        chosen = sized(slots, version)
+        self._layout = layout(chosen)
+        elf = compile_source(print_c(chosen), hook)
+        self._loaded = load(elf, LoadSettings(name="bench_pipeline", constants={"hash_seed": HASH_SEED}))
+        self._fill(entries)
+        self._make_ports()
+
+    def __enter__(self) -> LoadedPipeline:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._loaded.close()
+
+    @property
+    def program(self) -> Program:
+        return self._loaded.program(self.hook.value)
+
+    def come_in_on(self, port: int) -> None:
+        """Test runs come in on this port from now on; 0: on none of the device's."""
+        ports = self._loaded.map("port_of_ifindex")
+        if port:
+            ports.update(_NUMBER.pack(LOOPBACK), _NUMBER.pack(port))
+        else:
+            ports.delete(_NUMBER.pack(LOOPBACK))
+
+    def forget_flows(self) -> None:
+        """Empty the stores."""
+        for store in self._layout.stores:
+            with self._loaded.map(store.map.name).memory() as memory:
+                memory[:] = bytes(len(memory))
+
+    def learned(self) -> tuple[int, int]:
+        """Entries learned so far, and packets for which there was no room, in all stores."""
+        counts = [0, 0]
+        for store in self._layout.stores:
+            events = self._map(store_programs(store.store.name).events.name)
+            for place, event in enumerate((StoreEvent.LEARNED, StoreEvent.FULL)):
+                values = events.lookup(_NUMBER.pack(event)) or b""
+                counts[place] += sum(struct.unpack(f"={len(values) // 8}Q", values))
+        return counts[0], counts[1]
+
+    def _fill(self, entries: Entries) -> None:
+        tables = {t.table: TableMap(t, self._map(t.map.name), self._counters(t.counters)) for t in self._layout.tables}
+        selectors = {
+            t.selector.name: SelectorMaps(
+                t.selector, self._map(t.selector.ring.name), self._map(t.selector.members.name), tables[t.table]
+            )
+            for t in self._layout.tables
+            if t.selector is not None
+        }
+        selector_of = {t.table: selectors[t.selector.name] for t in self._layout.tables if t.selector is not None}
+        for member in entries.members:
+            selectors[member.selector].insert_member(member)
+        for group in entries.groups:
+            selectors[group.selector].insert_group(group)
+        for entry in entries.table_entries:
+            if isinstance(entry.action, ActionCall):
+                tables[entry.table].insert(entry.matches, entry.action)
+            else:
+                selector_of[entry.table].insert_entry(entry.matches, entry.action)
+
+    def _map(self, name: str) -> Map:
+        return self._loaded.map(name)
+
+    def _counters(self, counters: MapLayout | None) -> Map | None:
+        return None if counters is None else self._map(counters.name)
+
+    def _make_ports(self) -> None:
+        """Every port leads to the loopback: a test run decides where a packet goes, and does not send it."""
+        name = "egress_xdp" if self.hook is Hook.XDP else "egress"
+        value = _NUMBER.pack(LOOPBACK) if self.hook is Hook.XDP else struct.pack("=II", LOOPBACK, Delivery.REDIRECT)
+        for port in range(1, MAX_PORT + 1):
+            self._map(name).update(_NUMBER.pack(port), value)
+        self.come_in_on(CLIENT_PORT)

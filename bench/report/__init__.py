@@ -1,0 +1,1 @@
+"""How measurements are told: the machine, figures with their spread, tables, JSON, pictures."""
