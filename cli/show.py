@@ -10,8 +10,8 @@ import typer
 from cli.console import Output, fail, print_rows
 from cli.devices import addresses
 from compiler.pipeline.assembly import pipeline
-from compiler.printers.p4info import p4info
 from runtime.client import inventory
+from runtime.client.applying import runs
 from runtime.client.errors import ClientError
 from runtime.client.inventory import Inventory, Record
 from runtime.client.session import Session
@@ -43,7 +43,7 @@ def _check_pipeline(name: str, session: Session) -> None:
     running = session.pipeline()
     if running is None:
         raise fail(f"device '{name}' runs no pipeline yet; `turnout apply` loads one")
-    if running.p4info != p4info(pipeline()):
+    if not runs(running, pipeline()):
         raise fail(f"device '{name}' runs another pipeline ({running.p4info.pkg_info.name or 'without a name'})")
 
 

@@ -18,8 +18,9 @@ from compiler.diagnostic import Diagnostic
 from compiler.entries.desired import compile_entries
 from compiler.ir.entries import Entries
 from compiler.ir.nodes import Pipeline
-from compiler.policy.policyset import Device, PolicySet
+from compiler.policy.policyset import Device, PolicySet, Profile
 from compiler.printers.p4info import p4info
+from compiler.printers.v1model_p4info import v1model_p4info
 from runtime.client.contents import Contents
 from runtime.client.errors import OtherPipelineError
 from runtime.client.plan import Plan, Step, difference
@@ -64,7 +65,8 @@ def look(session: Session, device: Device, policies: PolicySet, pipeline: Pipeli
     Raises OtherPipelineError when another runs, without `replaces`.
     """
     running = session.pipeline()
-    state = _state(running, p4info(pipeline))
+    wanted = v1model_p4info(pipeline) if device.profile is Profile.V1MODEL else p4info(pipeline)
+    state = _state(running, wanted)
     named = "" if running is None else f"{running.p4info.pkg_info.name} {running.p4info.pkg_info.version}".strip()
     if state is PipelineState.OTHER and not replaces:
         raise OtherPipelineError(
@@ -87,7 +89,21 @@ def look(session: Session, device: Device, policies: PolicySet, pipeline: Pipeli
 def _state(running: p4r.ForwardingPipelineConfig | None, wanted: p4i.P4Info) -> PipelineState:
     if running is None:
         return PipelineState.NONE
-    return PipelineState.SAME if running.p4info == wanted else PipelineState.OTHER
+    return PipelineState.SAME if _contract(running.p4info) == _contract(wanted) else PipelineState.OTHER
+
+
+def runs(config: p4r.ForwardingPipelineConfig, pipeline: Pipeline) -> bool:
+    """Whether a device runs a pipeline, by its P4Info: as eBPF, as a model, or as printed for v1model."""
+    return any(_state(config, one(pipeline)) is PipelineState.SAME for one in (p4info, v1model_p4info))
+
+
+def _contract(info: p4i.P4Info) -> list[tuple[str, list[bytes]]]:
+    """What a P4Info promises, whatever the order of its parts, documentation and package information."""
+    promised: list[tuple[str, list[bytes]]] = []
+    for part, value in info.ListFields():
+        if part.name != "pkg_info" and part.is_repeated:
+            promised.append((part.name, sorted(one.SerializeToString(deterministic=True) for one in value)))
+    return promised
 
 
 def perform(

@@ -7,6 +7,7 @@ is `runtime.client.contents`.
 from __future__ import annotations
 
 import queue
+import socket
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
@@ -38,6 +39,7 @@ class Session:
         self._answers: queue.SimpleQueue[p4r.StreamMessageResponse | grpc.RpcError] = queue.SimpleQueue()
 
     def __enter__(self) -> Self:
+        _check_socket(self.address)
         try:
             grpc.channel_ready_future(self._channel).result(timeout=CONNECT_TIMEOUT_S)
         except grpc.FutureTimeoutError as error:
@@ -144,6 +146,21 @@ class Session:
             return UnreachableError(f"{self.address} does not answer any more: {text}")
         name = code.name if code else "no status"
         return RejectedError(f"{self.address} refused {what} ({name}): {text}")
+
+
+def _check_socket(address: str) -> None:
+    """Raise UnreachableError with the kernel's reason at once, where gRPC would try for long and not say why."""
+    scheme, _, path = address.partition(":")
+    if scheme != "unix":
+        return
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(CONNECT_TIMEOUT_S)
+        try:
+            probe.connect(path)
+        except OSError as error:
+            hint = "; is the device running?" if not isinstance(error, PermissionError) else "; run it as root"
+            why = (error.strerror or str(error)).lower()
+            raise UnreachableError(f"no P4Runtime server answers at {address}: {why}{hint}") from error
 
 
 def _code(error: grpc.RpcError) -> grpc.StatusCode | None:
