@@ -16,7 +16,7 @@ from compiler.ir.entries import Entries, Exact, Lpm, MatchValue, TableEntry
 from compiler.ir.nodes import Pipeline
 from compiler.pipeline.assembly import pipeline as whole_pipeline
 from compiler.pipeline.metadata import MAX_UPLINK_PORT
-from compiler.policy.policyset import Device, PolicySet, PortType
+from compiler.policy.policyset import Device, PolicySet, PortType, Profile
 from compiler.span import InternalError, Span
 
 
@@ -53,7 +53,14 @@ def _entries(words: Vocabulary, policies: PolicySet, device: Device, previous: E
         wired.extend(network_entries(words, device, network, homes, hops, report))
     served = {network.name for network in networks}
     services = [service for service in policies.services if service.network.name in served]
-    serving = service_entries(words, services, numbers.services(previous), previous, report)
+    serving = service_entries(
+        words,
+        services,
+        numbers.services(previous),
+        previous,
+        report,
+        binds_empty_groups=device.profile is not Profile.V1MODEL,
+    )
     return _sorted(
         Entries(members=serving.members, groups=serving.groups, table_entries=(*wired, *serving.table_entries))
     )

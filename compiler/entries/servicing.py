@@ -35,9 +35,18 @@ class _Target:
 
 
 def service_entries(
-    words: Vocabulary, services: Iterable[Service], numbers: Numbers, previous: Entries, report: Report
+    words: Vocabulary,
+    services: Iterable[Service],
+    numbers: Numbers,
+    previous: Entries,
+    report: Report,
+    *,
+    binds_empty_groups: bool,
 ) -> Entries:
-    """Members, groups and entries of the services of the networks that a device serves."""
+    """Members, groups and entries of the services of the networks that a device serves.
+
+    Without `binds_empty_groups` no entry points to an empty group, which is a miss either way: BMv2 refuses such ones.
+    """
     targets = [t for service in services for t in _targets(words, service, numbers, report)]
     members: list[Member] = []
     groups: list[Group] = []
@@ -45,6 +54,9 @@ def service_entries(
     for family in ("ipv4", "ipv6"):
         _add_family(words, family, [t for t in targets if t.family == family], previous, members, groups, entries)
     _check_group_sizes(words, groups, report)
+    if not binds_empty_groups:
+        empty = {GroupRef(group_id=group.id) for group in groups if not group.members}
+        entries = [entry for entry in entries if entry.action not in empty]
     return Entries(members=tuple(members), groups=tuple(groups), table_entries=tuple(entries))
 
 

@@ -134,6 +134,14 @@ def test_what_does_not_fit_is_refused(shop: str) -> None:
     ]
 
 
+def test_no_entry_points_to_an_empty_group_on_v1model(shop: str) -> None:
+    empty = shop.replace("selector: {app: web}", "selector: {app: nothing}")
+    assert len(lines(compiled(empty, "dpu-a"), "backend_ipv4")) == 3
+    v1model = empty.replace("  name: dpu-a\nspec:\n", "  name: dpu-a\nspec:\n  profile: v1model\n")
+    assert lines(compiled(v1model, "dpu-a"), "backend_ipv4") == []
+    assert len(lines(compiled(v1model, "dpu-a"), "service_ipv4")) == 3
+
+
 def test_router_macs_differ_by_network(shop: str) -> None:
     macs = [router_mac(network) for network in policies(shop).networks]
     assert len(set(macs)) == len(macs)
