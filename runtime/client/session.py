@@ -54,8 +54,24 @@ class Session:
         self._channel.close()
 
     def become_primary(self) -> None:
-        """Arbitrate for the default role. Raises NotPrimaryError naming the primary's election id."""
+        """Arbitrate for the default role. Raises NotPrimaryError naming the primary's election id.
+
+        When nobody is primary but a client with a higher id was, only that id or one above it can be (specification,
+        section 5.3): then this client takes that id, so that it can write after a shell that has left.
+        """
         threading.Thread(target=self._receive, daemon=True).start()
+        answer = self._arbitrate()
+        if answer.status.code == rpc_code.NOT_FOUND:
+            self.election_id = answer.election_id
+            answer = self._arbitrate()
+        if answer.status.code != rpc_code.OK:
+            primary = answer.election_id
+            raise NotPrimaryError(
+                f"another client is primary of {self.address}, with election id {primary.high << 64 | primary.low}"
+            )
+
+    def _arbitrate(self) -> p4r.MasterArbitrationUpdate:
+        """Ask with the present election id; what the device says."""
         request = p4r.StreamMessageRequest()
         request.arbitration.device_id = self.device_id
         request.arbitration.election_id.CopyFrom(self.election_id)
@@ -66,11 +82,7 @@ class Session:
             raise ClientError(f"{self.address} does not answer to arbitration") from error
         if isinstance(answer, grpc.RpcError):
             raise self._not_primary(answer)
-        if answer.arbitration.status.code != rpc_code.OK:
-            primary = answer.arbitration.election_id
-            raise NotPrimaryError(
-                f"another client is primary of {self.address}, with election id {primary.high << 64 | primary.low}"
-            )
+        return answer.arbitration
 
     def _not_primary(self, error: grpc.RpcError) -> ClientError:
         """An election id that is in use ends the stream with INVALID_ARGUMENT (section 5.3)."""
