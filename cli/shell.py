@@ -8,8 +8,10 @@ from typing import Annotated
 
 import typer
 
-from cli.console import fail
+from cli.console import fail, say
 from cli.devices import addresses
+from runtime.client.errors import ClientError
+from runtime.client.session import Session
 from runtime.doctor.shellenvironment import shell_environment, shell_python
 
 
@@ -31,8 +33,19 @@ def shell(
     if len(found) > 1:
         raise fail(f"there are several devices, name one with --device: {', '.join(sorted(found))}")
     (address,) = found.values()
+    _look_first(address, device_id)
     arguments = shell_arguments(python, address, device_id=device_id, election_id=election_id)
     os.execv(arguments[0], arguments)
+
+
+def _look_first(address: str, device_id: int) -> None:
+    """The shell itself is silent about a device without a pipeline, and long-winded about one that is not there."""
+    try:
+        with Session(address, device_id) as session:
+            if session.pipeline() is None:
+                say("the device runs no pipeline yet, so the shell will have no tables; `turnout apply` loads one")
+    except ClientError as error:
+        raise fail(str(error)) from error
 
 
 def shell_arguments(python: Path, address: str, *, device_id: int, election_id: str) -> list[str]:
