@@ -14,7 +14,7 @@ import random
 from collections.abc import Mapping, Sequence
 
 from bench.lab.pictures import draw
-from bench.lab.places import Places, Variant, places
+from bench.lab.places import Places, Variant, base_of, places
 from bench.lab.programs import METRICS, Metric, Programs, TrafficError, programs
 from bench.report.figures import Spread, ratio
 from bench.report.machine import machine, one_line
@@ -56,11 +56,6 @@ def measure(where: Places, clients: Programs, rounds: int, seconds: float) -> Sa
                     found[metric][variant].append(metric.measure(clients, variant, seconds))
     where.set_offloads(on=True)
     return found
-
-
-def base_of(variant: Variant, figures: Mapping[Variant, list[float]]) -> list[float] | None:
-    """The figures of what a variant is compared with."""
-    return next((values for other, values in figures.items() if variant.base and other.name == variant.base), None)
 
 
 def _rows(found: Samples) -> list[tuple[str, ...]]:

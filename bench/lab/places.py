@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +34,11 @@ class Variant:
     server: str
     address: str
     base: str = ""
+
+
+def base_of(variant: Variant, figures: Mapping[Variant, list[float]]) -> list[float] | None:
+    """The figures of what a variant is compared with."""
+    return next((values for other, values in figures.items() if variant.base and other.name == variant.base), None)
 
 
 class Places:
