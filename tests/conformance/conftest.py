@@ -23,7 +23,10 @@ from tests.conformance.client import Client
 from tests.conformance.kernel import Topology, compiled_tc, topology
 
 COMMAND = (sys.executable, "-c", "from cli.main import main; main()", "device", "run")
-TARGETS = ["model", pytest.param("kernel", marks=[pytest.mark.root, pytest.mark.slow])]
+TARGETS = [
+    pytest.param("model", marks=pytest.mark.slow),
+    pytest.param("kernel", marks=[pytest.mark.root, pytest.mark.slow]),
+]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -66,6 +67,7 @@ def _replace_somewhere(node: Any, value: Any, chance: random.Random) -> Any:
     return value
 
 
+@pytest.mark.slow
 @RELAXED
 @given(st.integers(min_value=0), values, st.randoms(use_true_random=False))
 def test_objects_with_another_value_somewhere(index: int, value: Any, chance: random.Random) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compiler.ir.entries import (
@@ -95,6 +95,7 @@ def dangling(held: dict[object, Entity]) -> list[str]:
     return problems
 
 
+@settings(max_examples=50, deadline=None)
 @given(present=states(), desired=states())
 def test_any_two_states(present: Entries, desired: Entries) -> None:
     held = all_of(present)
@@ -104,6 +105,7 @@ def test_any_two_states(present: Entries, desired: Entries) -> None:
     assert held == all_of(desired)
 
 
+@settings(max_examples=50, deadline=None)
 @given(state=states())
 def test_equal_states_need_nothing(state: Entries) -> None:
     count = len(state.members) + len(state.groups) + len(state.table_entries)

@@ -158,6 +158,10 @@ def test_network_ids_are_stable() -> None:
     assert len(set(some.values())) == 4
     fewer = assign_network_ids({"c": None, "d": 1})
     assert fewer == {"c": some["c"], "d": 1}, "the others leave an id alone"
+
+
+@pytest.mark.slow
+def test_there_are_no_more_network_ids_than_there_are() -> None:
     many = assign_network_ids({f"n{number}": None for number in range(65_536)})
     assert len(many) == 65_535
 
