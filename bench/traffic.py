@@ -21,7 +21,7 @@ from bench.report.machine import machine, one_line
 from bench.report.results import save_json, table
 
 NAME = "traffic"
-ROUNDS, SECONDS = 12, 0.3
+ROUNDS, SECONDS = 10, 0.3
 QUICK_ROUNDS, QUICK_SECONDS = 2, 0.2
 HEADER = ("measurement", "way", "min", "median", "max", "unit", "of direct", "min", "max")
 Samples = Mapping[Metric, Mapping[Variant, list[float]]]
