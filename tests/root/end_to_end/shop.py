@@ -53,8 +53,8 @@ Document = dict[str, Any]
 Policies = list[Document]
 
 
-def _object(kind: str, name: str, spec: Document, **metadata: Any) -> Document:
-    metadata = {"name": name, "namespace": "shop", **metadata}
+def an_object(kind: str, name: str, spec: Document) -> Document:
+    metadata = {"name": name, "namespace": "shop"}
     return {"apiVersion": "turnout.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec}
 
 
@@ -84,7 +84,7 @@ def shop_policies(folder: Path) -> Policies:
 def _add_big(policies: Policies, workload: str, node: str, device: str, port: int) -> None:
     name = workload.partition(".")[2]
     spec = {"type": "Pod", "network": "shop", "node": node, "addresses": list(ADDRESSES[workload])}
-    policies.append(_object("Workload", name, spec))
+    policies.append(an_object("Workload", name, spec))
     entry = {"id": port, "name": name, "type": "workload", "workload": f"shop/{name}", "mtu": 1500}
     find(policies, "Device", device)["spec"]["ports"].append(entry)
 
@@ -97,7 +97,7 @@ def single_service(name: str, addresses: Sequence[str]) -> Document:
         {"name": "echo", "protocol": "UDP", "port": 53, "targetPort": 5300},
     ]
     spec = {"network": "shop", "addresses": list(addresses), "ports": ports, "selector": {"single": name}}
-    return _object("DpuService", name, spec)
+    return an_object("DpuService", name, spec)
 
 
 def many_services(count: int) -> Policies:
@@ -105,7 +105,7 @@ def many_services(count: int) -> Policies:
     ports = [{"name": "http", "protocol": "TCP", "port": 80, "targetPort": 8080}]
     addresses = ([f"10.97.{number >> 8}.{number & 255}"] for number in range(count))
     return [
-        _object(
+        an_object(
             "DpuService",
             f"many-{number}",
             {"network": "shop", "addresses": address, "ports": ports, "selector": {"app": "web"}},

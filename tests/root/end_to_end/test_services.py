@@ -90,9 +90,9 @@ def test_networks_with_equal_addresses_never_meet(shop: Shop) -> None:
             assert ask(shop.namespace(CLIENT), WEB[0]).server in {"web-1", "web-2", "web-3"}
     assert [packet.summary() for side in (client, web) for packet in side.packets() if IP in packet] == []
     with capture(shop.namespace(CLIENT)) as client, capture(shop.namespace(WEB_1)) as web:
-        for _ in range(20):
-            assert ask(shop.namespace(BLUE_CLIENT), WEB[0]).server == "blue-web"
+        for _ in range(5):
             assert ask(shop.namespace(BLUE_CLIENT), ADDRESSES[WEB_1][0], 8080).server == "blue-web"
+            assert ask(shop.namespace(BLUE_CLIENT), WEB[0]).server == "blue-web"
     assert [packet.summary() for side in (client, web) for packet in side.packets() if IP in packet] == []
     with pytest.raises(OSError):
         ask(shop.namespace(BLUE_CLIENT), ADDRESSES[WEB_2][0], 8080, timeout_s=0.5)

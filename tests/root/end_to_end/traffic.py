@@ -64,28 +64,30 @@ def echo(namespace: str, address: str, port: int, message: bytes, *, source_port
     return sender[0]
 
 
-def ping(namespace: str, address: str, timeout_s: float = TIMEOUT_S) -> bool:
+def ping(namespace: str, address: str, *, ttl: int = 64, timeout_s: float = TIMEOUT_S) -> bool:
     """An ICMP or ICMPv6 echo over a raw socket."""
     with entered(namespace):
         if family_of(address) == socket.AF_INET6:
-            return _ping6(address, timeout_s)
-        return _ping4(address, timeout_s)
+            return _ping6(address, ttl, timeout_s)
+        return _ping4(address, ttl, timeout_s)
 
 
-def _ping4(address: str, timeout_s: float) -> bool:
+def _ping4(address: str, ttl: int, timeout_s: float) -> bool:
     ident = os.getpid() & 0xFFFF
     total = 0x0800 + ident + 1
     checksum = ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
+        raw.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, ttl)
         raw.sendto(struct.pack("!BBHHH", 8, 0, checksum, ident, 1), (address, 0))
         answers = ((packet[20:28], sender) for packet, sender in _received(raw, timeout_s))
         return any(_is_reply(header, 0, ident) and sender == address for header, sender in answers)
 
 
-def _ping6(address: str, timeout_s: float) -> bool:
+def _ping6(address: str, ttl: int, timeout_s: float) -> bool:
     """The kernel computes the checksum of a raw ICMPv6 socket."""
     ident = os.getpid() & 0xFFFF
     with socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as raw:
+        raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, ttl)
         raw.sendto(struct.pack("!BBHHH", 128, 0, 0, ident, 1), (address, 0))
         answers = ((packet[:8], sender) for packet, sender in _received(raw, timeout_s))
         return any(_is_reply(header, 129, ident) and sender == address for header, sender in answers)
