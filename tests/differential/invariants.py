@@ -1,0 +1,85 @@
+"""What holds for every packet whatever the entries say, told from the bytes alone, with arithmetic of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from compiler.ir.interpreter import Outcome, VerdictKind
+from tests.differential.scenes import UPLINK, Scene, vni_of
+from tests.differential.traffic import inner_packet
+from tests.scenario import INNER
+
+_MODULUS = 0xFFFF
+_TCP, _UDP, _ICMPV6 = 6, 17, 58
+_CHECKSUM_AT = {_TCP: 16, _UDP: 6, _ICMPV6: 2}
+
+
+def check(scene: Scene, port: int, frame: bytes, outcome: Outcome) -> None:
+    """A packet stays in its network, and its checksums as right, or as wrong, as they were."""
+    if outcome.verdict is VerdictKind.FORWARD:
+        out = outcome.egress_port or 0
+        networks = network_at(scene, port, frame), network_at(scene, out, outcome.packet)
+        assert networks[0] is not None, f"a packet of no network was forwarded: {frame.hex()}"
+        assert networks[0] == networks[1], f"a packet went from network {networks[0]} to {networks[1]}: {frame.hex()}"
+        before, after = wrongness(inner_packet(port, frame)), wrongness(inner_packet(out, outcome.packet))
+        assert before == after, f"checksums were wrong by {before}, are by {after}: {frame.hex()}"
+    if outcome.verdict is VerdictKind.REPLY and port != UPLINK:
+        assert set(wrongness(outcome.packet)[:1]) <= {0}, f"a wrong answer to {frame.hex()}: {outcome.packet.hex()}"
+
+
+def network_at(scene: Scene, port: int, frame: bytes) -> int | None:
+    """The network that a frame on a port is in, by its tag or its VNI."""
+    if port == UPLINK:
+        if inner_packet(port, frame) is frame:
+            return None
+        vni = int.from_bytes(frame[INNER - 4 : INNER - 1], "big")
+        return next((network for network in scene.networks if vni_of(network) == vni), None)
+    vlan = int.from_bytes(frame[14:16], "big") & 0xFFF if frame[12:14] == b"\x81\x00" else 0
+    return next((w.network for w in scene.workloads if (w.port, w.vlan) == (port, vlan)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """An IP packet in pieces: the header for IPv4, what of it the transport checksum covers, protocol, the rest."""
+
+    header: bytes
+    pseudo: bytes
+    protocol: int
+    rest: bytes
+
+
+def wrongness(frame: bytes) -> tuple[int, ...]:
+    """By how much header and transport checksum are wrong, modulo 0xffff; of the transport -1 when there is none."""
+    at = 18 if frame[12:14] == b"\x81\x00" else 14
+    parts = _split(frame[at - 2 : at], frame[at:])
+    if parts is None:
+        return ()
+    header = (_sum(parts.header) % _MODULUS,) if parts.header else ()
+    place = _CHECKSUM_AT.get(parts.protocol)
+    if place is None or len(parts.rest) < 8:
+        return header
+    if parts.protocol == _UDP and parts.rest[place : place + 2] == b"\0\0":
+        return (*header, -1)
+    return (*header, _sum(parts.pseudo + parts.rest) % _MODULUS)
+
+
+def _split(ether_type: bytes, packet: bytes) -> _Parts | None:
+    """None for what is no whole packet with a plain header, of which no checksum is followed."""
+    if ether_type == b"\x08\x00" and packet[:1] == b"\x45" and len(packet) >= 20:
+        length, is_fragment = int.from_bytes(packet[2:4], "big"), packet[6] & 0x3F or packet[7]
+        if not 20 <= length <= len(packet) or is_fragment or packet[9] == _ICMPV6:
+            return None
+        pseudo = packet[12:20] + bytes([0, packet[9]]) + (length - 20).to_bytes(2, "big")
+        return _Parts(packet[:20], pseudo, packet[9], packet[20:length])
+    if ether_type == b"\x86\xdd" and packet[:1] and packet[0] >> 4 == 6 and len(packet) >= 40:
+        length = int.from_bytes(packet[4:6], "big")
+        if len(packet) < 40 + length:
+            return None
+        pseudo = packet[8:40] + length.to_bytes(4, "big") + bytes([0, 0, 0, packet[6]])
+        return _Parts(b"", pseudo, packet[6], packet[40 : 40 + length])
+    return None
+
+
+def _sum(data: bytes) -> int:
+    padded = data + bytes(len(data) % 2)
+    return sum(int.from_bytes(padded[at : at + 2], "big") for at in range(0, len(padded), 2))

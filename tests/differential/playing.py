@@ -1,0 +1,117 @@
+"""Plays a run of steps on a twin: makes the frames, writes the entries, checks what must hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import assert_never
+
+from compiler.ir.entries import Group, TableEntry
+from compiler.ir.interpreter import Outcome, VerdictKind, trace
+from tests.differential import invariants
+from tests.differential.scenes import Scene
+from tests.differential.strategies import Again, Burst, Edit, Noise, Reply, Step, Sweep, Wait
+from tests.differential.traffic import Ask, Passed, Send, reply_to, sent
+from tests.differential.twin import Twin
+from tests.scenario import MACS, ROUTER_MAC, Book, number
+
+
+@dataclass
+class Play:
+    """One scene on one twin, which must be new."""
+
+    twin: Twin
+    scene: Scene
+    sends: list[Send] = field(default_factory=list[Send])
+    passed: list[Passed] = field(default_factory=list[Passed])
+    deleted: list[TableEntry] = field(default_factory=list[TableEntry])
+
+    def __post_init__(self) -> None:
+        entries = self.scene.entries(Book(self.twin.names))
+        self.twin.insert(*entries.members, *entries.groups, *entries.table_entries)
+        self._groups = entries.groups
+
+    def run(self, steps: list[Step]) -> None:
+        for step in steps:
+            self.do(step)
+        self.twin.compare_state()
+
+    def do(self, step: Step) -> Outcome | None:
+        """The outcome of the step's packet, if it has one."""
+        match step:
+            case Send():
+                self.sends.append(step)
+                return self.arrive(*sent(self.scene, step))
+            case Ask():
+                return self.arrive(*sent(self.scene, step))
+            case Again():
+                return self._again(step)
+            case Reply():
+                return self._reply(step)
+            case Burst():
+                return self._burst(step)
+            case Noise():
+                addresses = number(ROUTER_MAC).to_bytes(6, "big") + number(MACS["client"]).to_bytes(6, "big")
+                return self.arrive(step.port, addresses + step.ether_type.to_bytes(2, "big") + step.data)
+            case Wait():
+                return self.twin.wait(step.ms)
+            case Sweep():
+                return self.twin.sweep()
+            case Edit():
+                return self._edit(step)
+            case _:
+                assert_never(step)
+
+    def arrive(self, port: int, frame: bytes) -> Outcome | None:
+        outcome = self.twin.process(port, frame)
+        if outcome is None:
+            return None
+        invariants.check(self.scene, port, frame, outcome)
+        if outcome.verdict is VerdictKind.FORWARD and outcome.egress_port is not None:
+            self.passed.append(Passed(port=outcome.egress_port, frame=outcome.packet))
+        return outcome
+
+    def _again(self, step: Again) -> Outcome | None:
+        if not self.sends:
+            return None
+        past = self.sends[-1 - step.back % len(self.sends)]
+        is_tcp = past.transport not in ("udp", "icmp", "other", "open")
+        return self.arrive(*sent(self.scene, replace(past, transport=step.flags) if is_tcp else past))
+
+    def _reply(self, step: Reply) -> Outcome | None:
+        if not self.passed:
+            return None
+        answer = reply_to(self.passed[-1 - step.back % len(self.passed)], step.flags, step.size)
+        return None if answer is None else self.arrive(*answer)
+
+    def _burst(self, step: Burst) -> None:
+        for at in range(step.count):
+            self.do(replace(step.first, src_port=step.first.src_port + at))
+
+    def _edit(self, step: Edit) -> None:
+        entries = self.twin.entries()
+        self.twin.history.append(f"{step}")
+        match step.kind:
+            case "delete" if entries:
+                self.deleted.append(entries[step.number % len(entries)])
+                self.twin.delete(self.deleted[-1])
+            case "restore" if self.deleted:
+                self.twin.insert(self.deleted.pop(0))
+            case "repoint":
+                hops = [entry for entry in entries if entry.table == "neighbor"]
+                if hops:
+                    action = hops[step.other % len(hops)].action
+                    self.twin.modify(replace(hops[step.number % len(hops)], action=action))
+            case "regroup" if self._groups:
+                self._regroup(self._groups[step.number % len(self._groups)])
+            case _:
+                pass
+
+    def _regroup(self, group: Group) -> None:
+        """Without its first member; with all of them when none is left."""
+        held = next(g for g in self.twin.model.groups(group.selector) if g.id == group.id)
+        self.twin.modify(replace(group, members=held.members[1:]) if held.members else group)
+
+
+def has_learned(outcome: Outcome) -> bool:
+    """Whether the packet has opened a connection."""
+    return any(isinstance(step, trace.Learned) for step in outcome.trace)

@@ -1,0 +1,69 @@
+"""Device states and packet sequences that nobody thought of: eBPF does what the interpreter does.
+
+`TURNOUT_EXAMPLES=2000 pytest tests/differential/test_generated.py` tries more than the few that fit a test run.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from compiler.ir.interpreter import VerdictKind
+from compiler.pipeline.assembly import pipeline
+from runtime.bpf.testrun import pinned_to_cpu
+from runtime.build import Hook
+from tests.differential.kernel import small
+from tests.differential.playing import Play, has_learned
+from tests.differential.scenes import Scene
+from tests.differential.sequences import SEQUENCES, SHOP, SYN, Sequence
+from tests.differential.strategies import BOUNDED, PLAIN, RUNS, Step, scenes
+from tests.differential.traffic import Send, ends_of, reply_to, sent
+from tests.differential.twin import Loaded, Twin
+
+pytestmark = [pytest.mark.root, pytest.mark.slow]
+SLOTS = 16
+"""So few that connections push each other out."""
+EXAMPLES = int(os.environ.get("TURNOUT_EXAMPLES", "120"))
+
+
+@pytest.fixture(scope="module", params=Hook, ids=lambda hook: hook.name)
+def loaded(request: pytest.FixtureRequest) -> Generator[Loaded]:
+    """One loaded program for all examples of a hook. Pinned once: moving to a CPU takes longer than a packet."""
+    with pinned_to_cpu(), Loaded(small(pipeline(), SLOTS), request.param) as kernel:
+        yield kernel
+
+
+@settings(BOUNDED, max_examples=EXAMPLES)
+@given(scene=scenes(), steps=RUNS)
+def test_any_sequence(loaded: Loaded, scene: Scene, steps: list[Step]) -> None:
+    """Verdict, port, bytes and drop reason of each packet; in the end, connections and counters."""
+    Play(Twin(loaded), scene).run(steps)
+
+
+@settings(BOUNDED, max_examples=EXAMPLES // 2 + 1)
+@example(scene=SHOP, openings=[SYN])
+@given(scene=scenes(), openings=st.lists(PLAIN, min_size=1, max_size=6))
+def test_a_reply_comes_from_the_address_that_was_called(loaded: Loaded, scene: Scene, openings: list[Send]) -> None:
+    play = Play(Twin(loaded), scene)
+    for opening in openings:
+        port, frame = sent(scene, opening)
+        outcome = play.arrive(port, frame)
+        if outcome is None or outcome.verdict is not VerdictKind.FORWARD or not has_learned(outcome):
+            continue
+        answer = reply_to(play.passed[-1], "SA", 0)
+        assert answer is not None
+        answered = play.arrive(*answer)
+        if answered is not None and answered.verdict is VerdictKind.FORWARD:
+            src, src_port, dst, dst_port = ends_of(port, frame)
+            assert ends_of(answered.egress_port or 0, answered.packet) == (dst, dst_port, src, src_port)
+        else:
+            assert scene is not SHOP
+
+
+@pytest.mark.parametrize("sequence", SEQUENCES, ids=lambda sequence: sequence.name)
+def test_named_sequence(loaded: Loaded, sequence: Sequence) -> None:
+    sequence.run(Twin(loaded))
