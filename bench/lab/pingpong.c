@@ -4,7 +4,8 @@
  *   pingpong serve PORT                          answer everything; count datagrams that begin with F
  *   pingpong tcp|connect|udp|flood ADDRESS PORT SECONDS
  *
- * tcp: requests on one connection; connect: a connection each, ended by a reset so that no port stays in TIME_WAIT;
+ * tcp: requests on one connection; connect: a connection each, ended by a reset so that no port stays in TIME_WAIT, and
+ * not more than 400, since a flow table remembers all that ended in the last two minutes;
  * udp: one datagram at a time; flood: as many datagrams as go out, of which the server says how many came in.
  * Prints one JSON object: count, seconds, and nanoseconds p50 and p99 of what was answered.
  */
@@ -24,7 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MESSAGE = 64, BATCH = 64, MOST_SAMPLES = 4 << 20, MOST_EVENTS = 64, PATIENCE_MS = 2000 };
+enum { MESSAGE = 64, BATCH = 64, MOST_SAMPLES = 4 << 20, MOST_CONNECTIONS = 400, MOST_EVENTS = 64, PATIENCE_MS = 2000 };
 
 static void fail(const char *what)
 {
@@ -217,11 +218,11 @@ static void requests(const struct target *to, bool each_connects, double seconds
 	struct linger reset = {.l_onoff = 1};
 	int fd = each_connects ? -1 : connected(to);
 	int64_t start = now_ns(), end = start + (int64_t)(seconds * 1e9), before = start;
-	size_t count = 0;
+	size_t count = 0, most = each_connects ? MOST_CONNECTIONS : MOST_SAMPLES;
 
 	if (!samples)
 		fail("malloc");
-	while (before < end && count < MOST_SAMPLES) {
+	while (before < end && count < most) {
 		if (each_connects)
 			fd = connected(to);
 		if (!ask(fd))

@@ -21,8 +21,8 @@ _COLOURS = ("#1f6f8b", "#e07a5f", "#6c757d")
 def draw(found: Sequence[Samples], name: str) -> Path:
     """Write the picture; returns its path. Bars and points are medians, lines reach from the fastest round to the 90th
     percentile."""
-    figure = Figure(figsize=(13, 9), layout="constrained")
-    grid = figure.add_gridspec(2, 2, height_ratios=(1, 1.15))
+    figure = Figure(figsize=(13, 12), layout="constrained")
+    grid = figure.add_gridspec(2, 2, height_ratios=(1, 1.9))
     if {one.case.services for one in found} == {1}:
         _by_flows(figure.add_subplot(grid[0, :]), found)
     else:
