@@ -24,7 +24,7 @@ BOUNDED = settings(
 """The same examples every time; how many is for the test to say."""
 NETWORKS = (1, 2, 0x0102)
 HOSTS = st.integers(10, 14)
-MTUS = st.sampled_from((1500, 1500, 1450, 1280, 600, 100))
+MTUS = st.sampled_from((1500, 1500, 1450, 1280, 600, 100, 65535))
 PORTS = st.sampled_from((None, 2, 16, 17, 18, 19))
 VLANS = st.sampled_from((0, 0, 0, 100, 4094))
 FLAGS = ("S", "S", "A", "PA", "FA", "R", "SA", "RA")
@@ -167,7 +167,7 @@ _NUMBERS = {
     "wrong header checksum": st.sampled_from((1, 0x100, 0xFFFF)),
     "wrong checksum": st.sampled_from((1, 0x100, 0xFFFF)),
     "no checksum": st.just(0),
-    "wrong length": st.sampled_from((1, -1, -40, 1000, -9)),
+    "wrong length": st.sampled_from((1, -1, -40, 1000, -9, 0xFF00, 0xFFB0)),
     "wrong transport length": st.sampled_from((1, -1, 1000, -8)),
     "other version": st.sampled_from((1, 2, -2)),
     "header length": st.sampled_from((-1, 1, 10)),
@@ -228,7 +228,7 @@ REPLIES = st.builds(Reply, back=st.integers(0, 4), flags=MORE_FLAGS, size=st.sam
 NOISE = st.builds(
     Noise,
     port=st.sampled_from((1, 2, 16, 17, 40, 511)),
-    ether_type=st.sampled_from((0x0800, 0x86DD, 0x0806, 0x8100, 0x88CC)),
+    ether_type=st.sampled_from((0x0800, 0x86DD, 0x0806, 0x8100, 0x88A8, 0x88CC)),
     data=st.binary(max_size=90),
 )
 EDITS = st.builds(

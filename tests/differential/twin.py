@@ -6,6 +6,7 @@ A loaded program serves many examples: `Loaded.clear` makes it as new, which tak
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from scapy.layers.l2 import Ether
@@ -33,15 +34,11 @@ _SHORTEST = {_IPV4: 34, _IPV6: 54, _VLAN: 18}
 
 
 class Loaded(Kernel):
-    """A loaded program that can be emptied, swept, and whose entries can leave.
+    """A loaded program that can be emptied, swept, and whose entries can leave."""
 
-    `meant` is the pipeline that the interpreter beside it runs: this one's own, unless another one is the test.
-    """
-
-    def __init__(self, pipeline: Pipeline, hook: Hook, *, meant: Pipeline | None = None) -> None:
+    def __init__(self, pipeline: Pipeline, hook: Hook, *, flags: Mapping[str, int] | None = None) -> None:
         self.clock = Clock()
-        self.meant = meant or pipeline
-        super().__init__(pipeline, hook, clock=self.clock, hash_seed=HASH_SEED)
+        super().__init__(pipeline, hook, clock=self.clock, hash_seed=HASH_SEED, flags=flags)
 
     def __enter__(self) -> Loaded:
         return self
@@ -99,7 +96,7 @@ class Twin:
     """What was done so far, for the report of a difference."""
 
     def __post_init__(self) -> None:
-        self.clock, self.pipeline = self.kernel.clock, self.kernel.meant
+        self.clock, self.pipeline = self.kernel.clock, self.kernel.pipeline
         self.names = Names(self.pipeline)
         self.kernel.clear()
         self.clock.now_ms = START_MS
