@@ -49,14 +49,17 @@ class _Parts:
 
 
 def wrongness(frame: bytes) -> tuple[int, ...]:
-    """By how much header and transport checksum are wrong, modulo 0xffff; of the transport -1 when there is none."""
+    """By how much header and transport checksum are wrong, modulo 0xffff; of the transport -1 when there is none.
+
+    The transport's is left out when the IP length ends before it, as it then covers nothing.
+    """
     at = 18 if frame[12:14] == b"\x81\x00" else 14
     parts = _split(frame[at - 2 : at], frame[at:])
     if parts is None:
         return ()
     header = (_sum(parts.header) % _MODULUS,) if parts.header else ()
     place = _CHECKSUM_AT.get(parts.protocol)
-    if place is None or len(parts.rest) < 8:
+    if place is None or len(parts.rest) < place + 2:
         return header
     if parts.protocol == _UDP and parts.rest[place : place + 2] == b"\0\0":
         return (*header, -1)

@@ -147,6 +147,14 @@ def _strangers(play: Play) -> None:
         assert outcome.verdict is VerdictKind.TO_KERNEL
 
 
+def _ends_in_header(play: Play) -> None:
+    """The IP length ends within the TCP header, which is in the frame all the same: it is taken as it stands."""
+    for version in (4, 6):
+        outcome = play.do(replace(SYN, version=version, size=1, oddities=(("wrong length", -9),)))
+        assert outcome is not None
+        assert outcome.verdict is VerdictKind.FORWARD
+
+
 SEQUENCES = (
     Sequence(name="ages to the millisecond", play=_ages),
     Sequence(name="life of a connection", play=_life),
@@ -158,4 +166,5 @@ SEQUENCES = (
     Sequence(name="next hop of another network", play=_moved),
     Sequence(name="just fits", play=_just_fits),
     Sequence(name="strangers", play=_strangers),
+    Sequence(name="IP length ends in the TCP header", play=_ends_in_header),
 )
