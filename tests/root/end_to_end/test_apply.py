@@ -58,7 +58,6 @@ def test_a_backend_goes_and_comes_without_hurting_the_others(restored: Shop) -> 
     with steady_requests(namespace, WEB[0]) as requests:
         wait_for(lambda: len(requests.servers()) == 3)
         removed = restored.applied(less)
-        # A port that the client uses again within two minutes is the connection that it was.
         then = {ask(namespace, WEB[0]).server for _ in range(40)}
         added = restored.applied()
         since = len(requests.answers)
@@ -79,7 +78,6 @@ def wait_for(fact: Callable[[], bool], timeout_s: float = 20) -> None:
 def test_a_service_goes_and_comes(restored: Shop) -> None:
     less = [p for p in restored.changed() if p["kind"] != "DpuService" or p["metadata"]["name"] != "web"]
     namespace = restored.namespace(CLIENT)
-    # Not the client's: a port of its own connections to services is theirs for a while, also when it asks directly.
     with steady_requests(restored.namespace(BIG_A), ADDRESSES[WEB_2][0], 8080) as others:
         restored.applied(less)
         for address in WEB:
@@ -133,7 +131,6 @@ def started(shop: Shop, path: Path) -> subprocess.Popen[str]:
 def assert_large(shop: Shop, few: list[int]) -> None:
     """All of the services are there, and answer."""
     assert [shop.group_count(device) for device in DEVICES] == [count + MANY for count in few]
-    # Not the client of the steady requests: its ports may be in use towards the same backends.
     for number in (0, 1000, MANY - 1):
         address = f"10.97.{number >> 8}.{number & 255}"
         assert ask(shop.namespace(BIG_A), address).server in {"web-1", "web-2", "web-3"}

@@ -36,7 +36,6 @@ def _both_settings(offloads: bool) -> None:
 @versions
 @servers
 def test_workloads_reach_each_other(shop: Shop, server: str, version: int) -> None:
-    # From a workload that uses no service much: a port of a connection to a service is that connection's for a while.
     address, own = ADDRESSES[server][version == 6], ADDRESSES[BIG_A][version == 6]
     answer = ask(shop.namespace(BIG_A), address, 8080)
     assert (answer.server, answer.seen, answer.peer) == (server.partition(".")[2], own, address)

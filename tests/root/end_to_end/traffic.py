@@ -11,6 +11,7 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import cycle
 
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet
@@ -23,6 +24,11 @@ SO_RCVBUFFORCE = 33
 IP_MTU_DISCOVER, IP_PMTUDISC_DO, IP_MTU = 10, 2, 14
 IPV6_MTU_DISCOVER, IPV6_MTU = 23, 24
 IP_RECVERR, IPV6_RECVERR, MSG_ERRQUEUE = 11, 25, 0x2000
+
+
+_PORTS = cycle(range(10_000, 32_000))
+"""Source ports, below those that the kernel gives out. A device knows a closed connection for two minutes more, and a
+port used again within them is that connection's."""
 
 
 def family_of(address: str) -> socket.AddressFamily:
@@ -40,7 +46,8 @@ class Answer:
 
 def ask(namespace: str, address: str, port: int = 80, timeout_s: float = TIMEOUT_S) -> Answer:
     """One HTTP request on a connection of its own. Raises OSError when nothing answers."""
-    with entered(namespace), socket.create_connection((address, port), timeout_s) as connection:
+    source = ("", next(_PORTS))
+    with entered(namespace), socket.create_connection((address, port), timeout_s, source) as connection:
         connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
         text = b""
         while part := connection.recv(4096):
@@ -55,7 +62,7 @@ def ask(namespace: str, address: str, port: int = 80, timeout_s: float = TIMEOUT
 def echo(namespace: str, address: str, port: int, message: bytes, *, source_port: int = 0) -> str:
     """Send a datagram and get it back; the address that it came back from. Not connected: any sender is heard."""
     with entered(namespace), socket.socket(family_of(address), socket.SOCK_DGRAM) as client:
-        client.bind(("", source_port))
+        client.bind(("", source_port or next(_PORTS)))
         client.settimeout(TIMEOUT_S)
         client.sendto(message, (address, port))
         back, sender = client.recvfrom(65536)
