@@ -29,7 +29,9 @@ PORTS = st.sampled_from((None, 2, 16, 17, 18, 19))
 VLANS = st.sampled_from((0, 0, 0, 100, 4094))
 FLAGS = ("S", "S", "A", "PA", "FA", "R", "SA", "RA")
 MORE_FLAGS = st.sampled_from(FLAGS[2:])
-STEPS_MS = st.sampled_from((1, 7, 29_999, 30_000, 59_999, 60_000, 119_999, 120_000, 431_999_999, 432_000_000))
+STEPS_MS = st.sampled_from(
+    (1, 7, 9_999, 10_000, 29_999, 30_000, 59_999, 60_000, 119_999, 120_000, 431_999_999, 432_000_000)
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,7 +41,7 @@ const ExpireTimeProfileIdUint_t CONNECTIONS_IPV4_TCP_NEW = 1;
 /// An expiry profile that the control plane sets to 432000000 ms.
 const ExpireTimeProfileIdUint_t CONNECTIONS_IPV4_TCP_ESTABLISHED = 2;
 
-/// An expiry profile that the control plane sets to 120000 ms.
+/// An expiry profile that the control plane sets to 10000 ms.
 const ExpireTimeProfileIdUint_t CONNECTIONS_IPV4_TCP_CLOSING = 3;
 
 /// An expiry profile that the control plane sets to 30000 ms.
@@ -56,7 +56,7 @@ const ExpireTimeProfileIdUint_t CONNECTIONS_IPV6_TCP_NEW = 1;
 /// An expiry profile that the control plane sets to 432000000 ms.
 const ExpireTimeProfileIdUint_t CONNECTIONS_IPV6_TCP_ESTABLISHED = 2;
 
-/// An expiry profile that the control plane sets to 120000 ms.
+/// An expiry profile that the control plane sets to 10000 ms.
 const ExpireTimeProfileIdUint_t CONNECTIONS_IPV6_TCP_CLOSING = 3;
 
 /// An expiry profile that the control plane sets to 30000 ms.
