@@ -53,10 +53,12 @@ ROUTES = 1 << 16
 
 
 def store(family: Family) -> Store:
-    """Where a family's connections live. Timeouts are those of Linux conntrack (nf_conntrack-sysctl).
+    """Where a family's connections live.
 
-    Of its states after a FIN or RST there is one, with the timeout of CLOSE: a pair stays until both halves have been
-    idle for theirs, so a half-closed connection lives on, and a port that is used again soon finds no old pair.
+    Timeouts are those of Linux conntrack (nf_conntrack-sysctl) but for an established connection, which may be idle for
+    2 hours and 4 minutes (RFC 5382, REQ-5): what is left of one that a single side has reset stays no longer than that.
+    Of conntrack's states after a FIN or RST there is one, with the timeout of CLOSE: a pair stays until both halves have
+    been idle for theirs, so a half-closed connection lives on, and a port that is used again soon finds no old pair.
     """
     return Store(
         name=family.named("connections"),
@@ -64,7 +66,7 @@ def store(family: Family) -> Store:
         ways=4,
         profiles=(
             Profile(name="tcp_new", id=TCP_NEW, timeout_ms=60_000, rank=0),
-            Profile(name="tcp_established", id=TCP_ESTABLISHED, timeout_ms=432_000_000, rank=2),
+            Profile(name="tcp_established", id=TCP_ESTABLISHED, timeout_ms=7_440_000, rank=2),
             Profile(name="tcp_closing", id=TCP_CLOSING, timeout_ms=10_000, rank=1),
             Profile(name="udp_new", id=UDP_NEW, timeout_ms=30_000, rank=0),
             Profile(name="udp_stream", id=UDP_STREAM, timeout_ms=120_000, rank=1),

@@ -38,7 +38,7 @@ const PortIdUint_t KERNEL_PORT = 510;
 /// An expiry profile that the control plane sets to 60000 ms.
 const ExpireTimeProfileIdUint_t CONNECTIONS_IPV4_TCP_NEW = 1;
 
-/// An expiry profile that the control plane sets to 432000000 ms.
+/// An expiry profile that the control plane sets to 7440000 ms.
 const ExpireTimeProfileIdUint_t CONNECTIONS_IPV4_TCP_ESTABLISHED = 2;
 
 /// An expiry profile that the control plane sets to 10000 ms.
@@ -53,7 +53,7 @@ const ExpireTimeProfileIdUint_t CONNECTIONS_IPV4_UDP_STREAM = 5;
 /// An expiry profile that the control plane sets to 60000 ms.
 const ExpireTimeProfileIdUint_t CONNECTIONS_IPV6_TCP_NEW = 1;
 
-/// An expiry profile that the control plane sets to 432000000 ms.
+/// An expiry profile that the control plane sets to 7440000 ms.
 const ExpireTimeProfileIdUint_t CONNECTIONS_IPV6_TCP_ESTABLISHED = 2;
 
 /// An expiry profile that the control plane sets to 10000 ms.
