@@ -57,8 +57,8 @@ def store(family: Family) -> Store:
 
     Timeouts are those of Linux conntrack (nf_conntrack-sysctl) but for an established connection, which may be idle for
     2 hours and 4 minutes (RFC 5382, REQ-5): what is left of one that a single side has reset stays no longer than that.
-    Of conntrack's states after a FIN or RST there is one, with the timeout of CLOSE: a pair stays until both halves have
-    been idle for theirs, so a half-closed connection lives on, and a port that is used again soon finds no old pair.
+    Of conntrack's states after a FIN or RST there is one, with the timeout of CLOSE: a pair stays until both halves
+    have been idle for theirs, so a half-closed connection lives on, and a port used again soon finds no old pair.
     """
     return Store(
         name=family.named("connections"),
