@@ -9,10 +9,10 @@ from functools import cached_property
 from finsy.proto import p4r
 
 from compiler.ir.entries import ActionCall, Entries, Exact, GroupRef, TableEntry
+from compiler.ir.formats import number_to_text
 from compiler.ir.nodes import Pipeline
 from compiler.ir.tables import Table
 from runtime.client.contents import Contents
-from runtime.client.rendering import format_number
 from runtime.client.session import Session
 from runtime.device.schema import schema
 
@@ -69,7 +69,7 @@ class Inventory:
                     "device": self._name,
                     "network": self._network(network),
                     "service": entry.owner,
-                    "address": format_number(address, family),
+                    "address": number_to_text(address, family),
                     "protocol": PROTOCOLS.get(protocol, str(protocol)),
                     "port": port,
                     "backends": sizes.get((f"backends_{family}", groups.get((family, number), 0)), 0),
@@ -185,5 +185,5 @@ def _arguments(entry: TableEntry) -> tuple[int, ...]:
 
 
 def _endpoint(address: int, port: int, family: str) -> str:
-    shown = format_number(address, family)
+    shown = number_to_text(address, family)
     return f"[{shown}]:{port}" if family == "ipv6" else f"{shown}:{port}"

@@ -3,40 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from ipaddress import IPv4Address, IPv6Address
 from typing import assert_never
 
 from compiler.ir.entries import (
     ActionCall,
-    Exact,
     Group,
     GroupRef,
-    Lpm,
-    MatchValue,
     Member,
     MemberRef,
-    Optional,
-    Range,
     TableEntry,
-    Ternary,
 )
+from compiler.ir.formats import match_to_text, number_to_text
 from compiler.ir.nodes import Pipeline
 from compiler.ir.tables import Action, Table
 from compiler.span import NOWHERE
 from runtime.client.plan import Entity, Kind, Step
-
-
-def format_number(value: int, how: str) -> str:
-    """A number as `Key.format` and `Param.format` say."""
-    match how:
-        case "ipv4":
-            return str(IPv4Address(value))
-        case "ipv6":
-            return str(IPv6Address(value))
-        case "mac":
-            return value.to_bytes(6, "big").hex(":")
-        case _:
-            return str(value)
 
 
 class Renderer:
@@ -63,7 +44,7 @@ class Renderer:
                 return f"{selector} group {number}"
             case TableEntry(table=table, matches=matches):
                 keys = self._tables[table].keys
-                shown = (f"{k.name}={_match(m, k.format)}" for k, m in zip(keys, matches, strict=True))
+                shown = (f"{k.name}={match_to_text(m, k.format)}" for k, m in zip(keys, matches, strict=True))
                 return " ".join((table, *shown))
             case _:
                 assert_never(entity)
@@ -82,7 +63,7 @@ class Renderer:
         match action:
             case ActionCall(action=name, arguments=arguments):
                 params = self._actions[name].params
-                shown = (f"{p.name}={format_number(v, p.format)}" for p, v in zip(params, arguments, strict=True))
+                shown = (f"{p.name}={number_to_text(v, p.format)}" for p, v in zip(params, arguments, strict=True))
                 return f"{name}({', '.join(shown)})"
             case MemberRef(member_id=number):
                 return f"member {number}"
@@ -90,19 +71,3 @@ class Renderer:
                 return f"group {number}"
             case _:
                 assert_never(action)
-
-
-def _match(match: MatchValue, how: str) -> str:
-    match match:
-        case Exact(value=value):
-            return format_number(value, how)
-        case Lpm(value=value, prefix_len=prefix_len):
-            return f"{format_number(value, how)}/{prefix_len}"
-        case Ternary(value=value, mask=mask):
-            return f"{format_number(value, how)}&{mask:#x}"
-        case Range(low=low, high=high):
-            return f"{low}..{high}"
-        case Optional(value=value):
-            return "*" if value is None else format_number(value, how)
-        case _:
-            assert_never(match)
