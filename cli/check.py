@@ -5,22 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 import yaml
 
+from cli.console import Output
 from compiler.diagnostic import diagnostic_to_json, sorted_diagnostics, summary
 from compiler.entries.desired import compile_entries
 from compiler.policy import Loaded, load
-
-
-class CheckOutput(StrEnum):
-    TABLE = "table"
-    JSON = "json"
-    YAML = "yaml"
 
 
 def check(
@@ -28,18 +22,16 @@ def check(
         list[Path],
         typer.Argument(help="Policy files, or directories with *.yaml, *.yml and *.json.", show_default=False),
     ],
-    output: Annotated[CheckOutput, typer.Option("--output", "-o", help="Form of the result on stdout.")] = (
-        CheckOutput.TABLE
-    ),
+    output: Annotated[Output, typer.Option("--output", "-o", help="Form of the result on stdout.")] = (Output.TABLE),
 ) -> None:
     """Check policies. Exit code 0: fine, warnings included; 1: refused."""
     loaded = _with_entries(load(policies))
     match output:
-        case CheckOutput.TABLE:
+        case Output.TABLE:
             _print_table(loaded)
-        case CheckOutput.JSON:
+        case Output.JSON:
             sys.stdout.write(json.dumps(check_to_plain(loaded), indent=2, ensure_ascii=False) + "\n")
-        case CheckOutput.YAML:
+        case Output.YAML:
             yaml.safe_dump(check_to_plain(loaded), sys.stdout, sort_keys=False, allow_unicode=True)
     if loaded.is_refused:
         raise typer.Exit(1)

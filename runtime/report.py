@@ -10,7 +10,7 @@ import os
 import platform
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -88,15 +88,11 @@ def report(pipeline: Pipeline, device: str, entries: Entries, objects: Mapping[H
     if not objects:
         return plain
     if os.geteuid() != 0:
-        return _with(plain, not_measured="only root can load programs, so memory and programs were not measured")
+        return replace(plain, not_measured="only root can load programs, so memory and programs were not measured")
     try:
         return _measured(plain, pipeline, objects, flags)
     except BpfError as error:
-        return _with(plain, not_measured=f"the kernel here does not load it: {error}")
-
-
-def _with(plain: Report, **changes: Any) -> Report:
-    return Report(**{name: getattr(plain, name) for name in Report.__dataclass_fields__} | changes)
+        return replace(plain, not_measured=f"the kernel here does not load it: {error}")
 
 
 def _measured(plain: Report, pipeline: Pipeline, objects: Mapping[Hook, bytes], flags: Mapping[str, int]) -> Report:
@@ -109,7 +105,7 @@ def _measured(plain: Report, pipeline: Pipeline, objects: Mapping[Hook, bytes], 
                 programs.append(_program(loaded, hook, label))
                 if hook is Hook.TC:
                     maps = _maps(pipeline, loaded)
-    return _with(plain, kernel=platform.release(), maps=maps, programs=tuple(programs))
+    return replace(plain, kernel=platform.release(), maps=maps, programs=tuple(programs))
 
 
 def _program(loaded: Object, hook: Hook, label: str) -> ProgramCost:

@@ -212,6 +212,3 @@ class PolicySet:
     devices: tuple[Device, ...] = ()
     workloads: tuple[Workload, ...] = ()
     services: tuple[Service, ...] = ()
-
-    def workloads_on(self, node: Node) -> tuple[Workload, ...]:
-        return tuple(w for w in self.workloads if w.node is not None and w.node.name == node.name)

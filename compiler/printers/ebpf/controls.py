@@ -28,12 +28,12 @@ from compiler.ir.statements import (
     Truncate,
 )
 from compiler.ir.tables import Action
+from compiler.ir.walking import expressions, read_by, statements
 from compiler.printers.ebpf import packets
 from compiler.printers.ebpf.expressions import c
 from compiler.printers.ebpf.lines import Lines
 from compiler.printers.ebpf.structures import event_constant, flag, table_constant
 from compiler.printers.ebpf.usage import Usage
-from compiler.printers.ebpf.walking import expressions, read_by, statements
 from compiler.printers.layout import Layout
 from compiler.span import InternalError
 

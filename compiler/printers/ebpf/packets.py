@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from compiler.ir.expressions import FieldRef, width_bits
 from compiler.ir.headers import Coverage
 from compiler.ir.statements import Assign, Change, Pop, Push, PushedHeader, PushVlan, Rewrite, Truncate
+from compiler.ir.walking import expressions
 from compiler.printers.ebpf import wire
 from compiler.printers.ebpf.expressions import c, c_type, header_constant
 from compiler.printers.ebpf.lines import Lines
 from compiler.printers.ebpf.usage import ETHERNET, VLAN, Usage
-from compiler.printers.ebpf.walking import expressions
 from compiler.span import InternalError
 
 PACKET = "&scratch->packet"

@@ -9,11 +9,11 @@ from compiler.ir.expressions import Expr, FieldRef, Peek, width_bits
 from compiler.ir.headers import ACCEPT, Case, Match, State
 from compiler.ir.names import Names
 from compiler.ir.nodes import Pipeline
+from compiler.ir.walking import expressions
 from compiler.printers.ebpf import wire
 from compiler.printers.ebpf.expressions import atom, c, c_type, header_constant, number
 from compiler.printers.ebpf.lines import Lines
 from compiler.printers.ebpf.usage import ETHERNET, VLAN, Usage
-from compiler.printers.ebpf.walking import expressions
 from compiler.span import InternalError
 
 

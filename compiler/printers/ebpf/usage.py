@@ -10,7 +10,7 @@ from compiler.ir.headers import ACCEPT, Field, HeaderType, State
 from compiler.ir.names import Names
 from compiler.ir.nodes import Pipeline
 from compiler.ir.statements import Assign, PopVlan, Push, PushVlan, Rewrite, Statement, Truncate
-from compiler.printers.ebpf.walking import expressions, read_by, statements
+from compiler.ir.walking import expressions, read_by, statements
 from compiler.span import InternalError
 
 VLAN, ETHERNET = "vlan", "ethernet"

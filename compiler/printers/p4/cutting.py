@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from compiler.ir import walking
 from compiler.ir.expressions import Binary, Expr, FieldRef, IsValid, Operator
 from compiler.ir.headers import Coverage
 from compiler.ir.names import Names
@@ -18,7 +19,7 @@ from compiler.ir.statements import If, Push, Statement, Truncate, Verdict
 from compiler.printers.p4.checksums import covers_header_alone, is_computed
 from compiler.printers.p4.paths import can_meet, header_sets
 from compiler.printers.p4.refusals import UnprintableError
-from compiler.printers.p4.walking import blocks, expressions, inner_blocks, within
+from compiler.printers.p4.walking import blocks, expressions
 
 FieldName = tuple[str, str]
 """Header and field."""
@@ -61,7 +62,7 @@ def _blocks_with_conditions(pipeline: Pipeline) -> Iterator[tuple[tuple[Statemen
         for statement in block:
             if isinstance(statement, If):
                 conditions[id(statement.then)] = statement.condition
-            for inner in inner_blocks(statement):
+            for inner in walking.branches(statement):
                 if id(block) in conditions:
                     conditions.setdefault(id(inner), conditions[id(block)])
         yield block, conditions.get(id(block))
@@ -184,7 +185,7 @@ def _refuse_late_reads(pipeline: Pipeline, cut: Truncate, rest: tuple[Statement,
     order = Names(pipeline).header_order
     if not rest or not isinstance(rest[-1], Verdict):
         raise UnprintableError("P4", "a cut packet goes on to other statements than a verdict", cut.span)
-    for statement in within(rest):
+    for statement in walking.statements(rest):
         for expr in expressions(statement):
             if isinstance(expr, (FieldRef, IsValid)) and order[expr.header] > order[cut.header]:
                 raise UnprintableError("P4", f"{expr.header} is read after the packet was cut", statement.span)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from compiler.ir import walking
 from compiler.ir.expressions import Expr, Peek, width_bits
 from compiler.ir.headers import ACCEPT, Case, Match, State
 from compiler.ir.names import Names
@@ -16,7 +17,6 @@ from compiler.printers.p4.expressions import AHEAD, ExpressionPrinter, number
 from compiler.printers.p4.identifiers import Identifiers
 from compiler.printers.p4.refusals import UnprintableError
 from compiler.printers.p4.view import DeclarationView, Lines, StateView
-from compiler.printers.p4.walking import parts, within
 
 SHOWN_POLICY_LINES = 5
 _LINE_WIDTH = 110
@@ -62,7 +62,8 @@ class ParserPrinter:
         if state.extract is not None:
             lines.append(f"packet.extract(hdr.{self.ids.headers[state.extract]});")
         ahead = max(
-            (p.offset_bits + p.width_bits for e in state.select for p in parts(e) if isinstance(p, Peek)), default=0
+            (p.offset_bits + p.width_bits for e in state.select for p in walking.expressions(e) if isinstance(p, Peek)),
+            default=0,
         )
         if ahead:
             lines.append(f"bit<{ahead}> {AHEAD} = packet.lookahead<bit<{ahead}>>();")
@@ -151,7 +152,7 @@ def places(pipeline: Pipeline, profile: str) -> Places:
     tables: dict[str, str] = {}
     runs: dict[str, str] = {}
     for control in pipeline.controls:
-        for statement in within(control.body):
+        for statement in walking.statements(control.body):
             if isinstance(statement, Apply):
                 if statement.table in tables:
                     raise UnprintableError(profile, f"table {statement.table} is applied twice", statement.span)
@@ -178,7 +179,7 @@ def in_call_order(pipeline: Pipeline) -> tuple[str, ...]:
     names, done = Names(pipeline), dict[str, None]()
 
     def visit(name: str) -> None:
-        for statement in within(names.controls[name].body):
+        for statement in walking.statements(names.controls[name].body):
             if isinstance(statement, Run):
                 visit(statement.control)
         done[name] = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
+from compiler.ir import walking
 from compiler.ir.expressions import FieldRef, IsValid
 from compiler.ir.names import Names
 from compiler.ir.nodes import Control, Pipeline
@@ -17,7 +18,7 @@ from compiler.printers.p4.identifiers import Identifiers, Scope, identifiers
 from compiler.printers.p4.statements import StatementPrinter, indented
 from compiler.printers.p4.sums import SumPrinter, sums
 from compiler.printers.p4.view import ControlView, DeclarationView, Lines, ProgramView, StateView, TableView
-from compiler.printers.p4.walking import expressions, within
+from compiler.printers.p4.walking import expressions
 from compiler.printers.p4info import ORGANIZATION
 
 Provenance = Mapping[str, tuple[str, ...]]
@@ -141,7 +142,7 @@ class ProgramPrinter(ABC):
 
     def _tables_of(self, control: str) -> tuple[Table, ...]:
         """In the order in which they are applied."""
-        applied = (s.table for s in within(self.names.controls[control].body) if isinstance(s, Apply))
+        applied = (s.table for s in walking.statements(self.names.controls[control].body) if isinstance(s, Apply))
         return tuple(self.names.tables[name] for name in applied)
 
     def _externs(self, tables: tuple[Table, ...]) -> tuple[DeclarationView, ...]:
@@ -168,7 +169,7 @@ class ProgramPrinter(ABC):
     def _touched(self, action: Action) -> tuple[str, ...]:
         if self.places.control_of_action[action.name] is not None or not action.body:
             return ()
-        touches_headers = any(_touches_headers(statement) for statement in within(action.body))
+        touches_headers = any(_touches_headers(statement) for statement in walking.statements(action.body))
         return ("hdr", "meta") if touches_headers else ("meta",)
 
     def _table(self, table: Table) -> TableView:

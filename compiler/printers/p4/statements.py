@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from itertools import takewhile
 from typing import assert_never
 
+from compiler.ir import walking
 from compiler.ir.expressions import Expr, FieldRef
 from compiler.ir.names import Names
 from compiler.ir.nodes import Pipeline
@@ -41,7 +42,6 @@ from compiler.printers.p4.cutting import cut_length
 from compiler.printers.p4.expressions import ExpressionPrinter, number
 from compiler.printers.p4.identifiers import Identifiers
 from compiler.printers.p4.sums import Sums
-from compiler.printers.p4.walking import parts
 
 ETHERTYPE_VLAN = 0x8100
 _INDENT = "    "
@@ -195,7 +195,7 @@ class StatementPrinter(ABC):
         for change in changes:
             target = self.expressions.field(change.target.header, change.target.name)
             value = self.expressions.value(change.value)
-            read = {(e.header, e.name) for e in parts(change.value) if isinstance(e, FieldRef)}
+            read = {(e.header, e.name) for e in walking.expressions(change.value) if isinstance(e, FieldRef)}
             if read & done:
                 local = self.expressions.scope.allocate(f"new_{change.target.name}")
                 before.append(f"bit<{change.target.width_bits}> {local} = {value};")

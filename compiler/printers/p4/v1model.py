@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from compiler.ir import walking
 from compiler.ir.expressions import Expr, Hash, Now, Random, width_bits
 from compiler.ir.nodes import Pipeline
 from compiler.ir.statements import Advance, Drop, Forward, Learn, Reply, Statement, ToKernel, Verdict
@@ -20,7 +21,6 @@ from compiler.printers.p4.refusals import UnprintableError
 from compiler.printers.p4.statements import StatementPrinter, wrapped
 from compiler.printers.p4.sums import SumPrinter, SumView
 from compiler.printers.p4.view import DeclarationView, Lines
-from compiler.printers.p4.walking import within
 from compiler.printers.v1model_p4info import digest_fields
 
 PROFILE = "v1model"
@@ -172,7 +172,7 @@ class _Program(ProgramPrinter):
         return DeclarationView(comment=comment(words), lines=lines)
 
     def action_start(self, action: Action) -> list[str]:
-        if not any(isinstance(statement, Advance) for statement in within(action.body)):
+        if not any(isinstance(statement, Advance) for statement in walking.statements(action.body)):
             return []
         return ["// How far the connection is cannot be told to an entry here: the control plane ages entries."]
 

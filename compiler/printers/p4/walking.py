@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from compiler.ir.expressions import Binary, Concat, Expr, Extend, Hash, Not, Slice
+from compiler.ir import walking
+from compiler.ir.expressions import Expr
 from compiler.ir.nodes import Pipeline
 from compiler.ir.statements import (
-    Apply,
     Assign,
     Change,
     Count,
@@ -19,19 +19,7 @@ from compiler.ir.statements import (
     Rewrite,
     Statement,
 )
-
-
-def inner_blocks(statement: Statement) -> tuple[tuple[Statement, ...], ...]:
-    """The statements that stand inside of one, block by block."""
-    match statement:
-        case If(then=then, otherwise=otherwise):
-            return (then, otherwise)
-        case Apply(on_hit=on_hit, on_miss=on_miss):
-            return (on_hit, on_miss)
-        case Learn(on_full=on_full):
-            return (on_full,)
-        case _:
-            return ()
+from compiler.ir.walking import branches
 
 
 def blocks(pipeline: Pipeline) -> Iterator[tuple[Statement, ...]]:
@@ -40,7 +28,7 @@ def blocks(pipeline: Pipeline) -> Iterator[tuple[Statement, ...]]:
     while todo:
         block = todo.pop(0)
         yield block
-        todo[0:0] = [inner for statement in block for inner in inner_blocks(statement)]
+        todo[0:0] = [inner for statement in block for inner in branches(statement)]
 
 
 def statements(pipeline: Pipeline) -> Iterator[Statement]:
@@ -48,18 +36,10 @@ def statements(pipeline: Pipeline) -> Iterator[Statement]:
         yield from block
 
 
-def within(block: tuple[Statement, ...]) -> Iterator[Statement]:
-    """The statements of a block and of the blocks inside of it."""
-    for statement in block:
-        yield statement
-        for inner in inner_blocks(statement):
-            yield from within(inner)
-
-
 def expressions(statement: Statement) -> Iterator[Expr]:
     """The expressions that a statement itself evaluates, without those of inner blocks, taken apart."""
     for expr in _own(statement):
-        yield from parts(expr)
+        yield from walking.expressions(expr)
 
 
 def _own(statement: Statement) -> tuple[Expr, ...]:
@@ -82,19 +62,3 @@ def _own(statement: Statement) -> tuple[Expr, ...]:
 
 def _of_change(change: Change) -> tuple[Expr, Expr]:
     return (change.target, change.value)
-
-
-def parts(expr: Expr) -> Iterator[Expr]:
-    """An expression and all that it is made of."""
-    yield expr
-    match expr:
-        case Not(operand=operand) | Slice(operand=operand) | Extend(operand=operand):
-            yield from parts(operand)
-        case Binary(left=left, right=right):
-            yield from parts(left)
-            yield from parts(right)
-        case Concat(parts=inner) | Hash(inputs=inner):
-            for part in inner:
-                yield from parts(part)
-        case _:
-            pass

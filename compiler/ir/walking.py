@@ -1,4 +1,4 @@
-"""Walks over expressions and statements, for what has to be known of a pipeline before it is printed."""
+"""Walks over expressions and statements, for who has to know something of a pipeline before it is run or printed."""
 
 from __future__ import annotations
 
