@@ -48,5 +48,5 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 	--custom-compile-command "make lock" $(UPGRADE)
 
 lock: ## pin dependencies: requirements.lock, requirements-shell.lock
-	$(LOCK) --group dev --output-file requirements.lock pyproject.toml
+	$(LOCK) --group dev --extra verify --output-file requirements.lock pyproject.toml
 	$(LOCK) --output-file requirements-shell.lock requirements-shell.in

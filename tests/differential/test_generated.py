@@ -18,14 +18,15 @@ from compiler.pipeline.assembly import pipeline
 from compiler.printers.features import features
 from runtime.bpf.testrun import pinned_to_cpu
 from runtime.build import Hook
-from tests.differential.kernel import small
-from tests.differential.playing import Play, has_learned
-from tests.differential.scenes import Scene
-from tests.differential.sequences import SEQUENCES, SHOP, SYN, Sequence
-from tests.differential.strategies import BOUNDED, PLAIN, RUNS, Step, scenes
-from tests.differential.traffic import Send, ends_of, reply_to, sent
-from tests.differential.twin import Loaded, Twin
-from tests.scenario import Book
+from runtime.verification.book import Book
+from runtime.verification.comparison import Comparison
+from runtime.verification.levels import small
+from runtime.verification.playing import Play, has_learned
+from runtime.verification.scenes import Scene
+from runtime.verification.sequences import SEQUENCES, SHOP, SYN, Sequence
+from runtime.verification.strategies import BOUNDED, PLAIN, RUNS, Step, scenes
+from runtime.verification.testrun_level import TestRunLevel
+from runtime.verification.traffic import Send, ends_of, reply_to, sent
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 SLOTS = 16
@@ -34,24 +35,26 @@ EXAMPLES = int(os.environ.get("TURNOUT_EXAMPLES", "60"))
 
 
 @pytest.fixture(scope="module", params=Hook, ids=lambda hook: hook.name)
-def loaded(request: pytest.FixtureRequest) -> Generator[Loaded]:
+def loaded(request: pytest.FixtureRequest) -> Generator[TestRunLevel]:
     """One loaded program for all examples of a hook. Pinned once: moving to a CPU takes longer than a packet."""
-    with pinned_to_cpu(), Loaded(small(pipeline(), SLOTS), request.param) as kernel:
-        yield kernel
+    with pinned_to_cpu(), TestRunLevel(small(pipeline(), SLOTS), request.param) as level:
+        yield level
 
 
 @settings(BOUNDED, max_examples=EXAMPLES)
 @given(scene=scenes(), steps=RUNS)
-def test_any_sequence(loaded: Loaded, scene: Scene, steps: list[Step]) -> None:
+def test_any_sequence(loaded: TestRunLevel, scene: Scene, steps: list[Step]) -> None:
     """Verdict, port, bytes and drop reason of each packet; in the end, connections and counters."""
-    Play(Twin(loaded), scene).run(steps)
+    Play(Comparison([loaded]), scene).run(steps)
 
 
 @settings(BOUNDED, max_examples=EXAMPLES // 2 + 1)
 @example(scene=SHOP, openings=[SYN])
 @given(scene=scenes(), openings=st.lists(PLAIN, min_size=1, max_size=6))
-def test_a_reply_comes_from_the_address_that_was_called(loaded: Loaded, scene: Scene, openings: list[Send]) -> None:
-    play = Play(Twin(loaded), scene)
+def test_a_reply_comes_from_the_address_that_was_called(
+    loaded: TestRunLevel, scene: Scene, openings: list[Send]
+) -> None:
+    play = Play(Comparison([loaded]), scene)
     for opening in openings:
         port, frame = sent(scene, opening)
         outcome = play.arrive(port, frame)
@@ -76,12 +79,12 @@ def test_the_program_that_fits_the_entries(hook: Hook) -> None:
     @given(scene=scenes(), steps=RUNS)
     def play(scene: Scene, steps: list[Step]) -> None:
         flags = features(source, scene.entries(Book(Names(source))))
-        with pinned_to_cpu(), Loaded(source, hook, flags=flags) as fitting:
-            Play(Twin(fitting), scene).run(steps)
+        with pinned_to_cpu(), TestRunLevel(source, hook, flags=flags) as fitting:
+            Play(Comparison([fitting]), scene).run(steps)
 
     play()
 
 
 @pytest.mark.parametrize("sequence", SEQUENCES, ids=lambda sequence: sequence.name)
-def test_named_sequence(loaded: Loaded, sequence: Sequence) -> None:
-    sequence.run(Twin(loaded))
+def test_named_sequence(loaded: TestRunLevel, sequence: Sequence) -> None:
+    sequence.run(Comparison([loaded]))

@@ -11,18 +11,20 @@ import struct
 import subprocess
 import threading
 from collections.abc import Generator
+from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
 
 from compiler.ir.entries import ActionCall, TableEntry
 from compiler.pipeline.assembly import pipeline
-from runtime.bpf.attach import attach_tc
+from runtime.bpf.attach import Attachment, attach_tc
 from runtime.bpf.namespaces import entered
 from runtime.bpf.queries import Hook as AttachHook
 from runtime.build import Hook
-from tests.differential.kernel import Kernel
-from tests.scenario import ADDRESSES, CLIENT_PORT, GATEWAY, MACS, VIP, WEB_1_PORT, device_entries
+from runtime.verification.kernel_level import KernelLevel
+from runtime.verification.shop import ADDRESSES, CLIENT_PORT, GATEWAY, MACS, VIP, WEB_1_PORT, device_entries
+from runtime.verification.vector import in_order
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 DPU, CLIENT, SERVER = "cpr-dpu", "cpr-client", "cpr-server"
@@ -71,25 +73,25 @@ def device(request: pytest.FixtureRequest) -> Generator[None]:
     try:
         for namespace in (DPU, CLIENT, SERVER):
             run(f"ip netns add {namespace}")
-        with Kernel(pipeline(), Hook.TC, clock=lambda: 0, hash_seed=1, flags={"test_mode": 0}) as kernel:
-            for change in device_entries("A").all():
+        with KernelLevel(pipeline(), Hook.TC, flags={"test_mode": 0}) as kernel, ExitStack() as attachments:
+            for change in in_order(device_entries("A")):
                 kernel.insert(narrow(change))  # pyright: ignore[reportArgumentType]
             for port, (representor, namespace, workload) in REPRESENTORS.items():
                 join(representor, namespace, workload)
                 if request.param == "no offloads":
                     run(f"ip netns exec {DPU} ethtool -K {representor} tx off tso off gso off")
-                attach(kernel, port, representor)
+                attachments.callback(attach(kernel, port, representor).close)
             yield
     finally:
         remove()
 
 
-def attach(kernel: Kernel, port: int, representor: str) -> None:
+def attach(kernel: KernelLevel, port: int, representor: str) -> Attachment:
     with entered(DPU):
         ifindex = socket.if_nametoindex(representor)
         kernel.map("port_of_ifindex").update(struct.pack("<I", ifindex), struct.pack("<I", port))
         kernel.map("egress").update(struct.pack("<I", port), struct.pack("<2I", ifindex, TO_THE_OTHER_END))
-        kernel.attached.append(attach_tc(kernel.program, ifindex, AttachHook.INGRESS))
+        return attach_tc(kernel.program, ifindex, AttachHook.INGRESS)
 
 
 def serve(family: socket.AddressFamily, address: str) -> threading.Thread:

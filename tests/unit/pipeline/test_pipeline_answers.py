@@ -18,7 +18,8 @@ from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.packet import Packet
 
 from compiler.ir.interpreter import VerdictKind
-from tests.scenario import (
+from runtime.verification.frames import frame, recomputed, tcp, tunnelled, udp
+from runtime.verification.shop import (
     ADDRESSES,
     CLIENT_PORT,
     GATEWAY,
@@ -31,11 +32,6 @@ from tests.scenario import (
     UPLINK,
     VIP,
     Node,
-    frame,
-    recomputed,
-    tcp,
-    tunnelled,
-    udp,
 )
 
 CLIENT_MAC = MACS["client"]

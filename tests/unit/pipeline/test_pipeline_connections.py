@@ -10,7 +10,8 @@ from compiler.ir.entries import EntryKey
 from compiler.ir.interpreter import NotFound, Outcome, VerdictKind, trace_to_text
 from compiler.ir.nodes import Pipeline
 from compiler.pipeline.assembly import pipeline
-from tests.scenario import CLIENT_PORT, MACS, VIP, WEB_1_PORT, Node, frame, tcp, udp
+from runtime.verification.frames import frame, tcp, udp
+from runtime.verification.shop import CLIENT_PORT, MACS, VIP, WEB_1_PORT, Node
 
 CLIENT, WEB = "10.0.0.10", "10.0.0.11"
 

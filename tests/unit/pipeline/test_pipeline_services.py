@@ -10,7 +10,9 @@ from scapy.packet import Packet
 
 from compiler.ir.entries import EntryKey, Exact
 from compiler.ir.interpreter import Outcome, Tally, VerdictKind, trace_to_text
-from tests.scenario import (
+from runtime.verification.book import number
+from runtime.verification.frames import frame, recomputed, tcp, udp
+from runtime.verification.shop import (
     ADDRESSES,
     CLIENT_PORT,
     EMPTY_SERVICE,
@@ -23,11 +25,6 @@ from tests.scenario import (
     VIP,
     WEB_1_PORT,
     Node,
-    address_number,
-    frame,
-    recomputed,
-    tcp,
-    udp,
 )
 
 BOTH = pytest.mark.parametrize("version", [4, 6])
@@ -134,8 +131,8 @@ def test_learned_entries_and_counters(version: int) -> None:
     reply = answer(node, version)
     (flow,) = node.model.learned(f"flow_ipv{version}")
     (reverse,) = node.model.learned(f"flow_reverse_ipv{version}")
-    client, vip = address_number(ADDRESSES[version]["client"]), address_number(VIP[version])
-    web = address_number(ADDRESSES[version]["web-1"])
+    client, vip = number(ADDRESSES[version]["client"]), number(VIP[version])
+    web = number(ADDRESSES[version]["web-1"])
     assert [m.value for m in flow.matches] == [SHOP, 2, 6, client, vip, 40000, 81]
     assert [m.value for m in reverse.matches] == [SHOP, 2, 6, web, client, 8081, 40000]
     assert flow.action.arguments == (client, web, 40000, 8081, 11, LOCAL_SERVICE)

@@ -9,10 +9,10 @@ from scapy.layers.l2 import Dot1Q, Ether
 from scapy.layers.vxlan import VXLAN
 
 from compiler.ir.interpreter import VerdictKind
-from tests.scenario import (
+from runtime.verification.frames import INNER, frame, recomputed, tcp, tunnelled
+from runtime.verification.shop import (
     ADDRESSES,
     CLIENT_PORT,
-    INNER,
     MACS,
     OTHER_PORT,
     ROUTER_MAC,
@@ -28,10 +28,6 @@ from tests.scenario import (
     VNI,
     WEB_2_PORT,
     Node,
-    frame,
-    recomputed,
-    tcp,
-    tunnelled,
 )
 
 BOTH = pytest.mark.parametrize("version", [4, 6])

@@ -11,7 +11,8 @@ from scapy.layers.l2 import Dot1Q, Ether
 from scapy.packet import Packet, Raw
 
 from compiler.ir.interpreter import VerdictKind
-from tests.scenario import (
+from runtime.verification.frames import frame, tcp, tunnelled, udp
+from runtime.verification.shop import (
     CLIENT_PORT,
     GATEWAY,
     MACS,
@@ -22,10 +23,6 @@ from tests.scenario import (
     VIP,
     WEB_1_PORT,
     Node,
-    frame,
-    tcp,
-    tunnelled,
-    udp,
 )
 
 HEAD = Ether(src=MACS["client"], dst=ROUTER_MAC)

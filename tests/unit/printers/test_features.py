@@ -7,7 +7,7 @@ from dataclasses import replace
 from compiler.ir.entries import Entries
 from compiler.pipeline.assembly import pipeline
 from compiler.printers.features import features
-from tests.scenario import device_entries
+from runtime.verification.shop import device_entries
 
 
 def used(*without: str) -> set[str]:

@@ -27,7 +27,8 @@ from compiler.policy.loading import load
 from compiler.printers.p4.printing import print_v1model
 from compiler.printers.p4.v1model import KERNEL_PORT
 from compiler.printers.v1model_p4info import v1model_p4info
-from tests.scenario import (
+from runtime.verification.frames import frame, tcp, tunnelled, udp
+from runtime.verification.shop import (
     ADDRESSES,
     CLIENT_PORT,
     GATEWAY,
@@ -42,11 +43,8 @@ from tests.scenario import (
     WEB_1_PORT,
     Node,
     device_entries,
-    frame,
-    tcp,
-    tunnelled,
-    udp,
 )
+from runtime.verification.vector import in_order
 from tests.unit.printers.p4.bmv2 import Switch, switch
 from tests.unit.printers.p4.peers import BMV2, P4C, compiled, tool
 from tests.unit.printers.p4.test_goldens import EXAMPLES, ROOT
@@ -59,7 +57,7 @@ OUTER_SOURCE_PORT = slice(34, 36)
 
 def writable() -> Iterator[Member | Group | TableEntry]:
     """BMv2 refuses an entry to an empty group; a service without its backend entry misses all the same."""
-    entries = device_entries("A").all()
+    entries = tuple(in_order(device_entries("A")))
     empty = {group.id for group in entries if isinstance(group, Group) and not group.members}
     for entry in entries:
         group_id = entry.action.group_id if isinstance(entry, TableEntry) and isinstance(entry.action, GroupRef) else 0

@@ -15,20 +15,8 @@ from compiler.ir.interpreter.run import Outcome, VerdictKind
 from compiler.ir.verifier import verify
 from compiler.pipeline.assembly import pipeline
 from compiler.pipeline.offload import offload_pipeline
-from tests.scenario import (
-    ADDRESSES,
-    CLIENT_PORT,
-    MACS,
-    OTHER_PORT,
-    UPLINK,
-    VIP,
-    WEB_1_PORT,
-    Node,
-    frame,
-    tcp,
-    tunnelled,
-    udp,
-)
+from runtime.verification.frames import frame, tcp, tunnelled, udp
+from runtime.verification.shop import ADDRESSES, CLIENT_PORT, MACS, OTHER_PORT, UPLINK, VIP, WEB_1_PORT, Node
 
 LEARNED = ("flow", "flow_reverse")
 

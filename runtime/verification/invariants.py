@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from compiler.ir.interpreter import Outcome, VerdictKind
-from tests.differential.scenes import UPLINK, Scene, vni_of
-from tests.differential.traffic import inner_packet
-from tests.scenario import INNER
+from runtime.verification.findings import Violation
+from runtime.verification.frames import INNER
+from runtime.verification.scenes import UPLINK, Scene, vni_of
+from runtime.verification.traffic import inner_packet
 
 _MODULUS = 0xFFFF
 _TCP, _UDP, _ICMPV6 = 6, 17, 58
@@ -15,16 +16,22 @@ _CHECKSUM_AT = {_TCP: 16, _UDP: 6, _ICMPV6: 2}
 
 
 def check(scene: Scene, port: int, frame: bytes, outcome: Outcome) -> None:
-    """A packet stays in its network, and its checksums as right, or as wrong, as they were."""
+    """A packet stays in its network, and its checksums as right, or as wrong, as they were. Raises `Violation`."""
     if outcome.verdict is VerdictKind.FORWARD:
         out = outcome.egress_port or 0
         networks = network_at(scene, port, frame), network_at(scene, out, outcome.packet)
-        assert networks[0] is not None, f"a packet of no network was forwarded: {frame.hex()}"
-        assert networks[0] == networks[1], f"a packet went from network {networks[0]} to {networks[1]}: {frame.hex()}"
+        _hold(networks[0] is not None, f"a packet of no network was forwarded: {frame.hex()}")
+        _hold(networks[0] == networks[1], f"a packet went from network {networks[0]} to {networks[1]}: {frame.hex()}")
         before, after = wrongness(inner_packet(port, frame)), wrongness(inner_packet(out, outcome.packet))
-        assert before == after, f"checksums were wrong by {before}, are by {after}: {frame.hex()}"
+        _hold(before == after, f"checksums were wrong by {before}, are by {after}: {frame.hex()}")
     if outcome.verdict is VerdictKind.REPLY and port != UPLINK:
-        assert set(wrongness(outcome.packet)[:1]) <= {0}, f"a wrong answer to {frame.hex()}: {outcome.packet.hex()}"
+        is_right = set(wrongness(outcome.packet)[:1]) <= {0}
+        _hold(is_right, f"a wrong answer to {frame.hex()}: {outcome.packet.hex()}")
+
+
+def _hold(holds: bool, broken: str) -> None:
+    if not holds:
+        raise Violation(broken)
 
 
 def network_at(scene: Scene, port: int, frame: bytes) -> int | None:

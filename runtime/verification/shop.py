@@ -17,32 +17,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
-from scapy.layers.inet import IP, TCP, UDP, IPerror, TCPerror, UDPerror
-from scapy.layers.inet6 import IPerror6, IPv6
-from scapy.layers.l2 import Ether
-from scapy.layers.vxlan import VXLAN
-from scapy.packet import NoPayload, Packet, Raw
-
-from compiler.ir.entries import (
-    ActionCall,
-    Exact,
-    Group,
-    GroupRef,
-    Lpm,
-    MatchValue,
-    Member,
-    MemberRef,
-    TableEntry,
-    WeightedMember,
-)
+from compiler.ir.entries import Entries, Group, GroupRef, Member, TableEntry, WeightedMember
 from compiler.ir.interpreter import Interpreter, Model
 from compiler.ir.names import Names
 from compiler.ir.nodes import Pipeline
-from compiler.ir.tables import MatchKind
 from compiler.pipeline.assembly import pipeline
-from compiler.span import NOWHERE, Span
+from compiler.span import Span
+from runtime.verification.book import Book
+from runtime.verification.levels import HASH_SEED
+from runtime.verification.vector import in_order
 
 UPLINK, CLIENT_PORT, WEB_1_PORT, TAGGED_PORT, OTHER_PORT, WEB_2_PORT = 1, 16, 17, 18, 19, 16
 TAG = 100
@@ -69,57 +53,6 @@ TCP_SERVICE, UDP_SERVICE, LOCAL_SERVICE, EMPTY_SERVICE, HAIRPIN_SERVICE, LOST_SE
 MTU, TUNNEL_MTU = 1500, 1450
 NEXTHOPS = {"client": 10, "web-1": 11, "web-2": 12, "tagged": 13}
 OTHER_NEXTHOP = 20
-Number = int | str
-
-
-def number(value: Number) -> int:
-    """An address, a MAC address or a number as a number."""
-    if isinstance(value, int):
-        return value
-    if len(value.split(":")) == 6 and all(len(part) == 2 for part in value.split(":")):
-        return int(value.replace(":", ""), 16)
-    return int(ip_address(value))
-
-
-@dataclass(frozen=True)
-class Book:
-    """Writes entries in the names of a pipeline."""
-
-    names: Names
-
-    def call(self, action: str, **arguments: Number) -> ActionCall:
-        params = self.names.actions[action].params
-        assert [param.name for param in params] == list(arguments), action
-        return ActionCall(action=action, arguments=tuple(number(value) for value in arguments.values()))
-
-    def entry(
-        self, table: str, action: ActionCall | MemberRef | GroupRef, *, span: Span = NOWHERE, **keys: Number | str
-    ) -> TableEntry:
-        """An LPM key is written `10.0.0.0/8`."""
-        declared = self.names.tables[table].keys
-        assert [key.name for key in declared] == list(keys)
-        matches: list[MatchValue] = []
-        for key, value in zip(declared, keys.values(), strict=True):
-            if key.match is MatchKind.LPM:
-                prefix = ip_network(str(value))
-                matches.append(Lpm(value=int(prefix.network_address), prefix_len=prefix.prefixlen))
-            else:
-                matches.append(Exact(value=number(value)))
-        return TableEntry(table=table, matches=tuple(matches), action=action, span=span)
-
-
-@dataclass(frozen=True)
-class DeviceEntries:
-    """What fills one device, in an order in which each part can be added."""
-
-    members: tuple[Member, ...]
-    groups: tuple[Group, ...]
-    table_entries: tuple[TableEntry, ...]
-
-    def all(self) -> tuple[Member | Group | TableEntry, ...]:
-        return (*self.members, *self.groups, *self.table_entries)
-
-
 BACKENDS = {
     TCP_SERVICE: (("web-1", 8080), ("web-2", 8080)),
     UDP_SERVICE: (("web-1", 5353), ("web-2", 5353)),
@@ -138,13 +71,13 @@ SERVICE_PORTS = {
 }
 
 
-def device_entries(device: str, *, book: Book | None = None) -> DeviceEntries:
-    """The entries of device "A" or "B"."""
+def device_entries(device: str, *, book: Book | None = None) -> Entries:
+    """What fills device "A" or "B"."""
     book = book or Book(Names(pipeline()))
     members, groups = _selectors(book)
     entries = [*_common_entries(book), *(e for v in (4, 6) for e in _service_entries(book, v))]
     entries += _device_a(book) if device == "A" else _device_b(book)
-    return DeviceEntries(tuple(members), tuple(groups), tuple(entries))
+    return Entries(members=tuple(members), groups=tuple(groups), table_entries=tuple(entries))
 
 
 def _selectors(book: Book) -> tuple[list[Member], list[Group]]:
@@ -268,61 +201,12 @@ class Node:
 
     device: str = "A"
     source: Pipeline = field(default_factory=pipeline)
-    hash_seed: int = 0x7475726E6F7574
+    hash_seed: int = HASH_SEED
     clock: Clock = field(default_factory=Clock)
 
     def __post_init__(self) -> None:
         self.book = Book(Names(self.source))
         self.model = Model(self.source, hash_seed=self.hash_seed)
-        for change in device_entries(self.device, book=self.book).all():
+        for change in in_order(device_entries(self.device, book=self.book)):
             self.model.insert(change)
-        self.interpreter = Interpreter(self.model, clock=self.clock, random=lambda width: 0)
-
-
-def version_of(address: str) -> int:
-    return ip_address(address).version
-
-
-def frame(
-    src: str, dst: str, transport: Packet, *, mac: str = MACS["client"], ttl: int = 64, payload: bytes = b""
-) -> Packet:
-    """A frame of a workload to its router."""
-    network = IPv6(src=src, dst=dst, hlim=ttl) if version_of(src) == 6 else IP(src=src, dst=dst, ttl=ttl, flags="DF")
-    built = Ether(src=mac, dst=ROUTER_MAC) / network / transport
-    return built / Raw(payload) if payload else built
-
-
-def tcp(sport: int, dport: int, flags: str = "S") -> Packet:
-    return TCP(sport=sport, dport=dport, flags=flags, seq=1000, ack=0 if flags == "S" else 1)
-
-
-def udp(sport: int, dport: int) -> Packet:
-    return UDP(sport=sport, dport=dport)
-
-
-def tunnelled(inner: Packet, *, to: str = "A", vni: int = VNI[SHOP]) -> Packet:
-    """The frame as the other device sends it through the underlay."""
-    here, there = (_B, _A) if to == "A" else (_A, _B)
-    outer = Ether(src=here[1], dst=there[1]) / IP(src=here[0], dst=there[0], flags="DF") / UDP(sport=50000, dport=4789)
-    return outer / VXLAN(flags=8, vni=vni) / inner
-
-
-def address_number(text: str) -> int:
-    return int(IPv4Address(text)) if version_of(text) == 4 else int(IPv6Address(text))
-
-
-_COMPUTED_FIELDS = ("chksum", "cksum", "len", "plen")
-INNER = 14 + 20 + 8 + 8
-"""Where the inner frame of a tunnelled one begins."""
-
-
-def recomputed(packet: bytes) -> bytes:
-    """The frame with every length and checksum as Scapy computes it; of a tunnelled one, pass the inner frame alone."""
-    built = Ether(packet)
-    layer: Packet = built
-    while not isinstance(layer, Raw | NoPayload):
-        for name in _COMPUTED_FIELDS:
-            if name in layer.fields and not isinstance(layer, IPerror | IPerror6 | TCPerror | UDPerror):
-                delattr(layer, name)
-        layer = layer.payload
-    return bytes(built)
+        self.interpreter = Interpreter(self.model, clock=self.clock, random=lambda _: 0)

@@ -19,7 +19,9 @@ from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.layers.vxlan import VXLAN
 from scapy.packet import Packet, Raw
 
-from tests.differential.scenes import (
+from runtime.verification.frames import INNER
+from runtime.verification.levels import LONGEST_FRAME
+from runtime.verification.scenes import (
     GATEWAY_HOST,
     NOWHERE_HOST,
     UPLINK,
@@ -30,10 +32,7 @@ from tests.differential.scenes import (
     service_address,
     vni_of,
 )
-from tests.scenario import INNER, ROUTER_MAC, UNDERLAY_A, UNDERLAY_B, UNDERLAY_MAC_A, UNDERLAY_MAC_B
-
-LONGEST_FRAME = 3_000
-"""Test runs take no frame much longer than this."""
+from runtime.verification.shop import ROUTER_MAC, UNDERLAY_A, UNDERLAY_B, UNDERLAY_MAC_A, UNDERLAY_MAC_B
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

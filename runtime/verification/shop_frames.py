@@ -1,4 +1,4 @@
-"""Frames for the shop of tests/scenario.py: one of each kind that the pipeline treats in a way of its own."""
+"""Frames for the shop of `shop`: one of each kind that the pipeline treats in a way of its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from scapy.layers.inet6 import ICMPv6EchoRequest, ICMPv6ND_NS, ICMPv6NDOptSrcLLA
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.packet import Packet
 
-from tests.scenario import (
+from runtime.verification.frames import frame, tcp, tunnelled, udp
+from runtime.verification.shop import (
     ADDRESSES,
     CLIENT_PORT,
     GATEWAY,
@@ -21,10 +22,6 @@ from tests.scenario import (
     UPLINK,
     VIP,
     WEB_1_PORT,
-    frame,
-    tcp,
-    tunnelled,
-    udp,
 )
 
 SHORTEST = 54

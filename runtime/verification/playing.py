@@ -1,4 +1,4 @@
-"""Plays a run of steps on a twin: makes the frames, writes the entries, checks what must hold."""
+"""Plays a run of steps on levels side by side: makes the frames, writes the entries, checks what must hold."""
 
 from __future__ import annotations
 
@@ -7,33 +7,34 @@ from typing import assert_never
 
 from compiler.ir.entries import Group, TableEntry
 from compiler.ir.interpreter import Outcome, VerdictKind, trace
-from tests.differential import invariants
-from tests.differential.scenes import Scene
-from tests.differential.strategies import Again, Burst, Edit, Noise, Reply, Step, Sweep, Wait
-from tests.differential.traffic import Ask, Passed, Send, reply_to, sent
-from tests.differential.twin import Twin
-from tests.scenario import MACS, ROUTER_MAC, Book, number
+from runtime.verification import invariants
+from runtime.verification.book import Book, number
+from runtime.verification.comparison import Comparison
+from runtime.verification.scenes import Scene
+from runtime.verification.shop import MACS, ROUTER_MAC
+from runtime.verification.strategies import Again, Burst, Edit, Noise, Reply, Step, Sweep, Wait
+from runtime.verification.traffic import Ask, Passed, Send, reply_to, sent
 
 
 @dataclass
 class Play:
-    """One scene on one twin, which must be new."""
+    """One scene on one comparison, which must be new."""
 
-    twin: Twin
+    comparison: Comparison
     scene: Scene
     sends: list[Send] = field(default_factory=list[Send])
     passed: list[Passed] = field(default_factory=list[Passed])
     deleted: list[TableEntry] = field(default_factory=list[TableEntry])
 
     def __post_init__(self) -> None:
-        entries = self.scene.entries(Book(self.twin.names))
-        self.twin.insert(*entries.members, *entries.groups, *entries.table_entries)
+        entries = self.scene.entries(Book(self.comparison.names))
+        self.comparison.fill(entries)
         self._groups = entries.groups
 
     def run(self, steps: list[Step]) -> None:
         for step in steps:
             self.do(step)
-        self.twin.compare_state()
+        self.comparison.compare_state()
 
     def do(self, step: Step) -> Outcome | None:
         """The outcome of the step's packet, if it has one."""
@@ -52,17 +53,15 @@ class Play:
             case Noise():
                 addresses = number(ROUTER_MAC).to_bytes(6, "big") + number(MACS["client"]).to_bytes(6, "big")
                 return self.arrive(step.port, addresses + step.ether_type.to_bytes(2, "big") + step.data)
-            case Wait():
-                return self.twin.wait(step.ms)
-            case Sweep():
-                return self.twin.sweep()
+            case Wait() | Sweep():
+                return self.comparison.do(step)
             case Edit():
                 return self._edit(step)
             case _:
                 assert_never(step)
 
     def arrive(self, port: int, frame: bytes) -> Outcome | None:
-        outcome = self.twin.process(port, frame)
+        outcome = self.comparison.process(port, frame)
         if outcome is None:
             return None
         invariants.check(self.scene, port, frame, outcome)
@@ -88,19 +87,18 @@ class Play:
             self.do(replace(step.first, src_port=step.first.src_port + at))
 
     def _edit(self, step: Edit) -> None:
-        entries = self.twin.entries()
-        self.twin.history.append(f"{step}")
+        entries = self.comparison.reference.entries()
         match step.kind:
             case "delete" if entries:
                 self.deleted.append(entries[step.number % len(entries)])
-                self.twin.delete(self.deleted[-1])
+                self.comparison.delete(self.deleted[-1])
             case "restore" if self.deleted:
-                self.twin.insert(self.deleted.pop(0))
+                self.comparison.insert(self.deleted.pop(0))
             case "repoint":
                 hops = [entry for entry in entries if entry.table == "neighbor"]
                 if hops:
                     action = hops[step.other % len(hops)].action
-                    self.twin.modify(replace(hops[step.number % len(hops)], action=action))
+                    self.comparison.modify(replace(hops[step.number % len(hops)], action=action))
             case "regroup" if self._groups:
                 self._regroup(self._groups[step.number % len(self._groups)])
             case _:
@@ -108,8 +106,8 @@ class Play:
 
     def _regroup(self, group: Group) -> None:
         """Without its first member; with all of them when none is left."""
-        held = next(g for g in self.twin.model.groups(group.selector) if g.id == group.id)
-        self.twin.modify(replace(group, members=held.members[1:]) if held.members else group)
+        held = next(g for g in self.comparison.reference.model.groups(group.selector) if g.id == group.id)
+        self.comparison.modify(replace(group, members=held.members[1:]) if held.members else group)
 
 
 def has_learned(outcome: Outcome) -> bool:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from tests.differential.scenes import GATEWAY_HOST, NOWHERE_HOST, Scene, Service, Workload
-from tests.differential.traffic import ODDITIES, Ask, Send, Target
+from runtime.verification.scenes import GATEWAY_HOST, NOWHERE_HOST, Scene, Service, Workload
+from runtime.verification.traffic import ODDITIES, Ask, Send, Target
+from runtime.verification.vector import Sweep, Wait
 
 BOUNDED = settings(
     derandomize=True,
@@ -66,16 +67,6 @@ class Noise:
     port: int
     ether_type: int
     data: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wait:
-    ms: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sweep:
-    pass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

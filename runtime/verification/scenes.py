@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from compiler.ir.entries import Entries, Group, GroupRef, Member, MemberRef, TableEntry, WeightedMember
-from tests.scenario import ROUTER_MAC, UNDERLAY_A, UNDERLAY_B, UNDERLAY_MAC_A, UNDERLAY_MAC_B, Book
+from runtime.verification.book import Book
+from runtime.verification.shop import ROUTER_MAC, UNDERLAY_A, UNDERLAY_B, UNDERLAY_MAC_A, UNDERLAY_MAC_B
 
 UPLINK = 1
 GATEWAY_HOST = 1

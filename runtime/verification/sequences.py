@@ -9,11 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from compiler.ir.interpreter import VerdictKind
-from tests.differential.playing import Play
-from tests.differential.scenes import Scene, Service, Workload
-from tests.differential.strategies import Again, Burst, Edit, Reply, Sweep, Wait
-from tests.differential.traffic import Send, Target, sent
-from tests.differential.twin import Twin
+from runtime.verification.comparison import Comparison
+from runtime.verification.playing import Play
+from runtime.verification.scenes import Scene, Service, Workload
+from runtime.verification.strategies import Again, Burst, Edit, Reply, Sweep, Wait
+from runtime.verification.traffic import Send, Target, sent
 
 _CLIENT = Workload(network=1, host=10, port=16, vlan=0, mtu=1500)
 _BACKEND = Workload(network=1, host=11, port=17, vlan=0, mtu=1280)
@@ -33,10 +33,10 @@ class Sequence:
     play: Callable[[Play], None]
     scene: Scene = SHOP
 
-    def run(self, twin: Twin) -> None:
+    def run(self, comparison: Comparison) -> None:
         """Raises AssertionError at the first difference."""
-        self.play(Play(twin, self.scene))
-        twin.compare_state()
+        self.play(Play(comparison, self.scene))
+        comparison.compare_state()
 
 
 def _ages(play: Play) -> None:
@@ -44,11 +44,11 @@ def _ages(play: Play) -> None:
     play.do(_QUERY)
     play.do(Wait(ms=29_999))
     play.do(Sweep())
-    assert len(play.twin.model.learned("flow_ipv4")) == 1
-    play.twin.compare_state()
+    assert len(play.comparison.reference.model.learned("flow_ipv4")) == 1
+    play.comparison.compare_state()
     play.do(Wait(ms=1))
     play.do(Sweep())
-    assert not play.twin.model.learned("flow_ipv4")
+    assert not play.comparison.reference.model.learned("flow_ipv4")
 
 
 def _life(play: Play) -> None:
@@ -58,9 +58,9 @@ def _life(play: Play) -> None:
         for flags in ("A", "PA", "FA", "A", "R"):
             play.do(Reply(back=0, flags="SA", size=0))
             play.do(Again(back=0, flags=flags))
-            play.twin.compare_state()
+            play.comparison.compare_state()
         play.do(Again(back=0, flags="S"))
-        play.twin.compare_state()
+        play.comparison.compare_state()
 
 
 def _data_before_syn(play: Play) -> None:
@@ -68,7 +68,7 @@ def _data_before_syn(play: Play) -> None:
     play.do(SYN)
     for flags in ("A", "S", "SA"):
         play.do(Again(back=0, flags=flags))
-        play.twin.compare_state()
+        play.comparison.compare_state()
 
 
 def _crowd(play: Play) -> None:
@@ -79,7 +79,7 @@ def _crowd(play: Play) -> None:
             play.do(Wait(ms=7))
             if at % 3 == 0:
                 play.do(Again(back=0, flags="A"))
-        play.twin.compare_state()
+        play.comparison.compare_state()
     play.do(Burst(first=replace(SYN, src_port=4000), count=24))
 
 
@@ -90,7 +90,7 @@ def _full(play: Play) -> None:
         play.do(Reply(back=0, flags="SA", size=0))
         play.do(Reply(back=1, flags="A", size=0))
         play.do(Again(back=0, flags="A"))
-    play.twin.compare_state()
+    play.comparison.compare_state()
     outcomes = [play.do(replace(SYN, src_port=3000 + at)) for at in range(12)]
     assert "flow_table_full" in {outcome.drop_reason for outcome in outcomes if outcome is not None}
 
@@ -123,7 +123,7 @@ def _no_checksum(play: Play) -> None:
 def _moved(play: Play) -> None:
     """The next hop of a known connection becomes one of another network: nothing gets there."""
     play.do(SYN)
-    hops = [at for at, entry in enumerate(play.twin.entries()) if entry.table == "neighbor"]
+    hops = [at for at, entry in enumerate(play.comparison.reference.entries()) if entry.table == "neighbor"]
     assert len(hops) == len(play.scene.workloads)
     play.do(Edit(kind="repoint", number=1, other=2))
     outcome = play.do(Again(back=0, flags="A"))

@@ -1,0 +1,189 @@
+"""Levels side by side, kept in step: every packet, wait, sweep and write goes to all, and the interpreter is right.
+
+Compared are verdict, egress port, bytes and drop reason of each packet, or what the packet's vector accepts; at the end
+learned entries and counters. What was done is kept, so that a difference comes with the vector that shows it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import assert_never
+
+from compiler.ir.entries import Entries
+from compiler.ir.interpreter import Outcome, trace_to_text
+from runtime.verification.findings import Difference
+from runtime.verification.interpreter_level import InterpreterLevel
+from runtime.verification.levels import Level
+from runtime.verification.rendering import outcome_text, packet_text
+from runtime.verification.vector import (
+    START_MS,
+    Change,
+    PacketIn,
+    Step,
+    Sweep,
+    Vector,
+    Wait,
+    Write,
+    WriteKind,
+    in_order,
+    to_entries,
+)
+
+LONGEST_MS = (1 << 31) - 1
+"""Ages are differences in 32 bits, so what lasts longer is another matter."""
+COMPARED_INDICES = 64
+"""So many of each indexed counter are compared."""
+
+
+class Comparison:
+    """New devices, on levels that may have served others before. What the levels differ in raises `Difference`."""
+
+    def __init__(self, levels: Sequence[Level], *, start_ms: int = START_MS) -> None:
+        assert levels, "nothing to compare with the interpreter"
+        self.levels = tuple(levels)
+        self.pipeline = levels[0].pipeline
+        self.reference = InterpreterLevel(self.pipeline)
+        self.names = self.reference.names
+        self.start_ms = self.now_ms = start_ms
+        self.entries_at_start: Entries = Entries()
+        self.done: list[Step] = []
+        for level in self.levels:
+            level.clear()
+        self._set_time()
+
+    @property
+    def all_levels(self) -> tuple[Level, ...]:
+        return (self.reference, *self.levels)
+
+    def fill(self, entries: Entries) -> None:
+        """What the devices hold before anything happens."""
+        self.entries_at_start = to_entries((*in_order(self.entries_at_start), *in_order(entries)))
+        for change in in_order(entries):
+            for level in self.all_levels:
+                level.insert(change)
+
+    def insert(self, *changes: Change) -> None:
+        for change in changes:
+            self.do(Write(kind=WriteKind.INSERT, change=change))
+
+    def modify(self, change: Change) -> None:
+        self.do(Write(kind=WriteKind.MODIFY, change=change))
+
+    def delete(self, change: Change) -> None:
+        self.do(Write(kind=WriteKind.DELETE, change=change))
+
+    def wait(self, step_ms: int) -> None:
+        self.do(Wait(ms=step_ms))
+
+    def sweep(self) -> None:
+        self.do(Sweep())
+
+    def process(self, port: int, frame: bytes) -> Outcome | None:
+        return self.do(PacketIn(port=port, frame=frame))
+
+    def do(self, step: Step) -> Outcome | None:
+        """The outcome of a packet, with the interpreter's trace; None of one that a level cannot take."""
+        match step:
+            case PacketIn():
+                return self._process(step)
+            case Wait(ms=ms):
+                if self.now_ms + ms - self.start_ms <= LONGEST_MS:
+                    self.now_ms += ms
+                    self._set_time()
+                    self.done.append(step)
+            case Sweep():
+                self.done.append(step)
+                for level in self.all_levels:
+                    level.sweep()
+            case Write():
+                for level in self.all_levels:
+                    _write(level, step)
+                self.done.append(step)
+            case _:
+                assert_never(step)
+        return None
+
+    def play(self, steps: Iterable[Step]) -> None:
+        """Every step, then the state."""
+        for step in steps:
+            self.do(step)
+        self.compare_state()
+
+    def vector(self, name: str, about: str = "") -> Vector:
+        """All that was done, to be done again."""
+        return Vector(
+            name=name, about=about, entries=self.entries_at_start, start_ms=self.start_ms, steps=tuple(self.done)
+        )
+
+    def compare_state(self) -> None:
+        """Learned entries and all counters."""
+        for level in self.levels:
+            self._compare_learned(level)
+            self._compare_counters(level)
+
+    def _set_time(self) -> None:
+        for level in self.all_levels:
+            level.set_time(self.now_ms)
+
+    def _process(self, packet: PacketIn) -> Outcome | None:
+        if not all(level.takes(packet) for level in self.all_levels):
+            return None
+        self.done.append(packet)
+        outcome = self.reference.process(packet)
+        self._check(packet, self.reference, outcome, outcome)
+        for level in self.levels:
+            self._check(packet, level, outcome, level.process(packet))
+        return outcome
+
+    def _check(self, packet: PacketIn, level: Level, wanted: Outcome, got: Outcome) -> None:
+        if packet.accepted:
+            is_right = any(accepted.accepts(got) for accepted in packet.accepted)
+        else:
+            is_right = replace(got, trace=()) == replace(wanted, trace=())
+        if not is_right:
+            what = f"{packet_text(packet)}\ntrace:\n{trace_to_text(wanted.trace)}"
+            raise self._difference(what, outcome_text(wanted), level, outcome_text(got))
+
+    def _compare_learned(self, level: Level) -> None:
+        for table in self.pipeline.tables:
+            if table.store is not None:
+                wanted, got = self.reference.learned(table.name), level.learned(table.name)
+                if got != wanted:
+                    raise self._difference(f"learned entries of {table.name}", wanted, level, got)
+
+    def _compare_counters(self, level: Level) -> None:
+        for entry in self.reference.entries():
+            if self.names.tables[entry.table].counter_id is not None:
+                wanted, got = self.reference.direct_counter(entry.key), level.direct_counter(entry.key)
+                if got != wanted:
+                    raise self._difference(f"counter of {entry}", wanted, level, got)
+        for counter in self.pipeline.counters:
+            indices = range(min(counter.size, COMPARED_INDICES))
+            wanted = self.reference.indexed_counters(counter.name, indices)
+            got = level.indexed_counters(counter.name, indices)
+            if got != wanted:
+                raise self._difference(f"counter {counter.name}", wanted, level, got)
+
+    def _difference(self, what: str, wanted: object, level: Level, got: object) -> Difference:
+        before = "\n".join(str(step) for step in self.done)
+        told = f"{what}\n-- interpreter: {wanted}\n-- {level.name}: {got}\n-- all that was done:\n{before}"
+        return Difference(told, self.vector("found"))
+
+
+def _write(level: Level, write: Write) -> None:
+    match write.kind:
+        case WriteKind.INSERT:
+            level.insert(write.change)
+        case WriteKind.MODIFY:
+            level.modify(write.change)
+        case WriteKind.DELETE:
+            level.delete(write.change)
+
+
+def run(vector: Vector, levels: Sequence[Level]) -> Comparison:
+    """A vector on new devices. Raises `Difference` at the first one."""
+    comparison = Comparison(levels, start_ms=vector.start_ms)
+    comparison.fill(vector.entries)
+    comparison.play(vector.steps)
+    return comparison

@@ -1,0 +1,74 @@
+"""The interpreter as a level: the one that is right."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from compiler.ir.entries import EntryKey, TableEntry
+from compiler.ir.interpreter import Interpreter, LearnedEntry, Model, Outcome, Tally, trace
+from compiler.ir.names import Names
+from compiler.ir.nodes import Pipeline
+from runtime.verification.levels import HASH_SEED, Lookup
+from runtime.verification.vector import START_MS, Change, PacketIn
+
+
+class InterpreterLevel:
+    """A device on the interpreter. `model` may be read; what changes it goes through the level."""
+
+    name = "interpreter"
+
+    def __init__(self, pipeline: Pipeline, *, hash_seed: int = HASH_SEED) -> None:
+        self.pipeline = pipeline
+        self.names = Names(pipeline)
+        self._hash_seed = hash_seed
+        self._now_ms = START_MS
+        self.clear()
+
+    def clear(self) -> None:
+        self.model = Model(self.pipeline, hash_seed=self._hash_seed)
+        self._interpreter = Interpreter(self.model, clock=lambda: self._now_ms, random=lambda _: 0)
+        self._last: tuple[trace.TraceStep, ...] = ()
+
+    def insert(self, *changes: Change) -> None:
+        for change in changes:
+            self.model.insert(change)
+
+    def modify(self, change: Change) -> None:
+        self.model.modify(change)
+
+    def delete(self, change: Change) -> None:
+        self.model.delete(change)
+
+    def set_time(self, now_ms: int) -> None:
+        self._now_ms = now_ms
+
+    def sweep(self) -> None:
+        self.model.sweep(self._now_ms)
+
+    def takes(self, packet: PacketIn) -> bool:
+        return not packet.gso_size
+
+    def process(self, packet: PacketIn) -> Outcome:
+        outcome = self._interpreter.process(packet.port, packet.frame)
+        self._last = outcome.trace
+        return outcome
+
+    def lookups(self) -> tuple[Lookup, ...]:
+        return tuple(_lookup(step) for step in self._last if isinstance(step, trace.Hit | trace.Missed))
+
+    def entries(self) -> tuple[TableEntry, ...]:
+        """Those that are not learned, in the order of the tables."""
+        return tuple(e for table in self.pipeline.tables if table.store is None for e in self.model.entries(table.name))
+
+    def learned(self, table: str) -> tuple[LearnedEntry, ...]:
+        return tuple(replace(e, seen_ms=e.seen_ms & 0xFFFFFFFF) for e in self.model.learned(table))
+
+    def direct_counter(self, key: EntryKey) -> Tally:
+        return self.model.direct_counter(key)
+
+    def indexed_counters(self, counter: str, indices: range) -> tuple[Tally, ...]:
+        return tuple(self.model.indexed_counter(counter, index) for index in indices)
+
+
+def _lookup(step: trace.Hit | trace.Missed) -> Lookup:
+    return Lookup(table=step.table, action=step.action if isinstance(step, trace.Hit) else None)

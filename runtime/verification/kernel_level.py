@@ -1,0 +1,295 @@
+"""The printed C in the kernel, as far as all its levels share it: a loaded program, its maps, what they hold.
+
+Writes entries as the interpreter's `Model` takes them, but checks nothing; reads learned entries and counters back. How
+packets get there is for `testrun_level` and `wire_level`.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from types import TracebackType
+from typing import Self
+
+from compiler.ir.entries import ActionCall, EntryKey, Exact, Group, GroupRef, Member, MemberRef, TableEntry
+from compiler.ir.interpreter import LearnedEntry, Outcome, Tally, VerdictKind
+from compiler.ir.maglev import build_ring
+from compiler.ir.nodes import Pipeline
+from compiler.printers.ebpf.printing import print_c
+from compiler.printers.layout import COUNTER, GroupSlice, Layout, MapLayout, TableLayout, layout
+from compiler.printers.layout_tables import MapKind
+from compiler.printers.store_programs import read_sweep, store_programs, sweep_context
+from runtime.bpf.maps import Map
+from runtime.bpf.object import LoadSettings, load
+from runtime.bpf.testrun import run_syscall
+from runtime.build import Hook, compile_source
+from runtime.verification.levels import HASH_SEED, Lookup
+from runtime.verification.vector import START_MS, Change
+
+RING_SLOTS = 1 << 16
+CLEARED_INDICES = 64
+"""So many of each indexed counter are set to 0 between two vectors."""
+_U32, _U64, _OUTCOME = struct.Struct("<I"), struct.Struct("<Q"), struct.Struct("<8I")
+_VERDICTS = (VerdictKind.TO_KERNEL, VerdictKind.FORWARD, VerdictKind.REPLY, VerdictKind.DROP)
+
+
+@cache
+def compiled(pipeline: Pipeline, hook: Hook) -> bytes:
+    return compile_source(print_c(pipeline), hook)
+
+
+@dataclass(slots=True)
+class _Row:
+    """An entry as it was written last, and where its counter is."""
+
+    action: ActionCall | MemberRef | GroupRef
+    counter: int
+
+
+@dataclass(slots=True)
+class _Selector:
+    """What a selector's maps hold: indices of members, and groups as they were given."""
+
+    index: dict[int, int] = field(default_factory=dict[int, int])
+    groups: dict[int, Group] = field(default_factory=dict[int, Group])
+    given_out: int = 0
+    """Indices of members."""
+    used: int = 0
+    """Slots of the ring."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """What the program leaves in its scratch memory of a packet. `tag`: what stands in metadata of the 802.1Q tag."""
+
+    kind: VerdictKind
+    egress_port: int
+    drop_reason: int
+    tag: int
+
+
+class KernelLevel:
+    """A loaded program with its maps. Close it, or use it as a context.
+
+    `flags` are constants of the program beside the seed; `elf` runs instead of what `pipeline` is printed to.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        hook: Hook,
+        *,
+        hash_seed: int = HASH_SEED,
+        flags: Mapping[str, int] | None = None,
+        elf: bytes | None = None,
+    ) -> None:
+        self.pipeline = pipeline
+        self.hook = hook
+        self.layout: Layout = layout(pipeline)
+        sizes = {t.selector.ring.name: RING_SLOTS for t in self.layout.tables if t.selector is not None}
+        constants = {"hash_seed": hash_seed, "test_mode": 1, **(flags or {})}
+        settings = LoadSettings(name="verification", max_entries=sizes, constants=constants)
+        self._object = load(elf or compiled(pipeline, hook), settings)
+        self.program = self._object.program(hook.value)
+        self._rows: dict[str, dict[bytes, _Row]] = defaultdict(dict)
+        self._selectors: dict[str, _Selector] = defaultdict(_Selector)
+        self.set_time(START_MS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._object.close()
+
+    @property
+    def instruction_bytes(self) -> int:
+        """Bytes of the program after the verifier took dead code out."""
+        return self.program.stats.xlated_bytes
+
+    def map(self, name: str) -> Map:
+        return self._object.map(name)
+
+    def clear(self) -> None:
+        """Take all out that was put in, in a thousandth of the time of a load."""
+        for name, rows in self._rows.items():
+            table = self.layout.table(name)
+            for key, row in rows.items():
+                self._remove(table.map, key)
+                if table.counters is not None:
+                    self._zero(table.counters, row.counter)
+        for counter in self.pipeline.counters:
+            for index in range(min(counter.size, CLEARED_INDICES)):
+                self._zero(self.layout.counter(counter.name).map, index)
+        for store in self.pipeline.stores:
+            with self.map(store.name).memory() as memory:
+                memory[:] = bytes(len(memory))
+        self._rows.clear()
+        self._selectors.clear()
+
+    def insert(self, *changes: Change) -> None:
+        for change in changes:
+            match change:
+                case TableEntry():
+                    self._insert_entry(change)
+                case Member():
+                    self._insert_member(change)
+                case Group():
+                    self._selectors[change.selector].groups[change.id] = change
+
+    def modify(self, change: Change) -> None:
+        self.insert(change)
+        if isinstance(change, Group):
+            self._write_rings(change)
+
+    def delete(self, change: Change) -> None:
+        """A deleted entry's counter is not given out again before `clear`."""
+        match change:
+            case TableEntry():
+                self._delete_entry(change)
+            case Member():
+                self._selectors[change.selector].index.pop(change.id)
+            case Group():
+                self._selectors[change.selector].groups.pop(change.id)
+
+    def set_time(self, now_ms: int) -> None:
+        self.map("test_clock").update(_U32.pack(0), _U64.pack(now_ms))
+
+    def sweep(self) -> None:
+        for store in self.pipeline.stores:
+            program = self._object.program(store_programs(store.name).sweep)
+            swept = read_sweep(run_syscall(program.fd, sweep_context(0)).context)
+            assert (swept.next_slot, swept.busy) == (store.size, 0)
+
+    def lookups(self) -> tuple[Lookup, ...] | None:
+        return None
+
+    def _insert_entry(self, entry: TableEntry) -> None:
+        table = self.layout.table(entry.table)
+        rows, key = self._rows[entry.table], table.encode_key(entry.matches)
+        row = rows.setdefault(key, _Row(entry.action, len(rows) + 1 if table.counters else 0))
+        row.action = entry.action
+        if table.selector is None:
+            assert isinstance(entry.action, ActionCall)
+            value = table.encode_value(entry.action, row.counter)
+        else:
+            value = table.encode_group(self._slice(table, entry.action, row.counter))
+        self.map(table.map.name).update(key, value)
+
+    def _insert_member(self, member: Member) -> None:
+        selector = next(t.selector for t in self.layout.tables if t.selector and t.selector.name == member.selector)
+        held = self._selectors[member.selector]
+        if member.id not in held.index:
+            held.index[member.id] = held.given_out
+            held.given_out += 1
+        at = _U32.pack(held.index[member.id])
+        self.map(selector.members.name).update(at, selector.member.encode(member.action))
+
+    def _slice(self, table: TableLayout, action: ActionCall | MemberRef | GroupRef, counter: int) -> GroupSlice:
+        """Write the ring of an entry's group or member."""
+        assert table.selector is not None
+        held, ring = self._selectors[table.selector.name], self.map(table.selector.ring.name)
+        match action:
+            case GroupRef(group_id=group_id):
+                members = build_ring([(m.member_id, m.weight) for m in held.groups[group_id].members])
+            case MemberRef(member_id=member_id):
+                members = (member_id,)
+            case ActionCall():
+                raise AssertionError("a table with a selector has no actions of its own")
+        offset = held.used
+        for at, member in enumerate(members, offset):
+            ring.update(_U32.pack(at), _U32.pack(held.index[member]))
+        held.used += len(members)
+        return GroupSlice(offset=offset, size=len(members), counter=counter)
+
+    def _delete_entry(self, entry: TableEntry) -> None:
+        table = self.layout.table(entry.table)
+        key = table.encode_key(entry.matches)
+        self._remove(table.map, key)
+        if table.counters is not None:
+            self._zero(table.counters, self._rows[entry.table][key].counter)
+
+    def _write_rings(self, group: Group) -> None:
+        """Of the entries that lead to a changed group."""
+        for table in self.layout.tables:
+            if table.selector is not None and table.selector.name == group.selector:
+                for key, row in self._rows[table.table].items():
+                    if row.action == GroupRef(group_id=group.id):
+                        value = table.encode_group(self._slice(table, row.action, row.counter))
+                        self.map(table.map.name).update(key, value)
+
+    def _remove(self, held: MapLayout, key: bytes) -> None:
+        if held.kind is MapKind.ARRAY:
+            self.map(held.name).update(key, bytes(held.value_size))
+        else:
+            self.map(held.name).delete(key)
+
+    def _zero(self, held: MapLayout, index: int) -> None:
+        counters = self.map(held.name)
+        counters.update(_U32.pack(index), bytes(counters.details.buffer_size))
+
+    def read_outcome(self, cpu: int) -> Left:
+        """What the program has noted of the last packet on a CPU; test runs and wires do not show it."""
+        scratch = self.map("scratch")
+        raw = scratch.lookup(_U32.pack(0))
+        assert raw is not None
+        fields: tuple[int, ...] = _OUTCOME.unpack_from(scratch.split_per_cpu(raw)[cpu])
+        verdict, egress_port, drop_reason, tag = *fields[:3], fields[7]
+        return Left(kind=_VERDICTS[verdict], egress_port=egress_port, drop_reason=drop_reason, tag=tag)
+
+    def outcome(self, left: Left, frame: bytes) -> Outcome:
+        """With the bytes that came out; a tag that is in metadata is put in."""
+        if left.kind is VerdictKind.DROP:
+            return Outcome(verdict=left.kind, packet=b"", drop_reason=self._reason(left.drop_reason))
+        if left.tag:
+            frame = frame[:12] + b"\x81\0" + (left.tag & 0xFFFF).to_bytes(2, "big") + frame[12:]
+        leaves = left.kind in (VerdictKind.FORWARD, VerdictKind.REPLY)
+        return Outcome(verdict=left.kind, packet=frame, egress_port=left.egress_port if leaves else None)
+
+    def _reason(self, number: int) -> str:
+        found = next((r.name for r in self.pipeline.drop_reasons if r.id == number), None)
+        return found or f"unable ({number})"
+
+    def learned(self, table: str) -> tuple[LearnedEntry, ...]:
+        store = self.layout.store_of(table)
+        profiles = {profile.id: profile.name for profile in store.store.profiles}
+        found: list[LearnedEntry] = []
+        memory = self.map(store.map.name).memory()
+        size = store.map.value_size
+        for at in range(0, store.map.max_entries * size, size):
+            slot = store.decode_slot(memory[at : at + size])
+            if slot is not None and slot.table.table == table:
+                head = slot.head
+                found.append(
+                    LearnedEntry(
+                        table=table,
+                        matches=tuple(Exact(value=value) for value in slot.key),
+                        action=ActionCall(action=slot.table.action.name, arguments=slot.arguments),
+                        profile=profiles[head.profile],
+                        seen_ms=head.seen_ms,
+                        packets=head.packets,
+                        bytes=head.bytes,
+                    )
+                )
+        memory.close()
+        return tuple(found)
+
+    def direct_counter(self, key: EntryKey) -> Tally:
+        table = self.layout.table(key.table)
+        assert table.counters is not None
+        return self._tally(table.counters, self._rows[key.table][table.encode_key(key.matches)].counter)
+
+    def indexed_counters(self, counter: str, indices: range) -> tuple[Tally, ...]:
+        return tuple(self._tally(self.layout.counter(counter).map, index) for index in indices)
+
+    def _tally(self, counters: MapLayout, index: int) -> Tally:
+        held = self.map(counters.name)
+        raw = held.lookup(_U32.pack(index))
+        assert raw is not None
+        values = [COUNTER.decode(value[: COUNTER.size]) for value in held.split_per_cpu(raw)]
+        return Tally(sum(packets for packets, _ in values), sum(count for _, count in values))

@@ -1,0 +1,81 @@
+"""What every level of truth can do: hold entries, tell the time, take packets, show what they left behind.
+
+The interpreter is one of them and says what is right. All begin empty, with the same hash seed, and are kept in step by
+`comparison`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from compiler.ir.entries import EntryKey
+from compiler.ir.interpreter import LearnedEntry, Outcome, Tally
+from compiler.ir.nodes import Pipeline
+from runtime.verification.vector import Change, PacketIn
+
+HASH_SEED = 0x7475726E6F7574
+LONGEST_FRAME = 3_000
+"""What every level takes: a test run has a page, without what the kernel keeps before and behind a frame."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lookup:
+    """A table was looked up; `action` is None after a miss."""
+
+    table: str
+    action: str | None
+
+    def __str__(self) -> str:
+        return f"table {self.table}: {self.action or 'miss'}"
+
+
+class Level(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def pipeline(self) -> Pipeline: ...
+
+    def clear(self) -> None:
+        """Become as new: no entries, no connections, no counts."""
+        ...
+
+    def insert(self, *changes: Change) -> None:
+        """Add what is new. Only the interpreter checks it."""
+        ...
+
+    def modify(self, change: Change) -> None: ...
+
+    def delete(self, change: Change) -> None: ...
+
+    def set_time(self, now_ms: int) -> None: ...
+
+    def sweep(self) -> None:
+        """Take out every learned entry that has expired."""
+        ...
+
+    def takes(self, packet: PacketIn) -> bool:
+        """Whether `process` can be given the packet."""
+        ...
+
+    def process(self, packet: PacketIn) -> Outcome:
+        """What becomes of the packet; without a trace unless this is the interpreter."""
+        ...
+
+    def lookups(self) -> tuple[Lookup, ...] | None:
+        """The tables that the last packet met, in order; None where that cannot be seen."""
+        ...
+
+    def learned(self, table: str) -> tuple[LearnedEntry, ...]:
+        """As `Model.learned`; `seen_ms` has 32 bits."""
+        ...
+
+    def direct_counter(self, key: EntryKey) -> Tally: ...
+
+    def indexed_counters(self, counter: str, indices: range) -> tuple[Tally, ...]: ...
+
+
+def small(pipeline: Pipeline, slots: int = 64) -> Pipeline:
+    """The pipeline with stores of so few slots that they are read at once, and fill."""
+    return replace(pipeline, stores=tuple(replace(store, size=slots) for store in pipeline.stores))
