@@ -12,6 +12,7 @@ from typing import assert_never
 
 from compiler.ir.entries import Entries
 from compiler.ir.interpreter import Outcome, trace_to_text
+from compiler.ir.nodes import Pipeline
 from runtime.verification.findings import Difference
 from runtime.verification.interpreter_level import InterpreterLevel
 from runtime.verification.levels import Level
@@ -113,7 +114,12 @@ class Comparison:
     def vector(self, name: str, about: str = "") -> Vector:
         """All that was done, to be done again."""
         return Vector(
-            name=name, about=about, entries=self.entries_at_start, start_ms=self.start_ms, steps=tuple(self.done)
+            name=name,
+            about=about,
+            slots=_slots(self.pipeline),
+            entries=self.entries_at_start,
+            start_ms=self.start_ms,
+            steps=tuple(self.done),
         )
 
     def compare_state(self) -> None:
@@ -181,9 +187,17 @@ def _write(level: Level, write: Write) -> None:
             level.delete(write.change)
 
 
+def _slots(pipeline: Pipeline) -> int:
+    """Of each store; 0 when they are not of one size."""
+    sizes = {store.size for store in pipeline.stores}
+    return sizes.pop() if len(sizes) == 1 else 0
+
+
 def run(vector: Vector, levels: Sequence[Level]) -> Comparison:
-    """A vector on new devices. Raises `Difference` at the first one."""
+    """A vector on new devices. Raises `Difference` at the first one, ValueError when the stores' size is another."""
     comparison = Comparison(levels, start_ms=vector.start_ms)
+    if vector.slots not in (0, _slots(comparison.pipeline)):
+        raise ValueError(f"vector '{vector.name}' needs stores of {vector.slots} slots")
     comparison.fill(vector.entries)
     comparison.play(vector.steps)
     return comparison

@@ -37,7 +37,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PacketIn:
-    """A frame that comes in by a port, with its 802.1Q tag in it.
+    """A frame that comes in by a port, with its 802.1Q tag in it. `about` says what it is.
 
     `gso_size`: bytes of payload in each segment of a frame that is still to be cut into segments, else 0.
     `is_settled` False: it comes before a control plane could insert what earlier packets made a v1model device learn.
@@ -49,6 +49,7 @@ class PacketIn:
     gso_size: int = 0
     is_settled: bool = True
     accepted: tuple[Accepted, ...] = ()
+    about: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         segments = f", segments of {self.gso_size}" if self.gso_size else ""
@@ -93,10 +94,11 @@ Step = PacketIn | Wait | Sweep | Write
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vector:
-    """`about` says what it shows, or what it once found."""
+    """`about` says what it shows, or what it once found. `slots` of each store; 0: any number will do."""
 
     name: str
     about: str = ""
+    slots: int = 0
     entries: Entries = field(default_factory=Entries)
     start_ms: int = START_MS
     steps: tuple[Step, ...] = ()
