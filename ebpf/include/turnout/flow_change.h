@@ -132,9 +132,9 @@ static __always_inline u64 FLOW(search)(const struct FLOW(entry) *entry, u32 fir
 		if (position >= positions)
 			break;
 		u64 score = FLOW(score)(entry, first, FLOW(index)(entry->hash, position), position);
-		u64 is_lower = 0 - ((score - best) >> 63);
+		u32 is_lower = flow_one_register((score - best) >> 63);
 
-		best ^= (best ^ score) & is_lower;
+		best ^= (best ^ score) & (0 - (u64)is_lower);
 		*changing |= score;
 	}
 	return best;

@@ -260,7 +260,7 @@ static __always_inline bool FLOW(copy)(struct FLOW(slot) *slot, const u64 *key, 
 /* The slot at a position of the search for a key: the first set's ways, then the second's. */
 static __always_inline u32 FLOW(index)(u64 hash, u32 position)
 {
-	u64 set = position < FLOW_WAYS ? hash : hash >> 32;
+	u64 set = hash >> (position / FLOW_WAYS * 32);
 
 	return (u32)(set % FLOW_SETS) * FLOW_WAYS + position % FLOW_WAYS;
 }

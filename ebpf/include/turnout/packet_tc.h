@@ -172,9 +172,15 @@ static __always_inline s32 packet_pop_vlan(struct __sk_buff *ctx, struct packet 
 		return in_metadata ? 0 : VLAN_BYTES;
 	}
 	/* Inside a tunnel: what lies between the first Ethernet header and the tag moves by the tag's length. */
-	u32 size = before - 2;
+	u32 last = before - 2 - 1;
 
-	if (size < 1 || size > WIRE_BYTES - 1 || bpf_skb_load_bytes(ctx, ETHERNET_BYTES, packet->wire, size) ||
+	/* Before 6.8 the verifier learns nothing from `size != 0`: the size is made from a number that is checked. */
+	asm volatile("" : "+r"(last));
+	if (last > WIRE_BYTES - 2)
+		return -1;
+	u32 size = last + 1;
+
+	if (bpf_skb_load_bytes(ctx, ETHERNET_BYTES, packet->wire, size) ||
 	    bpf_skb_adjust_room(ctx, -VLAN_BYTES, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO) ||
 	    bpf_skb_store_bytes(ctx, ETHERNET_BYTES, packet->wire, size, BPF_F_RECOMPUTE_CSUM))
 		return -1;
