@@ -98,18 +98,23 @@ class Printer:
     """The store whose entry the action that is being printed belongs to."""
 
     def control(self, control: Control) -> FunctionView:
-        """A hot control is inline; any other is a function of its own to the verifier."""
+        """A hot control is inline; any other is a function of its own to the verifier.
+
+        Such a one looks the scratch memory up again: to kernels before 6.2 memory that a function is given is no key of
+        a map.
+        """
         lines = Lines()
         if not control.hot:
-            lines.add("if (!scratch)", "\treturn DONE;")
+            lines.add("struct scratch *scratch = scratch_of_cpu();", "", "if (!scratch)", "\treturn DONE;")
         self._body(lines, control.body, frozenset())
         if not (control.body and isinstance(control.body[-1], _VERDICTS)):
             lines.add("return GO_ON;")
-        context = "struct packet_context *ctx, " if needs_context(self.pipeline, control.body) else ""
+        given = ["struct packet_context *ctx"] if needs_context(self.pipeline, control.body) else []
+        given += ["struct scratch *scratch"] if control.hot else []
         kind = "static __always_inline" if control.hot else "__noinline"
         return FunctionView(
             name=control.name,
-            signature=f"{kind} enum next {control.name}({context}struct scratch *scratch)",
+            signature=f"{kind} enum next {control.name}({', '.join(given) or 'void'})",
             doc=control.doc,
             lines=lines.done(),
         )
@@ -238,8 +243,9 @@ class Printer:
 
     def _run(self, lines: Lines, name: str) -> None:
         control = self.usage.names.controls[name]
-        context = "ctx, " if needs_context(self.pipeline, control.body) else ""
-        lines.add(f"if ({name}({context}scratch) == DONE)", "\treturn DONE;")
+        given = ["ctx"] if needs_context(self.pipeline, control.body) else []
+        given += ["scratch"] if control.hot else []
+        lines.add(f"if ({name}({', '.join(given)}) == DONE)", "\treturn DONE;")
 
     def _learn(self, lines: Lines, statement: Learn, valid: Valid) -> None:
         store = self.layout.store_of(statement.table)

@@ -1974,8 +1974,10 @@ static __always_inline enum next classify(struct scratch *scratch)
 }
 
 /* Answer an ARP request (RFC 826), but neither a probe nor an announcement (RFC 5227). */
-__noinline enum next answer_arp(struct packet_context *ctx, struct scratch *scratch)
+__noinline enum next answer_arp(struct packet_context *ctx)
 {
+	struct scratch *scratch = scratch_of_cpu();
+
 	if (!scratch)
 		return DONE;
 	if (scratch->headers.arp.operation == 1 && scratch->headers.arp.hardware_type == 1 && scratch->headers.arp.protocol_type == 0x800 && scratch->headers.arp.hardware_length == 6 && scratch->headers.arp.protocol_length == 4 && scratch->headers.arp.sender_address != 0 && scratch->headers.arp.sender_address != scratch->headers.arp.target_address) {
@@ -2008,8 +2010,10 @@ __noinline enum next answer_arp(struct packet_context *ctx, struct scratch *scra
 }
 
 /* Answer a neighbour solicitation (RFC 4861, section 7.2.4), but not one of duplicate address detection. */
-__noinline enum next answer_nd(struct packet_context *ctx, struct scratch *scratch)
+__noinline enum next answer_nd(struct packet_context *ctx)
 {
+	struct scratch *scratch = scratch_of_cpu();
+
 	if (!scratch)
 		return DONE;
 	if (scratch->headers.ipv6.hop_limit == 255 && scratch->headers.icmpv6.code == 0 && scratch->headers.neighbor.option_type == 1 && scratch->headers.neighbor.option_length == 1 && !is_equal_u128(&scratch->headers.ipv6.src, &(struct u128){.high = 0, .low = 0}) && !is_equal_u128(&scratch->headers.ipv6.src, &scratch->headers.neighbor.target)) {
@@ -2059,8 +2063,10 @@ __noinline enum next answer_nd(struct packet_context *ctx, struct scratch *scrat
 }
 
 /* A packet of no known connection: does it open one, and to which backend? */
-__noinline enum next decide_ipv4(struct scratch *scratch)
+__noinline enum next decide_ipv4(void)
 {
+	struct scratch *scratch = scratch_of_cpu();
+
 	if (!scratch)
 		return DONE;
 	scratch->meta.reverse_src_ipv4 = scratch->headers.ipv4.src;
@@ -2102,7 +2108,7 @@ static __always_inline enum next connection_ipv4(struct scratch *scratch)
 	}
 	if (scratch->meta.protocol != 0) {
 		if (!apply_flow_ipv4(scratch)) {
-			if (decide_ipv4(scratch) == DONE)
+			if (decide_ipv4() == DONE)
 				return DONE;
 			if (apply_flow_reverse_ipv4(scratch)) {
 				if (scratch->meta.decided) {
@@ -2155,8 +2161,10 @@ static __always_inline enum next connection_ipv4(struct scratch *scratch)
 }
 
 /* A packet of no known connection: does it open one, and to which backend? */
-__noinline enum next decide_ipv6(struct scratch *scratch)
+__noinline enum next decide_ipv6(void)
 {
+	struct scratch *scratch = scratch_of_cpu();
+
 	if (!scratch)
 		return DONE;
 	scratch->meta.reverse_src_ipv6 = scratch->headers.ipv6.src;
@@ -2198,7 +2206,7 @@ static __always_inline enum next connection_ipv6(struct scratch *scratch)
 	}
 	if (scratch->meta.protocol != 0) {
 		if (!apply_flow_ipv6(scratch)) {
-			if (decide_ipv6(scratch) == DONE)
+			if (decide_ipv6() == DONE)
 				return DONE;
 			if (apply_flow_reverse_ipv6(scratch)) {
 				if (scratch->meta.decided) {
@@ -2292,8 +2300,10 @@ static __always_inline enum next check_ipv6(struct packet_context *ctx, struct s
 }
 
 /* Tell the sender by ICMP (RFC 792), of TCP and UDP only: never of an ICMP error (RFC 1122, section 3.2.2). */
-__noinline enum next error_ipv4(struct packet_context *ctx, struct scratch *scratch)
+__noinline enum next error_ipv4(struct packet_context *ctx)
 {
+	struct scratch *scratch = scratch_of_cpu();
+
 	if (!scratch)
 		return DONE;
 	if (has(scratch, HEADER_TCP) || has(scratch, HEADER_UDP)) {
@@ -2346,8 +2356,10 @@ __noinline enum next error_ipv4(struct packet_context *ctx, struct scratch *scra
 }
 
 /* Tell the sender by ICMPv6 (RFC 4443), of TCP and UDP only. */
-__noinline enum next error_ipv6(struct packet_context *ctx, struct scratch *scratch)
+__noinline enum next error_ipv6(struct packet_context *ctx)
 {
+	struct scratch *scratch = scratch_of_cpu();
+
 	if (!scratch)
 		return DONE;
 	if (has(scratch, HEADER_TCP) || has(scratch, HEADER_UDP)) {
@@ -2551,10 +2563,10 @@ static __always_inline enum next forward(struct packet_context *ctx, struct scra
 			return drop_for(&scratch->outcome, DROP_ERROR_NOT_SENT);
 		}
 		if (has(scratch, HEADER_IPV4)) {
-			if (error_ipv4(ctx, scratch) == DONE)
+			if (error_ipv4(ctx) == DONE)
 				return DONE;
 		} else if (has(scratch, HEADER_IPV6)) {
-			if (error_ipv6(ctx, scratch) == DONE)
+			if (error_ipv6(ctx) == DONE)
 				return DONE;
 		}
 	}
@@ -2643,10 +2655,10 @@ static __always_inline enum next ingress(struct packet_context *ctx, struct scra
 		return DONE;
 	if (scratch->meta.leg == 2) {
 		if (has(scratch, HEADER_ARP) && !has(scratch, HEADER_VXLAN)) {
-			if (answer_arp(ctx, scratch) == DONE)
+			if (answer_arp(ctx) == DONE)
 				return DONE;
 		} else if (has(scratch, HEADER_NEIGHBOR) && !has(scratch, HEADER_VXLAN)) {
-			if (answer_nd(ctx, scratch) == DONE)
+			if (answer_nd(ctx) == DONE)
 				return DONE;
 		} else if (has(scratch, HEADER_IPV4)) {
 			if (scratch->headers.ipv4.version == 4 && scratch->headers.ipv4.header_length > 4) {
