@@ -1,8 +1,9 @@
-"""Real traffic through the pipeline, beside the same traffic without it: throughput, requests, packets, latency.
+"""Real traffic through the pipeline, beside the same traffic without it: throughput, requests, packets, latency, CPU.
 
-A lab of two nodes is built and its policies applied; next to it are a plain veth and a namespace that forwards. In each
-round every variant has its turn, in an order drawn anew, and ratios are taken within rounds: a service against the same
-workload called by its own address. Nothing here passes or fails on time. Needs root, iperf3 and a C compiler:
+A lab of two nodes is built and its policies applied; next to it are the same two nodes with the kernel alone, which
+routes and has a VXLAN of its own. In each round every way has a short turn, in an order drawn anew, and ratios are
+taken within rounds. Rounds go on until the ratios stand still, or time is up. Nothing here passes or fails on time.
+Needs root and a C compiler:
 
     sudo .venv/bin/python -m bench.traffic [--quick]
 """
@@ -11,87 +12,124 @@ from __future__ import annotations
 
 import argparse
 import random
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Sequence
 
+from bench.lab.metrics import METRICS, MODES, Comparison, Samples, Setting, comparisons
 from bench.lab.pictures import draw
-from bench.lab.places import Places, Variant, base_of, places
-from bench.lab.programs import METRICS, Metric, Programs, TrafficError, programs
-from bench.report.figures import Spread, ratio
+from bench.lab.places import Places, Way, places
+from bench.lab.programs import Programs, TrafficError, programs
+from bench.report.figures import Interval, Spread
 from bench.report.machine import machine, one_line
 from bench.report.results import save_json, table
 
 NAME = "traffic"
-ROUNDS, SECONDS = 10, 0.3
-QUICK_ROUNDS, QUICK_SECONDS = 2, 0.2
-HEADER = ("measurement", "way", "min", "median", "max", "unit", "of direct", "min", "max")
-Samples = Mapping[Metric, Mapping[Variant, list[float]]]
-"""One figure a round."""
+TURN_MS = 30
+ROUNDS_A_BLOCK = 5
+"""Offloads change twice a block, so that those with and without lie close together."""
+LEAST_ROUNDS = 20
+BUDGET_S, QUICK_BUDGET_S = 240.0, 40.0
+STEADY = 0.02
+"""Rounds end when the ratios of all that is steady are known this closely (95 %)."""
+HEADER = ("measurement", "offloads", "way", "min", "median", "max", "unit", "speed of pipeline", "speed of kernel")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds, in about a minute")
-    is_quick = parser.parse_args().quick
-    rounds, seconds = (QUICK_ROUNDS, QUICK_SECONDS) if is_quick else (ROUNDS, SECONDS)
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, in under a minute")
+    budget = QUICK_BUDGET_S if parser.parse_args().quick else BUDGET_S
     about = machine()
     try:
-        with places() as where, programs(where.servers) as clients:
-            found = measure(where, clients, rounds, seconds)
+        with places() as where, programs(where.servers, where.clients) as clients:
+            found = measure(where, clients, budget)
     except TrafficError as problem:
         raise SystemExit(f"bench.traffic: {problem}") from problem
-    print(f"{one_line(about)}\n\n{table(HEADER, _rows(found))}\n")
-    content = {"machine": about, "rounds": rounds, "seconds": seconds, "metrics": _record(found)}
-    print(f"{save_json(NAME, content)}\n{draw(found, NAME)}")
+    compared = tuple(comparisons(found))
+    print(f"{one_line(about)}\n\n{table(HEADER, [*_rows(found, compared)])}\n")
+    content = {"machine": about, "turn_ms": TURN_MS, "metrics": [*_record(found)], "compared": [*_ratios(compared)]}
+    print(save_json(NAME, content), *draw(found, compared, NAME), sep="\n")
 
 
-def measure(where: Places, clients: Programs, rounds: int, seconds: float) -> Samples:
-    """All metrics of all variants. Offloads change twice a round, so those with and without lie close together."""
-    found: dict[Metric, dict[Variant, list[float]]] = {m: {v: [] for v in where.variants} for m in METRICS}
-    order = random.Random(0)
-    for _ in range(rounds):
+def measure(where: Places, clients: Programs, budget_s: float) -> Samples:
+    """All metrics of all ways."""
+    found: dict[Setting, dict[Way, list[float]]] = {
+        Setting(metric=metric, offloads=on): {way: [] for way in where.ways}
+        for on in (True, False)
+        for metric in METRICS
+    }
+    order, end, rounds = random.Random(0), time.monotonic() + budget_s, 0
+    while time.monotonic() < end and not (rounds >= LEAST_ROUNDS and _is_settled(found)):
         for on in (True, False):
             where.set_offloads(on=on)
-            for metric in (one for one in METRICS if one.offloads is on):
-                for variant in order.sample(where.variants, len(where.variants)):
-                    found[metric][variant].append(metric.measure(clients, variant, seconds))
-    where.set_offloads(on=True)
+            for _ in range(ROUNDS_A_BLOCK):
+                _round(found, clients, order, offloads=on, ways=where.ways)
+        rounds += ROUNDS_A_BLOCK
     return found
 
 
-def _rows(found: Samples) -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = []
-    for metric, figures in found.items():
-        for variant, values in figures.items():
-            spread, base = Spread.of(values), base_of(variant, figures)
+def _round(
+    found: dict[Setting, dict[Way, list[float]]],
+    clients: Programs,
+    order: random.Random,
+    *,
+    offloads: bool,
+    ways: Sequence[Way],
+) -> None:
+    for mode in MODES:
+        metrics = [metric for metric in METRICS if metric.mode == mode]
+        for way in order.sample(ways, len(ways)):
+            outcome = clients.turn(mode, way, TURN_MS)
+            for metric in metrics:
+                found[Setting(metric=metric, offloads=offloads)][way].append(metric.of(outcome))
+
+
+def _is_settled(found: Samples) -> bool:
+    return all(one.speed.width < STEADY for one in comparisons(found) if one.setting.metric.is_steady)
+
+
+def _rows(found: Samples, compared: Sequence[Comparison]) -> Iterator[tuple[str, ...]]:
+    speeds = {(one.setting, one.way, one.base): one.speed for one in compared}
+    for setting, figures in found.items():
+        for way, values in figures.items():
+            spread = Spread.of(values)
             cells = (f"{value:,.{_digits(value)}f}" for value in (spread.min, spread.median, spread.max))
-            rows.append((metric.name, variant.name, *cells, metric.unit, *_against(values, base)))
-    return rows
+            against = (_told(speeds.get((setting, way, base))) for base in (way.direct, way.kernel))
+            state = "on" if setting.offloads else "off"
+            yield setting.metric.name, state, way.name, *cells, setting.metric.unit, *against
 
 
-def _against(values: Sequence[float], base: Sequence[float] | None) -> tuple[str, str, str]:
-    if base is None:
-        return "", "", ""
-    spread = ratio(values, base)
-    return f"{spread.median:.3f}", f"{spread.min:.2f}", f"{spread.max:.2f}"
+def _told(speed: Interval | None) -> str:
+    return "" if speed is None else f"{speed.median:.3f} ({speed.low:.3f} to {speed.high:.3f})"
 
 
 def _digits(value: float) -> int:
     return 2 if value < 10 else 1 if value < 1000 else 0
 
 
-def _record(found: Samples) -> list[dict[str, object]]:
-    return [
-        {
-            "metric": metric.name,
-            "unit": metric.unit,
-            "way": variant.name,
-            "compared_with": variant.base,
-            "median": Spread.of(values).median,
-            "rounds": values,
+def _record(found: Samples) -> Iterator[dict[str, object]]:
+    for setting, figures in found.items():
+        for way, values in figures.items():
+            yield {
+                "metric": setting.metric.name,
+                "unit": setting.metric.unit,
+                "offloads": setting.offloads,
+                "way": way.name,
+                "median": Spread.of(values).median,
+                "rounds": values,
+            }
+
+
+def _ratios(compared: Sequence[Comparison]) -> Iterator[dict[str, object]]:
+    for one in compared:
+        yield {
+            "metric": one.setting.metric.name,
+            "offloads": one.setting.offloads,
+            "way": one.way.name,
+            "compared_with": one.base,
+            "speed": one.speed.median,
+            "from": one.speed.low,
+            "to": one.speed.high,
         }
-        for metric, figures in found.items()
-        for variant, values in figures.items()
-    ]
 
 
 if __name__ == "__main__":

@@ -1,87 +1,143 @@
 # pyright: reportUnknownMemberType=false
-"""The picture of `bench.traffic`: one panel for each measurement, one bar for each way."""
+"""The pictures of `bench.traffic`: a panel of bars for each measurement, and how fast ways are relative to others."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
 
-from bench.lab.places import Variant, base_of
-from bench.lab.programs import Metric
-from bench.report.figures import Spread, ratio
+from bench.lab.metrics import METRICS, Comparison, Metric, Samples, Setting
+from bench.lab.places import Way
+from bench.report.figures import Spread
 from bench.report.results import picture_path
 
 COLUMNS = 4
-_WITHOUT, _DIRECT, _SERVICE = "#adb5bd", "#1f6f8b", "#e07a5f"
+_KERNEL, _PIPELINE, _SERVICE = "#adb5bd", "#1f6f8b", "#e07a5f"
+_GOAL = 0.97
+_ROOM = 1.25
+"""Of the longest bar, so that its spread can be seen."""
+_SPEEDS = (0.8, 1.4)
+_Fill = Literal["full", "none"]
+_STYLE: dict[tuple[str, bool], tuple[str, _Fill]] = {
+    ("same node", True): ("o", "full"),
+    ("same node", False): ("o", "none"),
+    ("across nodes", True): ("s", "full"),
+    ("across nodes", False): ("s", "none"),
+}
 
 
-def draw(found: Mapping[Metric, Mapping[Variant, list[float]]], name: str) -> Path:
-    """Write the picture; returns its path. Bars are medians, lines reach from the least round to the greatest."""
-    rows = -(-(len(found) + 1) // COLUMNS)
-    figure = Figure(figsize=(17, 4.2 * rows), layout="constrained")
-    for place, (metric, figures) in enumerate(found.items()):
-        _panel(figure.add_subplot(rows, COLUMNS, place + 1), metric, figures)
-    _ratios(figure.add_subplot(rows, COLUMNS, len(found) + 1), found)
+def draw(found: Samples, compared: Sequence[Comparison], name: str) -> tuple[Path, Path]:
+    """Write both pictures; returns their paths."""
+    return _draw_figures(found, name), _draw_speeds(compared, f"{name}_speed")
+
+
+def _draw_figures(found: Samples, name: str) -> Path:
+    rows = -(-len(METRICS) // COLUMNS)
+    figure = Figure(figsize=(20, 4.2 * rows), layout="constrained")
+    for place, metric in enumerate(METRICS):
+        _panel(figure.add_subplot(rows, COLUMNS, place + 1), metric, found)
     figure.suptitle(
-        "Real traffic: without the pipeline (grey), through it (blue), through it by a service (red); median and range"
+        "Real traffic, client and server on one CPU: kernel alone (grey), pipeline (blue), service (red); "
+        "offloads on (full) and off (hatched); medians of rounds, and where the middle half of them lies"
     )
-    path = picture_path(name)
-    figure.savefig(path, dpi=100)
-    return path
+    return _saved(figure, name)
 
 
-def _panel(axes: Axes, metric: Metric, figures: Mapping[Variant, list[float]]) -> None:
-    spreads = [Spread.of(values) for values in figures.values()]
-    medians = [spread.median for spread in spreads]
-    reach = (
-        [spread.median - spread.min for spread in spreads],
-        [spread.max - spread.median for spread in spreads],
-    )
-    colours = [_colour(variant) for variant in figures]
-    axes.barh(range(len(spreads)), medians, xerr=reach, color=colours, ecolor="#495057", capsize=2)
-    for place, value in enumerate(medians):
-        _label(axes, place, _number(value))
-    axes.set_yticks(range(len(spreads)), [variant.name for variant in figures])
+def _panel(axes: Axes, metric: Metric, found: Samples) -> None:
+    ways = tuple(found[Setting(metric=metric, offloads=True)])
+    for offloads, shift in ((True, -0.2), (False, 0.2)):
+        _bars(axes, found[Setting(metric=metric, offloads=offloads)], shift, hatch="" if offloads else "///")
+    axes.set_yticks(range(len(ways)), [way.name for way in ways])
     axes.invert_yaxis()
     better = "less is better" if metric.is_smaller_better else "more is better"
     axes.set(title=metric.name, xlabel=f"{metric.unit} ({better})")
+    # The slowest rounds of one way would make all others unreadable.
+    axes.set_xlim(0, _ROOM * max(_median_of_all(found, metric)))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.grid(alpha=0.3, axis="x")
     axes.set_axisbelow(True)
 
 
-def _label(axes: Axes, place: int, text: str) -> None:
+def _median_of_all(found: Samples, metric: Metric) -> list[float]:
+    return [Spread.of(v).median for setting, f in found.items() if setting.metric == metric for v in f.values()]
+
+
+def _bars(axes: Axes, figures: Mapping[Way, list[float]], shift: float, hatch: str) -> None:
+    for place, (way, values) in enumerate(figures.items()):
+        spread, ordered = Spread.of(values), sorted(values)
+        quarter = len(ordered) // 4
+        reach = ([spread.median - ordered[quarter]], [ordered[-1 - quarter] - spread.median])
+        colour, line = _colour(way), {"ecolor": "#495057", "capsize": 2}
+        axes.barh(
+            [place + shift],
+            [spread.median],
+            0.38,
+            xerr=reach,
+            color=colour,
+            edgecolor="white",
+            hatch=hatch,
+            error_kw=line,
+        )
+        _label(axes, place + shift, _number(spread.median))
+
+
+def _label(axes: Axes, place: float, text: str) -> None:
     """At the bar's left end, where the lines of the spread rarely are."""
-    box = {"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
-    axes.annotate(text, (0, place), xytext=(4, 0), textcoords="offset points", va="center", fontsize=9, bbox=box)
+    box = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
+    axes.annotate(text, (0, place), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8, bbox=box)
 
 
-def _ratios(axes: Axes, found: Mapping[Metric, Mapping[Variant, list[float]]]) -> None:
-    """Each service against the workload behind it, from the same rounds."""
-    for shift, (base, marker) in enumerate((("same node", "o"), ("across nodes", "s"))):
-        for place, figures in enumerate(found.values()):
-            for variant, values in figures.items():
-                if variant.base == base and (direct := base_of(variant, figures)) is not None:
-                    spread = ratio(values, direct)
-                    reach = ([spread.median - spread.min], [spread.max - spread.median])
-                    label = base if not place else None
-                    at, colour = place + (shift - 0.5) * 0.3, (_SERVICE, _DIRECT)[shift]
-                    axes.errorbar([spread.median], [at], xerr=reach, fmt=marker, color=colour, capsize=2, label=label)
+def _draw_speeds(compared: Sequence[Comparison], name: str) -> Path:
+    """Three panels: a service beside the pipeline, and both beside the kernel."""
+    figure = Figure(figsize=(17, 7), layout="constrained")
+    panels = (
+        ("a service / the same pair without it", ", service", ", pipeline"),
+        ("a service / routing and VXLAN of the kernel", ", service", ", kernel"),
+        ("pipeline / routing and VXLAN of the kernel", ", pipeline", ", kernel"),
+    )
+    for place, (title, way, base) in enumerate(panels):
+        axes = figure.add_subplot(1, len(panels), place + 1)
+        _speeds(axes, [one for one in compared if one.way.name.endswith(way) and one.base.endswith(base)])
+        axes.set(title=title, xlabel="right of 1: faster; dashes: 0.97")
+    figure.suptitle("Ratios within rounds, median and 95 % interval; of latencies and CPU the inverse: more is better")
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(_STYLE))
+    return _saved(figure, name)
+
+
+def _speeds(axes: Axes, compared: Sequence[Comparison]) -> None:
+    for shift, ((node, offloads), (marker, fill)) in enumerate(_STYLE.items()):
+        chosen = [o for o in compared if o.way.name.startswith(node) and o.setting.offloads is offloads]
+        places = [METRICS.index(one.setting.metric) + (shift - 1.5) * 0.18 for one in chosen]
+        medians = [one.speed.median for one in chosen]
+        reach = (
+            [one.speed.median - one.speed.low for one in chosen],
+            [one.speed.high - one.speed.median for one in chosen],
+        )
+        label = f"{node}, offloads {'on' if offloads else 'off'}"
+        colour = (_SERVICE, _PIPELINE)[marker == "s"]
+        axes.errorbar(medians, places, xerr=reach, fmt=marker, fillstyle=fill, color=colour, label=label, capsize=2)
     axes.axvline(1, color="#495057", linewidth=1)
-    axes.set_yticks(range(len(found)), [metric.name for metric in found])
+    axes.axvline(_GOAL, color="#adb5bd", linewidth=1, linestyle="--")
+    axes.set_yticks(range(len(METRICS)), [metric.name for metric in METRICS])
     axes.invert_yaxis()
-    axes.set(title="By a service, relative to direct", xlabel="ratio within a round")
+    axes.set_xlim(*_SPEEDS)
     axes.grid(alpha=0.3, axis="x")
-    axes.legend(loc="best", fontsize=8)
 
 
-def _colour(variant: Variant) -> str:
-    if variant.base:
-        return _SERVICE
-    return _DIRECT if "node" in variant.name else _WITHOUT
+def _saved(figure: Figure, name: str) -> Path:
+    path = picture_path(name)
+    figure.savefig(path, dpi=90)
+    return path
+
+
+def _colour(way: Way) -> str:
+    return _SERVICE if way.direct else _PIPELINE if way.kernel else _KERNEL
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"

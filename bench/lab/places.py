@@ -1,4 +1,4 @@
-"""Where traffic runs: the lab of bench.yaml with its policies applied, and plain namespaces to compare with.
+"""Where traffic runs: the lab of bench.yaml with its policies applied, and the same two nodes with the kernel alone.
 
 Names begin with the lab's name, so two runs at once refuse each other instead of mixing.
 """
@@ -8,67 +8,82 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.lab.kernelway import ADDRESSES, CLIENT, FAR, NEAR, KernelWay, kernel_way
 from compiler.policy.loading import load
-from runtime.lab.netns import ip_batch, path_of
+from runtime.lab.netns import path_of
 from runtime.lab.offloads import set_offloads
 from runtime.lab.topology import Topology, topology_of
 
 POLICIES = Path(__file__).with_name("bench.yaml")
 LAB = "turnout-bench"
-MTU = 1450
-"""That of the lab's workloads, whose packets must fit into the tunnel."""
 TURNOUT = Path(sys.executable).with_name("turnout")
+SETTLE_S = 3.0
+"""A second after its entries have settled, a device changes over to the program that fits them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Variant:
-    """One way from a client to a server. `base` names the variant that it is compared with, "" for none."""
+class Way:
+    """One way from a client to a server. `direct` and `kernel` name those it is compared with, "" for none."""
 
     name: str
     client: str
     server: str
     address: str
-    base: str = ""
-
-
-def base_of(variant: Variant, figures: Mapping[Variant, list[float]]) -> list[float] | None:
-    """The figures of what a variant is compared with."""
-    return next((values for other, values in figures.items() if variant.base and other.name == variant.base), None)
+    kernel: str = ""
+    direct: str = ""
 
 
 class Places:
     """Namespaces that exist while `places` is entered."""
 
-    def __init__(self, topology: Topology, plain: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, topology: Topology, kernel: KernelWay) -> None:
         self._topology = topology
-        self._plain = tuple(plain)
+        self._kernel = kernel
         spaces = {workload.key.rpartition("/")[2]: workload.namespace for workload in topology.workloads}
-        client, near, far = spaces["client"], spaces["near"], spaces["far"]
-        self.variants = (
-            Variant(name="plain veth", client=_plain("a"), server=_plain("b"), address="10.9.0.2"),
-            Variant(name="kernel forwards", client=_plain("c"), server=_plain("d"), address="10.9.2.2"),
-            Variant(name="same node", client=client, server=near, address="10.1.0.11"),
-            Variant(name="same node, service", client=client, server=near, address="10.96.0.11", base="same node"),
-            Variant(name="across nodes", client=client, server=far, address="10.1.0.12"),
-            Variant(name="across nodes, service", client=client, server=far, address="10.96.0.12", base="across nodes"),
+        self.ways = (
+            *self._ways("same node", NEAR, spaces, address="10.1.0.11", service="10.96.0.11"),
+            *self._ways("across nodes", FAR, spaces, address="10.1.0.12", service="10.96.0.12"),
         )
 
     @property
     def servers(self) -> tuple[str, ...]:
         """The namespaces that servers run in."""
-        return tuple(dict.fromkeys(variant.server for variant in self.variants))
+        return tuple(dict.fromkeys(way.server for way in self.ways))
+
+    @property
+    def clients(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(way.client for way in self.ways))
 
     def set_offloads(self, *, on: bool) -> None:
         """Checksum and segmentation offloads of every interface on the ways."""
         set_offloads(self._topology, on=on)
         state = "on" if on else "off"
-        for namespace, interface in self._plain:
+        for namespace, interface in self._kernel.interfaces:
             _run(inside(namespace, ["ethtool", "-K", interface, "tx", state, "tso", state, "gso", state]))
+
+    def _ways(
+        self, name: str, server: str, spaces: Mapping[str, str], *, address: str, service: str
+    ) -> tuple[Way, ...]:
+        """Without the pipeline, with it, and with it by a service."""
+        kernel, direct = f"{name}, kernel", f"{name}, pipeline"
+        lab = {"client": spaces[CLIENT], "server": spaces[server], "kernel": kernel}
+        ends = {"client": self._kernel.namespace(CLIENT), "server": self._kernel.namespace(server)}
+        return (
+            Way(name=kernel, address=ADDRESSES[server], **ends),
+            Way(name=direct, address=address, **lab),
+            Way(name=f"{name}, service", address=service, direct=direct, **lab),
+        )
+
+
+def figures_of(name: str, figures: Mapping[Way, list[float]]) -> list[float] | None:
+    """The figures of the way of that name."""
+    return next((values for way, values in figures.items() if way.name == name), None)
 
 
 def inside(namespace: str, command: Sequence[str]) -> list[str]:
@@ -78,44 +93,15 @@ def inside(namespace: str, command: Sequence[str]) -> list[str]:
 
 @contextmanager
 def places() -> Generator[Places]:
-    """The lab with its policies applied and the plain namespaces; all of it is gone afterwards."""
+    """The lab with its policies applied, and the kernel's way; all of it is gone afterwards."""
     topology = topology_of(load([POLICIES]).policies, LAB)
     with ExitStack() as undo:
         undo.callback(_turnout, "lab", "down", "--name", LAB)
         _turnout("lab", "up", "--name", LAB, str(POLICIES))
         _turnout("apply", str(POLICIES))
-        undo.callback(_remove_plain)
-        yield Places(topology, _make_plain())
-
-
-def _plain(letter: str) -> str:
-    return f"{LAB}.plain-{letter}"
-
-
-_LETTERS = "abcdr"
-"""a and b have one veth between them; c and d have r, which forwards."""
-
-
-def _make_plain() -> tuple[tuple[str, str], ...]:
-    """Make them; returns their interfaces."""
-    ip_batch([f"netns add {_plain(letter)}" for letter in _LETTERS])
-    ends = (("a", "10.9.0.1", "b", "10.9.0.2"), ("c", "10.9.1.2", "r", "10.9.1.1"), ("d", "10.9.2.2", "r", "10.9.2.1"))
-    found: list[tuple[str, str]] = []
-    for near, near_address, far, far_address in ends:
-        here, there = f"to-{far}", f"to-{near}"
-        ip_batch([f"link add {here} netns {_plain(near)} type veth peer name {there} netns {_plain(far)}"])
-        for space, name, address in ((near, here, near_address), (far, there, far_address)):
-            ip_batch([f"address add {address}/24 dev {name}", f"link set {name} mtu {MTU} up"], namespace=_plain(space))
-            found.append((_plain(space), name))
-    for space, gateway in (("c", "10.9.1.1"), ("d", "10.9.2.1")):
-        ip_batch([f"route add default via {gateway}"], namespace=_plain(space))
-    _run(inside(_plain("r"), ["sysctl", "-qw", "net.ipv4.ip_forward=1"]))
-    return tuple(found)
-
-
-def _remove_plain() -> None:
-    there = [letter for letter in _LETTERS if path_of(_plain(letter)).exists()]
-    ip_batch([f"netns del {_plain(letter)}" for letter in there])
+        kernel = undo.enter_context(kernel_way(LAB))
+        time.sleep(SETTLE_S)
+        yield Places(topology, kernel)
 
 
 def _turnout(*words: str) -> None:

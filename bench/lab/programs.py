@@ -1,4 +1,4 @@
-"""The programs that make traffic: iperf3, and pingpong.c, which is compiled when it is needed."""
+"""The programs that make traffic: ask.c and answer.c, compiled when they are needed, both on one CPU."""
 
 from __future__ import annotations
 
@@ -8,25 +8,23 @@ import os
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from select import select
 from tempfile import TemporaryDirectory
+from typing import IO
 
-from bench.lab.places import Variant, inside
+from bench.lab.places import Way, inside
 
-SOURCE = Path(__file__).with_name("pingpong.c")
-PORT, IPERF_PORT = 7000, 5201
-SERVED_PORTS, SERVED_IPERF_PORTS = (7000, 7001), (5201, 5202)
-"""Called directly, and by a service."""
+SOURCES = Path(__file__).parent
+DIRECT_PORT, SERVED_PORT = 7000, 7001
+"""Services lead to another port of a server than direct calls do; see bench.yaml."""
 END_S = 5.0
-PATIENCE_S = 30.0
-_CPUS = sorted(os.sched_getaffinity(0))
-ONE_CPU, OTHER_CPU = _CPUS[0], _CPUS[-1]
-"""Client and server take turns on one CPU: then figures show what the way costs, and not how fast another CPU wakes up.
-Only a flood needs both, or the server would not get to read."""
+PATIENCE_S = 20.0
+ONE_CPU = min(os.sched_getaffinity(0))
+"""Client and server take turns on it: then figures show what the way costs, and not how fast another CPU wakes up."""
 
 
 class TrafficError(Exception):
@@ -34,87 +32,57 @@ class TrafficError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
-    """What pingpong says: messages answered (flood: received), over which time, and how long answers took."""
+class Outcome:
+    """Of one turn. `count` is in requests, datagrams or bytes; latencies are 0 where nothing is answered one by one."""
 
-    per_second: float
-    p50_us: float
-    p99_us: float
+    count: int
+    ns: int
+    cpu_ns: int
+    """What client, server and the CPU's softirq thread ran, measured by the scheduler."""
+    p50: int
+    p99: int
+
+    @property
+    def per_second(self) -> float:
+        return self.count * 1e9 / self.ns
 
 
 class Programs:
-    """Clients of the servers that run."""
+    """Clients of the servers that run, by namespace."""
 
-    def __init__(self, pingpong: Path) -> None:
-        self._pingpong = pingpong
+    def __init__(self, clients: Mapping[str, subprocess.Popen[str]], servers: Mapping[str, int]) -> None:
+        self._clients = clients
+        self._servers = servers
+        self._softirq = tuple(_threads_named(f"ksoftirqd/{ONE_CPU}"))
 
-    def ask(self, mode: str, variant: Variant, seconds: float) -> Answered:
-        """`tcp`, `connect`, `udp` or `flood`. Raises `TrafficError`."""
-        command = [str(self._pingpong), mode, variant.address, str(PORT), f"{seconds:g}"]
-        said = json.loads(_said(on_cpu(OTHER_CPU if mode == "flood" else ONE_CPU, inside(variant.client, command))))
-        return Answered(
-            per_second=said["count"] / said["seconds"], p50_us=said["p50"] / 1000, p99_us=said["p99"] / 1000
-        )
-
-    def stream_gbps(self, variant: Variant, seconds: float) -> float:
-        """One TCP connection, as the receiver counts it. Raises `TrafficError`."""
-        words = ["iperf3", "-c", variant.address, "-p", str(IPERF_PORT), "-t", f"{max(1, round(seconds))}", "-J"]
-        said = json.loads(_said(on_cpu(ONE_CPU, inside(variant.client, words))))
-        return said["end"]["sum_received"]["bits_per_second"] / 1e9
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metric:
-    """One thing that is measured. `measure` takes a variant and seconds; `is_smaller_better` is for the pictures."""
-
-    name: str
-    unit: str
-    measure: Callable[[Programs, Variant, float], float]
-    offloads: bool = True
-    is_smaller_better: bool = False
-
-
-METRICS = (
-    Metric(name="TCP, one stream", unit="Gbit/s", measure=Programs.stream_gbps),
-    Metric(name="TCP, offloads off", unit="Gbit/s", measure=Programs.stream_gbps, offloads=False),
-    Metric(name="requests, one connection", unit="1/s", measure=lambda p, v, s: p.ask("tcp", v, s).per_second),
-    Metric(name="requests, a connection each", unit="1/s", measure=lambda p, v, s: p.ask("connect", v, s).per_second),
-    Metric(name="UDP, 64 bytes", unit="packets/s", measure=lambda p, v, s: p.ask("flood", v, s).per_second),
-    Metric(
-        name="UDP round trip, p50",
-        unit="us",
-        measure=lambda p, v, s: p.ask("udp", v, s).p50_us,
-        is_smaller_better=True,
-    ),
-    Metric(
-        name="UDP round trip, p99",
-        unit="us",
-        measure=lambda p, v, s: p.ask("udp", v, s).p99_us,
-        is_smaller_better=True,
-    ),
-)
-
-
-def on_cpu(cpu: int, command: Sequence[str]) -> list[str]:
-    """The command, kept on one CPU."""
-    return ["taskset", "-c", str(cpu), *command]
+    def turn(self, mode: str, way: Way, milliseconds: int) -> Outcome:
+        """Let the way's client send for so long. Raises `TrafficError`."""
+        client = self._clients[way.client]
+        pids = " ".join(map(str, (self._servers[way.server], *self._softirq)))
+        _stream(client.stdin).write(f"{mode} {way.address} {DIRECT_PORT} {milliseconds} {pids}\n")
+        _stream(client.stdin).flush()
+        return Outcome(**json.loads(_line(client, f"{mode} to {way.name}")))
 
 
 @contextmanager
-def programs(servers: Sequence[str]) -> Generator[Programs]:
-    """Both servers in each namespace, and the clients for them. Raises `TrafficError`."""
-    if shutil.which("iperf3") is None:
-        raise TrafficError("iperf3 is not installed: apt-get install iperf3")
+def programs(servers: Sequence[str], clients: Sequence[str]) -> Generator[Programs]:
+    """A server in each of the first namespaces and a client in each of the second. Raises `TrafficError`."""
     with TemporaryDirectory(prefix="turnout-bench-") as folder, ExitStack() as undo:
-        pingpong = Path(folder) / "pingpong"
-        _said([*_compiler(), "-O2", "-o", str(pingpong), str(SOURCE)])
-        for namespace in servers:
-            served = [[str(pingpong), "serve", str(port)] for port in SERVED_PORTS]
-            served += [["iperf3", "-s", "-p", str(port)] for port in SERVED_IPERF_PORTS]
-            for command in served:
-                undo.callback(_end, _start(on_cpu(ONE_CPU, inside(namespace, command))))
-        time.sleep(0.5)
-        yield Programs(pingpong)
+        answer, ask = (_compiled(name, Path(folder)) for name in ("answer", "ask"))
+        serving = {space: _started(undo, space, [str(answer), str(DIRECT_PORT), str(SERVED_PORT)]) for space in servers}
+        for space, process in serving.items():
+            _line(process, f"server in {space}")
+        asking = {space: _started(undo, space, [str(ask)]) for space in clients}
+        yield Programs(asking, {space: process.pid for space, process in serving.items()})
+
+
+def _compiled(name: str, folder: Path) -> Path:
+    made = folder / name
+    command = [*_compiler(), "-O2", "-o", str(made), str(SOURCES / f"{name}.c")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise TrafficError(f"`{' '.join(command)}` failed: {done.stderr.strip()}")
+    return made
 
 
 def _compiler() -> list[str]:
@@ -126,24 +94,46 @@ def _compiler() -> list[str]:
     raise TrafficError("no C compiler was found: apt-get install clang, or the Python package ziglang")
 
 
-def _start(command: Sequence[str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def _started(undo: ExitStack, namespace: str, command: Sequence[str]) -> subprocess.Popen[str]:
+    """Neither taskset nor nsenter stay: the process is the command's own."""
+    whole = ["taskset", "-c", str(ONE_CPU), *inside(namespace, command)]
+    process = subprocess.Popen(whole, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    undo.callback(_end, process)
+    return process
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[str]) -> None:
     process.terminate()
     try:
-        process.wait(END_S)
+        process.communicate(timeout=END_S)
     except subprocess.TimeoutExpired:
         process.kill()
-        process.wait()
+        process.communicate()
 
 
-def _said(command: Sequence[str]) -> str:
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
-    except (OSError, subprocess.TimeoutExpired) as problem:
-        raise TrafficError(f"`{' '.join(command)}`: {problem}") from problem
-    if done.returncode:
-        raise TrafficError(f"`{' '.join(command)}` failed: {done.stderr.strip() or done.stdout.strip()[-500:]}")
-    return done.stdout
+def _line(process: subprocess.Popen[str], what: str) -> str:
+    """What the process says next. Raises `TrafficError` with its last words when it ends, or says nothing."""
+    said = _stream(process.stdout)
+    if not select([said], [], [], PATIENCE_S)[0]:
+        raise TrafficError(f"{what}: no answer for {PATIENCE_S:g} s")
+    if line := said.readline():
+        return line
+    process.wait()
+    raise TrafficError(f"{what}: {_stream(process.stderr).read().strip()}")
+
+
+def _stream(pipe: IO[str] | None) -> IO[str]:
+    if pipe is None:
+        raise TrafficError("a program runs without its pipes")
+    return pipe
+
+
+def _threads_named(name: str) -> Iterator[int]:
+    """Process ids of kernel threads; none in a container that does not see them."""
+    for comm in Path("/proc").glob("[0-9]*/comm"):
+        try:
+            found = comm.read_text().strip()
+        except OSError:
+            continue  # ended meanwhile
+        if found == name:
+            yield int(comm.parent.name)
