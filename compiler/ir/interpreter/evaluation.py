@@ -135,6 +135,11 @@ def _compare(operator: Operator, left: int, right: int) -> bool:
 
 
 def _network_length(packet: Packet) -> int:
-    if packet.is_valid("ipv4"):
+    is_ipv4 = packet.is_valid("ipv4")
+    if packet.segment_bytes and packet.is_valid("tcp"):
+        return (20 if is_ipv4 else 40) + 4 * packet.read("tcp", "data_offset") + packet.segment_bytes & 0xFFFF
+    if packet.segment_bytes and packet.is_valid("udp"):
+        return (20 if is_ipv4 else 40) + 8 + packet.segment_bytes & 0xFFFF
+    if is_ipv4:
         return packet.read("ipv4", "total_length")
     return packet.read("ipv6", "payload_length") + 40 & 0xFFFF

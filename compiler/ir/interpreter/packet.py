@@ -19,9 +19,11 @@ class TooShortError(Exception):
 class Packet:
     """Headers are emitted in the pipeline's header order, then `payload`."""
 
-    def __init__(self, names: Names, received: bytes) -> None:
+    def __init__(self, names: Names, received: bytes, segment_bytes: int = 0) -> None:
         self._names = names
         self.received = received
+        self.segment_bytes = segment_bytes
+        """Of payload in each segment that this packet will become, 0 if it stays one."""
         self.fields: dict[str, dict[str, int]] = {}
         """The fields of each valid header."""
         self.payload = received

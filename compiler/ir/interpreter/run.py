@@ -52,10 +52,13 @@ class Interpreter:
         self._clock = clock
         self._random = random
 
-    def process(self, port: int, packet: bytes) -> Outcome:
-        """`packet` is the frame as the port received it, from the first byte of its Ethernet header on."""
+    def process(self, port: int, packet: bytes, *, segment_bytes: int = 0) -> Outcome:
+        """`packet` is the frame as the port received it, from the first byte of its Ethernet header on.
+
+        `segment_bytes`: of payload in each segment, for a packet that is still to be cut into segments (GSO).
+        """
         steps: list[trace.TraceStep] = []
-        parts = Packet(self._model.names, packet)
+        parts = Packet(self._model.names, packet, segment_bytes)
         scope = self._scope(parts, port)
         try:
             self._parse(parts, scope, steps)
