@@ -45,11 +45,11 @@ class InterpreterLevel:
     def sweep(self) -> None:
         self.model.sweep(self._now_ms)
 
-    def takes(self, packet: PacketIn) -> bool:
-        return not packet.gso_size
+    def takes(self, _: PacketIn, /) -> bool:
+        return True
 
     def process(self, packet: PacketIn) -> Outcome:
-        outcome = self._interpreter.process(packet.port, packet.frame)
+        outcome = self._interpreter.process(packet.port, packet.frame, segment_bytes=packet.gso_size)
         self._last = outcome.trace
         return outcome
 

@@ -233,12 +233,16 @@ class KernelLevel:
         counters = self.map(held.name)
         counters.update(_U32.pack(index), bytes(counters.details.buffer_size))
 
-    def read_outcome(self, cpu: int) -> Left:
-        """What the program has noted of the last packet on a CPU; test runs and wires do not show it."""
+    def scratch(self, cpu: int) -> bytes:
+        """The program's memory for a packet, as the last one on a CPU has left it."""
         scratch = self.map("scratch")
         raw = scratch.lookup(_U32.pack(0))
         assert raw is not None
-        fields: tuple[int, ...] = _OUTCOME.unpack_from(scratch.split_per_cpu(raw)[cpu])
+        return scratch.split_per_cpu(raw)[cpu]
+
+    def read_outcome(self, cpu: int) -> Left:
+        """What the program has noted of the last packet on a CPU; test runs and wires do not show it."""
+        fields: tuple[int, ...] = _OUTCOME.unpack_from(self.scratch(cpu))
         verdict, egress_port, drop_reason, tag = *fields[:3], fields[7]
         return Left(kind=_VERDICTS[verdict], egress_port=egress_port, drop_reason=drop_reason, tag=tag)
 

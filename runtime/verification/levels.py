@@ -55,7 +55,7 @@ class Level(Protocol):
         """Take out every learned entry that has expired."""
         ...
 
-    def takes(self, packet: PacketIn) -> bool:
+    def takes(self, packet: PacketIn, /) -> bool:
         """Whether `process` can be given the packet."""
         ...
 

@@ -48,7 +48,7 @@ class TestRunLevel(KernelLevel):
         self.name = "tc" if hook is Hook.TC else "XDP"
         self._ports: set[int] = set()
 
-    def takes(self, packet: PacketIn) -> bool:
+    def takes(self, packet: PacketIn, /) -> bool:
         """The kernel wants a whole IP header for tc, and an Ethernet header for XDP."""
         shortest = _SHORTEST.get(packet.frame[12:14], 14) if self.hook is Hook.TC else 14
         return shortest <= len(packet.frame) <= LONGEST_FRAME and not packet.gso_size
