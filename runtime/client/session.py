@@ -102,6 +102,16 @@ class Session:
         except grpc.RpcError as error:
             self._answers.put(error)
 
+    def message(self, timeout_s: float) -> p4r.StreamMessageResponse | None:
+        """What the device says by itself, such as digests; None when it says nothing in time."""
+        try:
+            answer = self._answers.get(timeout=timeout_s)
+        except queue.Empty:
+            return None
+        if isinstance(answer, grpc.RpcError):
+            raise self._refused("the stream", answer)
+        return answer
+
     def pipeline(self) -> p4r.ForwardingPipelineConfig | None:
         """P4Info and cookie of what the device runs, or None if it runs nothing."""
         request = p4r.GetForwardingPipelineConfigRequest(

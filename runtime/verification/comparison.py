@@ -15,7 +15,7 @@ from compiler.ir.interpreter import Outcome, trace_to_text
 from compiler.ir.nodes import Pipeline
 from runtime.verification.findings import Difference
 from runtime.verification.interpreter_level import InterpreterLevel
-from runtime.verification.levels import Level
+from runtime.verification.levels import COMPARED_INDICES, Level
 from runtime.verification.rendering import outcome_text, packet_text
 from runtime.verification.vector import (
     START_MS,
@@ -33,8 +33,6 @@ from runtime.verification.vector import (
 
 LONGEST_MS = (1 << 31) - 1
 """Ages are differences in 32 bits, so what lasts longer is another matter."""
-COMPARED_INDICES = 64
-"""So many of each indexed counter are compared."""
 
 
 class Comparison:
@@ -84,7 +82,9 @@ class Comparison:
         return self.do(PacketIn(port=port, frame=frame))
 
     def do(self, step: Step) -> Outcome | None:
-        """The outcome of a packet, with the interpreter's trace; None of one that a level cannot take."""
+        """A packet's outcome, with the interpreter's trace. A step that a level cannot take is left out for all."""
+        if not all(level.takes(step) for level in self.all_levels):
+            return None
         match step:
             case PacketIn():
                 return self._process(step)
@@ -132,10 +132,11 @@ class Comparison:
         for level in self.all_levels:
             level.set_time(self.now_ms)
 
-    def _process(self, packet: PacketIn) -> Outcome | None:
-        if not all(level.takes(packet) for level in self.all_levels):
-            return None
+    def _process(self, packet: PacketIn) -> Outcome:
         self.done.append(packet)
+        if packet.is_settled:
+            for level in self.levels:
+                level.settle()
         outcome = self.reference.process(packet)
         self._check(packet, self.reference, outcome, outcome)
         for level in self.levels:
@@ -146,7 +147,7 @@ class Comparison:
         if packet.accepted:
             is_right = any(accepted.accepts(got) for accepted in packet.accepted)
         else:
-            is_right = replace(got, trace=()) == replace(wanted, trace=())
+            is_right = replace(got, trace=()) == level.as_shown(replace(wanted, trace=()))
         if not is_right:
             what = f"{packet_text(packet)}\ntrace:\n{trace_to_text(wanted.trace)}"
             raise self._difference(what, outcome_text(wanted), level, outcome_text(got))
@@ -154,7 +155,8 @@ class Comparison:
     def _compare_learned(self, level: Level) -> None:
         for table in self.pipeline.tables:
             if table.store is not None:
-                wanted, got = self.reference.learned(table.name), level.learned(table.name)
+                wanted = level.learned_as_shown(self.reference.learned(table.name))
+                got = level.learned(table.name)
                 if got != wanted:
                     raise self._difference(f"learned entries of {table.name}", wanted, level, got)
 

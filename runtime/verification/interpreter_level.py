@@ -8,11 +8,11 @@ from compiler.ir.entries import EntryKey, TableEntry
 from compiler.ir.interpreter import Interpreter, LearnedEntry, Model, Outcome, Tally, trace
 from compiler.ir.names import Names
 from compiler.ir.nodes import Pipeline
-from runtime.verification.levels import HASH_SEED, Lookup
-from runtime.verification.vector import START_MS, Change, PacketIn
+from runtime.verification.levels import HASH_SEED, Lookup, ShowsAll
+from runtime.verification.vector import START_MS, Change, PacketIn, Step
 
 
-class InterpreterLevel:
+class InterpreterLevel(ShowsAll):
     """A device on the interpreter. `model` may be read; what changes it goes through the level."""
 
     name = "interpreter"
@@ -45,7 +45,7 @@ class InterpreterLevel:
     def sweep(self) -> None:
         self.model.sweep(self._now_ms)
 
-    def takes(self, _: PacketIn, /) -> bool:
+    def takes(self, _: Step, /) -> bool:
         return True
 
     def process(self, packet: PacketIn) -> Outcome:

@@ -26,12 +26,10 @@ from runtime.bpf.maps import Map
 from runtime.bpf.object import LoadSettings, load
 from runtime.bpf.testrun import run_syscall
 from runtime.build import Hook, compile_source
-from runtime.verification.levels import HASH_SEED, Lookup
+from runtime.verification.levels import COMPARED_INDICES, HASH_SEED, Lookup, ShowsAll
 from runtime.verification.vector import START_MS, Change
 
 RING_SLOTS = 1 << 16
-CLEARED_INDICES = 64
-"""So many of each indexed counter are set to 0 between two vectors."""
 _U32, _U64, _OUTCOME = struct.Struct("<I"), struct.Struct("<Q"), struct.Struct("<8I")
 _VERDICTS = (VerdictKind.TO_KERNEL, VerdictKind.FORWARD, VerdictKind.REPLY, VerdictKind.DROP)
 
@@ -71,7 +69,7 @@ class Left:
     tag: int
 
 
-class KernelLevel:
+class KernelLevel(ShowsAll):
     """A loaded program with its maps. Close it, or use it as a context.
 
     `flags` are constants of the program beside the seed; `elf` runs instead of what `pipeline` is printed to.
@@ -124,7 +122,7 @@ class KernelLevel:
                 if table.counters is not None:
                     self._zero(table.counters, row.counter)
         for counter in self.pipeline.counters:
-            for index in range(min(counter.size, CLEARED_INDICES)):
+            for index in range(min(counter.size, COMPARED_INDICES)):
                 self._zero(self.layout.counter(counter.name).map, index)
         for store in self.pipeline.stores:
             with self.map(store.name).memory() as memory:

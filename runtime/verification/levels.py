@@ -12,9 +12,11 @@ from typing import Protocol
 from compiler.ir.entries import EntryKey
 from compiler.ir.interpreter import LearnedEntry, Outcome, Tally
 from compiler.ir.nodes import Pipeline
-from runtime.verification.vector import Change, PacketIn
+from runtime.verification.vector import Change, PacketIn, Step
 
 HASH_SEED = 0x7475726E6F7574
+COMPARED_INDICES = 64
+"""So many of each indexed counter are compared, and set to 0 between two vectors."""
 LONGEST_FRAME = 3_000
 """What every level takes: a test run has a page, without what the kernel keeps before and behind a frame."""
 
@@ -55,8 +57,12 @@ class Level(Protocol):
         """Take out every learned entry that has expired."""
         ...
 
-    def takes(self, packet: PacketIn, /) -> bool:
-        """Whether `process` can be given the packet."""
+    def takes(self, step: Step, /) -> bool:
+        """Whether this level can do it."""
+        ...
+
+    def settle(self) -> None:
+        """Let a control plane insert what packets have made the data plane learn, where that is its part."""
         ...
 
     def process(self, packet: PacketIn) -> Outcome:
@@ -67,6 +73,14 @@ class Level(Protocol):
         """The tables that the last packet met, in order; None where that cannot be seen."""
         ...
 
+    def as_shown(self, outcome: Outcome) -> Outcome:
+        """What this level can show of the interpreter's outcome."""
+        ...
+
+    def learned_as_shown(self, entries: tuple[LearnedEntry, ...]) -> tuple[LearnedEntry, ...]:
+        """What this level can show of the interpreter's learned entries, in its own order."""
+        ...
+
     def learned(self, table: str) -> tuple[LearnedEntry, ...]:
         """As `Model.learned`; `seen_ms` has 32 bits."""
         ...
@@ -74,6 +88,19 @@ class Level(Protocol):
     def direct_counter(self, key: EntryKey) -> Tally: ...
 
     def indexed_counters(self, counter: str, indices: range) -> tuple[Tally, ...]: ...
+
+
+class ShowsAll:
+    """What levels have that learn by themselves and show everything."""
+
+    def settle(self) -> None:
+        pass
+
+    def as_shown(self, outcome: Outcome) -> Outcome:
+        return outcome
+
+    def learned_as_shown(self, entries: tuple[LearnedEntry, ...]) -> tuple[LearnedEntry, ...]:
+        return entries
 
 
 def small(pipeline: Pipeline, slots: int = 64) -> Pipeline:

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 
 from compiler.ir.interpreter import Outcome, VerdictKind
 from compiler.ir.nodes import Pipeline
-from runtime.bpf.testrun import SkbContext, pinned_to_cpu, run_skb, run_xdp
+from runtime.bpf.testrun import MIN_FRAME, SkbContext, pinned_to_cpu, run_skb, run_xdp
 from runtime.build import Hook
 from runtime.verification.kernel_level import KernelLevel, Left
 from runtime.verification.levels import HASH_SEED, LONGEST_FRAME
-from runtime.verification.vector import PacketIn
+from runtime.verification.vector import PacketIn, Step
 
 LOOPBACK = 1
 FIRST_IFINDEX = 1000
@@ -48,10 +48,12 @@ class TestRunLevel(KernelLevel):
         self.name = "tc" if hook is Hook.TC else "XDP"
         self._ports: set[int] = set()
 
-    def takes(self, packet: PacketIn, /) -> bool:
+    def takes(self, step: Step, /) -> bool:
         """The kernel wants a whole IP header for tc, and an Ethernet header for XDP."""
-        shortest = _SHORTEST.get(packet.frame[12:14], 14) if self.hook is Hook.TC else 14
-        return shortest <= len(packet.frame) <= LONGEST_FRAME and not packet.gso_size
+        if not isinstance(step, PacketIn):
+            return True
+        shortest = _SHORTEST.get(step.frame[12:14], MIN_FRAME) if self.hook is Hook.TC else MIN_FRAME
+        return shortest <= len(step.frame) <= LONGEST_FRAME and not step.gso_size
 
     def process(self, packet: PacketIn) -> Outcome:
         self.add_port(packet.port)

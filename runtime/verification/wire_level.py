@@ -27,7 +27,7 @@ from runtime.build import Hook
 from runtime.verification.kernel_level import KernelLevel, Left
 from runtime.verification.levels import HASH_SEED, LONGEST_FRAME
 from runtime.verification.offloads import VnetHeader, awaiting_checksum, joined, with_quoted_checksum
-from runtime.verification.vector import Change, PacketIn
+from runtime.verification.vector import Change, PacketIn, Step
 from runtime.verification.wires import Received, Wires
 
 KERNEL = "kernel"
@@ -85,11 +85,13 @@ class WireLevel(KernelLevel):
                 for port in self._ports_of(change.action):
                     self.add_port(port)
 
-    def takes(self, packet: PacketIn, /) -> bool:
-        if packet.gso_size:
-            return awaiting_checksum(packet.frame, packet.gso_size) is not None
-        shortest = _SHORTEST_TAGGED if packet.frame[12:14] in _TAGGED else MIN_FRAME
-        return shortest <= len(packet.frame) <= LONGEST_FRAME
+    def takes(self, step: Step, /) -> bool:
+        if not isinstance(step, PacketIn):
+            return True
+        if step.gso_size:
+            return awaiting_checksum(step.frame, step.gso_size) is not None
+        shortest = _SHORTEST_TAGGED if step.frame[12:14] in _TAGGED else MIN_FRAME
+        return shortest <= len(step.frame) <= LONGEST_FRAME
 
     def process(self, packet: PacketIn) -> Outcome:
         self.add_port(packet.port)

@@ -92,9 +92,9 @@ class Wires:
         header = decode(data)
         return Received(frame=_tagged(completed(header, data[SIZE:]), ancillary), gso_size=header.gso_size)
 
-    def waiting(self) -> tuple[str, ...]:
-        """The far ends at which a frame waits."""
-        ready = {descriptor for descriptor, _ in self._poll.poll(0)}
+    def waiting(self, timeout_s: float = 0) -> tuple[str, ...]:
+        """The far ends at which a frame waits, once there is one or time is up."""
+        ready = {descriptor for descriptor, _ in self._poll.poll(timeout_s * 1000)}
         return tuple(name for name, end in self._ends.items() if end.fileno() in ready)
 
 

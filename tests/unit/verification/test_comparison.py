@@ -15,7 +15,7 @@ from runtime.verification.interpreter_level import InterpreterLevel
 from runtime.verification.levels import small
 from runtime.verification.shop import CLIENT_PORT, WEB_1_PORT, device_entries
 from runtime.verification.shop_frames import vectors
-from runtime.verification.vector import Accepted, PacketIn, Vector, Wait
+from runtime.verification.vector import Accepted, PacketIn, Step, Vector, Wait
 
 SOURCE = small(pipeline(), 16)
 FRAMES = {name: frame for name, _, frame in vectors()}
@@ -36,7 +36,7 @@ class LyingLevel(InterpreterLevel):
         outcome = super().process(packet)
         return replace(outcome, egress_port=511) if self.lie == "port" else outcome
 
-    def takes(self, _: PacketIn, /) -> bool:
+    def takes(self, _: Step, /) -> bool:
         return self.lie != "refuses"
 
     def learned(self, table: str) -> tuple[LearnedEntry, ...]:

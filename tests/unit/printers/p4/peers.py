@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-P4C, P4TEST, BMV2 = "TURNOUT_P4C", "TURNOUT_P4TEST", "TURNOUT_BMV2"
-_TOOLS = {P4C: "p4c-bm2-ss", P4TEST: "p4test", BMV2: "simple_switch_grpc"}
+from runtime.verification.bmv2_switch import MissingTool, find_tool
 
 
 def tool(variable: str) -> str:
-    """The path that the environment variable gives; skips the test when it gives none."""
-    path = os.environ.get(variable, "")
-    if not path:
-        pytest.skip(f"not installable: {_TOOLS[variable]}; {variable} may name it")
-    return path
+    """The path of a tool that an environment variable or PATH names; skips the test when neither does."""
+    try:
+        return find_tool(variable)
+    except MissingTool as missing:
+        pytest.skip(str(missing))
 
 
 def compiled(command: Sequence[str | Path]) -> str:

@@ -6,27 +6,27 @@ get has one backend here, so everything else is compared to the byte.
 
 from __future__ import annotations
 
-import queue
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from finsy.proto import p4r
 from scapy.layers.inet import TCP, UDP
 from scapy.layers.inet6 import ICMPv6ND_NS, ICMPv6NDOptSrcLLAddr, IPv6
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.packet import Packet
 
 from compiler.entries.desired import compile_entries
-from compiler.ir.entries import ActionCall, Exact, Group, GroupRef, Member, TableEntry
+from compiler.ir.entries import Exact, Group, GroupRef, Member, TableEntry
 from compiler.ir.interpreter.run import VerdictKind
-from compiler.ir.names import Names
 from compiler.pipeline.assembly import pipeline
 from compiler.policy.loading import load
-from compiler.printers.p4.printing import print_v1model
 from compiler.printers.p4.v1model import KERNEL_PORT
-from compiler.printers.v1model_p4info import v1model_p4info
+from runtime.client.plan import Kind
+from runtime.verification.bmv2_level import Bmv2Level, learned_entries
+from runtime.verification.bmv2_switch import BMV2, P4C, Switch, switch
+from runtime.verification.comparison import Comparison
 from runtime.verification.frames import frame, tcp, tunnelled, udp
 from runtime.verification.shop import (
     ADDRESSES,
@@ -44,9 +44,9 @@ from runtime.verification.shop import (
     Node,
     device_entries,
 )
+from runtime.verification.shop_frames import vectors
 from runtime.verification.vector import in_order
-from tests.unit.printers.p4.bmv2 import Switch, switch
-from tests.unit.printers.p4.peers import BMV2, P4C, compiled, tool
+from tests.unit.printers.p4.peers import tool
 from tests.unit.printers.p4.test_goldens import EXAMPLES, ROOT
 
 pytestmark = [pytest.mark.peer, pytest.mark.root, pytest.mark.slow]
@@ -68,18 +68,16 @@ def writable() -> Iterator[Member | Group | TableEntry]:
 @contextmanager
 def loaded(folder: Path) -> Generator[Switch]:
     """A switch with the printed program and no entries."""
-    compiler, binary = tool(P4C), tool(BMV2)
-    program, config = folder / "pipeline.p4", folder / "pipeline.json"
-    program.write_text(print_v1model(pipeline()))
-    compiled([compiler, "--std", "p4-16", "-o", str(config), str(program)])
-    with switch(binary, pipeline(), config, folder, PORTS) as running:
+    for variable in (P4C, BMV2):
+        tool(variable)
+    with switch(pipeline(), folder, PORTS) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def device(tmp_path_factory: pytest.TempPathFactory) -> Generator[Switch]:
     with loaded(tmp_path_factory.mktemp("bmv2")) as running:
-        running.insert(writable())
+        running.write(Kind.INSERT, writable())
         yield running
 
 
@@ -88,7 +86,7 @@ def test_takes_the_entries_of_every_example(example: str, tmp_path: Path) -> Non
     policies = load([ROOT / "examples" / f"{example}.yaml"]).policies
     entries = compile_entries(policies, policies.devices[0]).entries
     with loaded(tmp_path) as running:
-        running.insert((*entries.members, *entries.groups, *entries.table_entries))
+        running.write(Kind.INSERT, in_order(entries))
         held = running.contents.read(running.session)
     assert set(held.groups) == set(entries.groups)
     assert {entry.key: entry.action for entry in held.table_entries} == {
@@ -121,7 +119,7 @@ def agree(device: Switch, node: Node, packets: Iterable[tuple[int, Packet | byte
     for port, packet in packets:
         data = bytes(packet)
         wanted = expected(node, port, data)
-        seen = device.exchange(port, data, drop=wanted is None)
+        seen = device.exchange(port, data, is_dropped=wanted is None)
         assert comparable(seen) == comparable(wanted), packet
 
 
@@ -243,7 +241,7 @@ def test_a_udp_checksum_that_becomes_zero_is_sent_as_ones(device: Switch, versio
     a, node = ADDRESSES[version], Node()
     for entity in udp_service(node, version):
         node.model.insert(entity)
-        device.insert([entity])
+        device.write(Kind.INSERT, [entity])
     opened = node.interpreter.process(
         CLIENT_PORT, bytes(frame(a["client"], VIP[version], udp(1, 5000), payload=b"\0\0"))
     )
@@ -275,73 +273,40 @@ def udp_service(node: Node, version: int) -> tuple[Member | Group | TableEntry, 
 def test_learns_by_digest_and_then_knows_the_connection(device: Switch, version: int) -> None:
     """What the digests say, inserted, is what the interpreter has learned; then both directions are known."""
     node, a = Node(), ADDRESSES[version]
-    answers: queue.SimpleQueue[p4r.StreamMessageResponse] = device.session._answers  # pyright: ignore[reportPrivateUsage, reportAssignmentType]
-    enable_digests(device)
+    device.enable_digests()
     request = frame(a["client"], VIP[version], tcp(41000, 81))
     agree(device, node, [(CLIENT_PORT, request)])
     tables = (f"flow_ipv{version}", f"flow_reverse_ipv{version}")
     learned: dict[str, TableEntry] = {}
     while set(learned) != set(tables):  # digests of earlier tests come first
-        for entry in learned_entries(answers.get(timeout=10).digest):
+        for entry in learned_entries(device.names, next(device.digests(10))):
             if Exact(value=41000) in entry.matches:
                 learned[entry.table] = entry
     for table in tables:
         (slot,) = node.model.learned(table)
         assert (learned[table].key, learned[table].action) == (slot.key, slot.action)
-    device.insert(learned.values())
+    device.write(Kind.INSERT, learned.values())
     reply = frame(a["web-1"], a["client"], tcp(8081, 41000, "SA"), mac=MACS["web-1"])
     agree(device, node, [(CLIENT_PORT, request), (WEB_1_PORT, reply)])
-    counters = [device.contents.entity(learned[table]) for table in tables]
-    hits = [
-        entity.table_entry.counter_data.packet_count for entity in device.session.read(map(_with_counter, counters))
-    ]
-    assert hits == [1, 1]
-
-
-def _exact(value: int) -> Exact:
-    return Exact(value=value)
-
-
-def _with_counter(entity: p4r.Entity) -> p4r.Entity:
-    entity.table_entry.counter_data.SetInParent()
-    return entity
-
-
-def enable_digests(device: Switch) -> None:
-    for digest in v1model_p4info(pipeline()).digests:
-        entry = p4r.DigestEntry(digest_id=digest.preamble.id)
-        entry.config.max_list_size = 1
-        entry.config.ack_timeout_ns = 1
-        device.session.write([p4r.Update(type=p4r.Update.INSERT, entity=p4r.Entity(digest_entry=entry))])
-
-
-def learned_entries(message: p4r.DigestList) -> Iterator[TableEntry]:
-    """The entries that digests tell: of each table key, arguments, profile."""
-    names = Names(pipeline())
-    info = next(d for d in v1model_p4info(pipeline()).digests if d.preamble.id == message.digest_id)
-    for data in message.data:
-        values = iter([int.from_bytes(member.bitstring, "big") for member in data.struct.members])
-        for table in pipeline().tables:
-            if table.store is not None and info.preamble.name == f"learn_{table.store}":
-                action = next(ref.name for ref in table.actions if ref.in_entries)
-                matches = tuple(_exact(next(values)) for _ in table.keys)
-                arguments = tuple(next(values) for _ in names.actions[action].params)
-                next(values)
-                call = ActionCall(action=action, arguments=arguments)
-                yield TableEntry(table=table.name, matches=matches, action=call)
+    assert [device.direct_counter(learned[table]).packets for table in tables] == [1, 1]
 
 
 def test_drops_are_counted_by_reason(device: Switch) -> None:
-    names = Names(pipeline())
-    drops = names.counters["drops"].id
-    entity = p4r.Entity(counter_entry=p4r.CounterEntry(counter_id=drops))
-    entity.counter_entry.index.index = names.drop_reasons["no_backend"].id
+    reason = device.names.drop_reasons["no_backend"].id
     packet = bytes(frame(ADDRESSES[4]["client"], VIP[4], tcp(40000, 82)))
+    (before,) = device.indexed_counters("drops", [reason])
+    assert device.exchange(CLIENT_PORT, packet, is_dropped=True) is None
+    assert device.indexed_counters("drops", [reason]) == ((before.packets + 1, before.bytes + len(packet)),)
 
-    def counted() -> tuple[int, int]:
-        (found,) = device.session.read([entity])
-        return found.counter_entry.data.packet_count, found.counter_entry.data.byte_count
 
-    before = counted()
-    assert device.exchange(CLIENT_PORT, packet, drop=True) is None
-    assert counted() == (before[0] + 1, before[1] + len(packet))
+def test_as_a_level_beside_the_interpreter(tmp_path: Path) -> None:
+    """With one backend behind each service; learned entries and counters in the end."""
+    shop = device_entries("A")
+    groups = tuple(replace(group, members=group.members[:1]) for group in shop.groups)
+    with loaded(tmp_path) as running:
+        running.enable_digests()
+        comparison = Comparison([Bmv2Level(pipeline(), running, PORTS)])
+        comparison.fill(replace(shop, groups=groups))
+        for _, port, data in vectors():
+            comparison.process(port, data)
+        comparison.compare_state()

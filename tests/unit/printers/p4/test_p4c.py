@@ -12,7 +12,8 @@ from compiler.pipeline.assembly import pipeline
 from compiler.pipeline.offload import offload_pipeline
 from compiler.printers.p4.printing import print_pna, print_v1model
 from compiler.printers.v1model_p4info import v1model_p4info
-from tests.unit.printers.p4.peers import P4C, P4TEST, compiled, tool
+from runtime.verification.bmv2_switch import P4C, P4TEST
+from tests.unit.printers.p4.peers import compiled, tool
 
 pytestmark = pytest.mark.peer
 EXPECTED_WARNINGS = ("DROP_FLOW_TABLE_FULL' is unused", "Target does not support default_action for .backend_ipv")
