@@ -11,16 +11,15 @@ import platform
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from compiler.ir.entries import Entries
 from compiler.ir.nodes import Pipeline
 from compiler.printers.features import features
-from compiler.printers.layout import layout
 from runtime.bpf.errors import BpfError
-from runtime.bpf.object import LoadSettings, Object, load
+from runtime.bpf.object import LoadSettings, load
 from runtime.build import Hook
+from runtime.costs import MapCost, ProgramCost, map_costs, program_cost
 
 MIB = 1 << 20
 
@@ -30,28 +29,6 @@ class TableUse:
     table: str
     entries: int
     size: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MapCost:
-    """`bytes` is what the kernel accounts to the map (memlock of its fdinfo), preallocated entries included."""
-
-    map: str
-    max_entries: int
-    bytes: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProgramCost:
-    """`instructions` after the verifier's rewrites; `processed` is what it walked, of at most `limit`."""
-
-    program: str
-    flags: str
-    instructions: int
-    processed: int
-    limit: int
-    verification_us: int
-    stack_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,39 +79,12 @@ def _measured(plain: Report, pipeline: Pipeline, objects: Mapping[Hook, bytes], 
     for hook, elf in objects.items():
         for label, constants in (("all tables in use", everything), ("as these policies", flags)):
             with load(elf, LoadSettings(name=pipeline.name, constants=constants)) as loaded:
-                programs.append(_program(loaded, hook, label))
-                if hook is Hook.TC:
-                    maps = _maps(pipeline, loaded)
+                is_first = hook is Hook.TC and constants is everything
+                # The programs of the stores are the same in every object and whatever is in use.
+                shown = loaded.programs.values() if is_first else (loaded.program(hook.value),)
+                programs += (program_cost(program, label) for program in shown)
+                maps = map_costs(loaded) if is_first else maps
     return replace(plain, kernel=platform.release(), maps=maps, programs=tuple(programs))
-
-
-def _program(loaded: Object, hook: Hook, label: str) -> ProgramCost:
-    stats = loaded.program(hook.value).stats
-    return ProgramCost(
-        program=hook.value,
-        flags=label,
-        instructions=stats.xlated_bytes // 8,
-        processed=stats.processed_insns,
-        limit=stats.insns_limit,
-        verification_us=stats.verification_us,
-        stack_bytes=max(stats.stack_depths, default=0),
-    )
-
-
-def _maps(pipeline: Pipeline, loaded: Object) -> tuple[MapCost, ...]:
-    return tuple(
-        MapCost(map=m.name, max_entries=m.max_entries, bytes=_memory(loaded.map(m.name).fd))
-        for m in layout(pipeline).maps
-    )
-
-
-def _memory(fd: int) -> int:
-    """Bytes that the kernel accounts to a map."""
-    for line in Path(f"/proc/self/fdinfo/{fd}").read_text().splitlines():
-        name, _, value = line.partition(":")
-        if name == "memlock":
-            return int(value)
-    return 0
 
 
 def report_text(found: Report) -> str:
@@ -149,10 +99,10 @@ def report_text(found: Report) -> str:
     lines += ["", f"map memory {total / MIB:.1f} MiB on kernel {found.kernel}"]
     largest = sorted(found.maps, key=lambda cost: -cost.bytes)
     lines += [f"  {cost.map:<30} {cost.max_entries:>9} x {cost.bytes / MIB:>8.2f} MiB" for cost in largest]
-    lines += ["", "program      flags               instructions  verified/limit      time     stack"]
+    lines += ["", f"{'program':<31}{'flags':<18} {'instructions':>12} {'verified/limit':>15} {'time':>10} {'stack':>7}"]
     lines += [
-        f"  {p.program:<10} {p.flags:<20} {p.instructions:>9} {p.processed:>8}/{p.limit:<8} "
-        f"{p.verification_us / 1000:>7.1f} ms {p.stack_bytes:>4} B"
+        f"  {p.program:<29}{p.flags:<18} {p.instructions:>12} {p.processed:>7}/{p.limit:<7} "
+        f"{p.verification_us / 1000:>7.1f} ms {max(p.stack_depths, default=0):>5} B"
         for p in found.programs
     ]
     return "\n".join([*lines, ""])

@@ -15,7 +15,7 @@ import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 
@@ -240,8 +240,10 @@ def _take(handle: Handle, logs: Mapping[str, ct.Array[ct.c_char]], variables: tu
             maps[name] = Map(_duplicate(lib.bpf_map__fd(pointer)))
             undo.callback(maps[name].close)
         for name, log in logs.items():
-            fd = _duplicate(lib.bpf_program__fd(handle.programs[name]))
-            programs[name] = Program.from_fd(fd, read_stats(log.value.decode(errors="replace")), name)
+            pointer = handle.programs[name]
+            stats = read_stats(log.value.decode(errors="replace"))
+            given = replace(stats, instructions=lib.bpf_program__insn_cnt(pointer))
+            programs[name] = Program.from_fd(_duplicate(lib.bpf_program__fd(pointer)), given, name)
             undo.callback(programs[name].close)
         undo.pop_all()
     return Object(maps, programs, variables)

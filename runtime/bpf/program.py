@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 
@@ -31,13 +31,9 @@ class Program:
         info = ProgramInfo()
         read_info(fd, info, f"ask about program of fd {fd}")
         known = stats or VerifierStats()
-        whole = VerifierStats(
+        whole = replace(
+            known,
             processed_insns=known.processed_insns or info.verified_insns,
-            insns_limit=known.insns_limit,
-            verification_us=known.verification_us,
-            stack_depths=known.stack_depths,
-            total_states=known.total_states,
-            peak_states=known.peak_states,
             xlated_bytes=info.xlated_prog_len,
             jited_bytes=info.jited_prog_len,
         )

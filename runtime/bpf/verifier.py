@@ -25,10 +25,12 @@ _RECAP = re.compile(r"^(\(truncated|\.\.\.$|-- (BEGIN|END) )")
 class VerifierStats:
     """What one load cost. Numbers that the kernel did not tell are 0.
 
-    `stack_depths` has one number of bytes for each function (main first); `xlated_bytes` counts 8 for an instruction
-    after the verifier's rewrites, `jited_bytes` is machine code.
+    `instructions` is what the kernel was given, with the functions that the program calls. `stack_depths` has one
+    number of bytes for each function (main first); `xlated_bytes` counts 8 for an instruction after the verifier's
+    rewrites, `jited_bytes` is machine code.
     """
 
+    instructions: int = 0
     processed_insns: int = 0
     insns_limit: int = 0
     verification_us: int = 0
