@@ -1,0 +1,144 @@
+"""Hypothesis strategies for plans, for the next state of a cluster, and for mistakes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TypeVar
+
+from hypothesis import strategies as st
+
+from runtime.verification.policies.plan import (
+    NETWORK_NAMES,
+    PlannedBackend,
+    PlannedNetwork,
+    PlannedPort,
+    PlannedService,
+    PlannedWorkload,
+    PolicyPlan,
+)
+
+T = TypeVar("T")
+_BOTH, _V4, _V6 = (4, 6), (4,), (6,)
+_NETWORKS = st.builds(
+    PlannedNetwork,
+    versions=st.sampled_from((_BOTH, _BOTH, _BOTH, _V4, _V6)),
+    is_wide=st.booleans(),
+    has_second=st.booleans(),
+    mtu=st.sampled_from((1450, 1450, 1450, 1400, 1280, 9000)),
+    has_id=st.sampled_from((True, True, False)),
+)
+_PLACES = st.sampled_from((*4 * ["dpu-a"], *3 * ["dpu-b"], "nowhere", "bare"))
+_PORTS = st.builds(
+    PlannedPort,
+    protocol=st.sampled_from(("TCP", "TCP", "UDP")),
+    port=st.sampled_from((53, 80, 443)),
+    target=st.sampled_from((None, 8080, 0x1F41)),
+)
+_BACKENDS = st.builds(
+    PlannedBackend,
+    workload=st.integers(0, 5),
+    port=st.sampled_from((None, None, 9000)),
+    weight=st.sampled_from((1, 1, 2, 5)),
+    by_address=st.sampled_from((False, False, True)),
+    is_ready=st.sampled_from((True, True, True, False)),
+)
+
+
+def _workload(networks: tuple[PlannedNetwork, ...]) -> st.SearchStrategy[PlannedWorkload]:
+    return st.integers(0, len(networks) - 1).flatmap(
+        lambda number: st.builds(
+            PlannedWorkload,
+            network=st.just(number),
+            host=st.integers(10, 15),
+            versions=_some_of(networks[number].versions),
+            place=_PLACES,
+            vlan=st.sampled_from((0, 0, 0, 100, 4094)),
+            app=st.sampled_from(("web", "web", "web", "db", "")),
+            team=st.sampled_from(("shop", "shop", "shop", "ops")),
+        )
+    )
+
+
+def _some_of(versions: tuple[int, ...]) -> st.SearchStrategy[tuple[int, ...]]:
+    return st.sampled_from((versions, versions, versions[:1], versions[-1:]))
+
+
+def _service(networks: tuple[PlannedNetwork, ...], homes: tuple[int, ...]) -> st.SearchStrategy[PlannedService]:
+    """In a network that has workloads."""
+    return st.sampled_from(homes).flatmap(
+        lambda number: st.builds(
+            PlannedService,
+            network=st.just(number),
+            host=st.integers(10, 13),
+            versions=st.sampled_from((networks[number].versions, networks[number].versions, _V4, _BOTH)),
+            is_inside=st.sampled_from((False, False, True)),
+            ports=st.lists(_PORTS, min_size=1, max_size=2, unique_by=lambda p: (p.protocol, p.port)).map(tuple),
+            app=st.sampled_from(("web", "web", "web", "db", "")),
+            team=st.sampled_from(("shop", "shop", "shop", "ops")),
+            backends=st.lists(_BACKENDS, max_size=3, unique_by=lambda b: b.workload).map(tuple),
+            is_kubernetes=st.sampled_from((False, False, True)),
+        )
+    )
+
+
+def _address_of(workload: PlannedWorkload) -> tuple[int, int]:
+    return workload.network, workload.host
+
+
+def _frontend_of(service: PlannedService) -> tuple[int, int, bool]:
+    return service.network, service.host, service.is_inside
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> PolicyPlan:
+    """Right in all but what `expected.load_codes` says."""
+    count = draw(st.integers(1, len(NETWORK_NAMES)))
+    networks = tuple(draw(_NETWORKS) for _ in range(count))
+    workloads = tuple(draw(st.lists(_workload(networks), min_size=2, max_size=7, unique_by=_address_of)))
+    homes = tuple(sorted({workload.network for workload in workloads}))
+    services = draw(st.lists(_service(networks, homes), min_size=1, max_size=4, unique_by=_frontend_of))
+    return sound(
+        PolicyPlan(
+            networks=networks,
+            workloads=workloads,
+            services=tuple(services),
+            underlay=draw(st.sampled_from((*5 * ["shared"], "routed", "split", "none"))),
+            underlay_mtu=draw(st.sampled_from((1500, 1500, 9100))),
+            has_orphan=draw(st.sampled_from((False, False, False, True))),
+        )
+    )
+
+
+def sound(plan: PolicyPlan) -> PolicyPlan:
+    """Without backends that name the same address and port twice."""
+    return replace(plan, services=tuple(_with_single_backends(plan, service) for service in plan.services))
+
+
+def _with_single_backends(plan: PolicyPlan, service: PlannedService) -> PlannedService:
+    near = len(plan.workloads_of(service.network))
+    kept = {backend.workload % near: backend for backend in reversed(service.backends)} if near else {}
+    return replace(service, backends=tuple(reversed(kept.values())))
+
+
+@st.composite
+def next_plans(draw: st.DrawFn, plan: PolicyPlan) -> PolicyPlan:
+    """Another state of the same cluster: workloads, services and backends come and go, networks and links stay."""
+    workloads = {_address_of(w): w for w in (*draw(_kept(plan.workloads)), *draw(_some_workloads(plan.networks)))}
+    homes = tuple(sorted({workload.network for workload in workloads.values()}))
+    if not homes:
+        return plan
+    made = draw(st.lists(_service(plan.networks, homes), max_size=2))
+    kept = [service for service in draw(_kept(plan.services)) if service.network in homes]
+    services = {_frontend_of(service): service for service in (*made, *kept)}
+    changed = replace(plan, workloads=tuple(workloads.values()), services=tuple(services.values()))
+    return sound(changed)
+
+
+def _kept(items: tuple[T, ...]) -> st.SearchStrategy[tuple[T, ...]]:
+    """Most of them."""
+    chosen = st.lists(st.sampled_from((True, True, True, False)), min_size=len(items), max_size=len(items))
+    return chosen.map(lambda keeps: tuple(item for item, is_kept in zip(items, keeps, strict=True) if is_kept))
+
+
+def _some_workloads(networks: tuple[PlannedNetwork, ...]) -> st.SearchStrategy[list[PlannedWorkload]]:
+    return st.lists(_workload(networks), max_size=2)

@@ -1,0 +1,103 @@
+"""What must be said of a plan, and which backends stand behind its services: told from the plan, by rules of their own.
+
+The rules are those of docs/policies.md and docs/diagnostics.md, written a second time in few words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from compiler.diagnostic import Code
+from compiler.entries import codes as entry_codes
+from compiler.policy import codes
+from runtime.verification.policies import plan as planned
+from runtime.verification.policies.plan import PlannedPort, PlannedService, PolicyPlan
+
+Place = tuple[planned.Address, int]
+"""Address and port of a backend."""
+
+
+def backends(plan: PolicyPlan, service: PlannedService, port: PlannedPort, version: int) -> dict[Place, int]:
+    """The weight of each backend that a service port has in a family, whether anything leads to it or not."""
+    return (
+        _cluster_backends(plan, service, port, version)
+        if service.is_kubernetes
+        else _dpu_backends(plan, service, port, version)
+    )
+
+
+def _dpu_backends(plan: PolicyPlan, service: PlannedService, port: PlannedPort, version: int) -> dict[Place, int]:
+    target = port.target or port.port
+    found: dict[Place, int] = {}
+    for backend in service.backends:
+        workload = plan.backend_of(service, backend)
+        assert workload is not None
+        versions = workload.versions[:1] if backend.by_address else workload.versions
+        if version in versions:
+            found.setdefault((planned.workload_address(workload, version), backend.port or target), backend.weight)
+    for workload in plan.selected(service):
+        if version in workload.versions:
+            found.setdefault((planned.workload_address(workload, version), target), 1)
+    return found
+
+
+def _cluster_backends(plan: PolicyPlan, service: PlannedService, port: PlannedPort, version: int) -> dict[Place, int]:
+    """The ready ones; when there are none, those that terminate."""
+    target = port.target or port.port
+    by_readiness: dict[bool, dict[Place, int]] = {True: {}, False: {}}
+    for backend in service.backends:
+        workload = plan.backend_of(service, backend)
+        if workload is not None and version in workload.versions:
+            place = planned.workload_address(workload, version), target
+            by_readiness[backend.is_ready].setdefault(place, 1)
+    return by_readiness[True] or by_readiness[False]
+
+
+def load_codes(plan: PolicyPlan) -> set[Code]:
+    """Of `compiler.policy.load`."""
+    return {*_workload_codes(plan), *_fabric_codes(plan), *_service_codes(plan)}
+
+
+def _workload_codes(plan: PolicyPlan) -> Iterator[Code]:
+    places = {workload.place for workload in plan.workloads}
+    if "nowhere" in places:
+        yield codes.NO_PORT
+    if "bare" in places:
+        yield codes.NO_DEVICE
+
+
+def _fabric_codes(plan: PolicyPlan) -> Iterator[Code]:
+    if plan.underlay in ("split", "none"):
+        yield codes.UNDERLAY_UNREACHABLE
+    if any(network.mtu + 50 > plan.underlay_mtu for network in plan.networks):
+        yield codes.MTU_TOO_LARGE
+    if plan.has_orphan:
+        yield codes.ORPHAN_SLICE
+
+
+def _service_codes(plan: PolicyPlan) -> Iterator[Code]:
+    for service in plan.services:
+        if service.app and not service.is_kubernetes and not plan.selected(service):
+            yield codes.EMPTY_SELECTOR_MATCH
+        if not service.is_kubernetes and not service.app and not service.backends:
+            yield codes.NO_BACKENDS
+        for port in service.ports:
+            present = [version for version in service.versions if backends(plan, service, port, version)]
+            if service.is_kubernetes and not present:
+                yield codes.NO_BACKENDS
+            if present and len(present) < len(service.versions):
+                yield codes.FAMILY_MISMATCH
+
+
+def entry_codes_of(plan: PolicyPlan, device: str) -> set[Code]:
+    """Of `compiler.entries.compile_entries` for a device."""
+    served = {workload.network for workload in plan.workloads if workload.place == device}
+    found: set[Code] = set()
+    for service in plan.services:
+        if service.network in served and not set(service.versions) <= set(plan.networks[service.network].versions):
+            found.add(entry_codes.NO_GATEWAY)
+    other = planned.DEVICES[device == planned.DEVICES[0]]
+    is_far = any(workload.place == other and workload.network in served for workload in plan.workloads)
+    if is_far and plan.underlay == "split":
+        found.add(entry_codes.UNREACHABLE)
+    return found

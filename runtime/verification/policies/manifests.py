@@ -1,0 +1,194 @@
+"""A plan as policy objects and as the YAML that a user would write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from runtime.verification.policies import plan as planned
+from runtime.verification.policies.plan import (
+    PlannedBackend,
+    PlannedNetwork,
+    PlannedPort,
+    PlannedService,
+    PlannedWorkload,
+    PolicyPlan,
+)
+
+Manifest = dict[str, Any]
+_API = "turnout.dev/v1alpha1"
+_SERVICE_LABEL = "kubernetes.io/service-name"
+_UNDERLAYS = {
+    "shared": ("192.0.2.1/24", "192.0.2.2/24"),
+    "routed": ("192.0.2.1/24", "198.51.100.2/24"),
+    "split": ("192.0.2.1/24", "198.51.100.2/24"),
+}
+
+
+def to_yaml(manifests: list[Manifest]) -> str:
+    return yaml.safe_dump_all(manifests, sort_keys=False)
+
+
+def manifests(plan: PolicyPlan) -> list[Manifest]:
+    return [
+        *(_network(number, network) for number, network in enumerate(plan.networks)),
+        *(_object("Node", node, None, {}) for node in (*planned.NODES.values(), planned.BARE_NODE)),
+        *(_device(plan, name) for name in planned.DEVICES),
+        *(_workload(workload) for workload in plan.workloads),
+        *(made for service in plan.services for made in _service(plan, service)),
+        *([_slice("orphan", "shop", "gone", 4, [], [])] if plan.has_orphan else []),
+    ]
+
+
+def _object(
+    kind: str,
+    name: str,
+    namespace: str | None,
+    spec: Manifest,
+    *,
+    labels: dict[str, str] | None = None,
+    api: str = _API,
+) -> Manifest:
+    metadata: Manifest = {"name": name}
+    if namespace is not None:
+        metadata["namespace"] = namespace
+    if labels:
+        metadata["labels"] = labels
+    return {"apiVersion": api, "kind": kind, "metadata": metadata, "spec": spec}
+
+
+def _network(number: int, network: PlannedNetwork) -> Manifest:
+    cidrs = {4: "10.0.0.0/16" if network.is_wide else "10.0.0.0/24", 6: "fd00::/48" if network.is_wide else "fd00::/64"}
+    more = {4: "172.16.0.0/24", 6: "fd01::/64"}
+    spec: Manifest = {"vni": planned.vni(number), "cidrs": [cidrs[version] for version in network.versions]}
+    if network.has_second:
+        spec["cidrs"] += [more[version] for version in network.versions]
+    if network.mtu != 1450:
+        spec["mtu"] = network.mtu
+    if network.has_id:
+        spec["id"] = number + 1
+    return _object("Network", planned.network_name(number), None, spec)
+
+
+def _device(plan: PolicyPlan, name: str) -> Manifest:
+    ports: list[Manifest] = [{"id": planned.UPLINK, "name": "p0", "type": "uplink"}]
+    for workload in plan.workloads:
+        if workload.place != name:
+            continue
+        key, port = f"{workload.team}/{planned.workload_name(workload)}", planned.port_of(workload)
+        made = {"id": port, "name": f"rep{port}", "type": "workload", "workload": key}
+        ports.append(made | ({"vlan": workload.vlan} if workload.vlan else {}))
+    spec: Manifest = {"node": planned.NODES[name], "ports": ports}
+    underlay = _underlay(plan, name)
+    if underlay is not None:
+        spec["underlay"] = underlay
+    return _object("Device", name, None, spec)
+
+
+def _underlay(plan: PolicyPlan, name: str) -> Manifest | None:
+    is_second = name == planned.DEVICES[1]
+    if plan.underlay == "none" and is_second:
+        return None
+    address = _UNDERLAYS[plan.underlay if plan.underlay in _UNDERLAYS else "shared"][is_second]
+    spec: Manifest = {"address": address, "mac": planned.UNDERLAY_MACS[name], "mtu": plan.underlay_mtu}
+    if plan.underlay == "routed":
+        spec["gateway"] = "198.51.100.254" if is_second else "192.0.2.254"
+        spec["gatewayMac"] = "02:00:00:00:01:fe"
+    return spec
+
+
+def _workload(workload: PlannedWorkload) -> Manifest:
+    spec: Manifest = {
+        "type": "Pod",
+        "network": planned.network_name(workload.network),
+        "node": planned.NODES.get(workload.place, planned.BARE_NODE if workload.place == "bare" else "node-a"),
+        "addresses": [str(planned.workload_address(workload, version)) for version in workload.versions],
+    }
+    name = planned.workload_name(workload)
+    return _object("Workload", name, workload.team, spec, labels={"app": workload.app} if workload.app else None)
+
+
+def _service(plan: PolicyPlan, service: PlannedService) -> Iterator[Manifest]:
+    if service.is_kubernetes:
+        yield from _cluster_service(plan, service)
+    else:
+        yield _dpu_service(plan, service)
+
+
+def _port_name(at: int) -> str:
+    return f"p{at}"
+
+
+def _dpu_service(plan: PolicyPlan, service: PlannedService) -> Manifest:
+    spec: Manifest = {
+        "network": planned.network_name(service.network),
+        "addresses": [str(planned.cluster_ip(service, version)) for version in service.versions],
+        "ports": [_dpu_port(at, port) for at, port in enumerate(service.ports)],
+    }
+    if service.app:
+        spec["selector"] = {"app": service.app}
+    backends = [_backend(plan, service, backend) for backend in service.backends]
+    if backends:
+        spec["backends"] = backends
+    return _object("DpuService", planned.service_name(plan, service), service.team, spec)
+
+
+def _dpu_port(at: int, port: PlannedPort) -> Manifest:
+    made: Manifest = {"name": _port_name(at), "protocol": port.protocol, "port": port.port}
+    return made if port.target is None else made | {"targetPort": port.target}
+
+
+def _backend(plan: PolicyPlan, service: PlannedService, backend: PlannedBackend) -> Manifest:
+    workload = plan.backend_of(service, backend)
+    assert workload is not None, "a service with backends is in a network with workloads"
+    if backend.by_address:
+        made: Manifest = {"address": str(planned.workload_address(workload, workload.versions[0]))}
+    else:
+        made = {"workload": f"{workload.team}/{planned.workload_name(workload)}"}
+    if backend.port is not None:
+        made["port"] = backend.port
+    return made if backend.weight == 1 else made | {"weight": backend.weight}
+
+
+def _cluster_service(plan: PolicyPlan, service: PlannedService) -> Iterator[Manifest]:
+    name = planned.service_name(plan, service)
+    addresses = [str(planned.cluster_ip(service, version)) for version in service.versions]
+    ports = [
+        {"name": _port_name(at), "protocol": port.protocol, "port": port.port} for at, port in enumerate(service.ports)
+    ]
+    spec: Manifest = {"type": "ClusterIP", "clusterIP": addresses[0], "clusterIPs": addresses, "ports": ports}
+    made = _object("Service", name, service.team, spec, api="v1")
+    made["metadata"]["annotations"] = {"turnout.dev/network": planned.network_name(service.network)}
+    yield made
+    targets = [
+        {"name": _port_name(at), "protocol": port.protocol, "port": port.target or port.port}
+        for at, port in enumerate(service.ports)
+    ]
+    for version in service.versions:
+        endpoints = list(_endpoints(plan, service, version))
+        if endpoints:
+            yield _slice(f"{name}-v{version}", service.team, name, version, endpoints, targets)
+
+
+def _endpoints(plan: PolicyPlan, service: PlannedService, version: int) -> Iterator[Manifest]:
+    for backend in service.backends:
+        workload = plan.backend_of(service, backend)
+        if workload is not None and version in workload.versions:
+            conditions = {"ready": backend.is_ready, "serving": True, "terminating": not backend.is_ready}
+            yield {"addresses": [str(planned.workload_address(workload, version))], "conditions": conditions}
+
+
+def _slice(
+    name: str, namespace: str, service: str, version: int, endpoints: list[Manifest], ports: list[Manifest]
+) -> Manifest:
+    metadata = {"name": name, "namespace": namespace, "labels": {_SERVICE_LABEL: service}}
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": metadata,
+        "addressType": f"IPv{version}",
+        "endpoints": endpoints,
+        "ports": ports,
+    }

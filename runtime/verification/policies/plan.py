@@ -1,0 +1,143 @@
+"""A whole policy set as few small numbers: two nodes with a device each, networks, workloads, services.
+
+A plan is right by construction but for what its own words say (a workload without a port, a service that nothing
+stands behind): names, addresses, numbers and ports come from where things stand in it. So a shrunk plan is short, and
+two plans of the same shape are two states of one cluster.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+
+Address = IPv4Address | IPv6Address
+
+NETWORK_NAMES = ("red", "blue", "default")
+DEVICES = ("dpu-a", "dpu-b")
+NODES = {"dpu-a": "node-a", "dpu-b": "node-b"}
+BARE_NODE = "node-c"
+"""A node without a device."""
+UNDERLAY_MACS = {"dpu-a": "02:00:00:00:01:01", "dpu-b": "02:00:00:00:01:02"}
+FIRST_WORKLOAD_PORT = 16
+UPLINK = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedNetwork:
+    """All networks use the same addresses. `is_wide`: a prefix of 16 bits in place of 24, `has_second` another one."""
+
+    versions: tuple[int, ...] = (4, 6)
+    is_wide: bool = False
+    has_second: bool = False
+    mtu: int = 1450
+    has_id: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedWorkload:
+    """`place`: a device, "nowhere" (a node whose device has no port for it), or "bare" (a node without a device)."""
+
+    network: int
+    host: int
+    versions: tuple[int, ...] = (4, 6)
+    place: str = "dpu-a"
+    vlan: int = 0
+    app: str = "web"
+    team: str = "shop"
+    """Its namespace."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedPort:
+    """`target` None: the same as `port`."""
+
+    protocol: str = "TCP"
+    port: int = 80
+    target: int | None = 8080
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedBackend:
+    """Workload number `workload` of those in the service's network; by its address when `by_address`."""
+
+    workload: int
+    port: int | None = None
+    weight: int = 1
+    by_address: bool = False
+    is_ready: bool = True
+    """Of a Kubernetes endpoint; one that is not still serves while it terminates."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedService:
+    """`host`: of its cluster IPs; `is_inside`: these are in the network's own prefix.
+
+    A DpuService with `app` selects, and has `backends` beside; a Kubernetes one has `backends` as its endpoints.
+    """
+
+    network: int
+    host: int
+    versions: tuple[int, ...] = (4,)
+    is_inside: bool = False
+    ports: tuple[PlannedPort, ...] = (PlannedPort(),)
+    app: str = "web"
+    team: str = "shop"
+    backends: tuple[PlannedBackend, ...] = ()
+    is_kubernetes: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyPlan:
+    """`underlay`: "shared" subnet, two "routed" ones with gateways, "split" ones without, or "none" for dpu-b."""
+
+    networks: tuple[PlannedNetwork, ...]
+    workloads: tuple[PlannedWorkload, ...]
+    services: tuple[PlannedService, ...]
+    underlay: str = "shared"
+    underlay_mtu: int = 1500
+    has_orphan: bool = False
+    """An EndpointSlice whose Service is not there."""
+
+    def workloads_of(self, network: int) -> tuple[PlannedWorkload, ...]:
+        return tuple(workload for workload in self.workloads if workload.network == network)
+
+    def backend_of(self, service: PlannedService, backend: PlannedBackend) -> PlannedWorkload | None:
+        near = self.workloads_of(service.network)
+        return near[backend.workload % len(near)] if near else None
+
+    def selected(self, service: PlannedService) -> tuple[PlannedWorkload, ...]:
+        """What the selector of a DpuService finds."""
+        near = self.workloads_of(service.network)
+        return tuple(w for w in near if service.app and (w.app, w.team) == (service.app, service.team))
+
+
+def network_name(number: int) -> str:
+    return NETWORK_NAMES[number]
+
+
+def vni(number: int) -> int:
+    """All three bytes differ, so that their order matters."""
+    return 0x0A0B00 + number + 1
+
+
+def workload_name(workload: PlannedWorkload) -> str:
+    return f"{network_name(workload.network)}-{workload.host}"
+
+
+def port_of(workload: PlannedWorkload) -> int:
+    """A workload that stays keeps its port, whoever else comes and goes."""
+    return FIRST_WORKLOAD_PORT + 10 * workload.network + workload.host % 10
+
+
+def workload_address(workload: PlannedWorkload, version: int) -> Address:
+    return IPv4Address(f"10.0.0.{workload.host}") if version == 4 else IPv6Address(f"fd00::{workload.host}")
+
+
+def cluster_ip(service: PlannedService, version: int) -> Address:
+    if service.is_inside:
+        return IPv4Address(f"10.0.0.{100 + service.host}") if version == 4 else IPv6Address(f"fd00::1:{service.host}")
+    return IPv4Address(f"10.96.0.{service.host}") if version == 4 else IPv6Address(f"fd00:96::{service.host}")
+
+
+def service_name(plan: PolicyPlan, service: PlannedService) -> str:
+    return f"service-{plan.services.index(service)}"
