@@ -28,15 +28,16 @@ def features(pipeline: Pipeline, entries: Entries) -> Mapping[str, int]:
 
 @lru_cache(maxsize=64)
 def features_of_tables(pipeline: Pipeline, filled: frozenset[str]) -> Mapping[str, int]:
-    """The same by the tables that hold any entry."""
-    learning: frozenset[str] = frozenset()
+    """The same by the tables that hold any entry; a learned one may hold entries that no service would learn now."""
+    names = Names(pipeline)
+    learning = frozenset(table for table in filled if names.tables[table].store is not None)
     while True:
-        walk = _Walk(Names(pipeline), filled, learning)
+        walk = _Walk(names, filled, learning)
         walk.control(pipeline.main, frozenset({"ingress_port"}))
         if frozenset(walk.learning) == learning:
             break
         learning = frozenset(walk.learning)
-    used = filled | {walk.names.tables[table].store or "" for table in learning}
+    used = filled | {names.tables[table].store or "" for table in learning}
     return {flag(name): int(name in used) for name in flagged(pipeline)}
 
 

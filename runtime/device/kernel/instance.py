@@ -142,14 +142,19 @@ class KernelInstance:
         return self._stores[key.table].delete(key)
 
     def tick(self) -> None:
-        try:
-            for store in {id(store): store for store in self._stores.values()}.values():
-                store.sweep()
-        except BpfError as problem:
-            LOG.error("the sweep of learned entries failed: %s", problem)  # noqa: TRY400  the kernel's words say it all
+        learned = self._sweep()
         for selector in self._selectors.values():
             selector.tick()
-        self._variants.settle(self._held_tables())
+        self._variants.settle(self._held_tables() | learned)
+
+    def _sweep(self) -> frozenset[str]:
+        """The learned tables that may still hold entries; all of them when that cannot be told."""
+        try:
+            left = {store: store.sweep() for store in set(self._stores.values())}
+        except BpfError as problem:
+            LOG.error("the sweep of learned entries failed: %s", problem)  # noqa: TRY400  the kernel's words say it all
+            return frozenset(self._stores)
+        return frozenset(table for table, store in self._stores.items() if left[store])
 
     def _table(self, table: TableLayout) -> TableMap:
         counters = self._loaded.map(table.counters.name) if table.counters is not None else None

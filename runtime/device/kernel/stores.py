@@ -80,14 +80,16 @@ class StoreMap:
                 return done.removed > 0
         raise RefusedError(Code.UNAVAILABLE, f"table {key.table}: packets are changing the entry; try again")
 
-    def sweep(self) -> None:
-        """Remove what has had its time."""
-        first, slots = 0, self._layout.map.max_entries
+    def sweep(self) -> bool:
+        """Remove what has had its time. Returns whether anything is left."""
+        first, slots, left = 0, self._layout.map.max_entries, 0
         while first < slots:
             swept = read_sweep(run_syscall(self._sweep.fd, sweep_context(first)).context)
+            left += sum(swept.live) + swept.busy
             if swept.next_slot <= first:
-                return
+                return True
             first = swept.next_slot
+        return left > 0
 
     def _candidates(self, values: tuple[int, ...]) -> Iterator[int]:
         """The slots where a key may be (docstring of `compiler.ir.tables.Store`)."""

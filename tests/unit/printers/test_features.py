@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from compiler.ir.entries import Entries
 from compiler.pipeline.assembly import pipeline
-from compiler.printers.features import features
+from compiler.printers.features import features, features_of_tables
 from runtime.verification.shop import device_entries
 
 
@@ -39,3 +39,11 @@ def test_without_services_of_a_family_its_connections_are_unused() -> None:
 
 def test_without_backends_nothing_is_learned() -> None:
     assert used("backend_ipv4") == EVERYTHING - {"uses_backend_ipv4", "uses_connections_ipv4"}
+
+
+def test_connections_that_are_left_stay_in_use_when_their_service_is_gone() -> None:
+    shop = device_entries("A")
+    filled = frozenset(entry.table for entry in shop.table_entries) - {"service_ipv4", "backend_ipv4"}
+    assert not features_of_tables(pipeline(), filled)["uses_connections_ipv4"]
+    assert features_of_tables(pipeline(), filled | {"flow_ipv4"})["uses_connections_ipv4"]
+    assert features_of_tables(pipeline(), filled | {"flow_reverse_ipv4"})["uses_connections_ipv4"]
