@@ -20,6 +20,8 @@ BARE_NODE = "node-c"
 UNDERLAY_MACS = {"dpu-a": "02:00:00:00:01:01", "dpu-b": "02:00:00:00:01:02"}
 FIRST_WORKLOAD_PORT = 16
 UPLINK = 1
+FIRST_HOST = 10
+"""Hosts are `FIRST_HOST` and the nine behind it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,11 +128,32 @@ def workload_name(workload: PlannedWorkload) -> str:
 
 def port_of(workload: PlannedWorkload) -> int:
     """A workload that stays keeps its port, whoever else comes and goes."""
-    return FIRST_WORKLOAD_PORT + 10 * workload.network + workload.host % 10
+    return FIRST_WORKLOAD_PORT + 10 * workload.network + workload.host - FIRST_HOST
+
+
+def behind_port(port: int) -> tuple[int, int]:
+    """Network and host of the workload that a port is for."""
+    network, host = divmod(port - FIRST_WORKLOAD_PORT, 10)
+    return network, FIRST_HOST + host
+
+
+def workload_at(plan: PolicyPlan, device: str, port: int) -> PlannedWorkload | None:
+    return next((w for w in plan.workloads if (w.place, port_of(w)) == (device, port)), None)
+
+
+def is_reachable(plan: PolicyPlan, device: str, workload: PlannedWorkload) -> bool:
+    """Whether a device can send to a workload: its own, or that of the other one through the underlay."""
+    is_far = workload.place in DEVICES and plan.underlay in ("shared", "routed")
+    return workload.place == device or is_far
 
 
 def workload_address(workload: PlannedWorkload, version: int) -> Address:
-    return IPv4Address(f"10.0.0.{workload.host}") if version == 4 else IPv6Address(f"fd00::{workload.host}")
+    return host_address(workload.host, version)
+
+
+def host_address(host: int, version: int) -> Address:
+    """The same in every network."""
+    return IPv4Address(f"10.0.0.{host}") if version == 4 else IPv6Address(f"fd00::{host}")
 
 
 def cluster_ip(service: PlannedService, version: int) -> Address:

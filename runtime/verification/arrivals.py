@@ -1,0 +1,51 @@
+"""What holds for every packet in a cluster, told from its bytes and from who is behind which port."""
+
+from __future__ import annotations
+
+from compiler.ir.interpreter import VerdictKind
+from runtime.verification import anatomy
+from runtime.verification.fabric import End, Hop, Journey
+from runtime.verification.findings import Violation
+from runtime.verification.frames import INNER
+from runtime.verification.invariants import wrongness
+from runtime.verification.policies import plan as planned
+from runtime.verification.traffic import inner_packet
+
+
+def check(journey: Journey) -> None:
+    """Raises `Violation`."""
+    for hop in journey.hops:
+        _check_checksums(hop)
+    if journey.end is End.DELIVERED:
+        _check_receiver(journey)
+
+
+def _check_checksums(hop: Hop) -> None:
+    outcome = hop.outcome
+    if outcome.verdict is VerdictKind.FORWARD and outcome.egress_port is not None:
+        before = wrongness(inner_packet(hop.port, hop.frame))
+        after = wrongness(inner_packet(outcome.egress_port, outcome.packet))
+        if before != after:
+            raise Violation(f"checksums were wrong by {before}, are by {after}: {hop.frame.hex()}")
+
+
+def _check_receiver(journey: Journey) -> None:
+    """The port that a packet leaves by is its receiver's, in the network that it came from."""
+    egress_port = journey.last.outcome.egress_port or 0
+    network, host = planned.behind_port(egress_port)
+    if _network_of(journey.hops[0]) != network:
+        raise Violation(f"a packet went into the network of port {egress_port}: {journey}")
+    ip = anatomy.innermost_ip(journey.frame)
+    if ip is None:
+        raise Violation(f"a packet without an address was delivered: {journey}")
+    at, size = (16, 4) if ip.name == "ipv4" else (24, 16)
+    address = journey.frame[ip.start + at : ip.start + at + size]
+    if address != planned.host_address(host, 4 if ip.name == "ipv4" else 6).packed:
+        raise Violation(f"a packet for {address.hex()} was delivered to host {host}: {journey}")
+
+
+def _network_of(hop: Hop) -> int:
+    """By the port of a workload; in the underlay by the VNI."""
+    if hop.port != planned.UPLINK:
+        return planned.behind_port(hop.port)[0]
+    return int.from_bytes(hop.frame[INNER - 4 : INNER - 1], "big") - planned.vni(0)

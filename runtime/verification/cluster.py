@@ -1,0 +1,270 @@
+"""Plays what happens in a cluster: policies, traffic between workloads, changes, time and restarts, and what must hold.
+
+Whatever happens: levels agree; a packet arrives in its sender's network and at the workload that it is for; checksums
+stay as right as they were (`arrivals`); a known connection keeps its promises (`ledger`). While devices hold what the
+policies ask for, also what these promise to all other packets (`promises`). At the end nothing has leaked (`leaks`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from ipaddress import IPv4Address, ip_address
+from typing import assert_never
+
+from compiler.entries.vocabulary import mac_number
+from compiler.ir.interpreter import Tally, VerdictKind
+from compiler.policy.loading import load_text
+from compiler.policy.policyset import PolicySet
+from runtime.verification import arrivals, leaks, wire
+from runtime.verification.cluster_steps import (
+    Adopt,
+    Answer,
+    Apply,
+    Call,
+    Damaged,
+    Direct,
+    Exchange,
+    Flood,
+    More,
+    Pause,
+    Push,
+    Restart,
+    Step,
+    Stray,
+    SweepAll,
+)
+from runtime.verification.comparison import Comparison
+from runtime.verification.fabric import End, Fabric, Journey
+from runtime.verification.findings import Violation
+from runtime.verification.malformed.bytewise import SHORTEST
+from runtime.verification.malformed.catalogue import BY_NAME
+from runtime.verification.malformed.fault import damaged
+from runtime.verification.policies import plan as planned
+from runtime.verification.policies.manifests import manifests, to_yaml
+from runtime.verification.policies.plan import PolicyPlan
+from runtime.verification.restarting import RestartingLevel
+from runtime.verification.speaking import Ends, Speaker, ends_of, speaker_at, speakers, spoken
+from runtime.verification.witness import Witness
+
+PAYLOAD = b"turnout"
+NOBODY = {4: ip_address("10.0.0.99"), 6: ip_address("fd00::99")}
+ANYWHERE = IPv4Address("203.0.113.7")
+"""Not asked for: a tunnel is known by where it ends and by its VNI."""
+Levels = Mapping[str, Sequence[RestartingLevel]]
+
+
+@lru_cache(maxsize=64)
+def policies_of(plan: PolicyPlan) -> PolicySet:
+    """Through the YAML of the plan, as a user's."""
+    loaded = load_text(to_yaml(manifests(plan)), "generated.yaml")
+    if loaded.is_refused:
+        raise Violation(f"a plan that is right is refused:\n{loaded.render()}")
+    return loaded.policies
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """A packet that arrived: what its sender has called, what its receiver got."""
+
+    sender: Speaker
+    receiver: Speaker
+    ends: Ends
+    got: Ends
+
+
+class Cluster:
+    """New devices on `levels`, by device name; `plans` are the policies now and later."""
+
+    def __init__(self, levels: Levels, plans: Sequence[PolicyPlan]) -> None:
+        self._levels = levels
+        self.plan, *self._later = plans
+        comparisons = {name: Comparison(levels[name]) for name in planned.DEVICES}
+        self.fabric = Fabric(comparisons, policies_of(self.plan))
+        self._witness = Witness(self.fabric, self.plan)
+        self.arrived: list[Sent] = []
+        self._dropped: dict[tuple[str, str], Tally] = {}
+
+    def run(self, steps: Sequence[Step]) -> None:
+        for step in steps:
+            self.do(step)
+        self.finish()
+
+    def finish(self) -> None:
+        self.fabric.compare_state()
+        for name, comparison in self.fabric.comparisons.items():
+            leaks.check_pairs(comparison)
+            leaks.check_drops(comparison, {r: tally for (at, r), tally in self._dropped.items() if at == name})
+            leaks.check_all_slots_come_back(comparison)
+
+    def do(self, step: Step) -> None:
+        match step:
+            case Call() | Direct() | More() | Answer():
+                self._speak(step)
+            case Exchange(call=call):
+                self._exchange(call)
+            case Flood(call=call, count=count):
+                for at in range(count):
+                    self._speak(replace(call, src_port=2000 + at, flags="S"))
+            case Damaged():
+                self._damage(step)
+            case Stray():
+                self._stray(step)
+            case Adopt():
+                self._adopt()
+            case Push(device=device, steps=count):
+                self.fabric.write(device, count)
+            case Apply():
+                self._adopt()
+                for device in planned.DEVICES:
+                    self.fabric.write(device)
+            case Pause(ms=ms):
+                for comparison in self.fabric.comparisons.values():
+                    comparison.wait(ms)
+            case SweepAll():
+                for comparison in self.fabric.comparisons.values():
+                    comparison.sweep()
+            case Restart():
+                self._restart(step)
+            case _:
+                assert_never(step)
+
+    def _exchange(self, call: Call) -> None:
+        if self._speak(replace(call, flags="S")):
+            for step in (Answer(back=0, flags="SA"), More(back=1, flags="A"), Answer(back=0, flags="PA")):
+                if not self._speak(step):
+                    return
+
+    def _adopt(self) -> None:
+        if not self._later:
+            return
+        self.plan = self._later.pop(0)
+        self.fabric.adopt(policies_of(self.plan))
+        self._witness.adopt(self.plan)
+
+    def _restart(self, step: Restart) -> None:
+        levels = self._levels[step.device]
+        match step.how:
+            case "settle":
+                for level in levels:
+                    level.settle()
+            case "anew":
+                for level in levels:
+                    level.restart()
+            case _:
+                before = self.fabric.comparisons[step.device]
+                before.compare_state()
+                self.fabric.begin_anew(step.device, Comparison(levels, start_ms=before.now_ms))
+                self._witness.forget(step.device)
+                self._dropped = {key: tally for key, tally in self._dropped.items() if key[0] != step.device}
+
+    def _said(self, step: Call | Direct | More | Answer) -> tuple[Speaker, Ends, str] | None:
+        """Who says what; None when there is nobody to speak, or nothing to speak of."""
+        everyone = speakers(self.fabric.policies)
+        match step:
+            case More(back=back) | Answer(back=back):
+                if not self.arrived:
+                    return None
+                sent = self.arrived[-1 - back % len(self.arrived)]
+                if isinstance(step, More):
+                    return self._today(sent.sender), sent.ends, step.flags
+                return self._today(sent.receiver), sent.got.turned, step.flags
+            case Call() | Direct() if everyone:
+                client = everyone[step.client % len(everyone)]
+                ends = self._called(client, step) if isinstance(step, Call) else self._straight(client, step, everyone)
+                return None if ends is None else (client, ends, step.flags if isinstance(step, Call) else "S")
+            case _:
+                return None
+
+    def _today(self, speaker: Speaker) -> Speaker:
+        """The same workload as the policies have it now; as it was when they have it no more."""
+        return speaker_at(self.fabric.policies, speaker.device, speaker.port.id) or speaker
+
+    def _called(self, client: Speaker, call: Call) -> Ends | None:
+        src = client.workload.address(call.version)
+        frontends = [
+            (address, port)
+            for service in self.fabric.policies.services
+            if service.network.name == client.network or not call.is_own
+            for port in service.ports
+            for address in service.addresses
+            if address.version == call.version
+        ]
+        if src is None or not frontends:
+            return None
+        dst, port = frontends[call.service % len(frontends)]
+        return Ends(protocol=port.protocol.number, src=src, src_port=call.src_port, dst=dst, dst_port=port.port)
+
+    def _straight(self, client: Speaker, step: Direct, everyone: tuple[Speaker, ...]) -> Ends | None:
+        src = client.workload.address(step.version)
+        peer = None if step.peer is None else everyone[step.peer % len(everyone)].workload
+        dst = NOBODY[step.version] if peer is None else peer.address(step.version)
+        if src is None or dst is None:
+            return None
+        return Ends(protocol=step.protocol, src=src, src_port=step.src_port, dst=dst, dst_port=7)
+
+    def _damage(self, step: Damaged) -> None:
+        said = self._said(step.step)
+        if said is None:
+            return
+        speaker, ends, flags = said
+        frame = damaged(spoken(speaker, ends, flags, PAYLOAD), step.faults, BY_NAME)
+        if len(frame) >= SHORTEST:
+            journey = self._send(speaker, frame)
+            if journey is not None:
+                self._witness.overheard(journey)
+
+    def _stray(self, step: Stray) -> None:
+        everyone = speakers(self.fabric.policies)
+        there = [speaker for speaker in everyone if speaker.device == step.device]
+        to = self.fabric.device(step.device).underlay
+        if to is None or not there:
+            return
+        client = everyone[step.client % len(everyone)]
+        src, dst = (speaker.workload.address(step.version) for speaker in (client, there[-1]))
+        if src is None or dst is None:
+            return
+        ends = Ends(protocol=wire.UDP, src=src, src_port=4000, dst=dst, dst_port=7)
+        tunnel = wire.TunnelEnds(src=ANYWHERE, dst=to.address.ip, src_mac=1, dst_mac=mac_number(to.mac))
+        vni = client.workload.network.vni + step.vni_step
+        inner = spoken(client, ends, "", PAYLOAD)
+        journey = self._watched(self.fabric.send(step.device, planned.UPLINK, wire.tunnelled(tunnel, vni, inner)))
+        if journey is not None:
+            self._witness.overheard(journey)
+
+    def _speak(self, step: Call | Direct | More | Answer) -> bool:
+        """Whether the packet has arrived."""
+        said = self._said(step)
+        if said is None:
+            return False
+        speaker, ends, flags = said
+        journey = self._send(speaker, spoken(speaker, ends, flags, PAYLOAD))
+        if journey is None:
+            return False
+        receiver = self._receiver(journey)
+        got = ends_of(journey.frame) if receiver is not None else None
+        self._witness.heard(speaker, ends, flags, journey, got)
+        if receiver is None or got is None:
+            return False
+        self.arrived.append(Sent(sender=speaker, receiver=receiver, ends=ends, got=got))
+        return True
+
+    def _send(self, speaker: Speaker, frame: bytes) -> Journey | None:
+        return self._watched(self.fabric.send(speaker.device, speaker.port.id, frame))
+
+    def _watched(self, journey: Journey | None) -> Journey | None:
+        if journey is None:
+            return None
+        arrivals.check(journey)
+        for hop in journey.hops:
+            if hop.outcome.verdict is VerdictKind.DROP:
+                key = hop.device, hop.outcome.drop_reason or ""
+                packets, octets = self._dropped.get(key, Tally(0, 0))
+                self._dropped[key] = Tally(packets + 1, octets + len(hop.frame))
+        return journey
+
+    def _receiver(self, journey: Journey) -> Speaker | None:
+        if journey.end is not End.DELIVERED:
+            return None
+        return speaker_at(self.fabric.policies, journey.last.device, journey.last.outcome.egress_port or 0)

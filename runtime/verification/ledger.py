@@ -1,0 +1,85 @@
+"""Connections as their ends see them, and what a service promises to them whatever else happens.
+
+The promises are those of docs/target-semantics.md: a new entry never takes the slot of one of higher rank, an entry
+lives until its timeout, a pair lives and leaves together. So a connection on which both sides have sent data keeps its
+backend, until one side closes it, its timeout is over, or the policies take client or server away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from runtime.verification import wire
+from runtime.verification.policies.plan import PlannedWorkload
+from runtime.verification.speaking import Ends
+
+_TIMEOUT_MS = {wire.TCP: 7_440_000, wire.UDP: 120_000}
+
+
+def _nothing_sent() -> dict[bool, bool]:
+    return {True: False, False: False}
+
+
+@dataclass(slots=True, kw_only=True)
+class Connection:
+    """`called` is what the client has sent, `to` what the server has got. `kept_at`: the device that translates it.
+
+    Of each half (True: the client's) when its entry was met last, and whether data has met it.
+    """
+
+    client: PlannedWorkload
+    server: PlannedWorkload
+    kept_at: str
+    called: Ends
+    to: Ends
+    seen_ms: dict[bool, int]
+    has_data: dict[bool, bool] = field(default_factory=_nothing_sent)
+    is_over: bool = False
+
+    def is_promised(self, now_ms: int) -> bool:
+        timeout = _TIMEOUT_MS[self.called.protocol]
+        is_alive = all(now_ms - seen < timeout for seen in self.seen_ms.values())
+        return all(self.has_data.values()) and is_alive and not self.is_over
+
+
+class Ledger:
+    """One connection for each pair of ends within a network."""
+
+    def __init__(self) -> None:
+        self._by_call: dict[tuple[int, Ends], Connection] = {}
+        self._by_answer: dict[tuple[int, Ends], Connection] = {}
+
+    def open(self, network: int, connection: Connection) -> None:
+        """A packet has learned it; what had the same ends is gone."""
+        self._by_call[network, connection.called] = connection
+        self._by_answer[network, connection.to.turned] = connection
+
+    def drop(self, network: int, ends: Ends) -> None:
+        """A packet with these ends has learned something else."""
+        connection = self._by_call.pop((network, ends), None)
+        if connection is not None:
+            connection.is_over = True
+
+    def of(self, network: int, ends: Ends) -> tuple[Connection | None, bool]:
+        """The connection of a packet, and whether it is its client's."""
+        called = self._by_call.get((network, ends))
+        return (self._by_answer.get((network, ends)), False) if called is None else (called, True)
+
+    def saw(self, connection: Connection, *, is_client: bool, flags: str, now_ms: int) -> None:
+        """A packet has met its half's entry."""
+        connection.seen_ms[is_client] = now_ms
+        if connection.called.protocol == wire.TCP and set(flags) & {"F", "R"}:
+            connection.is_over = True
+        elif connection.called.protocol == wire.UDP or "S" not in flags:
+            connection.has_data[is_client] = True
+
+    def forget(self, device: str) -> None:
+        """A device has lost all that it kept."""
+        for connection in self._by_call.values():
+            connection.is_over |= connection.kept_at == device
+
+    def keep(self, workloads: Collection[PlannedWorkload]) -> None:
+        """Only connections between these have promises."""
+        for connection in self._by_call.values():
+            connection.is_over |= connection.client not in workloads or connection.server not in workloads

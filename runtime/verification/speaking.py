@@ -1,0 +1,88 @@
+"""Who speaks in a cluster: workloads with their place, the frames they send, and who a frame is from and to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from compiler.entries.identity import router_mac
+from compiler.entries.vocabulary import mac_number
+from compiler.policy.policyset import Address, PolicySet, Port, Workload
+from runtime.verification import anatomy, wire
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Speaker:
+    """A workload behind a port of a device."""
+
+    workload: Workload
+    device: str
+    port: Port
+
+    @property
+    def network(self) -> str:
+        return self.workload.network.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ends:
+    """From where to where: addresses and ports of TCP or UDP."""
+
+    protocol: int
+    src: Address
+    src_port: int
+    dst: Address
+    dst_port: int
+
+    @property
+    def turned(self) -> Ends:
+        """Those of an answer."""
+        return Ends(protocol=self.protocol, src=self.dst, src_port=self.dst_port, dst=self.src, dst_port=self.src_port)
+
+    def __str__(self) -> str:
+        name = {wire.TCP: "TCP", wire.UDP: "UDP"}[self.protocol]
+        return f"{name} {self.src} port {self.src_port} to {self.dst} port {self.dst_port}"
+
+
+def speakers(policies: PolicySet) -> tuple[Speaker, ...]:
+    """In the order of devices and ports."""
+    return tuple(_speakers(policies))
+
+
+def _speakers(policies: PolicySet) -> Iterator[Speaker]:
+    for device in policies.devices:
+        for port in device.ports:
+            if port.workload is not None:
+                yield Speaker(workload=port.workload, device=device.name, port=port)
+
+
+def speaker_at(policies: PolicySet, device: str, port: int) -> Speaker | None:
+    return next((s for s in _speakers(policies) if (s.device, s.port.id) == (device, port)), None)
+
+
+def spoken(speaker: Speaker, ends: Ends, flags: str, payload: bytes) -> bytes:
+    """The frame of a speaker to its router; `flags` are for TCP."""
+    if ends.protocol == wire.TCP:
+        segment = wire.tcp(ends.src, ends.dst, ends.src_port, ends.dst_port, wire.tcp_flags(flags), payload)
+    else:
+        segment = wire.udp(ends.src, ends.dst, ends.src_port, ends.dst_port, payload)
+    packet = wire.ip(ends.src, ends.dst, ends.protocol, segment)
+    tags = ((wire.ETHERTYPE_VLAN, speaker.port.vlan),) if speaker.port.vlan else ()
+    src, dst = mac_number(speaker.workload.mac), router_mac(speaker.workload.network)
+    return wire.ethernet(dst, src, wire.ether_type_of(ends.src.version), packet, tags=tags)
+
+
+def ends_of(frame: bytes) -> Ends | None:
+    """Of the innermost packet; None when it is not TCP or UDP."""
+    ip = anatomy.innermost_ip(frame)
+    if ip is None:
+        return None
+    transport = next((p for p in anatomy.parts(frame) if p.start >= ip.end and p.name in ("tcp", "udp")), None)
+    if transport is None:
+        return None
+    at, size = (12, 4) if ip.name == "ipv4" else (8, 16)
+    src, dst = (frame[ip.start + at + size * n : ip.start + at + size * (n + 1)] for n in (0, 1))
+    ports = [int.from_bytes(frame[transport.start + n : transport.start + n + 2], "big") for n in (0, 2)]
+    protocol = wire.TCP if transport.name == "tcp" else wire.UDP
+    return Ends(protocol=protocol, src=ip_address(src), src_port=ports[0], dst=ip_address(dst), dst_port=ports[1])

@@ -1,0 +1,157 @@
+"""Named runs of a cluster: what chance meets too rarely, and what was once wrong (`sequences`: of one device)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from runtime.verification.cluster import Cluster, Levels
+from runtime.verification.cluster_steps import (
+    Adopt,
+    Answer,
+    Apply,
+    Call,
+    Direct,
+    Exchange,
+    Flood,
+    More,
+    Pause,
+    Push,
+    Restart,
+    Step,
+    SweepAll,
+)
+from runtime.verification.findings import Violation
+from runtime.verification.policies.plan import (
+    DEVICES,
+    PlannedBackend,
+    PlannedNetwork,
+    PlannedPort,
+    PlannedService,
+    PlannedWorkload,
+    PolicyPlan,
+)
+
+_CLIENT = PlannedWorkload(network=0, host=10, app="")
+_NEAR = PlannedWorkload(network=0, host=11)
+_FAR = PlannedWorkload(network=0, host=12, place="dpu-b")
+_STRANGER = PlannedWorkload(network=1, host=10, app="", place="dpu-b")
+_WEB = PlannedService(
+    network=0, host=10, versions=(4, 6), ports=(PlannedPort(), PlannedPort(protocol="UDP", port=53, target=5353))
+)
+SHOP = PolicyPlan(
+    networks=(PlannedNetwork(), PlannedNetwork()), workloads=(_CLIENT, _NEAR, _FAR, _STRANGER), services=(_WEB,)
+)
+_EMPTY = replace(SHOP, services=())
+_ONLY_FAR = replace(SHOP, services=(replace(_WEB, app="", backends=(PlannedBackend(workload=2),)),))
+_WITHOUT_NEAR = replace(SHOP, workloads=(_CLIENT, _FAR, _STRANGER))
+_CALL = Call(client=0, service=0, version=4, src_port=1024)
+_QUERY = Call(client=0, service=2, version=4, src_port=1024)
+_SETTLED = tuple(Restart(device=device, how="settle") for device in DEVICES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """`arrives` packets reach a workload, so that it does not come to show nothing."""
+
+    name: str
+    plans: tuple[PolicyPlan, ...]
+    steps: tuple[Step, ...]
+    arrives: int
+
+    def run(self, levels: Levels) -> None:
+        """Raises `Finding`."""
+        cluster = Cluster(levels, self.plans)
+        cluster.run(self.steps)
+        if len(cluster.arrived) != self.arrives:
+            raise Violation(f"{len(cluster.arrived)} packets arrived and not {self.arrives}")
+
+
+def _both(*calls: Call) -> Sequence[Exchange]:
+    return [Exchange(call=replace(call, version=version)) for call in calls for version in (4, 6)]
+
+
+STORIES = (
+    Story(name="calls and answers", plans=(SHOP,), steps=(*_both(_CALL, _QUERY),), arrives=16),
+    Story(
+        name="the last service of a family goes, connections go on",
+        plans=(SHOP, _EMPTY),
+        steps=(
+            *_both(_CALL),
+            Apply(),
+            *_SETTLED,
+            More(back=0, flags="A"),
+            More(back=5, flags="A"),
+            Answer(back=0, flags="A"),
+        ),
+        arrives=11,
+    ),
+    Story(
+        name="a connection stays when other backends take over",
+        plans=(SHOP, _ONLY_FAR, _EMPTY, SHOP),
+        steps=(
+            Exchange(call=_CALL),
+            *(step for _ in range(3) for step in (Apply(), More(back=0, flags="PA"), Answer(back=0, flags="A"))),
+        ),
+        arrives=10,
+    ),
+    Story(
+        name="a write stopped after each of its steps",
+        plans=(SHOP, _WITHOUT_NEAR, SHOP),
+        steps=(
+            *_both(replace(_CALL, src_port=1025)),
+            Adopt(),
+            *(step for _ in range(20) for step in (Push(device="dpu-a", steps=1), Exchange(call=_CALL))),
+            Adopt(),
+            *(step for _ in range(20) for step in (Push(device="dpu-a", steps=1), Exchange(call=_CALL))),
+        ),
+        arrives=168,
+    ),
+    Story(
+        name="a flood of openings takes no established connection's place",
+        plans=(SHOP,),
+        steps=(
+            Exchange(call=_CALL),
+            Flood(call=_CALL, count=40),
+            Exchange(call=_CALL),
+            Pause(ms=7_000_000),
+            SweepAll(),
+            Flood(call=_CALL, count=40),
+            Exchange(call=_CALL),
+        ),
+        arrives=92,
+    ),
+    Story(
+        name="programs change under a connection",
+        plans=(SHOP,),
+        steps=(
+            Exchange(call=_CALL),
+            *(
+                step
+                for how in ("settle", "anew", "settle", "anew", "anew")
+                for step in (Restart(device="dpu-a", how=how), More(back=0, flags="A"), Answer(back=0, flags="A"))
+            ),
+        ),
+        arrives=14,
+    ),
+    Story(
+        name="a killed device answers again when it is filled",
+        plans=(SHOP,),
+        steps=(
+            Exchange(call=_CALL),
+            Restart(device="dpu-a", how="killed"),
+            Exchange(call=replace(_CALL, src_port=1026)),
+        ),
+        arrives=8,
+    ),
+    Story(
+        name="nobody reaches another network",
+        plans=(SHOP,),
+        steps=(
+            Call(client=3, service=0, version=4, src_port=1024, is_own=False),
+            Direct(client=3, peer=1, version=4, protocol=6, src_port=3024),
+            Direct(client=3, peer=2, version=6, protocol=17, src_port=3024),
+        ),
+        arrives=0,
+    ),
+)

@@ -1,0 +1,125 @@
+"""Watches what workloads say and hear, and holds devices to what connections and policies were promised."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from compiler.ir.interpreter import trace
+from runtime.verification.fabric import End, Fabric, Journey
+from runtime.verification.findings import Violation
+from runtime.verification.ledger import Connection, Ledger
+from runtime.verification.policies import plan as planned
+from runtime.verification.policies.plan import PlannedWorkload, PolicyPlan
+from runtime.verification.promises import Promise, promise
+from runtime.verification.speaking import Ends, Speaker, ends_of
+
+CLOSING = "tcp_closing"
+
+
+class Witness:
+    """Of one fabric. `plan` is what its policies were made from."""
+
+    def __init__(self, fabric: Fabric, plan: PolicyPlan) -> None:
+        self._fabric = fabric
+        self._plan = plan
+        self._ledger = Ledger()
+
+    def adopt(self, plan: PolicyPlan) -> None:
+        """Connections whose client or server has gone or moved are promised nothing any more."""
+        self._plan = plan
+        self._ledger.keep(plan.workloads)
+
+    def forget(self, device: str) -> None:
+        self._ledger.forget(device)
+
+    def heard(self, speaker: Speaker, ends: Ends, flags: str, journey: Journey, got: Ends | None) -> None:
+        """A packet as its sender meant it; `got` is what arrived at a workload. Raises `Violation`."""
+        network = planned.behind_port(speaker.port.id)[0]
+        connection, is_client = self._ledger.of(network, ends)
+        if connection is not None:
+            self._check_kept(connection, ends, journey, got, is_client=is_client)
+        has_learned, has_met = _learned(journey), _met(journey)
+        if has_learned:
+            self._open(network, speaker, ends, journey, got)
+        elif has_met and connection is not None:
+            self._ledger.saw(connection, is_client=is_client, flags=flags, now_ms=self._now_ms(connection.kept_at))
+        if (has_learned or not has_met) and self._fabric.is_settled:
+            self._check_promise(speaker, ends, journey, got)
+
+    def overheard(self, journey: Journey) -> None:
+        """A packet with something wrong in it, which may have opened or closed a connection all the same."""
+        has_closed = any(isinstance(step, trace.Advanced) and step.new == CLOSING for step in _steps(journey))
+        if not has_closed and not _learned(journey):
+            return
+        first = journey.hops[0]
+        ends = ends_of(first.frame)
+        network = planned.behind_port(first.port)[0] if first.port != planned.UPLINK else None
+        connection = None if ends is None or network is None else self._ledger.of(network, ends)[0]
+        if connection is not None:
+            connection.is_over = True
+        else:
+            self._ledger.keep(())
+
+    def _now_ms(self, device: str) -> int:
+        return self._fabric.comparisons[device].now_ms
+
+    def _check_kept(
+        self, connection: Connection, ends: Ends, journey: Journey, got: Ends | None, *, is_client: bool
+    ) -> None:
+        wanted = connection.to if is_client else connection.called.turned
+        if connection.is_promised(self._now_ms(connection.kept_at)) and got != wanted:
+            raise Violation(f"an established connection, {ends}, should have gone on as {wanted}: {journey}")
+
+    def _open(self, network: int, speaker: Speaker, ends: Ends, journey: Journey, got: Ends | None) -> None:
+        client = planned.workload_at(self._plan, speaker.device, speaker.port.id)
+        server = self._receiver(journey)
+        if client is None or server is None or got is None:
+            self._ledger.drop(network, ends)
+            return
+        now_ms = self._now_ms(speaker.device)
+        self._ledger.open(
+            network,
+            Connection(
+                client=client,
+                server=server,
+                kept_at=speaker.device,
+                called=ends,
+                to=got,
+                seen_ms={True: now_ms, False: now_ms},
+            ),
+        )
+
+    def _receiver(self, journey: Journey) -> PlannedWorkload | None:
+        return planned.workload_at(self._plan, journey.last.device, journey.last.outcome.egress_port or 0)
+
+    def _check_promise(self, speaker: Speaker, ends: Ends, journey: Journey, got: Ends | None) -> None:
+        sender = planned.workload_at(self._plan, speaker.device, speaker.port.id)
+        if sender is None:
+            return
+        promised = promise(self._plan, sender, ends)
+        if not _is_kept(promised, ends, journey, got):
+            raise Violation(f"{ends} from {speaker.workload.key} should be {promised}: {journey}")
+
+
+def _is_kept(promised: Promise, ends: Ends, journey: Journey, got: Ends | None) -> bool:
+    if promised.is_untouched:
+        return journey.end is End.UNTOUCHED
+    if journey.end is End.DROPPED:
+        return journey.last.outcome.drop_reason in promised.reasons
+    if got is None or (got.dst, got.dst_port) not in promised.places:
+        return False
+    is_own = got.dst == ends.src and got.dst != ends.dst
+    return got.src_port == ends.src_port and (got.src == ends.src or is_own)
+
+
+def _steps(journey: Journey) -> Iterable[trace.TraceStep]:
+    return (step for hop in journey.hops for step in hop.outcome.trace)
+
+
+def _learned(journey: Journey) -> bool:
+    return any(isinstance(step, trace.Learned) for step in _steps(journey))
+
+
+def _met(journey: Journey) -> bool:
+    """Whether it belongs to a known connection, or would look like one."""
+    return any(isinstance(step, trace.Hit) and step.found_in.startswith("flow") for step in _steps(journey))
