@@ -5,43 +5,23 @@ Each is a scene and a function that plays it. Add one when a difference was foun
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from compiler.ir.interpreter import VerdictKind
-from runtime.verification.comparison import Comparison
+from runtime.verification.connection_sequences import CONNECTION_SEQUENCES
+from runtime.verification.frame_sequences import FRAME_SEQUENCES
 from runtime.verification.playing import Play
-from runtime.verification.scenes import Scene, Service, Workload
+from runtime.verification.sequence import QUERY, SHOP, SYN, Sequence
 from runtime.verification.strategies import Again, Burst, Edit, Reply, Sweep, Wait
-from runtime.verification.traffic import Send, Target, sent
+from runtime.verification.traffic import sent
 
-_CLIENT = Workload(network=1, host=10, port=16, vlan=0, mtu=1500)
-_BACKEND = Workload(network=1, host=11, port=17, vlan=0, mtu=1280)
-_STRANGER = Workload(network=2, host=10, port=18, vlan=0, mtu=1500)
-_WEB = Service(network=1, host=10, protocol="tcp", port=80, backends=((11, 8080, 1),))
-_DNS = Service(network=1, host=10, protocol="udp", port=53, backends=((11, 5353, 1),))
-SHOP = Scene(networks=(1, 2), workloads=(_CLIENT, _BACKEND, _STRANGER), services=(_WEB, _DNS))
-_TO_WEB, _TO_DNS = Target(kind="service", number=0), Target(kind="service", number=1)
-SYN = Send(source=0, target=_TO_WEB, version=4, transport="S", src_port=1024)
-_QUERY = Send(source=0, target=_TO_DNS, version=4, transport="udp", src_port=1024)
+__all__ = ["SEQUENCES", "SHOP", "SYN", "Sequence"]
 _UDP_CHECKSUM, _UDP_PAYLOAD = slice(40, 42), slice(42, 44)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sequence:
-    name: str
-    play: Callable[[Play], None]
-    scene: Scene = SHOP
-
-    def run(self, comparison: Comparison) -> None:
-        """Raises AssertionError at the first difference."""
-        self.play(Play(comparison, self.scene))
-        comparison.compare_state()
 
 
 def _ages(play: Play) -> None:
     """Swept in the very millisecond in which the timeout is over, not before; still used until then."""
-    play.do(_QUERY)
+    play.do(QUERY)
     play.do(Wait(ms=29_999))
     play.do(Sweep())
     assert len(play.comparison.reference.model.learned("flow_ipv4")) == 1
@@ -97,7 +77,7 @@ def _full(play: Play) -> None:
 
 def _zero(play: Play) -> None:
     """A UDP checksum that becomes 0 is sent as 0xffff, for 0 would mean none."""
-    port, frame = sent(play.scene, replace(_QUERY, size=2))
+    port, frame = sent(play.scene, replace(QUERY, size=2))
     first = play.arrive(port, frame)
     assert first is not None
     missing = int.from_bytes(first.packet[_UDP_CHECKSUM], "big")
@@ -115,7 +95,7 @@ def _in_ones_complement(value: int) -> int:
 def _no_checksum(play: Play) -> None:
     """A UDP packet without a checksum gets none."""
     for version in (4, 6):
-        outcome = play.do(replace(_QUERY, version=version, size=9, oddities=(("no checksum", 0),)))
+        outcome = play.do(replace(QUERY, version=version, size=9, oddities=(("no checksum", 0),)))
         assert outcome is not None
         assert outcome.verdict is VerdictKind.FORWARD
 
@@ -167,4 +147,6 @@ SEQUENCES = (
     Sequence(name="just fits", play=_just_fits),
     Sequence(name="strangers", play=_strangers),
     Sequence(name="IP length ends in the TCP header", play=_ends_in_header),
+    *FRAME_SEQUENCES,
+    *CONNECTION_SEQUENCES,
 )
