@@ -233,7 +233,7 @@ MUTANTS: tuple[Mutant, ...] = (
     TextMutant(
         name="second set taken from other bits of the hash",
         file="flow_table.h",
-        old="hash : hash >> 32;",
-        new="hash : hash >> 16;",
+        old="position / FLOW_WAYS * 32",
+        new="position / FLOW_WAYS * 16",
     ),
 )
