@@ -144,6 +144,9 @@ class Bmv2Level:
     def lookups(self) -> tuple[Lookup, ...] | None:
         return None
 
+    def flaws(self) -> tuple[str, ...]:
+        return ()
+
     def as_shown(self, outcome: Outcome) -> Outcome:
         if outcome.egress_port is None:
             return outcome

@@ -6,17 +6,31 @@ learned entries and counters. What was done is kept, so that a difference comes 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import assert_never
 
 from compiler.ir.entries import Entries
-from compiler.ir.interpreter import Outcome, trace_to_text
+from compiler.ir.interpreter import Outcome
 from compiler.ir.nodes import Pipeline
-from runtime.verification.findings import Difference
+from runtime.verification.findings import Difference, Violation
 from runtime.verification.interpreter_level import InterpreterLevel
 from runtime.verification.levels import COMPARED_INDICES, Level
-from runtime.verification.rendering import outcome_text, packet_text
+from runtime.verification.parting import part
+from runtime.verification.rendering import (
+    accepted_lines,
+    counter_lines,
+    done_lines,
+    entry_text,
+    learned_lines,
+    outcome_difference,
+    outcome_lines,
+    outcome_text,
+    packet_text,
+    parting_lines,
+    tally_text,
+    trace_lines,
+)
 from runtime.verification.vector import (
     START_MS,
     Change,
@@ -123,7 +137,9 @@ class Comparison:
         )
 
     def compare_state(self) -> None:
-        """Learned entries and all counters."""
+        """Learned entries and all counters; every level is whole. Raises `Difference`, `Violation`."""
+        for level in self.all_levels:
+            self._check_whole(level)
         for level in self.levels:
             self._compare_learned(level)
             self._compare_counters(level)
@@ -146,11 +162,24 @@ class Comparison:
     def _check(self, packet: PacketIn, level: Level, wanted: Outcome, got: Outcome) -> None:
         if packet.accepted:
             is_right = any(accepted.accepts(got) for accepted in packet.accepted)
+            what = f"{outcome_text(got)}, which is not accepted"
         else:
             is_right = replace(got, trace=()) == level.as_shown(replace(wanted, trace=()))
+            what = outcome_difference(wanted, got)
         if not is_right:
-            what = f"{packet_text(packet)}\ntrace:\n{trace_to_text(wanted.trace)}"
-            raise self._difference(what, outcome_text(wanted), level, outcome_text(got))
+            raise self._difference(level, what, self._ways(packet, level, wanted, got))
+
+    def _ways(self, packet: PacketIn, level: Level, wanted: Outcome, got: Outcome) -> Iterator[str]:
+        """The packet, and what each side did with it from the point where they part."""
+        yield packet_text(packet)
+        yield from accepted_lines(packet)
+        lookups = None if level is self.reference else level.lookups()
+        if lookups is None:
+            yield from ("interpreter:", *trace_lines(wanted.trace, wanted.packet), f"{level.name}:")
+        else:
+            parting = part(wanted.trace, lookups)
+            yield from parting_lines(parting, level.name, self.reference.entries(), self.names, wanted.packet)
+        yield from outcome_lines(got)
 
     def _compare_learned(self, level: Level) -> None:
         for table in self.pipeline.tables:
@@ -158,25 +187,32 @@ class Comparison:
                 wanted = level.learned_as_shown(self.reference.learned(table.name))
                 got = level.learned(table.name)
                 if got != wanted:
-                    raise self._difference(f"learned entries of {table.name}", wanted, level, got)
+                    lines = learned_lines(wanted, got, level.name, self.names)
+                    raise self._difference(level, f"learned entries of {table.name}", lines)
 
     def _compare_counters(self, level: Level) -> None:
         for entry in self.reference.entries():
             if self.names.tables[entry.table].counter_id is not None:
                 wanted, got = self.reference.direct_counter(entry.key), level.direct_counter(entry.key)
                 if got != wanted:
-                    raise self._difference(f"counter of {entry}", wanted, level, got)
+                    what = f"{tally_text(got)} instead of {tally_text(wanted)} of {entry_text(entry, self.names)}"
+                    raise self._difference(level, what)
         for counter in self.pipeline.counters:
             indices = range(min(counter.size, COMPARED_INDICES))
             wanted = self.reference.indexed_counters(counter.name, indices)
             got = level.indexed_counters(counter.name, indices)
             if got != wanted:
-                raise self._difference(f"counter {counter.name}", wanted, level, got)
+                lines = counter_lines(wanted, got, level.name)
+                raise self._difference(level, f"counter {counter.name}", lines)
 
-    def _difference(self, what: str, wanted: object, level: Level, got: object) -> Difference:
-        before = "\n".join(str(step) for step in self.done)
-        told = f"{what}\n-- interpreter: {wanted}\n-- {level.name}: {got}\n-- all that was done:\n{before}"
-        return Difference(told, self.vector("found"))
+    def _check_whole(self, level: Level) -> None:
+        if found := level.flaws():
+            told = [f"{level.name} is not whole: {found[0]}", *found[1:], "what was done:", *done_lines(self.done)]
+            raise Violation("\n".join(told), self.vector("found"))
+
+    def _difference(self, level: Level, what: str, lines: Iterable[str] = ()) -> Difference:
+        told = [f"{level.name} differs: {what}", *lines, "what was done:", *done_lines(self.done)]
+        return Difference("\n".join(told), self.vector("found"))
 
 
 def _write(level: Level, write: Write) -> None:

@@ -6,11 +6,11 @@ from runtime.verification.vector import Vector
 
 
 class Finding(AssertionError):  # noqa: N818  what was found, not what went wrong here
-    """`vector` does it again."""
+    """`vector` does it again. Its words begin with a line that says it all."""
 
-    def __init__(self, what: str, vector: Vector | None = None) -> None:
+    def __init__(self, told: str, vector: Vector | None = None) -> None:
         self.vector = vector
-        super().__init__(what)
+        super().__init__(told)
 
 
 class Difference(Finding):

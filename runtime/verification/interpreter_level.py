@@ -9,6 +9,7 @@ from compiler.ir.interpreter import Interpreter, LearnedEntry, Model, Outcome, T
 from compiler.ir.names import Names
 from compiler.ir.nodes import Pipeline
 from runtime.verification.levels import HASH_SEED, Lookup, ShowsAll
+from runtime.verification.parting import lookups_of
 from runtime.verification.vector import START_MS, Change, PacketIn, Step
 
 
@@ -54,7 +55,7 @@ class InterpreterLevel(ShowsAll):
         return outcome
 
     def lookups(self) -> tuple[Lookup, ...]:
-        return tuple(_lookup(step) for step in self._last if isinstance(step, trace.Hit | trace.Missed))
+        return lookups_of(self._last)
 
     def entries(self) -> tuple[TableEntry, ...]:
         """Those that are not learned, in the order of the tables."""
@@ -63,12 +64,17 @@ class InterpreterLevel(ShowsAll):
     def learned(self, table: str) -> tuple[LearnedEntry, ...]:
         return tuple(replace(e, seen_ms=e.seen_ms & 0xFFFFFFFF) for e in self.model.learned(table))
 
+    def flaws(self) -> tuple[str, ...]:
+        found: list[str] = []
+        for name, table in {table.store: table.name for table in self.pipeline.tables if table.store}.items():
+            slots = {slot.index: slot for slot in self.model.store_of(table).slots()}
+            for index, slot in slots.items():
+                if slot.pair is not None and (slot.pair not in slots or slots[slot.pair].pair != index):
+                    found.append(f"{name}: slot {index} ({slot.table}) has lost its pair, slot {slot.pair}")
+        return tuple(found)
+
     def direct_counter(self, key: EntryKey) -> Tally:
         return self.model.direct_counter(key)
 
     def indexed_counters(self, counter: str, indices: range) -> tuple[Tally, ...]:
         return tuple(self.model.indexed_counter(counter, index) for index in indices)
-
-
-def _lookup(step: trace.Hit | trace.Missed) -> Lookup:
-    return Lookup(table=step.table, action=step.action if isinstance(step, trace.Hit) else None)

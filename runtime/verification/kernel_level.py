@@ -1,7 +1,7 @@
 """The printed C in the kernel, as far as all its levels share it: a loaded program, its maps, what they hold.
 
-Writes entries as the interpreter's `Model` takes them, but checks nothing; reads learned entries and counters back. How
-packets get there is for `testrun_level` and `wire_level`.
+Writes entries as the interpreter's `Model` takes them, but checks nothing. What there is to read is in `kernel_state`;
+how packets get there is for `testrun_level` and `wire_level`.
 """
 
 from __future__ import annotations
@@ -14,24 +14,25 @@ from functools import cache
 from types import TracebackType
 from typing import Self
 
-from compiler.ir.entries import ActionCall, EntryKey, Exact, Group, GroupRef, Member, MemberRef, TableEntry
-from compiler.ir.interpreter import LearnedEntry, Outcome, Tally, VerdictKind
+from compiler.ir.entries import ActionCall, EntryKey, Group, GroupRef, Member, MemberRef, TableEntry
+from compiler.ir.interpreter import Tally
 from compiler.ir.maglev import build_ring
 from compiler.ir.nodes import Pipeline
 from compiler.printers.ebpf.printing import print_c
-from compiler.printers.layout import COUNTER, GroupSlice, Layout, MapLayout, TableLayout, layout
+from compiler.printers.layout import GroupSlice, MapLayout, TableLayout, layout
 from compiler.printers.layout_tables import MapKind
 from compiler.printers.store_programs import read_sweep, store_programs, sweep_context
-from runtime.bpf.maps import Map
 from runtime.bpf.object import LoadSettings, load
 from runtime.bpf.testrun import run_syscall
 from runtime.build import Hook, compile_source
-from runtime.verification.levels import COMPARED_INDICES, HASH_SEED, Lookup, ShowsAll
+from runtime.verification.kernel_state import KernelState
+from runtime.verification.levels import COMPARED_INDICES, HASH_SEED
 from runtime.verification.vector import START_MS, Change
 
 RING_SLOTS = 1 << 16
-_U32, _U64, _OUTCOME = struct.Struct("<I"), struct.Struct("<Q"), struct.Struct("<8I")
-_VERDICTS = (VerdictKind.TO_KERNEL, VerdictKind.FORWARD, VerdictKind.REPLY, VerdictKind.DROP)
+TRACING = "tracing"
+"""The constant that has a program write its look-ups down (trace.h)."""
+_U32, _U64 = struct.Struct("<I"), struct.Struct("<Q")
 
 
 @cache
@@ -59,20 +60,11 @@ class _Selector:
     """Slots of the ring."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Left:
-    """What the program leaves in its scratch memory of a packet. `tag`: what stands in metadata of the 802.1Q tag."""
-
-    kind: VerdictKind
-    egress_port: int
-    drop_reason: int
-    tag: int
-
-
-class KernelLevel(ShowsAll):
+class KernelLevel(KernelState):
     """A loaded program with its maps. Close it, or use it as a context.
 
-    `flags` are constants of the program beside the seed; `elf` runs instead of what `pipeline` is printed to.
+    `flags` are constants of the program beside the seed; `elf` runs instead of what `pipeline` is printed to. Without
+    `traces` the program is exactly what a device loads, and shows no look-ups.
     """
 
     def __init__(
@@ -83,14 +75,15 @@ class KernelLevel(ShowsAll):
         hash_seed: int = HASH_SEED,
         flags: Mapping[str, int] | None = None,
         elf: bytes | None = None,
+        traces: bool = True,
     ) -> None:
-        self.pipeline = pipeline
         self.hook = hook
-        self.layout: Layout = layout(pipeline)
-        sizes = {t.selector.ring.name: RING_SLOTS for t in self.layout.tables if t.selector is not None}
-        constants = {"hash_seed": hash_seed, "test_mode": 1, **(flags or {})}
-        settings = LoadSettings(name="verification", max_entries=sizes, constants=constants)
-        self._object = load(elf or compiled(pipeline, hook), settings)
+        source, made = elf or compiled(pipeline, hook), layout(pipeline)
+        is_traced = traces and TRACING.encode() + b"\0" in source
+        sizes = {t.selector.ring.name: RING_SLOTS for t in made.tables if t.selector is not None}
+        constants = {"hash_seed": hash_seed, "test_mode": 1, **({TRACING: 1} if is_traced else {}), **(flags or {})}
+        loaded = load(source, LoadSettings(name="verification", max_entries=sizes, constants=constants))
+        super().__init__(pipeline, made, loaded, is_traced=is_traced)
         self.program = self._object.program(hook.value)
         self._rows: dict[str, dict[bytes, _Row]] = defaultdict(dict)
         self._selectors: dict[str, _Selector] = defaultdict(_Selector)
@@ -110,9 +103,6 @@ class KernelLevel(ShowsAll):
         """Bytes of the program after the verifier took dead code out."""
         return self.program.stats.xlated_bytes
 
-    def map(self, name: str) -> Map:
-        return self._object.map(name)
-
     def clear(self) -> None:
         """Take all out that was put in, in a thousandth of the time of a load."""
         for name, rows in self._rows.items():
@@ -127,8 +117,15 @@ class KernelLevel(ShowsAll):
         for store in self.pipeline.stores:
             with self.map(store.name).memory() as memory:
                 memory[:] = bytes(len(memory))
+            events = store_programs(store.name).events
+            for index in range(events.max_entries):
+                self._zero(events, index)
         self._rows.clear()
         self._selectors.clear()
+
+    def put_interface(self, ifindex: int, port: int) -> None:
+        """Packets that come in by an interface are a port's."""
+        self.map("port_of_ifindex").update(_U32.pack(ifindex), _U32.pack(port))
 
     def insert(self, *changes: Change) -> None:
         for change in changes:
@@ -164,8 +161,10 @@ class KernelLevel(ShowsAll):
             swept = read_sweep(run_syscall(program.fd, sweep_context(0)).context)
             assert (swept.next_slot, swept.busy) == (store.size, 0)
 
-    def lookups(self) -> tuple[Lookup, ...] | None:
-        return None
+    def direct_counter(self, key: EntryKey) -> Tally:
+        table = self.layout.table(key.table)
+        assert table.counters is not None
+        return self.tally(table.counters, self._rows[key.table][table.encode_key(key.matches)].counter)
 
     def _insert_entry(self, entry: TableEntry) -> None:
         table = self.layout.table(entry.table)
@@ -230,68 +229,3 @@ class KernelLevel(ShowsAll):
     def _zero(self, held: MapLayout, index: int) -> None:
         counters = self.map(held.name)
         counters.update(_U32.pack(index), bytes(counters.details.buffer_size))
-
-    def scratch(self, cpu: int) -> bytes:
-        """The program's memory for a packet, as the last one on a CPU has left it."""
-        scratch = self.map("scratch")
-        raw = scratch.lookup(_U32.pack(0))
-        assert raw is not None
-        return scratch.split_per_cpu(raw)[cpu]
-
-    def read_outcome(self, cpu: int) -> Left:
-        """What the program has noted of the last packet on a CPU; test runs and wires do not show it."""
-        fields: tuple[int, ...] = _OUTCOME.unpack_from(self.scratch(cpu))
-        verdict, egress_port, drop_reason, tag = *fields[:3], fields[7]
-        return Left(kind=_VERDICTS[verdict], egress_port=egress_port, drop_reason=drop_reason, tag=tag)
-
-    def outcome(self, left: Left, frame: bytes) -> Outcome:
-        """With the bytes that came out; a tag that is in metadata is put in."""
-        if left.kind is VerdictKind.DROP:
-            return Outcome(verdict=left.kind, packet=b"", drop_reason=self._reason(left.drop_reason))
-        if left.tag:
-            frame = frame[:12] + b"\x81\0" + (left.tag & 0xFFFF).to_bytes(2, "big") + frame[12:]
-        leaves = left.kind in (VerdictKind.FORWARD, VerdictKind.REPLY)
-        return Outcome(verdict=left.kind, packet=frame, egress_port=left.egress_port if leaves else None)
-
-    def _reason(self, number: int) -> str:
-        found = next((r.name for r in self.pipeline.drop_reasons if r.id == number), None)
-        return found or f"unable ({number})"
-
-    def learned(self, table: str) -> tuple[LearnedEntry, ...]:
-        store = self.layout.store_of(table)
-        profiles = {profile.id: profile.name for profile in store.store.profiles}
-        found: list[LearnedEntry] = []
-        memory = self.map(store.map.name).memory()
-        size = store.map.value_size
-        for at in range(0, store.map.max_entries * size, size):
-            slot = store.decode_slot(memory[at : at + size])
-            if slot is not None and slot.table.table == table:
-                head = slot.head
-                found.append(
-                    LearnedEntry(
-                        table=table,
-                        matches=tuple(Exact(value=value) for value in slot.key),
-                        action=ActionCall(action=slot.table.action.name, arguments=slot.arguments),
-                        profile=profiles[head.profile],
-                        seen_ms=head.seen_ms,
-                        packets=head.packets,
-                        bytes=head.bytes,
-                    )
-                )
-        memory.close()
-        return tuple(found)
-
-    def direct_counter(self, key: EntryKey) -> Tally:
-        table = self.layout.table(key.table)
-        assert table.counters is not None
-        return self._tally(table.counters, self._rows[key.table][table.encode_key(key.matches)].counter)
-
-    def indexed_counters(self, counter: str, indices: range) -> tuple[Tally, ...]:
-        return tuple(self._tally(self.layout.counter(counter).map, index) for index in indices)
-
-    def _tally(self, counters: MapLayout, index: int) -> Tally:
-        held = self.map(counters.name)
-        raw = held.lookup(_U32.pack(index))
-        assert raw is not None
-        values = [COUNTER.decode(value[: COUNTER.size]) for value in held.split_per_cpu(raw)]
-        return Tally(sum(packets for packets, _ in values), sum(count for _, count in values))

@@ -1,4 +1,4 @@
-"""Nothing leaks: pairs are whole wherever they are kept, drops are counted one by one, every slot comes back."""
+"""Nothing leaks: drops are counted one by one, and every slot comes back. That pairs are whole, `wholeness` sees."""
 
 from __future__ import annotations
 
@@ -8,40 +8,9 @@ from collections.abc import Mapping
 from compiler.ir.interpreter import Tally
 from runtime.verification.comparison import Comparison
 from runtime.verification.findings import Violation
-from runtime.verification.kernel_level import KernelLevel
 
 LONGEST_LIFE_MS = 7_440_000
 """The longest timeout of the pipeline."""
-
-
-def check_pairs(comparison: Comparison) -> None:
-    """Each entry has another half, which has it. Raises `Violation`."""
-    for store in comparison.pipeline.stores:
-        table = next(t.name for t in comparison.pipeline.tables if t.store == store.name)
-        slots = comparison.reference.model.store_of(table).slots()
-        _hold(comparison, "interpreter", {slot.index: slot.pair for slot in slots})
-        for level in comparison.levels:
-            if isinstance(level, KernelLevel):
-                _hold(comparison, level.name, _pairs(level, store.name))
-
-
-def _pairs(level: KernelLevel, store: str) -> dict[int, int | None]:
-    """The index of each slot in use, and of its other half."""
-    kept = next(layout for layout in level.layout.stores if layout.store.name == store)
-    size, found = kept.map.value_size, dict[int, int | None]()
-    with level.map(store).memory() as memory:
-        for index in range(kept.map.max_entries):
-            slot = kept.decode_slot(memory[index * size : (index + 1) * size])
-            if slot is not None:
-                found[index] = slot.head.pair - 1 if slot.head.pair else None
-    return found
-
-
-def _hold(comparison: Comparison, level: str, pairs: Mapping[int, int | None]) -> None:
-    for index, other in pairs.items():
-        if other is None or pairs.get(other) != index:
-            said = f"{level}: slot {index} has its other half in {other}, which has {pairs.get(other or 0)}"
-            raise Violation(said, comparison.vector("half a pair"))
 
 
 def check_drops(comparison: Comparison, dropped: Mapping[str, Tally]) -> None:

@@ -85,6 +85,10 @@ class Level(Protocol):
         """As `Model.learned`; `seen_ms` has 32 bits."""
         ...
 
+    def flaws(self) -> tuple[str, ...]:
+        """What of the state is not whole, such as a pair that has lost a half. Nothing should be."""
+        ...
+
     def direct_counter(self, key: EntryKey) -> Tally: ...
 
     def indexed_counters(self, counter: str, indices: range) -> tuple[Tally, ...]: ...
@@ -95,6 +99,9 @@ class ShowsAll:
 
     def settle(self) -> None:
         pass
+
+    def flaws(self) -> tuple[str, ...]:
+        return ()
 
     def as_shown(self, outcome: Outcome) -> Outcome:
         return outcome

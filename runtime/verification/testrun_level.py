@@ -13,7 +13,8 @@ from compiler.ir.interpreter import Outcome, VerdictKind
 from compiler.ir.nodes import Pipeline
 from runtime.bpf.testrun import MIN_FRAME, SkbContext, pinned_to_cpu, run_skb, run_xdp
 from runtime.build import Hook
-from runtime.verification.kernel_level import KernelLevel, Left
+from runtime.verification.kernel_level import KernelLevel
+from runtime.verification.kernel_state import Left
 from runtime.verification.levels import HASH_SEED, LONGEST_FRAME
 from runtime.verification.vector import PacketIn, Step
 
@@ -43,8 +44,9 @@ class TestRunLevel(KernelLevel):
         hash_seed: int = HASH_SEED,
         flags: Mapping[str, int] | None = None,
         elf: bytes | None = None,
+        traces: bool = True,
     ) -> None:
-        super().__init__(pipeline, hook, hash_seed=hash_seed, flags=flags, elf=elf)
+        super().__init__(pipeline, hook, hash_seed=hash_seed, flags=flags, elf=elf, traces=traces)
         self.name = "tc" if hook is Hook.TC else "XDP"
         self._ports: set[int] = set()
 
@@ -67,7 +69,7 @@ class TestRunLevel(KernelLevel):
         if self.hook is Hook.TC:
             skb = run_skb(self.program.fd, packet.frame, SkbContext(ingress_ifindex=FIRST_IFINDEX + packet.port))
             return skb.verdict, skb.frame
-        self.map("port_of_ifindex").update(_U32.pack(LOOPBACK), _U32.pack(packet.port))
+        self.put_interface(LOOPBACK, packet.port)
         xdp = run_xdp(self.program.fd, packet.frame)
         return xdp.verdict, xdp.frame
 
@@ -77,7 +79,7 @@ class TestRunLevel(KernelLevel):
             return
         self._ports.add(port)
         if self.hook is Hook.TC:
-            self.map("port_of_ifindex").update(_U32.pack(FIRST_IFINDEX + port), _U32.pack(port))
+            self.put_interface(FIRST_IFINDEX + port, port)
             kind = 1 + port % 2
             self.map("egress").update(_U32.pack(port), struct.pack("<2I", FIRST_IFINDEX + port, kind))
         else:

@@ -24,7 +24,8 @@ from runtime.bpf.program import Program
 from runtime.bpf.queries import Hook as AttachHook
 from runtime.bpf.testrun import MIN_FRAME, pinned_to_cpu
 from runtime.build import Hook
-from runtime.verification.kernel_level import KernelLevel, Left
+from runtime.verification.kernel_level import KernelLevel
+from runtime.verification.kernel_state import Left
 from runtime.verification.levels import HASH_SEED, LONGEST_FRAME
 from runtime.verification.offloads import VnetHeader, awaiting_checksum, joined, with_quoted_checksum
 from runtime.verification.vector import Change, PacketIn, Step
@@ -59,8 +60,9 @@ class WireLevel(KernelLevel):
         hash_seed: int = HASH_SEED,
         flags: Mapping[str, int] | None = None,
         elf: bytes | None = None,
+        traces: bool = True,
     ) -> None:
-        super().__init__(pipeline, Hook.TC, hash_seed=hash_seed, flags=flags, elf=elf)
+        super().__init__(pipeline, Hook.TC, hash_seed=hash_seed, flags=flags, elf=elf, traces=traces)
         self.name = _name(leaves_checksums=leaves_checksums, has_offloads=has_offloads)
         self._leaves_checksums, self._has_offloads = leaves_checksums, has_offloads
         self._names = Names(pipeline)
@@ -118,7 +120,7 @@ class WireLevel(KernelLevel):
             return
         ifindex = self._wires.add(name, has_offloads=self._has_offloads)
         is_other_end = self._has_offloads and port % 2
-        self.map("port_of_ifindex").update(_U32.pack(ifindex), _U32.pack(port))
+        self.put_interface(ifindex, port)
         kind = TO_THE_OTHER_END if is_other_end else TO_THIS_END
         self.map("egress").update(_U32.pack(port), struct.pack("<2I", ifindex, kind))
         for after, program in enumerate((self.program, self._to_kernel)):

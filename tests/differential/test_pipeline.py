@@ -66,7 +66,10 @@ def test_flags_take_code_out_and_change_nothing_else(hook: Hook) -> None:
     kept = tuple(e for e in shop.table_entries if "ipv6" not in e.table and e.table not in ("tunnel", "nd"))
     entries = Entries(members=shop.members, groups=shop.groups, table_entries=kept)
     flags = features(source, Entries(table_entries=kept))
-    with TestRunLevel(source, hook) as whole, TestRunLevel(source, hook, flags=flags) as part:
+    with (
+        TestRunLevel(source, hook, traces=False) as whole,
+        TestRunLevel(source, hook, flags=flags, traces=False) as part,
+    ):
         assert part.instruction_bytes < 0.8 * whole.instruction_bytes
         for level in (whole, part):
             level.insert(*in_order(entries))

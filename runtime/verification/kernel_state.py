@@ -1,0 +1,138 @@
+"""What a loaded program shows: the last packet's outcome and look-ups, learned entries, counters, and its flaws.
+
+Reads maps alone; what goes into them is for `kernel_level`.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from itertools import islice
+
+from compiler.ir.entries import ActionCall, Exact
+from compiler.ir.interpreter import LearnedEntry, Outcome, Tally, VerdictKind
+from compiler.ir.nodes import Pipeline
+from compiler.printers.layout import COUNTER, Layout, MapLayout
+from compiler.printers.layout_tables import action_layout
+from compiler.printers.store_programs import store_programs
+from runtime.bpf.maps import Map
+from runtime.bpf.object import Object
+from runtime.verification.levels import Lookup, ShowsAll
+from runtime.verification.wholeness import flaws
+
+TRACE = "trace"
+"""The map of look-ups (trace.h)."""
+_U32, _U64, _OUTCOME = struct.Struct("<I"), struct.Struct("<Q"), struct.Struct("<8I")
+_TRACE = struct.Struct("=127I")
+"""How many look-ups there were, then of each the table's id and the action's number, 0 for a miss."""
+_VERDICTS = (VerdictKind.TO_KERNEL, VerdictKind.FORWARD, VerdictKind.REPLY, VerdictKind.DROP)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """What the program leaves in its scratch memory of a packet. `tag`: what stands in metadata of the 802.1Q tag."""
+
+    kind: VerdictKind
+    egress_port: int
+    drop_reason: int
+    tag: int
+
+
+class KernelState(ShowsAll):
+    """The reading half of a level. `is_traced`: the program writes its look-ups down."""
+
+    def __init__(self, pipeline: Pipeline, layout: Layout, loaded: Object, *, is_traced: bool) -> None:
+        self.pipeline, self.layout = pipeline, layout
+        self._object, self._is_traced = loaded, is_traced
+
+    def map(self, name: str) -> Map:
+        return self._object.map(name)
+
+    def lookups(self) -> tuple[Lookup, ...] | None:
+        if not self._is_traced:
+            return None
+        count, *words = _TRACE.unpack(self.map(TRACE).lookup(_U32.pack(0)) or b"")
+        pairs = zip(words[::2], words[1::2], strict=True)
+        return tuple(self._lookup(table, action) for table, action in islice(pairs, count))
+
+    def _lookup(self, table_id: int, number: int) -> Lookup:
+        table = next(table for table in self.pipeline.tables if table.id == table_id)
+        action = next((a.name for a in self.pipeline.actions if action_layout(a).number == number), None)
+        return Lookup(table=table.name, action=action if number else None)
+
+    def flaws(self) -> tuple[str, ...]:
+        found: list[str] = []
+        for store in self.layout.stores:
+            name = store.store.name
+            events = store_programs(name).events
+            counted = {index: self._event(events, index) for index in range(events.max_entries)}
+            with self.map(name).memory() as memory:
+                found += flaws(store, bytes(memory[: store.map.value_size * store.map.max_entries]), counted)
+        return tuple(found)
+
+    def _event(self, events: MapLayout, index: int) -> int:
+        held = self.map(events.name)
+        raw = held.lookup(_U32.pack(index))
+        assert raw is not None
+        return sum(_U64.unpack_from(value)[0] for value in held.split_per_cpu(raw))
+
+    def scratch(self, cpu: int) -> bytes:
+        """The program's memory for a packet, as the last one on a CPU has left it."""
+        scratch = self.map("scratch")
+        raw = scratch.lookup(_U32.pack(0))
+        assert raw is not None
+        return scratch.split_per_cpu(raw)[cpu]
+
+    def read_outcome(self, cpu: int) -> Left:
+        """What the program has noted of the last packet on a CPU; test runs and wires do not show it."""
+        fields: tuple[int, ...] = _OUTCOME.unpack_from(self.scratch(cpu))
+        verdict, egress_port, drop_reason, tag = *fields[:3], fields[7]
+        return Left(kind=_VERDICTS[verdict], egress_port=egress_port, drop_reason=drop_reason, tag=tag)
+
+    def outcome(self, left: Left, frame: bytes) -> Outcome:
+        """With the bytes that came out; a tag that is in metadata is put in."""
+        if left.kind is VerdictKind.DROP:
+            return Outcome(verdict=left.kind, packet=b"", drop_reason=self._reason(left.drop_reason))
+        if left.tag:
+            frame = frame[:12] + b"\x81\0" + (left.tag & 0xFFFF).to_bytes(2, "big") + frame[12:]
+        leaves = left.kind in (VerdictKind.FORWARD, VerdictKind.REPLY)
+        return Outcome(verdict=left.kind, packet=frame, egress_port=left.egress_port if leaves else None)
+
+    def _reason(self, number: int) -> str:
+        found = next((r.name for r in self.pipeline.drop_reasons if r.id == number), None)
+        return found or f"unable ({number})"
+
+    def learned(self, table: str) -> tuple[LearnedEntry, ...]:
+        store = self.layout.store_of(table)
+        profiles = {profile.id: profile.name for profile in store.store.profiles}
+        found: list[LearnedEntry] = []
+        memory = self.map(store.map.name).memory()
+        size = store.map.value_size
+        for at in range(0, store.map.max_entries * size, size):
+            slot = store.decode_slot(memory[at : at + size])
+            if slot is not None and slot.table.table == table:
+                head = slot.head
+                found.append(
+                    LearnedEntry(
+                        table=table,
+                        matches=tuple(Exact(value=value) for value in slot.key),
+                        action=ActionCall(action=slot.table.action.name, arguments=slot.arguments),
+                        profile=profiles[head.profile],
+                        seen_ms=head.seen_ms,
+                        packets=head.packets,
+                        bytes=head.bytes,
+                    )
+                )
+        memory.close()
+        return tuple(found)
+
+    def indexed_counters(self, counter: str, indices: range) -> tuple[Tally, ...]:
+        return tuple(self.tally(self.layout.counter(counter).map, index) for index in indices)
+
+    def tally(self, counters: MapLayout, index: int) -> Tally:
+        """The sum over all CPUs."""
+        held = self.map(counters.name)
+        raw = held.lookup(_U32.pack(index))
+        assert raw is not None
+        values = [COUNTER.decode(value[: COUNTER.size]) for value in held.split_per_cpu(raw)]
+        return Tally(sum(packets for packets, _ in values), sum(count for _, count in values))
