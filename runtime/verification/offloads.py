@@ -15,6 +15,8 @@ NEEDS_CSUM = 1
 GSO_TCPV4, GSO_TCPV6, GSO_UDP = 1, 4, 5
 SIZE = 10
 """Bytes of the header."""
+_INNER = 14 + 20 + 8 + 8 + 14
+"""The first place for the network header of a tunnelled packet."""
 TCP, UDP = 6, 17
 CHECKSUM_AT = {TCP: 16, UDP: 6}
 _SHORTEST = {TCP: 20, UDP: 8}
@@ -99,10 +101,12 @@ def awaiting_checksum(frame: bytes, gso_size: int = 0) -> tuple[VnetHeader, byte
     """The frame with only the pseudo header's sum in place of its checksum, as a socket sends it.
 
     With `gso_size`, to be cut into segments as well. None for a frame that has no checksum, a wrong one, or none that
-    the kernel would compute.
+    the kernel would compute; for segments of a packet in a tunnel, which no socket can send, or for only one.
     """
     place = place_of(frame)
     if place is None or not is_right(frame, place):
+        return None
+    if gso_size and (len(frame) - place.payload(frame) <= gso_size or place.network >= _INNER):
         return None
     if place.protocol == UDP and frame[place.checksum : place.checksum + 2] == b"\0\0":
         return None
@@ -193,7 +197,7 @@ def _as_one(headers: bytes, body: bytes, last: bytes, place: Place) -> bytes:
 
 def _with_lengths(frame: bytes, place: Place) -> bytes:
     """With lengths of IP and UDP, and checksums of IPv4, as they are right; of both packets in a tunnel."""
-    if place.network >= 14 + 20 + VXLAN_HEADERS:
+    if place.network >= _INNER:
         frame = _with_u16(_with_ip_length(frame, 14, 4), 14 + 20 + 4, len(frame) - 14 - 20)
     if place.protocol == UDP:
         frame = _with_u16(frame, place.transport + 4, len(frame) - place.transport)

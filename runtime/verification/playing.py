@@ -10,10 +10,12 @@ from compiler.ir.interpreter import Outcome, VerdictKind, trace
 from runtime.verification import invariants
 from runtime.verification.book import Book, number
 from runtime.verification.comparison import Comparison
+from runtime.verification.findings import Violation
 from runtime.verification.scenes import Scene
 from runtime.verification.shop import MACS, ROUTER_MAC
 from runtime.verification.strategies import Again, Burst, Edit, Noise, Reply, Step, Sweep, Wait
 from runtime.verification.traffic import Ask, Passed, Send, reply_to, sent
+from runtime.verification.vector import PacketIn
 
 
 @dataclass
@@ -41,7 +43,7 @@ class Play:
         match step:
             case Send():
                 self.sends.append(step)
-                return self.arrive(*sent(self.scene, step))
+                return self._send(step)
             case Ask():
                 return self.arrive(*sent(self.scene, step))
             case Again():
@@ -60,21 +62,27 @@ class Play:
             case _:
                 assert_never(step)
 
-    def arrive(self, port: int, frame: bytes) -> Outcome | None:
-        outcome = self.comparison.process(port, frame)
+    def arrive(self, port: int, frame: bytes, segment: int = 0) -> Outcome | None:
+        outcome = self.comparison.do(PacketIn(port=port, frame=frame, gso_size=segment))
         if outcome is None:
             return None
-        invariants.check(self.scene, port, frame, outcome)
+        try:
+            invariants.check(self.scene, port, frame, outcome)
+        except Violation as broken:
+            raise Violation(str(broken), self.comparison.vector("found")) from None
         if outcome.verdict is VerdictKind.FORWARD and outcome.egress_port is not None:
             self.passed.append(Passed(port=outcome.egress_port, frame=outcome.packet))
         return outcome
+
+    def _send(self, step: Send) -> Outcome | None:
+        return self.arrive(*sent(self.scene, step), segment=step.segment)
 
     def _again(self, step: Again) -> Outcome | None:
         if not self.sends:
             return None
         past = self.sends[-1 - step.back % len(self.sends)]
         is_tcp = past.transport not in ("udp", "icmp", "other", "open")
-        return self.arrive(*sent(self.scene, replace(past, transport=step.flags) if is_tcp else past))
+        return self._send(replace(past, transport=step.flags) if is_tcp else past)
 
     def _reply(self, step: Reply) -> Outcome | None:
         if not self.passed:

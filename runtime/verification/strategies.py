@@ -243,10 +243,31 @@ _WEIGHTS: tuple[tuple[st.SearchStrategy[Step], int], ...] = (
     (st.just(Sweep()), 1),
     (EDITS, 2),
 )
-STEPS: st.SearchStrategy[Step] = st.sampled_from([s for s, weight in _WEIGHTS for _ in range(weight)]).flatmap(
-    lambda strategy: strategy
+SEGMENTED = st.builds(
+    Send,
+    source=st.integers(0, 6),
+    target=TARGETS,
+    version=st.sampled_from((4, 6)),
+    transport=st.sampled_from((*FLAGS, "udp", "udp", "udp")),
+    src_port=st.sampled_from((1024, 1025)),
+    ttl=st.sampled_from((64, 64, 64, 1)),
+    flags=st.sampled_from(("DF", "")),
+    size=st.sampled_from((2000, 2401, 2800)),
+    segment=st.sampled_from((60, 61, 540, 560, 1000, 1220, 1240, 1400, 1411, 1440, 1460)),
 )
-"""Not `one_of`, which takes a strategy that is named twice for one."""
-_PART = st.lists(STEPS, min_size=2, max_size=16)
-RUNS = st.tuples(_PART, _PART, _PART).map(lambda parts: [step for part in parts for step in part])
-"""One list would be short on average, or never shrink to few steps."""
+"""Packets that a card is to cut, into segments about the MTUs."""
+
+
+def _runs(weights: tuple[tuple[st.SearchStrategy[Step], int], ...]) -> st.SearchStrategy[list[Step]]:
+    """Not `one_of`, which takes a strategy that is named twice for one.
+
+    One list would be short on average, or never shrink to few steps.
+    """
+    step = st.sampled_from([s for s, weight in weights for _ in range(weight)]).flatmap(lambda strategy: strategy)
+    part = st.lists(step, min_size=2, max_size=16)
+    return st.tuples(part, part, part).map(lambda parts: [step for part in parts for step in part])
+
+
+RUNS = _runs(_WEIGHTS)
+WIRE_RUNS = _runs((*_WEIGHTS, (SEGMENTED, 6)))
+"""With what only wires can carry."""

@@ -48,7 +48,8 @@ class Send:
     """What workload `source` sends. `transport`: TCP flags, "udp", "icmp", "other", or "open", what the service takes.
 
     `size`: bytes of payload; negative: as many as make the IP packet `source`'s MTU and -1 - size bytes more than one
-    less. `oddities`: what is wrong or unusual, each with a number.
+    less. `oddities`: what is wrong or unusual, each with a number. `segment`: bytes of payload in each segment that a
+    card is to cut, 0 for a packet that is whole.
     """
 
     source: int
@@ -62,6 +63,7 @@ class Send:
     flags: str = "DF"
     size: int = 0
     oddities: tuple[tuple[str, int], ...] = ()
+    segment: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ from runtime.verification.segment_frames import segment_vectors
 from runtime.verification.sequences import SEQUENCES, Sequence
 from runtime.verification.shop import device_entries
 from runtime.verification.shop_frames import cut, mutated, vectors
-from runtime.verification.strategies import BOUNDED, RUNS, Step, scenes
+from runtime.verification.strategies import BOUNDED, RUNS, WIRE_RUNS, Step, scenes
 from runtime.verification.testrun_level import TestRunLevel
 from runtime.verification.wire_level import WireLevel
 
@@ -78,12 +78,30 @@ def test_named_sequence(wire: WireLevel, sequence: Sequence) -> None:
     sequence.run(Comparison([wire]))
 
 
+@settings(BOUNDED, max_examples=EXAMPLES // 2)
+@given(scene=scenes(), steps=WIRE_RUNS)
+def test_any_sequence(wire: WireLevel, scene: Scene, steps: list[Step]) -> None:
+    Play(Comparison([wire]), scene).run(steps)
+
+
 def test_any_sequence_beside_test_runs(wire: WireLevel) -> None:
     with TestRunLevel(SOURCE, Hook.TC) as beside:
 
-        @settings(BOUNDED, max_examples=EXAMPLES)
+        @settings(BOUNDED, max_examples=EXAMPLES // 2)
         @given(scene=scenes(), steps=RUNS)
         def play(scene: Scene, steps: list[Step]) -> None:
             Play(Comparison([wire, beside]), scene).run(steps)
+
+        play()
+
+
+def test_any_sequence_without_offloads() -> None:
+    """The kernel computes and cuts what is left to cards."""
+    with pinned_to_cpu(), WireLevel(SOURCE, leaves_checksums=True, has_offloads=False) as bare:
+
+        @settings(BOUNDED, max_examples=EXAMPLES // 2)
+        @given(scene=scenes(), steps=WIRE_RUNS)
+        def play(scene: Scene, steps: list[Step]) -> None:
+            Play(Comparison([bare]), scene).run(steps)
 
         play()
