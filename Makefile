@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 
-.PHONY: help setup demo bench check format-check lint types imports fast test format lock
+.PHONY: help setup demo bench check format-check lint types imports fast test soak format lock
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ fast:
 
 test: ## every test; needs root for namespaces and BPF
 	$(BIN)/python -m pytest
+
+soak: ## look for differences that no test has met: HOURS=8 or SECONDS=60, TURNOUT_SEED to repeat one; needs root
+	$(if $(HOURS),HOURS=$(HOURS)) $(if $(SECONDS),SECONDS=$(SECONDS)) $(BIN)/python -m tests.differential.soak
 
 bench: ## figures, about ten minutes (two with QUICK=--quick); needs root
 	for program in bench/[a-z]*.py; do $(BIN)/python -m "bench.$$(basename "$$program" .py)" $(QUICK); done

@@ -22,7 +22,7 @@ from compiler.printers.v1model_p4info import v1model_p4info
 from runtime.client.plan import Kind
 from runtime.verification.levels import COMPARED_INDICES, Lookup
 from runtime.verification.offloads import VXLAN_PORT
-from runtime.verification.vector import Change, PacketIn, Step, Sweep, Vector, Write, in_order
+from runtime.verification.vector import Change, PacketIn, Reload, Step, Sweep, Vector, Write, in_order
 
 DIGEST_TIMEOUT_S = 0.1
 OUTER_SOURCE_PORT, OUTER_DESTINATION_PORT = slice(34, 36), slice(36, 38)
@@ -116,6 +116,9 @@ class Bmv2Level:
     def sweep(self) -> None:
         raise AssertionError("BMv2 takes no sweep")
 
+    def reload(self, *, is_fitting: bool) -> None:  # noqa: ARG002  the protocol's name
+        raise AssertionError("BMv2 has no other program")
+
     def settle(self) -> None:
         """Insert what the switch has told since."""
         for message in self._device.digests(DIGEST_TIMEOUT_S):
@@ -127,7 +130,7 @@ class Bmv2Level:
         match step:
             case PacketIn():
                 return step.port in self._ports and not step.gso_size
-            case Sweep():
+            case Reload() | Sweep():
                 return False
             case _:
                 return True

@@ -35,24 +35,25 @@ from runtime.verification.cluster_steps import (
     Stray,
     SweepAll,
 )
-from runtime.verification.comparison import Comparison
+from runtime.verification.comparison import Compared, Comparison
 from runtime.verification.fabric import End, Fabric, Journey
 from runtime.verification.findings import Violation
+from runtime.verification.levels import Level
 from runtime.verification.malformed.bytewise import SHORTEST
 from runtime.verification.malformed.catalogue import BY_NAME
 from runtime.verification.malformed.fault import damaged
 from runtime.verification.policies import plan as planned
 from runtime.verification.policies.manifests import manifests, to_yaml
 from runtime.verification.policies.plan import PolicyPlan
-from runtime.verification.restarting import RestartingLevel
 from runtime.verification.speaking import Ends, Speaker, ends_of, speaker_at, speakers, spoken
+from runtime.verification.vector import Reload
 from runtime.verification.witness import Witness
 
 PAYLOAD = b"turnout"
 NOBODY = {4: ip_address("10.0.0.99"), 6: ip_address("fd00::99")}
 ANYWHERE = IPv4Address("203.0.113.7")
 """Not asked for: a tunnel is known by where it ends and by its VNI."""
-Levels = Mapping[str, Sequence[RestartingLevel]]
+Levels = Mapping[str, Sequence[Level]]
 
 
 @lru_cache(maxsize=64)
@@ -78,18 +79,23 @@ class Cluster:
     """New devices on `levels`, by device name; `plans` are the policies now and later."""
 
     def __init__(self, levels: Levels, plans: Sequence[PolicyPlan]) -> None:
-        self._levels = levels
         self.plan, *self._later = plans
         comparisons = {name: Comparison(levels[name]) for name in planned.DEVICES}
+        self._all = list(comparisons.values())
         self.fabric = Fabric(comparisons, policies_of(self.plan))
         self._witness = Witness(self.fabric, self.plan)
         self.arrived: list[Sent] = []
         self._dropped: dict[tuple[str, str], Tally] = {}
 
-    def run(self, steps: Sequence[Step]) -> None:
+    def run(self, steps: Sequence[Step]) -> Compared:
+        """Every step, then what must hold at the end."""
         for step in steps:
             self.do(step)
         self.finish()
+        return Compared(
+            packets=sum(comparison.compared.packets for comparison in self._all),
+            states=sum(comparison.compared.states for comparison in self._all),
+        )
 
     def finish(self) -> None:
         self.fabric.compare_state()
@@ -143,20 +149,15 @@ class Cluster:
         self._witness.adopt(self.plan)
 
     def _restart(self, step: Restart) -> None:
-        levels = self._levels[step.device]
-        match step.how:
-            case "settle":
-                for level in levels:
-                    level.settle()
-            case "anew":
-                for level in levels:
-                    level.restart()
-            case _:
-                before = self.fabric.comparisons[step.device]
-                before.compare_state()
-                self.fabric.begin_anew(step.device, Comparison(levels, start_ms=before.now_ms))
-                self._witness.forget(step.device)
-                self._dropped = {key: tally for key, tally in self._dropped.items() if key[0] != step.device}
+        comparison = self.fabric.comparisons[step.device]
+        if step.how != "killed":
+            comparison.do(Reload(is_fitting=step.how == "fitting"))
+            return
+        comparison.compare_state()
+        self._all.append(Comparison(comparison.levels, start_ms=comparison.now_ms))
+        self.fabric.begin_anew(step.device, self._all[-1])
+        self._witness.forget(step.device)
+        self._dropped = {key: tally for key, tally in self._dropped.items() if key[0] != step.device}
 
     def _said(self, step: Call | Direct | More | Answer) -> tuple[Speaker, Ends, str] | None:
         """Who says what; None when there is nobody to speak, or nothing to speak of."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from runtime.verification.malformed.catalogue import FAULTS
 from runtime.verification.policies.plan import DEVICES
+from runtime.verification.strategies import FAULTY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,8 +118,8 @@ class SweepAll:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restart:
-    """`how`: "settle" (the program that fits takes over), "anew" (the whole one, loaded again over the same maps), or
-    "killed" (everything is lost, and written again)."""
+    """`how`: "fitting" (the program that fits takes over), "whole" (loaded anew over the same maps), or "killed"
+    (everything is lost, and written again)."""
 
     device: str
     how: str
@@ -166,11 +166,10 @@ _DIRECT = st.builds(
 )
 _MORE = st.builds(More, back=_BACK, flags=_DATA)
 _ANSWERS = st.builds(Answer, back=_BACK, flags=_DATA)
-_FAULTS = st.sampled_from(FAULTS).flatmap(lambda fault: st.tuples(st.just(fault.name), st.integers(0, fault.cases - 1)))
 _DAMAGED = st.builds(
     Damaged,
     step=st.one_of(_CALLS, _DIRECT, _MORE, _ANSWERS),
-    faults=st.lists(_FAULTS, min_size=1, max_size=2).map(tuple),
+    faults=FAULTY,
 )
 _WEIGHTS: tuple[tuple[st.SearchStrategy[Step], int], ...] = (
     (st.builds(Exchange, call=_CALLS), 5),
@@ -186,7 +185,7 @@ _WEIGHTS: tuple[tuple[st.SearchStrategy[Step], int], ...] = (
     (st.builds(Push, device=_DEVICE, steps=st.sampled_from((None, None, 1, 3, 7))), 3),
     (st.builds(Pause, ms=st.sampled_from((1, 9_999, 10_000, 30_000, 60_000, 119_999, 600_000, 7_440_000))), 1),
     (st.just(SweepAll()), 1),
-    (st.builds(Restart, device=_DEVICE, how=st.sampled_from(("settle", "settle", "anew", "killed"))), 1),
+    (st.builds(Restart, device=_DEVICE, how=st.sampled_from(("fitting", "fitting", "whole", "killed"))), 1),
 )
 STEPS: st.SearchStrategy[Step] = st.sampled_from([s for s, weight in _WEIGHTS for _ in range(weight)]).flatmap(
     lambda strategy: strategy

@@ -7,7 +7,7 @@ learned entries and counters. What was done is kept, so that a difference comes 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from compiler.ir.entries import Entries
@@ -35,6 +35,7 @@ from runtime.verification.vector import (
     START_MS,
     Change,
     PacketIn,
+    Reload,
     Step,
     Sweep,
     Vector,
@@ -49,6 +50,14 @@ LONGEST_MS = (1 << 31) - 1
 """Ages are differences in 32 bits, so what lasts longer is another matter."""
 
 
+@dataclass(slots=True)
+class Compared:
+    """How much has been: packets on each level, learned entries and counters of each level."""
+
+    packets: int = 0
+    states: int = 0
+
+
 class Comparison:
     """New devices, on levels that may have served others before. What the levels differ in raises `Difference`."""
 
@@ -61,6 +70,7 @@ class Comparison:
         self.start_ms = self.now_ms = start_ms
         self.entries_at_start: Entries = Entries()
         self.done: list[Step] = []
+        self.compared = Compared()
         for level in self.levels:
             level.clear()
         self._set_time()
@@ -111,6 +121,10 @@ class Comparison:
                 self.done.append(step)
                 for level in self.all_levels:
                     level.sweep()
+            case Reload(is_fitting=is_fitting):
+                self.done.append(step)
+                for level in self.all_levels:
+                    level.reload(is_fitting=is_fitting)
             case Write():
                 for level in self.all_levels:
                     _write(level, step)
@@ -157,6 +171,7 @@ class Comparison:
         self._check(packet, self.reference, outcome, outcome)
         for level in self.levels:
             self._check(packet, level, outcome, level.process(packet))
+        self.compared.packets += len(self.levels)
         return outcome
 
     def _check(self, packet: PacketIn, level: Level, wanted: Outcome, got: Outcome) -> None:
@@ -186,6 +201,7 @@ class Comparison:
             if table.store is not None:
                 wanted = level.learned_as_shown(self.reference.learned(table.name))
                 got = level.learned(table.name)
+                self.compared.states += len(wanted)
                 if got != wanted:
                     lines = learned_lines(wanted, got, level.name, self.names)
                     raise self._difference(level, f"learned entries of {table.name}", lines)
@@ -194,6 +210,7 @@ class Comparison:
         for entry in self.reference.entries():
             if self.names.tables[entry.table].counter_id is not None:
                 wanted, got = self.reference.direct_counter(entry.key), level.direct_counter(entry.key)
+                self.compared.states += 1
                 if got != wanted:
                     what = f"{tally_text(got)} instead of {tally_text(wanted)} of {entry_text(entry, self.names)}"
                     raise self._difference(level, what)
@@ -201,6 +218,7 @@ class Comparison:
             indices = range(min(counter.size, COMPARED_INDICES))
             wanted = self.reference.indexed_counters(counter.name, indices)
             got = level.indexed_counters(counter.name, indices)
+            self.compared.states += len(indices)
             if got != wanted:
                 lines = counter_lines(wanted, got, level.name)
                 raise self._difference(level, f"counter {counter.name}", lines)

@@ -12,7 +12,7 @@ from ipaddress import IPv4Address
 
 from compiler.entries.desired import compile_entries
 from compiler.ir.entries import Entries
-from compiler.ir.interpreter import Outcome, VerdictKind
+from compiler.ir.interpreter import Outcome, VerdictKind, trace
 from compiler.policy.policyset import Device, PolicySet
 from runtime.client.plan import Kind, Plan, difference
 from runtime.verification.comparison import Comparison
@@ -56,6 +56,12 @@ class Journey:
     @property
     def frame(self) -> bytes:
         return self.last.outcome.packet
+
+    @property
+    def is_known(self) -> bool:
+        """Whether a device took it for a packet of a connection that it knows."""
+        steps = (step for hop in self.hops for step in hop.outcome.trace)
+        return any(isinstance(step, trace.Hit) and step.found_in.startswith("flow") for step in steps)
 
     def __str__(self) -> str:
         ways = (f"{hop.device} port {hop.port}: {outcome_text(hop.outcome)}" for hop in self.hops)

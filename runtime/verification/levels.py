@@ -57,6 +57,10 @@ class Level(Protocol):
         """Take out every learned entry that has expired."""
         ...
 
+    def reload(self, *, is_fitting: bool) -> None:
+        """Go on with another program (`vector.Reload`), where there is one."""
+        ...
+
     def takes(self, step: Step, /) -> bool:
         """Whether this level can do it."""
         ...
@@ -102,6 +106,9 @@ class ShowsAll:
 
     def flaws(self) -> tuple[str, ...]:
         return ()
+
+    def reload(self, *, is_fitting: bool) -> None:
+        pass
 
     def as_shown(self, outcome: Outcome) -> Outcome:
         return outcome

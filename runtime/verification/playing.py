@@ -11,9 +11,12 @@ from runtime.verification import invariants
 from runtime.verification.book import Book, number
 from runtime.verification.comparison import Comparison
 from runtime.verification.findings import Violation
+from runtime.verification.malformed.bytewise import SHORTEST
+from runtime.verification.malformed.catalogue import BY_NAME
+from runtime.verification.malformed.fault import damaged
 from runtime.verification.scenes import Scene
 from runtime.verification.shop import MACS, ROUTER_MAC
-from runtime.verification.strategies import Again, Burst, Edit, Noise, Reply, Step, Sweep, Wait
+from runtime.verification.strategies import Again, Burst, Damage, Edit, Noise, Reply, Step, Sweep, Wait
 from runtime.verification.traffic import Ask, Passed, Send, reply_to, sent
 from runtime.verification.vector import PacketIn
 
@@ -55,6 +58,9 @@ class Play:
             case Noise():
                 addresses = number(ROUTER_MAC).to_bytes(6, "big") + number(MACS["client"]).to_bytes(6, "big")
                 return self.arrive(step.port, addresses + step.ether_type.to_bytes(2, "big") + step.data)
+            case Damage(step=step, faults=faults):
+                port, frame = sent(self.scene, step)
+                return self.arrive(port, damaged(frame, faults, BY_NAME))
             case Wait() | Sweep():
                 return self.comparison.do(step)
             case Edit():
@@ -63,7 +69,8 @@ class Play:
                 assert_never(step)
 
     def arrive(self, port: int, frame: bytes, segment: int = 0) -> Outcome | None:
-        outcome = self.comparison.do(PacketIn(port=port, frame=frame, gso_size=segment))
+        packet = PacketIn(port=port, frame=frame, gso_size=segment)
+        outcome = self.comparison.do(packet) if len(frame) >= SHORTEST else None
         if outcome is None:
             return None
         try:

@@ -23,7 +23,7 @@ from runtime.verification.vector import Change
 
 
 class RestartingLevel(TestRunLevel):
-    """Begins with the whole program. Nothing of `restart` or `settle` may be seen in a packet."""
+    """Begins with the whole program."""
 
     __test__ = False
 
@@ -63,13 +63,15 @@ class RestartingLevel(TestRunLevel):
         if isinstance(change, TableEntry):
             self._held[change.table].discard(change.key)
 
-    def settle(self) -> None:
-        """What a device does when nothing has been written for a second: the program that fits takes over."""
+    def reload(self, *, is_fitting: bool) -> None:
+        if not is_fitting:
+            self._load_anew()
+            return
+        # As a device does when nothing has been written for a second.
         for _ in range(2):
             self._variants.settle(self._held_tables() | self._learned_tables())
 
-    def restart(self) -> None:
-        """The whole program, loaded anew over the same maps, takes over."""
+    def _load_anew(self) -> None:
         self._variants.close()
         while self._again:
             self._again.pop().close()

@@ -47,7 +47,7 @@ _ONLY_FAR = replace(SHOP, services=(replace(_WEB, app="", backends=(PlannedBacke
 _WITHOUT_NEAR = replace(SHOP, workloads=(_CLIENT, _FAR, _STRANGER))
 _CALL = Call(client=0, service=0, version=4, src_port=1024)
 _QUERY = Call(client=0, service=2, version=4, src_port=1024)
-_SETTLED = tuple(Restart(device=device, how="settle") for device in DEVICES)
+_SETTLED = tuple(Restart(device=device, how="fitting") for device in DEVICES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +128,7 @@ STORIES = (
             Exchange(call=_CALL),
             *(
                 step
-                for how in ("settle", "anew", "settle", "anew", "anew")
+                for how in ("fitting", "whole", "fitting", "whole", "whole")
                 for step in (Restart(device="dpu-a", how=how), More(back=0, flags="A"), Answer(back=0, flags="A"))
             ),
         ),

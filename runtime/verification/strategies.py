@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
+from runtime.verification.malformed.catalogue import FAULTS
 from runtime.verification.scenes import GATEWAY_HOST, NOWHERE_HOST, Scene, Service, Workload
 from runtime.verification.traffic import ODDITIES, Ask, Send, Target
 from runtime.verification.vector import Sweep, Wait
@@ -70,6 +71,14 @@ class Noise:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Damage:
+    """The frame of a step as it comes in, with faults by name and case (`malformed.catalogue`)."""
+
+    step: Send | Ask
+    faults: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Edit:
     """A write to entry, next hop or group `number`.
 
@@ -82,7 +91,7 @@ class Edit:
     other: int
 
 
-Step = Send | Ask | Again | Reply | Burst | Noise | Wait | Sweep | Edit
+Step = Send | Ask | Again | Reply | Burst | Noise | Damage | Wait | Sweep | Edit
 
 
 def _workloads() -> st.SearchStrategy[tuple[Workload, ...]]:
@@ -217,6 +226,11 @@ QUESTIONS = st.builds(
     host=st.sampled_from((GATEWAY_HOST, GATEWAY_HOST, GATEWAY_HOST, 10)),
     fault=st.sampled_from(("", "", "operation", "type", "length", "probe", "own", "short")),
 )
+FAULTY = st.lists(
+    st.sampled_from(FAULTS).flatmap(lambda fault: st.tuples(st.just(fault.name), st.integers(0, fault.cases - 1))),
+    min_size=1,
+    max_size=3,
+).map(tuple)
 REPLIES = st.builds(Reply, back=st.integers(0, 4), flags=MORE_FLAGS, size=st.sampled_from((0, 9, 1600)))
 NOISE = st.builds(
     Noise,
@@ -238,6 +252,9 @@ _WEIGHTS: tuple[tuple[st.SearchStrategy[Step], int], ...] = (
     (sends(ODD), 3),
     (st.builds(Burst, first=PLAIN, count=st.integers(2, 12)), 1),
     (QUESTIONS, 1),
+    (st.builds(Damage, step=PLAIN, faults=FAULTY), 1),
+    (st.builds(Damage, step=sends(st.just(())), faults=FAULTY), 1),
+    (st.builds(Damage, step=QUESTIONS, faults=FAULTY), 1),
     (NOISE, 1),
     (st.builds(Wait, ms=STEPS_MS), 2),
     (st.just(Sweep()), 1),

@@ -72,6 +72,19 @@ class Sweep:
         return "sweep"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reload:
+    """Another program over what the device holds, where a level can have that; no packet may tell.
+
+    With `is_fitting` the one without code for what the entries leave unused, else the whole one, loaded anew.
+    """
+
+    is_fitting: bool
+
+    def __str__(self) -> str:
+        return "the program that fits" if self.is_fitting else "the whole program anew"
+
+
 class WriteKind(Enum):
     INSERT = "insert"
     MODIFY = "modify"
@@ -89,7 +102,7 @@ class Write:
         return f"{self.kind.value} {self.change}"
 
 
-Step = PacketIn | Wait | Sweep | Write
+Step = PacketIn | Wait | Sweep | Reload | Write
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,13 +1,13 @@
 """Vectors in files: YAML to read and to edit, in the names of a pipeline. JSON is read as well, being YAML.
 
-A step is a mapping whose first key says what it is: packet, wait_ms, sweep, insert, modify or delete. Written and read
-again, a vector is the same but for spans.
+A step is a mapping whose first key says what it is: packet, wait_ms, sweep, reload, insert, modify or delete.
+Written and read again, a vector is the same but for spans.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, assert_never
+from typing import Annotated, Any, Literal, assert_never
 
 import yaml
 from pydantic import Field, ValidationError
@@ -19,6 +19,7 @@ from runtime.verification.vector import (
     START_MS,
     Accepted,
     PacketIn,
+    Reload,
     Step,
     Sweep,
     Vector,
@@ -58,6 +59,10 @@ class SweepData(Data):
     sweep: bool
 
 
+class ReloadData(Data):
+    reload: Literal["whole", "fitting"]
+
+
 class InsertData(Data):
     insert: ChangeData
 
@@ -71,7 +76,8 @@ class DeleteData(Data):
 
 
 StepData = Annotated[
-    PacketData | WaitData | SweepData | InsertData | ModifyData | DeleteData, Field(union_mode="left_to_right")
+    PacketData | WaitData | SweepData | ReloadData | InsertData | ModifyData | DeleteData,
+    Field(union_mode="left_to_right"),
 ]
 
 
@@ -147,6 +153,8 @@ def _step_to_data(step: Step, names: Names) -> StepData:
             return WaitData(wait_ms=ms)
         case Sweep():
             return SweepData(sweep=True)
+        case Reload(is_fitting=is_fitting):
+            return ReloadData(reload="fitting" if is_fitting else "whole")
         case Write(kind=kind, change=change):
             data = change_to_data(change, names)
             match kind:
@@ -175,6 +183,8 @@ def _data_to_step(data: StepData, names: Names) -> Step:
             return Wait(ms=data.wait_ms)
         case SweepData():
             return Sweep()
+        case ReloadData():
+            return Reload(is_fitting=data.reload == "fitting")
         case InsertData():
             return Write(kind=WriteKind.INSERT, change=data_to_change(data.insert, names))
         case ModifyData():

@@ -38,12 +38,12 @@ class Witness:
         connection, is_client = self._ledger.of(network, ends)
         if connection is not None:
             self._check_kept(connection, ends, journey, got, is_client=is_client)
-        has_learned, has_met = _learned(journey), _met(journey)
+        has_learned = _learned(journey)
         if has_learned:
             self._open(network, speaker, ends, journey, got)
-        elif has_met and connection is not None:
+        elif journey.is_known and connection is not None:
             self._ledger.saw(connection, is_client=is_client, flags=flags, now_ms=self._now_ms(connection.kept_at))
-        if (has_learned or not has_met) and self._fabric.is_settled:
+        if (has_learned or not journey.is_known) and self._fabric.is_settled:
             self._check_promise(speaker, ends, journey, got)
 
     def overheard(self, journey: Journey) -> None:
@@ -118,8 +118,3 @@ def _steps(journey: Journey) -> Iterable[trace.TraceStep]:
 
 def _learned(journey: Journey) -> bool:
     return any(isinstance(step, trace.Learned) for step in _steps(journey))
-
-
-def _met(journey: Journey) -> bool:
-    """Whether it belongs to a known connection, or would look like one."""
-    return any(isinstance(step, trace.Hit) and step.found_in.startswith("flow") for step in _steps(journey))
