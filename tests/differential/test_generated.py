@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from compiler.ir.interpreter import VerdictKind
@@ -19,36 +18,41 @@ from compiler.printers.features import features
 from runtime.bpf.testrun import pinned_to_cpu
 from runtime.build import Hook
 from runtime.verification.book import Book
+from runtime.verification.cluster import Levels
 from runtime.verification.comparison import Comparison
 from runtime.verification.levels import small
 from runtime.verification.playing import Play, has_learned
 from runtime.verification.scenes import Scene
 from runtime.verification.sequences import SEQUENCES, SHOP, SYN, Sequence
-from runtime.verification.strategies import BOUNDED, PLAIN, RUNS, Step, scenes
+from runtime.verification.strategies import PLAIN, RUNS, Step, scenes
 from runtime.verification.testrun_level import TestRunLevel
 from runtime.verification.traffic import Send, ends_of, reply_to, sent
+from tests.differential.searches import EXAMPLES, SLOTS, loaded_levels, play_device, searched
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
-SLOTS = 16
-"""So few that connections push each other out."""
-EXAMPLES = int(os.environ.get("TURNOUT_EXAMPLES", "60"))
+
+
+@pytest.fixture(scope="module")
+def levels() -> Generator[Levels]:
+    """Programs loaded once for all examples."""
+    with loaded_levels() as made:
+        yield made
 
 
 @pytest.fixture(scope="module", params=Hook, ids=lambda hook: hook.name)
 def loaded(request: pytest.FixtureRequest) -> Generator[TestRunLevel]:
-    """One loaded program for all examples of a hook. Pinned once: moving to a CPU takes longer than a packet."""
     with pinned_to_cpu(), TestRunLevel(small(pipeline(), SLOTS), request.param) as level:
         yield level
 
 
-@settings(BOUNDED, max_examples=EXAMPLES)
+@searched(EXAMPLES)
 @given(scene=scenes(), steps=RUNS)
-def test_any_sequence(loaded: TestRunLevel, scene: Scene, steps: list[Step]) -> None:
+def test_any_sequence(levels: Levels, scene: Scene, steps: list[Step]) -> None:
     """Verdict, port, bytes and drop reason of each packet; in the end, connections and counters."""
-    Play(Comparison([loaded]), scene).run(steps)
+    play_device(levels, scene, steps)
 
 
-@settings(BOUNDED, max_examples=EXAMPLES // 2 + 1)
+@searched(EXAMPLES // 2 + 1)
 @example(scene=SHOP, openings=[SYN])
 @given(scene=scenes(), openings=st.lists(PLAIN, min_size=1, max_size=6))
 def test_a_reply_comes_from_the_address_that_was_called(
@@ -75,7 +79,7 @@ def test_the_program_that_fits_the_entries(hook: Hook) -> None:
     """With the flags that let the verifier take out what these entries leave unused; each needs a load of its own."""
     source = small(pipeline(), SLOTS)
 
-    @settings(BOUNDED, max_examples=EXAMPLES // 15 + 1)
+    @searched(EXAMPLES // 15 + 1)
     @given(scene=scenes(), steps=RUNS)
     def play(scene: Scene, steps: list[Step]) -> None:
         flags = features(source, scene.entries(Book(Names(source))))
