@@ -81,8 +81,9 @@ class KernelLevel(KernelState):
         source, made = elf or compiled(pipeline, hook), layout(pipeline)
         is_traced = traces and TRACING.encode() + b"\0" in source
         sizes = {t.selector.ring.name: RING_SLOTS for t in made.tables if t.selector is not None}
-        constants = {"hash_seed": hash_seed, "test_mode": 1, **({TRACING: 1} if is_traced else {}), **(flags or {})}
-        loaded = load(source, LoadSettings(name="verification", max_entries=sizes, constants=constants))
+        traced = {TRACING: 1} if is_traced else {}
+        self.constants = {"hash_seed": hash_seed, "test_mode": 1, **traced, **(flags or {})}
+        loaded = load(source, LoadSettings(name="verification", max_entries=sizes, constants=self.constants))
         super().__init__(pipeline, made, loaded, is_traced=is_traced)
         self.program = self._object.program(hook.value)
         self._rows: dict[str, dict[bytes, _Row]] = defaultdict(dict)

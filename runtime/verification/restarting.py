@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import cast
 
 from compiler.ir.entries import EntryKey, TableEntry
 from compiler.ir.nodes import Pipeline
@@ -29,7 +28,6 @@ class RestartingLevel(TestRunLevel):
 
     def __init__(self, pipeline: Pipeline, hook: Hook, *, hash_seed: int = HASH_SEED) -> None:
         super().__init__(pipeline, hook, hash_seed=hash_seed)
-        self._seed = hash_seed
         self._held: dict[str, set[EntryKey]] = defaultdict(set)
         self._again: list[Object] = []
         self._variants = self._new_variants(self.program)
@@ -97,7 +95,7 @@ class RestartingLevel(TestRunLevel):
     def _loaded_over_maps(self, flags: Mapping[str, int]) -> Object:
         own = {name: held.fd for name, held in self._object.maps.items() if not name.startswith(".")}
         others = frozenset(name for name in self._object.programs if name != self.hook.value)
-        constants = cast("dict[str, int | bytes]", {"hash_seed": self._seed, "test_mode": 1, **flags})
+        constants = {**self.constants, **flags}
         settings = LoadSettings(name="verification", constants=constants, reuse=own, skip=others)
         return load(compiled(self.pipeline, self.hook), settings)
 
