@@ -69,7 +69,8 @@ class Bmv2Level:
         for held in (self._learned, self._entries, self._groups, self._members):
             held.clear()
         for counter in self.pipeline.counters:
-            indices = range(min(counter.size, COMPARED_INDICES))
+            count = max(COMPARED_INDICES, len(self._counted.get(counter.name, ())))
+            indices = range(min(counter.size, count))
             self._counted[counter.name] = self._device.indexed_counters(counter.name, indices)
         self._drops = self._counted_drops()
 
@@ -168,8 +169,10 @@ class Bmv2Level:
         return self._device.direct_counter(entry) if self._is_written(entry) else Tally(0, 0)
 
     def indexed_counters(self, counter: str, indices: range) -> tuple[Tally, ...]:
-        found = zip(self._device.indexed_counters(counter, indices), self._counted[counter], strict=True)
-        return tuple(_less(now, before) for now, before in found)
+        before = self._counted[counter]
+        self._counted[counter] = (*before, *(len(indices) - len(before)) * (Tally(0, 0),))
+        found = zip(self._device.indexed_counters(counter, indices), self._counted[counter], strict=False)
+        return tuple(_less(now, then) for now, then in found)
 
     def _is_written(self, entry: TableEntry) -> bool:
         """BMv2 refuses an entry to an empty group; without it the table misses, as the pipeline means it."""

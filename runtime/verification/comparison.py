@@ -215,7 +215,8 @@ class Comparison:
                     what = f"{tally_text(got)} instead of {tally_text(wanted)} of {entry_text(entry, self.names)}"
                     raise self._difference(level, what)
         for counter in self.pipeline.counters:
-            indices = range(min(counter.size, COMPARED_INDICES))
+            last = max(self.reference.model.counted(counter.name), default=0)
+            indices = range(min(counter.size, max(COMPARED_INDICES, last + 1)))
             wanted = self.reference.indexed_counters(counter.name, indices)
             got = level.indexed_counters(counter.name, indices)
             self.compared.states += len(indices)

@@ -42,10 +42,11 @@ def compiled(pipeline: Pipeline, hook: Hook) -> bytes:
 
 @dataclass(slots=True)
 class _Row:
-    """An entry as it was written last, and where its counter is."""
+    """An entry as it was written last, where its counter is, and the place that its ring has."""
 
     action: ActionCall | MemberRef | GroupRef
     counter: int
+    ring: range = range(0)
 
 
 @dataclass(slots=True)
@@ -113,7 +114,7 @@ class KernelLevel(KernelState):
                 if table.counters is not None:
                     self._zero(table.counters, row.counter)
         for counter in self.pipeline.counters:
-            for index in range(min(counter.size, COMPARED_INDICES)):
+            for index in range(min(counter.size, max(COMPARED_INDICES, self.asked.get(counter.name, 0)))):
                 self._zero(self.layout.counter(counter.name).map, index)
         for store in self.pipeline.stores:
             with self.map(store.name).memory() as memory:
@@ -176,7 +177,7 @@ class KernelLevel(KernelState):
             assert isinstance(entry.action, ActionCall)
             value = table.encode_value(entry.action, row.counter)
         else:
-            value = table.encode_group(self._slice(table, entry.action, row.counter))
+            value = table.encode_group(self._slice(table, row))
         self.map(table.map.name).update(key, value)
 
     def _insert_member(self, member: Member) -> None:
@@ -188,22 +189,23 @@ class KernelLevel(KernelState):
         at = _U32.pack(held.index[member.id])
         self.map(selector.members.name).update(at, selector.member.encode(member.action))
 
-    def _slice(self, table: TableLayout, action: ActionCall | MemberRef | GroupRef, counter: int) -> GroupSlice:
-        """Write the ring of an entry's group or member."""
+    def _slice(self, table: TableLayout, row: _Row) -> GroupSlice:
+        """Write the ring of an entry's group or member, where its last one was if it fits."""
         assert table.selector is not None
         held, ring = self._selectors[table.selector.name], self.map(table.selector.ring.name)
-        match action:
+        match row.action:
             case GroupRef(group_id=group_id):
                 members = build_ring([(m.member_id, m.weight) for m in held.groups[group_id].members])
             case MemberRef(member_id=member_id):
                 members = (member_id,)
             case ActionCall():
                 raise AssertionError("a table with a selector has no actions of its own")
-        offset = held.used
-        for at, member in enumerate(members, offset):
+        if len(members) > len(row.ring):
+            row.ring = range(held.used, held.used + len(members))
+            held.used = row.ring.stop
+        for at, member in zip(row.ring, members, strict=False):
             ring.update(_U32.pack(at), _U32.pack(held.index[member]))
-        held.used += len(members)
-        return GroupSlice(offset=offset, size=len(members), counter=counter)
+        return GroupSlice(offset=row.ring.start, size=len(members), counter=row.counter)
 
     def _delete_entry(self, entry: TableEntry) -> None:
         table = self.layout.table(entry.table)
@@ -218,7 +220,7 @@ class KernelLevel(KernelState):
             if table.selector is not None and table.selector.name == group.selector:
                 for key, row in self._rows[table.table].items():
                     if row.action == GroupRef(group_id=group.id):
-                        value = table.encode_group(self._slice(table, row.action, row.counter))
+                        value = table.encode_group(self._slice(table, row))
                         self.map(table.map.name).update(key, value)
 
     def _remove(self, held: MapLayout, key: bytes) -> None:

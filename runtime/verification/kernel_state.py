@@ -44,6 +44,8 @@ class KernelState(ShowsAll):
     def __init__(self, pipeline: Pipeline, layout: Layout, loaded: Object, *, is_traced: bool) -> None:
         self.pipeline, self.layout = pipeline, layout
         self._object, self._is_traced = loaded, is_traced
+        self.asked: dict[str, int] = {}
+        """How many of an indexed counter someone has looked at."""
 
     def map(self, name: str) -> Map:
         return self._object.map(name)
@@ -127,6 +129,7 @@ class KernelState(ShowsAll):
         return tuple(found)
 
     def indexed_counters(self, counter: str, indices: range) -> tuple[Tally, ...]:
+        self.asked[counter] = max(self.asked.get(counter, 0), indices.stop)
         return tuple(self.tally(self.layout.counter(counter).map, index) for index in indices)
 
     def tally(self, counters: MapLayout, index: int) -> Tally:

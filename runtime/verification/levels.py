@@ -16,7 +16,7 @@ from runtime.verification.vector import Change, PacketIn, Step
 
 HASH_SEED = 0x7475726E6F7574
 COMPARED_INDICES = 64
-"""So many of each indexed counter are compared, and set to 0 between two vectors."""
+"""So many of each indexed counter are compared at least; up to the last one that the interpreter has counted."""
 LONGEST_FRAME = 3_000
 """What every level takes: a test run has a page, without what the kernel keeps before and behind a frame."""
 

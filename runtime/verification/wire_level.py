@@ -33,7 +33,7 @@ from runtime.verification.wires import Received, Wires
 
 KERNEL = "kernel"
 """The pair at which frames come out that the program leaves to the kernel."""
-PATIENCE_S = 2.0
+PATIENCE_S = 5.0
 TO_THIS_END, TO_THE_OTHER_END = 1, 2
 """EGRESS_REDIRECT and EGRESS_PEER of verdict.h."""
 _TAGGED = (b"\x81\x00", b"\x88\xa8")

@@ -182,6 +182,10 @@ class Model:
         self._check_index(counter, index)
         self._tallies[counter, index] = tally
 
+    def counted(self, counter: str) -> tuple[int, ...]:
+        """The indices at which a counter has counted something, in order."""
+        return tuple(sorted(index for name, index in self._tallies if name == counter))
+
     def count(self, counter: str, index: int, length: int) -> None:
         """Count a packet; an index outside the counter counts nothing, as in P4."""
         if index < self.names.counters[counter].size:

@@ -210,3 +210,19 @@ def test_what_a_level_cannot_take_is_left_out_for_all() -> None:
     comparison.fill(shop().entries)
     assert comparison.do(SYN) is None
     assert comparison.done == []
+
+
+def test_counters_are_compared_as_far_as_they_have_counted() -> None:
+    level = InterpreterLevel(SOURCE)
+    comparison = Comparison([level])
+    comparison.reference.model.count("service_requests", 5000, 60)
+    with pytest.raises(Difference) as difference:
+        comparison.compare_state()
+    assert str(difference.value) == (
+        "interpreter differs: counter service_requests\n"
+        "only interpreter:\n"
+        "  [5000]: 1 packets, 60 bytes\n"
+        "only interpreter:\n"
+        "  [5000]: 0 packets, 0 bytes\n"
+        "what was done:"
+    )
