@@ -81,9 +81,7 @@ class Switch:
 
         Where a drop is expected the wait is short.
         """
-        for name in self.wires.waiting():
-            while self.wires.receive(name, 0) is not None:
-                pass
+        self.wires.drain()
         self.wires.send(_interface(port), VnetHeader(), packet)
         for name in self.wires.waiting(SILENCE_S if is_dropped else PATIENCE_S):
             received = self.wires.receive(name, 0)

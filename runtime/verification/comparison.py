@@ -15,7 +15,7 @@ from compiler.ir.interpreter import Outcome
 from compiler.ir.nodes import Pipeline
 from runtime.verification.findings import Difference, Violation
 from runtime.verification.interpreter_level import InterpreterLevel
-from runtime.verification.levels import COMPARED_INDICES, Level
+from runtime.verification.levels import COMPARED_INDICES, Contradiction, Level
 from runtime.verification.parting import part
 from runtime.verification.rendering import (
     accepted_lines,
@@ -170,9 +170,16 @@ class Comparison:
         outcome = self.reference.process(packet)
         self._check(packet, self.reference, outcome, outcome)
         for level in self.levels:
-            self._check(packet, level, outcome, level.process(packet))
+            self._check(packet, level, outcome, self._processed(packet, level, outcome))
         self.compared.packets += len(self.levels)
         return outcome
+
+    def _processed(self, packet: PacketIn, level: Level, wanted: Outcome) -> Outcome:
+        try:
+            return level.process(packet)
+        except Contradiction as problem:
+            lines = (packet_text(packet), "interpreter:", *trace_lines(wanted.trace, wanted.packet))
+            raise self._difference(level, str(problem), lines) from problem
 
     def _check(self, packet: PacketIn, level: Level, wanted: Outcome, got: Outcome) -> None:
         if packet.accepted:

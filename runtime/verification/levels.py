@@ -32,6 +32,10 @@ class Lookup:
         return f"table {self.table}: {self.action or 'miss'}"
 
 
+class Contradiction(Exception):  # noqa: N818  what a level shows
+    """What a level shows of a packet does not fit together, so that there is no outcome to compare."""
+
+
 class Level(Protocol):
     @property
     def name(self) -> str: ...
@@ -70,7 +74,7 @@ class Level(Protocol):
         ...
 
     def process(self, packet: PacketIn) -> Outcome:
-        """What becomes of the packet; without a trace unless this is the interpreter."""
+        """What becomes of the packet; without a trace unless this is the interpreter. Raises `Contradiction`."""
         ...
 
     def lookups(self) -> tuple[Lookup, ...] | None:

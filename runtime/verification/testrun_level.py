@@ -15,7 +15,7 @@ from runtime.bpf.testrun import MIN_FRAME, SkbContext, pinned_to_cpu, run_skb, r
 from runtime.build import Hook
 from runtime.verification.kernel_level import KernelLevel
 from runtime.verification.kernel_state import Left
-from runtime.verification.levels import HASH_SEED, LONGEST_FRAME
+from runtime.verification.levels import HASH_SEED, LONGEST_FRAME, Contradiction
 from runtime.verification.vector import PacketIn, Step
 
 LOOPBACK = 1
@@ -90,4 +90,4 @@ class TestRunLevel(KernelLevel):
         has_no_port = left.kind is VerdictKind.FORWARD and left.egress_port not in self._ports
         wanted = codes[VerdictKind.DROP if has_no_port else left.kind]
         if code != wanted:
-            raise AssertionError(f"the program says {left}, and returns {code} instead of {wanted}")
+            raise Contradiction(f"the program says {left}, and returns {code} instead of {wanted}")

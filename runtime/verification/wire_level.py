@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 
 from compiler.ir.entries import ActionCall, TableEntry
@@ -26,7 +26,7 @@ from runtime.bpf.testrun import MIN_FRAME, pinned_to_cpu
 from runtime.build import Hook
 from runtime.verification.kernel_level import KernelLevel
 from runtime.verification.kernel_state import Left
-from runtime.verification.levels import HASH_SEED, LONGEST_FRAME
+from runtime.verification.levels import HASH_SEED, LONGEST_FRAME, Contradiction
 from runtime.verification.offloads import VnetHeader, awaiting_checksum, joined, with_quoted_checksum
 from runtime.verification.vector import Change, PacketIn, Step
 from runtime.verification.wires import Received, Wires
@@ -79,6 +79,10 @@ class WireLevel(KernelLevel):
     def close(self) -> None:
         self._held.close()
         super().close()
+
+    def clear(self) -> None:
+        super().clear()
+        self._wires.drain()
 
     def insert(self, *changes: Change) -> None:
         super().insert(*changes)
@@ -151,7 +155,7 @@ class WireLevel(KernelLevel):
         end = time.monotonic() + PATIENCE_S
         while self.scratch(cpu).startswith(_U32.pack(_UNSEEN)):
             if time.monotonic() > end:
-                raise AssertionError("the frame never came to the program")
+                raise Contradiction("the frame never came to the program")
         return self.read_outcome(cpu)
 
     def _exit(self, left: Left, packet: PacketIn) -> str:
@@ -161,7 +165,10 @@ class WireLevel(KernelLevel):
             case VerdictKind.REPLY:
                 return _interface(packet.port)
             case _:
-                return _interface(left.egress_port)
+                name = _interface(left.egress_port)
+                if name not in self._wires.ifindex:
+                    raise Contradiction(f"the program sends to port {left.egress_port}, which no entry names")
+                return name
 
     def _receive(self, name: str, gso_size: int) -> bytes:
         """What comes out at a far end, as one: segments are put together, and of the right size."""
@@ -170,16 +177,16 @@ class WireLevel(KernelLevel):
             received.append(frame)
         self._expect_silence()
         if not received:
-            raise AssertionError(f"nothing came out of {name}")
+            raise Contradiction(f"nothing came out of {name}")
         is_cut = gso_size > 0 and not self._has_offloads and name != KERNEL
         sizes = {frame.gso_size for frame in received}
         if sizes != {0 if is_cut else gso_size} or (len(received) > 1) is not is_cut:
-            raise AssertionError(f"{len(received)} frames, to be cut into segments of {sizes} bytes, not of {gso_size}")
-        return joined([frame.frame for frame in received]) if is_cut else received[0].frame
+            raise Contradiction(f"{len(received)} frames, to be cut into segments of {sizes} bytes, not of {gso_size}")
+        return _joined(received) if is_cut else received[0].frame
 
     def _expect_silence(self) -> None:
         if waiting := self._wires.waiting():
-            raise AssertionError(f"a frame came out of {', '.join(waiting)} besides")
+            raise Contradiction(f"a frame came out of {', '.join(waiting)} besides")
 
     def _ports_of(self, call_: ActionCall) -> list[int]:
         """The ports to which an action sends: arguments that become the egress port."""
@@ -193,6 +200,13 @@ class WireLevel(KernelLevel):
             and isinstance(statement.target, MetaRef)
             and statement.target.name == "egress_port"
         ]
+
+
+def _joined(received: Sequence[Received]) -> bytes:
+    try:
+        return joined([frame.frame for frame in received])
+    except ValueError as problem:
+        raise Contradiction(str(problem)) from problem
 
 
 def _name(*, leaves_checksums: bool, has_offloads: bool) -> str:

@@ -92,6 +92,12 @@ class Wires:
         header = decode(data)
         return Received(frame=_tagged(completed(header, data[SIZE:]), ancillary), gso_size=header.gso_size)
 
+    def drain(self) -> None:
+        """Forget every frame that waits."""
+        for name in self.waiting():
+            while self.receive(name, 0) is not None:
+                pass
+
     def waiting(self, timeout_s: float = 0) -> tuple[str, ...]:
         """The far ends at which a frame waits, once there is one or time is up."""
         ready = {descriptor for descriptor, _ in self._poll.poll(timeout_s * 1000)}

@@ -13,7 +13,7 @@ from runtime.verification.book import Book
 from runtime.verification.comparison import Comparison, run
 from runtime.verification.findings import Difference, Violation
 from runtime.verification.interpreter_level import InterpreterLevel
-from runtime.verification.levels import Lookup, small
+from runtime.verification.levels import Contradiction, Lookup, small
 from runtime.verification.shop import CLIENT_PORT, WEB_1_PORT, device_entries
 from runtime.verification.shop_frames import vectors
 from runtime.verification.vector import Accepted, PacketIn, Step, Vector, Wait
@@ -38,6 +38,8 @@ class LyingLevel(InterpreterLevel):
 
     def process(self, packet: PacketIn) -> Outcome:
         outcome = super().process(packet)
+        if self.lie == "contradiction":
+            raise Contradiction("nothing came out of port17")
         if self.lie == "port":
             return replace(outcome, egress_port=511)
         if self.lie == "drop":
@@ -139,6 +141,16 @@ liar, from there:
 what was done:
   port 16: {SENT}"""
     )
+
+
+def test_what_does_not_fit_together_is_a_difference() -> None:
+    told = str(found("contradiction"))
+    assert told.startswith(
+        "liar differs: nothing came out of port17\n"
+        f"Ether / IP / TCP 10.0.0.10:4000 > 10.96.0.10:http S, by port 16\n{SENT}\n"
+        "interpreter:\n  parse start\n"
+    )
+    assert told.endswith(f"  forward to port 17\n  {LEFT}\nwhat was done:\n  port 16: {SENT}")
 
 
 @pytest.mark.parametrize(
