@@ -27,7 +27,12 @@ def uplink_entries(words: Vocabulary, device: Device) -> Iterator[TableEntry]:
 
 
 def network_entries(
-    words: Vocabulary, device: Device, network: Network, homes: tuple[Place, ...], hops: Numbers, report: Report
+    words: Vocabulary,
+    device: Device,
+    network: Network,
+    homes: tuple[Place, ...],
+    hops: Numbers[ActionCall],
+    report: Report,
 ) -> Iterator[TableEntry]:
     """All that one network needs on one device, but for its services."""
     owner = f"Network {network.name}"

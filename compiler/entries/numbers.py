@@ -3,17 +3,22 @@
 A number that live flows carry must never change its meaning, so what a device already holds is looked at first: the
 same thing keeps its number, and a new thing gets one that nothing uses. Without a device the numbers follow from the
 policies alone.
+
+A next hop that has gone is held no more, while flows still carry its number. So a new one does not get the lowest free
+number, which is likely to be that, but one that follows from what it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import Generic, TypeVar
 
-from compiler.ir.entries import ActionCall, Entries, Exact, TableEntry
+from compiler.ir.entries import ActionCall, Entries, EntryKey, Exact, TableEntry
 from compiler.ir.hashing import mix64
 from compiler.span import InternalError
 
 FIRST, LAST = 1, (1 << 16) - 1
+_HOP_SEED = 0x6E657874686F7000
 _MEMBER_SEED = 0x6D656D6265720000
 _MEMBER_BITS = 31
 
@@ -22,38 +27,58 @@ class NumbersUsedUpError(Exception):
     """More things than numbers."""
 
 
-class Numbers:
-    """Gives out numbers 1 to 65,535: to a known thing its own, to a new one the lowest that nothing uses."""
+Thing = TypeVar("Thing", bound=Hashable)
 
-    def __init__(self, known: Mapping[Hashable, int], used: Iterable[int] = ()) -> None:
+
+class Numbers(Generic[Thing]):
+    """Gives out numbers 1 to 65,535: to a known thing its own, to a new one the next that nothing uses.
+
+    Looks from `preferred` on, without it from 1 on.
+    """
+
+    def __init__(
+        self,
+        known: Mapping[Thing, int],
+        used: Iterable[int] = (),
+        preferred: Callable[[Thing], int] | None = None,
+    ) -> None:
         self._known = dict(known)
         self._used = {*known.values(), *used}
-        self._next = FIRST
+        self._lowest = FIRST
+        self._preferred = preferred
 
-    def of(self, thing: Hashable) -> int:
+    def of(self, thing: Thing) -> int:
         """The number of a thing; raises NumbersUsedUpError when all are taken."""
         if thing not in self._known:
-            while self._next in self._used:
-                self._next += 1
-            if self._next > LAST:
+            if len(self._used) >= LAST:
                 raise NumbersUsedUpError(f"more than {LAST} next hops or services")
-            self._known[thing] = self._next
-            self._used.add(self._next)
+            number = self._lowest if self._preferred is None else self._preferred(thing)
+            while number in self._used:
+                number = number % LAST + 1
+            if self._preferred is None:
+                self._lowest = number
+            self._known[thing] = number
+            self._used.add(number)
         return self._known[thing]
 
 
-def next_hops(previous: Entries) -> Numbers:
+def next_hops(previous: Entries) -> Numbers[ActionCall]:
     """Next hops by the action that reaches them."""
     held = [entry for entry in previous.table_entries if entry.table == "neighbor"]
-    known: dict[Hashable, int] = {}
+    known: dict[ActionCall, int] = {}
     for entry in held:
-        known.setdefault(entry.action, _first_match(entry))
-    return Numbers(known, map(_first_match, held))
+        if isinstance(entry.action, ActionCall):
+            known.setdefault(entry.action, _first_match(entry))
+    return Numbers(known, map(_first_match, held), _hop_number)
 
 
-def services(previous: Entries) -> Numbers:
+def _hop_number(call: ActionCall) -> int:
+    return mix64(_HOP_SEED, [(argument, 128) for argument in call.arguments]) % LAST + 1
+
+
+def services(previous: Entries) -> Numbers[EntryKey]:
     """Services by the key of their entry; their number is the first argument of its action."""
-    known: dict[Hashable, int] = {}
+    known: dict[EntryKey, int] = {}
     for entry in previous.table_entries:
         if entry.table.startswith("service_") and isinstance(entry.action, ActionCall) and entry.action.arguments:
             known.setdefault(entry.key, entry.action.arguments[0])

@@ -13,6 +13,7 @@ from compiler.entries.vocabulary import Vocabulary
 from compiler.ir.entries import (
     ActionCall,
     Entries,
+    EntryKey,
     Group,
     GroupRef,
     Member,
@@ -37,7 +38,7 @@ class _Target:
 def service_entries(
     words: Vocabulary,
     services: Iterable[Service],
-    numbers: Numbers,
+    numbers: Numbers[EntryKey],
     previous: Entries,
     report: Report,
     *,
@@ -60,7 +61,7 @@ def service_entries(
     return Entries(members=tuple(members), groups=tuple(groups), table_entries=tuple(entries))
 
 
-def _targets(words: Vocabulary, service: Service, numbers: Numbers, report: Report) -> Iterator[_Target]:
+def _targets(words: Vocabulary, service: Service, numbers: Numbers[EntryKey], report: Report) -> Iterator[_Target]:
     for address in service.addresses:
         family = f"ipv{address.version}"
         hairpin = service.network.gateway(address.version)
@@ -85,7 +86,7 @@ def _target(
     address: Address,
     family: str,
     hairpin: int,
-    numbers: Numbers,
+    numbers: Numbers[EntryKey],
 ) -> _Target:
     table = f"service_{family}"
 

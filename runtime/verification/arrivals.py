@@ -30,16 +30,11 @@ def _check_checksums(hop: Hop) -> None:
 
 
 def _check_receiver(journey: Journey) -> None:
-    """The port that a packet leaves by is its receiver's, in the network that it came from.
-
-    Of a known connection the network alone: a backend's next hop may have become another one's (ARCHITECTURE.md).
-    """
+    """The port that a packet leaves by is its receiver's, in the network that it came from."""
     egress_port = journey.last.outcome.egress_port or 0
     network, host = planned.behind_port(egress_port)
     if _network_of(journey.hops[0]) != network:
         raise Violation(f"a packet went into the network of port {egress_port}: {journey}")
-    if journey.is_known:
-        return
     ip = anatomy.innermost_ip(journey.frame)
     if ip is None:
         raise Violation(f"a packet without an address was delivered: {journey}")

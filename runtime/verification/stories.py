@@ -45,6 +45,8 @@ SHOP = PolicyPlan(
 _EMPTY = replace(SHOP, services=())
 _ONLY_FAR = replace(SHOP, services=(replace(_WEB, app="", backends=(PlannedBackend(workload=2),)),))
 _WITHOUT_NEAR = replace(SHOP, workloads=(_CLIENT, _FAR, _STRANGER))
+_NEW = PlannedWorkload(network=0, host=13)
+SHOP_OF_ONE = replace(SHOP, services=(replace(_WEB, app="", backends=(PlannedBackend(workload=1),)),))
 _CALL = Call(client=0, service=0, version=4, src_port=1024)
 _QUERY = Call(client=0, service=2, version=4, src_port=1024)
 _SETTLED = tuple(Restart(device=device, how="fitting") for device in DEVICES)
@@ -141,6 +143,19 @@ STORIES = (
             Exchange(call=_CALL),
             Restart(device="dpu-a", how="killed"),
             Exchange(call=replace(_CALL, src_port=1026)),
+        ),
+        arrives=8,
+    ),
+    Story(
+        name="nobody gets the packets of a workload that has gone",
+        plans=(SHOP_OF_ONE, _WITHOUT_NEAR, replace(_WITHOUT_NEAR, workloads=(*_WITHOUT_NEAR.workloads, _NEW))),
+        steps=(
+            *_both(_CALL),
+            Apply(),
+            More(back=0, flags="A"),
+            Apply(),
+            More(back=0, flags="A"),
+            More(back=5, flags="A"),
         ),
         arrives=8,
     ),

@@ -113,6 +113,17 @@ def test_numbers_keep_their_meaning(shop: str) -> None:
     assert {m.id for m in again.members} == {m.id for m in before.members}
 
 
+def test_a_new_next_hop_gets_no_number_that_flows_may_still_carry(shop: str) -> None:
+    """The first device holds no more what has gone by the time something new comes."""
+    held = compiled(shop, "dpu-a").entries
+    gone = hop_of(compiled(shop, "dpu-a"), 17)
+    fewer = shop.replace("  - {id: 17, name: web-1, type: workload, workload: shop/web-1}\n", "")
+    without = compiled(fewer, "dpu-a", held).entries
+    moved = fewer.replace("{id: 18, name: web-2,", "{id: 19, name: web-2,")
+    assert gone not in {first_value(e) for e in without.table_entries if e.table == "neighbor"}
+    assert hop_of(compiled(moved, "dpu-a", without), 19) != gone
+
+
 def test_same_policies_same_entries(shop: str) -> None:
     first = compiled(shop, "dpu-a")
     assert first == compiled(shop, "dpu-a")
