@@ -148,14 +148,26 @@ def _short(lookup: Lookup) -> str:
 def _lookup_lines(
     lookup: Lookup, asked: trace.Hit | trace.Missed | None, entries: Sequence[TableEntry], names: Names
 ) -> Iterator[str]:
-    """A program shows table and action; the key is known where the interpreter asks the same table."""
-    key = ""
-    if asked is not None and asked.table == lookup.table:
-        key = f" (where the interpreter asks for {', '.join(f'{name}={value}' for name, value in asked.key)})"
-    yield f"  {lookup}{key}"
-    found = [entry for entry in entries if _may_be(entry, lookup)]
-    if lookup.action is not None and len(found) <= SHOWN_ENTRIES:
-        yield from (f"    of {entry_text(entry, names)}" for entry in found)
+    """A program shows table and action alone: the entry is the one, or one of the few, nearest to what is asked."""
+    if asked is None or asked.table != lookup.table:
+        key, told = (), ""
+    else:
+        key, told = (
+            asked.key,
+            f" (where the interpreter asks for {', '.join(f'{n}={value}' for n, value in asked.key)})",
+        )
+    yield f"  {lookup}{told}"
+    found = [entry for entry in entries if _may_be(entry, lookup)] if lookup.action is not None else []
+    nearest = max((_shared(entry, key, names) for entry in found), default=0)
+    found = [entry for entry in found if _shared(entry, key, names) == nearest]
+    if len(found) <= SHOWN_ENTRIES:
+        yield from (f"    perhaps {entry_text(entry, names)}" for entry in found)
+
+
+def _shared(entry: TableEntry, key: trace.NamedTexts, names: Names) -> int:
+    """How many parts of its key an entry has in common with what is asked."""
+    own = zip(names.tables[entry.table].keys, entry.matches, strict=True)
+    return len({(part.name, match_to_text(match, part.format)) for part, match in own} & set(key))
 
 
 def _may_be(entry: TableEntry, lookup: Lookup) -> bool:
