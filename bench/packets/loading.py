@@ -15,10 +15,12 @@ from compiler.pipeline.assembly import pipeline
 from compiler.printers.ebpf.printing import print_c
 from compiler.printers.layout import MapLayout, layout
 from compiler.printers.store_programs import StoreEvent, store_programs
+from runtime.bpf.machine import MACHINE_CONSTANTS
 from runtime.bpf.maps import Map
 from runtime.bpf.object import LoadSettings, load
 from runtime.bpf.program import Program
 from runtime.build import Hook, compile_source
+from runtime.device.kernel.interfaces import DIRECT, OTHER, Interfaces
 from runtime.device.kernel.ports import MAX_PORT, Delivery
 from runtime.device.kernel.selectormaps import SelectorMaps
 from runtime.device.kernel.tablemaps import TableMap
@@ -49,7 +51,9 @@ class LoadedPipeline:
         chosen = sized(slots, version)
         self._layout = layout(chosen)
         elf = compile_source(print_c(chosen), hook)
-        self._loaded = load(elf, LoadSettings(name="bench_pipeline", constants={"hash_seed": HASH_SEED}))
+        self._loaded = load(
+            elf, LoadSettings(name="bench_pipeline", constants={"hash_seed": HASH_SEED, **MACHINE_CONSTANTS})
+        )
         self._fill(entries)
         self._make_ports()
 
@@ -68,11 +72,11 @@ class LoadedPipeline:
 
     def come_in_on(self, port: int) -> None:
         """Test runs come in on this port from now on; 0: on none of the device's."""
-        ports = self._loaded.map("port_of_ifindex")
+        interfaces = Interfaces(self._loaded.map(DIRECT), self._loaded.map(OTHER))
         if port:
-            ports.update(_NUMBER.pack(LOOPBACK), _NUMBER.pack(port))
+            interfaces.put(LOOPBACK, port)
         else:
-            ports.delete(_NUMBER.pack(LOOPBACK))
+            interfaces.remove(LOOPBACK)
 
     def forget_flows(self) -> None:
         """Empty the stores."""
@@ -91,7 +95,10 @@ class LoadedPipeline:
         return counts[0], counts[1]
 
     def _fill(self, entries: Entries) -> None:
-        tables = {t.table: TableMap(t, self._map(t.map.name), self._counters(t.counters)) for t in self._layout.tables}
+        tables = {
+            t.table: TableMap(t, self._map(t.map.name), self._optional(t.counters), self._optional(t.direct))
+            for t in self._layout.tables
+        }
         selectors = {
             t.selector.name: SelectorMaps(
                 t.selector, self._map(t.selector.ring.name), self._map(t.selector.members.name), tables[t.table]
@@ -113,8 +120,8 @@ class LoadedPipeline:
     def _map(self, name: str) -> Map:
         return self._loaded.map(name)
 
-    def _counters(self, counters: MapLayout | None) -> Map | None:
-        return None if counters is None else self._map(counters.name)
+    def _optional(self, layout: MapLayout | None) -> Map | None:
+        return None if layout is None else self._map(layout.name)
 
     def _make_ports(self) -> None:
         """Every port leads to the loopback: a test run decides where a packet goes, and does not send it."""

@@ -265,6 +265,7 @@ def _send(family: Family) -> Control:
     """Translate as decided, and one hop less to live."""
     ip = family.name
     hop = field("ipv4.ttl") if family is IPV4 else field("ipv6.hop_limit")
+    one_hop_less = (hop, sub(hop, 1))
     addresses = (
         (field(f"{ip}.src"), meta(family.named("new_src"))),
         (field(f"{ip}.dst"), meta(family.named("new_dst"))),
@@ -279,21 +280,26 @@ def _send(family: Family) -> Control:
                 assign(meta("entropy"), bit_or(meta("entropy"), 0xC000)),
             ),
             when(
-                meta("translate"),
-                when(
-                    valid("tcp"),
-                    rewrite(*addresses, (field("tcp.src_port"), new_src_port), (field("tcp.dst_port"), new_dst_port)),
-                    otherwise=(
-                        when(
-                            valid("udp"),
-                            rewrite(
-                                *addresses, (field("udp.src_port"), new_src_port), (field("udp.dst_port"), new_dst_port)
-                            ),
+                all_of(meta("translate"), valid("tcp")),
+                rewrite(
+                    *addresses,
+                    one_hop_less,
+                    (field("tcp.src_port"), new_src_port),
+                    (field("tcp.dst_port"), new_dst_port),
+                ),
+                otherwise=(
+                    when(
+                        all_of(meta("translate"), valid("udp")),
+                        rewrite(
+                            *addresses,
+                            one_hop_less,
+                            (field("udp.src_port"), new_src_port),
+                            (field("udp.dst_port"), new_dst_port),
                         ),
+                        otherwise=(rewrite(one_hop_less),),
                     ),
                 ),
             ),
-            rewrite((hop, sub(hop, 1))),
         ),
         hot=True,
         doc=_send.__doc__ or "",
@@ -302,9 +308,13 @@ def _send(family: Family) -> Control:
 
 
 def _spread(family: Family) -> Expr:
-    """14 bits of the flow's hash for the outer source port, 49152 to 65535 (RFC 7348, section 5)."""
+    """14 bits of the flow's hash for the outer source port, 49152 to 65535 (RFC 7348, section 5).
+
+    The same inputs as the key of the flow table, so a compiler computes one hash for both.
+    """
     ip = family.name
-    return hashed(14, field(f"{ip}.src"), field(f"{ip}.dst"), meta("src_port"), meta("dst_port"), meta("protocol"))
+    addresses = field(f"{ip}.src"), field(f"{ip}.dst")
+    return hashed(14, meta("network"), meta("leg"), meta("protocol"), *addresses, meta("src_port"), meta("dst_port"))
 
 
 _ENCAPSULATE = push(

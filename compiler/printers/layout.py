@@ -2,8 +2,8 @@
 
 The one place that knows it. The C printer prints its structures from here, the kernel target encodes and decodes with
 the codecs, and the printed C asserts every offset. Besides the maps below, the C declares those that belong to the
-device and not to a pipeline: `port_of_ifindex`, `egress`, `egress_xdp`, `scratch`, `test_clock` (see
-ebpf/include/turnout).
+device and not to a pipeline: `port_of_ifindex`, `port_of_other_ifindex`, `egress`, `egress_xdp`, `scratch`, `trace`,
+`test_clock` (see ebpf/include/turnout).
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Layout:
         """Every map: of tables, their direct counters and selectors, of stores, of counters."""
         found: list[MapLayout] = []
         for table in self.tables:
-            found.append(table.map)
+            found += table.maps
             if table.counters is not None:
                 found.append(table.counters)
             if table.selector is not None:

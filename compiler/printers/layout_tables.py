@@ -20,6 +20,7 @@ from compiler.span import InternalError
 ACTION_BITS = 24
 """The P4Runtime prefix of an action id is left out of the number."""
 MAX_ARRAY_BITS = 16
+MAX_DIRECT_BITS = 12
 VALUE_HEAD = struct.Struct("<II")
 COUNTER = natural("counter", (("packets", 64), ("bytes", 64)))
 U32 = natural("index", (("index", 32),))
@@ -120,6 +121,20 @@ class TableLayout:
     group: StructLayout | None = None
     counters: MapLayout | None = None
     """Direct counters, by the index that the device gives out from 1."""
+    direct: MapLayout | None = None
+    """An array, by the first key, for the entries whose other keys are all 0: such as those of untagged frames."""
+
+    @property
+    def maps(self) -> tuple[MapLayout, ...]:
+        """The maps that hold entries."""
+        return (self.map, self.direct) if self.direct is not None else (self.map,)
+
+    def place(self, key: bytes) -> tuple[MapLayout, bytes]:
+        """The map that holds the entry of an encoded key, and its key there."""
+        first = self.key.members[0].size
+        if self.direct is None or any(key[first:]):
+            return self.map, key
+        return self.direct, key[:first].ljust(self.direct.key_size, b"\0")
 
     def encode_key(self, matches: tuple[MatchValue, ...]) -> bytes:
         """One match a key, of the kind that the table has. Raises ValueError for another kind or a wide value."""
@@ -211,6 +226,17 @@ def table_layout(table: Table, actions: dict[str, ActionLayout]) -> TableLayout:
         selector=selector,
         group=group,
         counters=counters,
+        direct=_direct(table, kind, value),
+    )
+
+
+def _direct(table: Table, kind: MapKind, value: ValueLayout | None) -> MapLayout | None:
+    """For keys of a port's kind: a short first one, and so few bits behind it that 0 stands for "none"."""
+    first, *others = (width_bits(key.expr) for key in table.keys)
+    if kind is not MapKind.HASH or value is None or first > MAX_ARRAY_BITS or sum(others) > MAX_DIRECT_BITS:
+        return None
+    return MapLayout(
+        name=f"{table.name}_direct", kind=MapKind.ARRAY, key_size=4, value_size=value.size, max_entries=1 << first
     )
 
 

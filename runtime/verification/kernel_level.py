@@ -22,9 +22,11 @@ from compiler.printers.ebpf.printing import print_c
 from compiler.printers.layout import GroupSlice, MapLayout, TableLayout, layout
 from compiler.printers.layout_tables import MapKind
 from compiler.printers.store_programs import read_sweep, store_programs, sweep_context
+from runtime.bpf.machine import MACHINE_CONSTANTS
 from runtime.bpf.object import LoadSettings, load
 from runtime.bpf.testrun import run_syscall
 from runtime.build import Hook, compile_source
+from runtime.device.kernel.interfaces import DIRECT, OTHER, Interfaces
 from runtime.verification.kernel_state import KernelState
 from runtime.verification.levels import COMPARED_INDICES, HASH_SEED
 from runtime.verification.vector import START_MS, Change
@@ -83,10 +85,11 @@ class KernelLevel(KernelState):
         is_traced = traces and TRACING.encode() + b"\0" in source
         sizes = {t.selector.ring.name: RING_SLOTS for t in made.tables if t.selector is not None}
         traced = {TRACING: 1} if is_traced else {}
-        self.constants = {"hash_seed": hash_seed, "test_mode": 1, **traced, **(flags or {})}
+        self.constants = {"hash_seed": hash_seed, "test_mode": 1, **MACHINE_CONSTANTS, **traced, **(flags or {})}
         loaded = load(source, LoadSettings(name="verification", max_entries=sizes, constants=self.constants))
         super().__init__(pipeline, made, loaded, is_traced=is_traced)
         self.program = self._object.program(hook.value)
+        self.interfaces = Interfaces(self._object.map(DIRECT), self._object.map(OTHER))
         self._rows: dict[str, dict[bytes, _Row]] = defaultdict(dict)
         self._selectors: dict[str, _Selector] = defaultdict(_Selector)
         self.set_time(START_MS)
@@ -110,7 +113,7 @@ class KernelLevel(KernelState):
         for name, rows in self._rows.items():
             table = self.layout.table(name)
             for key, row in rows.items():
-                self._remove(table.map, key)
+                self._remove(*table.place(key))
                 if table.counters is not None:
                     self._zero(table.counters, row.counter)
         for counter in self.pipeline.counters:
@@ -124,10 +127,6 @@ class KernelLevel(KernelState):
                 self._zero(events, index)
         self._rows.clear()
         self._selectors.clear()
-
-    def put_interface(self, ifindex: int, port: int) -> None:
-        """Packets that come in by an interface are a port's."""
-        self.map("port_of_ifindex").update(_U32.pack(ifindex), _U32.pack(port))
 
     def insert(self, *changes: Change) -> None:
         for change in changes:
@@ -178,7 +177,8 @@ class KernelLevel(KernelState):
             value = table.encode_value(entry.action, row.counter)
         else:
             value = table.encode_group(self._slice(table, row))
-        self.map(table.map.name).update(key, value)
+        held, place = table.place(key)
+        self.map(held.name).update(place, value)
 
     def _insert_member(self, member: Member) -> None:
         selector = next(t.selector for t in self.layout.tables if t.selector and t.selector.name == member.selector)
@@ -210,7 +210,7 @@ class KernelLevel(KernelState):
     def _delete_entry(self, entry: TableEntry) -> None:
         table = self.layout.table(entry.table)
         key = table.encode_key(entry.matches)
-        self._remove(table.map, key)
+        self._remove(*table.place(key))
         if table.counters is not None:
             self._zero(table.counters, self._rows[entry.table][key].counter)
 

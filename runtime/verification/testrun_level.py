@@ -69,7 +69,7 @@ class TestRunLevel(KernelLevel):
         if self.hook is Hook.TC:
             skb = run_skb(self.program.fd, packet.frame, SkbContext(ingress_ifindex=FIRST_IFINDEX + packet.port))
             return skb.verdict, skb.frame
-        self.put_interface(LOOPBACK, packet.port)
+        self.interfaces.put(LOOPBACK, packet.port)
         xdp = run_xdp(self.program.fd, packet.frame)
         return xdp.verdict, xdp.frame
 
@@ -79,7 +79,7 @@ class TestRunLevel(KernelLevel):
             return
         self._ports.add(port)
         if self.hook is Hook.TC:
-            self.put_interface(FIRST_IFINDEX + port, port)
+            self.interfaces.put(FIRST_IFINDEX + port, port)
             kind = 1 + port % 2
             self.map("egress").update(_U32.pack(port), struct.pack("<2I", FIRST_IFINDEX + port, kind))
         else:

@@ -124,7 +124,7 @@ class WireLevel(KernelLevel):
             return
         ifindex = self._wires.add(name, has_offloads=self._has_offloads)
         is_other_end = self._has_offloads and port % 2
-        self.put_interface(ifindex, port)
+        self.interfaces.put(ifindex, port)
         kind = TO_THE_OTHER_END if is_other_end else TO_THIS_END
         self.map("egress").update(_U32.pack(port), struct.pack("<2I", ifindex, kind))
         for after, program in enumerate((self.program, self._to_kernel)):

@@ -185,9 +185,10 @@ def test_the_pipeline_outlives_its_device(kernel: Kernel, config: p4r.Forwarding
         "port_16",
         "port_17",
         "port_of_ifindex",
+        "port_of_other_ifindex",
     }
     with running([*kernel.arguments, "--ephemeral"], kernel.folder, kernel.namespace):
-        assert "an earlier run left 6 pins in" in kernel.log
+        assert "an earlier run left 7 pins in" in kernel.log
         assert kernel.programs("rep16") == [DISPATCHER]
     assert kernel.programs("rep16") == []
 

@@ -192,12 +192,6 @@ MUTANTS: tuple[Mutant, ...] = (
         new="return (u64)from + (u32)~to;\n}\n\nstatic __always_inline u64 changed_u48",
     ),
     TextMutant(
-        name="VNI in the wrong byte order",
-        file="wire.h",
-        old="write_u16(at, value >> 8);\n\tat[2] = value;",
-        new="write_u16(at, value);\n\tat[2] = value >> 16;",
-    ),
-    TextMutant(
         name="transitions one row off",
         file=PRINTED,
         old="[CONNECTIONS_IPV4_OPEN] = {[CONNECTIONS_IPV4_TCP_CLOSING] = CONNECTIONS_IPV4_TCP_NEW}",

@@ -89,7 +89,7 @@ def device(request: pytest.FixtureRequest) -> Generator[None]:
 def attach(kernel: KernelLevel, port: int, representor: str) -> Attachment:
     with entered(DPU):
         ifindex = socket.if_nametoindex(representor)
-        kernel.put_interface(ifindex, port)
+        kernel.interfaces.put(ifindex, port)
         kernel.map("egress").update(struct.pack("<I", port), struct.pack("<2I", ifindex, TO_THE_OTHER_END))
         return attach_tc(kernel.program, ifindex, AttachHook.INGRESS)
 

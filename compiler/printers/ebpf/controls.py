@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from compiler.ir.expressions import Binary, Expr, FieldRef, IsValid, NetworkLength, Operator
@@ -96,6 +96,8 @@ class Printer:
     layout: Layout
     store: str = ""
     """The store whose entry the action that is being printed belongs to."""
+    action_name: str = ""
+    """The action that is being printed, empty in a control."""
 
     def control(self, control: Control) -> FunctionView:
         """A hot control is inline; any other is a function of its own to the verifier.
@@ -124,7 +126,7 @@ class Printer:
         if not action.body:
             return None
         lines, store = Lines(), self.store_of_action(action)
-        replace(self, store=store)._body(lines, action.body, frozenset())
+        replace(self, store=store, action_name=action.name)._body(lines, action.body, frozenset())
         arguments = f"const struct {action.name} *arguments, " if action.params else ""
         hit = f"struct {store}_hit *hit, " if store else ""
         return FunctionView(
@@ -148,24 +150,18 @@ class Printer:
         return stores.pop()
 
     def _body(self, lines: Lines, body: Sequence[Statement], valid: Valid) -> None:
-        at = 0
-        while at < len(body):
-            run = _assignments(body, at)
-            lines.alone = len(body) == max(len(run), 1)
-            if run:
-                self._assign(lines, run)
-                at += len(run)
-                continue
-            statement = body[at]
-            following = body[at + 1] if at + 1 < len(body) else None
-            if isinstance(statement, Truncate):
-                if not isinstance(following, Push):
-                    raise InternalError("the eBPF target truncates only what it then pushes headers on")
-                packets.quote(lines, self.usage, statement, following)
-                at += 2
-                continue
-            self._statement(lines, statement, valid)
-            at += 1
+        for piece in pieces(body):
+            lines.alone = len(body) == len(piece)
+            self._piece(lines, piece, valid)
+
+    def _piece(self, lines: Lines, piece: Sequence[Statement], valid: Valid) -> None:
+        match piece:
+            case [Truncate() as truncate, Push() as push]:
+                packets.quote(lines, self.usage, truncate, push)
+            case [Assign(), *_]:
+                self._assign(lines, [statement for statement in piece if isinstance(statement, Assign)])
+            case _:
+                self._statement(lines, piece[0], valid)
 
     def _assign(self, lines: Lines, run: Sequence[Assign]) -> None:
         if any(isinstance(a.target, FieldRef) for a in run):
@@ -200,9 +196,9 @@ class Printer:
         """Statements of one line."""
         match statement:
             case Advance(event=event):
-                return f"{self.store}_advance(hit, {event_constant(self.store, event)});"
+                return f"{self.store}_saw(hit, {event_constant(self.store, event)});"
             case Count(counter=counter, index=index):
-                return f"count_packet(&{counter}, {c(index)}, scratch->packet.length);"
+                return self._count(counter, index)
             case Forward(port=port):
                 return f"return forward_to(&scratch->outcome, {c(port)});"
             case Reply():
@@ -214,11 +210,22 @@ class Printer:
             case _:
                 raise InternalError(f"{type(statement).__name__} is no statement of one line")
 
+    def _count(self, counter: str, index: Expr) -> str:
+        """At once in a control; what an action counts is counted when the packet's fate is known."""
+        if self.action_name:
+            return f"scratch->later.{later_name(self.action_name, counter)} = {c(index)} + 1;"
+        return f"count_packet(&{counter}, {c(index)}, scratch->packet.length);"
+
+    def _is_never(self, condition: Expr) -> bool:
+        """Whether no packet of what is printed fulfils a condition."""
+        _ = condition
+        return False
+
     def _if(self, lines: Lines, statement: If, valid: Valid) -> None:
         with lines.block(f"if ({c(statement.condition)})"):
             self._body(lines, statement.then, valid | _known(statement.condition))
         otherwise = statement.otherwise
-        while len(otherwise) == 1 and isinstance(otherwise[0], If):
+        while len(otherwise) == 1 and isinstance(otherwise[0], If) and not self._is_never(otherwise[0].condition):
             inner = otherwise[0]
             with lines.otherwise(f"if ({c(inner.condition)})"):
                 self._body(lines, inner.then, valid | _known(inner.condition))
@@ -228,7 +235,7 @@ class Printer:
                 self._body(lines, otherwise, valid)
 
     def _apply(self, lines: Lines, statement: Apply, valid: Valid) -> None:
-        call = f"apply_{statement.table}(scratch)"
+        call = self._table_call(statement.table)
         if statement.on_hit:
             with lines.block(f"if ({call})"):
                 self._body(lines, statement.on_hit, valid)
@@ -240,6 +247,9 @@ class Printer:
                 self._body(lines, statement.on_miss, valid)
         else:
             lines.add(f"{call};")
+
+    def _table_call(self, table: str) -> str:
+        return f"apply_{table}(scratch)"
 
     def _run(self, lines: Lines, name: str) -> None:
         control = self.usage.names.controls[name]
@@ -266,14 +276,24 @@ class Printer:
             self._body(lines, statement.on_full, valid)
 
 
-def _assignments(body: Sequence[Statement], at: int) -> tuple[Assign, ...]:
-    """The assignments from `at` on, up to the first other statement."""
-    found: list[Assign] = []
-    for statement in body[at:]:
-        if not isinstance(statement, Assign):
-            break
-        found.append(statement)
-    return tuple(found)
+def later_name(action: str, counter: str) -> str:
+    """Where the scratch memory keeps what an action counts."""
+    return f"{action}_{counter}"
+
+
+def pieces(body: Sequence[Statement]) -> Iterator[Sequence[Statement]]:
+    """What is printed as one: assignments that follow each other, a Truncate with its Push, any other by itself."""
+    at = 0
+    while at < len(body):
+        size = 1
+        if isinstance(body[at], Assign):
+            size = next((n for n, s in enumerate(body[at:]) if not isinstance(s, Assign)), len(body) - at)
+        elif isinstance(body[at], Truncate):
+            if not isinstance(next(iter(body[at + 1 :]), None), Push):
+                raise InternalError("the eBPF target truncates only what it then pushes headers on")
+            size = 2
+        yield body[at : at + size]
+        at += size
 
 
 def _known(condition: Expr) -> Valid:

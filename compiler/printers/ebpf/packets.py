@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from compiler.ir.expressions import FieldRef, width_bits
+from compiler.ir.expressions import Const, Expr, FieldRef, width_bits
 from compiler.ir.headers import Coverage
 from compiler.ir.statements import Assign, Change, Pop, Push, PushedHeader, PushVlan, Rewrite, Truncate
 from compiler.ir.walking import expressions
@@ -17,6 +17,8 @@ from compiler.span import InternalError
 PACKET = "&scratch->packet"
 WIRE_BYTES = 160
 """`WIRE_BYTES` of packet.h."""
+ROOM_WORDS = 3
+"""Words behind those that are pushed, as tc needs them."""
 _ENCAPSULATION = {
     "ipv4": "BPF_F_ADJ_ROOM_ENCAP_L3_IPV4",
     "ipv6": "BPF_F_ADJ_ROOM_ENCAP_L3_IPV6",
@@ -196,17 +198,38 @@ def _fix_transport(usage: Usage, holder: str, headers: tuple[str, ...], changes:
 
 
 def push(lines: Lines, usage: Usage, statement: Push) -> None:
-    """Headers in front of the packet: a tunnel."""
+    """Headers in front of the packet: a tunnel. Whole words, made in registers."""
     size = _check_front(usage, statement)
     with lines.block():
-        _write_headers(lines, usage, statement.headers)
-        _sum_pushed_headers(lines, usage, statement.headers)
+        items: list[tuple[int, Expr | str]] = []
+        for pushed in statement.headers:
+            items += _items(lines, usage, pushed)
+        words = wire.side_by_side(items)
+        lines.add(f"u64 words[{len(words) + ROOM_WORDS}] = {{")
+        lines.extend(f"\t{word}," for word in words)
+        lines.add("};", "")
         types = dict.fromkeys(usage.header_type(pushed.header).name for pushed in statement.headers)
         flags = [_ENCAPSULATION[name] for name in types if name in _ENCAPSULATION]
         flags += ("BPF_F_ADJ_ROOM_ENCAP_L2_ETH", "BPF_F_ADJ_ROOM_ENCAP_L2(ETHERNET_BYTES)")
-        lines.add("if (!packet_push(ctx, &scratch->packet, " + f"{size},", f"\t\t {' | '.join(flags)}))")
+        lines.add(f"if (!packet_push(ctx, &scratch->packet, words, {size},", f"\t\t {' | '.join(flags)}))")
         lines.add("\treturn unable(scratch);")
         _mark_pushed(lines, usage, statement.headers)
+
+
+def _items(lines: Lines, usage: Usage, pushed: PushedHeader) -> list[tuple[int, Expr | str]]:
+    """The fields of a pushed header, its checksum in a variable of its own."""
+    header, values = usage.header_type(pushed.header), dict(pushed.values)
+    checksum, name = header.checksum, ""
+    if checksum is not None and checksum.field not in values:
+        if checksum.coverage is not Coverage.HEADER:
+            raise InternalError("the eBPF target sums payload only behind a Truncate")
+        name = f"{pushed.header}_{checksum.field}"
+        lines.add(f"u16 {name} = ~checksum_fold({wire.sum_of_header(header, values)});")
+    zero = Const(value=0, width_bits=1)
+    return [
+        (f.width_bits, name if name and checksum and f.name == checksum.field else values.get(f.name, zero))
+        for f in header.fields
+    ]
 
 
 def _check_front(usage: Usage, statement: Push) -> int:
@@ -227,10 +250,10 @@ def _write_headers(lines: Lines, usage: Usage, headers: Sequence[PushedHeader]) 
         at += usage.size(pushed.header)
 
 
-def _sum_pushed_headers(lines: Lines, usage: Usage, headers: Sequence[PushedHeader], quoted: int | None = None) -> None:
+def _sum_pushed_headers(lines: Lines, usage: Usage, headers: Sequence[PushedHeader], quoted: int) -> None:
     """Compute the checksums that were left out; `quoted` bytes follow the pushed ones."""
     at = 0
-    total = sum(usage.size(pushed.header) for pushed in headers) + (quoted or 0)
+    total = sum(usage.size(pushed.header) for pushed in headers) + quoted
     for pushed in headers:
         header = usage.header_type(pushed.header)
         checksum = header.checksum
@@ -238,8 +261,6 @@ def _sum_pushed_headers(lines: Lines, usage: Usage, headers: Sequence[PushedHead
             _, offset = usage.field(pushed.header, checksum.field)
             size = usage.size(pushed.header)
             if checksum.coverage is not Coverage.HEADER:
-                if quoted is None:
-                    raise InternalError("the eBPF target sums payload only behind a Truncate")
                 size = total - at
             terms = [f"checksum_sum(wire + {at}, {size})"]
             if checksum.coverage is Coverage.PSEUDO:

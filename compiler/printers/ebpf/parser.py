@@ -112,7 +112,7 @@ def _select(lines: Lines, state: State, usage: Usage) -> None:
         lines.add("", "if (!ahead)", "\treturn STATE_TOO_SHORT;")
     values = tuple(_value(expr, state, usage) for expr in state.select)
     for case in state.cases:
-        condition = _condition(case, values, state.select)
+        condition = condition_of(case, values, state.select)
         if not condition:
             lines.add(f"return {_next(case.next)};")
             return
@@ -137,7 +137,8 @@ def _value(expr: Expr, state: State, usage: Usage) -> str:
             return c(expr)
 
 
-def _condition(case: Case, values: Sequence[str], select: Sequence[Expr]) -> str:
+def condition_of(case: Case, values: Sequence[str], select: Sequence[Expr]) -> str:
+    """The C of a case, over the values of the `select` expressions; empty when it is always true."""
     tests = (
         _test(match, value, width_bits(expr)) for match, value, expr in zip(case.matches, values, select, strict=True)
     )

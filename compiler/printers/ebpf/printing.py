@@ -13,7 +13,9 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from compiler.ir.nodes import DropReason, Pipeline
-from compiler.printers.ebpf import controls, parser, structures, tables
+from compiler.ir.statements import Count
+from compiler.ir.walking import statements
+from compiler.printers.ebpf import controls, fastpath, parser, structures, tables
 from compiler.printers.ebpf.expressions import header_constant
 from compiler.printers.ebpf.usage import Usage, usage
 from compiler.printers.layout import Layout, MapKind, layout
@@ -31,6 +33,15 @@ class Named:
     name: str
     value: str
     doc: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaterView:
+    """What is counted at a packet's end: `member` keeps an index, plus `above` so that 0 is none."""
+
+    member: str
+    counters: str
+    above: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +66,7 @@ class PipelineView:
     """(table, store) of each learned table."""
     made_keys: tuple[str, ...]
     """Tables whose key is made in the scratch memory."""
+    later: tuple[LaterView, ...]
     states: tuple[parser.StateView, ...]
     deepest: int
     action_functions: tuple[controls.FunctionView, ...]
@@ -63,6 +75,7 @@ class PipelineView:
     main: str
     main_takes_context: bool
     drop_counter: str
+    fast: fastpath.FastView | None
 
 
 def print_c(pipeline: Pipeline, provenance: Mapping[str, Sequence[str]] | None = None) -> str:
@@ -98,7 +111,8 @@ def pipeline_view(pipeline: Pipeline, provenance: Mapping[str, Sequence[str]]) -
         maps=(*(m for t in laid.tables for m in structures.table_maps(t)), *structures.counter_maps(laid)),
         stores=tuple(structures.store_view(store) for store in laid.stores),
         learned=tuple((t.table, store.store.name) for store in laid.stores for t in store.tables),
-        made_keys=tuple(t.table for t in laid.tables if t.map.kind is not MapKind.ARRAY),
+        made_keys=tuple(t.table for t in laid.tables if t.map.kind is MapKind.LPM_TRIE),
+        later=_later(pipeline, laid),
         states=tuple(parser.state_view(state, used) for state in parser.in_order(pipeline)),
         deepest=parser.deepest(pipeline, used),
         action_functions=tuple(f for f in map(printer.action, pipeline.actions) if f is not None),
@@ -107,7 +121,19 @@ def pipeline_view(pipeline: Pipeline, provenance: Mapping[str, Sequence[str]]) -
         main=pipeline.main,
         main_takes_context=controls.needs_context(pipeline, main.body),
         drop_counter=pipeline.drop_counter,
+        fast=fastpath.fast_view(printer),
     )
+
+
+def _later(pipeline: Pipeline, laid: Layout) -> tuple[LaterView, ...]:
+    direct = (LaterView(member=t.table, counters=t.counters.name, above=0) for t in laid.tables if t.counters)
+    names = dict.fromkeys(
+        (action.name, s.counter) for action in pipeline.actions for s in statements(action.body) if isinstance(s, Count)
+    )
+    indexed = (
+        LaterView(member=controls.later_name(action, counter), counters=counter, above=1) for action, counter in names
+    )
+    return (*direct, *indexed)
 
 
 def _headers(pipeline: Pipeline) -> tuple[Named, ...]:

@@ -124,6 +124,8 @@ def table_maps(table: TableLayout) -> tuple[MapView, ...]:
     """The maps of a table."""
     key = "u32" if table.map.kind is MapKind.ARRAY else f"struct {table.table}_key"
     found = [_map(table.map, key, f"struct {table.table}_value")]
+    if table.direct is not None:
+        found.append(_map(table.direct, "u32", f"struct {table.table}_value"))
     if table.counters is not None:
         found.append(_map(table.counters, "u32", "struct counter"))
     if table.selector is not None:

@@ -16,13 +16,13 @@ from compiler.printers.layout import MapKind, StoreLayout, TableLayout
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableView:
-    """A table's function. `provenance` are the policy lines that its entries come from."""
+    """A table's function. `provenance` are the policy lines that its entries come from; `store` is a learned one's."""
 
     name: str
     doc: str
     provenance: tuple[str, ...]
     lines: tuple[str, ...]
-    flag: str
+    store: str
 
 
 def action_constant(action: str) -> str:
@@ -32,27 +32,30 @@ def action_constant(action: str) -> str:
 def table_view(table: Table, printer: Printer, provenance: Mapping[str, Sequence[str]]) -> TableView:
     lines = Lines()
     if table.store is not None:
-        used = flag(table.store)
         _learned(lines, table, printer, printer.layout.store_of(table.name))
     else:
-        used = flag(table.name)
         _written(lines, table, printer, printer.layout.table(table.name))
     return TableView(
         name=table.name,
         doc=table.doc,
         provenance=tuple(provenance.get(table.name, ())),
         lines=lines.done(),
-        flag=used,
+        store=table.store or "",
     )
 
 
 def _miss(lines: Lines, table: Table, printer: Printer, condition: str) -> None:
     """Run the default action and end, when the condition holds."""
+    missed = f"return missed({table_id(table)});"
     if not printer.usage.names.actions[table.default_action].body:
-        lines.add(f"if ({condition})", "\treturn false;")
+        lines.add(f"if ({condition})", f"\t{missed}")
         return
     with lines.block(f"if ({condition})"):
-        lines.add(f"{table.default_action}(scratch);", "return false;")
+        lines.add(f"{table.default_action}(scratch);", missed)
+
+
+def table_id(table: Table) -> str:
+    return f"{table.id:#010x}"
 
 
 def _written(lines: Lines, table: Table, printer: Printer, layout: TableLayout) -> None:
@@ -61,28 +64,41 @@ def _written(lines: Lines, table: Table, printer: Printer, layout: TableLayout) 
     _key(lines, table, layout)
     lines.add("")
     _miss(lines, table, printer, f"!{flag(table.name)}")
-    key = "&key" if layout.map.kind is MapKind.ARRAY else "key"
-    lines.add(f"value = bpf_map_lookup_elem(&{layout.map.name}, {key});")
+    key = "key" if layout.map.kind is MapKind.LPM_TRIE else "&key"
+    _look_up(lines, layout, key)
     if layout.selector is not None:
         _selected(lines, table, printer, layout)
     else:
-        _miss(lines, table, printer, "!value || !value->action" if layout.map.kind is MapKind.ARRAY else "!value")
+        has_array = layout.direct is not None or layout.map.kind is MapKind.ARRAY
+        _miss(lines, table, printer, "!value || !value->action" if has_array else "!value")
         if layout.counters is not None:
-            lines.add(f"count_packet(&{layout.counters.name}, value->counter, scratch->packet.length);")
+            lines.add(f"scratch->later.{table.name} = value->counter;")
         _switch(lines, table, printer, "value")
+
+
+def _look_up(lines: Lines, layout: TableLayout, key: str) -> None:
+    """Entries whose keys are all 0 but the first may be in an array of their own."""
+    if layout.direct is None:
+        lines.add(f"value = bpf_map_lookup_elem(&{layout.map.name}, {key});")
+        return
+    first, *others = (member.name for member in layout.key.members)
+    with lines.block(f"if ({' || '.join(f'key.{name}' for name in others)})"):
+        lines.add(f"value = bpf_map_lookup_elem(&{layout.map.name}, {key});")
+    with lines.otherwise():
+        lines.add(f"u32 index = key.{first};", "", f"value = bpf_map_lookup_elem(&{layout.direct.name}, &index);")
 
 
 def _key(lines: Lines, table: Table, layout: TableLayout) -> None:
     if layout.map.kind is MapKind.ARRAY:
         lines.add(f"u32 key = {c(table.keys[0].expr)};")
         return
-    # Not on the stack, of which there are 512 bytes, and where the kernel wants every write aligned.
-    lines.add(f"struct {table.name}_key *key = &scratch->{table.name};")
     if layout.map.kind is MapKind.LPM_TRIE:
+        # Not on the stack, where the kernel wants every write aligned.
+        lines.add(f"struct {table.name}_key *key = &scratch->{table.name};")
         lines.add("", f"key->prefix_len = {sum(width_bits(key.expr) for key in table.keys)};")
         lines.extend(f"write_u{width_bits(key.expr)}(key->{key.name}, {given(key.expr)});" for key in table.keys)
         return
-    lines.add("", f"*key = (struct {table.name}_key){{")
+    lines.add(f"struct {table.name}_key key = {{")
     lines.extend(f"\t.{key.name} = {c(key.expr)}," for key in table.keys)
     lines.add("};")
 
@@ -103,12 +119,12 @@ def _selected(lines: Lines, table: Table, printer: Printer, layout: TableLayout)
     lines.add(f"struct {name}_value *member = bpf_map_lookup_elem(&{selector.members.name}, index);")
     _miss(lines, table, printer, "!member")
     if layout.counters is not None:
-        lines.add(f"count_packet(&{layout.counters.name}, value->counter, scratch->packet.length);")
+        lines.add(f"scratch->later.{table.name} = value->counter;")
     _switch(lines, table, printer, "member")
 
 
 def _switch(lines: Lines, table: Table, printer: Printer, value: str) -> None:
-    lines.add(f"switch ({value}->action) {{")
+    lines.add(f"asked({table_id(table)}, {value}->action);", f"switch ({value}->action) {{")
     for ref in _in_entries(table):
         action = printer.usage.names.actions[ref.name]
         lines.add(f"case {action_constant(ref.name)}:")
@@ -129,17 +145,19 @@ def _call(action: Action, arguments: str, hit: str = "") -> tuple[str, ...]:
 
 def _learned(lines: Lines, table: Table, printer: Printer, store: StoreLayout) -> None:
     """The store finds entries of all its tables; each runs the action of its own."""
-    name, entry = store.store.name, f"scratch->{table.name}"
-    lines.add(f"struct {name}_entry *entry = &{entry};", f"struct {name}_hit hit;", "")
+    name = store.store.name
+    lines.add(f"struct {name}_entry *entry = &scratch->{table.name};", "")
     _miss(lines, table, printer, f"!{flag(name)}")
     exprs: tuple[Expr, ...] = tuple(key.expr for key in table.keys)
     lines.extend(f"entry->key[{index}] = {word};" for index, word in enumerate(words(exprs)))
     lines.add(f"entry->hash = {name}_hash(entry->key);")
-    _miss(lines, table, printer, f"!{name}_find(entry->key, entry->hash, &hit)")
-    lines.add(f"{name}_touch(&hit, (u32)scratch->now_ms, scratch->packet.length);", "switch (hit.table) {")
+    _miss(lines, table, printer, f"!{name}_find(entry->key, entry->hash, hit)")
+    lines.add("switch (hit->table) {")
     for learned in store.tables:
         action = printer.usage.names.actions[learned.action.name]
-        hit = "&hit" if printer.store_of_action(action) else ""
-        lines.add(f"case {table_constant(learned.table)}:")
-        lines.add(*(f"\t{line}" for line in _call(action, f"&hit.arguments.{action.name}", hit)), "\treturn true;")
-    lines.add("default:", "\treturn false;", "}")
+        hit = "hit" if printer.store_of_action(action) else ""
+        lines.add(
+            f"case {table_constant(learned.table)}:", f"\tasked({table_id(table)}, {action_constant(action.name)});"
+        )
+        lines.add(*(f"\t{line}" for line in _call(action, f"&hit->arguments.{action.name}", hit)), "\treturn true;")
+    lines.add("default:", f"\treturn missed({table_id(table)});", "}")

@@ -80,6 +80,66 @@ def write_header(pointer: str, at: int, header: HeaderType, values: Mapping[str,
     return tuple(lines)
 
 
+def side_by_side(items: Sequence[tuple[int, Expr | str]]) -> tuple[str, ...]:
+    """Fields of (width, value) one after the other, in words of 64 bits, the first field in the highest bits.
+
+    A value is an expression, or the C of a number of at most 64 bits.
+    """
+    total = sum(width for width, _ in items)
+    found: list[list[str]] = [[] for _ in range(-(-total // WORD_BITS))]
+    constants = [0] * len(found)
+    at = 0
+    for width, value in items:
+        if width > WORD_BITS:
+            raise InternalError("the eBPF target pushes fields of 64 bits at most")
+        left = width
+        while left:
+            place, used = divmod(at, WORD_BITS)
+            take = min(left, WORD_BITS - used)
+            shift = WORD_BITS - used - take
+            if isinstance(value, Const):
+                constants[place] |= (value.value >> (left - take) & (1 << take) - 1) << shift
+            else:
+                found[place].append(_placed(value if isinstance(value, str) else c(value), left - take, shift))
+            left, at = left - take, at + take
+    return tuple(" | ".join([*texts, *_constant(known, texts)]) for texts, known in zip(found, constants, strict=True))
+
+
+def _placed(text: str, low: int, shift: int) -> str:
+    """The bits of a number from `low` on, at their place in a word; what is above the word falls off."""
+    shifted = f"(u64){atom(text)}" if not low else f"((u64){atom(text)} >> {low})"
+    return f"{shifted} << {shift}" if shift else shifted
+
+
+def _constant(value: int, others: Sequence[str]) -> tuple[str, ...]:
+    return (number(value, WORD_BITS),) if value or not others else ()
+
+
+def sum_of_header(header: HeaderType, values: Mapping[str, Expr]) -> str:
+    """The sum of a header's 16-bit words, told from its values; fields without a value are 0."""
+    known, at = 0, 0
+    found: list[str] = []
+    for field in header.fields:
+        width, value = field.width_bits, values.get(field.name)
+        shift = WORD - at % WORD - width if at % WORD + width <= WORD else 0
+        if isinstance(value, Const):
+            known += _sum_of_words(value.value << shift)
+        elif value is not None:
+            if at % WORD + width > WORD and (at % WORD or width != 2 * WORD):
+                raise InternalError(f"a checksum cannot be told from {width} bits at bit {at}")
+            found.append(f"((u64){atom(c(value))} << {shift})" if shift else c(value))
+        at += width
+    # The first number is wide, so that no carry is lost.
+    return " + ".join([f"{known:#x}ull", *found])
+
+
+def _sum_of_words(value: int) -> int:
+    total = 0
+    while value:
+        total, value = total + (value & 0xFFFF), value >> WORD
+    return total
+
+
 def _joined(group: Sequence[tuple[int, Expr]], width: int) -> str:
     """Fields side by side; constants are put together."""
     constant, found = 0, list[str]()

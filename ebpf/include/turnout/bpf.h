@@ -32,7 +32,7 @@ struct u128 {
 #define BPF_MAP_TYPE_ARRAY 2
 #define BPF_MAP_TYPE_PERCPU_ARRAY 6
 #define BPF_MAP_TYPE_LPM_TRIE 11
-#define BPF_MAP_TYPE_DEVMAP_HASH 25
+#define BPF_MAP_TYPE_DEVMAP 14
 
 #define BPF_F_NO_PREALLOC (1u << 0)
 #define BPF_F_MMAPABLE (1u << 10)

@@ -25,16 +25,25 @@ static __always_inline u64 clock_test_ms(void)
 	return now ? *now : 0;
 }
 
+/*
+ * Milliseconds in steps of 2^19 ns, by a product instead of a division, which would cost more than the rest of the
+ * clock. 8796093 / 2^24 is 0.524288 but for 2.5e-9 of it, 80 ms a year; it wraps after 36 years.
+ */
+static __always_inline u64 clock_ns_to_ms(u64 ns)
+{
+	return (ns >> 19) * 8796093 >> 24;
+}
+
 /* For packets: milliseconds of CLOCK_MONOTONIC as of the last timer tick. */
 static __always_inline u64 clock_ms(void)
 {
-	return test_mode ? clock_test_ms() : bpf_ktime_get_coarse_ns() / 1000000;
+	return test_mode ? clock_test_ms() : clock_ns_to_ms(bpf_ktime_get_coarse_ns());
 }
 
 /* For programs that the device runs, which the kernel does not let have the cheap clock: up to a tick ahead of it. */
 static __always_inline u64 clock_device_ms(void)
 {
-	return test_mode ? clock_test_ms() : bpf_ktime_get_ns() / 1000000;
+	return test_mode ? clock_test_ms() : clock_ns_to_ms(bpf_ktime_get_ns());
 }
 
 #endif

@@ -20,7 +20,7 @@
  *   static const volatile u8 <store>_next[FLOW_EVENTS][FLOW_PROFILES];     0 where the profile stays
  *
  * (volatile keeps them in .rodata under their names; the compiler would scatter them over sections of constants.)
- * It defines find, touch, advance, learn for packets and the programs sweep, delete_key, delete_slot for the device.
+ * It defines find, saw, use, learn for packets and the programs sweep, delete_key, delete_slot for the device.
  *
  * How packets share a slot. `version` is odd while somebody changes what the slot is: its table, key, arguments, pair.
  * Whoever makes it odd does so by compare-and-swap from the even number that was seen before, and is alone until the
@@ -106,12 +106,17 @@ struct flow_delete_slot {
 
 #define FLOW_READ(place) (*(const volatile __typeof__(place) *)&(place))
 
+/* 0 on x86, whose loads are in order anyway; what keeps them in order elsewhere then costs nothing. */
+const volatile u8 loads_are_unordered = 1;
+
 /*
  * Zero, but known only once `value` has been loaded: added to an address it keeps the loads in order on arm64 too,
  * which has no other read barrier that a BPF program of 5.15 can use.
  */
 static __always_inline u64 flow_after(u64 value)
 {
+	if (!loads_are_unordered)
+		return 0;
 	asm volatile("%0 &= 0" : "+r"(value));
 	return value;
 }
@@ -195,6 +200,7 @@ struct FLOW(hit) {
 		FLOW_ARGUMENTS arguments;
 		u64 argument_words[FLOW_ARGUMENT_WORDS];
 	};
+	u32 event;	/* what the packet means to the entry, + 1; 0: nothing */
 };
 
 /* What to learn. All of it is written into the slot, so padding inside the arguments must be zero. */
@@ -254,6 +260,7 @@ static __always_inline bool FLOW(copy)(struct FLOW(slot) *slot, const u64 *key, 
 	from = (void *)slot + flow_after(all | differs);
 	hit->slot = slot;
 	hit->head = head;
+	hit->event = 0;
 	return !differs && !(head & 1) && FLOW_READ(from->version) == (u32)head;
 }
 
@@ -294,25 +301,30 @@ static __always_inline bool FLOW(find)(const u64 *key, u64 hash, struct FLOW(hit
 	return false;
 }
 
-/* A packet has used the entry. */
-static __always_inline void FLOW(touch)(const struct FLOW(hit) *hit, u32 now_ms, u64 bytes)
+/* The packet is an event to its entry, an index below FLOW_EVENTS; `use` does what follows from it. */
+static __always_inline void FLOW(saw)(struct FLOW(hit) *hit, u32 event)
 {
-	hit->slot->seen_ms = now_ms;
-	hit->slot->packets++;
-	hit->slot->bytes += bytes;
+	hit->event = event + 1;
 }
 
-/* The entry sees an event, an index below FLOW_EVENTS, and changes profile as <store>_next says. */
+/* The profile that follows an event in a profile, 0: it stays. */
+static __always_inline u32 FLOW(next_profile)(u32 event, u32 profile)
+{
+	u32 place = flow_one_register(event * FLOW_PROFILES + profile);
+
+	return place < FLOW_EVENTS * FLOW_PROFILES ? ((const volatile u8 *)FLOW(next))[place] : 0;
+}
+
+/* The entry changes profile as <store>_next says. */
 static __always_inline void FLOW(advance)(struct FLOW(hit) *hit, u32 event)
 {
 #pragma clang loop unroll(disable)
 	for (u32 attempt = 0; attempt < 2; attempt++) {
 		struct FLOW(hit) after = {.head = hit->head};
-		u32 profile = flow_one_register(hit->profile);
 
-		if (profile >= FLOW_PROFILES || !FLOW(next)[event][profile])
+		after.profile = FLOW(next_profile)(event, hit->profile);
+		if (!after.profile)
 			return;
-		after.profile = FLOW(next)[event][profile];
 		u64 was = __sync_val_compare_and_swap(&hit->slot->head, hit->head, after.head);
 		if (was == hit->head) {
 			hit->head = after.head;
@@ -323,6 +335,16 @@ static __always_inline void FLOW(advance)(struct FLOW(hit) *hit, u32 event)
 			return;
 		hit->head = was;
 	}
+}
+
+/* A packet has used the entry. */
+static __always_inline void FLOW(use)(struct FLOW(hit) *hit, u32 now_ms, u64 bytes)
+{
+	hit->slot->seen_ms = now_ms;
+	hit->slot->packets++;
+	hit->slot->bytes += bytes;
+	if (unlikely(hit->event && FLOW(next_profile)(hit->event - 1, hit->profile)))
+		FLOW(advance)(hit, hit->event - 1);
 }
 
 #include "flow_change.h"

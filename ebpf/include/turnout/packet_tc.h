@@ -6,14 +6,24 @@
 #define TURNOUT_PACKET_TC_H
 
 /* `headers` bytes are brought into reach, as far as the packet has them. */
-static __always_inline void packet_begin(struct __sk_buff *ctx, struct packet *packet, u32 headers)
+static __always_inline void packet_reach(struct __sk_buff *ctx, u32 headers)
 {
 	u32 length = ctx->len, linear = ctx->data_end - ctx->data;
 
 	if (unlikely(linear < headers && linear < length))
 		bpf_skb_pull_data(ctx, length < headers ? length : headers);
+}
+
+/* Whether the frame's 802.1Q tag is in metadata. */
+static __always_inline bool packet_has_hidden_tag(struct __sk_buff *ctx)
+{
+	return ctx->vlan_present;
+}
+
+static __always_inline void packet_begin(struct __sk_buff *ctx, struct packet *packet)
+{
 	packet->tag = ctx->vlan_present ? TAG_PRESENT | (ctx->vlan_tci & 0xffff) : 0;
-	packet->length = length + (packet->tag ? VLAN_BYTES : 0);
+	packet->length = ctx->len + (packet->tag ? VLAN_BYTES : 0);
 	packet->valid = 0;
 	packet->start = PACKET_ORIGIN;
 }
@@ -102,21 +112,48 @@ static __always_inline bool packet_pop(struct __sk_buff *ctx, struct packet *pac
 	return true;
 }
 
-/* Put the first `size` bytes of `wire` in front, which begin with an Ethernet header; so does the packet. */
-static __always_inline bool packet_push(struct __sk_buff *ctx, struct packet *packet, u32 size, u64 encapsulation)
+/* Add an Ethernet header to words of which `size` bytes are in use; there is room for two words more. */
+static __always_inline bool packet_append_ethernet(struct __sk_buff *ctx, const struct packet *packet, u64 *words,
+						   u32 size)
 {
+	u32 last = size / 8, used_bits = 8 * (size % 8);
+	const u8 *ethernet = packet_at(ctx, packet, packet->start, ETHERNET_BYTES);
+
+	if (!ethernet)
+		return false;
+	u64 first = read_u64(ethernet), second = read_u48(ethernet + 8) << 16;
+	words[last] = (used_bits ? words[last] : 0) | first >> used_bits;
+	words[last + 1] = (used_bits ? first << (64 - used_bits) : 0) | second >> used_bits;
+	if (used_bits > 16)
+		words[last + 2] = second << (64 - used_bits);
+	return true;
+}
+
+/*
+ * Put the first `size` bytes of `words` in front, which begin with an Ethernet header; so does the packet. The kernel
+ * makes room behind the packet's own Ethernet header, so that one moves, and the new one takes its place.
+ */
+static __always_inline bool packet_push(struct __sk_buff *ctx, struct packet *packet, u64 *words, u32 size,
+					u64 encapsulation)
+{
+	u64 first = words[0], second = words[1];
 	u8 *ethernet;
 
-	if (!packet_copy(ctx, packet, packet->start, packet->wire + size, ETHERNET_BYTES))
+	_Static_assert(ETHERNET_BYTES == 14, "the first Ethernet header ends within the second word");
+	if (!packet_append_ethernet(ctx, packet, words, size))
 		return false;
+#pragma clang loop unroll(full)
+	for (u32 i = 0; i < (size + ETHERNET_BYTES + 7) / 8; i++)
+		words[i] = __builtin_bswap64(words[i]);
 	if (bpf_skb_adjust_room(ctx, size, BPF_ADJ_ROOM_MAC, encapsulation | BPF_F_ADJ_ROOM_FIXED_GSO) ||
-	    bpf_skb_store_bytes(ctx, ETHERNET_BYTES, packet->wire + ETHERNET_BYTES, size, BPF_F_RECOMPUTE_CSUM))
+	    bpf_skb_store_bytes(ctx, ETHERNET_BYTES, (u8 *)words + ETHERNET_BYTES, size, BPF_F_RECOMPUTE_CSUM))
 		return false;
 	packet->start -= size;
 	ethernet = packet_at(ctx, packet, packet->start, ETHERNET_BYTES);
 	if (!ethernet)
 		return false;
-	copy_bytes(ethernet, packet->wire, ETHERNET_BYTES);
+	write_u64(ethernet, first);
+	write_u48(ethernet + 8, second >> 16);
 	return true;
 }
 

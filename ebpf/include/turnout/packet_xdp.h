@@ -7,9 +7,21 @@ static __always_inline u32 packet_frame_bytes(struct xdp_md *ctx)
 	return ctx->data_end - ctx->data;
 }
 
-static __always_inline void packet_begin(struct xdp_md *ctx, struct packet *packet, u32 headers)
+/* All of a packet is in reach. */
+static __always_inline void packet_reach(struct xdp_md *ctx, u32 headers)
 {
+	(void)ctx;
 	(void)headers;
+}
+
+static __always_inline bool packet_has_hidden_tag(struct xdp_md *ctx)
+{
+	(void)ctx;
+	return false;
+}
+
+static __always_inline void packet_begin(struct xdp_md *ctx, struct packet *packet)
+{
 	packet->length = packet_frame_bytes(ctx);
 	packet->valid = 0;
 	packet->start = PACKET_ORIGIN;
@@ -61,8 +73,9 @@ static __always_inline bool packet_pop(struct xdp_md *ctx, struct packet *packet
 	return true;
 }
 
-/* Put the first `size` bytes of `wire` in front. False: there is no room. */
-static __always_inline bool packet_push(struct xdp_md *ctx, struct packet *packet, u32 size, u64 encapsulation)
+/* Put the first `size` bytes of `words` in front. False: there is no room. */
+static __always_inline bool packet_push(struct xdp_md *ctx, struct packet *packet, u64 *words, u32 size,
+					u64 encapsulation)
 {
 	u8 *front;
 
@@ -73,7 +86,7 @@ static __always_inline bool packet_push(struct xdp_md *ctx, struct packet *packe
 	front = packet_at(ctx, packet, packet->start, size);
 	if (!front)
 		return false;
-	copy_bytes(front, packet->wire, size);
+	write_words(front, words, size);
 	return true;
 }
 

@@ -9,10 +9,17 @@
 
 #define MAX_PORTS 512
 
+/* A packet that nothing was decided about. */
+#if defined(TURNOUT_XDP)
+#define VERDICT_NONE XDP_PASS
+#else
+#define VERDICT_NONE TCX_NEXT
+#endif
+
 enum verdict { VERDICT_TO_KERNEL, VERDICT_FORWARD, VERDICT_REPLY, VERDICT_DROP };
 
-/* What a control ends with: go on with what follows it, or the verdict is given. */
-enum next { GO_ON, DONE };
+/* What a control ends with: go on with what follows it, the verdict is given, or (fast path) it is for process(). */
+enum next { GO_ON, DONE, UNDECIDED };
 
 /* What became of the packet; test runs read it, since they cannot see where a packet went. */
 struct outcome {
@@ -35,16 +42,46 @@ struct egress_port {
 	u32 kind;
 };
 
+/*
+ * The port behind an interface: at the place that the index's low bits name, or, where two interfaces share one, in the
+ * map of those that had to move on.
+ */
+#define INTERFACE_PLACES 65536
+
+struct interface_place {
+	u32 ifindex;
+	u32 port;
+};
+
+struct {
+	int (*type)[BPF_MAP_TYPE_ARRAY];
+	int (*max_entries)[INTERFACE_PLACES];
+	u32 *key;
+	struct interface_place *value;
+} port_of_ifindex SEC(".maps");
+
 struct {
 	int (*type)[BPF_MAP_TYPE_HASH];
 	int (*max_entries)[MAX_PORTS];
 	u32 *key;
 	u32 *value;
-} port_of_ifindex SEC(".maps");
+} port_of_other_ifindex SEC(".maps");
+
+/* 0: none of the device's. */
+static __always_inline u32 port_of(u32 ifindex)
+{
+	u32 at = ifindex % INTERFACE_PLACES, *other;
+	struct interface_place *place = bpf_map_lookup_elem(&port_of_ifindex, &at);
+
+	if (likely(place && place->ifindex == ifindex))
+		return place->port;
+	other = bpf_map_lookup_elem(&port_of_other_ifindex, &ifindex);
+	return other ? *other : 0;
+}
 
 #if defined(TURNOUT_XDP)
 struct {
-	int (*type)[BPF_MAP_TYPE_DEVMAP_HASH];
+	int (*type)[BPF_MAP_TYPE_DEVMAP];
 	int (*max_entries)[MAX_PORTS];
 	u32 *key;
 	u32 *value;

@@ -91,6 +91,22 @@ static __always_inline void write_u128(u8 *at, const struct u128 *value)
 	write_u64(at + 8, value->low);
 }
 
+/* The first `size` bytes of words whose most significant byte is the first one; `size` is a constant. */
+static __always_inline void write_words(u8 *at, const u64 *words, u32 size)
+{
+	u32 whole = size / 8 * 8, rest = size % 8;
+
+#pragma clang loop unroll(full)
+	for (u32 i = 0; i < size / 8; i++)
+		write_u64(at + 8 * i, words[i]);
+	if (rest == 6)
+		write_u48(at + whole, words[size / 8] >> 16);
+	else if (rest == 4)
+		write_u32(at + whole, words[size / 8] >> 32);
+	else if (rest == 2)
+		write_u16(at + whole, words[size / 8] >> 48);
+}
+
 static __always_inline bool is_equal_u128(const struct u128 *left, const struct u128 *right)
 {
 	return !((left->high ^ right->high) | (left->low ^ right->low));

@@ -1,4 +1,4 @@
-"""The dispatcher on every port, and the two maps that say which interface is which port.
+"""The dispatcher on every port, and the maps that say which interface is which port.
 
 Survives interfaces that go and come back while the device runs: a lost port is logged and left, one that is there
 again is taken up again.
@@ -17,6 +17,7 @@ from runtime.bpf.errors import BpfError
 from runtime.bpf.maps import Map, MapShape
 from runtime.bpf.program import Program
 from runtime.bpf.queries import Hook, Mode
+from runtime.device.kernel.interfaces import Interfaces
 from runtime.device.kernel.links import Link, LinkChange, LinkWatch, links
 from runtime.device.kernel.ports import MAX_PORT, Delivery, Port, PortSpec, port_of, resolve
 from runtime.device.target import TargetError
@@ -34,21 +35,29 @@ class Ports:
         self._dispatcher = dispatcher
         self._pins = pins
         self._watch = LinkWatch()
-        self.port_of_ifindex = _created("port_of_ifindex", MapType.HASH, _U32.size, 2 * (MAX_PORT + 1))
-        self.egress = _created("egress", MapType.ARRAY, _EGRESS.size, MAX_PORT + 1)
+        self._interfaces = Interfaces.create(2 * (MAX_PORT + 1))
+        shape = MapShape(
+            name="egress", type=MapType.ARRAY, key_size=4, value_size=_EGRESS.size, max_entries=MAX_PORT + 1
+        )
+        self._egress = Map.create(shape)
         self._attached: dict[int, tuple[Port, Attachment]] = {}
         """By interface index."""
 
     def attach_all(self) -> None:
         """Raises `TargetError`: an interface that is missing or down, or a refusal of the kernel."""
-        self.port_of_ifindex.pin(self._pins / "port_of_ifindex")
-        self.egress.pin(self._pins / "egress")
+        for name, own in self.maps.items():
+            own.pin(self._pins / name)
         for port in resolve(self._specs.values(), links()):
             try:
                 self._attach(port)
             except BpfError as problem:
                 raise TargetError(f"port {port.id}: {problem}") from problem
             LOG.info("port %d is %s (%s)", port.id, port.interface, port.delivery.name.lower())
+
+    @property
+    def maps(self) -> dict[str, Map]:
+        """The device's maps, by the names that programs have for them."""
+        return {**self._interfaces.maps, "egress": self._egress}
 
     def tick(self) -> None:
         """Take notice of interfaces that went or came."""
@@ -73,14 +82,14 @@ class Ports:
         self._watch.close()
         for _, attachment in self._attached.values():
             attachment.close()
-        self.port_of_ifindex.close()
-        self.egress.close()
+        self._interfaces.close()
+        self._egress.close()
 
     def _attach(self, port: Port) -> None:
         attachment = attach_tc(self._dispatcher, port.ifindex, Hook.INGRESS, pin=self._pins / f"port_{port.id}")
         self._attached[port.ifindex] = port, attachment
-        self.egress.update(_U32.pack(port.id), _EGRESS.pack(port.ifindex, port.delivery))
-        self.port_of_ifindex.update(_U32.pack(port.ifindex), _U32.pack(port.id))
+        self._egress.update(_U32.pack(port.id), _EGRESS.pack(port.ifindex, port.delivery))
+        self._interfaces.put(port.ifindex, port.id)
 
     def _follow(self, changes: tuple[LinkChange, ...] | None) -> None:
         if changes is None:
@@ -99,8 +108,8 @@ class Ports:
         LOG.error(
             "port %d has lost its interface %s; its packets are dropped until it is back", port.id, port.interface
         )
-        self.port_of_ifindex.delete(_U32.pack(ifindex))
-        self.egress.update(_U32.pack(port.id), _EGRESS.pack(0, Delivery.NONE))
+        self._interfaces.remove(ifindex)
+        self._egress.update(_U32.pack(port.id), _EGRESS.pack(0, Delivery.NONE))
         try:
             attachment.detach()
         except BpfError as problem:
@@ -127,7 +136,3 @@ class Ports:
             self._lose(ifindex)
         for link in by_index.values():
             self._meet(link)
-
-
-def _created(name: str, kind: MapType, value_size: int, entries: int) -> Map:
-    return Map.create(MapShape(name=name, type=kind, key_size=4, value_size=value_size, max_entries=entries))

@@ -158,7 +158,8 @@ class KernelInstance:
 
     def _table(self, table: TableLayout) -> TableMap:
         counters = self._loaded.map(table.counters.name) if table.counters is not None else None
-        return TableMap(table, self._loaded.map(table.map.name), counters)
+        direct = self._loaded.map(table.direct.name) if table.direct is not None else None
+        return TableMap(table, self._loaded.map(table.map.name), counters, direct)
 
     def _selector(self, table: TableLayout) -> SelectorMaps:
         if table.selector is None:

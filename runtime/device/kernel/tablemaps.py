@@ -19,11 +19,15 @@ _ACTION_AT, _RING_SIZE_AT = 0, 4
 
 
 class TableMap:
-    """One table that controllers write. A value is an action's, or a slice of a selector's ring."""
+    """One table that controllers write. A value is an action's, or a slice of a selector's ring.
 
-    def __init__(self, table: TableLayout, entries: Map, counters: Map | None) -> None:
+    `direct` is the map of the layout's `direct`, where it has one.
+    """
+
+    def __init__(self, table: TableLayout, entries: Map, counters: Map | None, direct: Map | None = None) -> None:
         self._layout = table
         self._map = entries
+        self._direct = direct if direct is not None else entries
         self._counters = DirectCounters(counters, table.table) if counters is not None else None
         self._indices: dict[bytes, int] = {}
         """Direct counter of each entry, by key."""
@@ -45,15 +49,17 @@ class TableMap:
         """The counter goes on."""
         key = self._layout.encode_key(matches)
         with refusals_of(f"table {self._layout.table}"):
-            self._map.update(key, self._encode(value, self._indices[key]), Update.EXIST)
+            place, held, _ = self._place(key)
+            held.update(place, self._encode(value, self._indices[key]), Update.EXIST)
 
     def delete(self, matches: Matches) -> None:
         key = self._layout.encode_key(matches)
         with refusals_of(f"table {self._layout.table}"):
-            if self._layout.map.kind is MapKind.ARRAY:
-                self._erase(key)
+            place, held, is_array = self._place(key)
+            if is_array:
+                self._erase(held, place)
             else:
-                self._map.delete(key)
+                held.delete(place)
         index = self._indices.pop(key)
         if self._counters is not None:
             self._counters.give_back(index)
@@ -72,18 +78,24 @@ class TableMap:
             return self._layout.encode_value(value, index)
         return self._layout.encode_group(GroupSlice(offset=value.offset, size=value.size, counter=index))
 
+    def _place(self, key: bytes) -> tuple[bytes, Map, bool]:
+        """Where the entry of a key is: its key there, the map, whether that is an array."""
+        layout, place = self._layout.place(key)
+        return place, self._map if layout is self._layout.map else self._direct, layout.kind is MapKind.ARRAY
+
     def _write_new(self, key: bytes, value: bytes) -> None:
-        if self._layout.map.kind is not MapKind.ARRAY:
-            self._map.update(key, value, Update.NOEXIST)
+        place, held, is_array = self._place(key)
+        if not is_array:
+            held.update(place, value, Update.NOEXIST)
             return
         # An array's value changes in place while packets read it: the word that says "here is an entry" comes last.
-        self._map.update(key, self._absent(value))
-        self._map.update(key, value)
+        held.update(place, self._absent(value))
+        held.update(place, value)
 
-    def _erase(self, key: bytes) -> None:
-        old = self._map.lookup(key) or bytes(self._layout.map.value_size)
-        self._map.update(key, self._absent(old))
-        self._map.update(key, bytes(len(old)))
+    def _erase(self, held: Map, place: bytes) -> None:
+        old = held.lookup(place) or bytes(held.details.value_size)
+        held.update(place, self._absent(old))
+        held.update(place, bytes(len(old)))
 
     def _absent(self, value: bytes) -> bytes:
         at = _ACTION_AT if self._layout.selector is None else _RING_SIZE_AT

@@ -14,7 +14,7 @@ from compiler.printers.bundle import Bundle
 from compiler.span import InternalError
 from runtime.bpf.elf import opened
 from runtime.bpf.errors import BpfError
-from runtime.bpf.maps import Map
+from runtime.bpf.machine import MACHINE_CONSTANTS
 from runtime.bpf.object import LoadSettings, Object, load
 from runtime.bpf.program import Program
 from runtime.device.kernel.attaching import Ports
@@ -103,13 +103,13 @@ class KernelTarget:
         constants: dict[str, int | bytes] = {
             variable.name: 1 for variable in variables if variable.name.startswith(FLAG_PREFIX) and variable.size == 1
         }
-        if any(variable.name == HASH_SEED for variable in variables):
-            constants[HASH_SEED] = self._hash_seed
-        own: dict[str, Map] = {"port_of_ifindex": self._ports.port_of_ifindex, "egress": self._ports.egress}
+        known = {variable.name for variable in variables}
+        given = {HASH_SEED: self._hash_seed, **MACHINE_CONSTANTS}
+        constants |= {name: value for name, value in given.items() if name in known}
         return LoadSettings(
             name=name,
             constants=constants,
-            reuse={known: given.fd for known, given in own.items() if known in maps},
+            reuse={name: own.fd for name, own in self._ports.maps.items() if name in maps},
             log_dir=self._state.verifier_logs,
         )
 

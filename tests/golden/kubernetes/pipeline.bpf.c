@@ -9,6 +9,7 @@
 #include "turnout/flow_table.h"
 #include "turnout/hash.h"
 #include "turnout/packet.h"
+#include "turnout/trace.h"
 #include "turnout/verdict.h"
 
 /* Whether a table can have entries; where it is 0 the verifier takes the code out. */
@@ -622,6 +623,13 @@ struct {
 } port SEC(".maps");
 
 struct {
+	int (*type)[BPF_MAP_TYPE_ARRAY];
+	int (*max_entries)[65536];
+	u32 *key;
+	struct port_value *value;
+} port_direct SEC(".maps");
+
+struct {
 	int (*type)[BPF_MAP_TYPE_PERCPU_ARRAY];
 	int (*max_entries)[1025];
 	u32 *key;
@@ -925,6 +933,18 @@ struct metadata {
 	u8 error_code;
 };
 
+/* What is to be counted when the packet's fate is known; 0 is nothing. */
+struct later {
+	u32 port;
+	u32 tunnel;
+	u32 service_ipv4;
+	u32 service_ipv6;
+	u32 translate_ipv4_service_requests; /* the index + 1 */
+	u32 translate_reply_ipv4_service_replies; /* the index + 1 */
+	u32 translate_ipv6_service_requests; /* the index + 1 */
+	u32 translate_reply_ipv6_service_replies; /* the index + 1 */
+};
+
 /* A packet on its way. */
 struct scratch {
 	struct outcome outcome;
@@ -932,14 +952,9 @@ struct scratch {
 	struct position position;
 	u64 now_ms;
 	struct metadata meta;
+	struct later later;
 	struct headers headers;
-	struct port_key port;
-	struct tunnel_key tunnel;
-	struct arp_key arp;
-	struct nd_key nd;
-	struct service_ipv4_key service_ipv4;
 	struct route_ipv4_key route_ipv4;
-	struct service_ipv6_key service_ipv6;
 	struct route_ipv6_key route_ipv6;
 	struct flow_half connections_ipv4_half;
 	struct flow_half connections_ipv6_half;
@@ -961,6 +976,28 @@ static __always_inline struct scratch *scratch_of_cpu(void)
 	u32 zero = 0;
 
 	return bpf_map_lookup_elem(&scratch, &zero);
+}
+
+static __always_inline void count_later(const struct scratch *scratch)
+{
+	if (scratch->later.port)
+		count_packet(&port_count, scratch->later.port, scratch->packet.length);
+	if (scratch->later.tunnel)
+		count_packet(&tunnel_count, scratch->later.tunnel, scratch->packet.length);
+	if (scratch->later.service_ipv4)
+		count_packet(&service_ipv4_count, scratch->later.service_ipv4, scratch->packet.length);
+	if (scratch->later.service_ipv6)
+		count_packet(&service_ipv6_count, scratch->later.service_ipv6, scratch->packet.length);
+	if (scratch->later.translate_ipv4_service_requests)
+		count_packet(&service_requests, scratch->later.translate_ipv4_service_requests - 1, scratch->packet.length);
+	if (scratch->later.translate_reply_ipv4_service_replies)
+		count_packet(&service_replies, scratch->later.translate_reply_ipv4_service_replies - 1, scratch->packet.length);
+	if (scratch->later.translate_ipv6_service_requests)
+		count_packet(&service_requests, scratch->later.translate_ipv6_service_requests - 1, scratch->packet.length);
+	if (scratch->later.translate_reply_ipv6_service_replies)
+		count_packet(&service_replies, scratch->later.translate_reply_ipv6_service_replies - 1, scratch->packet.length);
+	if (scratch->outcome.verdict == VERDICT_DROP)
+		count_packet(&drops, scratch->outcome.drop_reason, scratch->packet.length);
 }
 
 static __always_inline bool has(const struct scratch *scratch, enum header header)
@@ -1373,17 +1410,17 @@ static __always_inline void translate_ipv4(const struct translate_ipv4 *argument
 	scratch->meta.new_dst_port = arguments->dst_port;
 	scratch->meta.route_ipv4 = arguments->dst;
 	scratch->meta.nexthop = arguments->nexthop;
-	count_packet(&service_requests, arguments->service_id, scratch->packet.length);
+	scratch->later.translate_ipv4_service_requests = arguments->service_id + 1;
 	if (scratch->meta.protocol == 6) {
 		if (scratch->meta.tcp_flags & 5) {
-			connections_ipv4_advance(hit, CONNECTIONS_IPV4_CLOSE);
+			connections_ipv4_saw(hit, CONNECTIONS_IPV4_CLOSE);
 		} else if (!(scratch->meta.tcp_flags & 2)) {
-			connections_ipv4_advance(hit, CONNECTIONS_IPV4_DATA);
+			connections_ipv4_saw(hit, CONNECTIONS_IPV4_DATA);
 		} else if (!(scratch->meta.tcp_flags & 16)) {
-			connections_ipv4_advance(hit, CONNECTIONS_IPV4_OPEN);
+			connections_ipv4_saw(hit, CONNECTIONS_IPV4_OPEN);
 		}
 	} else {
-		connections_ipv4_advance(hit, CONNECTIONS_IPV4_DATA);
+		connections_ipv4_saw(hit, CONNECTIONS_IPV4_DATA);
 	}
 }
 
@@ -1397,17 +1434,17 @@ static __always_inline void translate_reply_ipv4(const struct translate_reply_ip
 	scratch->meta.new_dst_port = arguments->dst_port;
 	scratch->meta.route_ipv4 = arguments->dst;
 	scratch->meta.nexthop = arguments->nexthop;
-	count_packet(&service_replies, arguments->service_id, scratch->packet.length);
+	scratch->later.translate_reply_ipv4_service_replies = arguments->service_id + 1;
 	if (scratch->meta.protocol == 6) {
 		if (scratch->meta.tcp_flags & 5) {
-			connections_ipv4_advance(hit, CONNECTIONS_IPV4_CLOSE);
+			connections_ipv4_saw(hit, CONNECTIONS_IPV4_CLOSE);
 		} else if (!(scratch->meta.tcp_flags & 2)) {
-			connections_ipv4_advance(hit, CONNECTIONS_IPV4_DATA);
+			connections_ipv4_saw(hit, CONNECTIONS_IPV4_DATA);
 		} else if (!(scratch->meta.tcp_flags & 16)) {
-			connections_ipv4_advance(hit, CONNECTIONS_IPV4_OPEN);
+			connections_ipv4_saw(hit, CONNECTIONS_IPV4_OPEN);
 		}
 	} else {
-		connections_ipv4_advance(hit, CONNECTIONS_IPV4_DATA);
+		connections_ipv4_saw(hit, CONNECTIONS_IPV4_DATA);
 	}
 }
 
@@ -1436,17 +1473,17 @@ static __always_inline void translate_ipv6(const struct translate_ipv6 *argument
 	scratch->meta.new_dst_port = arguments->dst_port;
 	scratch->meta.route_ipv6 = arguments->dst;
 	scratch->meta.nexthop = arguments->nexthop;
-	count_packet(&service_requests, arguments->service_id, scratch->packet.length);
+	scratch->later.translate_ipv6_service_requests = arguments->service_id + 1;
 	if (scratch->meta.protocol == 6) {
 		if (scratch->meta.tcp_flags & 5) {
-			connections_ipv6_advance(hit, CONNECTIONS_IPV6_CLOSE);
+			connections_ipv6_saw(hit, CONNECTIONS_IPV6_CLOSE);
 		} else if (!(scratch->meta.tcp_flags & 2)) {
-			connections_ipv6_advance(hit, CONNECTIONS_IPV6_DATA);
+			connections_ipv6_saw(hit, CONNECTIONS_IPV6_DATA);
 		} else if (!(scratch->meta.tcp_flags & 16)) {
-			connections_ipv6_advance(hit, CONNECTIONS_IPV6_OPEN);
+			connections_ipv6_saw(hit, CONNECTIONS_IPV6_OPEN);
 		}
 	} else {
-		connections_ipv6_advance(hit, CONNECTIONS_IPV6_DATA);
+		connections_ipv6_saw(hit, CONNECTIONS_IPV6_DATA);
 	}
 }
 
@@ -1460,17 +1497,17 @@ static __always_inline void translate_reply_ipv6(const struct translate_reply_ip
 	scratch->meta.new_dst_port = arguments->dst_port;
 	scratch->meta.route_ipv6 = arguments->dst;
 	scratch->meta.nexthop = arguments->nexthop;
-	count_packet(&service_replies, arguments->service_id, scratch->packet.length);
+	scratch->later.translate_reply_ipv6_service_replies = arguments->service_id + 1;
 	if (scratch->meta.protocol == 6) {
 		if (scratch->meta.tcp_flags & 5) {
-			connections_ipv6_advance(hit, CONNECTIONS_IPV6_CLOSE);
+			connections_ipv6_saw(hit, CONNECTIONS_IPV6_CLOSE);
 		} else if (!(scratch->meta.tcp_flags & 2)) {
-			connections_ipv6_advance(hit, CONNECTIONS_IPV6_DATA);
+			connections_ipv6_saw(hit, CONNECTIONS_IPV6_DATA);
 		} else if (!(scratch->meta.tcp_flags & 16)) {
-			connections_ipv6_advance(hit, CONNECTIONS_IPV6_OPEN);
+			connections_ipv6_saw(hit, CONNECTIONS_IPV6_OPEN);
 		}
 	} else {
-		connections_ipv6_advance(hit, CONNECTIONS_IPV6_DATA);
+		connections_ipv6_saw(hit, CONNECTIONS_IPV6_DATA);
 	}
 }
 
@@ -1500,19 +1537,24 @@ static __always_inline void to_backend_ipv6(const struct to_backend_ipv6 *argume
 static __always_inline bool apply_port(struct scratch *scratch)
 {
 	struct port_value *value;
-	struct port_key *key = &scratch->port;
-
-	*key = (struct port_key){
+	struct port_key key = {
 		.port = scratch->meta.ingress_port,
 		.vlan = scratch->meta.vlan_id,
 	};
 
 	if (!uses_port)
-		return false;
-	value = bpf_map_lookup_elem(&port, key);
-	if (!value)
-		return false;
-	count_packet(&port_count, value->counter, scratch->packet.length);
+		return missed(0x02000001);
+	if (key.vlan) {
+		value = bpf_map_lookup_elem(&port, &key);
+	} else {
+		u32 index = key.port;
+
+		value = bpf_map_lookup_elem(&port_direct, &index);
+	}
+	if (!value || !value->action)
+		return missed(0x02000001);
+	scratch->later.port = value->counter;
+	asked(0x02000001, value->action);
 	switch (value->action) {
 	case ACTION_SET_WORKLOAD:
 		set_workload(&value->arguments.set_workload, scratch);
@@ -1532,19 +1574,18 @@ static __always_inline bool apply_port(struct scratch *scratch)
 static __always_inline bool apply_tunnel(struct scratch *scratch)
 {
 	struct tunnel_value *value;
-	struct tunnel_key *key = &scratch->tunnel;
-
-	*key = (struct tunnel_key){
+	struct tunnel_key key = {
 		.destination = scratch->headers.outer_ipv4.dst,
 		.vni = scratch->headers.vxlan.vni,
 	};
 
 	if (!uses_tunnel)
-		return false;
-	value = bpf_map_lookup_elem(&tunnel, key);
+		return missed(0x02000002);
+	value = bpf_map_lookup_elem(&tunnel, &key);
 	if (!value)
-		return false;
-	count_packet(&tunnel_count, value->counter, scratch->packet.length);
+		return missed(0x02000002);
+	scratch->later.tunnel = value->counter;
+	asked(0x02000002, value->action);
 	switch (value->action) {
 	case ACTION_ENTER_NETWORK:
 		enter_network(&value->arguments.enter_network, scratch);
@@ -1564,18 +1605,17 @@ static __always_inline bool apply_tunnel(struct scratch *scratch)
 static __always_inline bool apply_arp(struct scratch *scratch)
 {
 	struct arp_value *value;
-	struct arp_key *key = &scratch->arp;
-
-	*key = (struct arp_key){
+	struct arp_key key = {
 		.network = scratch->meta.network,
 		.address = scratch->headers.arp.target_address,
 	};
 
 	if (!uses_arp)
-		return false;
-	value = bpf_map_lookup_elem(&arp, key);
+		return missed(0x02000003);
+	value = bpf_map_lookup_elem(&arp, &key);
 	if (!value)
-		return false;
+		return missed(0x02000003);
+	asked(0x02000003, value->action);
 	switch (value->action) {
 	case ACTION_ANSWER:
 		answer(&value->arguments.answer, scratch);
@@ -1591,18 +1631,17 @@ static __always_inline bool apply_arp(struct scratch *scratch)
 static __always_inline bool apply_nd(struct scratch *scratch)
 {
 	struct nd_value *value;
-	struct nd_key *key = &scratch->nd;
-
-	*key = (struct nd_key){
+	struct nd_key key = {
 		.network = scratch->meta.network,
 		.address = scratch->headers.neighbor.target,
 	};
 
 	if (!uses_nd)
-		return false;
-	value = bpf_map_lookup_elem(&nd, key);
+		return missed(0x02000004);
+	value = bpf_map_lookup_elem(&nd, &key);
 	if (!value)
-		return false;
+		return missed(0x02000004);
+	asked(0x02000004, value->action);
 	switch (value->action) {
 	case ACTION_ANSWER:
 		answer(&value->arguments.answer, scratch);
@@ -1624,10 +1663,11 @@ static __always_inline bool apply_neighbor(struct scratch *scratch)
 	u32 key = scratch->meta.nexthop;
 
 	if (!uses_neighbor)
-		return false;
+		return missed(0x02000005);
 	value = bpf_map_lookup_elem(&neighbor, &key);
 	if (!value || !value->action)
-		return false;
+		return missed(0x02000005);
+	asked(0x02000005, value->action);
 	switch (value->action) {
 	case ACTION_DELIVER:
 		deliver(&value->arguments.deliver, scratch);
@@ -1650,10 +1690,11 @@ static __always_inline bool apply_network(struct scratch *scratch)
 	u32 key = scratch->meta.network;
 
 	if (!uses_network)
-		return false;
+		return missed(0x02000006);
 	value = bpf_map_lookup_elem(&network, &key);
 	if (!value || !value->action)
-		return false;
+		return missed(0x02000006);
+	asked(0x02000006, value->action);
 	switch (value->action) {
 	case ACTION_SET_GATEWAY:
 		set_gateway(&value->arguments.set_gateway, scratch);
@@ -1666,57 +1707,77 @@ static __always_inline bool apply_network(struct scratch *scratch)
 /*
  * Known connections, by the tuple of the packet that opened them.
  */
-static __always_inline bool apply_flow_ipv4(struct scratch *scratch)
+static __always_inline bool find_flow_ipv4(struct scratch *scratch, struct connections_ipv4_hit *hit)
 {
 	struct connections_ipv4_entry *entry = &scratch->flow_ipv4;
-	struct connections_ipv4_hit hit;
 
 	if (!uses_connections_ipv4)
-		return false;
+		return missed(0x02000011);
 	entry->key[0] = (u64)scratch->meta.network << 48 | (u64)scratch->meta.leg << 40 | (u64)scratch->meta.protocol << 32 | scratch->headers.ipv4.src;
 	entry->key[1] = (u64)scratch->headers.ipv4.dst << 32 | (u64)scratch->meta.src_port << 16 | scratch->meta.dst_port;
 	entry->hash = connections_ipv4_hash(entry->key);
-	if (!connections_ipv4_find(entry->key, entry->hash, &hit))
-		return false;
-	connections_ipv4_touch(&hit, (u32)scratch->now_ms, scratch->packet.length);
-	switch (hit.table) {
+	if (!connections_ipv4_find(entry->key, entry->hash, hit))
+		return missed(0x02000011);
+	switch (hit->table) {
 	case TABLE_FLOW_IPV4:
-		translate_ipv4(&hit.arguments.translate_ipv4, &hit, scratch);
+		asked(0x02000011, ACTION_TRANSLATE_IPV4);
+		translate_ipv4(&hit->arguments.translate_ipv4, hit, scratch);
 		return true;
 	case TABLE_FLOW_REVERSE_IPV4:
-		translate_reply_ipv4(&hit.arguments.translate_reply_ipv4, &hit, scratch);
+		asked(0x02000011, ACTION_TRANSLATE_REPLY_IPV4);
+		translate_reply_ipv4(&hit->arguments.translate_reply_ipv4, hit, scratch);
 		return true;
 	default:
-		return false;
+		return missed(0x02000011);
 	}
+}
+
+static __always_inline bool apply_flow_ipv4(struct scratch *scratch)
+{
+	struct connections_ipv4_hit hit;
+
+	if (!find_flow_ipv4(scratch, &hit))
+		return false;
+	connections_ipv4_use(&hit, (u32)scratch->now_ms, scratch->packet.length);
+	return true;
 }
 
 /*
  * The same connections, by the tuple of their replies.
  */
-static __always_inline bool apply_flow_reverse_ipv4(struct scratch *scratch)
+static __always_inline bool find_flow_reverse_ipv4(struct scratch *scratch, struct connections_ipv4_hit *hit)
 {
 	struct connections_ipv4_entry *entry = &scratch->flow_reverse_ipv4;
-	struct connections_ipv4_hit hit;
 
 	if (!uses_connections_ipv4)
-		return false;
+		return missed(0x02000012);
 	entry->key[0] = (u64)scratch->meta.network << 48 | (u64)scratch->meta.leg << 40 | (u64)scratch->meta.protocol << 32 | scratch->meta.reverse_src_ipv4;
 	entry->key[1] = (u64)scratch->meta.reverse_dst_ipv4 << 32 | (u64)scratch->meta.reverse_src_port << 16 | scratch->meta.reverse_dst_port;
 	entry->hash = connections_ipv4_hash(entry->key);
-	if (!connections_ipv4_find(entry->key, entry->hash, &hit))
-		return false;
-	connections_ipv4_touch(&hit, (u32)scratch->now_ms, scratch->packet.length);
-	switch (hit.table) {
+	if (!connections_ipv4_find(entry->key, entry->hash, hit))
+		return missed(0x02000012);
+	switch (hit->table) {
 	case TABLE_FLOW_IPV4:
-		translate_ipv4(&hit.arguments.translate_ipv4, &hit, scratch);
+		asked(0x02000012, ACTION_TRANSLATE_IPV4);
+		translate_ipv4(&hit->arguments.translate_ipv4, hit, scratch);
 		return true;
 	case TABLE_FLOW_REVERSE_IPV4:
-		translate_reply_ipv4(&hit.arguments.translate_reply_ipv4, &hit, scratch);
+		asked(0x02000012, ACTION_TRANSLATE_REPLY_IPV4);
+		translate_reply_ipv4(&hit->arguments.translate_reply_ipv4, hit, scratch);
 		return true;
 	default:
-		return false;
+		return missed(0x02000012);
 	}
+}
+
+static __always_inline bool apply_flow_reverse_ipv4(struct scratch *scratch)
+{
+	struct connections_ipv4_hit hit;
+
+	if (!find_flow_reverse_ipv4(scratch, &hit))
+		return false;
+	connections_ipv4_use(&hit, (u32)scratch->now_ms, scratch->packet.length);
+	return true;
 }
 
 /*
@@ -1726,9 +1787,7 @@ static __always_inline bool apply_flow_reverse_ipv4(struct scratch *scratch)
 static __always_inline bool apply_service_ipv4(struct scratch *scratch)
 {
 	struct service_ipv4_value *value;
-	struct service_ipv4_key *key = &scratch->service_ipv4;
-
-	*key = (struct service_ipv4_key){
+	struct service_ipv4_key key = {
 		.network = scratch->meta.network,
 		.address = scratch->headers.ipv4.dst,
 		.protocol = scratch->meta.protocol,
@@ -1736,11 +1795,12 @@ static __always_inline bool apply_service_ipv4(struct scratch *scratch)
 	};
 
 	if (!uses_service_ipv4)
-		return false;
-	value = bpf_map_lookup_elem(&service_ipv4, key);
+		return missed(0x02000013);
+	value = bpf_map_lookup_elem(&service_ipv4, &key);
 	if (!value)
-		return false;
-	count_packet(&service_ipv4_count, value->counter, scratch->packet.length);
+		return missed(0x02000013);
+	scratch->later.service_ipv4 = value->counter;
+	asked(0x02000013, value->action);
 	switch (value->action) {
 	case ACTION_TO_SERVICE_IPV4:
 		to_service_ipv4(&value->arguments.to_service_ipv4, scratch);
@@ -1760,18 +1820,19 @@ static __always_inline bool apply_backend_ipv4(struct scratch *scratch)
 	u32 key = scratch->meta.service_id;
 
 	if (!uses_backend_ipv4)
-		return false;
+		return missed(0x02000014);
 	value = bpf_map_lookup_elem(&backend_ipv4, &key);
 	if (!value || !value->ring_size)
-		return false;
+		return missed(0x02000014);
 	u64 hash = mix64_final(mix64_word(mix64_word(hash_seed, (u64)scratch->headers.ipv4.src << 32 | scratch->headers.ipv4.dst), (u64)scratch->meta.src_port << 48 | (u64)scratch->meta.dst_port << 32 | (u64)scratch->meta.protocol << 24));
 	u32 slot = value->group_offset + (u32)(hash >> 32) % value->ring_size;
 	u32 *index = bpf_map_lookup_elem(&backends_ipv4_ring, &slot);
 	if (!index)
-		return false;
+		return missed(0x02000014);
 	struct backends_ipv4_value *member = bpf_map_lookup_elem(&backends_ipv4_member, index);
 	if (!member)
-		return false;
+		return missed(0x02000014);
+	asked(0x02000014, member->action);
 	switch (member->action) {
 	case ACTION_TO_BACKEND_IPV4:
 		to_backend_ipv4(&member->arguments.to_backend_ipv4, scratch);
@@ -1797,10 +1858,11 @@ static __always_inline bool apply_route_ipv4(struct scratch *scratch)
 	write_u32(key->dst, scratch->meta.route_ipv4);
 
 	if (!uses_route_ipv4)
-		return false;
+		return missed(0x02000015);
 	value = bpf_map_lookup_elem(&route_ipv4, key);
 	if (!value)
-		return false;
+		return missed(0x02000015);
+	asked(0x02000015, value->action);
 	switch (value->action) {
 	case ACTION_VIA:
 		via(&value->arguments.via, scratch);
@@ -1813,63 +1875,83 @@ static __always_inline bool apply_route_ipv4(struct scratch *scratch)
 /*
  * Known connections, by the tuple of the packet that opened them.
  */
-static __always_inline bool apply_flow_ipv6(struct scratch *scratch)
+static __always_inline bool find_flow_ipv6(struct scratch *scratch, struct connections_ipv6_hit *hit)
 {
 	struct connections_ipv6_entry *entry = &scratch->flow_ipv6;
-	struct connections_ipv6_hit hit;
 
 	if (!uses_connections_ipv6)
-		return false;
+		return missed(0x02000041);
 	entry->key[0] = (u64)scratch->meta.network << 48 | (u64)scratch->meta.leg << 40 | (u64)scratch->meta.protocol << 32 | (scratch->headers.ipv6.src.high >> 32);
 	entry->key[1] = (scratch->headers.ipv6.src.high << 32 | scratch->headers.ipv6.src.low >> 32);
 	entry->key[2] = (scratch->headers.ipv6.src.low & 0xffffffffu) << 32 | (scratch->headers.ipv6.dst.high >> 32);
 	entry->key[3] = (scratch->headers.ipv6.dst.high << 32 | scratch->headers.ipv6.dst.low >> 32);
 	entry->key[4] = (scratch->headers.ipv6.dst.low & 0xffffffffu) << 32 | (u64)scratch->meta.src_port << 16 | scratch->meta.dst_port;
 	entry->hash = connections_ipv6_hash(entry->key);
-	if (!connections_ipv6_find(entry->key, entry->hash, &hit))
-		return false;
-	connections_ipv6_touch(&hit, (u32)scratch->now_ms, scratch->packet.length);
-	switch (hit.table) {
+	if (!connections_ipv6_find(entry->key, entry->hash, hit))
+		return missed(0x02000041);
+	switch (hit->table) {
 	case TABLE_FLOW_IPV6:
-		translate_ipv6(&hit.arguments.translate_ipv6, &hit, scratch);
+		asked(0x02000041, ACTION_TRANSLATE_IPV6);
+		translate_ipv6(&hit->arguments.translate_ipv6, hit, scratch);
 		return true;
 	case TABLE_FLOW_REVERSE_IPV6:
-		translate_reply_ipv6(&hit.arguments.translate_reply_ipv6, &hit, scratch);
+		asked(0x02000041, ACTION_TRANSLATE_REPLY_IPV6);
+		translate_reply_ipv6(&hit->arguments.translate_reply_ipv6, hit, scratch);
 		return true;
 	default:
-		return false;
+		return missed(0x02000041);
 	}
+}
+
+static __always_inline bool apply_flow_ipv6(struct scratch *scratch)
+{
+	struct connections_ipv6_hit hit;
+
+	if (!find_flow_ipv6(scratch, &hit))
+		return false;
+	connections_ipv6_use(&hit, (u32)scratch->now_ms, scratch->packet.length);
+	return true;
 }
 
 /*
  * The same connections, by the tuple of their replies.
  */
-static __always_inline bool apply_flow_reverse_ipv6(struct scratch *scratch)
+static __always_inline bool find_flow_reverse_ipv6(struct scratch *scratch, struct connections_ipv6_hit *hit)
 {
 	struct connections_ipv6_entry *entry = &scratch->flow_reverse_ipv6;
-	struct connections_ipv6_hit hit;
 
 	if (!uses_connections_ipv6)
-		return false;
+		return missed(0x02000042);
 	entry->key[0] = (u64)scratch->meta.network << 48 | (u64)scratch->meta.leg << 40 | (u64)scratch->meta.protocol << 32 | (scratch->meta.reverse_src_ipv6.high >> 32);
 	entry->key[1] = (scratch->meta.reverse_src_ipv6.high << 32 | scratch->meta.reverse_src_ipv6.low >> 32);
 	entry->key[2] = (scratch->meta.reverse_src_ipv6.low & 0xffffffffu) << 32 | (scratch->meta.reverse_dst_ipv6.high >> 32);
 	entry->key[3] = (scratch->meta.reverse_dst_ipv6.high << 32 | scratch->meta.reverse_dst_ipv6.low >> 32);
 	entry->key[4] = (scratch->meta.reverse_dst_ipv6.low & 0xffffffffu) << 32 | (u64)scratch->meta.reverse_src_port << 16 | scratch->meta.reverse_dst_port;
 	entry->hash = connections_ipv6_hash(entry->key);
-	if (!connections_ipv6_find(entry->key, entry->hash, &hit))
-		return false;
-	connections_ipv6_touch(&hit, (u32)scratch->now_ms, scratch->packet.length);
-	switch (hit.table) {
+	if (!connections_ipv6_find(entry->key, entry->hash, hit))
+		return missed(0x02000042);
+	switch (hit->table) {
 	case TABLE_FLOW_IPV6:
-		translate_ipv6(&hit.arguments.translate_ipv6, &hit, scratch);
+		asked(0x02000042, ACTION_TRANSLATE_IPV6);
+		translate_ipv6(&hit->arguments.translate_ipv6, hit, scratch);
 		return true;
 	case TABLE_FLOW_REVERSE_IPV6:
-		translate_reply_ipv6(&hit.arguments.translate_reply_ipv6, &hit, scratch);
+		asked(0x02000042, ACTION_TRANSLATE_REPLY_IPV6);
+		translate_reply_ipv6(&hit->arguments.translate_reply_ipv6, hit, scratch);
 		return true;
 	default:
-		return false;
+		return missed(0x02000042);
 	}
+}
+
+static __always_inline bool apply_flow_reverse_ipv6(struct scratch *scratch)
+{
+	struct connections_ipv6_hit hit;
+
+	if (!find_flow_reverse_ipv6(scratch, &hit))
+		return false;
+	connections_ipv6_use(&hit, (u32)scratch->now_ms, scratch->packet.length);
+	return true;
 }
 
 /*
@@ -1878,9 +1960,7 @@ static __always_inline bool apply_flow_reverse_ipv6(struct scratch *scratch)
 static __always_inline bool apply_service_ipv6(struct scratch *scratch)
 {
 	struct service_ipv6_value *value;
-	struct service_ipv6_key *key = &scratch->service_ipv6;
-
-	*key = (struct service_ipv6_key){
+	struct service_ipv6_key key = {
 		.network = scratch->meta.network,
 		.address = scratch->headers.ipv6.dst,
 		.protocol = scratch->meta.protocol,
@@ -1888,11 +1968,12 @@ static __always_inline bool apply_service_ipv6(struct scratch *scratch)
 	};
 
 	if (!uses_service_ipv6)
-		return false;
-	value = bpf_map_lookup_elem(&service_ipv6, key);
+		return missed(0x02000043);
+	value = bpf_map_lookup_elem(&service_ipv6, &key);
 	if (!value)
-		return false;
-	count_packet(&service_ipv6_count, value->counter, scratch->packet.length);
+		return missed(0x02000043);
+	scratch->later.service_ipv6 = value->counter;
+	asked(0x02000043, value->action);
 	switch (value->action) {
 	case ACTION_TO_SERVICE_IPV6:
 		to_service_ipv6(&value->arguments.to_service_ipv6, scratch);
@@ -1911,18 +1992,19 @@ static __always_inline bool apply_backend_ipv6(struct scratch *scratch)
 	u32 key = scratch->meta.service_id;
 
 	if (!uses_backend_ipv6)
-		return false;
+		return missed(0x02000044);
 	value = bpf_map_lookup_elem(&backend_ipv6, &key);
 	if (!value || !value->ring_size)
-		return false;
+		return missed(0x02000044);
 	u64 hash = mix64_final(mix64_word(mix64_word(mix64_word(mix64_word(mix64_word(hash_seed, scratch->headers.ipv6.src.high), scratch->headers.ipv6.src.low), scratch->headers.ipv6.dst.high), scratch->headers.ipv6.dst.low), (u64)scratch->meta.src_port << 48 | (u64)scratch->meta.dst_port << 32 | (u64)scratch->meta.protocol << 24));
 	u32 slot = value->group_offset + (u32)(hash >> 32) % value->ring_size;
 	u32 *index = bpf_map_lookup_elem(&backends_ipv6_ring, &slot);
 	if (!index)
-		return false;
+		return missed(0x02000044);
 	struct backends_ipv6_value *member = bpf_map_lookup_elem(&backends_ipv6_member, index);
 	if (!member)
-		return false;
+		return missed(0x02000044);
+	asked(0x02000044, member->action);
 	switch (member->action) {
 	case ACTION_TO_BACKEND_IPV6:
 		to_backend_ipv6(&member->arguments.to_backend_ipv6, scratch);
@@ -1945,10 +2027,11 @@ static __always_inline bool apply_route_ipv6(struct scratch *scratch)
 	write_u128(key->dst, &scratch->meta.route_ipv6);
 
 	if (!uses_route_ipv6)
-		return false;
+		return missed(0x02000045);
 	value = bpf_map_lookup_elem(&route_ipv6, key);
 	if (!value)
-		return false;
+		return missed(0x02000045);
+	asked(0x02000045, value->action);
 	switch (value->action) {
 	case ACTION_VIA:
 		via(&value->arguments.via, scratch);
@@ -2410,57 +2493,62 @@ __noinline enum next error_ipv6(struct packet_context *ctx)
 static __always_inline enum next send_ipv4(struct packet_context *ctx, struct scratch *scratch)
 {
 	if (scratch->meta.encapsulate) {
-		scratch->meta.entropy = (mix64_final(mix64_word(mix64_word(hash_seed, (u64)scratch->headers.ipv4.src << 32 | scratch->headers.ipv4.dst), (u64)scratch->meta.src_port << 48 | (u64)scratch->meta.dst_port << 32 | (u64)scratch->meta.protocol << 24))) & 0x3fff;
+		scratch->meta.entropy = (mix64_final(mix64_word(mix64_word(hash_seed, (u64)scratch->meta.network << 48 | (u64)scratch->meta.leg << 40 | (u64)scratch->meta.protocol << 32 | scratch->headers.ipv4.src), (u64)scratch->headers.ipv4.dst << 32 | (u64)scratch->meta.src_port << 16 | scratch->meta.dst_port))) & 0x3fff;
 		scratch->meta.entropy = scratch->meta.entropy | 0xc000;
 	}
-	if (scratch->meta.translate) {
-		if (has(scratch, HEADER_TCP)) {
-			u32 ipv4_src = scratch->meta.new_src_ipv4;
-			u32 ipv4_dst = scratch->meta.new_dst_ipv4;
-			u16 tcp_src_port = scratch->meta.new_src_port;
-			u16 tcp_dst_port = scratch->meta.new_dst_port;
-			u64 ipv4_addresses = changed_u32(scratch->headers.ipv4.src, ipv4_src) + changed_u32(scratch->headers.ipv4.dst, ipv4_dst);
-			u64 tcp_changed = changed_u16(scratch->headers.tcp.src_port, tcp_src_port) + changed_u16(scratch->headers.tcp.dst_port, tcp_dst_port);
-			u8 *ipv4 = packet_at(ctx, &scratch->packet, scratch->position.ipv4, 20);
-			u8 *tcp = packet_at(ctx, &scratch->packet, scratch->position.tcp, 20);
+	if (scratch->meta.translate && has(scratch, HEADER_TCP)) {
+		u32 ipv4_src = scratch->meta.new_src_ipv4;
+		u32 ipv4_dst = scratch->meta.new_dst_ipv4;
+		u8 ipv4_ttl = (u8)(scratch->headers.ipv4.ttl - 1);
+		u16 tcp_src_port = scratch->meta.new_src_port;
+		u16 tcp_dst_port = scratch->meta.new_dst_port;
+		u64 ipv4_addresses = changed_u32(scratch->headers.ipv4.src, ipv4_src) + changed_u32(scratch->headers.ipv4.dst, ipv4_dst);
+		u64 ipv4_changed = ipv4_addresses + changed_u16(scratch->headers.ipv4.ttl << 8, ipv4_ttl << 8);
+		u64 tcp_changed = changed_u16(scratch->headers.tcp.src_port, tcp_src_port) + changed_u16(scratch->headers.tcp.dst_port, tcp_dst_port);
+		u8 *ipv4 = packet_at(ctx, &scratch->packet, scratch->position.ipv4, 20);
+		u8 *tcp = packet_at(ctx, &scratch->packet, scratch->position.tcp, 20);
 
-			if (!ipv4 || !tcp)
-				return unable(scratch);
-			write_u32(ipv4 + 12, ipv4_src);
-			scratch->headers.ipv4.src = ipv4_src;
-			write_u32(ipv4 + 16, ipv4_dst);
-			scratch->headers.ipv4.dst = ipv4_dst;
-			write_u16(tcp, tcp_src_port);
-			scratch->headers.tcp.src_port = tcp_src_port;
-			write_u16(tcp + 2, tcp_dst_port);
-			scratch->headers.tcp.dst_port = tcp_dst_port;
-			packet_fix_header(ipv4 + 10, ipv4_addresses);
-			packet_fix_transport(ctx, &scratch->packet, scratch->position.tcp + 16, tcp_changed, ipv4_addresses, 0);
-		} else if (has(scratch, HEADER_UDP)) {
-			u32 ipv4_src = scratch->meta.new_src_ipv4;
-			u32 ipv4_dst = scratch->meta.new_dst_ipv4;
-			u16 udp_src_port = scratch->meta.new_src_port;
-			u16 udp_dst_port = scratch->meta.new_dst_port;
-			u64 ipv4_addresses = changed_u32(scratch->headers.ipv4.src, ipv4_src) + changed_u32(scratch->headers.ipv4.dst, ipv4_dst);
-			u64 udp_changed = changed_u16(scratch->headers.udp.src_port, udp_src_port) + changed_u16(scratch->headers.udp.dst_port, udp_dst_port);
-			u8 *ipv4 = packet_at(ctx, &scratch->packet, scratch->position.ipv4, 20);
-			u8 *udp = packet_at(ctx, &scratch->packet, scratch->position.udp, 8);
+		if (!ipv4 || !tcp)
+			return unable(scratch);
+		write_u32(ipv4 + 12, ipv4_src);
+		scratch->headers.ipv4.src = ipv4_src;
+		write_u32(ipv4 + 16, ipv4_dst);
+		scratch->headers.ipv4.dst = ipv4_dst;
+		write_u8(ipv4 + 8, ipv4_ttl);
+		scratch->headers.ipv4.ttl = ipv4_ttl;
+		write_u16(tcp, tcp_src_port);
+		scratch->headers.tcp.src_port = tcp_src_port;
+		write_u16(tcp + 2, tcp_dst_port);
+		scratch->headers.tcp.dst_port = tcp_dst_port;
+		packet_fix_header(ipv4 + 10, ipv4_changed);
+		packet_fix_transport(ctx, &scratch->packet, scratch->position.tcp + 16, tcp_changed, ipv4_addresses, 0);
+	} else if (scratch->meta.translate && has(scratch, HEADER_UDP)) {
+		u32 ipv4_src = scratch->meta.new_src_ipv4;
+		u32 ipv4_dst = scratch->meta.new_dst_ipv4;
+		u8 ipv4_ttl = (u8)(scratch->headers.ipv4.ttl - 1);
+		u16 udp_src_port = scratch->meta.new_src_port;
+		u16 udp_dst_port = scratch->meta.new_dst_port;
+		u64 ipv4_addresses = changed_u32(scratch->headers.ipv4.src, ipv4_src) + changed_u32(scratch->headers.ipv4.dst, ipv4_dst);
+		u64 ipv4_changed = ipv4_addresses + changed_u16(scratch->headers.ipv4.ttl << 8, ipv4_ttl << 8);
+		u64 udp_changed = changed_u16(scratch->headers.udp.src_port, udp_src_port) + changed_u16(scratch->headers.udp.dst_port, udp_dst_port);
+		u8 *ipv4 = packet_at(ctx, &scratch->packet, scratch->position.ipv4, 20);
+		u8 *udp = packet_at(ctx, &scratch->packet, scratch->position.udp, 8);
 
-			if (!ipv4 || !udp)
-				return unable(scratch);
-			write_u32(ipv4 + 12, ipv4_src);
-			scratch->headers.ipv4.src = ipv4_src;
-			write_u32(ipv4 + 16, ipv4_dst);
-			scratch->headers.ipv4.dst = ipv4_dst;
-			write_u16(udp, udp_src_port);
-			scratch->headers.udp.src_port = udp_src_port;
-			write_u16(udp + 2, udp_dst_port);
-			scratch->headers.udp.dst_port = udp_dst_port;
-			packet_fix_header(ipv4 + 10, ipv4_addresses);
-			packet_fix_transport(ctx, &scratch->packet, scratch->position.udp + 6, udp_changed, ipv4_addresses, CHECKSUM_MAY_BE_NONE);
-		}
-	}
-	{
+		if (!ipv4 || !udp)
+			return unable(scratch);
+		write_u32(ipv4 + 12, ipv4_src);
+		scratch->headers.ipv4.src = ipv4_src;
+		write_u32(ipv4 + 16, ipv4_dst);
+		scratch->headers.ipv4.dst = ipv4_dst;
+		write_u8(ipv4 + 8, ipv4_ttl);
+		scratch->headers.ipv4.ttl = ipv4_ttl;
+		write_u16(udp, udp_src_port);
+		scratch->headers.udp.src_port = udp_src_port;
+		write_u16(udp + 2, udp_dst_port);
+		scratch->headers.udp.dst_port = udp_dst_port;
+		packet_fix_header(ipv4 + 10, ipv4_changed);
+		packet_fix_transport(ctx, &scratch->packet, scratch->position.udp + 6, udp_changed, ipv4_addresses, CHECKSUM_MAY_BE_NONE);
+	} else {
 		u8 ipv4_ttl = (u8)(scratch->headers.ipv4.ttl - 1);
 		u64 ipv4_changed = changed_u16(scratch->headers.ipv4.ttl << 8, ipv4_ttl << 8);
 		u8 *ipv4 = packet_at(ctx, &scratch->packet, scratch->position.ipv4, 20);
@@ -2478,51 +2566,58 @@ static __always_inline enum next send_ipv4(struct packet_context *ctx, struct sc
 static __always_inline enum next send_ipv6(struct packet_context *ctx, struct scratch *scratch)
 {
 	if (scratch->meta.encapsulate) {
-		scratch->meta.entropy = (mix64_final(mix64_word(mix64_word(mix64_word(mix64_word(mix64_word(hash_seed, scratch->headers.ipv6.src.high), scratch->headers.ipv6.src.low), scratch->headers.ipv6.dst.high), scratch->headers.ipv6.dst.low), (u64)scratch->meta.src_port << 48 | (u64)scratch->meta.dst_port << 32 | (u64)scratch->meta.protocol << 24))) & 0x3fff;
+		scratch->meta.entropy = (mix64_final(mix64_word(mix64_word(mix64_word(mix64_word(mix64_word(hash_seed, (u64)scratch->meta.network << 48 | (u64)scratch->meta.leg << 40 | (u64)scratch->meta.protocol << 32 | (scratch->headers.ipv6.src.high >> 32)), (scratch->headers.ipv6.src.high << 32 | scratch->headers.ipv6.src.low >> 32)), (scratch->headers.ipv6.src.low & 0xffffffffu) << 32 | (scratch->headers.ipv6.dst.high >> 32)), (scratch->headers.ipv6.dst.high << 32 | scratch->headers.ipv6.dst.low >> 32)), (scratch->headers.ipv6.dst.low & 0xffffffffu) << 32 | (u64)scratch->meta.src_port << 16 | scratch->meta.dst_port))) & 0x3fff;
 		scratch->meta.entropy = scratch->meta.entropy | 0xc000;
 	}
-	if (scratch->meta.translate) {
-		if (has(scratch, HEADER_TCP)) {
-			u16 tcp_src_port = scratch->meta.new_src_port;
-			u16 tcp_dst_port = scratch->meta.new_dst_port;
-			u64 ipv6_addresses = changed_u128(&scratch->headers.ipv6.src, &scratch->meta.new_src_ipv6) + changed_u128(&scratch->headers.ipv6.dst, &scratch->meta.new_dst_ipv6);
-			u64 tcp_changed = changed_u16(scratch->headers.tcp.src_port, tcp_src_port) + changed_u16(scratch->headers.tcp.dst_port, tcp_dst_port);
-			u8 *ipv6 = packet_at(ctx, &scratch->packet, scratch->position.ipv6, 40);
-			u8 *tcp = packet_at(ctx, &scratch->packet, scratch->position.tcp, 20);
+	if (scratch->meta.translate && has(scratch, HEADER_TCP)) {
+		u8 ipv6_hop_limit = (u8)(scratch->headers.ipv6.hop_limit - 1);
+		u16 tcp_src_port = scratch->meta.new_src_port;
+		u16 tcp_dst_port = scratch->meta.new_dst_port;
+		u64 ipv6_addresses = changed_u128(&scratch->headers.ipv6.src, &scratch->meta.new_src_ipv6) + changed_u128(&scratch->headers.ipv6.dst, &scratch->meta.new_dst_ipv6);
+		u64 ipv6_changed = ipv6_addresses + changed_u16(scratch->headers.ipv6.hop_limit, ipv6_hop_limit);
+		u64 tcp_changed = changed_u16(scratch->headers.tcp.src_port, tcp_src_port) + changed_u16(scratch->headers.tcp.dst_port, tcp_dst_port);
+		u8 *ipv6 = packet_at(ctx, &scratch->packet, scratch->position.ipv6, 40);
+		u8 *tcp = packet_at(ctx, &scratch->packet, scratch->position.tcp, 20);
 
-			if (!ipv6 || !tcp)
-				return unable(scratch);
-			write_u128(ipv6 + 8, &scratch->meta.new_src_ipv6);
-			scratch->headers.ipv6.src = scratch->meta.new_src_ipv6;
-			write_u128(ipv6 + 24, &scratch->meta.new_dst_ipv6);
-			scratch->headers.ipv6.dst = scratch->meta.new_dst_ipv6;
-			write_u16(tcp, tcp_src_port);
-			scratch->headers.tcp.src_port = tcp_src_port;
-			write_u16(tcp + 2, tcp_dst_port);
-			scratch->headers.tcp.dst_port = tcp_dst_port;
-			packet_fix_transport(ctx, &scratch->packet, scratch->position.tcp + 16, tcp_changed, ipv6_addresses, CHECKSUM_OF_IPV6);
-		} else if (has(scratch, HEADER_UDP)) {
-			u16 udp_src_port = scratch->meta.new_src_port;
-			u16 udp_dst_port = scratch->meta.new_dst_port;
-			u64 ipv6_addresses = changed_u128(&scratch->headers.ipv6.src, &scratch->meta.new_src_ipv6) + changed_u128(&scratch->headers.ipv6.dst, &scratch->meta.new_dst_ipv6);
-			u64 udp_changed = changed_u16(scratch->headers.udp.src_port, udp_src_port) + changed_u16(scratch->headers.udp.dst_port, udp_dst_port);
-			u8 *ipv6 = packet_at(ctx, &scratch->packet, scratch->position.ipv6, 40);
-			u8 *udp = packet_at(ctx, &scratch->packet, scratch->position.udp, 8);
+		if (!ipv6 || !tcp)
+			return unable(scratch);
+		write_u128(ipv6 + 8, &scratch->meta.new_src_ipv6);
+		scratch->headers.ipv6.src = scratch->meta.new_src_ipv6;
+		write_u128(ipv6 + 24, &scratch->meta.new_dst_ipv6);
+		scratch->headers.ipv6.dst = scratch->meta.new_dst_ipv6;
+		write_u8(ipv6 + 7, ipv6_hop_limit);
+		scratch->headers.ipv6.hop_limit = ipv6_hop_limit;
+		write_u16(tcp, tcp_src_port);
+		scratch->headers.tcp.src_port = tcp_src_port;
+		write_u16(tcp + 2, tcp_dst_port);
+		scratch->headers.tcp.dst_port = tcp_dst_port;
+		packet_fix_transport(ctx, &scratch->packet, scratch->position.tcp + 16, tcp_changed, ipv6_addresses, CHECKSUM_OF_IPV6);
+		packet_sum_changed(ctx, ipv6_changed);
+	} else if (scratch->meta.translate && has(scratch, HEADER_UDP)) {
+		u8 ipv6_hop_limit = (u8)(scratch->headers.ipv6.hop_limit - 1);
+		u16 udp_src_port = scratch->meta.new_src_port;
+		u16 udp_dst_port = scratch->meta.new_dst_port;
+		u64 ipv6_addresses = changed_u128(&scratch->headers.ipv6.src, &scratch->meta.new_src_ipv6) + changed_u128(&scratch->headers.ipv6.dst, &scratch->meta.new_dst_ipv6);
+		u64 ipv6_changed = ipv6_addresses + changed_u16(scratch->headers.ipv6.hop_limit, ipv6_hop_limit);
+		u64 udp_changed = changed_u16(scratch->headers.udp.src_port, udp_src_port) + changed_u16(scratch->headers.udp.dst_port, udp_dst_port);
+		u8 *ipv6 = packet_at(ctx, &scratch->packet, scratch->position.ipv6, 40);
+		u8 *udp = packet_at(ctx, &scratch->packet, scratch->position.udp, 8);
 
-			if (!ipv6 || !udp)
-				return unable(scratch);
-			write_u128(ipv6 + 8, &scratch->meta.new_src_ipv6);
-			scratch->headers.ipv6.src = scratch->meta.new_src_ipv6;
-			write_u128(ipv6 + 24, &scratch->meta.new_dst_ipv6);
-			scratch->headers.ipv6.dst = scratch->meta.new_dst_ipv6;
-			write_u16(udp, udp_src_port);
-			scratch->headers.udp.src_port = udp_src_port;
-			write_u16(udp + 2, udp_dst_port);
-			scratch->headers.udp.dst_port = udp_dst_port;
-			packet_fix_transport(ctx, &scratch->packet, scratch->position.udp + 6, udp_changed, ipv6_addresses, CHECKSUM_OF_IPV6 | CHECKSUM_MAY_BE_NONE);
-		}
-	}
-	{
+		if (!ipv6 || !udp)
+			return unable(scratch);
+		write_u128(ipv6 + 8, &scratch->meta.new_src_ipv6);
+		scratch->headers.ipv6.src = scratch->meta.new_src_ipv6;
+		write_u128(ipv6 + 24, &scratch->meta.new_dst_ipv6);
+		scratch->headers.ipv6.dst = scratch->meta.new_dst_ipv6;
+		write_u8(ipv6 + 7, ipv6_hop_limit);
+		scratch->headers.ipv6.hop_limit = ipv6_hop_limit;
+		write_u16(udp, udp_src_port);
+		scratch->headers.udp.src_port = udp_src_port;
+		write_u16(udp + 2, udp_dst_port);
+		scratch->headers.udp.dst_port = udp_dst_port;
+		packet_fix_transport(ctx, &scratch->packet, scratch->position.udp + 6, udp_changed, ipv6_addresses, CHECKSUM_OF_IPV6 | CHECKSUM_MAY_BE_NONE);
+		packet_sum_changed(ctx, ipv6_changed);
+	} else {
 		u8 ipv6_hop_limit = (u8)(scratch->headers.ipv6.hop_limit - 1);
 		u64 ipv6_changed = changed_u16(scratch->headers.ipv6.hop_limit, ipv6_hop_limit);
 		u8 *ipv6 = packet_at(ctx, &scratch->packet, scratch->position.ipv6, 40);
@@ -2601,35 +2696,18 @@ static __always_inline enum next forward(struct packet_context *ctx, struct scra
 		scratch->headers.ethernet.src = scratch->meta.egress_src_mac;
 	}
 	if (scratch->meta.encapsulate) {
-		u8 *wire = scratch->packet.wire;
+		u16 outer_ipv4_checksum = ~checksum_fold(0xc511ull + scratch->meta.traffic_class + (u16)(scratch->meta.inner_length + 50) + scratch->meta.tunnel_src + scratch->meta.tunnel_dst);
+		u64 words[10] = {
+			(u64)scratch->meta.tunnel_dst_mac << 16 | ((u64)scratch->meta.tunnel_src_mac >> 32),
+			(u64)scratch->meta.tunnel_src_mac << 32 | (u64)scratch->meta.traffic_class | 0x8004500,
+			(u64)((u16)(scratch->meta.inner_length + 50)) << 48 | 0x40004011,
+			(u64)outer_ipv4_checksum << 48 | (u64)scratch->meta.tunnel_src << 16 | ((u64)scratch->meta.tunnel_dst >> 16),
+			(u64)scratch->meta.tunnel_dst << 48 | (u64)scratch->meta.entropy << 32 | (u64)((u16)(scratch->meta.inner_length + 30)) | 0x12b50000,
+			((u64)scratch->meta.tunnel_vni >> 8) | 0x80000000000ull,
+			(u64)scratch->meta.tunnel_vni << 56,
+		};
 
-		/* outer_ethernet */
-		write_u48(wire, scratch->meta.tunnel_dst_mac);
-		write_u48(wire + 6, scratch->meta.tunnel_src_mac);
-		write_u16(wire + 12, 0x800);
-		/* outer_ipv4 */
-		write_u8(wire + 14, 69);
-		write_u8(wire + 15, scratch->meta.traffic_class);
-		write_u16(wire + 16, (u16)(scratch->meta.inner_length + 50));
-		write_u16(wire + 18, 0);
-		write_u16(wire + 20, 0x4000);
-		write_u8(wire + 22, 64);
-		write_u8(wire + 23, 17);
-		write_u16(wire + 24, 0);
-		write_u32(wire + 26, scratch->meta.tunnel_src);
-		write_u32(wire + 30, scratch->meta.tunnel_dst);
-		/* outer_udp */
-		write_u16(wire + 34, scratch->meta.entropy);
-		write_u16(wire + 36, 0x12b5);
-		write_u16(wire + 38, (u16)(scratch->meta.inner_length + 30));
-		write_u16(wire + 40, 0);
-		/* vxlan */
-		write_u8(wire + 42, 8);
-		write_u24(wire + 43, 0);
-		write_u24(wire + 46, scratch->meta.tunnel_vni);
-		write_u8(wire + 49, 0);
-		write_u16(wire + 24, ~checksum_fold(checksum_sum(wire + 14, 20)));
-		if (!packet_push(ctx, &scratch->packet, 50,
+		if (!packet_push(ctx, &scratch->packet, words, 50,
 				 BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP | BPF_F_ADJ_ROOM_ENCAP_L2_ETH | BPF_F_ADJ_ROOM_ENCAP_L2(ETHERNET_BYTES)))
 			return unable(scratch);
 		scratch->packet.valid |= HEADER_OUTER_ETHERNET | HEADER_OUTER_IPV4 | HEADER_OUTER_UDP | HEADER_VXLAN;
@@ -2682,27 +2760,819 @@ static __always_inline enum next ingress(struct packet_context *ctx, struct scra
 	return GO_ON;
 }
 
-/* The way of a packet through the pipeline; its outcome is in the scratch memory. */
-static __always_inline void process(struct packet_context *ctx, struct scratch *scratch)
+/* A packet at its start. */
+static __always_inline void begin(struct packet_context *ctx, struct scratch *scratch, u32 port)
 {
-	u32 ifindex = ctx->ingress_ifindex;
-	u32 *port = bpf_map_lookup_elem(&port_of_ifindex, &ifindex);
-
-	scratch->outcome = (struct outcome){.verdict = VERDICT_TO_KERNEL};
-	packet_begin(ctx, &scratch->packet, 140);
-	if (!port)
-		return;
-	scratch->outcome.ingress_port = *port;
+	packet_begin(ctx, &scratch->packet);
+	scratch->outcome = (struct outcome){.verdict = VERDICT_TO_KERNEL, .ingress_port = port};
 	scratch->now_ms = clock_ms();
 	__builtin_memset(&scratch->meta, 0, sizeof(scratch->meta));
-	scratch->meta.ingress_port = *port;
+	__builtin_memset(&scratch->later, 0, sizeof(scratch->later));
+	scratch->meta.ingress_port = port;
+	trace_begin();
+}
+
+/*
+ * The fast path: packets of known connections, and those that concern nobody. For each kind of packet a function in which
+ * the scratch memory is a variable of its own, so that the compiler keeps in registers what that kind needs. It changes
+ * nothing before take_over; until then a packet may be undecided, and process() begins with it anew.
+ */
+const volatile u8 uses_fast_path = 1;
+
+#define PACKET_UNDECIDED -2
+
+/* Entries that were found, to be used when the packet is taken over. */
+struct known {
+	struct connections_ipv4_hit flow_ipv4;
+	struct connections_ipv6_hit flow_ipv6;
+};
+
+/* From here on the packet is the fast path's: counters and entries know of it. */
+static __always_inline void take_over(struct scratch *scratch, struct known *known)
+{
+	if (known->flow_ipv4.slot)
+		connections_ipv4_use(&known->flow_ipv4, (u32)scratch->now_ms, scratch->packet.length);
+	if (known->flow_ipv6.slot)
+		connections_ipv6_use(&known->flow_ipv6, (u32)scratch->now_ms, scratch->packet.length);
+	count_later(scratch);
+}
+
+/* Which leg the packet is on, and in which network. */
+static __always_inline enum next fast_classify(struct scratch *scratch)
+{
+	apply_port(scratch);
+	if (has(scratch, HEADER_VXLAN) && scratch->meta.leg == 1) {
+		apply_tunnel(scratch);
+	}
+	return GO_ON;
+}
+
+/* Find the decision for a packet of a network: a known flow's, or a new one. */
+static __always_inline enum next fast_connection_ipv4(struct scratch *scratch, struct known *known)
+{
+	scratch->meta.route_ipv4 = scratch->headers.ipv4.dst;
+	if (has(scratch, HEADER_TCP)) {
+		scratch->meta.protocol = 6;
+		scratch->meta.src_port = scratch->headers.tcp.src_port;
+		scratch->meta.dst_port = scratch->headers.tcp.dst_port;
+		scratch->meta.tcp_flags = scratch->headers.tcp.flags;
+		scratch->meta.profile = 1;
+	} else if (has(scratch, HEADER_UDP)) {
+		scratch->meta.protocol = 17;
+		scratch->meta.src_port = scratch->headers.udp.src_port;
+		scratch->meta.dst_port = scratch->headers.udp.dst_port;
+		scratch->meta.profile = 4;
+	}
+	if (scratch->meta.protocol != 0) {
+		if (!find_flow_ipv4(scratch, &known->flow_ipv4)) {
+			return UNDECIDED;
+		}
+	}
+	if (scratch->meta.nexthop == 0) {
+		return UNDECIDED;
+	}
+	if (scratch->meta.decided) {
+		return UNDECIDED;
+	}
+	return GO_ON;
+}
+
+/* Find the decision for a packet of a network: a known flow's, or a new one. */
+static __always_inline enum next fast_connection_ipv6(struct scratch *scratch, struct known *known)
+{
+	scratch->meta.route_ipv6 = scratch->headers.ipv6.dst;
+	if (has(scratch, HEADER_TCP)) {
+		scratch->meta.protocol = 6;
+		scratch->meta.src_port = scratch->headers.tcp.src_port;
+		scratch->meta.dst_port = scratch->headers.tcp.dst_port;
+		scratch->meta.tcp_flags = scratch->headers.tcp.flags;
+		scratch->meta.profile = 1;
+	} else if (has(scratch, HEADER_UDP)) {
+		scratch->meta.protocol = 17;
+		scratch->meta.src_port = scratch->headers.udp.src_port;
+		scratch->meta.dst_port = scratch->headers.udp.dst_port;
+		scratch->meta.profile = 4;
+	}
+	if (scratch->meta.protocol != 0) {
+		if (!find_flow_ipv6(scratch, &known->flow_ipv6)) {
+			return UNDECIDED;
+		}
+	}
+	if (scratch->meta.nexthop == 0) {
+		return UNDECIDED;
+	}
+	if (scratch->meta.decided) {
+		return UNDECIDED;
+	}
+	return GO_ON;
+}
+
+/* Time to live and size (RFC 1812, sections 5.3.1 and 4.2.2.7; RFC 1191). */
+static __always_inline enum next fast_check_ipv4(struct packet_context *ctx, struct scratch *scratch)
+{
+	scratch->meta.inner_length = scratch->headers.ipv4.total_length;
+	scratch->meta.traffic_class = scratch->headers.ipv4.traffic_class;
+	if (scratch->headers.ipv4.ttl < 2) {
+		scratch->meta.error = 1;
+		scratch->meta.error_type = 11;
+		scratch->meta.error_code = 0;
+		scratch->meta.error_mtu = 0;
+	} else if (network_length(ctx, scratch) > scratch->meta.mtu) {
+		if (!(scratch->headers.ipv4.flags & 2)) {
+			return UNDECIDED;
+		}
+		scratch->meta.error = 1;
+		scratch->meta.error_type = 3;
+		scratch->meta.error_code = 4;
+		scratch->meta.error_mtu = scratch->meta.mtu;
+	}
+	return GO_ON;
+}
+
+/* Hop limit and size (RFC 8200, sections 3 and 5; RFC 4443, sections 3.2 and 3.3). */
+static __always_inline enum next fast_check_ipv6(struct packet_context *ctx, struct scratch *scratch)
+{
+	scratch->meta.inner_length = (u16)(scratch->headers.ipv6.payload_length + 40);
+	scratch->meta.traffic_class = scratch->headers.ipv6.traffic_class;
+	if (scratch->headers.ipv6.hop_limit < 2) {
+		scratch->meta.error = 1;
+		scratch->meta.error_type = 3;
+		scratch->meta.error_code = 0;
+		scratch->meta.error_mtu = 0;
+	} else if (network_length(ctx, scratch) > scratch->meta.mtu) {
+		scratch->meta.error = 1;
+		scratch->meta.error_type = 2;
+		scratch->meta.error_code = 0;
+		scratch->meta.error_mtu = scratch->meta.mtu;
+	}
+	return GO_ON;
+}
+
+/* Translate as decided, and one hop less to live. */
+static __always_inline enum next fast_send_ipv4(struct packet_context *ctx, struct scratch *scratch)
+{
+	if (scratch->meta.encapsulate) {
+		scratch->meta.entropy = (mix64_final(mix64_word(mix64_word(hash_seed, (u64)scratch->meta.network << 48 | (u64)scratch->meta.leg << 40 | (u64)scratch->meta.protocol << 32 | scratch->headers.ipv4.src), (u64)scratch->headers.ipv4.dst << 32 | (u64)scratch->meta.src_port << 16 | scratch->meta.dst_port))) & 0x3fff;
+		scratch->meta.entropy = scratch->meta.entropy | 0xc000;
+	}
+	if (scratch->meta.translate && has(scratch, HEADER_TCP)) {
+		u32 ipv4_src = scratch->meta.new_src_ipv4;
+		u32 ipv4_dst = scratch->meta.new_dst_ipv4;
+		u8 ipv4_ttl = (u8)(scratch->headers.ipv4.ttl - 1);
+		u16 tcp_src_port = scratch->meta.new_src_port;
+		u16 tcp_dst_port = scratch->meta.new_dst_port;
+		u64 ipv4_addresses = changed_u32(scratch->headers.ipv4.src, ipv4_src) + changed_u32(scratch->headers.ipv4.dst, ipv4_dst);
+		u64 ipv4_changed = ipv4_addresses + changed_u16(scratch->headers.ipv4.ttl << 8, ipv4_ttl << 8);
+		u64 tcp_changed = changed_u16(scratch->headers.tcp.src_port, tcp_src_port) + changed_u16(scratch->headers.tcp.dst_port, tcp_dst_port);
+		u8 *ipv4 = packet_at(ctx, &scratch->packet, scratch->position.ipv4, 20);
+		u8 *tcp = packet_at(ctx, &scratch->packet, scratch->position.tcp, 20);
+
+		if (!ipv4 || !tcp)
+			return unable(scratch);
+		write_u32(ipv4 + 12, ipv4_src);
+		scratch->headers.ipv4.src = ipv4_src;
+		write_u32(ipv4 + 16, ipv4_dst);
+		scratch->headers.ipv4.dst = ipv4_dst;
+		write_u8(ipv4 + 8, ipv4_ttl);
+		scratch->headers.ipv4.ttl = ipv4_ttl;
+		write_u16(tcp, tcp_src_port);
+		scratch->headers.tcp.src_port = tcp_src_port;
+		write_u16(tcp + 2, tcp_dst_port);
+		scratch->headers.tcp.dst_port = tcp_dst_port;
+		packet_fix_header(ipv4 + 10, ipv4_changed);
+		packet_fix_transport(ctx, &scratch->packet, scratch->position.tcp + 16, tcp_changed, ipv4_addresses, 0);
+	} else if (scratch->meta.translate && has(scratch, HEADER_UDP)) {
+		u32 ipv4_src = scratch->meta.new_src_ipv4;
+		u32 ipv4_dst = scratch->meta.new_dst_ipv4;
+		u8 ipv4_ttl = (u8)(scratch->headers.ipv4.ttl - 1);
+		u16 udp_src_port = scratch->meta.new_src_port;
+		u16 udp_dst_port = scratch->meta.new_dst_port;
+		u64 ipv4_addresses = changed_u32(scratch->headers.ipv4.src, ipv4_src) + changed_u32(scratch->headers.ipv4.dst, ipv4_dst);
+		u64 ipv4_changed = ipv4_addresses + changed_u16(scratch->headers.ipv4.ttl << 8, ipv4_ttl << 8);
+		u64 udp_changed = changed_u16(scratch->headers.udp.src_port, udp_src_port) + changed_u16(scratch->headers.udp.dst_port, udp_dst_port);
+		u8 *ipv4 = packet_at(ctx, &scratch->packet, scratch->position.ipv4, 20);
+		u8 *udp = packet_at(ctx, &scratch->packet, scratch->position.udp, 8);
+
+		if (!ipv4 || !udp)
+			return unable(scratch);
+		write_u32(ipv4 + 12, ipv4_src);
+		scratch->headers.ipv4.src = ipv4_src;
+		write_u32(ipv4 + 16, ipv4_dst);
+		scratch->headers.ipv4.dst = ipv4_dst;
+		write_u8(ipv4 + 8, ipv4_ttl);
+		scratch->headers.ipv4.ttl = ipv4_ttl;
+		write_u16(udp, udp_src_port);
+		scratch->headers.udp.src_port = udp_src_port;
+		write_u16(udp + 2, udp_dst_port);
+		scratch->headers.udp.dst_port = udp_dst_port;
+		packet_fix_header(ipv4 + 10, ipv4_changed);
+		packet_fix_transport(ctx, &scratch->packet, scratch->position.udp + 6, udp_changed, ipv4_addresses, CHECKSUM_MAY_BE_NONE);
+	} else {
+		u8 ipv4_ttl = (u8)(scratch->headers.ipv4.ttl - 1);
+		u64 ipv4_changed = changed_u16(scratch->headers.ipv4.ttl << 8, ipv4_ttl << 8);
+		u8 *ipv4 = packet_at(ctx, &scratch->packet, scratch->position.ipv4, 20);
+
+		if (!ipv4)
+			return unable(scratch);
+		write_u8(ipv4 + 8, ipv4_ttl);
+		scratch->headers.ipv4.ttl = ipv4_ttl;
+		packet_fix_header(ipv4 + 10, ipv4_changed);
+	}
+	return GO_ON;
+}
+
+/* Translate as decided, and one hop less to live. */
+static __always_inline enum next fast_send_ipv6(struct packet_context *ctx, struct scratch *scratch)
+{
+	if (scratch->meta.encapsulate) {
+		scratch->meta.entropy = (mix64_final(mix64_word(mix64_word(mix64_word(mix64_word(mix64_word(hash_seed, (u64)scratch->meta.network << 48 | (u64)scratch->meta.leg << 40 | (u64)scratch->meta.protocol << 32 | (scratch->headers.ipv6.src.high >> 32)), (scratch->headers.ipv6.src.high << 32 | scratch->headers.ipv6.src.low >> 32)), (scratch->headers.ipv6.src.low & 0xffffffffu) << 32 | (scratch->headers.ipv6.dst.high >> 32)), (scratch->headers.ipv6.dst.high << 32 | scratch->headers.ipv6.dst.low >> 32)), (scratch->headers.ipv6.dst.low & 0xffffffffu) << 32 | (u64)scratch->meta.src_port << 16 | scratch->meta.dst_port))) & 0x3fff;
+		scratch->meta.entropy = scratch->meta.entropy | 0xc000;
+	}
+	if (scratch->meta.translate && has(scratch, HEADER_TCP)) {
+		u8 ipv6_hop_limit = (u8)(scratch->headers.ipv6.hop_limit - 1);
+		u16 tcp_src_port = scratch->meta.new_src_port;
+		u16 tcp_dst_port = scratch->meta.new_dst_port;
+		u64 ipv6_addresses = changed_u128(&scratch->headers.ipv6.src, &scratch->meta.new_src_ipv6) + changed_u128(&scratch->headers.ipv6.dst, &scratch->meta.new_dst_ipv6);
+		u64 ipv6_changed = ipv6_addresses + changed_u16(scratch->headers.ipv6.hop_limit, ipv6_hop_limit);
+		u64 tcp_changed = changed_u16(scratch->headers.tcp.src_port, tcp_src_port) + changed_u16(scratch->headers.tcp.dst_port, tcp_dst_port);
+		u8 *ipv6 = packet_at(ctx, &scratch->packet, scratch->position.ipv6, 40);
+		u8 *tcp = packet_at(ctx, &scratch->packet, scratch->position.tcp, 20);
+
+		if (!ipv6 || !tcp)
+			return unable(scratch);
+		write_u128(ipv6 + 8, &scratch->meta.new_src_ipv6);
+		scratch->headers.ipv6.src = scratch->meta.new_src_ipv6;
+		write_u128(ipv6 + 24, &scratch->meta.new_dst_ipv6);
+		scratch->headers.ipv6.dst = scratch->meta.new_dst_ipv6;
+		write_u8(ipv6 + 7, ipv6_hop_limit);
+		scratch->headers.ipv6.hop_limit = ipv6_hop_limit;
+		write_u16(tcp, tcp_src_port);
+		scratch->headers.tcp.src_port = tcp_src_port;
+		write_u16(tcp + 2, tcp_dst_port);
+		scratch->headers.tcp.dst_port = tcp_dst_port;
+		packet_fix_transport(ctx, &scratch->packet, scratch->position.tcp + 16, tcp_changed, ipv6_addresses, CHECKSUM_OF_IPV6);
+		packet_sum_changed(ctx, ipv6_changed);
+	} else if (scratch->meta.translate && has(scratch, HEADER_UDP)) {
+		u8 ipv6_hop_limit = (u8)(scratch->headers.ipv6.hop_limit - 1);
+		u16 udp_src_port = scratch->meta.new_src_port;
+		u16 udp_dst_port = scratch->meta.new_dst_port;
+		u64 ipv6_addresses = changed_u128(&scratch->headers.ipv6.src, &scratch->meta.new_src_ipv6) + changed_u128(&scratch->headers.ipv6.dst, &scratch->meta.new_dst_ipv6);
+		u64 ipv6_changed = ipv6_addresses + changed_u16(scratch->headers.ipv6.hop_limit, ipv6_hop_limit);
+		u64 udp_changed = changed_u16(scratch->headers.udp.src_port, udp_src_port) + changed_u16(scratch->headers.udp.dst_port, udp_dst_port);
+		u8 *ipv6 = packet_at(ctx, &scratch->packet, scratch->position.ipv6, 40);
+		u8 *udp = packet_at(ctx, &scratch->packet, scratch->position.udp, 8);
+
+		if (!ipv6 || !udp)
+			return unable(scratch);
+		write_u128(ipv6 + 8, &scratch->meta.new_src_ipv6);
+		scratch->headers.ipv6.src = scratch->meta.new_src_ipv6;
+		write_u128(ipv6 + 24, &scratch->meta.new_dst_ipv6);
+		scratch->headers.ipv6.dst = scratch->meta.new_dst_ipv6;
+		write_u8(ipv6 + 7, ipv6_hop_limit);
+		scratch->headers.ipv6.hop_limit = ipv6_hop_limit;
+		write_u16(udp, udp_src_port);
+		scratch->headers.udp.src_port = udp_src_port;
+		write_u16(udp + 2, udp_dst_port);
+		scratch->headers.udp.dst_port = udp_dst_port;
+		packet_fix_transport(ctx, &scratch->packet, scratch->position.udp + 6, udp_changed, ipv6_addresses, CHECKSUM_OF_IPV6 | CHECKSUM_MAY_BE_NONE);
+		packet_sum_changed(ctx, ipv6_changed);
+	} else {
+		u8 ipv6_hop_limit = (u8)(scratch->headers.ipv6.hop_limit - 1);
+		u64 ipv6_changed = changed_u16(scratch->headers.ipv6.hop_limit, ipv6_hop_limit);
+		u8 *ipv6 = packet_at(ctx, &scratch->packet, scratch->position.ipv6, 40);
+
+		if (!ipv6)
+			return unable(scratch);
+		write_u8(ipv6 + 7, ipv6_hop_limit);
+		scratch->headers.ipv6.hop_limit = ipv6_hop_limit;
+		packet_sum_changed(ctx, ipv6_changed);
+	}
+	return GO_ON;
+}
+
+/* Send a packet whose next hop is known. */
+static __always_inline enum next fast_forward(struct packet_context *ctx, struct scratch *scratch, struct known *known)
+{
+	if (!apply_neighbor(scratch)) {
+		return UNDECIDED;
+	}
+	if (scratch->meta.egress_network != scratch->meta.network) {
+		return UNDECIDED;
+	}
+	if (scratch->meta.encapsulate && has(scratch, HEADER_VXLAN)) {
+		return UNDECIDED;
+	}
+	if (has(scratch, HEADER_IPV4)) {
+		enum next behind_check_ipv4 = fast_check_ipv4(ctx, scratch);
+
+		if (behind_check_ipv4 != GO_ON)
+			return behind_check_ipv4;
+	} else if (has(scratch, HEADER_IPV6)) {
+		enum next behind_check_ipv6 = fast_check_ipv6(ctx, scratch);
+
+		if (behind_check_ipv6 != GO_ON)
+			return behind_check_ipv6;
+	}
+	if (scratch->meta.error) {
+		if (has(scratch, HEADER_VXLAN)) {
+			return UNDECIDED;
+		}
+		if (!apply_network(scratch)) {
+			return UNDECIDED;
+		}
+		if (has(scratch, HEADER_IPV4)) {
+			return UNDECIDED;
+		} else if (has(scratch, HEADER_IPV6)) {
+			return UNDECIDED;
+		}
+	}
+	take_over(scratch, known);
+	if (has(scratch, HEADER_VXLAN)) {
+		if (!packet_pop(ctx, &scratch->packet, 50))
+			return unable(scratch);
+		scratch->packet.valid &= ~(HEADER_OUTER_ETHERNET | HEADER_OUTER_IPV4 | HEADER_OUTER_UDP | HEADER_VXLAN);
+	}
+	if (has(scratch, HEADER_IPV4)) {
+		enum next behind_send_ipv4 = fast_send_ipv4(ctx, scratch);
+
+		if (behind_send_ipv4 != GO_ON)
+			return behind_send_ipv4;
+	} else if (has(scratch, HEADER_IPV6)) {
+		enum next behind_send_ipv6 = fast_send_ipv6(ctx, scratch);
+
+		if (behind_send_ipv6 != GO_ON)
+			return behind_send_ipv6;
+	}
+	{
+		u8 *ethernet = packet_at(ctx, &scratch->packet, scratch->position.ethernet, 14);
+
+		if (!ethernet)
+			return unable(scratch);
+		write_u48(ethernet, scratch->meta.egress_dst_mac);
+		scratch->headers.ethernet.dst = scratch->meta.egress_dst_mac;
+		write_u48(ethernet + 6, scratch->meta.egress_src_mac);
+		scratch->headers.ethernet.src = scratch->meta.egress_src_mac;
+	}
+	if (scratch->meta.encapsulate) {
+		u16 outer_ipv4_checksum = ~checksum_fold(0xc511ull + scratch->meta.traffic_class + (u16)(scratch->meta.inner_length + 50) + scratch->meta.tunnel_src + scratch->meta.tunnel_dst);
+		u64 words[10] = {
+			(u64)scratch->meta.tunnel_dst_mac << 16 | ((u64)scratch->meta.tunnel_src_mac >> 32),
+			(u64)scratch->meta.tunnel_src_mac << 32 | (u64)scratch->meta.traffic_class | 0x8004500,
+			(u64)((u16)(scratch->meta.inner_length + 50)) << 48 | 0x40004011,
+			(u64)outer_ipv4_checksum << 48 | (u64)scratch->meta.tunnel_src << 16 | ((u64)scratch->meta.tunnel_dst >> 16),
+			(u64)scratch->meta.tunnel_dst << 48 | (u64)scratch->meta.entropy << 32 | (u64)((u16)(scratch->meta.inner_length + 30)) | 0x12b50000,
+			((u64)scratch->meta.tunnel_vni >> 8) | 0x80000000000ull,
+			(u64)scratch->meta.tunnel_vni << 56,
+		};
+
+		if (!packet_push(ctx, &scratch->packet, words, 50,
+				 BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP | BPF_F_ADJ_ROOM_ENCAP_L2_ETH | BPF_F_ADJ_ROOM_ENCAP_L2(ETHERNET_BYTES)))
+			return unable(scratch);
+		scratch->packet.valid |= HEADER_OUTER_ETHERNET | HEADER_OUTER_IPV4 | HEADER_OUTER_UDP | HEADER_VXLAN;
+		scratch->headers.outer_ipv4.dst = scratch->meta.tunnel_dst;
+		scratch->headers.vxlan.vni = scratch->meta.tunnel_vni;
+	} else if (scratch->meta.egress_vlan != 0) {
+		s32 moved = packet_push_vlan(ctx, &scratch->packet, scratch->meta.egress_vlan);
+
+		if (moved < 0)
+			return unable(scratch);
+		scratch->position.ethernet -= moved;
+		scratch->position.vlan = scratch->position.ethernet + ETHERNET_BYTES;
+		scratch->packet.valid |= HEADER_VLAN;
+		scratch->headers.vlan.id = scratch->meta.egress_vlan;
+	}
+	return forward_to(&scratch->outcome, scratch->meta.egress_port);
+}
+
+/* What no policy concerns runs off the end, untouched. */
+static __always_inline enum next fast_ingress(struct packet_context *ctx, struct scratch *scratch, struct known *known)
+{
+	{
+		enum next behind_classify = fast_classify(scratch);
+
+		if (behind_classify != GO_ON)
+			return behind_classify;
+	}
+	if (scratch->meta.leg == 2) {
+		if (has(scratch, HEADER_IPV4)) {
+			if (scratch->headers.ipv4.version == 4 && scratch->headers.ipv4.header_length > 4) {
+				enum next behind_connection_ipv4 = fast_connection_ipv4(scratch, known);
+
+				if (behind_connection_ipv4 != GO_ON)
+					return behind_connection_ipv4;
+			}
+		} else if (has(scratch, HEADER_IPV6)) {
+			if (scratch->headers.ipv6.version == 6) {
+				enum next behind_connection_ipv6 = fast_connection_ipv6(scratch, known);
+
+				if (behind_connection_ipv6 != GO_ON)
+					return behind_connection_ipv6;
+			}
+		}
+		if (scratch->meta.nexthop != 0) {
+			enum next behind_forward = fast_forward(ctx, scratch, known);
+
+			if (behind_forward != GO_ON)
+				return behind_forward;
+		}
+		if (has(scratch, HEADER_VXLAN)) {
+			return UNDECIDED;
+		}
+	}
+	return GO_ON;
+}
+
+/* Test runs read the outcome from the scratch memory of the CPU. */
+static __always_inline void show_outcome(const struct scratch *scratch)
+{
+	struct scratch *shown = test_mode ? scratch_of_cpu() : 0;
+
+	if (!shown)
+		return;
+	shown->outcome = scratch->outcome;
+	shown->packet.tag = scratch->packet.tag;
+}
+
+static __always_inline int fast_done(struct packet_context *ctx, struct scratch *scratch, struct known *known,
+				     enum next next)
+{
+	if (next == UNDECIDED)
+		return PACKET_UNDECIDED;
+	if (next == GO_ON)
+		take_over(scratch, known);
+	else if (unlikely(scratch->outcome.verdict == VERDICT_DROP))
+		count_packet(&drops, scratch->outcome.drop_reason, scratch->packet.length);
+	show_outcome(scratch);
+	return verdict_done(ctx, &scratch->outcome);
+}
+
+/* outer_ethernet, outer_ipv4, outer_udp, vxlan, ethernet, ipv4, tcp */
+__noinline int fast_vxlan_ethernet_ipv4_tcp(struct packet_context *ctx, u32 port)
+{
+	const u8 *data = (const u8 *)(unsigned long)ctx->data;
+	struct scratch own, *scratch = &own;
+	struct known known = {};
+
+	if (data + 104 > (const u8 *)(unsigned long)ctx->data_end)
+		return PACKET_UNDECIDED;
+	begin(ctx, scratch, port);
+	scratch->packet.valid = HEADER_OUTER_ETHERNET | HEADER_OUTER_IPV4 | HEADER_OUTER_UDP | HEADER_VXLAN | HEADER_ETHERNET | HEADER_IPV4 | HEADER_TCP;
+	scratch->headers.outer_ipv4.dst = read_u32(data + 14 + 16);
+	scratch->headers.vxlan.vni = read_u24(data + 42 + 4);
+	scratch->position.ethernet = PACKET_ORIGIN + 50;
+	scratch->headers.ethernet.dst = read_u48(data + 50);
+	scratch->headers.ethernet.src = read_u48(data + 50 + 6);
+	scratch->position.ipv4 = PACKET_ORIGIN + 64;
+	scratch->headers.ipv4.version = read_u8(data + 64) >> 4;
+	scratch->headers.ipv4.header_length = read_u8(data + 64) & 15;
+	scratch->headers.ipv4.traffic_class = read_u8(data + 64 + 1);
+	scratch->headers.ipv4.total_length = read_u16(data + 64 + 2);
+	scratch->headers.ipv4.flags = read_u8(data + 64 + 6) >> 5;
+	scratch->headers.ipv4.ttl = read_u8(data + 64 + 8);
+	scratch->headers.ipv4.src = read_u32(data + 64 + 12);
+	scratch->headers.ipv4.dst = read_u32(data + 64 + 16);
+	scratch->position.tcp = PACKET_ORIGIN + 84;
+	scratch->headers.tcp.src_port = read_u16(data + 84);
+	scratch->headers.tcp.dst_port = read_u16(data + 84 + 2);
+	scratch->headers.tcp.data_offset = read_u8(data + 84 + 12) >> 4;
+	scratch->headers.tcp.flags = read_u8(data + 84 + 13);
+	return fast_done(ctx, scratch, &known, fast_ingress(ctx, scratch, &known));
+}
+
+/* outer_ethernet, outer_ipv4, outer_udp, vxlan, ethernet, ipv4, udp */
+__noinline int fast_vxlan_ethernet_ipv4_udp(struct packet_context *ctx, u32 port)
+{
+	const u8 *data = (const u8 *)(unsigned long)ctx->data;
+	struct scratch own, *scratch = &own;
+	struct known known = {};
+
+	if (data + 92 > (const u8 *)(unsigned long)ctx->data_end)
+		return PACKET_UNDECIDED;
+	begin(ctx, scratch, port);
+	scratch->packet.valid = HEADER_OUTER_ETHERNET | HEADER_OUTER_IPV4 | HEADER_OUTER_UDP | HEADER_VXLAN | HEADER_ETHERNET | HEADER_IPV4 | HEADER_UDP;
+	scratch->headers.outer_ipv4.dst = read_u32(data + 14 + 16);
+	scratch->headers.vxlan.vni = read_u24(data + 42 + 4);
+	scratch->position.ethernet = PACKET_ORIGIN + 50;
+	scratch->headers.ethernet.dst = read_u48(data + 50);
+	scratch->headers.ethernet.src = read_u48(data + 50 + 6);
+	scratch->position.ipv4 = PACKET_ORIGIN + 64;
+	scratch->headers.ipv4.version = read_u8(data + 64) >> 4;
+	scratch->headers.ipv4.header_length = read_u8(data + 64) & 15;
+	scratch->headers.ipv4.traffic_class = read_u8(data + 64 + 1);
+	scratch->headers.ipv4.total_length = read_u16(data + 64 + 2);
+	scratch->headers.ipv4.flags = read_u8(data + 64 + 6) >> 5;
+	scratch->headers.ipv4.ttl = read_u8(data + 64 + 8);
+	scratch->headers.ipv4.src = read_u32(data + 64 + 12);
+	scratch->headers.ipv4.dst = read_u32(data + 64 + 16);
+	scratch->position.udp = PACKET_ORIGIN + 84;
+	scratch->headers.udp.src_port = read_u16(data + 84);
+	scratch->headers.udp.dst_port = read_u16(data + 84 + 2);
+	return fast_done(ctx, scratch, &known, fast_ingress(ctx, scratch, &known));
+}
+
+/* outer_ethernet, outer_ipv4, outer_udp, vxlan, ethernet, ipv6, tcp */
+__noinline int fast_vxlan_ethernet_ipv6_tcp(struct packet_context *ctx, u32 port)
+{
+	const u8 *data = (const u8 *)(unsigned long)ctx->data;
+	struct scratch own, *scratch = &own;
+	struct known known = {};
+
+	if (data + 124 > (const u8 *)(unsigned long)ctx->data_end)
+		return PACKET_UNDECIDED;
+	begin(ctx, scratch, port);
+	scratch->packet.valid = HEADER_OUTER_ETHERNET | HEADER_OUTER_IPV4 | HEADER_OUTER_UDP | HEADER_VXLAN | HEADER_ETHERNET | HEADER_IPV6 | HEADER_TCP;
+	scratch->headers.outer_ipv4.dst = read_u32(data + 14 + 16);
+	scratch->headers.vxlan.vni = read_u24(data + 42 + 4);
+	scratch->position.ethernet = PACKET_ORIGIN + 50;
+	scratch->headers.ethernet.dst = read_u48(data + 50);
+	scratch->headers.ethernet.src = read_u48(data + 50 + 6);
+	scratch->position.ipv6 = PACKET_ORIGIN + 64;
+	scratch->headers.ipv6.version = read_u8(data + 64) >> 4;
+	scratch->headers.ipv6.traffic_class = (read_u16(data + 64) >> 4) & 255;
+	scratch->headers.ipv6.payload_length = read_u16(data + 64 + 4);
+	scratch->headers.ipv6.hop_limit = read_u8(data + 64 + 7);
+	read_u128(&scratch->headers.ipv6.src, data + 64 + 8);
+	read_u128(&scratch->headers.ipv6.dst, data + 64 + 24);
+	scratch->position.tcp = PACKET_ORIGIN + 104;
+	scratch->headers.tcp.src_port = read_u16(data + 104);
+	scratch->headers.tcp.dst_port = read_u16(data + 104 + 2);
+	scratch->headers.tcp.data_offset = read_u8(data + 104 + 12) >> 4;
+	scratch->headers.tcp.flags = read_u8(data + 104 + 13);
+	return fast_done(ctx, scratch, &known, fast_ingress(ctx, scratch, &known));
+}
+
+/* outer_ethernet, outer_ipv4, outer_udp, vxlan, ethernet, ipv6, udp */
+__noinline int fast_vxlan_ethernet_ipv6_udp(struct packet_context *ctx, u32 port)
+{
+	const u8 *data = (const u8 *)(unsigned long)ctx->data;
+	struct scratch own, *scratch = &own;
+	struct known known = {};
+
+	if (data + 112 > (const u8 *)(unsigned long)ctx->data_end)
+		return PACKET_UNDECIDED;
+	begin(ctx, scratch, port);
+	scratch->packet.valid = HEADER_OUTER_ETHERNET | HEADER_OUTER_IPV4 | HEADER_OUTER_UDP | HEADER_VXLAN | HEADER_ETHERNET | HEADER_IPV6 | HEADER_UDP;
+	scratch->headers.outer_ipv4.dst = read_u32(data + 14 + 16);
+	scratch->headers.vxlan.vni = read_u24(data + 42 + 4);
+	scratch->position.ethernet = PACKET_ORIGIN + 50;
+	scratch->headers.ethernet.dst = read_u48(data + 50);
+	scratch->headers.ethernet.src = read_u48(data + 50 + 6);
+	scratch->position.ipv6 = PACKET_ORIGIN + 64;
+	scratch->headers.ipv6.version = read_u8(data + 64) >> 4;
+	scratch->headers.ipv6.traffic_class = (read_u16(data + 64) >> 4) & 255;
+	scratch->headers.ipv6.payload_length = read_u16(data + 64 + 4);
+	scratch->headers.ipv6.hop_limit = read_u8(data + 64 + 7);
+	read_u128(&scratch->headers.ipv6.src, data + 64 + 8);
+	read_u128(&scratch->headers.ipv6.dst, data + 64 + 24);
+	scratch->position.udp = PACKET_ORIGIN + 104;
+	scratch->headers.udp.src_port = read_u16(data + 104);
+	scratch->headers.udp.dst_port = read_u16(data + 104 + 2);
+	return fast_done(ctx, scratch, &known, fast_ingress(ctx, scratch, &known));
+}
+
+/* ethernet, ipv4, tcp */
+__noinline int fast_ethernet_ipv4_tcp(struct packet_context *ctx, u32 port)
+{
+	const u8 *data = (const u8 *)(unsigned long)ctx->data;
+	struct scratch own, *scratch = &own;
+	struct known known = {};
+
+	if (data + 54 > (const u8 *)(unsigned long)ctx->data_end)
+		return PACKET_UNDECIDED;
+	begin(ctx, scratch, port);
+	scratch->packet.valid = HEADER_ETHERNET | HEADER_IPV4 | HEADER_TCP;
+	scratch->position.ethernet = PACKET_ORIGIN;
+	scratch->headers.ethernet.dst = read_u48(data);
+	scratch->headers.ethernet.src = read_u48(data + 6);
+	scratch->position.ipv4 = PACKET_ORIGIN + 14;
+	scratch->headers.ipv4.version = read_u8(data + 14) >> 4;
+	scratch->headers.ipv4.header_length = read_u8(data + 14) & 15;
+	scratch->headers.ipv4.traffic_class = read_u8(data + 14 + 1);
+	scratch->headers.ipv4.total_length = read_u16(data + 14 + 2);
+	scratch->headers.ipv4.flags = read_u8(data + 14 + 6) >> 5;
+	scratch->headers.ipv4.ttl = read_u8(data + 14 + 8);
+	scratch->headers.ipv4.src = read_u32(data + 14 + 12);
+	scratch->headers.ipv4.dst = read_u32(data + 14 + 16);
+	scratch->position.tcp = PACKET_ORIGIN + 34;
+	scratch->headers.tcp.src_port = read_u16(data + 34);
+	scratch->headers.tcp.dst_port = read_u16(data + 34 + 2);
+	scratch->headers.tcp.data_offset = read_u8(data + 34 + 12) >> 4;
+	scratch->headers.tcp.flags = read_u8(data + 34 + 13);
+	return fast_done(ctx, scratch, &known, fast_ingress(ctx, scratch, &known));
+}
+
+/* ethernet, ipv4, udp */
+__noinline int fast_ethernet_ipv4_udp(struct packet_context *ctx, u32 port)
+{
+	const u8 *data = (const u8 *)(unsigned long)ctx->data;
+	struct scratch own, *scratch = &own;
+	struct known known = {};
+
+	if (data + 42 > (const u8 *)(unsigned long)ctx->data_end)
+		return PACKET_UNDECIDED;
+	begin(ctx, scratch, port);
+	scratch->packet.valid = HEADER_ETHERNET | HEADER_IPV4 | HEADER_UDP;
+	scratch->position.ethernet = PACKET_ORIGIN;
+	scratch->headers.ethernet.dst = read_u48(data);
+	scratch->headers.ethernet.src = read_u48(data + 6);
+	scratch->position.ipv4 = PACKET_ORIGIN + 14;
+	scratch->headers.ipv4.version = read_u8(data + 14) >> 4;
+	scratch->headers.ipv4.header_length = read_u8(data + 14) & 15;
+	scratch->headers.ipv4.traffic_class = read_u8(data + 14 + 1);
+	scratch->headers.ipv4.total_length = read_u16(data + 14 + 2);
+	scratch->headers.ipv4.flags = read_u8(data + 14 + 6) >> 5;
+	scratch->headers.ipv4.ttl = read_u8(data + 14 + 8);
+	scratch->headers.ipv4.src = read_u32(data + 14 + 12);
+	scratch->headers.ipv4.dst = read_u32(data + 14 + 16);
+	scratch->position.udp = PACKET_ORIGIN + 34;
+	scratch->headers.udp.src_port = read_u16(data + 34);
+	scratch->headers.udp.dst_port = read_u16(data + 34 + 2);
+	return fast_done(ctx, scratch, &known, fast_ingress(ctx, scratch, &known));
+}
+
+/* ethernet, ipv6, tcp */
+__noinline int fast_ethernet_ipv6_tcp(struct packet_context *ctx, u32 port)
+{
+	const u8 *data = (const u8 *)(unsigned long)ctx->data;
+	struct scratch own, *scratch = &own;
+	struct known known = {};
+
+	if (data + 74 > (const u8 *)(unsigned long)ctx->data_end)
+		return PACKET_UNDECIDED;
+	begin(ctx, scratch, port);
+	scratch->packet.valid = HEADER_ETHERNET | HEADER_IPV6 | HEADER_TCP;
+	scratch->position.ethernet = PACKET_ORIGIN;
+	scratch->headers.ethernet.dst = read_u48(data);
+	scratch->headers.ethernet.src = read_u48(data + 6);
+	scratch->position.ipv6 = PACKET_ORIGIN + 14;
+	scratch->headers.ipv6.version = read_u8(data + 14) >> 4;
+	scratch->headers.ipv6.traffic_class = (read_u16(data + 14) >> 4) & 255;
+	scratch->headers.ipv6.payload_length = read_u16(data + 14 + 4);
+	scratch->headers.ipv6.hop_limit = read_u8(data + 14 + 7);
+	read_u128(&scratch->headers.ipv6.src, data + 14 + 8);
+	read_u128(&scratch->headers.ipv6.dst, data + 14 + 24);
+	scratch->position.tcp = PACKET_ORIGIN + 54;
+	scratch->headers.tcp.src_port = read_u16(data + 54);
+	scratch->headers.tcp.dst_port = read_u16(data + 54 + 2);
+	scratch->headers.tcp.data_offset = read_u8(data + 54 + 12) >> 4;
+	scratch->headers.tcp.flags = read_u8(data + 54 + 13);
+	return fast_done(ctx, scratch, &known, fast_ingress(ctx, scratch, &known));
+}
+
+/* ethernet, ipv6, udp */
+__noinline int fast_ethernet_ipv6_udp(struct packet_context *ctx, u32 port)
+{
+	const u8 *data = (const u8 *)(unsigned long)ctx->data;
+	struct scratch own, *scratch = &own;
+	struct known known = {};
+
+	if (data + 62 > (const u8 *)(unsigned long)ctx->data_end)
+		return PACKET_UNDECIDED;
+	begin(ctx, scratch, port);
+	scratch->packet.valid = HEADER_ETHERNET | HEADER_IPV6 | HEADER_UDP;
+	scratch->position.ethernet = PACKET_ORIGIN;
+	scratch->headers.ethernet.dst = read_u48(data);
+	scratch->headers.ethernet.src = read_u48(data + 6);
+	scratch->position.ipv6 = PACKET_ORIGIN + 14;
+	scratch->headers.ipv6.version = read_u8(data + 14) >> 4;
+	scratch->headers.ipv6.traffic_class = (read_u16(data + 14) >> 4) & 255;
+	scratch->headers.ipv6.payload_length = read_u16(data + 14 + 4);
+	scratch->headers.ipv6.hop_limit = read_u8(data + 14 + 7);
+	read_u128(&scratch->headers.ipv6.src, data + 14 + 8);
+	read_u128(&scratch->headers.ipv6.dst, data + 14 + 24);
+	scratch->position.udp = PACKET_ORIGIN + 54;
+	scratch->headers.udp.src_port = read_u16(data + 54);
+	scratch->headers.udp.dst_port = read_u16(data + 54 + 2);
+	return fast_done(ctx, scratch, &known, fast_ingress(ctx, scratch, &known));
+}
+
+/* The kind of a packet, told from its first bytes. */
+static __always_inline int fast_process(struct packet_context *ctx, u32 port)
+{
+	const u8 *data = (const u8 *)(unsigned long)ctx->data;
+	const u8 *end = (const u8 *)(unsigned long)ctx->data_end;
+
+	if (!uses_fast_path || packet_has_hidden_tag(ctx))
+		return PACKET_UNDECIDED;
+	if (!(port & 0xfff0)) {
+		if (data + 38 > end)
+			return PACKET_UNDECIDED;
+		if (read_u16(data + 12) == 0x800 && read_u8(data + 14) == 69 && !(read_u16(data + 20) & 0x3fff) && read_u8(data + 23) == 17 && read_u16(data + 36) == 0x12b5) {
+			if (data + 64 > end)
+				return PACKET_UNDECIDED;
+			u16 ethernet_type = read_u16(data + 50 + 12);
+			if (ethernet_type == 0x800) {
+				if (data + 84 > end)
+					return PACKET_UNDECIDED;
+				u8 ipv4_version = read_u8(data + 64) >> 4;
+				u8 ipv4_header_length = read_u8(data + 64) & 15;
+				u8 ipv4_flags = read_u8(data + 64 + 6) >> 5;
+				u16 ipv4_fragment_offset = read_u16(data + 64 + 6) & 0x1fff;
+				u8 ipv4_protocol = read_u8(data + 64 + 9);
+				if (ipv4_version == 4 && ipv4_header_length == 5 && !(ipv4_flags & 1) && !ipv4_fragment_offset && ipv4_protocol == 6) {
+					return fast_vxlan_ethernet_ipv4_tcp(ctx, port);
+				}
+				if (ipv4_version == 4 && ipv4_header_length == 5 && !(ipv4_flags & 1) && !ipv4_fragment_offset && ipv4_protocol == 17) {
+					return fast_vxlan_ethernet_ipv4_udp(ctx, port);
+				}
+				return PACKET_UNDECIDED;
+			}
+			if (ethernet_type == 0x86dd) {
+				if (data + 104 > end)
+					return PACKET_UNDECIDED;
+				u8 ipv6_version = read_u8(data + 64) >> 4;
+				u8 ipv6_next_header = read_u8(data + 64 + 6);
+				if (ipv6_version == 6 && ipv6_next_header == 6) {
+					return fast_vxlan_ethernet_ipv6_tcp(ctx, port);
+				}
+				if (ipv6_version == 6 && ipv6_next_header == 17) {
+					return fast_vxlan_ethernet_ipv6_udp(ctx, port);
+				}
+				return PACKET_UNDECIDED;
+			}
+			return PACKET_UNDECIDED;
+		}
+		u16 ethernet_type = read_u16(data + 12);
+		if (ethernet_type == 0x800) {
+			u8 ipv4_version = read_u8(data + 14) >> 4;
+			u8 ipv4_header_length = read_u8(data + 14) & 15;
+			u8 ipv4_flags = read_u8(data + 14 + 6) >> 5;
+			u16 ipv4_fragment_offset = read_u16(data + 14 + 6) & 0x1fff;
+			u8 ipv4_protocol = read_u8(data + 14 + 9);
+			if (ipv4_version == 4 && ipv4_header_length == 5 && !(ipv4_flags & 1) && !ipv4_fragment_offset && ipv4_protocol == 6) {
+				return fast_ethernet_ipv4_tcp(ctx, port);
+			}
+			if (ipv4_version == 4 && ipv4_header_length == 5 && !(ipv4_flags & 1) && !ipv4_fragment_offset && ipv4_protocol == 17) {
+				return fast_ethernet_ipv4_udp(ctx, port);
+			}
+			return PACKET_UNDECIDED;
+		}
+		if (ethernet_type == 0x86dd) {
+			if (data + 54 > end)
+				return PACKET_UNDECIDED;
+			u8 ipv6_version = read_u8(data + 14) >> 4;
+			u8 ipv6_next_header = read_u8(data + 14 + 6);
+			if (ipv6_version == 6 && ipv6_next_header == 6) {
+				return fast_ethernet_ipv6_tcp(ctx, port);
+			}
+			if (ipv6_version == 6 && ipv6_next_header == 17) {
+				return fast_ethernet_ipv6_udp(ctx, port);
+			}
+			return PACKET_UNDECIDED;
+		}
+		return PACKET_UNDECIDED;
+	}
+	if (data + 14 > end)
+		return PACKET_UNDECIDED;
+	u16 ethernet_type = read_u16(data + 12);
+	if (ethernet_type == 0x800) {
+		if (data + 34 > end)
+			return PACKET_UNDECIDED;
+		u8 ipv4_version = read_u8(data + 14) >> 4;
+		u8 ipv4_header_length = read_u8(data + 14) & 15;
+		u8 ipv4_flags = read_u8(data + 14 + 6) >> 5;
+		u16 ipv4_fragment_offset = read_u16(data + 14 + 6) & 0x1fff;
+		u8 ipv4_protocol = read_u8(data + 14 + 9);
+		if (ipv4_version == 4 && ipv4_header_length == 5 && !(ipv4_flags & 1) && !ipv4_fragment_offset && ipv4_protocol == 6) {
+			return fast_ethernet_ipv4_tcp(ctx, port);
+		}
+		if (ipv4_version == 4 && ipv4_header_length == 5 && !(ipv4_flags & 1) && !ipv4_fragment_offset && ipv4_protocol == 17) {
+			return fast_ethernet_ipv4_udp(ctx, port);
+		}
+		return PACKET_UNDECIDED;
+	}
+	if (ethernet_type == 0x86dd) {
+		if (data + 54 > end)
+			return PACKET_UNDECIDED;
+		u8 ipv6_version = read_u8(data + 14) >> 4;
+		u8 ipv6_next_header = read_u8(data + 14 + 6);
+		if (ipv6_version == 6 && ipv6_next_header == 6) {
+			return fast_ethernet_ipv6_tcp(ctx, port);
+		}
+		if (ipv6_version == 6 && ipv6_next_header == 17) {
+			return fast_ethernet_ipv6_udp(ctx, port);
+		}
+		return PACKET_UNDECIDED;
+	}
+	return PACKET_UNDECIDED;
+}
+
+/* The way of any packet through the pipeline. */
+__noinline int process(struct packet_context *ctx, u32 port)
+{
+	struct scratch *scratch = scratch_of_cpu();
+
+	if (!scratch)
+		return VERDICT_NONE;
+	packet_reach(ctx, 140);
+	begin(ctx, scratch, port);
 	scratch->connections_ipv4_half = (struct flow_half){};
 	scratch->connections_ipv6_half = (struct flow_half){};
-	if (!parse(ctx, scratch))
-		return;
-	ingress(ctx, scratch);
-	if (scratch->outcome.verdict == VERDICT_DROP)
-		count_packet(&drops, scratch->outcome.drop_reason, scratch->packet.length);
+	if (port && parse(ctx, scratch)) {
+		ingress(ctx, scratch);
+		count_later(scratch);
+	}
+	return verdict_done(ctx, &scratch->outcome);
 }
 
 #if defined(TURNOUT_XDP)
@@ -2711,16 +3581,10 @@ SEC("xdp") int turnout_xdp(struct xdp_md *ctx)
 SEC("tc") int turnout_tc(struct __sk_buff *ctx)
 #endif
 {
-	struct scratch *scratch = scratch_of_cpu();
+	u32 port = port_of(ctx->ingress_ifindex);
+	int verdict = fast_process(ctx, port);
 
-	if (!scratch)
-#if defined(TURNOUT_XDP)
-		return XDP_PASS;
-#else
-		return TCX_NEXT;
-#endif
-	process(ctx, scratch);
-	return verdict_done(ctx, &scratch->outcome);
+	return verdict == PACKET_UNDECIDED ? process(ctx, port) : verdict;
 }
 
 char LICENSE[] SEC("license") = "GPL";

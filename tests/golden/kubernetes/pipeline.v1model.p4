@@ -1326,29 +1326,30 @@ control send_ipv4(inout headers_t hdr, inout metadata_t meta, inout standard_met
     apply {
         if (meta.encapsulate == 1) {
             bit<14> hashed;
-            hash(hashed, HashAlgorithm.crc32, 14w0, { hdr.ipv4.src, hdr.ipv4.dst, meta.src_port, meta.dst_port, meta.protocol }, 64w0x0000000000004000);
+            hash(hashed, HashAlgorithm.crc32, 14w0, { meta.network, meta.leg, meta.protocol, hdr.ipv4.src, hdr.ipv4.dst, meta.src_port, meta.dst_port }, 64w0x0000000000004000);
             meta.entropy = (bit<16>)hashed;
             meta.entropy = meta.entropy | 0xc000;
         }
-        if (meta.translate == 1) {
-            if (hdr.tcp.isValid()) {
-                hdr.ipv4.src = meta.new_src_ipv4;
-                hdr.ipv4.dst = meta.new_dst_ipv4;
-                hdr.tcp.src_port = meta.new_src_port;
-                hdr.tcp.dst_port = meta.new_dst_port;
-                meta.sums.update_ipv4 = 1;
-                meta.sums.update_tcp = 1;
-            } else if (hdr.udp.isValid()) {
-                hdr.ipv4.src = meta.new_src_ipv4;
-                hdr.ipv4.dst = meta.new_dst_ipv4;
-                hdr.udp.src_port = meta.new_src_port;
-                hdr.udp.dst_port = meta.new_dst_port;
-                meta.sums.update_ipv4 = 1;
-                meta.sums.update_udp = 1;
-            }
+        if (meta.translate == 1 && hdr.tcp.isValid()) {
+            hdr.ipv4.src = meta.new_src_ipv4;
+            hdr.ipv4.dst = meta.new_dst_ipv4;
+            hdr.ipv4.ttl = hdr.ipv4.ttl - 1;
+            hdr.tcp.src_port = meta.new_src_port;
+            hdr.tcp.dst_port = meta.new_dst_port;
+            meta.sums.update_ipv4 = 1;
+            meta.sums.update_tcp = 1;
+        } else if (meta.translate == 1 && hdr.udp.isValid()) {
+            hdr.ipv4.src = meta.new_src_ipv4;
+            hdr.ipv4.dst = meta.new_dst_ipv4;
+            hdr.ipv4.ttl = hdr.ipv4.ttl - 1;
+            hdr.udp.src_port = meta.new_src_port;
+            hdr.udp.dst_port = meta.new_dst_port;
+            meta.sums.update_ipv4 = 1;
+            meta.sums.update_udp = 1;
+        } else {
+            hdr.ipv4.ttl = hdr.ipv4.ttl - 1;
+            meta.sums.update_ipv4 = 1;
         }
-        hdr.ipv4.ttl = hdr.ipv4.ttl - 1;
-        meta.sums.update_ipv4 = 1;
     }
 }
 
@@ -1357,26 +1358,27 @@ control send_ipv6(inout headers_t hdr, inout metadata_t meta, inout standard_met
     apply {
         if (meta.encapsulate == 1) {
             bit<14> hashed;
-            hash(hashed, HashAlgorithm.crc32, 14w0, { hdr.ipv6.src, hdr.ipv6.dst, meta.src_port, meta.dst_port, meta.protocol }, 64w0x0000000000004000);
+            hash(hashed, HashAlgorithm.crc32, 14w0, { meta.network, meta.leg, meta.protocol, hdr.ipv6.src, hdr.ipv6.dst, meta.src_port, meta.dst_port }, 64w0x0000000000004000);
             meta.entropy = (bit<16>)hashed;
             meta.entropy = meta.entropy | 0xc000;
         }
-        if (meta.translate == 1) {
-            if (hdr.tcp.isValid()) {
-                hdr.ipv6.src = meta.new_src_ipv6;
-                hdr.ipv6.dst = meta.new_dst_ipv6;
-                hdr.tcp.src_port = meta.new_src_port;
-                hdr.tcp.dst_port = meta.new_dst_port;
-                meta.sums.update_tcp = 1;
-            } else if (hdr.udp.isValid()) {
-                hdr.ipv6.src = meta.new_src_ipv6;
-                hdr.ipv6.dst = meta.new_dst_ipv6;
-                hdr.udp.src_port = meta.new_src_port;
-                hdr.udp.dst_port = meta.new_dst_port;
-                meta.sums.update_udp = 1;
-            }
+        if (meta.translate == 1 && hdr.tcp.isValid()) {
+            hdr.ipv6.src = meta.new_src_ipv6;
+            hdr.ipv6.dst = meta.new_dst_ipv6;
+            hdr.ipv6.hop_limit = hdr.ipv6.hop_limit - 1;
+            hdr.tcp.src_port = meta.new_src_port;
+            hdr.tcp.dst_port = meta.new_dst_port;
+            meta.sums.update_tcp = 1;
+        } else if (meta.translate == 1 && hdr.udp.isValid()) {
+            hdr.ipv6.src = meta.new_src_ipv6;
+            hdr.ipv6.dst = meta.new_dst_ipv6;
+            hdr.ipv6.hop_limit = hdr.ipv6.hop_limit - 1;
+            hdr.udp.src_port = meta.new_src_port;
+            hdr.udp.dst_port = meta.new_dst_port;
+            meta.sums.update_udp = 1;
+        } else {
+            hdr.ipv6.hop_limit = hdr.ipv6.hop_limit - 1;
         }
-        hdr.ipv6.hop_limit = hdr.ipv6.hop_limit - 1;
     }
 }
 

@@ -13,6 +13,7 @@ from runtime.bpf.program import Program
 from runtime.bpf.testrun import SkbContext, run_skb
 from runtime.build import Hook
 from runtime.device.kernel.instance import KernelInstance
+from runtime.device.kernel.interfaces import DIRECT, OTHER, Interfaces
 from runtime.verification.kernel_level import compiled
 from runtime.verification.levels import small
 from runtime.verification.malformed.bases import base_frames
@@ -41,7 +42,7 @@ class Running:
             return load(elf, LoadSettings(constants=dict(flags), reuse=own, skip=others))
 
         self.instance = KernelInstance(source, self.loaded, 0, load_variant, self.programs.append)
-        self.loaded.map("port_of_ifindex").update(IFINDEX.to_bytes(4, "little"), CLIENT_PORT.to_bytes(4, "little"))
+        Interfaces(self.loaded.map(DIRECT), self.loaded.map(OTHER)).put(IFINDEX, CLIENT_PORT)
 
     def verdict(self) -> int:
         return run_skb(self.programs[-1].fd, SYN, SkbContext(ingress_ifindex=IFINDEX)).verdict

@@ -111,8 +111,8 @@ src_mac=02:00:00:00:00:01, vlan=0)
   control check_ipv4
   control send_ipv4
   set ipv4.dst: 10.96.0.10 -> 10.0.0.11
-  set tcp.dst_port: 80 -> 8080
   set ipv4.ttl: 64 -> 63
+  set tcp.dst_port: 80 -> 8080
   set ethernet.dst: 02:00:00:00:00:01 -> 02:00:00:00:00:11
   set ethernet.src: 02:00:00:00:00:10 -> 02:00:00:00:00:01
   forward to port 17

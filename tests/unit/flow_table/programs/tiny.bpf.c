@@ -55,9 +55,9 @@ SEC("syscall") int find(struct operation *operation)
 		return 0;
 	operation->result[1] = hit.table;
 	operation->found = hit.arguments;
-	tiny_touch(&hit, clock_device_ms(), operation->bytes);
 	if (event < 3)
-		tiny_advance(&hit, event);
+		tiny_saw(&hit, event);
+	tiny_use(&hit, clock_device_ms(), operation->bytes);
 	return 0;
 }
 
@@ -129,7 +129,7 @@ SEC("xdp") int hammer(struct xdp_md *context)
 		    hit.arguments.nexthop != right.nexthop || hit.arguments.mark != right.mark)
 			__sync_fetch_and_add(&torn, 1);
 		__sync_fetch_and_add(&hits, 1);
-		tiny_touch(&hit, clock_ms(), context->data_end - context->data);
+		tiny_use(&hit, clock_ms(), context->data_end - context->data);
 		tiny_advance(&hit, CLOSE);
 	} else if (!is_reply) {
 		__sync_fetch_and_add(learn_pair(key) == FLOW_FULL ? &full : &learned, 1);

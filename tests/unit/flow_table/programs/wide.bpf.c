@@ -50,8 +50,8 @@ SEC("syscall") int learn_and_find(struct operation *operation)
 	operation->learned = connections_ipv6_learn(&entry, &first);
 	if (!connections_ipv6_find(entry.key, entry.hash, &hit))
 		return 0;
-	connections_ipv6_touch(&hit, clock_device_ms(), 1500);
-	connections_ipv6_advance(&hit, 0);
+	connections_ipv6_saw(&hit, 0);
+	connections_ipv6_use(&hit, clock_device_ms(), 1500);
 	operation->found = is_same(&hit.arguments, &entry.arguments) ? hit.table : 99;
 	return 0;
 }

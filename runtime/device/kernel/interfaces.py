@@ -1,0 +1,60 @@
+"""Which interface is which port, in the two maps that `ebpf/include/turnout/verdict.h` looks into.
+
+An interface's index has its place in an array, by its low 16 bits, which costs a packet next to nothing to find; where
+two indices of the device share a place, the second one is in a hash map.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from runtime.bpf.constants import MapType
+from runtime.bpf.maps import Map, MapShape
+
+PLACES = 1 << 16
+DIRECT, OTHER = "port_of_ifindex", "port_of_other_ifindex"
+"""Names of the maps."""
+_U32 = struct.Struct("=I")
+_PLACE = struct.Struct("=II")
+"""Interface index and port, 0 and 0 where nobody is."""
+
+
+class Interfaces:
+    """Both maps of a device, or of a loaded program."""
+
+    def __init__(self, direct: Map, other: Map) -> None:
+        self.direct = direct
+        self.other = other
+
+    @classmethod
+    def create(cls, entries: int) -> Interfaces:
+        """New maps. `entries`: interfaces at the most that share a place with another one."""
+        direct = MapShape(name=DIRECT, type=MapType.ARRAY, key_size=4, value_size=_PLACE.size, max_entries=PLACES)
+        other = MapShape(name=OTHER, type=MapType.HASH, key_size=4, value_size=_U32.size, max_entries=entries)
+        return cls(Map.create(direct), Map.create(other))
+
+    @property
+    def maps(self) -> dict[str, Map]:
+        return {DIRECT: self.direct, OTHER: self.other}
+
+    def put(self, ifindex: int, port: int) -> None:
+        """Packets of an interface come in by this port from now on."""
+        if self._holder(ifindex) in (0, ifindex):
+            self.direct.update(_U32.pack(ifindex % PLACES), _PLACE.pack(ifindex, port))
+        else:
+            self.other.update(_U32.pack(ifindex), _U32.pack(port))
+
+    def remove(self, ifindex: int) -> None:
+        """The interface is none of the device's; nothing happens if it was none."""
+        if self._holder(ifindex) == ifindex:
+            self.direct.update(_U32.pack(ifindex % PLACES), _PLACE.pack(0, 0))
+        elif self.other.lookup(_U32.pack(ifindex)) is not None:
+            self.other.delete(_U32.pack(ifindex))
+
+    def close(self) -> None:
+        self.direct.close()
+        self.other.close()
+
+    def _holder(self, ifindex: int) -> int:
+        """The interface at the place of an index, 0 for none."""
+        return _PLACE.unpack(self.direct.lookup(_U32.pack(ifindex % PLACES)) or bytes(_PLACE.size))[0]
