@@ -13,7 +13,7 @@ from typing import assert_never
 from compiler.ir.entries import Entries
 from compiler.ir.interpreter import Outcome
 from compiler.ir.nodes import Pipeline
-from runtime.verification.findings import Difference, Violation
+from runtime.verification.findings import Difference, Sides, Violation
 from runtime.verification.interpreter_level import InterpreterLevel
 from runtime.verification.levels import COMPARED_INDICES, Contradiction, Level
 from runtime.verification.parting import part
@@ -61,10 +61,10 @@ class Compared:
 class Comparison:
     """New devices, on levels that may have served others before. What the levels differ in raises `Difference`."""
 
-    def __init__(self, levels: Sequence[Level], *, start_ms: int = START_MS) -> None:
-        assert levels, "nothing to compare with the interpreter"
+    def __init__(self, levels: Sequence[Level], *, start_ms: int = START_MS, pipeline: Pipeline | None = None) -> None:
+        """Without a level, on the interpreter alone, `pipeline` must be given."""
         self.levels = tuple(levels)
-        self.pipeline = levels[0].pipeline
+        self.pipeline = pipeline or levels[0].pipeline
         self.reference = InterpreterLevel(self.pipeline)
         self.names = self.reference.names
         self.start_ms = self.now_ms = start_ms
@@ -189,7 +189,8 @@ class Comparison:
             is_right = replace(got, trace=()) == level.as_shown(replace(wanted, trace=()))
             what = outcome_difference(wanted, got)
         if not is_right:
-            raise self._difference(level, what, self._ways(packet, level, wanted, got))
+            sides = Sides(level=level.name, packet=packet, wanted=wanted, got=got)
+            raise self._difference(level, what, self._ways(packet, level, wanted, got), sides)
 
     def _ways(self, packet: PacketIn, level: Level, wanted: Outcome, got: Outcome) -> Iterator[str]:
         """The packet, and what each side did with it from the point where they part."""
@@ -236,9 +237,9 @@ class Comparison:
             told = [f"{level.name} is not whole: {found[0]}", *found[1:], "what was done:", *done_lines(self.done)]
             raise Violation("\n".join(told), self.vector("found"))
 
-    def _difference(self, level: Level, what: str, lines: Iterable[str] = ()) -> Difference:
+    def _difference(self, level: Level, what: str, lines: Iterable[str] = (), sides: Sides | None = None) -> Difference:
         told = [f"{level.name} differs: {what}", *lines, "what was done:", *done_lines(self.done)]
-        return Difference("\n".join(told), self.vector("found"))
+        return Difference("\n".join(told), self.vector("found"), sides)
 
 
 def _write(level: Level, write: Write) -> None:

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from runtime.verification.vector import Vector
+from dataclasses import dataclass
+
+from compiler.ir.interpreter import Outcome
+from runtime.verification.vector import PacketIn, Vector
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sides:
+    """What a level does with a packet, and what it should; `wanted` has the interpreter's trace."""
+
+    level: str
+    packet: PacketIn
+    wanted: Outcome
+    got: Outcome
 
 
 class Finding(AssertionError):  # noqa: N818  what was found, not what went wrong here
@@ -14,7 +27,11 @@ class Finding(AssertionError):  # noqa: N818  what was found, not what went wron
 
 
 class Difference(Finding):
-    """A level does not do what the interpreter does, or what the vector accepts."""
+    """A level does not do what the interpreter does, or what the vector accepts; `sides` when that is with a packet."""
+
+    def __init__(self, told: str, vector: Vector | None = None, sides: Sides | None = None) -> None:
+        self.sides = sides
+        super().__init__(told, vector)
 
 
 class Violation(Finding):

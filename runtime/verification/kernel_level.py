@@ -158,9 +158,12 @@ class KernelLevel(KernelState):
 
     def sweep(self) -> None:
         for store in self.pipeline.stores:
-            program = self._object.program(store_programs(store.name).sweep)
-            swept = read_sweep(run_syscall(program.fd, sweep_context(0)).context)
-            assert (swept.next_slot, swept.busy) == (store.size, 0)
+            program, first = self._object.program(store_programs(store.name).sweep), 0
+            while first < store.size:
+                swept = read_sweep(run_syscall(program.fd, sweep_context(first)).context)
+                assert swept.next_slot > first
+                assert swept.busy == 0
+                first = swept.next_slot
 
     def direct_counter(self, key: EntryKey) -> Tally:
         table = self.layout.table(key.table)

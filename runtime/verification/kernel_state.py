@@ -6,13 +6,14 @@ Reads maps alone; what goes into them is for `kernel_level`.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
 from compiler.ir.entries import ActionCall, Exact
 from compiler.ir.interpreter import LearnedEntry, Outcome, Tally, VerdictKind
 from compiler.ir.nodes import Pipeline
-from compiler.printers.layout import COUNTER, Layout, MapLayout
+from compiler.printers.layout import COUNTER, Layout, MapLayout, Slot, StoreLayout
 from compiler.printers.layout_tables import action_layout
 from compiler.printers.store_programs import store_programs
 from runtime.bpf.maps import Map
@@ -108,25 +109,28 @@ class KernelState(ShowsAll):
         store = self.layout.store_of(table)
         profiles = {profile.id: profile.name for profile in store.store.profiles}
         found: list[LearnedEntry] = []
-        memory = self.map(store.map.name).memory()
-        size = store.map.value_size
-        for at in range(0, store.map.max_entries * size, size):
-            slot = store.decode_slot(memory[at : at + size])
-            if slot is not None and slot.table.table == table:
-                head = slot.head
-                found.append(
-                    LearnedEntry(
-                        table=table,
-                        matches=tuple(Exact(value=value) for value in slot.key),
-                        action=ActionCall(action=slot.table.action.name, arguments=slot.arguments),
-                        profile=profiles[head.profile],
-                        seen_ms=head.seen_ms,
-                        packets=head.packets,
-                        bytes=head.bytes,
-                    )
+        for slot in self._slots(store, store.learned_table(table).index):
+            found.append(
+                LearnedEntry(
+                    table=table,
+                    matches=tuple(Exact(value=value) for value in slot.key),
+                    action=ActionCall(action=slot.table.action.name, arguments=slot.arguments),
+                    profile=profiles[slot.head.profile],
+                    seen_ms=slot.head.seen_ms,
+                    packets=slot.head.packets,
+                    bytes=slot.head.bytes,
                 )
-        memory.close()
+            )
         return tuple(found)
+
+    def _slots(self, store: StoreLayout, table: int) -> Iterator[Slot]:
+        """Those in use for a table, by its number, in their order. Most of a large store are free, and not decoded."""
+        size, table_at = store.map.value_size, store.head_offset + 4
+        with self.map(store.map.name).memory() as memory:
+            for index, number in enumerate(memory[table_at::size]):
+                slot = store.decode_slot(memory[index * size : (index + 1) * size]) if number == table else None
+                if slot is not None:
+                    yield slot
 
     def indexed_counters(self, counter: str, indices: range) -> tuple[Tally, ...]:
         self.asked[counter] = max(self.asked.get(counter, 0), indices.stop)

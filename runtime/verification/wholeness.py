@@ -17,7 +17,7 @@ _STAY = (StoreEvent.LEARNED, StoreEvent.FULL)
 def flaws(store: StoreLayout, slots: bytes, events: Mapping[int, int]) -> Iterator[str]:
     """What does not hold, a line each. `events` by index of the store's map."""
     size, found = store.map.value_size, dict[int, Slot]()
-    for index in range(store.map.max_entries):
+    for index in _candidates(store, slots):
         raw = slots[index * size : (index + 1) * size]
         slot = store.decode_slot(raw)
         if slot is not None:
@@ -29,6 +29,13 @@ def flaws(store: StoreLayout, slots: bytes, events: Mapping[int, int]) -> Iterat
     learned = events.get(StoreEvent.LEARNED, 0)
     if learned - left != len(found):
         yield f"{store.store.name}: {learned} entries were learned and {left} left, but {len(found)} are there"
+
+
+def _candidates(store: StoreLayout, slots: bytes) -> Iterator[int]:
+    """The slots that may be in use or half written: those of a table, or with an odd version."""
+    size, head = store.map.value_size, store.head_offset
+    heads = zip(slots[head::size], slots[head + 4 :: size], strict=True)
+    return (index for index, (version, table) in enumerate(heads) if table or version & 1)
 
 
 def _lonely(store: StoreLayout, found: Mapping[int, Slot]) -> Iterator[str]:
