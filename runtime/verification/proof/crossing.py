@@ -1,0 +1,66 @@
+"""What holds for every packet, also a damaged one: it stays in its network, its checksums as right as they were."""
+
+from __future__ import annotations
+
+from compiler.ir.interpreter import VerdictKind
+from compiler.policy.policyset import PolicySet, PortType
+from runtime.verification import wire
+from runtime.verification.fabric import End, Hop, Journey
+from runtime.verification.findings import Violation
+from runtime.verification.invariants import wrongness
+from runtime.verification.speaking import speaker_at
+
+
+def check(policies: PolicySet, journey: Journey) -> None:
+    """Raises `Violation`."""
+    for hop in journey.hops:
+        _check_checksums(policies, hop)
+    if journey.end is End.DELIVERED:
+        _check_receiver(policies, journey)
+
+
+def network_at(policies: PolicySet, device: str, port: int, frame: bytes) -> str | None:
+    """The name of the network that a packet comes in from: by its port, in the underlay by its VNI."""
+    speaker = speaker_at(policies, device, port)
+    if speaker is not None:
+        return speaker.network
+    vni = int.from_bytes(frame[INNER - 4 : INNER - 1], "big")
+    return next((network.name for network in policies.networks if network.vni == vni), None)
+
+
+def _check_checksums(policies: PolicySet, hop: Hop) -> None:
+    outcome = hop.outcome
+    if outcome.verdict is not VerdictKind.FORWARD or outcome.egress_port is None:
+        return
+    before = wrongness(_inner(policies, hop.device, hop.port, hop.frame))
+    after = wrongness(_inner(policies, hop.device, outcome.egress_port, outcome.packet))
+    if before != after:
+        raise Violation(f"checksums were wrong by {before} before device {hop.device}, and are by {after} behind it")
+
+
+def _inner(policies: PolicySet, device: str, port: int, frame: bytes) -> bytes:
+    """The workload's frame; on an uplink what is in the tunnel."""
+    ports = next(d.ports for d in policies.devices if d.name == device)
+    is_uplink = any(p.id == port and p.type is PortType.UPLINK for p in ports)
+    return inner_frame(frame) if is_uplink else frame
+
+
+def inner_frame(frame: bytes) -> bytes:
+    """What is in a tunnel between devices (VXLAN in plain IPv4); any other frame as it is."""
+    is_tunnelled = frame[12:15] == b"\x08\x00\x45" and frame[23:24] == bytes([wire.UDP])
+    return frame[INNER:] if is_tunnelled and frame[36:38] == wire.number(wire.VXLAN_PORT, 2) else frame
+
+
+INNER = 14 + 20 + 8 + 8
+
+
+def _check_receiver(policies: PolicySet, journey: Journey) -> None:
+    """The port that a packet leaves by is its receiver's, in the network that it came from."""
+    port = journey.last.outcome.egress_port or 0
+    receiver = speaker_at(policies, journey.last.device, port)
+    if receiver is None:
+        raise Violation(f"delivered by port {port} of {journey.last.device}, behind which there is no workload")
+    first = journey.hops[0]
+    network = network_at(policies, first.device, first.port, first.frame)
+    if network != receiver.network:
+        raise Violation(f"went from network {network} to {receiver.network}, to {receiver.workload.key}")

@@ -1,0 +1,86 @@
+"""What policies promise to a packet that belongs to no known connection, told without a look at any entry.
+
+The rules are those of docs/policies.md, said a second time in few words; `compiler.entries` says them in entries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from compiler.entries.reachability import Local, Remote, places
+from compiler.policy.policyset import Address, Device, PolicySet, Service, ServicePort, Workload
+from runtime.verification.speaking import Ends, Speaker
+
+Place = tuple[Address, int]
+"""Address and port as the receiver sees them."""
+WHEN_CROWDED = frozenset({"flow_table_full", "flow_clash"})
+"""Why an opening may be dropped although a backend is there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """Where a packet may be delivered, and why it may be dropped. With neither, the device leaves it alone.
+
+    `service` is the policy that decides, empty for a packet to a workload or to nobody.
+    """
+
+    places: frozenset[Place] = frozenset()
+    reasons: frozenset[str] = frozenset()
+    service: str = ""
+
+    @property
+    def is_untouched(self) -> bool:
+        return not self.places and not self.reasons
+
+    def __str__(self) -> str:
+        if self.is_untouched:
+            return "left to the kernel"
+        places = " or ".join(f"{address} port {port}" for address, port in sorted(self.places, key=str))
+        ways = [f"delivered to {places}"] if places else []
+        ways += [f"dropped as {reason}" for reason in sorted(self.reasons - WHEN_CROWDED)]
+        return ", or ".join(ways) or "delivered"
+
+
+def expectation(policies: PolicySet, speaker: Speaker, ends: Ends) -> Expectation:
+    """Of an opening, or of a packet of no connection, that a workload sends."""
+    found = service_of(policies, speaker.network, ends)
+    if found is not None:
+        return _of_service(policies, speaker, *found, ends.dst.version)
+    if ends.dst in _reached(policies, _device(policies, speaker), speaker.workload):
+        return Expectation(places=frozenset({(ends.dst, ends.dst_port)}))
+    return Expectation()
+
+
+def service_of(policies: PolicySet, network: str, ends: Ends) -> tuple[Service, ServicePort] | None:
+    """The service that is called. Networks may use the same addresses: only the caller's own counts."""
+    for service in policies.services:
+        if service.network.name == network and ends.dst in service.addresses:
+            for port in service.ports:
+                if (port.protocol.number, port.port) == (ends.protocol, ends.dst_port):
+                    return service, port
+    return None
+
+
+def _of_service(
+    policies: PolicySet, speaker: Speaker, service: Service, port: ServicePort, version: int
+) -> Expectation:
+    name = f"{service.key}:{port.name}" if port.name else service.key
+    backends = port.backends_of(version)
+    if not backends:
+        return Expectation(reasons=frozenset({"no_backend"}), service=name)
+    reached = frozenset(_reached(policies, _device(policies, speaker), speaker.workload))
+    there = frozenset((b.address, b.port) for b in backends if b.address in reached)
+    lost = frozenset({"no_route"}) if len(there) < len({(b.address, b.port) for b in backends}) else frozenset[str]()
+    return Expectation(places=there, reasons=WHEN_CROWDED | lost, service=name)
+
+
+def _reached(policies: PolicySet, device: Device, sender: Workload) -> Iterator[Address]:
+    """The addresses of the sender's network that something leads to from its device."""
+    for place in places(policies, device, sender.network):
+        if isinstance(place, Local | Remote):
+            yield from place.workload.addresses
+
+
+def _device(policies: PolicySet, speaker: Speaker) -> Device:
+    return next(device for device in policies.devices if device.name == speaker.device)
