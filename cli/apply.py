@@ -11,16 +11,19 @@ import typer
 
 from cli.console import FAILED, fail, progress, say
 from cli.policies import Policies, load_policies
+from compiler.entries.desired import compile_entries
 from compiler.pipeline.assembly import pipeline
 from compiler.policy.policyset import Device, Profile
-from compiler.printers.bundle import write_bundle
+from compiler.printers.bundle import read_bundle, write_bundle
 from runtime.bpf.errors import BpfError
 from runtime.build import build_bundle
 from runtime.client.applying import Failure, Outlook, PipelineState, look, perform
+from runtime.client.entries_text import entries_text
 from runtime.client.errors import ClientError
 from runtime.client.plan import Kind
 from runtime.client.rendering import Renderer
 from runtime.client.session import Session
+from runtime.verified import RecordError, device_standing, digest, program_digests, read_verification
 
 SHOWN_STEPS = 12
 Work = tuple[Session, Outlook]
@@ -36,6 +39,9 @@ def apply(
     replace_pipeline: Annotated[
         bool, typer.Option("--replace-pipeline", help="Load the pipeline anew, whatever runs: connections end.")
     ] = False,
+    verification: Annotated[
+        Path | None, typer.Option(help="A verification.json of `turnout verify`: say of what it speaks, and load it.")
+    ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every update of the plan.")] = False,
 ) -> None:
     """Compile policies, compare with what the devices hold, and write the difference.
@@ -50,8 +56,10 @@ def apply(
             loaded.report(diagnostic for _, outlook in work for diagnostic in outlook.diagnostics)
             for _, outlook in work:
                 _show(outlook, verbose=verbose)
+                if verification is not None:
+                    typer.echo(f"{outlook.device.name}: {_standing(loaded, outlook.device, verification)}")
             if not dry_run:
-                _perform_all(work)
+                _perform_all(work, verification)
         except (ClientError, BpfError) as error:
             raise fail(str(error)) from error
 
@@ -93,7 +101,19 @@ def _show(outlook: Outlook, *, verbose: bool) -> None:
 _WORDS = {Kind.INSERT: "to add", Kind.MODIFY: "to change", Kind.DELETE: "to remove"}
 
 
-def _perform_all(work: list[Work]) -> None:
+def _standing(loaded: Policies, device: Device, verification: Path) -> str:
+    """What a record says of the program and the entries that a device is to get."""
+    try:
+        record = read_verification(verification.read_bytes())
+    except (OSError, RecordError) as problem:
+        raise fail(f"{verification}: {problem}") from problem
+    bundle = read_bundle(_bundle(device))
+    entries = compile_entries(loaded.set, device).entries
+    asked = digest(entries_text(pipeline(), entries, device.device_id).encode())
+    return device_standing(record, program_digests(bundle.pipeline, bundle.tc, bundle.xdp), device.name, asked)
+
+
+def _perform_all(work: list[Work], verification: Path | None) -> None:
     refused = 0
     total = sum(len(outlook.plan.steps) for _, outlook in work)
     written = 0
@@ -107,7 +127,9 @@ def _perform_all(work: list[Work]) -> None:
                     written += count
                     bar.advance(task, count)
 
-                for failure in perform(session, outlook, pipeline(), lambda o=outlook: _bundle(o.device), done):
+                for failure in perform(
+                    session, outlook, pipeline(), lambda o=outlook: _bundle(o.device, verification), done
+                ):
                     refused += 1
                     _complain(outlook, failure)
     except KeyboardInterrupt:
@@ -118,13 +140,14 @@ def _perform_all(work: list[Work]) -> None:
         raise typer.Exit(FAILED)
 
 
-def _bundle(device: Device) -> bytes:
-    """The device config that a device of this profile loads."""
+def _bundle(device: Device, verification: Path | None = None) -> bytes:
+    """The device config that a device of this profile loads, with a record if there is one."""
+    record = verification.read_bytes() if verification is not None else None
     match device.profile:
         case Profile.EBPF:
-            return build_bundle(pipeline())
+            return build_bundle(pipeline(), record)
         case Profile.MODEL:
-            return write_bundle(pipeline())
+            return write_bundle(pipeline(), verification=record)
         case Profile.V1MODEL:
             raise fail(
                 f"device '{device.name}' runs nothing yet, and its profile v1model needs a P4 compiler: build "

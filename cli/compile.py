@@ -34,6 +34,9 @@ def compile(
     emit: Annotated[
         list[str] | None, typer.Option(help="Only these: ir, p4, p4info, c, objects, entries, report; may be repeated.")
     ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Then prove the policies as `turnout verify` does, and note it.")
+    ] = False,
 ) -> None:
     """Write the pipeline (text form, P4, P4Info, C, objects, bundle), each device's entries, and a report.
 
@@ -51,6 +54,10 @@ def compile(
             typer.echo(path)
     except (BpfError, OSError) as error:
         raise fail(str(error)) from error
+    if verify:
+        from cli.verify import prove
+
+        prove(loaded, loaded.set.devices, record=output)
 
 
 PARTS = ("ir", "p4", "p4info", "c", "objects", "entries", "report")

@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 COMMANDS = {
     "check": ("cli.check", "Check policies and explain every mistake."),
     "compile": ("cli.compile", "Write P4, P4Info, C, objects, entries and a report."),
+    "verify": ("cli.verify", "Prove policies: interpreter against eBPF, packet by packet."),
     "apply": ("cli.apply", "Bring devices to what policies say."),
     "show": ("cli.show", "Show what devices hold and have counted."),
     "lab": ("cli.lab", "Nodes, DPUs and workloads as network namespaces of this machine."),

@@ -30,11 +30,17 @@ def compile_source(source: str, hook: Hook, *, defines: Mapping[str, str] | None
     return compile_c(source, name=SOURCE_NAME, include_dirs=(INCLUDE,), defines=chosen)
 
 
-def build_bundle(pipeline: Pipeline) -> bytes:
+def build_objects(pipeline: Pipeline) -> dict[Hook, bytes]:
+    """Both objects of a pipeline, as a bundle carries them. Raises as `compile_source` does."""
+    source = print_c(pipeline)
+    return {hook: compile_source(source, hook) for hook in Hook}
+
+
+def build_bundle(pipeline: Pipeline, verification: bytes | None = None) -> bytes:
     """The bundle of a pipeline with both objects. Raises as `compile_source` does.
 
     Comments about policies stay out: they would move the line numbers in the objects, and equal pipelines have equal
     bundles.
     """
-    source = print_c(pipeline)
-    return write_bundle(pipeline, tc=compile_source(source, Hook.TC), xdp=compile_source(source, Hook.XDP))
+    objects = build_objects(pipeline)
+    return write_bundle(pipeline, tc=objects[Hook.TC], xdp=objects[Hook.XDP], verification=verification)

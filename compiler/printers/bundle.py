@@ -1,8 +1,9 @@
 """The bundle: what `turnout compile` writes, and `SetForwardingPipelineConfig` carries as `p4_device_config`.
 
 A zip without time stamps, so equal contents give equal bytes: manifest.json (name and version of the pipeline, format,
-SHA-256 of every other part), pipeline.ir (the text form), tc.o and xdp.o (ELF; a model needs neither). The device
-derives layout and P4Info from pipeline.ir itself.
+SHA-256 of every other part), pipeline.ir (the text form), tc.o and xdp.o (ELF; a model needs neither), and
+verification.json (what `runtime.verified` says of the others), if there is one. The device derives layout and P4Info
+from pipeline.ir itself.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from compiler.ir.verifier import PipelineError, check
 
 FORMAT = 1
 MANIFEST, PIPELINE, TC, XDP = "manifest.json", "pipeline.ir", "tc.o", "xdp.o"
+VERIFICATION = "verification.json"
 MAX_PART_BYTES = 64 << 20
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -37,12 +39,16 @@ class Bundle:
     pipeline: Pipeline
     tc: bytes | None = field(default=None, repr=False)
     xdp: bytes | None = field(default=None, repr=False)
+    verification: bytes | None = field(default=None, repr=False)
 
 
-def write_bundle(pipeline: Pipeline, *, tc: bytes | None = None, xdp: bytes | None = None) -> bytes:
+def write_bundle(
+    pipeline: Pipeline, *, tc: bytes | None = None, xdp: bytes | None = None, verification: bytes | None = None
+) -> bytes:
     """The same arguments give the same bytes."""
     parts = {PIPELINE: to_text(pipeline).encode()}
-    parts |= {name: data for name, data in ((TC, tc), (XDP, xdp)) if data is not None}
+    others = ((TC, tc), (XDP, xdp), (VERIFICATION, verification))
+    parts |= {name: data for name, data in others if data is not None}
     manifest = {
         "format": FORMAT,
         "name": pipeline.name,
@@ -69,7 +75,7 @@ def read_bundle(data: bytes) -> Bundle:
         raise BundleError(f"{PIPELINE} is refused: {problem.diagnostics[0]}") from problem
     except (UnicodeDecodeError, TextError) as problem:
         raise BundleError(f"{PIPELINE} cannot be read: {problem}") from problem
-    return Bundle(pipeline=pipeline, tc=parts.get(TC), xdp=parts.get(XDP))
+    return Bundle(pipeline=pipeline, tc=parts.get(TC), xdp=parts.get(XDP), verification=parts.get(VERIFICATION))
 
 
 def _parts(data: bytes) -> dict[str, bytes]:
@@ -77,7 +83,7 @@ def _parts(data: bytes) -> dict[str, bytes]:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             infos = archive.infolist()
             for info in infos:
-                if info.filename not in (MANIFEST, PIPELINE, TC, XDP):
+                if info.filename not in (MANIFEST, PIPELINE, TC, XDP, VERIFICATION):
                     raise BundleError(f"it has a part {info.filename!r} that does not belong there")
                 if info.file_size > MAX_PART_BYTES:
                     raise BundleError(f"part {info.filename} has {info.file_size} bytes, at most {MAX_PART_BYTES}")

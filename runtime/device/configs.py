@@ -7,6 +7,7 @@ COMMIT is one step. A refused configuration leaves both as they were.
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass
 
 from finsy.proto import p4i, p4r
@@ -21,7 +22,9 @@ from runtime.device.refusals import Code, RefusedError, invalid, not_found, unim
 from runtime.device.schema import Schema, schema
 from runtime.device.target import Instance, PipelineRefusedError, Target
 from runtime.device.updates import Writer
+from runtime.verified import NOT_VERIFIED, RecordError, program_digests, program_standing, read_verification
 
+LOG = logging.getLogger("turnout.device")
 REQUEST = p4r.SetForwardingPipelineConfigRequest
 NO_CONFIG = "No forwarding pipeline config is set for this device"
 
@@ -161,7 +164,19 @@ def _read(config: p4r.ForwardingPipelineConfig) -> tuple[Bundle, Pipeline]:
     except BundleError as problem:
         raise invalid(f"p4_device_config is not a bundle: {problem}") from problem
     _check_fit(config.p4info, bundle.pipeline)
+    LOG.info("pipeline %s %s: %s", bundle.pipeline.name, bundle.pipeline.version, _standing(bundle))
     return bundle, bundle.pipeline
+
+
+def _standing(bundle: Bundle) -> str:
+    """Whether somebody has verified this very program, for who reads the log: nothing depends on it."""
+    if bundle.verification is None:
+        return NOT_VERIFIED
+    try:
+        record = read_verification(bundle.verification)
+    except RecordError as problem:
+        return f"{NOT_VERIFIED}: {problem}"
+    return program_standing(record, program_digests(bundle.pipeline, bundle.tc, bundle.xdp))
 
 
 def _check_fit(given: p4i.P4Info, pipeline: Pipeline) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import platform
 import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
@@ -126,3 +128,22 @@ def test_exit_codes(words: tuple[str, ...], code: int) -> None:
     assert done.returncode == code
     assert bool(done.stderr) == (code != 0)
     assert "Traceback" not in done.stderr
+
+
+def test_apply_says_what_was_verified(shop: Shop, tmp_path: Path) -> None:
+    record = tmp_path / "verification.json"
+    proved = turnout("verify", shop.path, "--device", "dpu-a", "--packets", "40", "-o", str(tmp_path))
+    assert proved.returncode == 0, proved.stderr
+
+    def said() -> list[str]:
+        shown = turnout("apply", "--dry-run", "--verification", str(record), shop.path)
+        assert shown.returncode == 0, shown.stderr
+        return [line for line in shown.stdout.splitlines() if "verified" in line]
+
+    first, second = said()
+    assert first.startswith(f"dpu-a: verified on kernel {platform.release()}: ")
+    assert first.endswith("connections on interpreter; tc; XDP, not all that the policies say")
+    assert second == "dpu-b: not verified: the record does not speak of this device"
+    plain = json.loads(record.read_text())
+    record.write_text(json.dumps({**plain, "program": {**plain["program"], "tc.o": "0"}}))
+    assert said()[0] == "dpu-a: not verified: tc.o is not what was verified"

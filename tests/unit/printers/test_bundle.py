@@ -100,3 +100,9 @@ def _unreadable(text: bytes) -> bytes:
 def test_a_pipeline_that_cannot_be_read(text: bytes) -> None:
     with pytest.raises(BundleError, match=r"pipeline\.ir cannot be read: "):
         read_bundle(_unreadable(text))
+
+
+def test_a_record_of_a_verification_is_a_part_like_others() -> None:
+    whole = write_bundle(pipeline(), tc=TC, verification=b"{}")
+    assert read_bundle(whole) == Bundle(pipeline=pipeline(), tc=TC, verification=b"{}")
+    assert whole != write_bundle(pipeline(), tc=TC)
