@@ -43,6 +43,7 @@ def level() -> Generator[TestRunLevel]:
 def beside(level: TestRunLevel) -> Generator[Object]:
     """The same programs once more, on the level's maps."""
     elf, names = compiled(SOURCE, Hook.TC), [store.name for store in SOURCE.stores]
+    names += [store_programs(name).events.name for name in names]
     shared = {name: level.map(name).fd for name in names}
     with load(elf, LoadSettings(constants={"hash_seed": HASH_SEED}, reuse=shared)) as loaded:
         yield loaded
