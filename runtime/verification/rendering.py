@@ -149,14 +149,9 @@ def _lookup_lines(
     lookup: Lookup, asked: trace.Hit | trace.Missed | None, entries: Sequence[TableEntry], names: Names
 ) -> Iterator[str]:
     """A program shows table and action alone: the entry is the one, or one of the few, nearest to what is asked."""
-    if asked is None or asked.table != lookup.table:
-        key, told = (), ""
-    else:
-        key, told = (
-            asked.key,
-            f" (where the interpreter asks for {', '.join(f'{n}={value}' for n, value in asked.key)})",
-        )
-    yield f"  {lookup}{told}"
+    key = asked.key if asked is not None and asked.table == lookup.table else ()
+    wanted = ", ".join(f"{name}={value}" for name, value in key)
+    yield f"  {lookup}" + (f" (where the interpreter asks for {wanted})" if wanted else "")
     found = [entry for entry in entries if _may_be(entry, lookup)] if lookup.action is not None else []
     nearest = max((_shared(entry, key, names) for entry in found), default=0)
     found = [entry for entry in found if _shared(entry, key, names) == nearest]
