@@ -82,12 +82,11 @@ class KernelLevel(KernelState):
     ) -> None:
         self.hook = hook
         source, made = elf or compiled(pipeline, hook), layout(pipeline)
-        is_traced = traces and TRACING.encode() + b"\0" in source
         sizes = {t.selector.ring.name: RING_SLOTS for t in made.tables if t.selector is not None}
-        traced = {TRACING: 1} if is_traced else {}
-        self.constants = {"hash_seed": hash_seed, "test_mode": 1, **MACHINE_CONSTANTS, **traced, **(flags or {})}
+        own = {"hash_seed": hash_seed, "test_mode": 1, TRACING: int(traces)}
+        self.constants = {**own, **MACHINE_CONSTANTS, **(flags or {})}
         loaded = load(source, LoadSettings(name="verification", max_entries=sizes, constants=self.constants))
-        super().__init__(pipeline, made, loaded, is_traced=is_traced)
+        super().__init__(pipeline, made, loaded, is_traced=traces)
         self.program = self._object.program(hook.value)
         self.interfaces = Interfaces(self._object.map(DIRECT), self._object.map(OTHER))
         self._rows: dict[str, dict[bytes, _Row]] = defaultdict(dict)
