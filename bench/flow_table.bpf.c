@@ -57,8 +57,8 @@ SEC("xdp") int known(struct xdp_md *context)
 
 	if (!key || !bench_find(key->words, bench_hash(key->words), &hit))
 		return 2;
-	bench_touch(&hit, clock_ms(), 100);
-	bench_advance(&hit, 0);
+	bench_saw(&hit, 0);
+	bench_use(&hit, clock_ms(), 100);
 	found += (hit.arguments.dst ^ hit.arguments.service_id) != 0;
 	return context->data ? 1 : 2;
 }

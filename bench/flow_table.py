@@ -3,45 +3,63 @@
 Keys are shuffled, so that the table is not read in the order in which it was filled. Programs alternate within a
 round, so what the machine does meanwhile hits both. Needs root and a BPF compiler:
 
-    sudo .venv/bin/python -m bench.flow_table
+    sudo .venv/bin/python -m bench.flow_table [--quick]
 """
 
 from __future__ import annotations
 
+import argparse
 import random
-import statistics
 import struct
 from pathlib import Path
 
+from bench.report.figures import Spread
+from bench.report.machine import machine, one_line
+from bench.report.results import save_json, table
 from runtime.bpf.object import LoadSettings, Object, load
 from runtime.bpf.testrun import pinned_to_cpu, run_syscall, run_xdp
 from runtime.bpf.toolchain import compile_c
 
+NAME = "flow_table"
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = Path(__file__).with_suffix(".bpf.c")
 INCLUDE = ROOT / "ebpf" / "include"
 FLOWS = (1, 4_096, 65_536, 1_000_000)
-ROUNDS = 9
-REPEAT = 300_000
+QUICK_FLOWS = FLOWS[:-1]
+ROUNDS, REPEAT = 21, 100_000
 FILLED_AT_ONCE = 256
 FRAME = bytes(64)
 DROP = 1
+HEADER = ("flows (ns a packet)", "slots", "min", "median", "max")
 
 
 def main() -> None:
-    print(f"{'flows':>9} {'slots':>9} {'min':>6} {'median':>6} {'max':>6}  ns a packet (harness taken off)")
-    for flows in FLOWS:
-        keys = 1 << (flows - 1).bit_length()
-        slots = max(1 << 18, 4 * keys)
-        elf = compile_c(
-            SOURCE.read_text(),
-            name=SOURCE.name,
-            include_dirs=[INCLUDE],
-            defines={"KEYS": str(keys), "SLOTS": str(slots)},
-        )
-        with pinned_to_cpu(), load(elf, LoadSettings(constants={"hash_seed": 0x5EED})) as loaded:
-            costs = measure(loaded, flows, keys)
-        print(f"{flows:>9,} {slots:>9,} {min(costs):>6} {statistics.median(costs):>6.0f} {max(costs):>6}")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="no million flows, in a few seconds")
+    about = machine()
+    rows: list[tuple[str, ...]] = []
+    cases: list[dict[str, object]] = []
+    for flows in QUICK_FLOWS if parser.parse_args().quick else FLOWS:
+        slots, costs = measured(flows)
+        spread = Spread.of(costs)
+        rows.append((f"{flows:,}", f"{slots:,}", *(f"{ns:.0f}" for ns in (spread.min, spread.median, spread.max))))
+        cases.append({"flows": flows, "slots": slots, "rounds_ns": costs})
+    print(f"{one_line(about)}\n\n{table(HEADER, rows)}\n\nThe harness is taken off.\n")
+    print(save_json(NAME, {"machine": about, "cases": cases}))
+
+
+def measured(flows: int) -> tuple[int, list[int]]:
+    """How many slots there were, and nanoseconds of each round."""
+    keys = 1 << (flows - 1).bit_length()
+    slots = max(1 << 18, 4 * keys)
+    elf = compile_c(
+        SOURCE.read_text(),
+        name=SOURCE.name,
+        include_dirs=[INCLUDE],
+        defines={"KEYS": str(keys), "SLOTS": str(slots)},
+    )
+    with pinned_to_cpu(), load(elf, LoadSettings(constants={"hash_seed": 0x5EED})) as loaded:
+        return slots, measure(loaded, flows, keys)
 
 
 def measure(loaded: Object, flows: int, keys: int) -> list[int]:
