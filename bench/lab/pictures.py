@@ -13,6 +13,7 @@ from matplotlib.ticker import EngFormatter
 
 from bench.lab.metrics import METRICS, Comparison, Metric, Samples, Setting
 from bench.lab.places import Way
+from bench.report.drawing import label_bar
 from bench.report.figures import Spread
 from bench.report.results import picture_path
 
@@ -83,13 +84,7 @@ def _bars(axes: Axes, figures: Mapping[Way, list[float]], shift: float, hatch: s
             hatch=hatch,
             error_kw=line,
         )
-        _label(axes, place + shift, _number(spread.median))
-
-
-def _label(axes: Axes, place: float, text: str) -> None:
-    """At the bar's left end, where the lines of the spread rarely are."""
-    box = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
-    axes.annotate(text, (0, place), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8, bbox=box)
+        label_bar(axes, place + shift, _number(spread.median))
 
 
 def _draw_speeds(compared: Sequence[Comparison], name: str) -> Path:

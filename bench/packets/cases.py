@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
@@ -78,6 +78,8 @@ class Case:
     version: Version
     flows: int
     services: int
+    is_fast: bool = True
+    """With the fast path for known connections, or without."""
 
     @property
     def slots(self) -> int:
@@ -147,22 +149,28 @@ ELSEWHERE = Kind(name="untouched, no such route", frames=_elsewhere, verdict=Ver
 ANSWER = Kind(name="ARP or ND answered", frames=_question, verdict=Verdict.REPLY)
 BOTH_HOOKS = (LOCAL, REPLY, UNDERLAY, ELSEWHERE)
 """Measured at 4,096 flows. The kernel encapsulates a tc packet once, so in repeated runs of one packet only XDP can."""
-_VERSIONS: tuple[Version, Version] = (4, 6)
+VERSIONS: tuple[Version, Version] = (4, 6)
 
 
 def cases(*, is_quick: bool, is_roomy: bool) -> Iterator[Case]:
     """What is measured. `is_quick` takes the most telling ones; a million flows only where memory `is_roomy`."""
     sizes = (1, 4096, 65_536, *((MILLION,) if is_roomy and not is_quick else ()))
-    for version in _VERSIONS[:1] if is_quick else _VERSIONS:
-        for flows in sizes:
-            yield Case(kind=KNOWN, hook=Hook.XDP, version=version, flows=flows, services=1)
-        for hook in Hook:
-            for kind in BOTH_HOOKS:
-                yield Case(kind=kind, hook=hook, version=version, flows=4096, services=1)
-            yield Case(kind=NEW_LOCAL, hook=hook, version=version, flows=NEW_FLOWS, services=1)
-            yield Case(kind=ANSWER, hook=hook, version=version, flows=1, services=1)
-        yield Case(kind=NEW, hook=Hook.XDP, version=version, flows=NEW_FLOWS, services=1)
-        yield Case(kind=DIRECT, hook=Hook.XDP, version=version, flows=4096, services=1)
+    for version in VERSIONS[:1] if is_quick else VERSIONS:
+        for case in _of_version(version, sizes):
+            yield case
+            yield replace(case, is_fast=False)
     for services in () if is_quick else (500, 10_000):
         for kind in (KNOWN, NEW):
             yield Case(kind=kind, hook=Hook.XDP, version=4, flows=NEW_FLOWS, services=services)
+
+
+def _of_version(version: Version, sizes: Sequence[int]) -> Iterator[Case]:
+    for flows in sizes:
+        yield Case(kind=KNOWN, hook=Hook.XDP, version=version, flows=flows, services=1)
+    for hook in Hook:
+        for kind in BOTH_HOOKS:
+            yield Case(kind=kind, hook=hook, version=version, flows=4096, services=1)
+        yield Case(kind=NEW_LOCAL, hook=hook, version=version, flows=NEW_FLOWS, services=1)
+        yield Case(kind=ANSWER, hook=hook, version=version, flows=1, services=1)
+    yield Case(kind=NEW, hook=Hook.XDP, version=version, flows=NEW_FLOWS, services=1)
+    yield Case(kind=DIRECT, hook=Hook.XDP, version=version, flows=4096, services=1)

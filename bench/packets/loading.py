@@ -13,11 +13,12 @@ from compiler.ir.entries import ActionCall, Entries
 from compiler.ir.nodes import Pipeline
 from compiler.pipeline.assembly import pipeline
 from compiler.printers.ebpf.printing import print_c
+from compiler.printers.features import features
 from compiler.printers.layout import MapLayout, layout
 from compiler.printers.store_programs import StoreEvent, store_programs
 from runtime.bpf.machine import MACHINE_CONSTANTS
 from runtime.bpf.maps import Map
-from runtime.bpf.object import LoadSettings, load
+from runtime.bpf.object import LoadSettings, Object, load
 from runtime.bpf.program import Program
 from runtime.build import Hook, compile_source
 from runtime.device.kernel.interfaces import DIRECT, OTHER, Interfaces
@@ -28,8 +29,8 @@ from runtime.device.kernel.tablemaps import TableMap
 HASH_SEED = 0x5EED
 """Fixed, so that two runs meet the same collisions."""
 _NUMBER = struct.Struct("=I")
-
-
+FAST_PATH = "uses_fast_path"
+"""The constant that switches it on and off."""
 OTHER_SLOTS = 1 << 10
 """Of the stores that no measured packet is in."""
 
@@ -44,16 +45,20 @@ def sized(slots: int, version: Version) -> Pipeline:
 
 
 class LoadedPipeline:
-    """A pipeline with `slots` slots for connections of one IP version. Use it as a context."""
+    """A pipeline with `slots` slots for connections of one IP version. Use it as a context.
+
+    The programs that run are those of a device whose entries have settled: without code for tables that hold nothing.
+    """
 
     def __init__(self, hook: Hook, slots: int, version: Version, entries: Entries) -> None:
         self.hook = hook
         chosen = sized(slots, version)
         self._layout = layout(chosen)
-        elf = compile_source(print_c(chosen), hook)
-        self._loaded = load(
-            elf, LoadSettings(name="bench_pipeline", constants={"hash_seed": HASH_SEED, **MACHINE_CONSTANTS})
-        )
+        self._elf = compile_source(print_c(chosen), hook)
+        constants = {"hash_seed": HASH_SEED, **MACHINE_CONSTANTS, **features(chosen, entries), FAST_PATH: 1}
+        self._settings = LoadSettings(name="bench_pipeline", constants=constants)
+        self._loaded = load(self._elf, self._settings)
+        self._slow: Object | None = None
         self._fill(entries)
         self._make_ports()
 
@@ -65,10 +70,16 @@ class LoadedPipeline:
 
     def close(self) -> None:
         self._loaded.close()
+        if self._slow is not None:
+            self._slow.close()
 
-    @property
-    def program(self) -> Program:
-        return self._loaded.program(self.hook.value)
+    def program(self, *, is_fast: bool) -> Program:
+        """With the fast path for known connections, or without; both over the same maps."""
+        if is_fast:
+            return self._loaded.program(self.hook.value)
+        if self._slow is None:
+            self._slow = load(self._elf, self._slow_settings())
+        return self._slow.program(self.hook.value)
 
     def come_in_on(self, port: int) -> None:
         """Test runs come in on this port from now on; 0: on none of the device's."""
@@ -93,6 +104,12 @@ class LoadedPipeline:
                 values = events.lookup(_NUMBER.pack(event)) or b""
                 counts[place] += sum(struct.unpack(f"={len(values) // 8}Q", values))
         return counts[0], counts[1]
+
+    def _slow_settings(self) -> LoadSettings:
+        others = frozenset(self._loaded.programs) - {self.hook.value}
+        shared = {name: own.fd for name, own in self._loaded.maps.items() if not name.startswith(".")}
+        constants = {**self._settings.constants, FAST_PATH: 0}
+        return replace(self._settings, constants=constants, reuse=shared, skip=others)
 
     def _fill(self, entries: Entries) -> None:
         tables = {

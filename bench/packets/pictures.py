@@ -9,13 +9,16 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.packets.cases import KNOWN, NEW
+from bench.packets.cases import KNOWN, NEW, NEW_FLOWS
 from bench.packets.rounds import Samples
+from bench.report.drawing import label_bar
 from bench.report.figures import Spread
 from bench.report.results import picture_path
 from runtime.build import Hook
 
-_COLOURS = ("#1f6f8b", "#e07a5f", "#6c757d")
+_VERSION_COLOURS = {4: "#1f6f8b", 6: "#e07a5f"}
+_BY_HAND = "#6c757d"
+_SERIES = {(Hook.XDP, 4): "#1f6f8b", (Hook.XDP, 6): "#7fb7c9", (Hook.TC, 4): "#e07a5f", (Hook.TC, 6): "#f2b8a6"}
 
 
 def draw(found: Sequence[Samples], name: str) -> Path:
@@ -48,17 +51,13 @@ def _reach(samples: Sequence[Samples]) -> tuple[list[float], tuple[list[float], 
 
 def _by_flows(axes: Axes, found: Sequence[Samples]) -> None:
     known = [one for one in found if one.case.kind == KNOWN and one.case.hook is Hook.XDP and one.case.services == 1]
-    lines = {
-        "pipeline, IPv4": [one for one in known if one.case.version == 4 and not one.is_reference],
-        "pipeline, IPv6": [one for one in known if one.case.version == 6],
-        "hand-written with LRU_HASH, IPv4": [one for one in known if one.is_reference],
-    }
-    for colour, (label, samples) in zip(_COLOURS, lines.items(), strict=True):
-        if not samples:
-            continue
-        medians, reach = _reach(samples)
-        flows = [one.case.flows for one in samples]
-        axes.errorbar(flows, medians, yerr=reach, label=label, color=colour, marker="o", capsize=3)
+    for version in (4, 6):
+        for is_fast in (True, False):
+            line = (version, is_fast)
+            samples = [o for o in known if (o.case.version, o.case.is_fast) == line and not o.is_reference]
+            label = f"IPv{version}{'' if is_fast else ', without the fast path'}"
+            _line(axes, samples, label, _VERSION_COLOURS[version], "-" if is_fast else ":")
+    _line(axes, [one for one in known if one.is_reference], "hand-written with LRU_HASH, IPv4", _BY_HAND, "-")
     axes.set(title="Known flow: NAT and VXLAN, XDP", xlabel="flows, drawn in random order", ylabel="ns a packet")
     axes.set_xscale("log")
     axes.set_ylim(bottom=0)
@@ -66,20 +65,24 @@ def _by_flows(axes: Axes, found: Sequence[Samples]) -> None:
     axes.legend()
 
 
+def _line(axes: Axes, samples: Sequence[Samples], label: str, colour: str, style: str) -> None:
+    if not samples:
+        return
+    medians, reach = _reach(samples)
+    flows = [one.case.flows for one in samples]
+    axes.errorbar(flows, medians, yerr=reach, label=label, color=colour, linestyle=style, marker="o", capsize=3)
+
+
 def _by_services(axes: Axes, found: Sequence[Samples]) -> None:
-    for colour, kind in zip(_COLOURS, (KNOWN, NEW), strict=False):
-        samples = [
-            one
-            for one in found
-            if (one.case.kind, one.case.hook, one.case.version, one.is_reference) == (kind, Hook.XDP, 4, False)
-            and one.case.flows == 65_536
-        ]
+    ours = [one for one in found if one.case.is_fast and not one.is_reference and one.case.flows == NEW_FLOWS]
+    for colour, kind in zip(_VERSION_COLOURS.values(), (KNOWN, NEW), strict=True):
+        samples = [o for o in ours if (o.case.kind, o.case.hook, o.case.version) == (kind, Hook.XDP, 4)]
         samples.sort(key=lambda one: one.case.services)
         medians, reach = _reach(samples)
         places = range(len(samples))
         axes.errorbar(places, medians, yerr=reach, label=kind.name, color=colour, marker="o", capsize=3)
         axes.set_xticks(list(places), [f"{one.case.services:,}" for one in samples])
-    axes.set(title="65,536 flows, IPv4, XDP", xlabel="services", ylabel="ns a packet")
+    axes.set(title=f"{NEW_FLOWS:,} flows, IPv4, XDP", xlabel="services", ylabel="ns a packet")
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
     axes.legend()
@@ -88,23 +91,26 @@ def _by_services(axes: Axes, found: Sequence[Samples]) -> None:
 def _by_kind(axes: Axes, found: Sequence[Samples]) -> None:
     chosen = [one for one in found if _is_of_each_kind(one)]
     kinds = list(dict.fromkeys(one.name for one in chosen))
-    series = [(hook, version) for hook in (Hook.XDP, Hook.TC) for version in (4, 6)]
+    series = [one for one in _SERIES if any((o.case.hook, o.case.version) == one for o in chosen)]
     height = 0.8 / len(series)
-    colours = {(Hook.XDP, 4): "#1f6f8b", (Hook.XDP, 6): "#7fb7c9", (Hook.TC, 4): "#e07a5f", (Hook.TC, 6): "#f2b8a6"}
     for place, (hook, version) in enumerate(series):
         samples = [one for one in chosen if (one.case.hook, one.case.version) == (hook, version)]
-        if not samples:
-            continue
-        medians, reach = _reach(samples)
-        at = [kinds.index(one.name) + (place - 1.5) * height for one in samples]
-        label = f"{hook.name}, IPv{version}"
-        bars = axes.barh(at, medians, height, xerr=reach, label=label, color=colours[hook, version], capsize=2)
-        axes.bar_label(bars, fmt="%.0f", padding=4, fontsize=8)
+        fast = [one for one in samples if one.case.is_fast]
+        slow = [Spread.of(one.costs).median for one in samples if not one.case.is_fast]
+        medians, reach = _reach(fast)
+        at = [kinds.index(one.name) + (place - (len(series) - 1) / 2) * height for one in fast]
+        colour = _SERIES[hook, version]
+        axes.barh(at, medians, height, xerr=reach, label=f"{hook.name}, IPv{version}", color=colour, capsize=2)
+        axes.plot(slow, at, "d", color="#212529", markersize=5, label=None if place else "without the fast path")
+        for here, quick, above, other in zip(at, medians, reach[1], slow, strict=True):
+            label_bar(axes, here, f"{quick:.0f} ({other:.0f})", behind=max(quick + above, other))
     axes.set_yticks(range(len(kinds)), kinds)
     axes.invert_yaxis()
-    axes.set(title="Each kind of packet at 4,096 flows (new flows: 65,536), one service", xlabel="ns a packet")
+    title = "Each kind of packet at 4,096 flows (new flows: 65,536), one service; in brackets without the fast path"
+    axes.set(title=title, xlabel="ns a packet")
     axes.grid(alpha=0.3, axis="x")
-    axes.margins(x=0.1)
+    axes.margins(x=0.12)
+    axes.set_axisbelow(True)
     axes.legend(loc="upper right")
 
 
