@@ -28,7 +28,7 @@ TURN_MS = 30
 ROUNDS_A_BLOCK = 5
 """Offloads change twice a block, so that those with and without lie close together."""
 LEAST_ROUNDS = 20
-BUDGET_S, QUICK_BUDGET_S = 240.0, 40.0
+BUDGET_S, QUICK_BUDGET_S = 240.0, 30.0
 STEADY = 0.02
 """Rounds end when the ratios of all that is steady are known this closely (95 %)."""
 HEADER = ("measurement", "offloads", "way", "min", "median", "max", "unit", "speed of pipeline", "speed of kernel")

@@ -38,7 +38,8 @@ from runtime.build import Hook
 MILLION = 1_000_000
 _SLOTS_A_FLOW = 8
 """Two entries a flow, and a quarter of the slots taken: at a half, some sets are full already."""
-_LEAST_SLOTS = 1 << 18
+_LEAST_SLOTS = 1 << 17
+"""As many as a device has."""
 NEW_FLOWS = 65_536
 
 
