@@ -5,7 +5,7 @@
     make soak SECONDS=60 TURNOUT_SEED=7
 
 A round plays some examples of one search with a seed of its own; TURNOUT_SEED and the number of rounds say all of
-them. A difference is kept as a vector in tests/differential/vectors, which the ordinary suite plays from then on; what
+them. Interrupted, it says what it has done so far. A difference is kept as a vector in tests/differential/vectors, which the ordinary suite plays from then on; what
 else does not hold is printed as Hypothesis has shrunk it.
 """
 
@@ -18,6 +18,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import cycle
 from pathlib import Path
@@ -113,7 +114,7 @@ def main() -> int:
     end_s = soak.began_s + seconds_asked()
     console = Console(stderr=True)
     print(f"seed {soak.first_seed}", flush=True)
-    with loaded_levels() as levels, Status("loading", console=console) as status:
+    with suppress(KeyboardInterrupt), loaded_levels() as levels, Status("loading", console=console) as status:
         for search in cycle(SEARCHES):
             if time.monotonic() >= end_s:
                 break
