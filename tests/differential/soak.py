@@ -5,8 +5,8 @@
     make soak SECONDS=60 TURNOUT_SEED=7
 
 A round plays some examples of one search with a seed of its own; TURNOUT_SEED and the number of rounds say all of
-them. Interrupted, it says what it has done so far. A difference is kept as a vector in tests/differential/vectors, which the ordinary suite plays from then on; what
-else does not hold is printed as Hypothesis has shrunk it.
+them. Interrupted, it says what it has done so far. A difference is kept as a vector in tests/differential/vectors,
+which the ordinary suite plays from then on; what else does not hold is printed as Hypothesis has shrunk it.
 """
 
 from __future__ import annotations
