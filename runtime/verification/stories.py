@@ -47,8 +47,8 @@ _ONLY_FAR = replace(SHOP, services=(replace(_WEB, app="", backends=(PlannedBacke
 _WITHOUT_NEAR = replace(SHOP, workloads=(_CLIENT, _FAR, _STRANGER))
 _NEW = PlannedWorkload(network=0, host=13)
 SHOP_OF_ONE = replace(SHOP, services=(replace(_WEB, app="", backends=(PlannedBackend(workload=1),)),))
-_CALL = Call(client=0, service=0, version=4, src_port=1024)
-_QUERY = Call(client=0, service=2, version=4, src_port=1024)
+_CALL = Call(client=0, service=1, version=4, src_port=1024)
+_QUERY = Call(client=0, service=0, version=4, src_port=1024)
 _SETTLED = tuple(Restart(device=device, how="fitting") for device in DEVICES)
 
 
@@ -101,11 +101,11 @@ STORIES = (
         name="a write stopped after each of its steps",
         plans=(SHOP, _WITHOUT_NEAR, SHOP),
         steps=(
-            *_both(replace(_CALL, src_port=1025)),
+            *_both(replace(_QUERY, src_port=1025)),
             Adopt(),
-            *(step for _ in range(20) for step in (Push(device="dpu-a", steps=1), Exchange(call=_CALL))),
+            *(step for _ in range(20) for step in (Push(device="dpu-a", steps=1), Exchange(call=_QUERY))),
             Adopt(),
-            *(step for _ in range(20) for step in (Push(device="dpu-a", steps=1), Exchange(call=_CALL))),
+            *(step for _ in range(20) for step in (Push(device="dpu-a", steps=1), Exchange(call=_QUERY))),
         ),
         arrives=168,
     ),
