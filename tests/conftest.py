@@ -11,6 +11,11 @@ from collections.abc import Generator
 from typing import Final
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 ALLOWED_IN_CI: Final = ("kernel lacks", "not installable:")
 Reported = pytest.TestReport | pytest.CollectReport
