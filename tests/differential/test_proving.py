@@ -91,7 +91,6 @@ def test_its_capture_has_both_sides(shop: PolicySet, tmp_path: Path) -> None:
         ("any ARP answered", 1),
         ("MTU compared with >=", 1),
         ("checksum difference with the wrong sign", 1),
-        ("transitions one row off", 4),
         ("expires a millisecond late", 5),
     ],
 )
