@@ -3,9 +3,10 @@
  *
  *   MODE ADDRESS PORT MILLISECONDS PID...
  *
- * Modes: `requests` on one connection; `connects`, a connection for each request, ended by the server; `round_trips`, one
- * datagram at a time; `bursts` of 64 datagrams, the last of which is answered; `stream`, as much as one connection
- * takes. Connections of a mode are kept for later turns, and each turn begins with a few milliseconds that do not count.
+ * Modes: `requests` on one connection; `connects`, a connection for each request, ended by the server, and not more than
+ * 200, since a flow table remembers for ten seconds what has ended; `round_trips`, one datagram at a time; `bursts` of 64
+ * datagrams, the last of which is answered; `stream`, as much as one connection takes. Connections of a mode are kept for
+ * later turns, and each turn begins with a few milliseconds that do not count.
  *
  * The outcome is JSON: `count` (requests, datagrams both ways, or bytes acknowledged), `ns` that passed, `cpu_ns` that
  * this process and those of the PIDs ran meanwhile, and nanoseconds `p50` and `p99` of what was answered one by one.
@@ -13,7 +14,8 @@
 #include "messages.h"
 #include <time.h>
 
-enum { BURST = 64, MOST_SAMPLES = 1 << 20, PATIENCE_S = 2, WARM_UP_NS = 3000000, MOST_PIDS = 8, MOST_KEPT = 64 };
+enum { BURST = 64, MOST_SAMPLES = 1 << 20, MOST_CONNECTIONS = 200, MOST_PIDS = 8, MOST_KEPT = 64 };
+enum { PATIENCE_S = 2, WARM_UP_NS = 3000000 };
 
 static int64_t clock_ns(clockid_t clock)
 {
@@ -145,7 +147,7 @@ static void connects(struct turn *turn)
 	size_t count = 0;
 	int64_t before = start(turn), end = before + turn->wanted_ns;
 
-	while (before < end && count < MOST_SAMPLES) {
+	while (before < end && count < MOST_CONNECTIONS) {
 		int fd = connected(turn, SOCK_STREAM);
 		ask(fd, LAST, message);
 		if (recv(fd, message, MESSAGE, 0))
