@@ -111,10 +111,10 @@ def seconds_asked() -> float:
 def main() -> int:
     """1 when something was found."""
     soak = Soak(int(SEED) if SEED else secrets.randbelow(HIGHEST_SEED))
-    end_s = soak.began_s + seconds_asked()
     console = Console(stderr=True)
     print(f"seed {soak.first_seed}", flush=True)
     with suppress(KeyboardInterrupt), loaded_levels() as levels, Status("loading", console=console) as status:
+        end_s = time.monotonic() + seconds_asked()
         for search in cycle(SEARCHES):
             if time.monotonic() >= end_s:
                 break
