@@ -92,8 +92,9 @@ class LoadedPipeline:
     def forget_flows(self) -> None:
         """Empty the stores."""
         for store in self._layout.stores:
-            with self._loaded.map(store.map.name).memory() as memory:
-                memory[:] = bytes(len(memory))
+            for name in (store.map.name, store_programs(store.store.name).tags):
+                with self._loaded.map(name).memory() as memory:
+                    memory[:] = bytes(len(memory))
 
     def learned(self) -> tuple[int, int]:
         """Entries learned so far, and packets for which there was no room, in all stores."""

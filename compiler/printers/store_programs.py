@@ -70,6 +70,8 @@ class StorePrograms:
     delete_key: str
     delete_slot: str
     events: MapLayout
+    tags: str
+    """The map of tags, a word for each set: who empties the slots empties it as well."""
 
 
 def store_programs(store: str) -> StorePrograms:
@@ -82,7 +84,11 @@ def store_programs(store: str) -> StorePrograms:
         max_entries=StoreEvent.EVICTED + MAX_RANKS,
     )
     return StorePrograms(
-        sweep=f"{store}_sweep", delete_key=f"{store}_delete_key", delete_slot=f"{store}_delete_slot", events=events
+        sweep=f"{store}_sweep",
+        delete_key=f"{store}_delete_key",
+        delete_slot=f"{store}_delete_slot",
+        events=events,
+        tags=f"{store}_tags",
     )
 
 

@@ -119,8 +119,9 @@ class KernelLevel(KernelState):
             for index in range(min(counter.size, max(COMPARED_INDICES, self.asked.get(counter.name, 0)))):
                 self._zero(self.layout.counter(counter.name).map, index)
         for store in self.pipeline.stores:
-            with self.map(store.name).memory() as memory:
-                memory[:] = bytes(len(memory))
+            for name in (store.name, store_programs(store.name).tags):
+                with self.map(name).memory() as memory:
+                    memory[:] = bytes(len(memory))
             events = store_programs(store.name).events
             for index in range(events.max_entries):
                 self._zero(events, index)

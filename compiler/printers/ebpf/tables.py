@@ -151,7 +151,7 @@ def _learned(lines: Lines, table: Table, printer: Printer, store: StoreLayout) -
     exprs: tuple[Expr, ...] = tuple(key.expr for key in table.keys)
     lines.extend(f"entry->key[{index}] = {word};" for index, word in enumerate(words(exprs)))
     lines.add(f"entry->hash = {name}_hash(entry->key);")
-    _miss(lines, table, printer, f"!{name}_find(entry->key, entry->hash, hit)")
+    _miss(lines, table, printer, f"!{name}_find_or_free(entry->key, entry->hash, hit, &entry->free)")
     lines.add("switch (hit->table) {")
     for learned in store.tables:
         action = printer.usage.names.actions[learned.action.name]

@@ -40,8 +40,9 @@ static __always_inline void FLOW(let_go)(struct FLOW(slot) *slot, u32 version)
 	__sync_lock_test_and_set(&slot->version, version);
 }
 
-static __always_inline void FLOW(clear)(struct FLOW(slot) *slot)
+static __always_inline void FLOW(clear)(struct FLOW(slot) *slot, u32 index)
 {
+	FLOW(set_tag)(index, 0);
 	for (u32 i = 0; i < FLOW_KEY_WORDS; i++)
 		slot->key[i] = 0;
 	slot->table = 0;
@@ -68,7 +69,7 @@ static __always_inline int FLOW(remove_other)(struct FLOW(slot) *slot, u32 index
 	int removed = other->table && other->pair == index + 1;
 	if (removed) {
 		*profile = other->profile;
-		FLOW(clear)(other);
+		FLOW(clear)(other, pair - 1);
 	}
 	FLOW(let_go)(other, version + 2);
 	return removed;
@@ -82,7 +83,7 @@ static __always_inline int FLOW(remove)(struct FLOW(slot) *slot, u32 index, u32 
 	int others = slot->table ? FLOW(remove_other)(slot, index, other_profile) : 0;
 	int removed = 0;
 	if (others >= 0 && slot->table) {
-		FLOW(clear)(slot);
+		FLOW(clear)(slot, index);
 		removed = others + 1;
 	}
 	FLOW(let_go)(slot, version + 2);
@@ -211,9 +212,10 @@ __noinline int FLOW(settle)(const struct FLOW(entry) *entry, struct flow_half *f
 	if (FLOW(score)(entry, first->slot, index, position) != score || !FLOW(take)(slot, index, head, entry->now_ms))
 		return false;
 	FLOW(fill)(slot, entry, first->slot);
+	FLOW(set_tag)(index, FLOW(tag)(entry->hash));
 	bool linked = !first->slot || FLOW(link)(first, index);
 	if (!linked)
-		FLOW(clear)(slot);
+		FLOW(clear)(slot, index);
 	FLOW(let_go)(slot, version + 2);
 	if (linked)
 		FLOW(count)(FLOW_EVENT_LEARNED, 1);
@@ -234,6 +236,22 @@ static __always_inline void FLOW(withdraw)(struct flow_half *first)
 }
 
 /*
+ * The score of the first free slot that `find_or_free` saw, FLOW_SCORE_NONE when it saw none. A slot that another CPU
+ * fills at this moment may look free, too: it cannot be had then, and `search` tells what became of it.
+ */
+static __always_inline u64 FLOW(free_score)(const struct FLOW(entry) *entry)
+{
+	u64 first = entry->free & (0 - entry->free);
+	u64 position = (first >> 1 | first >> 3 | first >> 5 | first >> 7) & 1;
+
+	if (!first)
+		return FLOW_SCORE_NONE;
+	position |= (first >> 2 | first >> 3 | first >> 6 | first >> 7) << 1 & 2;
+	position |= (first >> 4 | first >> 5 | first >> 6 | first >> 7) << 2 & 4;
+	return FLOW_SCORE_FREE | position;
+}
+
+/*
  * Learn an entry for this packet; the second one becomes the pair of the first. Returns enum flow_learned. After
  * FLOW_FULL and FLOW_KNOWN the packet has left nothing behind, a first half neither. A function of its own to the
  * verifier, which wants every byte of `entry` written, so it has no padding.
@@ -246,6 +264,12 @@ __noinline int FLOW(learn)(const struct FLOW(entry) *entry, struct flow_half *fi
 		return FLOW_FULL;
 	if (first->slot == FLOW_NO_HALF)
 		return FLOW_KNOWN;
+	/* Mostly there is a free slot, known since the key was looked for; if it is gone by now, look at all of them. */
+	u64 seen_free = first->slot && !first->took_free ? FLOW_SCORE_NONE : FLOW(free_score)(entry);
+	if (seen_free != FLOW_SCORE_NONE && FLOW(is_there)(first) && FLOW(settle)(entry, first, seen_free)) {
+		first->took_free = 1;
+		return FLOW_LEARNED;
+	}
 #pragma clang loop unroll(disable)
 	for (u32 attempt = 0; attempt < FLOW_ATTEMPTS && FLOW(is_there)(first); attempt++) {
 		u64 score = FLOW(search)(entry, first->slot, &changing);

@@ -20,7 +20,7 @@
  *   static const volatile u8 <store>_next[FLOW_EVENTS][FLOW_PROFILES];     0 where the profile stays
  *
  * (volatile keeps them in .rodata under their names; the compiler would scatter them over sections of constants.)
- * It defines find, saw, use, learn for packets and the programs sweep, delete_key, delete_slot for the device.
+ * It defines find, find_or_free, saw, use, learn for packets and the programs sweep, delete_key, delete_slot for the device.
  *
  * How packets share a slot. `version` is odd while somebody changes what the slot is: its table, key, arguments, pair.
  * Whoever makes it odd does so by compare-and-swap from the even number that was seen before, and is alone until the
@@ -74,6 +74,7 @@ enum flow_swept { FLOW_FREE, FLOW_LIVE, FLOW_EXPIRED, FLOW_DUPLICATE, FLOW_BUSY,
 struct flow_half {
 	u32 slot;
 	u32 version;
+	u32 took_free;	/* 1: nobody had to leave for it, so what was seen of other slots is still so */
 };
 
 /* How many slots, by enum flow_swept and profile; `others`: pairs that left with them, profile 0 where none did. */
@@ -162,7 +163,7 @@ struct FLOW(slot) {
 
 _Static_assert(sizeof(struct FLOW(slot)) == FLOW_SLOT_BYTES, "an entry does not fit its slot");
 _Static_assert((FLOW_SLOTS & (FLOW_SLOTS - 1)) == 0 && FLOW_SETS * FLOW_WAYS == FLOW_SLOTS, "slots and ways");
-_Static_assert((FLOW_WAYS & (FLOW_WAYS - 1)) == 0, "ways");
+_Static_assert((FLOW_WAYS & (FLOW_WAYS - 1)) == 0 && FLOW_WAYS <= 4, "ways, of both sets at most 8: bits of `free`, and tags of a word");
 _Static_assert(sizeof(FLOW(timeout_ms)) == 4 * FLOW_PROFILES && sizeof(FLOW(rank)) == FLOW_PROFILES, "profiles");
 _Static_assert(sizeof(FLOW(next)) == FLOW_EVENTS * FLOW_PROFILES, "transitions");
 _Static_assert(FLOW_PROFILES <= FLOW_MAX_PROFILES, "profiles");
@@ -182,6 +183,19 @@ struct {
 	u32 *key;
 	u64 *value;
 } FLOW(events) SEC(".maps");
+
+/*
+ * A tag of 16 bits for each slot, 0 for a free one: a search looks at the two words of its sets, and at a slot only when
+ * its tag is that of the key, so that it costs a cache line less for every slot that is another's. Whoever holds a slot
+ * writes its tag. It is a hint: what is true is in the slot.
+ */
+struct {
+	int (*type)[BPF_MAP_TYPE_ARRAY];
+	int (*map_flags)[BPF_F_MMAPABLE];
+	int (*max_entries)[FLOW_SETS];
+	u32 *key;
+	u64 *value;
+} FLOW(tags) SEC(".maps");
 
 /* A hit. The copies are of one moment; `slot` may be another entry's by the time it is used, see above. */
 struct FLOW(hit) {
@@ -207,6 +221,7 @@ struct FLOW(hit) {
 struct FLOW(entry) {
 	u64 key[FLOW_KEY_WORDS];
 	u64 hash;
+	u64 free;	/* what `find_or_free` said of this key; 0 where nobody asked */
 	u32 now_ms;
 	u8 table;
 	u8 profile;
@@ -217,7 +232,7 @@ struct FLOW(entry) {
 	};
 };
 
-_Static_assert(sizeof(struct FLOW(entry)) == 8 * (FLOW_KEY_WORDS + 2 + FLOW_ARGUMENT_WORDS), "padding in an entry");
+_Static_assert(sizeof(struct FLOW(entry)) == 8 * (FLOW_KEY_WORDS + 3 + FLOW_ARGUMENT_WORDS), "padding in an entry");
 
 static __always_inline u64 FLOW(hash)(const u64 *key)
 {
@@ -272,26 +287,66 @@ static __always_inline u32 FLOW(index)(u64 hash, u32 position)
 	return (u32)(set % FLOW_SETS) * FLOW_WAYS + position % FLOW_WAYS;
 }
 
-/* The first slot that looks like the key's; what it holds is for `copy` to tell. */
-static __always_inline struct FLOW(slot) *FLOW(match)(const u64 *key, u64 hash, u32 *index)
+/* Of 16 bits of the hash that no set of a store of up to 2^18 slots is chosen by; never 0. */
+static __always_inline u32 FLOW(tag)(u64 hash)
 {
+	return (u32)(hash >> 48) | 1;
+}
+
+/* Of the slot that the caller holds. */
+static __always_inline void FLOW(set_tag)(u32 index, u32 tag)
+{
+	u32 set = index / FLOW_WAYS;
+	u16 *tags = bpf_map_lookup_elem(&FLOW(tags), &set);
+
+	if (tags)
+		*(volatile u16 *)(tags + index % FLOW_WAYS) = tag;
+}
+
+static __always_inline u64 FLOW(tags_of_set)(u32 set)
+{
+	u64 *tags = bpf_map_lookup_elem(&FLOW(tags), &set);
+
+	return tags ? FLOW_READ(*tags) : 0;
+}
+
+/*
+ * The first slot that looks like the key's; what it holds is for `copy` to tell. When there is none, `free` has a bit
+ * for each position whose slot is free. By arithmetic, not by branches, of which the verifier would follow every
+ * combination.
+ */
+static __always_inline struct FLOW(slot) *FLOW(match)(const u64 *key, u64 hash, u32 *index, u64 *free)
+{
+	u64 tags = 0;
+
+	*free = 0;
 #pragma clang loop unroll(full)
 	for (u32 position = 0; position < 2 * FLOW_WAYS; position++) {
 		*index = FLOW(index)(hash, position);
-		struct FLOW(slot) *slot = FLOW(at)(*index);
+		if (position % FLOW_WAYS == 0)
+			tags = FLOW(tags_of_set)(*index / FLOW_WAYS);
+		u64 tag = tags >> 16 * (position % FLOW_WAYS) & 0xffff;
 
+		*free |= (tag - 1) >> 63 << position;
+		/* Most entries are in the first place, so that one is looked at without waiting for its tag. */
+		if (position && tag != FLOW(tag)(hash))
+			continue;
+		struct FLOW(slot) *slot = FLOW(at)(*index);
 		if (slot && FLOW(has_key)(slot, key) && FLOW_READ(slot->table))
 			return slot;
 	}
 	return 0;
 }
 
-/* The entry of a key, and false if there is none. `hash` is that of FLOW(hash), which the caller may have for more. */
-static __always_inline bool FLOW(find)(const u64 *key, u64 hash, struct FLOW(hit) *hit)
+/*
+ * The entry of a key, and false if there is none; then `free` is what `match` says. `hash` is that of FLOW(hash), which
+ * the caller may have for more.
+ */
+static __always_inline bool FLOW(find_or_free)(const u64 *key, u64 hash, struct FLOW(hit) *hit, u64 *free)
 {
 #pragma clang loop unroll(disable)
 	for (u32 attempt = 0; attempt < 2; attempt++) {
-		struct FLOW(slot) *slot = FLOW(match)(key, hash, &hit->index);
+		struct FLOW(slot) *slot = FLOW(match)(key, hash, &hit->index, free);
 
 		if (!slot)
 			return false;
@@ -299,6 +354,14 @@ static __always_inline bool FLOW(find)(const u64 *key, u64 hash, struct FLOW(hit
 			return true;
 	}
 	return false;
+}
+
+/* The same for who would not learn the key. */
+static __always_inline bool FLOW(find)(const u64 *key, u64 hash, struct FLOW(hit) *hit)
+{
+	u64 free;
+
+	return FLOW(find_or_free)(key, hash, hit, &free);
 }
 
 /* The packet is an event to its entry, an index below FLOW_EVENTS; `use` does what follows from it. */

@@ -1716,7 +1716,7 @@ static __always_inline bool find_flow_ipv4(struct scratch *scratch, struct conne
 	entry->key[0] = (u64)scratch->meta.network << 48 | (u64)scratch->meta.leg << 40 | (u64)scratch->meta.protocol << 32 | scratch->headers.ipv4.src;
 	entry->key[1] = (u64)scratch->headers.ipv4.dst << 32 | (u64)scratch->meta.src_port << 16 | scratch->meta.dst_port;
 	entry->hash = connections_ipv4_hash(entry->key);
-	if (!connections_ipv4_find(entry->key, entry->hash, hit))
+	if (!connections_ipv4_find_or_free(entry->key, entry->hash, hit, &entry->free))
 		return missed(0x02000011);
 	switch (hit->table) {
 	case TABLE_FLOW_IPV4:
@@ -1754,7 +1754,7 @@ static __always_inline bool find_flow_reverse_ipv4(struct scratch *scratch, stru
 	entry->key[0] = (u64)scratch->meta.network << 48 | (u64)scratch->meta.leg << 40 | (u64)scratch->meta.protocol << 32 | scratch->meta.reverse_src_ipv4;
 	entry->key[1] = (u64)scratch->meta.reverse_dst_ipv4 << 32 | (u64)scratch->meta.reverse_src_port << 16 | scratch->meta.reverse_dst_port;
 	entry->hash = connections_ipv4_hash(entry->key);
-	if (!connections_ipv4_find(entry->key, entry->hash, hit))
+	if (!connections_ipv4_find_or_free(entry->key, entry->hash, hit, &entry->free))
 		return missed(0x02000012);
 	switch (hit->table) {
 	case TABLE_FLOW_IPV4:
@@ -1887,7 +1887,7 @@ static __always_inline bool find_flow_ipv6(struct scratch *scratch, struct conne
 	entry->key[3] = (scratch->headers.ipv6.dst.high << 32 | scratch->headers.ipv6.dst.low >> 32);
 	entry->key[4] = (scratch->headers.ipv6.dst.low & 0xffffffffu) << 32 | (u64)scratch->meta.src_port << 16 | scratch->meta.dst_port;
 	entry->hash = connections_ipv6_hash(entry->key);
-	if (!connections_ipv6_find(entry->key, entry->hash, hit))
+	if (!connections_ipv6_find_or_free(entry->key, entry->hash, hit, &entry->free))
 		return missed(0x02000041);
 	switch (hit->table) {
 	case TABLE_FLOW_IPV6:
@@ -1928,7 +1928,7 @@ static __always_inline bool find_flow_reverse_ipv6(struct scratch *scratch, stru
 	entry->key[3] = (scratch->meta.reverse_dst_ipv6.high << 32 | scratch->meta.reverse_dst_ipv6.low >> 32);
 	entry->key[4] = (scratch->meta.reverse_dst_ipv6.low & 0xffffffffu) << 32 | (u64)scratch->meta.reverse_src_port << 16 | scratch->meta.reverse_dst_port;
 	entry->hash = connections_ipv6_hash(entry->key);
-	if (!connections_ipv6_find(entry->key, entry->hash, hit))
+	if (!connections_ipv6_find_or_free(entry->key, entry->hash, hit, &entry->free))
 		return missed(0x02000042);
 	switch (hit->table) {
 	case TABLE_FLOW_IPV6:
