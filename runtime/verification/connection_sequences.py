@@ -123,12 +123,15 @@ def _no_hop_yet(play: Play) -> None:
     for entry in (*hops.values(), *ports):
         play.comparison.modify(_with_last(entry, 0) if entry.action.arguments else entry)  # pyright: ignore[reportAttributeAccessIssue,reportUnknownMemberType]
     for version in (4, 6):
-        play.do(replace(SYN, version=version))
+        for source in (0, 1):
+            play.do(replace(SYN, version=version, source=source))
     for entry in (*hops.values(), *ports):
         play.comparison.modify(entry)
     for version in (4, 6):
-        assert _egress(play.do(replace(SYN, version=version, transport="A"))) == BACKEND.port
-        assert _egress(play.do(Reply(back=0, flags="SA", size=0))) == CLIENT.port
+        for source, port in ((0, CLIENT.port), (1, BACKEND.port)):
+            opening = replace(SYN, version=version, source=source, transport="A")
+            assert _egress(play.do(opening)) == BACKEND.port
+            assert _egress(play.do(Reply(back=0, flags="SA", size=0))) == port
 
 
 def _nothing_alike(play: Play) -> None:

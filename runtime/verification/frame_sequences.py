@@ -96,7 +96,7 @@ def _errors(play: Play) -> None:
                 step = Send(source=0, target=target, version=version, transport=transport, src_port=1024)
                 for ttl in (0, 1, 2):
                     play.do(replace(step, ttl=ttl, size=9))
-                for flags in ("DF", ""):
+                for flags in ("DF", "", "MF", "evil"):
                     play.do(replace(step, size=1600, flags=flags))
     assert {o.verdict for o in map(play.do, _expired()) if o is not None} == {VerdictKind.REPLY}
 
