@@ -17,7 +17,9 @@ from runtime.build import Hook
 from runtime.verification.levels import Level, small
 from runtime.verification.proof.proving import Effort, Proof, Prover
 from runtime.verification.testrun_level import TestRunLevel
-from tests.differential.mutants import MUTANTS, Mutant, PipelineMutant, compiled_mutant
+from tests.mutation.mutant import ChangedPipeline, SubstitutedText
+from tests.mutation.named import NAMED
+from tests.mutation.objects import mutant_object
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = small(pipeline(), 1024)
@@ -30,8 +32,8 @@ def shop(monkeypatch: pytest.MonkeyPatch) -> PolicySet:
     return load([Path("examples") / "shop.yaml"]).policies
 
 
-def mutant(name: str) -> Mutant:
-    return next(one for one in MUTANTS if one.name == name)
+def mutant(name: str) -> ChangedPipeline | SubstitutedText:
+    return next(one for one in NAMED if one.name == name)
 
 
 def prove(policies: PolicySet, levels: Sequence[Level], effort: Effort = EFFORT) -> Proof:
@@ -40,7 +42,7 @@ def prove(policies: PolicySet, levels: Sequence[Level], effort: Effort = EFFORT)
 
 def prove_mutant(policies: PolicySet, name: str, folder: Path) -> Proof:
     found = mutant(name)
-    with TestRunLevel(SOURCE, found.hook, elf=compiled_mutant(found, SOURCE, folder)) as level:
+    with TestRunLevel(SOURCE, found.hook, elf=mutant_object(found, SOURCE, found.hook)) as level:
         return prove(policies, [level])
 
 
@@ -117,7 +119,7 @@ def test_what_is_right_holds(shop: PolicySet) -> None:
 def test_faults_of_the_pipeline_break_what_policies_promise(shop: PolicySet, name: str) -> None:
     """All levels would agree on them; no root is needed to find them."""
     found = mutant(name)
-    assert isinstance(found, PipelineMutant)
+    assert isinstance(found, ChangedPipeline)
     proof = Prover(pipeline=found.change(SOURCE), policies=shop, levels=[]).prove(shop.devices[0], EFFORT)
     assert proof.found is not None
     assert "should be delivered" in proof.found.text

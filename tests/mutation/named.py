@@ -1,73 +1,19 @@
-"""Faults on purpose: the pipeline that is printed, the printed C or a header of it, changed in one place.
-
-The interpreter runs the pipeline as it is, so a mutant that no test tells from it shows a hole in the tests. A change
-that changes nothing is an error.
-"""
+"""Mutants with a name, written by hand: faults that people make, and some that were made."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import TypeVar
 
 from compiler.ir.expressions import Binary, Const, FieldRef, MetaRef, NetworkLength, Operator
 from compiler.ir.nodes import Control, Pipeline
 from compiler.ir.statements import Apply, Assign, If, Rewrite, Statement
 from compiler.ir.tables import Action, Table
-from compiler.printers.ebpf.printing import INCLUDE, print_c
-from runtime.bpf.toolchain import compile_c
-from runtime.build import SOURCE_NAME, Hook
+from runtime.build import Hook
+from tests.mutation.mutant import PRINTED, ChangedPipeline, SubstitutedText
 
-PRINTED = "the printed C"
 Named = TypeVar("Named", Control, Action, Table)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PipelineMutant:
-    """`change` makes another pipeline; only what is printed comes from it."""
-
-    name: str
-    change: Callable[[Pipeline], Pipeline]
-    hook: Hook = Hook.TC
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TextMutant:
-    """`old` stands once in `file` (PRINTED, or a header), and becomes `new`."""
-
-    name: str
-    file: str
-    old: str
-    new: str
-    hook: Hook = Hook.TC
-
-
-Mutant = PipelineMutant | TextMutant
-
-
-def compiled_mutant(mutant: Mutant, pipeline: Pipeline, folder: Path) -> bytes:
-    """The object of a pipeline with the mutant's fault; `folder` holds its headers."""
-    source, headers = print_c(pipeline), folder / "include"
-    shutil.copytree(INCLUDE, headers)
-    if isinstance(mutant, PipelineMutant):
-        changed = print_c(mutant.change(pipeline))
-        assert changed != source, f"{mutant.name} changes nothing"
-        source = changed
-    elif mutant.file == PRINTED:
-        source = _substituted(source, mutant)
-    else:
-        header = headers / "turnout" / mutant.file
-        header.write_text(_substituted(header.read_text(), mutant))
-    defines = {f"TURNOUT_{mutant.hook.name}": "1"}
-    return compile_c(source, name=SOURCE_NAME, include_dirs=(headers,), defines=defines)
-
-
-def _substituted(text: str, mutant: TextMutant) -> str:
-    assert text.count(mutant.old) == 1, f"{mutant.name}: {mutant.file} has this {text.count(mutant.old)} times"
-    assert mutant.old != mutant.new
-    return text.replace(mutant.old, mutant.new)
 
 
 def _with(found: tuple[Named, ...], name: str, change: Callable[[Named], Named]) -> tuple[Named, ...]:
@@ -174,57 +120,57 @@ def _answer_probes(statement: Statement) -> tuple[Statement, ...]:
     return (statement,)
 
 
-MUTANTS: tuple[Mutant, ...] = (
-    PipelineMutant(
+NAMED: tuple[ChangedPipeline | SubstitutedText, ...] = (
+    ChangedPipeline(
         name="src and dst swapped in translate_reply", change=_in_action("translate_reply_ipv4", _swap_sources)
     ),
-    PipelineMutant(name="port rewrite forgotten", change=_in_control("send_ipv4", _keep_port)),
-    PipelineMutant(name="hop limit not decremented", change=_in_control("send_ipv6", _keep_hops)),
-    PipelineMutant(name="wrong reverse key", change=_in_control("decide_ipv4", _reverse_of_packet)),
-    PipelineMutant(name="network not compared on the way out", change=_in_control("forward", _any_network)),
-    PipelineMutant(name="network left out of the service key", change=_network_1, hook=Hook.XDP),
-    PipelineMutant(name="any ARP answered", change=_in_control("answer_arp", _answer_probes), hook=Hook.XDP),
-    PipelineMutant(name="MTU compared with >=", change=_in_control("check_ipv4", _too_big_at_once)),
-    TextMutant(
+    ChangedPipeline(name="port rewrite forgotten", change=_in_control("send_ipv4", _keep_port)),
+    ChangedPipeline(name="hop limit not decremented", change=_in_control("send_ipv6", _keep_hops)),
+    ChangedPipeline(name="wrong reverse key", change=_in_control("decide_ipv4", _reverse_of_packet)),
+    ChangedPipeline(name="network not compared on the way out", change=_in_control("forward", _any_network)),
+    ChangedPipeline(name="network left out of the service key", change=_network_1, hook=Hook.XDP),
+    ChangedPipeline(name="any ARP answered", change=_in_control("answer_arp", _answer_probes), hook=Hook.XDP),
+    ChangedPipeline(name="MTU compared with >=", change=_in_control("check_ipv4", _too_big_at_once)),
+    SubstitutedText(
         name="checksum difference with the wrong sign",
         file="checksum.h",
         old="return (u64)~from + to;\n}\n\nstatic __always_inline u64 changed_u48",
         new="return (u64)from + (u32)~to;\n}\n\nstatic __always_inline u64 changed_u48",
     ),
-    TextMutant(
+    SubstitutedText(
         name="transitions one row off",
         file=PRINTED,
         old="[CONNECTIONS_IPV4_OPEN] = {[CONNECTIONS_IPV4_TCP_CLOSING] = CONNECTIONS_IPV4_TCP_NEW}",
         new="[CONNECTIONS_IPV4_OPEN] = {[CONNECTIONS_IPV4_TCP_ESTABLISHED] = CONNECTIONS_IPV4_TCP_NEW}",
     ),
-    TextMutant(
+    SubstitutedText(
         name="youngest instead of oldest victim",
         file="flow_change.h",
         old="u64 youth = 0x80000001u - FLOW(age_ms)(slot, entry->now_ms);",
         new="u64 youth = 1u + FLOW(age_ms)(slot, entry->now_ms);",
     ),
-    TextMutant(
+    SubstitutedText(
         name="expires a millisecond late",
         file="flow_change.h",
         old="FLOW(age_ms)(slot, now_ms) >= FLOW(timeout_ms)[profile]",
         new="FLOW(age_ms)(slot, now_ms) > FLOW(timeout_ms)[profile]",
         hook=Hook.XDP,
     ),
-    TextMutant(
+    SubstitutedText(
         name="UDP checksum of zero sent",
         file="packet_xdp.h",
         old="(flags & CHECKSUM_MAY_BE_NONE) && !now ? 0xffff : now",
         new="now",
         hook=Hook.XDP,
     ),
-    TextMutant(
+    SubstitutedText(
         name="missing UDP checksum updated",
         file="packet_xdp.h",
         old="if ((flags & CHECKSUM_MAY_BE_NONE) && !now)\n\t\treturn;",
         new="",
         hook=Hook.XDP,
     ),
-    TextMutant(
+    SubstitutedText(
         name="second set taken from other bits of the hash",
         file="flow_table.h",
         old="position / FLOW_WAYS * 32",

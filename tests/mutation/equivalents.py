@@ -1,0 +1,158 @@
+"""Mutants that change nothing anybody could see: each with the reason, and with a check of the reason.
+
+They are told by name and by the lines that differ, since their number in a place moves with the code around them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from compiler.ir.expressions import Const, FieldRef, MetaRef
+from compiler.ir.names import Names
+from compiler.ir.nodes import Pipeline
+from compiler.ir.statements import Apply, Assign, If, Learn, Run, Statement
+from tests.mutation.catalogue import shown, source
+from tests.mutation.mutant import Mutant, TextMutant
+from tests.mutation.objects import text_of
+from tests.mutation.sites import walk
+
+Check = Callable[[Mutant], bool]
+FIN_OR_RST = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Equivalent:
+    """`named` matches the name (with or without its number), `told_by` what differs; `holds` checks the reason."""
+
+    named: str
+    told_by: str = ""
+    reason: str
+    holds: Check
+
+    def is_one(self, mutant: Mutant) -> bool:
+        is_named = re.fullmatch(rf"{self.named}(?: \d+)?", mutant.name) is not None
+        return is_named and re.search(self.told_by, shown(mutant), re.M) is not None
+
+
+def equivalent_of(mutant: Mutant) -> Equivalent | None:
+    return next((each for each in EQUIVALENTS if each.is_one(mutant)), None)
+
+
+def _learns_in_rank_0_alone(mutant: Mutant) -> bool:
+    profiles = {profile.id: profile for store in source().stores for profile in store.profiles}
+    learned = {s.profile for _, s in walk(source()) if isinstance(s, Learn)}
+    assert learned == {MetaRef(name="profile", width_bits=8)}
+    given = {
+        s.value.value
+        for _, s in walk(source())
+        if isinstance(s, Assign) and isinstance(s.value, Const) and s.target in learned
+    }
+    return {profiles[number].rank for number in given} == {0}
+
+
+def _reads_no(*fields: str) -> Check:
+    def holds(mutant: Mutant) -> bool:
+        return not any(isinstance(e, FieldRef) and e.header == "tcp" and e.name in fields for _, e in walk(source()))
+
+    return holds
+
+
+def _is_said_of_other_flags(mutant: Mutant) -> bool:
+    """Behind `if (flags & 5) != 0`, both masks say the same of all flags that are left."""
+    before, after = (int(number) for number in re.findall(r"tcp_flags & (\d+)\) == 0", shown(mutant)))
+    return all((flags & before == 0) == (flags & after == 0) for flags in range(256) if not flags & FIN_OR_RST)
+
+
+def _is_0_before(mutant: Mutant) -> bool:
+    """Nothing that runs before sets what is set to 0."""
+    names = set(re.findall(r"^- meta\.(\w+) = 0$", shown(mutant), re.M))
+    controls = set(re.findall(r"^control (\w+)", mutant.name))
+    return not any(name in before for name in names for before in _set_before(source(), *controls))
+
+
+def _set_before(pipeline: Pipeline, control: str) -> Iterator[frozenset[str]]:
+    """The metadata that may have been set when a packet enters a control, for each way to it."""
+    names = Names(pipeline)
+
+    def follow(body: tuple[Statement, ...], before: frozenset[str]) -> Iterator[tuple[bool, frozenset[str]]]:
+        """Entries into the control (True), and at last what is set behind the body (False)."""
+        for statement in body:
+            match statement:
+                case Assign(target=MetaRef(name=name)):
+                    before |= {name}
+                case Run(control=called):
+                    if called == control:
+                        yield True, before
+                    inner = list(follow(names.controls[called].body, before))
+                    yield from inner[:-1]
+                    before = inner[-1][1]
+                case If(then=one, otherwise=other) | Apply(on_hit=one, on_miss=other):
+                    if isinstance(statement, Apply):
+                        before |= _set_by_actions(names, statement.table)
+                    ways = [list(follow(way, before)) for way in (one, other)]
+                    for way in ways:
+                        yield from way[:-1]
+                        before |= way[-1][1]
+                case _:
+                    pass
+        yield False, before
+
+    yield from (before for is_entry, before in follow(names.controls[pipeline.main].body, frozenset()) if is_entry)
+
+
+def _set_by_actions(names: Names, table: str) -> frozenset[str]:
+    actions = [names.actions[reference.name] for reference in names.tables[table].actions]
+    return frozenset(
+        part.target.name
+        for action in actions
+        for _, part in walk(action.body)
+        if isinstance(part, Assign) and isinstance(part.target, MetaRef)
+    )
+
+
+def _is_behind_a_flag(mutant: Mutant) -> bool:
+    assert isinstance(mutant, TextMutant)
+    before = text_of(mutant.file, source())[: mutant.after].rstrip().rpartition("\n")[2]
+    return before.startswith("\tif (!uses_")
+
+
+EQUIVALENTS = (
+    Equivalent(
+        named=r"store \w+: rank",
+        told_by=r"^- profile \d \w+: timeout_ms \d+ rank [12]$",
+        reason="an entry is learned in a profile of rank 0, to which all higher ranks are alike: never given up for it",
+        holds=_learns_in_rank_0_alone,
+    ),
+    Equivalent(
+        named="header type tcp: swap fields",
+        told_by="^[+].* acknowledgement: 32  sequence: 32 ",
+        reason="nothing reads sequence or acknowledgement number, and both leave as they came",
+        holds=_reads_no("sequence", "acknowledgement"),
+    ),
+    Equivalent(
+        named="header type tcp: swap fields",
+        told_by="^[+].* reserved: 4  data_offset: 4 ",
+        reason="the data offset is read of a packet alone that awaits segmentation: test_wire.py sends such",
+        holds=_reads_no("data_offset", "reserved"),
+    ),
+    Equivalent(
+        named=r"action translate_\w+: constant",
+        told_by=r"^[+].*tcp_flags & (?:3|17)\) == 0",
+        reason="FIN is no longer set where this is asked",
+        holds=_is_said_of_other_flags,
+    ),
+    Equivalent(
+        named=r"control check_ipv[46]: (?:drop a statement|other metadata)",
+        told_by=r"\A- meta\.error_(?:code|mtu) = 0(?:\n\+ meta\.leg = 0)?\Z",
+        reason="metadata is 0 at the start of each packet, and nothing has set it before",
+        holds=_is_0_before,
+    ),
+    Equivalent(
+        named=r"pipeline\.bpf\.c apply_\w+: drop a statement 1",
+        told_by=r"\A- return false;\n\+ ;\Z",
+        reason="a table that cannot have entries has none: the flag only lets the verifier take the look-up out",
+        holds=_is_behind_a_flag,
+    ),
+)
