@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 
-.PHONY: help setup demo bench check format-check lint types imports fast test soak format lock
+.PHONY: help setup demo bench mutants check format-check lint types imports fast test soak format lock
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ test: ## every test; needs root for namespaces and BPF
 
 soak: ## look for differences that no test has met: HOURS=8 or SECONDS=60, TURNOUT_SEED to repeat one; needs root
 	$(if $(HOURS),HOURS=$(HOURS)) $(if $(SECONDS),SECONDS=$(SECONDS)) $(BIN)/python -m tests.differential.soak
+
+mutants: ## every fault on purpose that can be made, and what catches it; hours, needs root
+	$(BIN)/python -m tests.mutation $(MUTANTS)
 
 bench: ## figures, about ten minutes (two with QUICK=--quick); needs root
 	for program in bench/[a-z]*.py; do $(BIN)/python -m "bench.$$(basename "$$program" .py)" $(QUICK); done
