@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hypothesis import Phase, given, settings
+from hypothesis.errors import HypothesisException
 
 from runtime.verification.book import Book
 from runtime.verification.comparison import Comparison
@@ -25,11 +26,13 @@ _ARRIVALS: list[Arrival] = list(vectors())
 
 
 def first_failing(steps: Iterator[str]) -> str | None:
-    """What failed, None when nothing did. A fault may end in any exception."""
+    """What failed, None when nothing did. A fault may end in any exception; Hypothesis's own say nothing of it."""
     doing = ""
     try:
         for step in steps:
             doing = step
+    except HypothesisException:
+        raise
     except Exception:  # noqa: BLE001  whatever it is, the fault was seen
         return doing
     return None
