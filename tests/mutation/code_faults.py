@@ -1,7 +1,8 @@
 """Faults of the interpreter's own Python, made in its syntax trees and put into the running functions, never on disk.
 
 A mutant changes one node inside a function. `applied` swaps the function's code object for the changed one, so every
-reference to the function runs it, and puts the right one back.
+reference to the function runs it, and puts the right one back. Left out are assertions of ours (`strict=True`,
+`InternalError`), which nothing right ever meets, and the words of traces, which are for people.
 """
 
 from __future__ import annotations
@@ -36,7 +37,6 @@ MODULES = (
             "rewriting",
             "run",
             "selection",
-            "trace",
         )
     ),
 )
@@ -126,10 +126,10 @@ def _functions(body: list[ast.stmt], before: str, path: Path) -> Iterator[tuple[
 
 
 def _walk(node: ast.AST, path: Path) -> Iterator[tuple[str, Path, ast.AST]]:
-    for fault, changed in _faults(node):
-        yield fault, path, changed
+    if not _is_assertion(node):
+        yield from ((fault, path, changed) for fault, changed in _faults(node))
     for name, value in ast.iter_fields(node):
-        if name in _SKIPPED or isinstance(node, ast.JoinedStr):
+        if name in _SKIPPED or isinstance(node, ast.JoinedStr) or _is_assertion(node):
             continue
         if isinstance(value, ast.AST):
             yield from _walk(value, (*path, name))
@@ -174,3 +174,11 @@ def _faults(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
 
 def _is_doc(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+
+
+def _is_assertion(node: ast.AST) -> bool:
+    match node:
+        case ast.keyword(arg="strict") | ast.Raise(exc=ast.Call(func=ast.Name(id="InternalError"))):
+            return True
+        case _:
+            return False

@@ -15,11 +15,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
-from pathlib import Path
 from types import FrameType
 from typing import Protocol
-
-import pytest
 
 from compiler.ir.nodes import Pipeline
 from runtime.bpf.errors import BpfError, CompileError
@@ -32,9 +29,9 @@ from tests.mutation.code_faults import applied
 from tests.mutation.mutant import ChangedPipeline, CodeMutant, InC, Kind, Mutant, PipelineMutant
 from tests.mutation.named import NAMED
 from tests.mutation.objects import is_same_code, mutant_object, right_object
+from tests.mutation.planting import failing_unit_test
 
-UNIT_TESTS = ("tests/unit/ir", "tests/unit/pipeline", "tests/property/ir")
-LONGEST_S = 30
+LONGEST_S = 20
 """Of a CPU's time, where a fault makes a loop endless."""
 
 
@@ -147,7 +144,8 @@ def _program_fate(mutant: InC) -> tuple[Fate, str]:
 def _code_fate(mutant: CodeMutant) -> tuple[Fate, str]:
     level = _right_program()
     with applied(mutant):
-        by = first_failing(checks(level)) or _failing_unit_test()
+        by = first_failing(checks(level))
+    by = by or failing_unit_test(mutant)
     return (Fate.CAUGHT, by) if by else (Fate.SURVIVED, "")
 
 
@@ -167,36 +165,6 @@ class _OtherMeaning(InterpreterLevel):
 @cache
 def _right_program() -> TestRunLevel:
     return TestRunLevel(source(), Hook.TC)
-
-
-class _Failures:
-    """Collects the names of tests that fail."""
-
-    def __init__(self) -> None:
-        self.names: list[str] = []
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.failed:
-            self.names.append(report.nodeid)
-
-
-def _failing_unit_test() -> str | None:
-    failures = _Failures()
-    options = ["-x", "-q", "--no-header", "--no-summary", "-o", "timeout=0", "-p", "no:cacheprovider", "--capture=fd"]
-    with Path(os.devnull).open("w") as nowhere, _stdout_to(nowhere.fileno()):
-        pytest.main([*options, *UNIT_TESTS], plugins=[failures])
-    return failures.names[0] if failures.names else None
-
-
-@contextmanager
-def _stdout_to(fd: int) -> Generator[None]:
-    kept = os.dup(1)
-    os.dup2(fd, 1)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 1)
-        os.close(kept)
 
 
 @contextmanager
