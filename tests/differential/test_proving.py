@@ -40,7 +40,7 @@ def prove(policies: PolicySet, levels: Sequence[Level], effort: Effort = EFFORT)
     return Prover(pipeline=SOURCE, policies=policies, levels=levels).prove(policies.devices[0], effort)
 
 
-def prove_mutant(policies: PolicySet, name: str, folder: Path) -> Proof:
+def prove_mutant(policies: PolicySet, name: str) -> Proof:
     found = mutant(name)
     with TestRunLevel(SOURCE, found.hook, elf=mutant_object(found, SOURCE, found.hook)) as level:
         return prove(policies, [level])
@@ -48,8 +48,8 @@ def prove_mutant(policies: PolicySet, name: str, folder: Path) -> Proof:
 
 @pytest.mark.root
 @pytest.mark.slow
-def test_a_wrong_reply_is_told_in_two_steps(shop: PolicySet, tmp_path: Path) -> None:
-    proof = prove_mutant(shop, "src and dst swapped in translate_reply", tmp_path)
+def test_a_wrong_reply_is_told_in_two_steps(shop: PolicySet) -> None:
+    proof = prove_mutant(shop, "src and dst swapped in translate_reply")
     assert proof.found is not None
     assert (proof.device, proof.holds, proof.levels) == ("dpu-a", False, ("interpreter", "tc"))
     assert proof.found.text.splitlines()[:6] == [
@@ -70,7 +70,7 @@ def test_a_wrong_reply_is_told_in_two_steps(shop: PolicySet, tmp_path: Path) -> 
 @pytest.mark.root
 @pytest.mark.slow
 def test_its_capture_has_both_sides(shop: PolicySet, tmp_path: Path) -> None:
-    proof = prove_mutant(shop, "port rewrite forgotten", tmp_path)
+    proof = prove_mutant(shop, "port rewrite forgotten")
     assert proof.found is not None
     path = tmp_path / "found.pcapng"
     path.write_bytes(proof.found.pcap)
@@ -96,8 +96,8 @@ def test_its_capture_has_both_sides(shop: PolicySet, tmp_path: Path) -> None:
         ("expires a millisecond late", 5),
     ],
 )
-def test_faults_of_programs_are_found(shop: PolicySet, name: str, most_steps: int, tmp_path: Path) -> None:
-    proof = prove_mutant(shop, name, tmp_path)
+def test_faults_of_programs_are_found(shop: PolicySet, name: str, most_steps: int) -> None:
+    proof = prove_mutant(shop, name)
     assert proof.found is not None
     assert len(proof.found.acts) <= most_steps, proof.found.text
     assert proof.found.pcap

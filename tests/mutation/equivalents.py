@@ -150,8 +150,8 @@ EQUIVALENTS = (
         holds=_is_0_before,
     ),
     Equivalent(
-        named=r"pipeline\.bpf\.c apply_\w+: drop a statement 1",
-        told_by=r"\A- return false;\n\+ ;\Z",
+        named=r"pipeline\.bpf\.c (?:apply|find)_\w+: drop a statement 1",
+        told_by=r"\A- return missed\(0x[0-9a-f]+\);\n\+ ;\Z",
         reason="a table that cannot have entries has none: the flag only lets the verifier take the look-up out",
         holds=_is_behind_a_flag,
     ),

@@ -24,8 +24,8 @@ FAULTS = (
     SubstitutedText(
         name="arguments are read from the slot, not from the copy",
         file=PRINTED,
-        old="(&hit.arguments.",
-        new="(&hit.slot->arguments.",
+        old="(&hit->arguments.",
+        new="(&hit->slot->arguments.",
         everywhere=True,
     ),
     SubstitutedText(
