@@ -28,6 +28,7 @@ from runtime.bpf.testrun import SkbContext, pinned_to_cpu, run_skb, run_syscall,
 from runtime.bpf.toolchain import compile_c
 from runtime.build import Hook, compile_source
 from runtime.device.kernel.instance import TC_PROGRAM, KernelInstance
+from runtime.device.kernel.interfaces import DIRECT, OTHER, Interfaces
 from runtime.verification.book import Book
 from runtime.verification.vector import in_order
 from tests.races.places import CLIENT_HOP, FRAME_BYTES, FRAME_SIZE, PORT, Places, entries, frames
@@ -207,7 +208,7 @@ class Hammered:
         return totals
 
     def _fill(self) -> None:
-        self._loaded.map("port_of_ifindex").update(_U32.pack(LOOPBACK), _U32.pack(PORT))
+        Interfaces(self._loaded.map(DIRECT), self._loaded.map(OTHER)).put(LOOPBACK, PORT)
         for change in in_order(entries(self.places, self.book)):
             match change:
                 case Member():
