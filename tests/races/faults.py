@@ -61,8 +61,8 @@ FAULTS = (
     SubstitutedText(
         name="the version stays when a slot is used again",
         file="flow_change.h",
-        old="\t\tFLOW(clear)(slot);\n\tFLOW(let_go)(slot, version + 2);\n",
-        new="\t\tFLOW(clear)(slot);\n\tFLOW(let_go)(slot, version);\n",
+        old="\tFLOW(let_go)(slot, version + 2);\n\tif (linked)",
+        new="\tFLOW(let_go)(slot, version);\n\tif (linked)",
     ),
     SubstitutedText(
         name="the other half is removed without being held",
