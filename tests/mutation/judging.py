@@ -173,7 +173,8 @@ def _at_most(seconds: int) -> Generator[None]:
         raise Stuck
 
     before = signal.signal(signal.SIGPROF, give_up)
-    signal.setitimer(signal.ITIMER_PROF, seconds)
+    # Again and again: where the signal meets a callback of the collector, Python passes the exception over.
+    signal.setitimer(signal.ITIMER_PROF, seconds, 1)
     try:
         yield
     finally:
