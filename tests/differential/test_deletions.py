@@ -43,10 +43,15 @@ def level() -> Generator[TestRunLevel]:
 def beside(level: TestRunLevel) -> Generator[Object]:
     """The same programs once more, on the level's maps."""
     elf, names = compiled(SOURCE, Hook.TC), [store.name for store in SOURCE.stores]
-    names += [store_programs(name).events.name for name in names]
+    names += [name for store in SOURCE.stores for name in _beside(store.name)]
     shared = {name: level.map(name).fd for name in names}
     with load(elf, LoadSettings(constants={"hash_seed": HASH_SEED}, reuse=shared)) as loaded:
         yield loaded
+
+
+def _beside(store: str) -> tuple[str, str]:
+    """The maps that belong to a store's slots."""
+    return store_programs(store).events.name, store_programs(store).tags
 
 
 @pytest.fixture
