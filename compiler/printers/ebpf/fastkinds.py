@@ -160,16 +160,13 @@ class _Dispatch:
             case FieldRef(header=header, name=name):
                 field, offset = self._usage.field(header, name)
                 text = wire.read(wire.plus("data", dict(headers)[header]), offset, field.width_bits)
-                if sum(_tests(case, place) for case in state.cases for place in (state.select.index(expr),)) < 2:
+                place = state.select.index(expr)
+                if sum(case.matches[place].mask != 0 for case in state.cases) < 2:
                     return text
                 lines.add(f"{c_type(width_bits(expr))} {header}_{name} = {text};")
                 return f"{header}_{name}"
             case _:
                 raise InternalError(f"state {state.name}: the fast path selects by fields and peeked bits as they are")
-
-
-def _tests(case: Case, place: int) -> bool:
-    return case.matches[place].mask != 0
 
 
 def _are_disjoint(case: Case, other: Case) -> bool:

@@ -39,7 +39,7 @@ from compiler.ir.statements import (
     Truncate,
 )
 from compiler.printers.ebpf.controls import FunctionView, Printer, Valid, in_order, needs_context, pieces
-from compiler.printers.ebpf.fastkinds import Kind, KindView, dispatch, function_names, kind_view, kinds
+from compiler.printers.ebpf.fastkinds import KindView, dispatch, function_names, kind_view, kinds
 from compiler.printers.ebpf.lines import Lines
 from compiler.printers.layout import MapKind
 from compiler.printers.reaching import INTRINSIC, Touched, Walk
@@ -333,6 +333,3 @@ class _Hot(Walk):
             return None
         self.forwards |= isinstance(statement, Forward)
         return super().statement(statement, touched)
-
-
-__all__ = ["FastPrinter", "FastView", "Kind", "fast_view"]
