@@ -10,7 +10,7 @@ import fcntl
 import json
 import os
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -118,7 +118,9 @@ def locked(folder: Path) -> Generator[None]:
 
 def _lock(folder: Path) -> int:
     while True:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o755)
+        # `Path.mkdir` asks whether what exists is a directory, and fails if that has been removed since.
+        with suppress(FileExistsError):
+            os.makedirs(folder, mode=0o755)
         try:
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except FileNotFoundError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -73,6 +74,22 @@ def test_a_lock_outlives_the_removal_of_its_folder(tmp_path: Path) -> None:
         folder.rmdir()
     other.join(5)
     assert (folder / "mine").exists()
+
+
+def test_a_folder_removed_while_it_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, make = tmp_path / "lab-t", os.mkdir
+    folder.mkdir()
+
+    def removed_by_another(path: Path, mode: int) -> None:
+        try:
+            make(path, mode)
+        except FileExistsError:
+            folder.rmdir()
+            raise
+
+    monkeypatch.setattr(os, "mkdir", removed_by_another)
+    with locked(folder):
+        assert folder.is_dir()
 
 
 @pytest.mark.parametrize(
