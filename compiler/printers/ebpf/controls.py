@@ -252,10 +252,12 @@ class Printer:
         return f"apply_{table}(scratch)"
 
     def _run(self, lines: Lines, name: str) -> None:
-        control = self.usage.names.controls[name]
+        lines.add(f"if ({self.call_of(self.usage.names.controls[name])} == DONE)", "\treturn DONE;")
+
+    def call_of(self, control: Control) -> str:
         given = ["ctx"] if needs_context(self.pipeline, control.body) else []
         given += ["scratch"] if control.hot else []
-        lines.add(f"if ({name}({', '.join(given)}) == DONE)", "\treturn DONE;")
+        return f"{control.name}({', '.join(given)})"
 
     def _learn(self, lines: Lines, statement: Learn, valid: Valid) -> None:
         store = self.layout.store_of(statement.table)

@@ -74,9 +74,11 @@ class _NotFastError(Exception):
 
 
 def fast_view(printer: Printer) -> FastView | None:
-    """None for a pipeline, or a printer, without a fast path."""
+    """None for a pipeline without a fast path: one whose packets meet no learned entries has none."""
     pipeline, usage = printer.pipeline, printer.usage
     fast = FastPrinter(pipeline=pipeline, usage=usage, layout=printer.layout)
+    if not usage.names.controls[pipeline.main].hot or not fast.hits():
+        return None
     found = kinds(pipeline, usage, fast.reaches_forward)
     fast = replace(fast, headers=frozenset(name for kind in found for name in kind.names))
     try:

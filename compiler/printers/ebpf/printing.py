@@ -73,9 +73,15 @@ class PipelineView:
     tables: tuple[tables.TableView, ...]
     controls: tuple[controls.FunctionView, ...]
     main: str
-    main_takes_context: bool
+    """The call of the first control."""
     drop_counter: str
     fast: fastpath.FastView | None
+
+    def calls(self, function: str) -> bool:
+        """Whether something printed calls a function of the frame: what nobody calls, a compiler complains of."""
+        functions = (*self.action_functions, *self.tables, *self.controls)
+        lines = (line for each in functions for line in each.lines)
+        return any(f"{function}(" in line for line in lines)
 
 
 def print_c(pipeline: Pipeline, provenance: Mapping[str, Sequence[str]] | None = None) -> str:
@@ -118,8 +124,7 @@ def pipeline_view(pipeline: Pipeline, provenance: Mapping[str, Sequence[str]]) -
         action_functions=tuple(f for f in map(printer.action, pipeline.actions) if f is not None),
         tables=tuple(tables.table_view(table, printer, provenance) for table in pipeline.tables),
         controls=tuple(printer.control(control) for control in controls.in_order(pipeline)),
-        main=pipeline.main,
-        main_takes_context=controls.needs_context(pipeline, main.body),
+        main=printer.call_of(main),
         drop_counter=pipeline.drop_counter,
         fast=fastpath.fast_view(printer),
     )

@@ -11,13 +11,15 @@ from pathlib import Path
 import pytest
 
 from compiler.entries.desired import compile_entries
+from compiler.ir.text import from_text
+from compiler.ir.verifier import check
 from compiler.pipeline.assembly import pipeline
 from compiler.policy.loading import load
 from compiler.printers.ebpf.printing import print_c
 from compiler.printers.p4.provenance import provenance
 from runtime.bpf.errors import ToolchainMissing
 from runtime.bpf.toolchain import Compiler, compile_c, find_compiler, zig_compiler
-from runtime.build import Hook, build_bundle
+from runtime.build import Hook, build_bundle, compile_source
 
 ROOT = Path(__file__).resolve().parents[3]
 EXAMPLES = ("ipv6", "kubernetes", "shop", "single-node", "weighted")
@@ -69,6 +71,26 @@ def test_compilers_have_nothing_to_say(hook: Hook, choose: object) -> None:
     defines = {f"TURNOUT_{hook.name}": "1"}
     elf = compile_c(print_c(pipeline()), include_dirs=(INCLUDE,), defines=defines, compiler=compiler)
     assert elf.startswith(b"\x7fELF")
+
+
+SMALL = """
+pipeline "small" version "1" main ingress drops dropped
+header_type ethernet { dst: 48 src: 48 type: 16 }
+header ethernet: ethernet
+metadata { ingress_port: 16 }
+state start { extract ethernet default -> accept }
+counter 0x12000001 dropped size 2
+drop_reason 1 unwanted
+control ingress { if ethernet.type == 0x800 { ethernet.type = 0x86dd  forward 2:16 } drop unwanted }
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("hook", Hook, ids=lambda hook: hook.name)
+@pytest.mark.parametrize("main", ["control", "hot control"])
+def test_a_pipeline_of_few_parts_compiles(hook: Hook, main: str) -> None:
+    small = check(from_text(SMALL.replace("control", main)))
+    assert compile_source(print_c(small), hook).startswith(b"\x7fELF")
 
 
 @pytest.mark.slow
