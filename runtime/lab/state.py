@@ -118,9 +118,9 @@ def locked(folder: Path) -> Generator[None]:
 
 def _lock(folder: Path) -> int:
     while True:
-        # `Path.mkdir` asks whether what exists is a directory, and fails if that has been removed since.
+        # Not `exist_ok`: that asks whether what exists is a directory, and fails if it has been removed since.
         with suppress(FileExistsError):
-            os.makedirs(folder, mode=0o755)
+            folder.mkdir(parents=True, mode=0o755)
         try:
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except FileNotFoundError:
