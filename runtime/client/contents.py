@@ -64,12 +64,12 @@ class Contents:
 
     def _entry(self, message: p4r.TableEntry) -> TableEntry:
         codec = self._schema.table(message.table_id)
-        matches, priority = codec.decode_key(message)
+        key = codec.entry_key(codec.decode_key(message))
         action = codec.decode_action(message.action)
         if isinstance(action, ActionSet):
             raise InternalError(f"table {codec.name} holds a one-shot action set, which Turnout never writes")
         owner = message.metadata.decode(errors="replace")
-        return TableEntry(table=codec.name, matches=matches, action=action, priority=priority, owner=owner)
+        return TableEntry(table=codec.name, matches=key.matches, action=action, priority=key.priority, owner=owner)
 
     def _member(self, message: p4r.ActionProfileMember) -> Member:
         selector, codec = self._schema.selector(message.action_profile_id)
@@ -93,8 +93,9 @@ class Contents:
         match entity:
             case TableEntry():
                 owner = entity.owner.encode()
-                row = Row(matches=entity.matches, priority=entity.priority, action=entity.action, metadata=owner)
-                return p4r.Entity(table_entry=self._table(entity.table).encode(row))
+                codec = self._table(entity.table)
+                row = Row(codec.keys.key_of(entity.matches, entity.priority), entity.action, owner)
+                return p4r.Entity(table_entry=codec.encode(row))
             case Member(selector=name, id=number, action=action):
                 profile_id, codec = self._selectors[name]
                 message = p4r.ActionProfileMember(

@@ -85,7 +85,7 @@ class Inventory:
         for family in ("ipv4", "ipv6"):
             codec = self._codecs[f"flow_{family}"]
             for message in self._read_table(codec.table.id, counters=True, idle=True):
-                values = [match.value for match in codec.decode_key(message)[0] if isinstance(match, Exact)]
+                values = [match.value for match in codec.decode_matches(message.match) if isinstance(match, Exact)]
                 network, _, protocol, src, dst, src_port, dst_port = values
                 action = codec.decode_action(message.action)
                 if not isinstance(action, ActionCall):
@@ -162,7 +162,7 @@ class Inventory:
     def _direct(self, table: str) -> dict[object, p4r.CounterData]:
         codec = self._codecs[table]
         return {
-            codec.decode_key(message)[0]: message.counter_data
+            codec.decode_matches(message.match): message.counter_data
             for message in self._read_table(codec.table.id, counters=True)
         }
 

@@ -123,12 +123,12 @@ class Reader:
         if request.match:
             if codec.has_priority and not request.priority:
                 matches = codec.decode_matches(request.match)
-                found = [row for row in rows.values() if row.matches == matches]
+                found = [row for row in rows.values() if codec.keys.matches_of(row.key) == matches]
             else:
                 row = rows.get(codec.decode_key(request))
                 found = [] if row is None else [row]
         elif request.priority:
-            found = [row for row in rows.values() if row.priority == request.priority]
+            found = [row for row in rows.values() if codec.keys.priority_of(row.key) == request.priority]
         else:
             found = list(rows.values())
         metadata, cookie = request.metadata, _cookie(request)
@@ -226,7 +226,7 @@ def _encoded_rows(codec: TableCodec, rows: list[Row], tallies: list[Tally] | Non
 def _encoded_learned(codec: TableCodec, rows: Iterable[LearnedRow], request: p4r.TableEntry) -> Iterator[p4r.Entity]:
     counted = request.HasField("counter_data") and codec.table.counter_id is not None
     for row in rows:
-        entity = p4r.Entity(table_entry=codec.encode(Row(row.matches, 0, row.action)))
+        entity = p4r.Entity(table_entry=codec.encode(Row(codec.keys.key_of(row.matches), row.action)))
         entity.table_entry.idle_timeout_ns = row.timeout_ms * NS_PER_MS
         if request.HasField("time_since_last_hit"):
             entity.table_entry.time_since_last_hit.elapsed_ns = row.idle_ms * NS_PER_MS

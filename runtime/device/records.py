@@ -1,14 +1,14 @@
-"""What a controller has written, as the device keeps it: immutable, so that a read may hold on to a snapshot."""
+"""What a controller has written, as the device keeps it. Never changed once it is there: a read may hold on to it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from compiler.ir.entries import ActionCall, GroupRef, MatchValue, MemberRef
+from compiler.ir.entries import ActionCall, GroupRef, MemberRef
 
-RowKey: TypeAlias = tuple[tuple[MatchValue, ...], int]
-"""Matches and priority: what names an entry within its table."""
+RowKey: TypeAlias = bytes
+"""What names an entry within its table: matches and priority in the table's form (`runtime.device.keyforms`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +32,19 @@ class ActionSet:
 RowAction: TypeAlias = ActionCall | MemberRef | GroupRef | ActionSet
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Row:
-    """One table entry, with what only controllers understand."""
+    """One table entry, with what only controllers understand. There may be millions: a `replace`d copy, never a change.
 
-    matches: tuple[MatchValue, ...]
-    priority: int
+    Not declared frozen, since that makes making one three times as slow.
+    """
+
+    key: RowKey
     action: RowAction
     metadata: bytes = b""
     controller_metadata: int = 0
     hidden_group: int = 0
     """The group that stands for an action set in the target, 0 for any other action."""
-
-    @property
-    def key(self) -> RowKey:
-        return self.matches, self.priority
 
 
 @dataclass(frozen=True, slots=True)

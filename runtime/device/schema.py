@@ -7,7 +7,7 @@ about what is in the tables; that is `runtime.device.contents`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from finsy.proto import p4r
 
@@ -25,16 +25,17 @@ from compiler.ir.entries import (
     Ternary,
 )
 from compiler.ir.nodes import Pipeline
-from compiler.ir.tables import Action, Counter, MatchKind, Selector, Table
+from compiler.ir.tables import Action, Counter, Selector, Table
 from runtime.device.actioncodec import ActionChoice, action_choice
+from runtime.device.keyforms import KeyForm
 from runtime.device.matchcodec import MatchCodec, match_codec
 from runtime.device.records import ActionSet, Row, RowAction, RowKey, WeightedAction
 from runtime.device.refusals import invalid, unimplemented
+from runtime.device.wireforms import TableForm, table_form
 
 _SET = p4r.ActionProfileActionSet
 _HASHED = (_SET.DEFAULT_MODE_DETERMINED_BY_ACTION_SELECTOR, _SET.HASH)
 _WEIGHED = (_SET.DEFAULT_SIZE_DETERMINED_BY_ACTION_SELECTOR, _SET.SUM_OF_WEIGHTS)
-_WITH_PRIORITY = frozenset({MatchKind.TERNARY, MatchKind.RANGE, MatchKind.OPTIONAL})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +47,10 @@ class TableCodec:
     positions: Mapping[int, int]
     """Place in `matches` by field id."""
     wildcards: tuple[MatchValue | None, ...]
-    has_priority: bool
+    keys: KeyForm
     choice: ActionChoice
+    form: TableForm | None = None
+    """Recognises most entries without reading them field by field."""
 
     @property
     def name(self) -> str:
@@ -57,9 +60,14 @@ class TableCodec:
     def is_learned(self) -> bool:
         return self.table.store is not None
 
+    @property
+    def has_priority(self) -> bool:
+        return self.keys.has_priority
+
     def decode_key(self, entry: p4r.TableEntry) -> RowKey:
         """Matches and priority. Raises INVALID_ARGUMENT."""
-        return self.decode_matches(entry.match), self._decode_priority(entry.priority)
+        matches = self.decode_matches(entry.match)
+        return self.keys.key_of(matches, self._decode_priority(entry.priority))
 
     def decode_action(self, action: p4r.TableAction) -> RowAction:
         """Raises INVALID_ARGUMENT, PERMISSION_DENIED (an action that is only a default), UNIMPLEMENTED."""
@@ -83,7 +91,10 @@ class TableCodec:
     def encode(self, row: Row) -> p4r.TableEntry:
         """The entry as it was written, without counter data."""
         entry = p4r.TableEntry(
-            table_id=self.table.id, match=self.encode_matches(row.matches), priority=row.priority, metadata=row.metadata
+            table_id=self.table.id,
+            match=self.encode_matches(self.keys.matches_of(row.key)),
+            priority=self.keys.priority_of(row.key),
+            metadata=row.metadata,
         )
         if row.controller_metadata:
             entry.controller_metadata = row.controller_metadata  # pyright: ignore[reportDeprecated]
@@ -101,17 +112,21 @@ class TableCodec:
         return entry
 
     def entry_key(self, key: RowKey) -> EntryKey:
-        return EntryKey(table=self.name, matches=key[0], priority=key[1])
+        return EntryKey(table=self.name, matches=self.keys.matches_of(key), priority=self.keys.priority_of(key))
 
     def entry(self, row: Row) -> TableEntry:
         """What the target is given: an action set is the hidden group that stands for it."""
         action = GroupRef(group_id=row.hidden_group) if isinstance(row.action, ActionSet) else row.action
-        return TableEntry(table=self.name, matches=row.matches, action=action, priority=row.priority)
+        key = self.entry_key(row.key)
+        return TableEntry(table=self.name, matches=key.matches, action=action, priority=key.priority)
 
     def shown(self, key: RowKey) -> str:
         """An entry's key for a text."""
-        fields = (f"{codec.name}={_shown(value)}" for codec, value in zip(self.matches, key[0], strict=True))
-        return f"table {self.name}, entry {', '.join(fields)}" + (f" priority {key[1]}" if self.has_priority else "")
+        named = self.entry_key(key)
+        fields = (f"{codec.name}={_shown(value)}" for codec, value in zip(self.matches, named.matches, strict=True))
+        return f"table {self.name}, entry {', '.join(fields)}" + (
+            f" priority {named.priority}" if self.has_priority else ""
+        )
 
     def decode_matches(self, given: Iterable[p4r.FieldMatch]) -> tuple[MatchValue, ...]:
         values = list(self.wildcards)
@@ -206,7 +221,7 @@ class Schema:
 
 def schema(pipeline: Pipeline) -> Schema:
     actions = {action.name: action for action in pipeline.actions}
-    tables = {table.id: _table_codec(table, actions) for table in pipeline.tables}
+    tables = {table.id: table_codec(table, actions) for table in pipeline.tables}
     return Schema(
         pipeline=pipeline,
         tables=tables,
@@ -215,16 +230,18 @@ def schema(pipeline: Pipeline) -> Schema:
     )
 
 
-def _table_codec(table: Table, actions: Mapping[str, Action]) -> TableCodec:
+def table_codec(table: Table, actions: Mapping[str, Action]) -> TableCodec:
+    """`actions` by name, the table's and maybe more."""
     matches = tuple(match_codec(table.name, key) for key in table.keys)
-    return TableCodec(
+    codec = TableCodec(
         table=table,
         matches=matches,
         positions={codec.id: position for position, codec in enumerate(matches)},
         wildcards=tuple(codec.wildcard for codec in matches),
-        has_priority=any(codec.kind in _WITH_PRIORITY for codec in matches),
+        keys=KeyForm(table.keys),
         choice=action_choice(f"table {table.name}", table.actions, actions),
     )
+    return replace(codec, form=table_form(table, actions, codec.keys, codec.decode_action))
 
 
 def refuse_watch(kind: str | None, where: str) -> None:

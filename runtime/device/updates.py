@@ -14,7 +14,7 @@ from finsy.proto import p4r
 
 from compiler.ir.entries import EntryKey, Group, GroupRef, Member, MemberRef, WeightedMember
 from runtime.device.contents import Contents, SelectorContents
-from runtime.device.records import ActionSet, Row, Tally
+from runtime.device.records import ActionSet, Row, RowKey, Tally
 from runtime.device.refusals import RefusedError, denied, invalid, out_of_range, unimplemented
 from runtime.device.schema import Schema, TableCodec, refuse_watch
 from runtime.device.target import Instance
@@ -73,7 +73,7 @@ class Writer:
         if codec.is_learned:
             self._learned_entry(kind, codec, codec.entry_key(key))
         elif kind == DELETE:
-            self._delete_entry(codec, codec.entry_key(key))
+            self._delete_entry(codec, key)
         else:
             self._refuse_idle(entry, codec)
             tally = self._tally_of(entry, codec)
@@ -100,11 +100,11 @@ class Writer:
     def _insert_entry(self, entry: p4r.TableEntry, codec: TableCodec, tally: Tally | None) -> None:
         if not codec.matches:
             raise invalid(f"table {codec.name} has no match fields: it has nothing but its default entry")
-        matches, priority = codec.decode_key(entry)
+        key = codec.decode_key(entry)
         action = codec.decode_action(entry.action)
         table = self._contents.tables[codec.name]
-        table.check_new((matches, priority), action)
-        row = Row(matches, priority, action, entry.metadata, _cookie(entry))
+        table.check_new(key, action)
+        row = Row(key, action, entry.metadata, _cookie(entry))
         with self._hidden(table.selector, row) as whole:
             self._instance.insert_entry(codec.entry(whole))
         table.add(whole)
@@ -117,7 +117,7 @@ class Writer:
         if entry.HasField("action"):
             action = codec.decode_action(entry.action)
             table.check_action(action, old.action)
-            row = Row(old.matches, old.priority, action, entry.metadata, _cookie(entry))
+            row = Row(old.key, action, entry.metadata, _cookie(entry))
             with self._hidden(table.selector, row) as whole:
                 self._instance.modify_entry(codec.entry(whole))
             table.replace(whole)
@@ -125,10 +125,10 @@ class Writer:
         if tally is not None:
             self._instance.set_direct_tally(codec.entry_key(old.key), tally)
 
-    def _delete_entry(self, codec: TableCodec, key: EntryKey) -> None:
+    def _delete_entry(self, codec: TableCodec, key: RowKey) -> None:
         table = self._contents.tables[codec.name]
-        old = table.find((key.matches, key.priority))
-        self._instance.delete_entry(key)
+        old = table.find(key)
+        self._instance.delete_entry(codec.entry_key(key))
         table.remove(old.key)
         self._drop_hidden(table.selector, old)
 
