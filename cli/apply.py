@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from cli.console import FAILED, fail, progress, say
+from cli.devices import TlsCa, TlsCert, TlsKey, client_tls
 from cli.policies import Policies, load_policies
 from compiler.entries.desired import compile_entries
 from compiler.pipeline.assembly import pipeline
@@ -43,6 +44,9 @@ def apply(
         Path | None, typer.Option(help="A verification.json of `turnout verify`: say of what it speaks, and load it.")
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every update of the plan.")] = False,
+    tls_ca: TlsCa = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
 ) -> None:
     """Compile policies, compare with what the devices hold, and write the difference.
 
@@ -50,9 +54,14 @@ def apply(
     """
     loaded = load_policies(policies)
     devices = _chosen(loaded, device or [])
+    tls = client_tls(tls_ca, tls_cert, tls_key)
     with ExitStack() as sessions:
         try:
-            work = [_look(sessions, one, loaded, writes=not dry_run, replaces=replace_pipeline) for one in devices]
+            opened = [sessions.enter_context(Session(one.address, one.device_id, tls=tls)) for one in devices]
+            work = [
+                (session, _look(session, one, loaded, writes=not dry_run, replaces=replace_pipeline))
+                for one, session in zip(devices, opened, strict=True)
+            ]
             loaded.report(diagnostic for _, outlook in work for diagnostic in outlook.diagnostics)
             for _, outlook in work:
                 _show(outlook, verbose=verbose)
@@ -76,11 +85,10 @@ def _chosen(loaded: Policies, wanted: list[str]) -> list[Device]:
     return chosen or list(known.values())
 
 
-def _look(sessions: ExitStack, device: Device, loaded: Policies, *, writes: bool, replaces: bool) -> Work:
-    session = sessions.enter_context(Session(device.address, device.device_id))
+def _look(session: Session, device: Device, loaded: Policies, *, writes: bool, replaces: bool) -> Outlook:
     if writes:
         session.become_primary()
-    return session, look(session, device, loaded.set, pipeline(), replaces=replaces)
+    return look(session, device, loaded.set, pipeline(), replaces=replaces)
 
 
 def _show(outlook: Outlook, *, verbose: bool) -> None:

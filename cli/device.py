@@ -11,10 +11,12 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from runtime.device.listening import ListenError, parse_address
+from cli.certs import certs
+from runtime.device.listening import Address, ListenError, TcpAddress, group_id, parse_address
 from runtime.device.modeltarget import ModelTarget
 from runtime.device.server import Settings, serve
 from runtime.device.target import Target, TargetError
+from runtime.device.tls import Renewal, TlsError, TlsFiles
 
 WRONG_USE = 2
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The P4Runtime server of one device.")
@@ -32,10 +34,13 @@ def device() -> None:
     """The P4Runtime server of one device."""
 
 
+app.command()(certs)
+
+
 @app.command()
 def run(
     name: Annotated[str, typer.Option(help="Name of the device, for logs.")],
-    listen: Annotated[str, typer.Option(help="unix:PATH, or HOST:PORT together with --insecure.")],
+    listen: Annotated[list[str], typer.Option(help="unix:PATH, or HOST:PORT with --tls-cert; may be repeated.")],
     state_dir: Annotated[Path | None, typer.Option(help="Folder for the BPF file system, locks and logs.")] = None,
     device_id: Annotated[int, typer.Option(min=1, help="P4Runtime device id.")] = 1,
     port: Annotated[
@@ -46,12 +51,20 @@ def run(
         TargetKind.KERNEL
     ),
     ephemeral: Annotated[bool, typer.Option("--ephemeral", help="Take everything off the ports at the end.")] = False,
+    tls_cert: Annotated[Path | None, typer.Option(help="Certificate of the device, in PEM, for TCP.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its private key.")] = None,
+    tls_ca: Annotated[
+        Path | None, typer.Option(help="The authority that has signed the clients' certificates.")
+    ] = None,
+    socket_group: Annotated[str | None, typer.Option(help="A group that may use the unix socket as well.")] = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Allow TCP without TLS, on loopback only.")] = False,
 ) -> None:
     """Serve P4Runtime until SIGTERM or SIGINT. Prints `ready ADDRESS` once clients can connect."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    files = _tls_files(tls_cert, tls_key, tls_ca)
     try:
-        address = parse_address(listen, insecure=insecure)
+        addresses = _addresses(listen, insecure=insecure, tls=files is not None)
+        group = None if socket_group is None else group_id(socket_group)
     except ListenError as problem:
         _refuse(problem, WRONG_USE)
     if target is TargetKind.MODEL and port:
@@ -59,13 +72,40 @@ def run(
     if target is TargetKind.KERNEL and state_dir is None:
         _refuse("the kernel target needs --state-dir", WRONG_USE)
     try:
+        settings = Settings(
+            name=name,
+            device_id=device_id,
+            addresses=addresses,
+            tls=None if files is None else Renewal(files),
+            socket_group=group,
+        )
         made = ModelTarget() if target is TargetKind.MODEL or state_dir is None else _kernel(state_dir, port, ephemeral)
         try:
-            asyncio.run(serve(Settings(name=name, device_id=device_id, address=address), made, _ready))
+            asyncio.run(serve(settings, made, _ready))
         finally:
             made.close()
-    except (ListenError, TargetError) as problem:
+    except (ListenError, TargetError, TlsError) as problem:
         _refuse(problem)
+
+
+def _tls_files(cert: Path | None, key: Path | None, ca: Path | None) -> TlsFiles | None:
+    if cert is None and key is None and ca is None:
+        return None
+    if cert is None or key is None or ca is None:
+        _refuse("--tls-cert, --tls-key and --tls-ca go together: clients are asked for a certificate", WRONG_USE)
+    return TlsFiles(cert=cert, key=key, ca=ca)
+
+
+def _addresses(texts: list[str], *, insecure: bool, tls: bool) -> tuple[Address, ...]:
+    """Raises `ListenError`."""
+    if insecure and tls:
+        raise ListenError("--insecure and --tls-cert exclude each other")
+    addresses = tuple(parse_address(text, insecure=insecure, tls=tls) for text in texts)
+    if len(set(addresses)) < len(addresses):
+        raise ListenError("an address to listen on is given twice")
+    if tls and not any(isinstance(address, TcpAddress) for address in addresses):
+        raise ListenError("TLS is for TCP: none of the addresses is HOST:PORT")
+    return addresses
 
 
 def _kernel(state_dir: Path, ports: list[str] | None, ephemeral: bool) -> Target:

@@ -1,13 +1,25 @@
-"""Which devices a command talks to."""
+"""Which devices a command talks to, and how it shows them who it is."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from cli.console import fail
+from runtime.client.channels import ClientTls
 
 SOCKETS = Path("/run/turnout")
+TlsCa = Annotated[
+    Path | None,
+    typer.Option("--tls-ca", envvar="TURNOUT_TLS_CA", help="The authority of the devices, for addresses HOST:PORT."),
+]
+TlsCert = Annotated[
+    Path | None, typer.Option("--tls-cert", envvar="TURNOUT_TLS_CERT", help="The certificate to show to devices.")
+]
+TlsKey = Annotated[Path | None, typer.Option("--tls-key", envvar="TURNOUT_TLS_KEY", help="Its private key.")]
 
 
 def addresses(wanted: Iterable[str]) -> dict[str, str]:
@@ -33,3 +45,12 @@ def _named(word: str) -> tuple[str, str]:
     if not path.exists():
         raise fail(f"no device '{word}': {path} does not exist")
     return word, f"unix:{path}"
+
+
+def client_tls(ca: Path | None, cert: Path | None, key: Path | None) -> ClientTls | None:
+    """None without any of them. Ends the command when only some are given."""
+    if ca is None and cert is None and key is None:
+        return None
+    if ca is None or cert is None or key is None:
+        raise fail("--tls-ca, --tls-cert and --tls-key go together: device and client show each other a certificate")
+    return ClientTls(ca=ca, cert=cert, key=key)

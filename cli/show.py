@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
 from cli.console import Output, fail, print_rows
-from cli.devices import addresses
+from cli.devices import TlsCa, TlsCert, TlsKey, addresses, client_tls
 from compiler.pipeline.assembly import pipeline
 from runtime.client import inventory
 from runtime.client.applying import runs
+from runtime.client.channels import ClientTls
 from runtime.client.errors import ClientError
 from runtime.client.inventory import Inventory, Record
 from runtime.client.session import Session
@@ -25,18 +27,50 @@ DeviceOption = Annotated[
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="How to print.")]
 
 
-def _show(
-    devices: list[str] | None, output: Output, columns: Sequence[str], read: Callable[[Inventory], Iterable[Record]]
-) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """One thing to show, and the command of its name."""
+
+    name: str
+    columns: Sequence[str]
+    read: Callable[[Inventory], Iterable[Record]]
+    doc: str
+
+
+_PARTS = (
+    _Part(
+        name="services",
+        columns=inventory.SERVICE_COLUMNS,
+        read=Inventory.services,
+        doc="Services with their backends, connections, packets and bytes.",
+    ),
+    _Part(name="flows", columns=inventory.FLOW_COLUMNS, read=Inventory.flows, doc="Known connections to services."),
+    _Part(
+        name="tables",
+        columns=inventory.TABLE_COLUMNS,
+        read=Inventory.tables,
+        doc="Tables, how many entries they hold and how many they can hold.",
+    ),
+    _Part(
+        name="ports",
+        columns=inventory.PORT_COLUMNS,
+        read=Inventory.ports,
+        doc="Ports, what they lead to, and what came in by them.",
+    ),
+    _Part(name="drops", columns=inventory.DROP_COLUMNS, read=Inventory.drops, doc="Dropped packets, by reason."),
+)
+
+
+def _show(part: _Part, devices: Mapping[str, str], tls: ClientTls | None, output: Output) -> None:
     records: list[Record] = []
     try:
-        for name, address in addresses(devices or ()).items():
-            with Session(address) as session:
+        for name, address in devices.items():
+            with Session(address, tls=tls) as session:
                 _check_pipeline(name, session)
-                records.extend(read(Inventory(name, session, pipeline())))
+                records.extend(part.read(Inventory(name, session, pipeline())))
     except ClientError as error:
         raise fail(str(error)) from error
-    print_rows(columns, records, output)
+    print_rows(part.columns, records, output)
 
 
 def _check_pipeline(name: str, session: Session) -> None:
@@ -47,31 +81,19 @@ def _check_pipeline(name: str, session: Session) -> None:
         raise fail(f"device '{name}' runs another pipeline ({running.p4info.pkg_info.name or 'without a name'})")
 
 
-@app.command()
-def services(device: DeviceOption = None, output: OutputOption = Output.TABLE) -> None:
-    """Services with their backends, connections, packets and bytes."""
-    _show(device, output, inventory.SERVICE_COLUMNS, Inventory.services)
+def _add_command(part: _Part) -> None:
+    @app.command(part.name, help=part.doc)
+    def command(
+        device: DeviceOption = None,
+        output: OutputOption = Output.TABLE,
+        tls_ca: TlsCa = None,
+        tls_cert: TlsCert = None,
+        tls_key: TlsKey = None,
+    ) -> None:
+        _show(part, addresses(device or ()), client_tls(tls_ca, tls_cert, tls_key), output)
+
+    del command
 
 
-@app.command()
-def flows(device: DeviceOption = None, output: OutputOption = Output.TABLE) -> None:
-    """Known connections to services."""
-    _show(device, output, inventory.FLOW_COLUMNS, Inventory.flows)
-
-
-@app.command()
-def tables(device: DeviceOption = None, output: OutputOption = Output.TABLE) -> None:
-    """Tables, how many entries they hold and how many they can hold."""
-    _show(device, output, inventory.TABLE_COLUMNS, Inventory.tables)
-
-
-@app.command()
-def ports(device: DeviceOption = None, output: OutputOption = Output.TABLE) -> None:
-    """Ports, what they lead to, and what came in by them."""
-    _show(device, output, inventory.PORT_COLUMNS, Inventory.ports)
-
-
-@app.command()
-def drops(device: DeviceOption = None, output: OutputOption = Output.TABLE) -> None:
-    """Dropped packets, by reason."""
-    _show(device, output, inventory.DROP_COLUMNS, Inventory.drops)
+for _part in _PARTS:
+    _add_command(_part)

@@ -7,7 +7,6 @@ is `runtime.client.contents`.
 from __future__ import annotations
 
 import queue
-import socket
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
@@ -16,35 +15,26 @@ from typing import Any, Self
 import grpc
 from finsy.proto import p4i, p4r, p4r_grpc, rpc_code, rpc_status
 
+from runtime.client.channels import ClientTls, open_channel
 from runtime.client.errors import ClientError, NotPrimaryError, RejectedError, UnreachableError
 
-CONNECT_TIMEOUT_S = 5.0
 CALL_TIMEOUT_S = 120.0
-_OPTIONS = (
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.max_send_message_length", -1),
-    ("grpc.max_metadata_size", 4 << 20),  # one error for each update comes back as metadata
-)
 
 
 class Session:
     """A connection on which this client is, or tries to become, primary. A context manager."""
 
-    def __init__(self, address: str, device_id: int = 1, election_id: int = 1) -> None:
+    def __init__(self, address: str, device_id: int = 1, election_id: int = 1, *, tls: ClientTls | None = None) -> None:
         self.address, self.device_id = address, device_id
         self.election_id = p4r.Uint128(high=election_id >> 64, low=election_id & (1 << 64) - 1)
-        self._channel = grpc.insecure_channel(address, options=_OPTIONS)
-        self._stub = p4r_grpc.P4RuntimeStub(self._channel)
+        self._tls = tls
         self._requests: queue.SimpleQueue[p4r.StreamMessageRequest | None] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[p4r.StreamMessageResponse | grpc.RpcError] = queue.SimpleQueue()
 
     def __enter__(self) -> Self:
-        _check_socket(self.address)
-        try:
-            grpc.channel_ready_future(self._channel).result(timeout=CONNECT_TIMEOUT_S)
-        except grpc.FutureTimeoutError as error:
-            self._channel.close()
-            raise UnreachableError(f"no P4Runtime server answers at {self.address}") from error
+        """Raises `ClientError`."""
+        self._channel = open_channel(self.address, self._tls)
+        self._stub = p4r_grpc.P4RuntimeStub(self._channel)
         return self
 
     def __exit__(
@@ -168,21 +158,6 @@ class Session:
             return UnreachableError(f"{self.address} does not answer any more: {text}")
         name = code.name if code else "no status"
         return RejectedError(f"{self.address} refused {what} ({name}): {text}")
-
-
-def _check_socket(address: str) -> None:
-    """Raise UnreachableError with the kernel's reason at once, where gRPC would try for long and not say why."""
-    scheme, _, path = address.partition(":")
-    if scheme != "unix":
-        return
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.settimeout(CONNECT_TIMEOUT_S)
-        try:
-            probe.connect(path)
-        except OSError as error:
-            hint = "; is the device running?" if not isinstance(error, PermissionError) else "; run it as root"
-            why = (error.strerror or str(error)).lower()
-            raise UnreachableError(f"no P4Runtime server answers at {address}: {why}{hint}") from error
 
 
 def _code(error: grpc.RpcError) -> grpc.StatusCode | None:

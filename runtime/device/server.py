@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import os
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,9 +11,10 @@ from dataclasses import dataclass
 import grpc
 from finsy.proto import p4r_grpc
 
-from runtime.device.listening import SOCKET_MODE, ListenError, TcpAddress, UnixAddress, make_way
+from runtime.device.listening import Address, ListenError, TcpAddress, UnixAddress, hand_over, make_way, private_umask
 from runtime.device.service import Service
 from runtime.device.target import Target
+from runtime.device.tls import Renewal
 
 LOG = logging.getLogger("turnout.device")
 MAX_MESSAGE_BYTES = 64 << 20
@@ -31,26 +30,35 @@ _OPTIONS = (
 class Settings:
     name: str
     device_id: int
-    address: UnixAddress | TcpAddress
+    addresses: tuple[Address, ...]
+    tls: Renewal | None = None
+    """For TCP; without it TCP is in the clear."""
+    socket_group: int | None = None
+    """Whose members may use the unix sockets besides their owner."""
 
 
 class Server:
-    """`async with Server(...) as server` listens; `address` is then where."""
+    """`async with Server(...) as server` listens; `addresses` is then where."""
 
     def __init__(self, settings: Settings, target: Target) -> None:
         self._settings = settings
         self._service = Service(settings.device_id, target)
         self._server: grpc.aio.Server | None = None
         self._ticking: asyncio.Task[None] | None = None
-        self.address: UnixAddress | TcpAddress = settings.address
+        self.addresses: tuple[Address, ...] = ()
 
     async def __aenter__(self) -> Server:
         """Raises `ListenError`."""
         server = grpc.aio.server(options=_OPTIONS)
         p4r_grpc.add_P4RuntimeServicer_to_server(self._service, server)
-        self.address = _bind(server, self._settings.address)
-        await server.start()
         self._server = server
+        try:
+            for address in self._settings.addresses:
+                self.addresses += (_bind(server, address, self._settings),)
+            await server.start()
+        except ListenError:
+            self._remove_sockets()
+            raise
         self._ticking = asyncio.create_task(self._tick())
         return self
 
@@ -61,9 +69,13 @@ class Server:
         if self._server is not None:
             self._service.end_streams()
             await self._server.stop(GRACE_S)
-        if isinstance(self.address, UnixAddress):
-            self.address.path.unlink(missing_ok=True)
+        self._remove_sockets()
         await self._service.close()
+
+    def _remove_sockets(self) -> None:
+        for address in self.addresses:
+            if isinstance(address, UnixAddress):
+                address.path.unlink(missing_ok=True)
 
     async def _tick(self) -> None:
         while True:
@@ -78,30 +90,27 @@ async def serve(settings: Settings, target: Target, ready: Callable[[str], None]
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     async with Server(settings, target) as server:
-        LOG.info("device %s (%d) listens on %s", settings.name, settings.device_id, server.address)
-        ready(str(server.address))
+        addresses = " ".join(map(str, server.addresses))
+        LOG.info("device %s (%d) listens on %s", settings.name, settings.device_id, addresses)
+        ready(addresses)
         await stopped.wait()
         LOG.info("device %s ends", settings.name)
 
 
-def _bind(server: grpc.aio.Server, address: UnixAddress | TcpAddress) -> UnixAddress | TcpAddress:
+def _bind(server: grpc.aio.Server, address: Address, settings: Settings) -> Address:
     """Add the port; for TCP the address with the port that the kernel chose."""
     if isinstance(address, TcpAddress):
-        return TcpAddress(host=address.host, port=_add_port(server, str(address)))
+        return TcpAddress(host=address.host, port=_add_port(server, str(address), settings.tls))
     make_way(address)
-    before = os.umask(0o777 & ~SOCKET_MODE)  # the socket must never be open to others, not even for a moment
-    try:
-        _add_port(server, str(address))
-    finally:
-        os.umask(before)
-    with contextlib.suppress(FileNotFoundError):
-        address.path.chmod(SOCKET_MODE)
+    with private_umask():
+        _add_port(server, str(address), None)
+    hand_over(address, settings.socket_group)
     return address
 
 
-def _add_port(server: grpc.aio.Server, address: str) -> int:
+def _add_port(server: grpc.aio.Server, address: str, tls: Renewal | None) -> int:
     try:
-        port = server.add_insecure_port(address)
+        port = server.add_insecure_port(address) if tls is None else server.add_secure_port(address, tls.credentials)
     except RuntimeError as problem:
         raise ListenError(f"cannot listen on {address}: {problem}") from problem
     if not port:

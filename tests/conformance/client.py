@@ -99,8 +99,11 @@ class Session:
 class Client:
     """One channel to a device."""
 
-    def __init__(self, address: str, device_id: int = 1) -> None:
-        self.channel = grpc.insecure_channel(address, options=OPTIONS)
+    def __init__(self, address: str, device_id: int = 1, *, credentials: grpc.ChannelCredentials | None = None) -> None:
+        if credentials is None:
+            self.channel = grpc.insecure_channel(address, options=OPTIONS)
+        else:
+            self.channel = grpc.secure_channel(address, credentials, options=OPTIONS)
         self.stub = p4r_grpc.P4RuntimeStub(self.channel)
         self.device_id = device_id
         self.election_id: int | None = None

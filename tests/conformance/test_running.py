@@ -49,7 +49,7 @@ def refused(*arguments: str) -> tuple[int, str]:
     ("arguments", "words"),
     [
         (["--listen", "tcp"], "an address is unix:PATH or HOST:PORT, not 'tcp'"),
-        (["--listen", "127.0.0.1:9559"], "TCP to 127.0.0.1:9559 would be without TLS: use unix:PATH, or --insecure on loopback"),
+        (["--listen", "127.0.0.1:9559"], "TCP to 127.0.0.1:9559 would be without TLS: give --tls-cert and the like, use unix:PATH, or --insecure on loopback"),
         (["--listen", "unix:x.sock"], "the kernel target needs --state-dir"),
         (["--listen", "unix:x.sock", "--state-dir", "s", "--port", "1"], "a port is ID=INTERFACE, ID=INTERFACE,redirect or ID=INTERFACE,peer, not '1'"),
         (["--listen", "unix:x.sock", "--state-dir", "s", "--port", "1=a", "--port", "1=b"], "port 1 is given twice"),

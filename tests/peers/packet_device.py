@@ -30,9 +30,9 @@ def answer(target: ModelTarget, line: str) -> str:
 
 async def main(path: Path) -> None:
     target = ModelTarget(hash_seed=1)
-    settings = Settings(name="packets", device_id=1, address=UnixAddress(path=path))
+    settings = Settings(name="packets", device_id=1, addresses=(UnixAddress(path=path),))
     async with Server(settings, target) as server:
-        print(f"ready {server.address}", flush=True)
+        print(f"ready {server.addresses[0]}", flush=True)
         # Frames are processed in the event loop, as packets and writes never meet half-way in a device.
         while line := await asyncio.to_thread(sys.stdin.readline):
             print(answer(target, line), flush=True)

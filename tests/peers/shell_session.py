@@ -14,11 +14,13 @@ import sys
 import grpc
 import p4runtime_sh.shell as sh
 from p4runtime_sh.context import P4Type
+from p4runtime_sh.p4runtime import SSLOptions
 
 
-def connect(address, device_id, election_id, config=None):
+def connect(address, device_id, election_id, config=None, tls=None):
     files = None if config is None else sh.FwdPipeConfig(*config)
-    sh.setup(device_id=device_id, grpc_addr=address, election_id=tuple(election_id), config=files)
+    secured = None if tls is None else SSLOptions(False, *tls)
+    sh.setup(device_id=device_id, grpc_addr=address, election_id=tuple(election_id), config=files, ssl_options=secured)
     return sh.APIVersion()
 
 

@@ -32,11 +32,26 @@ class Shell:
     said: str = ""
     is_connected: bool = False
 
-    def connect(self, election_id: int, *, config: tuple[Path, Path] | None = None, device_id: int = 1) -> str:
-        """Arbitrate, load `config` (P4Info as text, bundle) if given, fetch the P4Info; the server's version."""
+    def connect(
+        self,
+        election_id: int,
+        *,
+        config: tuple[Path, Path] | None = None,
+        device_id: int = 1,
+        tls: tuple[Path, Path, Path] | None = None,
+    ) -> str:
+        """Arbitrate, load `config` (P4Info as text, bundle) if given, fetch the P4Info; the server's version.
+
+        `tls`: authority, certificate, key.
+        """
         files = None if config is None else [str(path) for path in config]
         version = self.do(
-            "connect", address=self.address, device_id=device_id, election_id=[0, election_id], config=files
+            "connect",
+            address=self.address,
+            device_id=device_id,
+            election_id=[0, election_id],
+            config=files,
+            tls=None if tls is None else [str(path) for path in tls],
         )
         self.is_connected = True
         return version

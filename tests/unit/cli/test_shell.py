@@ -9,10 +9,12 @@ from typer.testing import CliRunner
 
 from cli.main import app
 from cli.shell import shell_arguments
+from runtime.client.channels import ClientTls
 
 
 def test_the_command_line() -> None:
-    assert shell_arguments(Path("/e/bin/python"), "unix:/run/d.sock", device_id=3, election_id="0,2") == [
+    tls = ClientTls(ca=Path("ca.pem"), cert=Path("me.pem"), key=Path("me.key"))
+    assert shell_arguments(Path("/e/bin/python"), "unix:/run/d.sock", device_id=3, election_id="0,2", tls=tls) == [
         "/e/bin/python",
         "-P",
         "-m",
@@ -23,6 +25,15 @@ def test_the_command_line() -> None:
         "3",
         "--election-id",
         "0,2",
+    ]
+    assert shell_arguments(Path("python"), "dpu-a:9559", device_id=1, election_id="0,2", tls=tls)[-7:] == [
+        "--ssl",
+        "--cacert",
+        "ca.pem",
+        "--cert",
+        "me.pem",
+        "--private-key",
+        "me.key",
     ]
 
 
