@@ -61,7 +61,8 @@ def parse_address(text: str, *, insecure: bool, tls: bool) -> Address:
         return address
     if not insecure:
         raise ListenError(
-            f"TCP to {address} would be without TLS: give --tls-cert and the like, use unix:PATH, or --insecure on loopback"
+            f"TCP to {address} would be without TLS: give --tls-cert and the like, use unix:PATH, "
+            "or --insecure on loopback"
         )
     if not _is_loopback(address.host):
         raise ListenError(f"TCP without TLS is for loopback only, {address.host} is not: give --tls-cert and the like")
