@@ -25,6 +25,7 @@ from runtime.device.kernel.interfaces import DIRECT, OTHER, Interfaces
 from runtime.device.kernel.ports import MAX_PORT, Delivery
 from runtime.device.kernel.selectormaps import SelectorMaps
 from runtime.device.kernel.tablemaps import TableMap
+from runtime.device.undo import UndoLog
 
 HASH_SEED = 0x5EED
 """Fixed, so that two runs meet the same collisions."""
@@ -113,13 +114,14 @@ class LoadedPipeline:
         return replace(self._settings, constants=constants, reuse=shared, skip=others)
 
     def _fill(self, entries: Entries) -> None:
+        undo = UndoLog()
         tables = {
-            t.table: TableMap(t, self._map(t.map.name), self._optional(t.counters), self._optional(t.direct))
+            t.table: TableMap(t, self._map(t.map.name), self._optional(t.counters), self._optional(t.direct), undo)
             for t in self._layout.tables
         }
         selectors = {
             t.selector.name: SelectorMaps(
-                t.selector, self._map(t.selector.ring.name), self._map(t.selector.members.name), tables[t.table]
+                t.selector, self._map(t.selector.ring.name), self._map(t.selector.members.name), tables[t.table], undo
             )
             for t in self._layout.tables
             if t.selector is not None

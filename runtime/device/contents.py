@@ -1,7 +1,7 @@
 """What controllers have written into one pipeline, and the rules of what may be there together.
 
 The checks come first (`check_*`, they change nothing), then the target is asked, then the change is noted (`add_*`,
-`replace_*`, `remove_*`). So a target that fails leaves the device as it was. Rows, members and groups are immutable and
+`replace_*`, `remove_*`), and in the instance's log how to undo it. Rows, members and groups are immutable and
 may be held by a read for as long as it takes.
 """
 
@@ -149,12 +149,6 @@ class SelectorContents:
             case _:
                 return
 
-    def add_member(self, member: Member) -> None:
-        self.members[member.id] = member
-
-    def remove_member(self, member_id: int) -> None:
-        del self.members[member_id]
-
     def add_group(self, group: Group) -> None:
         """Note a new group, or new members of one."""
         if group.id in self.groups:
@@ -162,8 +156,11 @@ class SelectorContents:
         self.groups[group.id] = group
         self._note_group(group, 1)
 
-    def remove_group(self, group_id: int) -> None:
-        self._note_group(self.groups.pop(group_id), -1)
+    def remove_group(self, group_id: int) -> Group:
+        """The group that was there."""
+        group = self.groups.pop(group_id)
+        self._note_group(group, -1)
+        return group
 
     def take_hidden_ids(self, count: int) -> range:
         """Ids of members and groups that stand for action sets; never used twice."""

@@ -6,15 +6,18 @@ import random
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
-from compiler.ir.entries import ActionCall, EntryKey, Group, Member, TableEntry
+from compiler.ir.entries import EntryKey, Group, Member, TableEntry
 from compiler.ir.interpreter import Interpreter, LearnedEntry, Model, ModelError, NotFound, Outcome
 from compiler.ir.interpreter import Tally as ModelTally
+from compiler.ir.interpreter.model import Change
 from compiler.ir.nodes import Pipeline
 from compiler.printers.bundle import Bundle
 from runtime.device.records import Tally
 from runtime.device.refusals import Code, RefusedError
 from runtime.device.target import LearnedRow, PipelineRefusedError
+from runtime.device.undo import UndoLog
 
 
 def _now_ms() -> int:
@@ -72,6 +75,7 @@ class ModelInstance:
     ) -> None:
         self._target = target
         self.model = model
+        self.undo = UndoLog()
         self._clock = clock
         self.interpreter = Interpreter(model, clock=clock, random=random_bits)
         self._timeouts = {
@@ -92,41 +96,56 @@ class ModelInstance:
     def close(self) -> None:
         self._target.deactivate(self)
 
-    def insert_entry(self, entry: TableEntry) -> None:
+    def commit(self) -> None:
+        """No packet has passed since the last one: the device has not let go of its thread."""
         with _translated():
-            self.model.insert(entry)
+            self.undo.finish()
+        self.undo.clear()
+
+    def insert_entry(self, entry: TableEntry) -> None:
+        self._insert(entry)
 
     def modify_entry(self, entry: TableEntry) -> None:
-        with _translated():
-            self.model.modify(entry)
+        self._modify(entry, self.model.match_table(entry.table).row(entry.key).entry)
 
     def delete_entry(self, key: EntryKey) -> None:
+        row = self.model.match_table(key.table).row(key)
         with _translated():
             self.model.delete(key)
+        self.undo.note(partial(self.model.restore, row))
 
     def insert_member(self, member: Member) -> None:
-        with _translated():
-            self.model.insert(member)
+        self._insert(member)
 
     def modify_member(self, member: Member) -> None:
-        with _translated():
-            self.model.modify(member)
+        self._modify(member, self.model.selection(member.selector).member(member.id))
 
     def delete_member(self, selector: str, member_id: int) -> None:
-        with _translated():
-            self.model.delete(Member(selector=selector, id=member_id, action=ActionCall(action="")))
+        self._delete(self.model.selection(selector).member(member_id))
 
     def insert_group(self, group: Group) -> None:
-        with _translated():
-            self.model.insert(group)
+        self._insert(group)
 
     def modify_group(self, group: Group) -> None:
-        with _translated():
-            self.model.modify(group)
+        self._modify(group, self.model.selection(group.selector).group(group.id))
 
     def delete_group(self, selector: str, group_id: int) -> None:
+        self._delete(self.model.selection(selector).group(group_id))
+
+    def _insert(self, change: Change) -> None:
         with _translated():
-            self.model.delete(Group(selector=selector, id=group_id, members=()))
+            self.model.insert(change)
+        self.undo.note(partial(self.model.delete, change))
+
+    def _modify(self, change: Change, old: Change) -> None:
+        with _translated():
+            self.model.modify(change)
+        self.undo.note(partial(self.model.modify, old))
+
+    def _delete(self, old: Member | Group) -> None:
+        with _translated():
+            self.model.delete(old)
+        self.undo.note(partial(self.model.insert, old))
 
     def direct_tallies(self, table: str, keys: Sequence[EntryKey]) -> list[Tally]:
         del table
@@ -134,17 +153,19 @@ class ModelInstance:
             return [_tally(self.model.direct_counter(key)) for key in keys]
 
     def set_direct_tally(self, key: EntryKey, tally: Tally) -> None:
-        with _translated():
-            self.model.set_direct_counter(key, ModelTally(tally.packets, tally.bytes))
+        row = self.model.match_table(key.table).row(key)
+        self.undo.at_commit(partial(row.set_tally, tally.packets, tally.bytes))
 
     def tallies(self, counter: str, first: int, count: int) -> list[Tally]:
         with _translated():
             return [_tally(self.model.indexed_counter(counter, index)) for index in range(first, first + count)]
 
     def set_tallies(self, counter: str, first: int, count: int, tally: Tally) -> None:
-        with _translated():
+        def change() -> None:
             for index in range(first, first + count):
                 self.model.set_indexed_counter(counter, index, ModelTally(tally.packets, tally.bytes))
+
+        self.undo.at_commit(change)
 
     def learned(self, table: str) -> list[LearnedRow]:
         now = self._clock()

@@ -17,7 +17,7 @@ from finsy.proto import U128, p4r, p4r_grpc, rpc_status
 
 from runtime.device.arbitration import Arbitration
 from runtime.device.configs import Configs
-from runtime.device.refusals import Code, RefusedError, not_found, unimplemented
+from runtime.device.refusals import Code, RefusedError, not_found
 from runtime.device.streams import Streams
 from runtime.device.target import Target
 
@@ -25,7 +25,6 @@ LOG = logging.getLogger("turnout.device")
 API_VERSION = "1.5.0"
 DETAILS_KEY = "grpc-status-details-bin"
 _STATUS_CODES = {int(code.value[0]): code for code in grpc.StatusCode}
-_CONTINUE = p4r.WriteRequest.CONTINUE_ON_ERROR
 
 
 class Service(p4r_grpc.P4RuntimeServicer):
@@ -47,13 +46,9 @@ class Service(p4r_grpc.P4RuntimeServicer):
         async with self._changing:
             try:
                 self._check_writer(request)
-                current = self._configs.current
-                if request.atomicity != _CONTINUE:
-                    name = p4r.WriteRequest.Atomicity.Name(request.atomicity)
-                    raise unimplemented(f"{name} is not supported; CONTINUE_ON_ERROR is")
+                outcomes = self._configs.current.writer.apply_all(request.updates, request.atomicity)
             except RefusedError as refusal:
                 await _abort(context, refusal)
-            outcomes = current.writer.apply_all(request.updates)
         failed = sum(outcome is not None for outcome in outcomes)
         if failed:
             await _abort_with_details(context, f"{failed} of {len(outcomes)} updates failed", outcomes)

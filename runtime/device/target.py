@@ -2,7 +2,8 @@
 
 The device checks every change against `runtime.device.contents` before it asks, so a target sees only valid ones, and
 both targets refuse the same. A target may still fail (memory, a map that the kernel says is full): it raises
-`RefusedError` with RESOURCE_EXHAUSTED or INTERNAL, and has changed nothing then.
+`RefusedError` with RESOURCE_EXHAUSTED or INTERNAL. What it has done of a change by then is in `Instance.undo`, as
+everything is that it does: the device undoes it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from compiler.ir.entries import ActionCall, EntryKey, Exact, Group, Member, Tabl
 from compiler.ir.nodes import Pipeline
 from compiler.printers.bundle import Bundle
 from runtime.device.records import Tally
+from runtime.device.undo import UndoLog
 
 
 class PipelineRefusedError(Exception):
@@ -47,6 +49,18 @@ class Instance(Protocol):
     @property
     def pipeline(self) -> Pipeline: ...
 
+    @property
+    def undo(self) -> UndoLog:
+        """Every change notes here how to take it back; the device notes there its own part of it."""
+        ...
+
+    def commit(self) -> None:
+        """The end of a batch: what waits for it in the log is done, and the log is emptied.
+
+        Raises `RefusedError`; the log still holds everything then.
+        """
+        ...
+
     def activate(self) -> None:
         """Let packets pass here from now on; in one step, none in between is lost. Raises `PipelineRefusedError`."""
         ...
@@ -75,13 +89,15 @@ class Instance(Protocol):
         """Values of an indexed counter from index `first` on."""
         ...
 
-    def set_tallies(self, counter: str, first: int, count: int, tally: Tally) -> None: ...
+    def set_tallies(self, counter: str, first: int, count: int, tally: Tally) -> None:
+        """Counters are set when the changes are committed: they count on until then."""
+        ...
 
     def learned(self, table: str) -> Iterable[LearnedRow]: ...
     def find_learned(self, key: EntryKey) -> LearnedRow | None: ...
 
     def delete_learned(self, key: EntryKey) -> bool:
-        """Remove a learned entry and the other half of its pair; False if there is none."""
+        """Remove a learned entry and the other half of its pair, at once; False if there is none."""
         ...
 
     def tick(self) -> None:

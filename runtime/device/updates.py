@@ -1,21 +1,22 @@
 """The updates of a Write, one at a time: decode, check, ask the target, note.
 
-A batch goes on after an error (CONTINUE_ON_ERROR, the default); each update is done as a whole or not at all. Called
-by `runtime.device.service` with one thread and no other writer in between.
+What becomes of a batch is for `runtime.device.batch`; here every step notes in the log how to undo it, as the target
+does (`runtime.device.undo`). Called by `runtime.device.service` with one thread and no other writer in between.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from finsy.proto import p4r
 
 from compiler.ir.entries import EntryKey, Group, GroupRef, Member, MemberRef, WeightedMember
+from runtime.device.batch import ATOMIC, CONTINUE, Atomicity, Outcomes, apply_batch
 from runtime.device.contents import Contents, SelectorContents
 from runtime.device.records import ActionSet, Row, RowKey, Tally
-from runtime.device.refusals import RefusedError, denied, invalid, out_of_range, unimplemented
+from runtime.device.refusals import denied, invalid, out_of_range, unimplemented
 from runtime.device.schema import Schema, TableCodec, refuse_watch
 from runtime.device.target import Instance
 
@@ -30,6 +31,7 @@ class Writer:
         self._schema = schema
         self._contents = contents
         self._instance = instance
+        self._undo = instance.undo
         self._appliers: dict[str, Callable[[int, p4r.Entity], None]] = {
             "table_entry": lambda kind, entity: self._table_entry(kind, entity.table_entry),
             "action_profile_member": lambda kind, entity: self._member(kind, entity.action_profile_member),
@@ -38,19 +40,19 @@ class Writer:
             "direct_counter_entry": lambda kind, entity: self._direct_counter(kind, entity.direct_counter_entry),
         }
 
-    def apply_all(self, updates: Iterable[p4r.Update]) -> list[RefusedError | None]:
-        """One outcome for each update, in order; None for one that took effect."""
-        return [self._try(update) for update in updates]
-
-    def _try(self, update: p4r.Update) -> RefusedError | None:
-        try:
-            self.apply(update)
-        except RefusedError as refusal:
-            return refusal
-        return None
+    def apply_all(self, updates: Sequence[p4r.Update], atomicity: Atomicity = CONTINUE) -> Outcomes:
+        """Raises UNIMPLEMENTED when a DATAPLANE_ATOMIC batch cannot be; nothing has changed then."""
+        if atomicity == ATOMIC:
+            raise unimplemented("DATAPLANE_ATOMIC is not supported; CONTINUE_ON_ERROR and ROLLBACK_ON_ERROR are")
+        return apply_batch(updates, atomicity, self._apply, self._instance)
 
     def apply(self, update: p4r.Update) -> None:
-        """Raises `RefusedError`; nothing has changed then."""
+        """One update by itself. Raises `RefusedError`; nothing has changed then."""
+        (refusal,) = self.apply_all([update])
+        if refusal is not None:
+            raise refusal
+
+    def _apply(self, update: p4r.Update) -> None:
         if update.type not in (INSERT, MODIFY, DELETE):
             raise invalid("the update has no type: it is one of INSERT, MODIFY, DELETE")
         kind = update.entity.WhichOneof("entity")
@@ -95,7 +97,7 @@ class Writer:
             raise denied(f"table {codec.name} is learned: the data plane fills it, entries can be read and deleted")
         # Not NOT_FOUND when it is gone: ageing takes entries away at any time and a delete takes both halves of a pair,
         # so a controller that reads all tables and deletes what it read (finsy's delete_all) would always fail.
-        self._instance.delete_learned(key)
+        self._undo.at_commit(partial(self._instance.delete_learned, key))
 
     def _insert_entry(self, entry: p4r.TableEntry, codec: TableCodec, tally: Tally | None) -> None:
         if not codec.matches:
@@ -104,10 +106,10 @@ class Writer:
         action = codec.decode_action(entry.action)
         table = self._contents.tables[codec.name]
         table.check_new(key, action)
-        row = Row(key, action, entry.metadata, _cookie(entry))
-        with self._hidden(table.selector, row) as whole:
-            self._instance.insert_entry(codec.entry(whole))
-        table.add(whole)
+        row = self._hidden(table.selector, Row(key, action, entry.metadata, _cookie(entry)))
+        self._instance.insert_entry(codec.entry(row))
+        table.add(row)
+        self._undo.note(partial(table.remove, row.key))
         if tally is not None:
             self._instance.set_direct_tally(codec.entry_key(row.key), tally)
 
@@ -117,10 +119,10 @@ class Writer:
         if entry.HasField("action"):
             action = codec.decode_action(entry.action)
             table.check_action(action, old.action)
-            row = Row(old.key, action, entry.metadata, _cookie(entry))
-            with self._hidden(table.selector, row) as whole:
-                self._instance.modify_entry(codec.entry(whole))
-            table.replace(whole)
+            row = self._hidden(table.selector, Row(old.key, action, entry.metadata, _cookie(entry)))
+            self._instance.modify_entry(codec.entry(row))
+            table.replace(row)
+            self._undo.note(partial(table.replace, old))
             self._drop_hidden(table.selector, old)
         if tally is not None:
             self._instance.set_direct_tally(codec.entry_key(old.key), tally)
@@ -130,25 +132,19 @@ class Writer:
         old = table.find(key)
         self._instance.delete_entry(codec.entry_key(key))
         table.remove(old.key)
+        self._undo.note(partial(table.add, old))
         self._drop_hidden(table.selector, old)
 
-    @contextmanager
-    def _hidden(self, selector: SelectorContents | None, row: Row) -> Generator[Row]:
-        """The row with members and a group of its own when its action is a set; taken away again on an error."""
+    def _hidden(self, selector: SelectorContents | None, row: Row) -> Row:
+        """The row with members and a group of its own when its action is a set."""
         if selector is None or not isinstance(row.action, ActionSet):
-            yield row
-            return
+            return row
         ids = selector.take_hidden_ids(len(row.action.actions) + 1)
-        whole = replace(row, hidden_group=ids[-1])
-        name, instance = selector.selector.name, self._instance
-        with ExitStack() as undo:
-            for member_id, one in zip(ids, row.action.actions, strict=False):
-                instance.insert_member(Member(selector=name, id=member_id, action=one.call))
-                undo.callback(instance.delete_member, name, member_id)
-            instance.insert_group(_hidden_group(name, whole, row.action))
-            undo.callback(instance.delete_group, name, ids[-1])
-            yield whole
-            undo.pop_all()
+        whole, name = replace(row, hidden_group=ids[-1]), selector.selector.name
+        for member_id, one in zip(ids, row.action.actions, strict=False):
+            self._instance.insert_member(Member(selector=name, id=member_id, action=one.call))
+        self._instance.insert_group(_hidden_group(name, whole, row.action))
+        return whole
 
     def _drop_hidden(self, selector: SelectorContents | None, row: Row) -> None:
         if selector is None or not isinstance(row.action, ActionSet):
@@ -181,7 +177,7 @@ class Writer:
         if kind == DELETE:
             contents.check_unused(MemberRef(member_id=given.member_id))
             self._instance.delete_member(selector.name, given.member_id)
-            contents.remove_member(given.member_id)
+            self._undo.pop(contents.members, given.member_id)
             return
         if not given.HasField("action"):
             raise invalid(f"{where}: the action is missing")
@@ -192,7 +188,7 @@ class Writer:
         else:
             contents.find_member(member.id)
             self._instance.modify_member(member)
-        contents.add_member(member)
+        self._undo.put(contents.members, member.id, member)
 
     def _group(self, kind: int, given: p4r.ActionProfileGroup) -> None:
         selector, _ = self._schema.selector(given.action_profile_id)
@@ -203,7 +199,7 @@ class Writer:
         if kind == DELETE:
             contents.check_unused(GroupRef(group_id=given.group_id))
             self._instance.delete_group(selector.name, given.group_id)
-            contents.remove_group(given.group_id)
+            self._undo.note(partial(contents.add_group, contents.remove_group(given.group_id)))
             return
         if not 0 <= given.max_size <= selector.max_group_size:
             raise invalid(f"{where}: max_size {given.max_size} is not within 1 to {selector.max_group_size}")
@@ -216,9 +212,11 @@ class Writer:
         if kind == INSERT:
             contents.check_new_group(group)
             self._instance.insert_group(group)
+            self._undo.note(partial(contents.remove_group, group.id))
         else:
             contents.check_changed_group(group)
             self._instance.modify_group(group)
+            self._undo.note(partial(contents.add_group, contents.groups[group.id]))
         contents.add_group(group)
 
     # counters

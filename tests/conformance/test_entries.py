@@ -92,15 +92,6 @@ def test_a_batch_tells_of_every_update_in_order(primary: Client) -> None:
     assert primary.read("table_entry { }") == [entity(PORT % WORKLOAD)]
 
 
-@pytest.mark.parametrize("atomicity", ["ROLLBACK_ON_ERROR", "DATAPLANE_ATOMIC"])
-def test_other_atomicities_do_nothing(primary: Client, atomicity: str) -> None:
-    with pytest.raises(RpcRefusedError) as refused:
-        primary.write(f"INSERT {PORT % UPLINK}", atomicity=atomicity)
-    assert refused.value.code == "UNIMPLEMENTED"
-    assert refused.value.text == f"{atomicity} is not supported; CONTINUE_ON_ERROR is"
-    assert primary.read("table_entry { }") == []
-
-
 def test_a_read_answers_what_it_can(primary: Client) -> None:
     primary.write(f"INSERT {PORT % UPLINK}")
     requests = ("table_entry { table_id: 7 }", "table_entry { }", "counter_entry { counter_id: 1 }")

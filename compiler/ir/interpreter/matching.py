@@ -27,6 +27,9 @@ class Row:
     packets: int = 0
     bytes: int = 0
 
+    def set_tally(self, packets: int, octets: int) -> None:
+        self.packets, self.bytes = packets, octets
+
 
 class MatchTable:
     def __init__(self, table: Table) -> None:

@@ -29,7 +29,7 @@ from compiler.ir.interpreter.entrycheck import (
 )
 from compiler.ir.interpreter.errors import InvalidEntry, NotFound, PermissionDenied
 from compiler.ir.interpreter.learning import Slot, SlotStore
-from compiler.ir.interpreter.matching import MatchTable
+from compiler.ir.interpreter.matching import MatchTable, Row
 from compiler.ir.interpreter.selection import Selection
 from compiler.ir.names import Names
 from compiler.ir.nodes import Pipeline
@@ -127,6 +127,11 @@ class Model:
                 self._selection(change.selector).delete_member(change.id)
             case Group():
                 self._selection(change.selector).delete_group(change.id)
+
+    def restore(self, row: Row) -> None:
+        """Put an entry back that was deleted, with what it had counted."""
+        self.insert(row.entry)
+        self._match_table(row.entry.table).row(row.entry.key).set_tally(row.packets, row.bytes)
 
     def entries(self, table: str) -> tuple[TableEntry, ...]:
         """The entries of a table that is not learned, in the order in which they were added."""

@@ -30,6 +30,16 @@ class Selection:
     def groups(self) -> tuple[Group, ...]:
         return tuple(self._groups.values())
 
+    def member(self, member_id: int) -> Member:
+        """Raises `NotFound`."""
+        self._check_known(MemberRef(member_id=member_id))
+        return self._members[member_id]
+
+    def group(self, group_id: int) -> Group:
+        """Raises `NotFound`."""
+        self._check_known(GroupRef(group_id=group_id))
+        return self._groups[group_id]
+
     def pick(self, reference: MemberRef | GroupRef, digest: int) -> Member | None:
         """The member for a 64-bit hash; None for an empty group."""
         if isinstance(reference, MemberRef):

@@ -11,6 +11,7 @@ from runtime.bpf.maps import Map, possible_cpus
 from runtime.device.kernel.mapfaults import refusals_of
 from runtime.device.records import ZERO, Tally
 from runtime.device.refusals import exhausted
+from runtime.device.undo import UndoLog
 
 _CELL = struct.Struct("<QQ")
 _MASK = (1 << 64) - 1
@@ -59,9 +60,10 @@ class CounterMap:
 class DirectCounters:
     """The direct counters of one table: every entry has an index of its own, from 1."""
 
-    def __init__(self, values: Map, table: str) -> None:
+    def __init__(self, values: Map, table: str, undo: UndoLog) -> None:
         self._counters = CounterMap(values)
         self._table = table
+        self._undo = undo
         self._next = 1
         self._free: deque[int] = deque()
         """Given back, oldest first: a packet that still holds an index has long counted when it is used again."""
@@ -70,15 +72,17 @@ class DirectCounters:
         """A fresh index, its counter zero. Raises RESOURCE_EXHAUSTED."""
         if self._next < self._counters.size:
             index, self._next = self._next, self._next + 1
-            return index  # a new map is all zeros
-        if not self._free:
+        elif self._free:
+            index = self._free.popleft()
+            self._counters.write(index, ZERO)
+        else:
             raise exhausted(f"table {self._table}: all {self._counters.size - 1} direct counters are taken")
-        index = self._free.popleft()
-        self._counters.write(index, ZERO)
+        self._undo.note(lambda: self._free.appendleft(index))
         return index
 
     def give_back(self, index: int) -> None:
         self._free.append(index)
+        self._undo.note(self._free.pop)
 
     def read_many(self, indices: Sequence[int]) -> list[Tally]:
         return self._counters.read_many(indices)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from compiler.ir.entries import ActionCall, EntryKey, Group, GroupRef, Member, MemberRef, TableEntry
 from compiler.ir.nodes import Pipeline
@@ -22,6 +23,7 @@ from runtime.device.kernel.variants import LoadVariant, Variants
 from runtime.device.records import Tally
 from runtime.device.refusals import internal
 from runtime.device.target import LearnedRow, PipelineRefusedError
+from runtime.device.undo import UndoLog
 
 LOG = logging.getLogger("turnout.device")
 TC_PROGRAM = "turnout_tc"
@@ -39,6 +41,7 @@ class KernelInstance:
         activate: Callable[[Program], None],
     ) -> None:
         """Take over `loaded`. Raises `UnknownName` when the ELF is not that of the pipeline."""
+        self.undo = UndoLog()
         self._pipeline = pipeline
         self._loaded = loaded
         plan = layout(pipeline)
@@ -66,11 +69,15 @@ class KernelInstance:
         self._variants.close()
         self._loaded.close()
 
+    def commit(self) -> None:
+        self.undo.finish()
+        self.undo.clear()
+
     def insert_entry(self, entry: TableEntry) -> None:
         if not self._held[entry.table]:
             self._need(entry.table)
         self._insert(entry)
-        self._held[entry.table] += 1
+        self._hold(entry.table, 1)
 
     def _held_tables(self) -> frozenset[str]:
         return frozenset(table for table, held in self._held.items() if held)
@@ -100,7 +107,11 @@ class KernelInstance:
             self._selectors[key.table].delete_entry(key.matches)
         else:
             self._tables[key.table].delete(key.matches)
-        self._held[key.table] -= 1
+        self._hold(key.table, -1)
+
+    def _hold(self, table: str, step: int) -> None:
+        self._held[table] += step
+        self.undo.note(partial(self._held.subtract, {table: step}))
 
     def insert_member(self, member: Member) -> None:
         self._selectors_by_name[member.selector].insert_member(member)
@@ -130,7 +141,7 @@ class KernelInstance:
         return self._counters[counter].read_many(range(first, first + count))
 
     def set_tallies(self, counter: str, first: int, count: int, tally: Tally) -> None:
-        self._counters[counter].write_range(first, count, tally)
+        self.undo.at_commit(partial(self._counters[counter].write_range, first, count, tally))
 
     def learned(self, table: str) -> Iterable[LearnedRow]:
         return self._stores[table].rows(table)
@@ -159,14 +170,14 @@ class KernelInstance:
     def _table(self, table: TableLayout) -> TableMap:
         counters = self._loaded.map(table.counters.name) if table.counters is not None else None
         direct = self._loaded.map(table.direct.name) if table.direct is not None else None
-        return TableMap(table, self._loaded.map(table.map.name), counters, direct)
+        return TableMap(table, self._loaded.map(table.map.name), counters, direct, self.undo)
 
     def _selector(self, table: TableLayout) -> SelectorMaps:
         if table.selector is None:
             raise InternalError(f"table {table.table} has no selector")
         ring, members = table.selector.ring.name, table.selector.members.name
         return SelectorMaps(
-            table.selector, self._loaded.map(ring), self._loaded.map(members), self._tables[table.table]
+            table.selector, self._loaded.map(ring), self._loaded.map(members), self._tables[table.table], self.undo
         )
 
     def _store_maps(self, plan: Layout, hash_seed: int) -> dict[str, StoreMap]:

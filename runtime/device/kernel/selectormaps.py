@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
+from functools import partial
 
 from compiler.ir.entries import Group, GroupRef, Member, MemberRef
 from compiler.ir.maglev import build_ring
@@ -17,6 +18,7 @@ from runtime.device.kernel.mapfaults import refusals_of
 from runtime.device.kernel.slices import Slice, Slices
 from runtime.device.kernel.tablemaps import Matches, TableMap
 from runtime.device.refusals import exhausted
+from runtime.device.undo import UndoLog
 
 EMPTY = Slice(offset=0, size=0)
 Target = MemberRef | GroupRef
@@ -25,8 +27,9 @@ Target = MemberRef | GroupRef
 class SelectorMaps:
     """One selector, and the table whose entries refer to it."""
 
-    def __init__(self, selector: SelectorLayout, ring: Map, members: Map, table: TableMap) -> None:
+    def __init__(self, selector: SelectorLayout, ring: Map, members: Map, table: TableMap, undo: UndoLog) -> None:
         self._layout = selector
+        self._undo = undo
         self._ring = ring
         self._members = members
         self._table = table
@@ -43,46 +46,32 @@ class SelectorMaps:
     # members and groups
 
     def insert_member(self, member: Member) -> None:
-        self._place_of[member.id] = self._write_member(member)
+        self._undo.put(self._place_of, member.id, self._write_member(member))
 
     def modify_member(self, member: Member) -> None:
-        """Every group that has it, and every entry that names it, is led to the new place; all of them or none."""
+        """Every group that has it, and every entry that names it, is led to the new place."""
         old, new = self._place_of[member.id], self._write_member(member)
-        self._place_of[member.id] = new
-        rings: dict[Target, Slice] = {}
-        try:
-            for target in self._users_of(member.id):
-                rings[target] = self._write_ring(self._ring_for(target))
-        except BaseException:
-            self._place_of[member.id] = old
-            self._places.give_back(new)
-            for ring in rings.values():
-                self._give_back(ring)
-            raise
+        self._undo.put(self._place_of, member.id, new)
+        rings = {target: self._write_ring(self._ring_for(target)) for target in self._users_of(member.id)}
         for target, ring in rings.items():
             self._lead_to(target, ring)
-        self._places.give_back(old)
+        self._give_back(self._places, old)
 
     def delete_member(self, member_id: int) -> None:
-        self._places.give_back(self._place_of.pop(member_id))
-        # Left over when an entry was to name the member and the table would not take it.
-        unused = self._slice_of.pop(MemberRef(member_id=member_id), None)
-        if unused is not None:
-            self._give_back(unused)
+        self._give_back(self._places, self._undo.pop(self._place_of, member_id))
 
     def insert_group(self, group: Group) -> None:
-        target = GroupRef(group_id=group.id)
-        self._slice_of[target] = self._write_ring(self._ring_of(group))
-        self._groups[group.id] = group
+        self._undo.put(self._slice_of, GroupRef(group_id=group.id), self._write_ring(self._ring_of(group)))
+        self._undo.put(self._groups, group.id, group)
 
     def modify_group(self, group: Group) -> None:
         ring = self._write_ring(self._ring_of(group))
-        self._groups[group.id] = group
+        self._undo.put(self._groups, group.id, group)
         self._lead_to(GroupRef(group_id=group.id), ring)
 
     def delete_group(self, group_id: int) -> None:
-        del self._groups[group_id]
-        self._give_back(self._slice_of.pop(GroupRef(group_id=group_id)))
+        self._undo.pop(self._groups, group_id)
+        self._give_back(self._slots, self._undo.pop(self._slice_of, GroupRef(group_id=group_id)))
 
     # entries of the table
 
@@ -133,15 +122,16 @@ class SelectorMaps:
     def _slice_for(self, target: Target) -> Slice:
         """The slice of a group, or the slice of one slot that an entry with a single member has."""
         if target not in self._slice_of:
-            self._slice_of[target] = self._write_ring(self._ring_for(target))
+            self._undo.put(self._slice_of, target, self._write_ring(self._ring_for(target)))
         return self._slice_of[target]
 
     def _lead_to(self, target: Target, ring: Slice) -> None:
         """Lead all entries to a new slice, and let the old one rest."""
-        old, self._slice_of[target] = self._slice_of[target], ring
+        old = self._slice_of[target]
+        self._undo.put(self._slice_of, target, ring)
         for matches in self._entries.get(target, ()):
             self._table.modify(matches, _value(ring))
-        self._give_back(old)
+        self._give_back(self._slots, old)
 
     def _write_ring(self, ring: tuple[int, ...]) -> Slice:
         if not ring:
@@ -152,6 +142,7 @@ class SelectorMaps:
                 f"action profile {self._layout.name}: its rings are full: {len(ring)} slots are needed in one piece, "
                 f"{self._slots.free_slots} of {self._layout.ring.max_entries} are free"
             )
+        self._undo.note(partial(self._slots.give_back, slots))
         with refusals_of(f"action profile {self._layout.name}"):
             self._ring.update_batch(_numbers(range(slots.offset, slots.offset + slots.size)), _numbers(ring))
         return slots
@@ -161,25 +152,26 @@ class SelectorMaps:
         if place is None:
             most = self._layout.members.max_entries
             raise exhausted(f"action profile {self._layout.name}: all {most} places of members are taken; try again")
+        self._undo.note(partial(self._places.give_back, place))
         with refusals_of(f"action profile {self._layout.name}"):
             self._members.update(_numbers((place.offset,)), self._layout.member.encode(member.action))
         return place
 
-    def _give_back(self, used: Slice) -> None:
+    def _give_back(self, slices: Slices, used: Slice) -> None:
         if used.size:
-            self._slots.give_back(used)
+            slices.give_back(used)
+            self._undo.note(partial(slices.keep, used))
 
     def _refer(self, matches: Matches, target: Target) -> None:
-        self._entries.setdefault(target, {})[matches] = None
-        self._reference_of[matches] = target
+        self._undo.put(self._entries.setdefault(target, {}), matches, None)
+        self._undo.put(self._reference_of, matches, target)
 
     def _release(self, matches: Matches) -> None:
-        target = self._reference_of.pop(matches)
-        del self._entries[target][matches]
-        if not self._entries[target]:
-            del self._entries[target]
-            if isinstance(target, MemberRef):  # its slice was only for entries
-                self._give_back(self._slice_of.pop(target))
+        target = self._undo.pop(self._reference_of, matches)
+        entries = self._entries[target]
+        self._undo.pop(entries, matches)
+        if not entries and isinstance(target, MemberRef):  # its slice was only for entries
+            self._give_back(self._slots, self._undo.pop(self._slice_of, target))
 
 
 def _numbers(values: Iterable[int]) -> bytes:

@@ -42,6 +42,10 @@ class Slices:
     def give_back(self, used: Slice) -> None:
         self._resting.append(used)
 
+    def keep(self, used: Slice) -> None:
+        """What was given back since the last `tick` is in use after all."""
+        self._resting.remove(used)
+
     def tick(self) -> None:
         """About once a second."""
         for used in self._older:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from compiler.ir.entries import ActionCall, MatchValue
 from compiler.printers.layout import GroupSlice, MapKind, TableLayout
@@ -11,6 +12,7 @@ from runtime.bpf.maps import Map
 from runtime.device.kernel.countermaps import DirectCounters
 from runtime.device.kernel.mapfaults import refusals_of
 from runtime.device.records import ZERO, Tally
+from runtime.device.undo import UndoLog
 
 Matches = tuple[MatchValue, ...]
 _WORD = 4
@@ -24,11 +26,14 @@ class TableMap:
     `direct` is the map of the layout's `direct`, where it has one.
     """
 
-    def __init__(self, table: TableLayout, entries: Map, counters: Map | None, direct: Map | None = None) -> None:
+    def __init__(
+        self, table: TableLayout, entries: Map, counters: Map | None, direct: Map | None, undo: UndoLog
+    ) -> None:
         self._layout = table
+        self._undo = undo
         self._map = entries
         self._direct = direct if direct is not None else entries
-        self._counters = DirectCounters(counters, table.table) if counters is not None else None
+        self._counters = DirectCounters(counters, table.table, undo) if counters is not None else None
         self._indices: dict[bytes, int] = {}
         """Direct counter of each entry, by key."""
 
@@ -36,31 +41,27 @@ class TableMap:
         """Raises `RefusedError`: RESOURCE_EXHAUSTED (the kernel says full), INTERNAL."""
         key = self._layout.encode_key(matches)
         index = self._counters.take() if self._counters is not None else 0
-        try:
-            with refusals_of(f"table {self._layout.table}"):
-                self._write_new(key, self._encode(value, index))
-        except BaseException:
-            if self._counters is not None:
-                self._counters.give_back(index)
-            raise
-        self._indices[key] = index
+        raw = self._encode(value, index)
+        with refusals_of(f"table {self._layout.table}"):
+            self._write_new(key, raw)
+        self._undo.note(partial(self._take_out, key))
+        self._undo.put(self._indices, key, index)
 
     def modify(self, matches: Matches, value: ActionCall | GroupSlice) -> None:
         """The counter goes on."""
         key = self._layout.encode_key(matches)
         with refusals_of(f"table {self._layout.table}"):
             place, held, _ = self._place(key)
+            old = held.lookup(place) or b""
             held.update(place, self._encode(value, self._indices[key]), Update.EXIST)
+        self._undo.note(partial(held.update, place, old))
 
     def delete(self, matches: Matches) -> None:
         key = self._layout.encode_key(matches)
         with refusals_of(f"table {self._layout.table}"):
-            place, held, is_array = self._place(key)
-            if is_array:
-                self._erase(held, place)
-            else:
-                held.delete(place)
-        index = self._indices.pop(key)
+            old = self._take_out(key)
+        self._undo.note(partial(self._write_new, key, old))
+        index = self._undo.pop(self._indices, key)
         if self._counters is not None:
             self._counters.give_back(index)
 
@@ -71,7 +72,8 @@ class TableMap:
 
     def set_tally(self, matches: Matches, tally: Tally) -> None:
         if self._counters is not None:
-            self._counters.write(self._indices[self._layout.encode_key(matches)], tally)
+            index = self._indices[self._layout.encode_key(matches)]
+            self._undo.at_commit(partial(self._counters.write, index, tally))
 
     def _encode(self, value: ActionCall | GroupSlice, index: int) -> bytes:
         if isinstance(value, ActionCall):
@@ -92,10 +94,16 @@ class TableMap:
         held.update(place, self._absent(value))
         held.update(place, value)
 
-    def _erase(self, held: Map, place: bytes) -> None:
+    def _take_out(self, key: bytes) -> bytes:
+        """The value that was there."""
+        place, held, is_array = self._place(key)
         old = held.lookup(place) or bytes(held.details.value_size)
-        held.update(place, self._absent(old))
-        held.update(place, bytes(len(old)))
+        if is_array:
+            held.update(place, self._absent(old))
+            held.update(place, bytes(len(old)))
+        else:
+            held.delete(place)
+        return old
 
     def _absent(self, value: bytes) -> bytes:
         at = _ACTION_AT if self._layout.selector is None else _RING_SIZE_AT

@@ -29,6 +29,7 @@ from runtime.device.kernel.selectormaps import SelectorMaps
 from runtime.device.kernel.tablemaps import TableMap
 from runtime.device.records import Tally
 from runtime.device.refusals import Code, RefusedError
+from runtime.device.undo import UndoLog
 
 pytestmark = pytest.mark.root
 NOTHING = ActionCall(action="nothing")
@@ -64,15 +65,18 @@ def laid_out(pipeline: Pipeline, name: str) -> TableLayout:
     return table_layout(next(table for table in pipeline.tables if table.name == name), actions)
 
 
-def table_of(pipeline: Pipeline, name: str, made: list[Map]) -> tuple[TableMap, TableLayout, Map]:
+def table_of(
+    pipeline: Pipeline, name: str, made: list[Map], undo: UndoLog | None = None
+) -> tuple[TableMap, TableLayout, Map]:
     layout = laid_out(pipeline, name)
     entries = create(made, layout.map)
     counters = create(made, layout.counters) if layout.counters is not None else None
-    return TableMap(layout, entries, counters), layout, entries
+    return TableMap(layout, entries, counters, None, undo or UndoLog()), layout, entries
 
 
 def test_entries_of_a_hash(pipeline: Pipeline, made: list[Map]) -> None:
-    table, layout, entries = table_of(pipeline, "exact", made)
+    undo = UndoLog()
+    table, layout, entries = table_of(pipeline, "exact", made, undo)
     one, other = (Exact(value=1), Exact(value=2)), (Exact(value=3), Exact(value=4))
     table.insert(one, SEND)
     table.insert(other, NOTHING)
@@ -81,6 +85,7 @@ def test_entries_of_a_hash(pipeline: Pipeline, made: list[Map]) -> None:
     table.modify(one, NOTHING)
     assert layout.decode_value(entries.lookup(layout.encode_key(one)) or b"") == (NOTHING, 1)
     table.set_tally(one, Tally(5, 6))
+    undo.finish()
     assert table.tallies([other, one]) == [Tally(0, 0), Tally(5, 6)]
     table.delete(one)
     assert [layout.decode_key(key) for key, _ in entries.items()] == [other]
@@ -89,7 +94,8 @@ def test_entries_of_a_hash(pipeline: Pipeline, made: list[Map]) -> None:
 
 
 def test_a_map_that_is_full_gives_its_counter_back(pipeline: Pipeline, made: list[Map]) -> None:
-    table, _, entries = table_of(pipeline, "exact", made)
+    undo = UndoLog()
+    table, _, entries = table_of(pipeline, "exact", made, undo)
     for number in range(4):
         table.insert((Exact(value=number), Exact(value=0)), NOTHING)
     with pytest.raises(RefusedError) as refused:
@@ -112,11 +118,12 @@ class Selected:
     """Table `spread`, an array by a key of 12 bits, its selector, and what a packet would find."""
 
     def __init__(self, pipeline: Pipeline, made: list[Map]) -> None:
-        table, self.layout, self.entries = table_of(pipeline, "spread", made)
+        self.undo = UndoLog()
+        table, self.layout, self.entries = table_of(pipeline, "spread", made, self.undo)
         assert self.layout.selector is not None
         self.selector = self.layout.selector
         self.ring, self.members = create(made, self.selector.ring), create(made, self.selector.members)
-        self.maps = SelectorMaps(self.selector, self.ring, self.members, table)
+        self.maps = SelectorMaps(self.selector, self.ring, self.members, table, self.undo)
 
     def slice_of(self, a: int) -> GroupSlice:
         return self.layout.decode_group(self.entries.lookup(self.layout.encode_key((Exact(value=a),))) or b"")
@@ -203,8 +210,10 @@ def test_a_member_that_no_entry_could_name(selected: Selected, monkeypatch: pyte
     maps.insert_member(member(1, 11))
     with monkeypatch.context() as patched:
         patched.setattr(TableMap, "insert", full)
+        mark = selected.undo.mark
         with pytest.raises(RefusedError):
             maps.insert_entry((Exact(value=7),), alone)
+        selected.undo.back_to(mark)
     maps.delete_member(1)
     maps.insert_member(member(1, 12))
     maps.insert_entry((Exact(value=7),), alone)
@@ -248,7 +257,7 @@ def test_full_rings_are_named_and_nothing_changes(selected: Selected) -> None:
     fitting = selected.selector.ring.max_entries // 251
     for number in range(1, fitting + 1):
         maps.insert_group(group(number, (1, 1)))
-    left = maps.free_slots
+    left, mark = maps.free_slots, selected.undo.mark
     with pytest.raises(RefusedError) as refused:
         maps.insert_group(group(fitting + 1, (1, 1)))
     assert (refused.value.code, refused.value.text) == (
@@ -257,6 +266,7 @@ def test_full_rings_are_named_and_nothing_changes(selected: Selected) -> None:
     )
     with pytest.raises(RefusedError):
         maps.modify_member(member(1, 12))
+    selected.undo.back_to(mark)
     maps.insert_entry((Exact(value=7),), GroupRef(group_id=1))
     assert set(selected.actions(7)) == {call(11)}
     assert maps.free_slots == left
@@ -271,7 +281,7 @@ def test_indexed_counters(made: list[Map]) -> None:
     assert counters.read_many(range(149, 152)) == [Tally(1, 2), Tally(7, 8), Tally(1, 2)]
     whole = counters.read_many(range(200))
     assert (whole[150], sum(t.packets for t in whole)) == (Tally(7, 8), 206)
-    direct = DirectCounters(made[-1], "t")
+    direct = DirectCounters(made[-1], "t", UndoLog())
     assert [direct.take() for _ in range(199)] == list(range(1, 200))
     with pytest.raises(RefusedError, match="table t: all 199 direct counters are taken"):
         direct.take()

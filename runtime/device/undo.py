@@ -1,0 +1,67 @@
+"""How to take changes back, in the order in which they were made: what makes a batch all or nothing.
+
+Whoever changes something that a Write can change, in the device or in a target, says right behind the change how to
+undo it (`note`, or `put` and `pop` for a dictionary). Undoing runs backwards, so an inverse finds everything as its
+change left it. What cannot be undone waits until everything else has succeeded (`at_commit`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import TypeVar, cast
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+_ABSENT = object()
+
+
+class UndoLog:
+    """Of one instance of a pipeline, from one commit to the next."""
+
+    def __init__(self) -> None:
+        self._inverses: list[Callable[[], object]] = []
+        self._finals: list[Callable[[], object]] = []
+
+    def note(self, inverse: Callable[[], object]) -> None:
+        """`inverse` undoes what has just been done. It does not fail."""
+        self._inverses.append(inverse)
+
+    def put(self, held: dict[K, V], key: K, value: V) -> None:
+        """Set `held[key]`, and note what it was."""
+        old = held.get(key, _ABSENT)
+        held[key] = value
+        if old is _ABSENT:
+            self.note(lambda: held.pop(key))
+        else:
+            self.note(lambda: held.__setitem__(key, cast("V", old)))
+
+    def pop(self, held: dict[K, V], key: K) -> V:
+        """Take `held[key]` out, and note what it was."""
+        value = held.pop(key)
+        self.note(lambda: held.__setitem__(key, value))
+        return value
+
+    def at_commit(self, final: Callable[[], object]) -> None:
+        """Have `final` run when everything else has succeeded. It may raise `RefusedError`, which undoes the rest."""
+        self._finals.append(final)
+        self.note(self._finals.pop)
+
+    @property
+    def mark(self) -> int:
+        """Where `back_to` can come back to."""
+        return len(self._inverses)
+
+    def back_to(self, mark: int) -> None:
+        """Undo everything since `mark`."""
+        while len(self._inverses) > mark:
+            self._inverses.pop()()
+
+    def finish(self) -> None:
+        """Do what waits for the end. Raises `RefusedError`."""
+        for final in self._finals:
+            final()
+
+    def clear(self) -> None:
+        """Nothing of what was noted will be undone any more."""
+        self._inverses.clear()
+        self._finals.clear()
