@@ -113,6 +113,10 @@ class ExpressionPrinter(ABC):
         """An expression that carries its width by itself: an element of a list."""
         return sized(expr.value, expr.width_bits) if isinstance(expr, Const) else self._plain(expr)
 
+    def operand(self, expr: Expr) -> str:
+        """An expression behind a cast, in parentheses where the cast would take only its first part."""
+        return self._operand(expr)
+
     def _plain(self, expr: Expr) -> str:
         match expr:
             case Const(value=value, width_bits=width):

@@ -107,8 +107,9 @@ class _Statements(StatementPrinter):
         return [*lines, "exit;"]
 
     def _port(self, port: Expr) -> str:
-        text = self.expressions.sized(port)
-        return text if width_bits(port) == _PORT_BITS else f"(bit<{_PORT_BITS}>){text}"
+        if width_bits(port) == _PORT_BITS:
+            return self.expressions.sized(port)
+        return f"(bit<{_PORT_BITS}>){self.expressions.operand(port)}"
 
     def cut(self, block: Sequence[Statement], index: int) -> list[str]:
         *lines, length = self.cut_lines(block, index)

@@ -11,6 +11,7 @@ from compiler.ir.nodes import Pipeline
 from compiler.ir.statements import Statement
 from compiler.pipeline.assembly import pipeline
 from compiler.pipeline.notation import (
+    add,
     advance,
     apply,
     assign,
@@ -43,6 +44,7 @@ ROWS: tuple[tuple[tuple[Statement, ...], str], ...] = (
     ((assign(meta("leg"), 2),), "meta.leg = 2;"),
     ((count("drops", meta("mtu")),), "drops.count((bit<32>)meta.mtu);"),
     ((forward(meta("mtu")),), "standard.egress_spec = (bit<9>)meta.mtu;\nexit;"),
+    ((forward(add(meta("mtu"), 1)),), "standard.egress_spec = (bit<9>)(meta.mtu + 1);\nexit;"),
     ((reply(),), "standard.egress_spec = standard.ingress_port;\nexit;"),
     ((to_kernel(),), "standard.egress_spec = KERNEL_PORT;\nexit;"),
     ((drop("no_route"),), "drops.count(DROP_NO_ROUTE);\nmark_to_drop(standard);\nexit;"),
