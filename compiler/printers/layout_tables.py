@@ -1,7 +1,8 @@
 """How tables, selectors and actions lie in BPF maps, and the codecs of their keys and values. Pure.
 
-A value of an exact or lpm table is `{u32 action, u32 counter, arguments}`: the action's number, the index in the
-table's map of direct counters (from 1, 0 for none), and the arguments of that action. Unused bytes are zero.
+A value is `{u32 action, u32 counter, arguments}`: the action's number, the index in the table's map of direct counters
+(from 1, 0 for none), and the arguments of that action. In a table whose entries have priorities a rank stands before
+the arguments (`layout_ternary`). Unused bytes are zero.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from compiler.ir.expressions import width_bits
 from compiler.ir.maglev import SLOTS_PER_MEMBER
 from compiler.ir.tables import Action, MatchKind, Selector, Table
 from compiler.printers.layout_struct import StructLayout, natural, packed
+from compiler.printers.layout_ternary import MASK_ID, MaskLayout, Place, has_masks, mask_layout, place_limit
 from compiler.span import InternalError
 
 ACTION_BITS = 24
@@ -22,6 +24,7 @@ ACTION_BITS = 24
 MAX_ARRAY_BITS = 16
 MAX_DIRECT_BITS = 12
 VALUE_HEAD = struct.Struct("<II")
+RANK = struct.Struct("<Q")
 COUNTER = natural("counter", (("packets", 64), ("bytes", 64)))
 U32 = natural("index", (("index", 32),))
 
@@ -63,14 +66,19 @@ class ValueLayout:
     name: str
     size: int
     actions: tuple[ActionLayout, ...]
+    has_rank: bool = False
 
-    def encode(self, call: ActionCall, counter: int = 0) -> bytes:
+    @property
+    def arguments_offset(self) -> int:
+        return VALUE_HEAD.size + (RANK.size if self.has_rank else 0)
+
+    def encode(self, call: ActionCall, counter: int = 0, rank: int = 0) -> bytes:
         """Raises ValueError when an argument does not fit or the action is not one of the table's."""
         action = next((a for a in self.actions if a.name == call.action), None)
         if action is None:
             raise ValueError(f"{self.name} holds no action {call.action}")
-        raw = VALUE_HEAD.pack(action.number, counter) + action.arguments.encode(call.arguments)
-        return raw.ljust(self.size, b"\0")
+        head = VALUE_HEAD.pack(action.number, counter) + (RANK.pack(rank) if self.has_rank else b"")
+        return (head + action.arguments.encode(call.arguments)).ljust(self.size, b"\0")
 
     def decode(self, raw: bytes) -> tuple[ActionCall, int] | None:
         """The action and the counter's index; None for the empty slot of an array."""
@@ -80,8 +88,9 @@ class ValueLayout:
         action = next((a for a in self.actions if a.number == number), None)
         if action is None:
             raise ValueError(f"{self.name} holds no action with number {number:#x}")
-        end = VALUE_HEAD.size + action.arguments.size
-        arguments = action.arguments.decode(raw[VALUE_HEAD.size : end]) if action.arguments.members else ()
+        at = self.arguments_offset
+        end = at + action.arguments.size
+        arguments = action.arguments.decode(raw[at:end]) if action.arguments.members else ()
         return ActionCall(action=action.name, arguments=arguments), counter
 
 
@@ -106,6 +115,7 @@ class GroupSlice:
     offset: int
     size: int
     counter: int = 0
+    rank: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,11 +133,14 @@ class TableLayout:
     """Direct counters, by the index that the device gives out from 1."""
     direct: MapLayout | None = None
     """An array, by the first key, for the entries whose other keys are all 0: such as those of untagged frames."""
+    masks: MaskLayout | None = None
+    """Of a table whose entries have priorities; `mask_map` holds the list."""
+    mask_map: MapLayout | None = None
 
     @property
     def maps(self) -> tuple[MapLayout, ...]:
         """The maps that hold entries."""
-        return (self.map, self.direct) if self.direct is not None else (self.map,)
+        return tuple(held for held in (self.map, self.direct, self.mask_map) if held is not None)
 
     def place(self, key: bytes) -> tuple[MapLayout, bytes]:
         """The map that holds the entry of an encoded key, and its key there."""
@@ -162,11 +175,15 @@ class TableLayout:
             for kind, value in zip(self.matches, values[1:], strict=True)
         )
 
-    def encode_value(self, call: ActionCall, counter: int = 0) -> bytes:
+    def encode_place(self, place: Place, mask_id: int) -> bytes:
+        """The key of one place of an entry, in a table with masks."""
+        return self.key.encode((mask_id, *place.values))
+
+    def encode_value(self, call: ActionCall, counter: int = 0, rank: int = 0) -> bytes:
         """The value of a table without a selector; `counter` is the entry's index in `counters`, 0 without."""
         if self.value is None:
             raise ValueError(f"table {self.table} holds groups, not actions")
-        return self.value.encode(call, counter)
+        return self.value.encode(call, counter, rank)
 
     def decode_value(self, raw: bytes) -> tuple[ActionCall, int] | None:
         """The opposite; None for the empty slot of an array."""
@@ -176,12 +193,18 @@ class TableLayout:
 
     def encode_group(self, group: GroupSlice) -> bytes:
         """The value of a table with a selector."""
-        values = (group.offset, group.size, group.counter) if self.counters else (group.offset, group.size)
-        return self._group().encode(values)
+        words = {"group_offset": group.offset, "ring_size": group.size, "counter": group.counter, "rank": group.rank}
+        return self._group().encode([words[member.name] for member in self._group().members])
 
     def decode_group(self, raw: bytes) -> GroupSlice:
-        offset, size, *counter = self._group().decode(raw)
-        return GroupSlice(offset=offset, size=size, counter=counter[0] if counter else 0)
+        layout = self._group()
+        words = dict(zip((member.name for member in layout.members), layout.decode(raw), strict=True))
+        return GroupSlice(
+            offset=words["group_offset"],
+            size=words["ring_size"],
+            counter=words.get("counter", 0),
+            rank=words.get("rank", 0),
+        )
 
     def _group(self) -> StructLayout:
         if self.group is None:
@@ -207,16 +230,18 @@ def table_layout(table: Table, actions: dict[str, ActionLayout]) -> TableLayout:
     """The layout of a table that is not learned."""
     kinds = tuple(key.match for key in table.keys)
     kind = _map_kind(table, kinds)
+    masks = mask_layout(table.name, _named_widths(table)) if has_masks(kinds) else None
     key = _key(table, kind)
     counters = counter_map(f"{table.name}_count", table.size + 1) if table.counter_id is not None else None
     offered = tuple(actions[ref.name] for ref in table.actions if ref.in_entries)
     value = selector = group = None
     if table.selector is None:
-        value = _value(table.name, offered)
+        value = _value(table.name, offered, has_rank=masks is not None)
     else:
         selector = _selector(table.selector, offered)
         words = ("group_offset", "ring_size", "counter")[: 3 if counters else 2]
-        group = natural(table.name, ((word, 32) for word in words))
+        rank = (("rank", 64),) if masks is not None else ()
+        group = natural(table.name, (*((word, 32) for word in words), *rank))
     return TableLayout(
         table=table.name,
         map=_map(table, kind, key, value.size if value else group.size if group else 0),
@@ -226,8 +251,14 @@ def table_layout(table: Table, actions: dict[str, ActionLayout]) -> TableLayout:
         selector=selector,
         group=group,
         counters=counters,
-        direct=_direct(table, kind, value),
+        direct=_direct(table, kind, value) if masks is None else None,
+        masks=masks,
+        mask_map=_mask_map(masks) if masks is not None else None,
     )
+
+
+def _mask_map(masks: MaskLayout) -> MapLayout:
+    return MapLayout(name=f"{masks.table}_masks", kind=MapKind.ARRAY, key_size=4, value_size=masks.size, max_entries=1)
 
 
 def _direct(table: Table, kind: MapKind, value: ValueLayout | None) -> MapLayout | None:
@@ -241,8 +272,8 @@ def _direct(table: Table, kind: MapKind, value: ValueLayout | None) -> MapLayout
 
 
 def _map_kind(table: Table, kinds: tuple[MatchKind, ...]) -> MapKind:
-    if any(kind not in (MatchKind.EXACT, MatchKind.LPM) for kind in kinds):
-        raise InternalError(f"table {table.name}: eBPF has exact and lpm keys only")
+    if has_masks(kinds):
+        return MapKind.HASH
     if MatchKind.LPM in kinds:
         if kinds[-1] is not MatchKind.LPM or kinds.count(MatchKind.LPM) > 1:
             raise InternalError(f"table {table.name}: eBPF wants one lpm key, the last one")
@@ -252,7 +283,9 @@ def _map_kind(table: Table, kinds: tuple[MatchKind, ...]) -> MapKind:
 
 def _key(table: Table, kind: MapKind) -> StructLayout:
     name = f"{table.name}_key"
-    widths = tuple((key.name, width_bits(key.expr)) for key in table.keys)
+    widths = _named_widths(table)
+    if has_masks([k.match for k in table.keys]):
+        return natural(name, ((MASK_ID, 32), *widths))
     if kind is MapKind.LPM_TRIE:
         return packed(name, (("prefix_len", 32, False), *((n, w, True) for n, w in widths)))
     if kind is MapKind.ARRAY:
@@ -264,21 +297,28 @@ def _key(table: Table, kind: MapKind) -> StructLayout:
     return natural(name, widths)
 
 
+def _named_widths(table: Table) -> tuple[tuple[str, int], ...]:
+    return tuple((key.name, width_bits(key.expr)) for key in table.keys)
+
+
 def _map(table: Table, kind: MapKind, key: StructLayout, value_size: int) -> MapLayout:
     entries = 1 << key.members[0].width_bits if kind is MapKind.ARRAY else table.size
+    limit = place_limit([key.match for key in table.keys], table.size)
+    entries = max(entries, limit) if kind is MapKind.HASH else entries
     return MapLayout(
         name=table.name,
         kind=kind,
         key_size=key.size,
         value_size=value_size,
         max_entries=entries,
-        no_prealloc=kind is MapKind.LPM_TRIE,
+        no_prealloc=kind is MapKind.LPM_TRIE or (kind is MapKind.HASH and limit > table.size),
     )
 
 
-def _value(name: str, actions: tuple[ActionLayout, ...]) -> ValueLayout:
+def _value(name: str, actions: tuple[ActionLayout, ...], *, has_rank: bool = False) -> ValueLayout:
     words = [action.arguments.size for action in actions]
-    return ValueLayout(name=name, size=VALUE_HEAD.size + -(-max(words, default=0) // 8) * 8, actions=actions)
+    head = VALUE_HEAD.size + (RANK.size if has_rank else 0)
+    return ValueLayout(name=name, size=head + -(-max(words, default=0) // 8) * 8, actions=actions, has_rank=has_rank)
 
 
 def _selector(selector: Selector, actions: tuple[ActionLayout, ...]) -> SelectorLayout:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from compiler.ir.entries import Group, GroupRef, Member, MemberRef
 from compiler.ir.nodes import Pipeline
 from compiler.ir.tables import Selector
+from runtime.device.masks import MaskCount, mask_count
 from runtime.device.records import ActionSet, Row, RowAction, RowKey
 from runtime.device.refusals import exhausted, exists, invalid, not_found, precondition
 from runtime.device.schema import TableCodec
@@ -24,6 +25,7 @@ class TableContents:
 
     codec: TableCodec
     selector: SelectorContents | None
+    masks: MaskCount | None = None
     rows: dict[RowKey, Row] = field(default_factory=lambda: {})
 
     def find(self, key: RowKey) -> Row:
@@ -41,6 +43,8 @@ class TableContents:
         size = self.codec.table.size
         if len(self.rows) >= size:
             raise exhausted(f"table {self.codec.name} is full: it holds {size} entries")
+        if self.masks is not None:
+            self.masks.check_new(self.codec.keys.matches_of(key))
 
     def check_action(self, action: RowAction, replaced: RowAction | None = None) -> None:
         """Whether what the action refers to is there. `replaced` is the action that a MODIFY takes away."""
@@ -49,6 +53,8 @@ class TableContents:
 
     def add(self, row: Row) -> None:
         self.rows[row.key] = row
+        if self.masks is not None:
+            self.masks.add(self.codec.keys.matches_of(row.key))
         if self.selector is not None:
             self.selector.note_use(row.action, 1)
 
@@ -61,6 +67,8 @@ class TableContents:
 
     def remove(self, key: RowKey) -> None:
         old = self.rows.pop(key)
+        if self.masks is not None:
+            self.masks.remove(self.codec.keys.matches_of(key))
         if self.selector is not None:
             self.selector.note_use(old.action, -1)
 
@@ -224,7 +232,9 @@ def empty_contents(pipeline: Pipeline, codecs: tuple[TableCodec, ...]) -> Conten
     }
     tables = {
         codec.name: TableContents(
-            codec=codec, selector=selectors[codec.table.selector.name] if codec.table.selector else None
+            codec=codec,
+            selector=selectors[codec.table.selector.name] if codec.table.selector else None,
+            masks=mask_count(codec.table),
         )
         for codec in codecs
         if not codec.is_learned

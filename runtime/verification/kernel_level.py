@@ -27,6 +27,9 @@ from runtime.bpf.object import LoadSettings, load
 from runtime.bpf.testrun import run_syscall
 from runtime.build import Hook, compile_source
 from runtime.device.kernel.interfaces import DIRECT, OTHER, Interfaces
+from runtime.device.kernel.tablemaps import Matches
+from runtime.device.kernel.ternarymaps import TernaryMap, with_priority
+from runtime.device.undo import UndoLog
 from runtime.verification.kernel_state import KernelState
 from runtime.verification.levels import COMPARED_INDICES, HASH_SEED
 from runtime.verification.vector import START_MS, Change
@@ -91,6 +94,9 @@ class KernelLevel(KernelState):
         self.interfaces = Interfaces(self._object.map(DIRECT), self._object.map(OTHER))
         self._rows: dict[str, dict[bytes, _Row]] = defaultdict(dict)
         self._selectors: dict[str, _Selector] = defaultdict(_Selector)
+        self._undo = UndoLog()
+        self._ternary = self._ternary_maps()
+        self._ternary_rows: dict[str, dict[Matches, _Row]] = defaultdict(dict)
         self.set_time(START_MS)
 
     def __enter__(self) -> Self:
@@ -115,6 +121,9 @@ class KernelLevel(KernelState):
                 self._remove(*table.place(key))
                 if table.counters is not None:
                     self._zero(table.counters, row.counter)
+        for name, held in self._ternary.items():
+            for named in self._ternary_rows.pop(name, {}):
+                held.delete(named)
         for counter in self.pipeline.counters:
             for index in range(min(counter.size, max(COMPARED_INDICES, self.asked.get(counter.name, 0)))):
                 self._zero(self.layout.counter(counter.name).map, index)
@@ -129,6 +138,7 @@ class KernelLevel(KernelState):
         self._selectors.clear()
 
     def insert(self, *changes: Change) -> None:
+        self._undo.clear()
         for change in changes:
             match change:
                 case TableEntry():
@@ -168,10 +178,16 @@ class KernelLevel(KernelState):
     def direct_counter(self, key: EntryKey) -> Tally:
         table = self.layout.table(key.table)
         assert table.counters is not None
+        if key.table in self._ternary:
+            tally = self._ternary[key.table].tallies([with_priority(key.matches, key.priority)])[0]
+            return Tally(tally.packets, tally.bytes)
         return self.tally(table.counters, self._rows[key.table][table.encode_key(key.matches)].counter)
 
     def _insert_entry(self, entry: TableEntry) -> None:
         table = self.layout.table(entry.table)
+        if entry.table in self._ternary:
+            self._insert_ternary(entry, table)
+            return
         rows, key = self._rows[entry.table], table.encode_key(entry.matches)
         row = rows.setdefault(key, _Row(entry.action, len(rows) + 1 if table.counters else 0))
         row.action = entry.action
@@ -182,6 +198,24 @@ class KernelLevel(KernelState):
             value = table.encode_group(self._slice(table, row))
         held, place = table.place(key)
         self.map(held.name).update(place, value)
+
+    def _ternary_maps(self) -> dict[str, TernaryMap]:
+        """The device's own hands for tables with masks; how entries become places is not for this module."""
+        found: dict[str, TernaryMap] = {}
+        for table in self.layout.tables:
+            if table.masks is not None and table.mask_map is not None:
+                maps = (self.map(table.map.name), self.map(table.mask_map.name))
+                counters = self.map(table.counters.name) if table.counters is not None else None
+                found[table.table] = TernaryMap(table, table.masks, *maps, counters, self._undo)
+        return found
+
+    def _insert_ternary(self, entry: TableEntry, table: TableLayout) -> None:
+        rows, named = self._ternary_rows[entry.table], with_priority(entry.matches, entry.priority)
+        is_new = named not in rows
+        row = rows.setdefault(named, _Row(entry.action, 0))
+        row.action = entry.action
+        value = entry.action if isinstance(entry.action, ActionCall) else self._slice(table, row)
+        (self._ternary[entry.table].insert if is_new else self._ternary[entry.table].modify)(named, value)
 
     def _insert_member(self, member: Member) -> None:
         selector = next(t.selector for t in self.layout.tables if t.selector and t.selector.name == member.selector)
@@ -212,6 +246,11 @@ class KernelLevel(KernelState):
 
     def _delete_entry(self, entry: TableEntry) -> None:
         table = self.layout.table(entry.table)
+        if entry.table in self._ternary:
+            named = with_priority(entry.matches, entry.priority)
+            self._ternary[entry.table].delete(named)
+            del self._ternary_rows[entry.table][named]
+            return
         key = table.encode_key(entry.matches)
         self._remove(*table.place(key))
         if table.counters is not None:
@@ -225,6 +264,9 @@ class KernelLevel(KernelState):
                     if row.action == GroupRef(group_id=group.id):
                         value = table.encode_group(self._slice(table, row))
                         self.map(table.map.name).update(key, value)
+                for named, row in self._ternary_rows[table.table].items():
+                    if row.action == GroupRef(group_id=group.id):
+                        self._ternary[table.table].modify(named, self._slice(table, row))
 
     def _remove(self, held: MapLayout, key: bytes) -> None:
         if held.kind is MapKind.ARRAY:

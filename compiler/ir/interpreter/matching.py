@@ -1,8 +1,8 @@
 """The entries of one table that a control plane fills, and which of them matches a key.
 
 Exact and LPM tables find their entry in dictionaries, one for each prefix length in use; the others look at every
-entry. Of several that match, the longest prefix wins, or the largest priority; of equal ones, the first
-that was added.
+entry. Of several that match, the longest prefix wins, or the largest rank (`compiler.ir.ranks`): the largest priority,
+and of equal ones the one that a hash over the match fields picks.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from compiler.ir.entries import EntryKey, Exact, Lpm, MatchValue, Optional, Rang
 from compiler.ir.expressions import width_bits
 from compiler.ir.interpreter.entrycheck import has_priority
 from compiler.ir.interpreter.errors import AlreadyExists, NotFound, TableFull
+from compiler.ir.ranks import rank
 from compiler.ir.tables import MatchKind, Table
 
 _Found = tuple[int, ...]
@@ -21,9 +22,10 @@ _Found = tuple[int, ...]
 
 @dataclass(slots=True)
 class Row:
-    """An entry and what its direct counter says."""
+    """An entry and what its direct counter says; `rank` is 0 in a table without priorities."""
 
     entry: TableEntry
+    rank: int = 0
     packets: int = 0
     bytes: int = 0
 
@@ -59,7 +61,7 @@ class MatchTable:
 
     def insert(self, entry: TableEntry) -> None:
         self.check_new(entry.key)
-        row = self._rows[entry.key] = Row(entry)
+        row = self._rows[entry.key] = Row(entry, 0 if self._is_indexed else rank(entry.matches, entry.priority))
         if self._is_indexed:
             prefix_len, found = self._place(entry.matches)
             self._by_prefix.setdefault(prefix_len, {})[found] = row
@@ -81,7 +83,7 @@ class MatchTable:
     def lookup(self, values: tuple[int, ...]) -> Row | None:
         if not self._is_indexed:
             matching = (row for row in self._rows.values() if _matches(self._widths, row.entry.matches, values))
-            return max(matching, key=lambda row: row.entry.priority, default=None)
+            return max(matching, key=lambda row: row.rank, default=None)
         for prefix_len in sorted(self._by_prefix, reverse=True):
             row = self._by_prefix[prefix_len].get(self._cut(values, prefix_len))
             if row is not None:

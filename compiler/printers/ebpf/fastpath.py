@@ -5,10 +5,10 @@ compiler keeps of it only what that kind needs. Such a function changes nothing 
 its own: until then counts and uses of learned entries wait in `later` and `known`. A packet for which something cold
 would have to run is UNDECIDED, and the whole program begins with it anew.
 
-Cold are controls that are not hot, Learn, look-ups whose key the verifier does not let be on the stack (lpm) or that
-choose a member, replies, and drops. The place where a packet is taken over is found here (`_takes_over`): right before
-the first statement that cannot be undone, as far in as the branches allow. A pipeline in which something cold may
-follow that place has no fast path.
+Cold are controls that are not hot, Learn, look-ups whose key the verifier does not let be on the stack (lpm), that go
+through masks or choose a member, replies, and drops. The place where a packet is taken over is found here
+(`_takes_over`): right before the first statement that cannot be undone, as far in as the branches allow. A pipeline in
+which something cold may follow that place has no fast path.
 """
 
 from __future__ import annotations
@@ -184,7 +184,8 @@ class FastPrinter(Printer):
                 table = self.usage.names.tables[name]
                 if table.store:
                     return False
-                return table.selector is not None or self.layout.table(name).map.kind is MapKind.LPM_TRIE
+                laid = self.layout.table(name)
+                return table.selector is not None or laid.masks is not None or laid.map.kind is MapKind.LPM_TRIE
             case Learn() | Reply() | Truncate():
                 return True
             case _:

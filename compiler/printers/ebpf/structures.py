@@ -18,6 +18,7 @@ from compiler.printers.layout import (
     TableLayout,
     ValueLayout,
 )
+from compiler.printers.layout_ternary import MAX_MASKS, MaskLayout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,13 +100,16 @@ def value_struct(name: str, value: ValueLayout) -> StructView:
         MemberView(type="u32", name="action", offset=0, comment="enum action; 0: no entry"),
         MemberView(type="u32", name="counter", offset=4, comment="index of the direct counter, from 1"),
     ]
+    if value.has_rank:
+        members.append(MemberView(type="u64", name="rank", offset=8, comment="priority, then a hash; the largest wins"))
     if union:
-        members.append(MemberView(type=f"union {{ {' '.join(union)} }}", name="arguments", offset=8))
+        at = value.arguments_offset
+        members.append(MemberView(type=f"union {{ {' '.join(union)} }}", name="arguments", offset=at))
     return StructView(name=name, members=tuple(members), size=value.size, attributes="__attribute__((aligned(8)))")
 
 
 def table_structs(table: TableLayout) -> tuple[StructView, ...]:
-    """Key and value of a table, and the value of its selector's members."""
+    """Key and value of a table, its list of masks, and the value of its selector's members."""
     found: list[StructView] = []
     if table.map.kind is MapKind.LPM_TRIE:
         found.append(c_struct(f"{table.table}_key", table.key, attributes="__attribute__((packed))"))
@@ -117,7 +121,19 @@ def table_structs(table: TableLayout) -> tuple[StructView, ...]:
         found.append(c_struct(f"{table.table}_value", table.group))
     if table.selector is not None:
         found.append(value_struct(f"{table.selector.name}_value", table.selector.member))
+    if table.masks is not None:
+        found += _mask_structs(table.masks)
     return tuple(found)
+
+
+def _mask_structs(masks: MaskLayout) -> tuple[StructView, StructView]:
+    slots = f"slots[{MAX_MASKS}]"
+    members = (
+        MemberView(type="u64", name="order", offset=0, comment="4 bits for each slot in use"),
+        MemberView(type=f"struct {masks.table}_mask", name=slots, offset=masks.size - MAX_MASKS * masks.slot.size),
+    )
+    whole = StructView(name=f"{masks.table}_masks", members=members, size=masks.size)
+    return c_struct(f"{masks.table}_mask", masks.slot), whole
 
 
 def table_maps(table: TableLayout) -> tuple[MapView, ...]:
@@ -126,6 +142,8 @@ def table_maps(table: TableLayout) -> tuple[MapView, ...]:
     found = [_map(table.map, key, f"struct {table.table}_value")]
     if table.direct is not None:
         found.append(_map(table.direct, "u32", f"struct {table.table}_value"))
+    if table.mask_map is not None:
+        found.append(_map(table.mask_map, "u32", f"struct {table.table}_masks"))
     if table.counters is not None:
         found.append(_map(table.counters, "u32", "struct counter"))
     if table.selector is not None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from compiler.ir.expressions import Expr, width_bits
 from compiler.ir.tables import Action, ActionRef, Table
+from compiler.printers.ebpf import ternary
 from compiler.printers.ebpf.controls import Printer
 from compiler.printers.ebpf.expressions import c, given, hash_of, words
 from compiler.printers.ebpf.lines import Lines
@@ -61,11 +62,18 @@ def table_id(table: Table) -> str:
 def _written(lines: Lines, table: Table, printer: Printer, layout: TableLayout) -> None:
     value = f"struct {table.name}_value"
     lines.add(f"{value} *value;")
-    _key(lines, table, layout)
+    if layout.mask_map is not None:
+        ternary.declare(lines, table)
+    else:
+        _key(lines, table, layout)
     lines.add("")
     _miss(lines, table, printer, f"!{flag(table.name)}")
-    key = "key" if layout.map.kind is MapKind.LPM_TRIE else "&key"
-    _look_up(lines, layout, key)
+    if layout.mask_map is not None:
+        lines.add(f"masks = bpf_map_lookup_elem(&{layout.mask_map.name}, &zero);")
+        _miss(lines, table, printer, "!masks")
+        ternary.look_up(lines, table, layout)
+    else:
+        _look_up(lines, layout, "key" if layout.map.kind is MapKind.LPM_TRIE else "&key")
     if layout.selector is not None:
         _selected(lines, table, printer, layout)
     else:

@@ -18,7 +18,8 @@ from runtime.bpf.program import Program
 from runtime.device.kernel.countermaps import CounterMap
 from runtime.device.kernel.selectormaps import SelectorMaps
 from runtime.device.kernel.stores import StoreMap
-from runtime.device.kernel.tablemaps import TableMap
+from runtime.device.kernel.tablemaps import Matches, TableMap
+from runtime.device.kernel.ternarymaps import TernaryMap, with_priority
 from runtime.device.kernel.variants import LoadVariant, Variants
 from runtime.device.records import Tally
 from runtime.device.refusals import internal
@@ -91,22 +92,22 @@ class KernelInstance:
     def _insert(self, entry: TableEntry) -> None:
         match entry.action:
             case ActionCall():
-                self._tables[entry.table].insert(entry.matches, entry.action)
+                self._tables[entry.table].insert(_named(entry), entry.action)
             case MemberRef() | GroupRef():
-                self._selectors[entry.table].insert_entry(entry.matches, entry.action)
+                self._selectors[entry.table].insert_entry(_named(entry), entry.action)
 
     def modify_entry(self, entry: TableEntry) -> None:
         match entry.action:
             case ActionCall():
-                self._tables[entry.table].modify(entry.matches, entry.action)
+                self._tables[entry.table].modify(_named(entry), entry.action)
             case MemberRef() | GroupRef():
-                self._selectors[entry.table].modify_entry(entry.matches, entry.action)
+                self._selectors[entry.table].modify_entry(_named(entry), entry.action)
 
     def delete_entry(self, key: EntryKey) -> None:
         if key.table in self._selectors:
-            self._selectors[key.table].delete_entry(key.matches)
+            self._selectors[key.table].delete_entry(_named(key))
         else:
-            self._tables[key.table].delete(key.matches)
+            self._tables[key.table].delete(_named(key))
         self._hold(key.table, -1)
 
     def _hold(self, table: str, step: int) -> None:
@@ -132,10 +133,10 @@ class KernelInstance:
         self._selectors_by_name[selector].delete_group(group_id)
 
     def direct_tallies(self, table: str, keys: Sequence[EntryKey]) -> list[Tally]:
-        return self._tables[table].tallies([key.matches for key in keys])
+        return self._tables[table].tallies([_named(key) for key in keys])
 
     def set_direct_tally(self, key: EntryKey, tally: Tally) -> None:
-        self._tables[key.table].set_tally(key.matches, tally)
+        self._tables[key.table].set_tally(_named(key), tally)
 
     def tallies(self, counter: str, first: int, count: int) -> list[Tally]:
         return self._counters[counter].read_many(range(first, first + count))
@@ -167,8 +168,11 @@ class KernelInstance:
             return frozenset(self._stores)
         return frozenset(table for table, store in self._stores.items() if left[store])
 
-    def _table(self, table: TableLayout) -> TableMap:
+    def _table(self, table: TableLayout) -> TableMap | TernaryMap:
         counters = self._loaded.map(table.counters.name) if table.counters is not None else None
+        if table.masks is not None and table.mask_map is not None:
+            mask_list = self._loaded.map(table.mask_map.name)
+            return TernaryMap(table, table.masks, self._loaded.map(table.map.name), mask_list, counters, self.undo)
         direct = self._loaded.map(table.direct.name) if table.direct is not None else None
         return TableMap(table, self._loaded.map(table.map.name), counters, direct, self.undo)
 
@@ -194,6 +198,11 @@ class KernelInstance:
             )
             found |= {table.table: made for table in store.tables}
         return found
+
+
+def _named(key: TableEntry | EntryKey) -> Matches:
+    """What names an entry within its table; only tables with masks have priorities."""
+    return with_priority(key.matches, key.priority) if key.priority else key.matches
 
 
 def _program(loaded: Object) -> Program:

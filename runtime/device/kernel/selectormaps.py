@@ -17,6 +17,7 @@ from runtime.bpf.maps import Map
 from runtime.device.kernel.mapfaults import refusals_of
 from runtime.device.kernel.slices import Slice, Slices
 from runtime.device.kernel.tablemaps import Matches, TableMap
+from runtime.device.kernel.ternarymaps import TernaryMap
 from runtime.device.refusals import exhausted
 from runtime.device.undo import UndoLog
 
@@ -27,7 +28,9 @@ Target = MemberRef | GroupRef
 class SelectorMaps:
     """One selector, and the table whose entries refer to it."""
 
-    def __init__(self, selector: SelectorLayout, ring: Map, members: Map, table: TableMap, undo: UndoLog) -> None:
+    def __init__(
+        self, selector: SelectorLayout, ring: Map, members: Map, table: TableMap | TernaryMap, undo: UndoLog
+    ) -> None:
         self._layout = selector
         self._undo = undo
         self._ring = ring

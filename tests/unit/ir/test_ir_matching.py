@@ -7,6 +7,7 @@ import pytest
 from compiler.ir.entries import ActionCall, Exact, Lpm, MatchValue, Optional, Range, TableEntry, Ternary
 from compiler.ir.expressions import MetaRef
 from compiler.ir.interpreter.matching import MatchTable
+from compiler.ir.ranks import highest_rank, rank
 from compiler.ir.tables import Key, MatchKind, Table
 
 ANY = Ternary(value=0, mask=0)
@@ -47,9 +48,31 @@ def test_what_a_match_takes(kind: MatchKind, match: MatchValue, matching: set[in
     assert {value for value in range(256) if held.lookup((value, 0)) is not None} == matching
 
 
-def test_the_largest_priority_wins_and_of_equal_ones_the_first() -> None:
+def test_the_largest_priority_wins() -> None:
     held = table(MatchKind.RANGE)
-    low, high, equal = Range(low=0, high=9), Range(low=5, high=9), Range(low=5, high=8)
-    for match, priority in ((low, 1), (high, 3), (equal, 3)):
+    low, high = Range(low=0, high=9), Range(low=5, high=9)
+    for match, priority in ((low, 1), (high, 3)):
         held.insert(entry(match, priority))
     assert [row.entry.matches[0] for value in (4, 5, 9) if (row := held.lookup((value, 0)))] == [low, high, high]
+
+
+def test_which_of_two_with_equal_priorities_wins_does_not_hang_on_their_order() -> None:
+    one, other = Range(low=0, high=9), Range(low=5, high=9)
+    found: list[MatchValue] = []
+    for order in ((one, other), (other, one)):
+        held = table(MatchKind.RANGE)
+        for match in order:
+            held.insert(entry(match, 3))
+        row = held.lookup((7, 0))
+        assert row is not None
+        found.append(row.entry.matches[0])
+    assert found[0] == found[1]
+    assert rank((found[0], ANY), 3) == max(rank((one, ANY), 3), rank((other, ANY), 3))
+
+
+def test_ranks() -> None:
+    matches = (Optional(value=None), Exact(value=1))
+    assert rank(matches, 7) >> 33 == 7
+    assert rank(matches, 7) <= highest_rank(7) < rank(matches, 8)
+    assert rank(matches, 2**31 - 1) <= highest_rank(2**31 - 1) == (1 << 64) - 1
+    assert len({rank(m, 1) for m in (matches, (Optional(value=0), Exact(value=1)), (Exact(value=1), matches[0]))}) == 3

@@ -1,0 +1,127 @@
+"""How entries with ternary, range or optional keys lie in BPF maps: tuple space search. Pure.
+
+A table of such entries has a hash map by {mask id, masked key}, and a list of the masks that its entries have, at most
+`MAX_MASKS`. A packet is looked up once with each mask; the entry of the largest rank (`compiler.ir.ranks`) wins. An
+entry lies at one *place* for each combination of prefixes that its ranges become. Prefix lengths are cut to steps of
+`STEP_BITS` from the low end: that takes more places than prefixes of any length would, but a quarter of the masks, and
+masks are what packets pay for.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from math import prod
+
+from compiler.ir.entries import Exact, Lpm, MatchValue, Optional, Range, Ternary
+from compiler.ir.tables import MatchKind
+from compiler.printers.layout_struct import StructLayout, natural
+
+MAX_MASKS = 16
+"""The places of masks in `order` are 4 bits each."""
+STEP_BITS = 4
+PLACES_PER_ENTRY = 16
+"""What a table with range keys has room for on average."""
+WITH_PRIORITY = frozenset({MatchKind.TERNARY, MatchKind.RANGE, MatchKind.OPTIONAL})
+MASK_ID, HIGHEST = "mask_id", "highest"
+_ORDER = struct.Struct("<Q")
+
+Numbers = tuple[int, ...]
+"""One for each key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an entry is found: a packet's keys, masked, are `values`."""
+
+    mask: Numbers
+    values: Numbers
+
+
+@dataclass(frozen=True, slots=True)
+class MaskSlot:
+    """A mask as the list holds it. `highest`: no entry with this mask has a larger rank; 0 for a slot not in use."""
+
+    mask: Numbers
+    mask_id: int
+    highest: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaskLayout:
+    """The list of masks: one value, `order` (64 bits) and `MAX_MASKS` slots."""
+
+    table: str
+    slot: StructLayout
+    widths: Numbers
+
+    @property
+    def size(self) -> int:
+        return _ORDER.size + MAX_MASKS * self.slot.size
+
+    def encode(self, in_order: Sequence[int], slots: Sequence[MaskSlot]) -> bytes:
+        """`in_order` are the places of the slots that packets look at, first to last.
+
+        Behind the last one `order` names the first again: one word says which there are, and how many.
+        """
+        first = in_order[0] if in_order else 0
+        places = [*in_order, *[first] * (MAX_MASKS - len(in_order))]
+        order = sum(place << 4 * at for at, place in enumerate(places))
+        return _ORDER.pack(order) + b"".join(
+            self.slot.encode((slot.highest, slot.mask_id, *slot.mask)) for slot in slots
+        )
+
+    def places(self, matches: tuple[MatchValue, ...]) -> Iterator[Place]:
+        """Every place of an entry; no packet is found at two of them."""
+        for parts in product(*(_parts(m, w) for m, w in zip(matches, self.widths, strict=True))):
+            yield Place(tuple(mask for _, mask in parts), tuple(value for value, _ in parts))
+
+    def place_count(self, matches: tuple[MatchValue, ...]) -> int:
+        """How many `places` gives."""
+        return prod(sum(1 for _ in _parts(m, w)) for m, w in zip(matches, self.widths, strict=True))
+
+
+def mask_layout(table: str, widths: Sequence[tuple[str, int]]) -> MaskLayout:
+    """`widths` are (name, bits) of the keys."""
+    slot = natural(f"{table}_mask", ((HIGHEST, 64), (MASK_ID, 32), *widths))
+    return MaskLayout(table=table, slot=slot, widths=tuple(width for _, width in widths))
+
+
+def has_masks(kinds: Sequence[MatchKind]) -> bool:
+    return not WITH_PRIORITY.isdisjoint(kinds)
+
+
+def place_limit(kinds: Sequence[MatchKind], size: int) -> int:
+    """Places that a table of `size` entries has."""
+    return size * PLACES_PER_ENTRY if MatchKind.RANGE in kinds else size
+
+
+def prefixes(low: int, high: int, width: int) -> Iterator[tuple[int, int]]:
+    """The (value, mask) pairs that a range of numbers of `width` bits is made of, from the lowest up."""
+    full = (1 << width) - 1
+    if low == 0 and high == full:
+        yield 0, 0
+        return
+    while low <= high:
+        size = 1
+        while low % (size << STEP_BITS) == 0 and low + (size << STEP_BITS) - 1 <= high:
+            size <<= STEP_BITS
+        yield low, full & -size
+        low += size
+
+
+def _parts(match: MatchValue, width: int) -> Iterator[tuple[int, int]]:
+    full = (1 << width) - 1
+    match match:
+        case Exact(value=value):
+            yield value, full
+        case Lpm(value=value, prefix_len=prefix_len):
+            yield value, full ^ full >> prefix_len
+        case Ternary(value=value, mask=mask):
+            yield value, mask
+        case Optional(value=value):
+            yield (0, 0) if value is None else (value, full)
+        case Range(low=low, high=high):
+            yield from prefixes(low, high, width)

@@ -1,0 +1,121 @@
+"""The list of masks of one table, as packets read it: which there are, in which order, and up to which rank.
+
+The list is one value of an array map, written over while packets read it. So a slot that is not in use gets its mask
+first, and in a second write its id and its place in the order, which is one word. A slot's highest rank is raised
+before a higher entry is written and lowered when it is gone, so that packets never pass over a mask that matters.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from compiler.ir.ranks import highest_rank
+from compiler.printers.layout_ternary import MAX_MASKS, MaskLayout, MaskSlot, Numbers
+from compiler.span import InternalError
+from runtime.bpf.maps import Map
+from runtime.device.kernel.mapfaults import refusals_of
+
+_ONLY = bytes(4)
+"""The key of the list."""
+_ID_BITS = 32
+
+
+@dataclass(slots=True)
+class _Slot:
+    """A mask in use; `priorities` counts the places of each."""
+
+    at: int
+    mask: Numbers
+    mask_id: int
+    priorities: Counter[int] = field(default_factory=lambda: Counter())
+    heap: list[int] = field(default_factory=list[int])
+    """Priorities as negative numbers, also some that are gone."""
+
+    def add(self, priority: int) -> None:
+        if not self.priorities[priority]:
+            heapq.heappush(self.heap, -priority)
+        self.priorities[priority] += 1
+
+    def remove(self, priority: int) -> None:
+        self.priorities[priority] -= 1
+        if not self.priorities[priority]:
+            del self.priorities[priority]
+
+    @property
+    def highest(self) -> int:
+        """The largest priority; 0 for none."""
+        while self.heap and -self.heap[0] not in self.priorities:
+            heapq.heappop(self.heap)
+        return -self.heap[0] if self.heap else 0
+
+
+class MaskSlots:
+    """Masks are named by their numbers, one for each key of the table."""
+
+    def __init__(self, layout: MaskLayout, mask_list: Map) -> None:
+        self._layout = layout
+        self._map = mask_list
+        self._used: dict[Numbers, _Slot] = {}
+        self._left: list[MaskSlot] = [MaskSlot((0,) * len(layout.widths), 0, 0)] * MAX_MASKS
+        """What each slot holds when it is not in use: what it held last."""
+        self._next_id = 1
+        self._written = self._encode()
+
+    def id_of(self, mask: Numbers) -> int:
+        return self._used[mask].mask_id
+
+    def use(self, masks: Sequence[Numbers], priority: int) -> None:
+        """Before an entry is written at a place under each of `masks`; there are enough slots. Raises INTERNAL."""
+        new = [mask for mask in dict.fromkeys(masks) if mask not in self._used]
+        free = sorted(set(range(MAX_MASKS)) - {slot.at for slot in self._used.values()})
+        if len(new) > len(free):
+            raise InternalError(f"table {self._layout.table} gets more than {MAX_MASKS} masks")
+        for mask, at in zip(new, free, strict=False):
+            self._left[at] = MaskSlot(mask, self._left[at].mask_id, 0)
+        self._write()
+        for mask, at in zip(new, free, strict=False):
+            self._used[mask] = _Slot(at, mask, self._new_id())
+        for mask in masks:
+            self._used[mask].add(priority)
+        try:
+            self._write()
+        except BaseException:
+            self._forget(masks, priority)
+            raise
+
+    def leave(self, masks: Iterable[Numbers], priority: int) -> None:
+        """After the entry is gone from a place under each of `masks`."""
+        self._forget(masks, priority)
+        self._write()
+
+    def _forget(self, masks: Iterable[Numbers], priority: int) -> None:
+        for mask in masks:
+            slot = self._used[mask]
+            slot.remove(priority)
+            if not slot.priorities:
+                self._left[slot.at] = MaskSlot(mask, slot.mask_id, 0)
+                del self._used[mask]
+
+    def _new_id(self) -> int:
+        number, taken = self._next_id, {slot.mask_id for slot in self._used.values()}
+        while number in taken:
+            number = number % ((1 << _ID_BITS) - 1) + 1
+        self._next_id = number % ((1 << _ID_BITS) - 1) + 1
+        return number
+
+    def _encode(self) -> bytes:
+        slots = list(self._left)
+        for slot in self._used.values():
+            slots[slot.at] = MaskSlot(slot.mask, slot.mask_id, highest_rank(slot.highest))
+        in_order = sorted(self._used.values(), key=lambda slot: (-slot.highest, slot.at))
+        return self._layout.encode([slot.at for slot in in_order], slots)
+
+    def _write(self) -> None:
+        raw = self._encode()
+        if raw != self._written:
+            with refusals_of(f"table {self._layout.table}, its masks"):
+                self._map.update(_ONLY, raw)
+            self._written = raw

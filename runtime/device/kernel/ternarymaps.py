@@ -1,0 +1,155 @@
+"""Entries with priorities in the kernel: the places of each in a hash map, under the masks that packets go through.
+
+A place holds the entry of the largest rank that lies there; the others wait here. A packet sees an entry that is being
+written before or after, at each of its places, and always those that nobody touches: a mask is in the list before its
+first entry is in the map and until its last one has left it, and no mask is ever given an id for the second time.
+"""
+
+from __future__ import annotations
+
+import struct
+from bisect import insort
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from compiler.ir.entries import ActionCall, Exact, MatchValue
+from compiler.ir.ranks import rank
+from compiler.printers.layout import GroupSlice, TableLayout
+from compiler.printers.layout_ternary import MaskLayout, Numbers
+from runtime.bpf.maps import Map
+from runtime.device.kernel.countermaps import DirectCounters
+from runtime.device.kernel.mapfaults import refusals_of
+from runtime.device.kernel.maskslots import MaskSlots
+from runtime.device.records import ZERO, Tally
+from runtime.device.undo import UndoLog
+
+Matches = tuple[MatchValue, ...]
+Located = tuple[Numbers, bytes]
+"""A place: the mask, and its key in the map as it is under the mask id 0."""
+_ID = struct.Struct("<I")
+
+
+def with_priority(matches: Matches, priority: int) -> Matches:
+    """What names an entry here: its matches, and its priority as one more."""
+    return (*matches, Exact(value=priority))
+
+
+@dataclass(slots=True, eq=False)
+class _Held:
+    """An entry. Of several at one place the first has the largest rank."""
+
+    rank: int
+    priority: int
+    counter: int
+    value: bytes = b""
+    places: list[Located] = field(default_factory=list[Located])
+
+    def __lt__(self, other: _Held) -> bool:
+        return self.rank > other.rank
+
+    @property
+    def masks(self) -> list[Numbers]:
+        return [mask for mask, _ in self.places]
+
+
+class TernaryMap:
+    """As `TableMap`, for a table with masks; entries are named by `with_priority`."""
+
+    def __init__(
+        self,
+        table: TableLayout,
+        masks: MaskLayout,
+        entries: Map,
+        mask_list: Map,
+        counters: Map | None,
+        undo: UndoLog,
+    ) -> None:
+        self._layout = table
+        self._masks = masks
+        self._map = entries
+        self._undo = undo
+        self._slots = MaskSlots(masks, mask_list)
+        self._counters = DirectCounters(counters, table.table, undo) if counters is not None else None
+        self._entries: dict[Matches, _Held] = {}
+        self._at: dict[Located, list[_Held]] = {}
+
+    def insert(self, named: Matches, value: ActionCall | GroupSlice) -> None:
+        """Raises `RefusedError`: RESOURCE_EXHAUSTED (the kernel's memory), INTERNAL."""
+        matches, priority = _split(named)
+        held = _Held(rank(matches, priority), priority, self._counters.take() if self._counters is not None else 0)
+        held.value = self._encode(value, held)
+        held.places += ((place.mask, self._layout.encode_place(place, 0)) for place in self._masks.places(matches))
+        self._slots.use(held.masks, priority)
+        self._undo.note(partial(self._slots.leave, held.masks, priority))
+        for place in held.places:
+            self._put(place, held)
+            self._undo.note(partial(self._take, place, held))
+        self._undo.put(self._entries, named, held)
+
+    def modify(self, named: Matches, value: ActionCall | GroupSlice) -> None:
+        """The counter goes on."""
+        held = self._entries[named]
+        self._undo.note(partial(self._show, held, held.value))
+        self._show(held, self._encode(value, held))
+
+    def delete(self, named: Matches) -> None:
+        held = self._undo.pop(self._entries, named)
+        for place in held.places:
+            self._take(place, held)
+            self._undo.note(partial(self._put, place, held))
+        self._slots.leave(held.masks, held.priority)
+        self._undo.note(partial(self._slots.use, held.masks, held.priority))
+        if self._counters is not None:
+            self._counters.give_back(held.counter)
+
+    def tallies(self, keys: Sequence[Matches]) -> list[Tally]:
+        if self._counters is None:
+            return [ZERO] * len(keys)
+        return self._counters.read_many([self._entries[named].counter for named in keys])
+
+    def set_tally(self, named: Matches, tally: Tally) -> None:
+        if self._counters is not None:
+            self._undo.at_commit(partial(self._counters.write, self._entries[named].counter, tally))
+
+    def _encode(self, value: ActionCall | GroupSlice, held: _Held) -> bytes:
+        if isinstance(value, ActionCall):
+            return self._layout.encode_value(value, held.counter, held.rank)
+        group = GroupSlice(offset=value.offset, size=value.size, counter=held.counter, rank=held.rank)
+        return self._layout.encode_group(group)
+
+    def _put(self, place: Located, held: _Held) -> None:
+        there = self._at.get(place, [])
+        if not there or held < there[0]:
+            self._write(place, held.value)
+        insort(there, held)
+        self._at[place] = there
+
+    def _take(self, place: Located, held: _Held) -> None:
+        there = self._at[place]
+        if there[0] is held:
+            self._write(place, there[1].value if len(there) > 1 else None)
+        there.remove(held)
+        if not there:
+            del self._at[place]
+
+    def _show(self, held: _Held, value: bytes) -> None:
+        """Give an entry a value, and write it wherever it is the first."""
+        held.value = value
+        for place in held.places:
+            if self._at[place][0] is held:
+                self._write(place, value)
+
+    def _write(self, place: Located, value: bytes | None) -> None:
+        mask, key = place
+        key = _ID.pack(self._slots.id_of(mask)) + key[_ID.size :]
+        with refusals_of(f"table {self._layout.table}"):
+            if value is None:
+                self._map.delete(key)
+            else:
+                self._map.update(key, value)
+
+
+def _split(named: Matches) -> tuple[Matches, int]:
+    *matches, priority = named
+    return tuple(matches), priority.value if isinstance(priority, Exact) else 0
