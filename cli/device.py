@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -15,6 +16,7 @@ from cli.certs import certs
 from runtime.device.listening import Address, ListenError, TcpAddress, group_id, parse_address
 from runtime.device.modeltarget import ModelTarget
 from runtime.device.server import Settings, serve
+from runtime.device.statefolder import Beginning, StateFolder, without_folder
 from runtime.device.target import Target, TargetError
 from runtime.device.tls import Renewal, TlsError, TlsFiles
 
@@ -41,7 +43,9 @@ app.command()(certs)
 def run(
     name: Annotated[str, typer.Option(help="Name of the device, for logs.")],
     listen: Annotated[list[str], typer.Option(help="unix:PATH, or HOST:PORT with --tls-cert; may be repeated.")],
-    state_dir: Annotated[Path | None, typer.Option(help="Folder for the BPF file system, locks and logs.")] = None,
+    state_dir: Annotated[
+        Path | None, typer.Option(help="Folder for the journal, the BPF file system and logs; the kernel needs one.")
+    ] = None,
     device_id: Annotated[int, typer.Option(min=1, help="P4Runtime device id.")] = 1,
     port: Annotated[
         list[str] | None,
@@ -50,7 +54,10 @@ def run(
     target: Annotated[TargetKind, typer.Option(help="kernel: eBPF on the ports. model: the interpreter.")] = (
         TargetKind.KERNEL
     ),
-    ephemeral: Annotated[bool, typer.Option("--ephemeral", help="Take everything off the ports at the end.")] = False,
+    clean: Annotated[bool, typer.Option("--clean", help="Begin with nothing, whatever the folder has.")] = False,
+    ephemeral: Annotated[
+        bool, typer.Option("--ephemeral", help="At the end, take everything off the ports and keep nothing.")
+    ] = False,
     tls_cert: Annotated[Path | None, typer.Option(help="Certificate of the device, in PEM, for TCP.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Its private key.")] = None,
     tls_ca: Annotated[
@@ -79,11 +86,14 @@ def run(
             tls=None if files is None else Renewal(files),
             socket_group=group,
         )
-        made = ModelTarget() if target is TargetKind.MODEL or state_dir is None else _kernel(state_dir, port, ephemeral)
-        try:
-            asyncio.run(serve(settings, made, _ready))
-        finally:
-            made.close()
+        with ExitStack() as undo:
+            beginning = _beginning(undo, state_dir, target, clean=clean, ephemeral=ephemeral)
+            if state_dir is None or target is TargetKind.MODEL:
+                made: Target = ModelTarget(hash_seed=beginning.hash_seed)
+            else:
+                made = _kernel(state_dir, port, ephemeral, beginning)
+            undo.callback(made.close)
+            asyncio.run(serve(settings, made, beginning, _ready))
     except (ListenError, TargetError, TlsError) as problem:
         _refuse(problem)
 
@@ -108,7 +118,25 @@ def _addresses(texts: list[str], *, insecure: bool, tls: bool) -> tuple[Address,
     return addresses
 
 
-def _kernel(state_dir: Path, ports: list[str] | None, ephemeral: bool) -> Target:
+def _beginning(
+    undo: ExitStack, state_dir: Path | None, target: TargetKind, *, clean: bool, ephemeral: bool
+) -> Beginning:
+    """What the folder has, which is this process's until `undo`; nothing without a folder. Raises `TargetError`."""
+    if state_dir is None:
+        return without_folder()
+    if target is TargetKind.KERNEL:
+        from runtime.device.kernel.target import check_rights  # not at the top: a model starts where there is no libbpf
+
+        check_rights()
+    folder = StateFolder(state_dir)
+    undo.callback(folder.close)
+    beginning = folder.begin(target.value, clean=clean)
+    if ephemeral:
+        undo.callback(folder.forget)
+    return beginning
+
+
+def _kernel(state_dir: Path, ports: list[str] | None, ephemeral: bool, beginning: Beginning) -> Target:
     """The kernel target. Imported here: the model target must start where there is no libbpf."""
     from runtime.device.kernel.ports import PortSyntaxError, parse_ports
     from runtime.device.kernel.target import KernelTarget
@@ -117,7 +145,7 @@ def _kernel(state_dir: Path, ports: list[str] | None, ephemeral: bool) -> Target
         wanted = parse_ports(ports or [])
     except PortSyntaxError as problem:
         _refuse(problem, WRONG_USE)
-    return KernelTarget(state_dir=state_dir, ports=wanted, ephemeral=ephemeral)
+    return KernelTarget(state_dir=state_dir, ports=wanted, ephemeral=ephemeral, hash_seed=beginning.hash_seed)
 
 
 def _ready(address: str) -> None:

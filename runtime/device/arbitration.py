@@ -6,7 +6,7 @@ queues and the wait for writes under way belong to `runtime.device.streams`.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 
 from finsy.proto import U128, p4r
@@ -44,6 +44,8 @@ class Arbitration:
     """All roles of one device. A role without a configuration has full pipeline access, whatever its name."""
 
     device_id: int
+    note_highest: Callable[[str, int], None] = lambda _role, _election_id: None
+    """Called with a role's name before an election id becomes its highest. What it raises ends the client's stream."""
     _roles: dict[str, _Role] = field(default_factory=lambda: {"": _Role()})
     _role_of: dict[Hashable, str] = field(default_factory=lambda: {})
 
@@ -56,6 +58,8 @@ class Arbitration:
         self._check_id(role, client, election_id)
         if client not in role.clients and len(role.clients) >= MAX_CLIENTS:
             raise exhausted(f"{_shown(role_name)} has {MAX_CLIENTS} streams, no more are taken")
+        if election_id is not None and (role.highest is None or election_id > role.highest):
+            self.note_highest(role_name, election_id)
         was_primary = role.primary == client
         self._roles[role_name], self._role_of[client] = role, role_name
         role.clients[client] = election_id
@@ -63,6 +67,11 @@ class Arbitration:
             role.highest = election_id
             return Notices(now=tuple(other for other in role.clients if other != client), settled=(client,))
         return Notices(now=tuple(role.clients) if was_primary else (client,))
+
+    def remember(self, highest: Mapping[str, int]) -> None:
+        """By role, what an earlier process of this device has seen; only a full restart forgets it."""
+        for role_name, election_id in highest.items():
+            self._roles[role_name] = _Role(highest=election_id)
 
     def leave(self, client: Hashable) -> Notices:
         """A stream has ended. When it was the primary's, there is none until another client asks to be."""

@@ -1,51 +1,35 @@
 """Forwarding pipeline configurations: the one that packets pass, and one that may be saved for a later COMMIT.
 
 A saved configuration is a whole instance of the target, loaded beside the running one: reads and writes go to it, and
-COMMIT is one step. A refused configuration leaves both as they were.
+COMMIT is one step. A refused configuration leaves both as they were. Whatever changes is written down before it does.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from finsy.proto import p4i, p4r
+from finsy.proto import p4r
 
-from compiler.ir.nodes import Pipeline
-from compiler.printers.bundle import Bundle, BundleError, read_bundle
-from compiler.printers.p4info import p4info
-from runtime.device.contents import Contents, empty_contents
-from runtime.device.fit import first_difference
-from runtime.device.reads import Reader
+from runtime.device.batch import Outcomes
+from runtime.device.journal.journal import Recorder
+from runtime.device.journal.records import DONE, REFUSED, outcome_of
+from runtime.device.loaded import Loaded, check_fit, loaded, read_config
 from runtime.device.refusals import Code, RefusedError, invalid, not_found, unimplemented
-from runtime.device.schema import Schema, schema
-from runtime.device.target import Instance, PipelineRefusedError, Target
-from runtime.device.updates import Writer
-from runtime.verified import NOT_VERIFIED, RecordError, program_digests, program_standing, read_verification
+from runtime.device.target import PipelineRefusedError, Target
 
 LOG = logging.getLogger("turnout.device")
 REQUEST = p4r.SetForwardingPipelineConfigRequest
 NO_CONFIG = "No forwarding pipeline config is set for this device"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
-    """A configuration, its codecs, what was written into it, and its place in the target."""
-
-    config: p4r.ForwardingPipelineConfig
-    schema: Schema
-    contents: Contents
-    instance: Instance
-    writer: Writer
-    reader: Reader
-
-
 class Configs:
     """One device's configurations. The caller sees to it that no two changes run at a time."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, journal: Recorder) -> None:
         self._target = target
+        self._journal = journal
         self.committed: Loaded | None = None
         self.saved: Loaded | None = None
 
@@ -57,11 +41,22 @@ class Configs:
             raise RefusedError(Code.FAILED_PRECONDITION, NO_CONFIG)
         return found
 
+    def write(self, request: p4r.WriteRequest) -> Outcomes:
+        """One outcome for each update, in order. Raises `RefusedError`: nothing is done."""
+        current = self.current
+        self._journal.intend(request)
+        outcomes: Sequence[object] = request.updates  # none of them took effect, if this raises
+        try:
+            outcomes = given = current.writer.apply_all(request.updates, request.atomicity)
+        finally:
+            self._journal.conclude(outcome_of(outcomes))
+        return given
+
     async def set(self, request: p4r.SetForwardingPipelineConfigRequest) -> None:
         """Raises `RefusedError`: INVALID_ARGUMENT, NOT_FOUND (nothing saved), UNIMPLEMENTED."""
         match request.action:
             case REQUEST.VERIFY:
-                (await self._load(request)).instance.close()
+                (await self._load(request)).instance.remove()
             case REQUEST.VERIFY_AND_SAVE:
                 self._save(await self._load(request))
             case REQUEST.VERIFY_AND_COMMIT:
@@ -97,14 +92,14 @@ class Configs:
     def tick(self) -> None:
         """About once a second."""
         self._target.tick()
-        for loaded in (self.committed, self.saved):
-            if loaded is not None:
-                loaded.instance.tick()
+        for one in (self.committed, self.saved):
+            if one is not None:
+                one.instance.tick()
 
     def close(self) -> None:
-        for loaded in (self.saved, self.committed):
-            if loaded is not None:
-                loaded.instance.close()
+        for one in (self.saved, self.committed):
+            if one is not None:
+                one.instance.close()
         self.saved = self.committed = None
 
     async def _load(self, request: p4r.SetForwardingPipelineConfigRequest) -> Loaded:
@@ -112,29 +107,43 @@ class Configs:
             raise invalid("the request has no config")
         config = p4r.ForwardingPipelineConfig()
         config.CopyFrom(request.config)
-        bundle, pipeline = await asyncio.to_thread(_read, config)
+        bundle = await asyncio.to_thread(read_config, config)
         try:
             instance = await asyncio.to_thread(self._target.prepare, bundle)
         except PipelineRefusedError as refusal:
             raise invalid(f"the target {self._target.name} refuses the pipeline: {refusal}") from refusal
-        return _loaded(config, pipeline, instance)
+        return loaded(config, bundle.pipeline, instance)
 
-    def _save(self, loaded: Loaded) -> None:
+    def _save(self, given: Loaded) -> None:
+        self._intend("VERIFY_AND_SAVE", given)
         if self.saved is not None:
-            self.saved.instance.close()
-        self.saved = loaded
+            self.saved.instance.remove()
+        self.saved = given
+        self._journal.conclude(DONE)
 
-    def _commit(self, loaded: Loaded) -> None:
+    def _commit(self, given: Loaded) -> None:
+        self._intend("COMMIT" if given is self.saved else "VERIFY_AND_COMMIT", given)
         try:
-            loaded.instance.activate()
+            given.instance.activate()
         except PipelineRefusedError as refusal:
-            if loaded is not self.saved:
-                loaded.instance.close()
+            self._journal.conclude(REFUSED)
+            if given is not self.saved:
+                given.instance.remove()
             raise invalid(f"the target {self._target.name} cannot activate the pipeline: {refusal}") from refusal
         for other in (self.saved, self.committed):
-            if other is not None and other is not loaded:
-                other.instance.close()
-        self.saved, self.committed = None, loaded
+            if other is not None and other is not given:
+                other.instance.remove()
+        self.saved, self.committed = None, given
+        self._journal.conclude(DONE)
+
+    def _intend(self, action: str, given: Loaded) -> None:
+        """Write down what is about to change. Raises `RefusedError`: it must not change then."""
+        try:
+            self._journal.intend_config(action, given.config, given.instance.place)
+        except RefusedError:
+            if given is not self.saved:
+                given.instance.remove()
+            raise
 
     async def _reconcile(self, request: p4r.SetForwardingPipelineConfigRequest) -> None:
         if not request.HasField("config"):
@@ -148,51 +157,10 @@ class Configs:
                 "RECONCILE_AND_COMMIT: keeping state over a changed pipeline is not supported; "
                 "VERIFY_AND_COMMIT replaces it and clears the state"
             )
-        _check_fit(request.config.p4info, old.schema.pipeline)
+        check_fit(request.config.p4info, old.schema.pipeline)
+        self._journal.intend_config("RECONCILE_AND_COMMIT", request.config, old.instance.place)
         old.config.CopyFrom(request.config)
         if self.saved is not None:
-            self.saved.instance.close()
+            self.saved.instance.remove()
             self.saved = None
-
-
-def _read(config: p4r.ForwardingPipelineConfig) -> tuple[Bundle, Pipeline]:
-    """Raises INVALID_ARGUMENT."""
-    if not config.p4_device_config:
-        raise invalid("the config has no p4_device_config: the bundle that `turnout compile` writes")
-    try:
-        bundle = read_bundle(config.p4_device_config)
-    except BundleError as problem:
-        raise invalid(f"p4_device_config is not a bundle: {problem}") from problem
-    _check_fit(config.p4info, bundle.pipeline)
-    LOG.info("pipeline %s %s: %s", bundle.pipeline.name, bundle.pipeline.version, _standing(bundle))
-    return bundle, bundle.pipeline
-
-
-def _standing(bundle: Bundle) -> str:
-    """Whether somebody has verified this very program, for who reads the log: nothing depends on it."""
-    if bundle.verification is None:
-        return NOT_VERIFIED
-    try:
-        record = read_verification(bundle.verification)
-    except RecordError as problem:
-        return f"{NOT_VERIFIED}: {problem}"
-    return program_standing(record, program_digests(bundle.pipeline, bundle.tc, bundle.xdp))
-
-
-def _check_fit(given: p4i.P4Info, pipeline: Pipeline) -> None:
-    difference = first_difference(given, p4info(pipeline))
-    if difference is not None:
-        raise invalid(f"the P4Info is not that of pipeline {pipeline.name}: {difference}")
-
-
-def _loaded(config: p4r.ForwardingPipelineConfig, pipeline: Pipeline, instance: Instance) -> Loaded:
-    codecs = schema(pipeline)
-    contents = empty_contents(pipeline, tuple(codecs.tables.values()))
-    return Loaded(
-        config=config,
-        schema=codecs,
-        contents=contents,
-        instance=instance,
-        writer=Writer(codecs, contents, instance),
-        reader=Reader(codecs, contents, instance),
-    )
+        self._journal.conclude(DONE)

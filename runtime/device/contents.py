@@ -171,10 +171,14 @@ class SelectorContents:
         return group
 
     def take_hidden_ids(self, count: int) -> range:
-        """Ids of members and groups that stand for action sets; never used twice."""
+        """Ids of members and groups that stand for action sets; none that was ever in use is used again."""
         first = self.next_hidden_id
         self.next_hidden_id += count
         return range(first, first + count)
+
+    def give_back_hidden_ids(self, ids: range) -> None:
+        """The last ones that were taken came to nothing: replaying what succeeded gives the same ids then."""
+        self.next_hidden_id = ids.start
 
     def _note_group(self, group: Group, step: int) -> None:
         self.total_weight += step * _weight(group)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -14,6 +14,8 @@ from compiler.ir.interpreter import Tally as ModelTally
 from compiler.ir.interpreter.model import Change
 from compiler.ir.nodes import Pipeline
 from compiler.printers.bundle import Bundle
+from runtime.device.contents import Contents
+from runtime.device.filling import fill
 from runtime.device.records import Tally
 from runtime.device.refusals import Code, RefusedError
 from runtime.device.target import LearnedRow, PipelineRefusedError
@@ -46,6 +48,14 @@ class ModelTarget:
     def prepare(self, bundle: Bundle) -> ModelInstance:
         model = Model(bundle.pipeline, hash_seed=self._hash_seed)
         return ModelInstance(self, model, self._clock, self._random_bits)
+
+    def take_over(self, place: str, bundle: Bundle) -> ModelInstance:
+        """A model goes with its process."""
+        del place
+        return self.prepare(bundle)
+
+    def keep_only(self, places: Collection[str]) -> None:
+        """Nothing is anywhere else."""
 
     def process(self, port: int, frame: bytes) -> Outcome:
         """Run one frame through the active pipeline. Raises `PipelineRefusedError` when there is none."""
@@ -90,11 +100,21 @@ class ModelInstance:
     def pipeline(self) -> Pipeline:
         return self.model.pipeline
 
+    @property
+    def place(self) -> str:
+        return ""
+
     def activate(self) -> None:
         self._target.activate(self)
 
+    def adopt(self, contents: Contents) -> None:
+        fill(self, contents)
+
     def close(self) -> None:
         self._target.deactivate(self)
+
+    def remove(self) -> None:
+        self.close()
 
     def commit(self) -> None:
         """No packet has passed since the last one: the device has not let go of its thread."""

@@ -13,6 +13,7 @@ from finsy.proto import p4r_grpc
 
 from runtime.device.listening import Address, ListenError, TcpAddress, UnixAddress, hand_over, make_way, private_umask
 from runtime.device.service import Service
+from runtime.device.statefolder import Beginning
 from runtime.device.target import Target
 from runtime.device.tls import Renewal
 
@@ -40,9 +41,9 @@ class Settings:
 class Server:
     """`async with Server(...) as server` listens; `addresses` is then where."""
 
-    def __init__(self, settings: Settings, target: Target) -> None:
+    def __init__(self, settings: Settings, target: Target, beginning: Beginning) -> None:
         self._settings = settings
-        self._service = Service(settings.device_id, target)
+        self._service = Service(settings.device_id, target, beginning)
         self._server: grpc.aio.Server | None = None
         self._ticking: asyncio.Task[None] | None = None
         self.addresses: tuple[Address, ...] = ()
@@ -83,13 +84,16 @@ class Server:
             self._service.tick()
 
 
-async def serve(settings: Settings, target: Target, ready: Callable[[str], None]) -> None:
-    """Run until SIGTERM or SIGINT. `ready` is told the address once clients can connect. Raises `ListenError`."""
+async def serve(settings: Settings, target: Target, beginning: Beginning, ready: Callable[[str], None]) -> None:
+    """Run until SIGTERM or SIGINT. `ready` is told the address once clients can connect.
+
+    Raises `ListenError`, `TargetError`.
+    """
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    async with Server(settings, target) as server:
+    async with Server(settings, target, beginning) as server:
         addresses = " ".join(map(str, server.addresses))
         LOG.info("device %s (%d) listens on %s", settings.name, settings.device_id, addresses)
         ready(addresses)

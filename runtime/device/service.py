@@ -16,8 +16,11 @@ import grpc
 from finsy.proto import U128, p4r, p4r_grpc, rpc_status
 
 from runtime.device.arbitration import Arbitration
+from runtime.device.compaction import Compaction
 from runtime.device.configs import Configs
+from runtime.device.recovery import recover
 from runtime.device.refusals import Code, RefusedError, not_found
+from runtime.device.statefolder import Beginning
 from runtime.device.streams import Streams
 from runtime.device.target import Target
 
@@ -28,14 +31,20 @@ _STATUS_CODES = {int(code.value[0]): code for code in grpc.StatusCode}
 
 
 class Service(p4r_grpc.P4RuntimeServicer):
-    """One device. gRPC's context is untyped here: its stubs mix the two kinds of server."""
+    """One device. gRPC's context is untyped here: its stubs mix the two kinds of server.
 
-    def __init__(self, device_id: int, target: Target) -> None:
+    Being made it is again what the journal says. Raises `TargetError`.
+    """
+
+    def __init__(self, device_id: int, target: Target, beginning: Beginning) -> None:
         self._device_id = device_id
         self._changing = asyncio.Lock()
-        self._arbitration = Arbitration(device_id)
+        self._arbitration = Arbitration(device_id, beginning.journal.note_election)
+        self._arbitration.remember(beginning.replay.elections)
         self._streams = Streams(self._arbitration, self._changing)
-        self._configs = Configs(target)
+        self._configs = Configs(target, beginning.journal)
+        self._compaction = Compaction(self._configs, beginning.journal)
+        recover(self._configs, target, beginning.replay, beginning.journal)
 
     async def Capabilities(self, request: p4r.CapabilitiesRequest, context: Any) -> p4r.CapabilitiesResponse:  # noqa: N802
         if request.device_id:
@@ -46,7 +55,7 @@ class Service(p4r_grpc.P4RuntimeServicer):
         async with self._changing:
             try:
                 self._check_writer(request)
-                outcomes = self._configs.current.writer.apply_all(request.updates, request.atomicity)
+                outcomes = self._configs.write(request)
             except RefusedError as refusal:
                 await _abort(context, refusal)
         failed = sum(outcome is not None for outcome in outcomes)
@@ -117,6 +126,7 @@ class Service(p4r_grpc.P4RuntimeServicer):
         """About once a second; passed over while a pipeline is being loaded."""
         if not self._changing.locked():
             self._configs.tick()
+            self._compaction.tick()
 
     def end_streams(self) -> None:
         """Before the server stops: else it would wait for clients that keep their stream open."""
@@ -125,6 +135,7 @@ class Service(p4r_grpc.P4RuntimeServicer):
     async def close(self) -> None:
         """Let the last change finish, then give the target's instances back."""
         async with self._changing:
+            await self._compaction.close()
             self._configs.close()
 
     def _check_writer(self, request: p4r.WriteRequest | p4r.SetForwardingPipelineConfigRequest) -> None:

@@ -8,13 +8,14 @@ everything is that it does: the device undoes it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from compiler.ir.entries import ActionCall, EntryKey, Exact, Group, Member, TableEntry
 from compiler.ir.nodes import Pipeline
 from compiler.printers.bundle import Bundle
+from runtime.device.contents import Contents
 from runtime.device.records import Tally
 from runtime.device.undo import UndoLog
 
@@ -41,7 +42,7 @@ class LearnedRow:
 
 
 class Instance(Protocol):
-    """One pipeline in a target, with tables of its own. Packets pass through it from `activate` to `close`.
+    """One pipeline in a target, with tables of its own. Packets pass through it from `activate` on.
 
     Entries may be written before it is activated: that is how COMMIT replays what was written since the save.
     """
@@ -61,11 +62,27 @@ class Instance(Protocol):
         """
         ...
 
+    @property
+    def place(self) -> str:
+        """Where the target has it, for `Target.take_over` by a later process; empty if it goes with this one."""
+        ...
+
     def activate(self) -> None:
         """Let packets pass here from now on; in one step, none in between is lost. Raises `PipelineRefusedError`."""
         ...
 
+    def adopt(self, contents: Contents) -> None:
+        """Hold exactly these, whatever was there before; called once, before any change. Says what it had to mend.
+
+        Raises `RefusedError` (RESOURCE_EXHAUSTED, INTERNAL).
+        """
+        ...
+
     def close(self) -> None:
+        """This process has done with it. Where the target outlives its process, packets pass on."""
+        ...
+
+    def remove(self) -> None:
         """Give everything back. The caller has activated another one before, or wants no pipeline."""
         ...
 
@@ -116,6 +133,17 @@ class Target(Protocol):
 
         May take a second, and may be called in another thread than everything else.
         """
+        ...
+
+    def take_over(self, place: str, bundle: Bundle) -> Instance:
+        """What an earlier process prepared from this bundle, as it is there; loaded anew, and said so, if it is not.
+
+        Raises `PipelineRefusedError`.
+        """
+        ...
+
+    def keep_only(self, places: Collection[str]) -> None:
+        """Remove what earlier processes prepared in other places, and have not removed."""
         ...
 
     def tick(self) -> None:

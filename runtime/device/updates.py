@@ -140,17 +140,18 @@ class Writer:
         if selector is None or not isinstance(row.action, ActionSet):
             return row
         ids = selector.take_hidden_ids(len(row.action.actions) + 1)
+        self._undo.note(partial(selector.give_back_hidden_ids, ids))
         whole, name = replace(row, hidden_group=ids[-1]), selector.selector.name
         for member_id, one in zip(ids, row.action.actions, strict=False):
             self._instance.insert_member(Member(selector=name, id=member_id, action=one.call))
-        self._instance.insert_group(_hidden_group(name, whole, row.action))
+        self._instance.insert_group(hidden_group(name, whole, row.action))
         return whole
 
     def _drop_hidden(self, selector: SelectorContents | None, row: Row) -> None:
         if selector is None or not isinstance(row.action, ActionSet):
             return
         self._instance.delete_group(selector.selector.name, row.hidden_group)
-        for member in _hidden_group(selector.selector.name, row, row.action).members:
+        for member in hidden_group(selector.selector.name, row, row.action).members:
             self._instance.delete_member(selector.selector.name, member.member_id)
 
     def _refuse_idle(self, entry: p4r.TableEntry, codec: TableCodec) -> None:
@@ -282,7 +283,7 @@ def _decode_members(given: p4r.ActionProfileGroup, where: str) -> tuple[Weighted
     return tuple(members)
 
 
-def _hidden_group(selector: str, row: Row, action: ActionSet) -> Group:
+def hidden_group(selector: str, row: Row, action: ActionSet) -> Group:
     """The group of a set: its members have the ids just below the group's own."""
     first = row.hidden_group - len(action.actions)
     members = tuple(WeightedMember(member_id=first + at, weight=one.weight) for at, one in enumerate(action.actions))

@@ -14,6 +14,7 @@ from pathlib import Path
 from runtime.device.listening import UnixAddress
 from runtime.device.modeltarget import ModelTarget
 from runtime.device.server import Server, Settings
+from runtime.device.statefolder import without_folder
 
 
 def answer(target: ModelTarget, line: str) -> str:
@@ -31,7 +32,7 @@ def answer(target: ModelTarget, line: str) -> str:
 async def main(path: Path) -> None:
     target = ModelTarget(hash_seed=1)
     settings = Settings(name="packets", device_id=1, addresses=(UnixAddress(path=path),))
-    async with Server(settings, target) as server:
+    async with Server(settings, target, without_folder()) as server:
         print(f"ready {server.addresses[0]}", flush=True)
         # Frames are processed in the event loop, as packets and writes never meet half-way in a device.
         while line := await asyncio.to_thread(sys.stdin.readline):

@@ -15,6 +15,8 @@ from compiler.span import InternalError
 from runtime.bpf.errors import BpfError
 from runtime.bpf.object import Object
 from runtime.bpf.program import Program
+from runtime.device.contents import Contents
+from runtime.device.filling import fill
 from runtime.device.kernel.countermaps import CounterMap
 from runtime.device.kernel.selectormaps import SelectorMaps
 from runtime.device.kernel.stores import StoreMap
@@ -66,9 +68,19 @@ class KernelInstance:
         except BpfError as problem:
             raise PipelineRefusedError(str(problem)) from problem
 
+    @property
+    def place(self) -> str:
+        return ""
+
+    def adopt(self, contents: Contents) -> None:
+        fill(self, contents)
+
     def close(self) -> None:
         self._variants.close()
         self._loaded.close()
+
+    def remove(self) -> None:
+        self.close()
 
     def commit(self) -> None:
         self.undo.finish()

@@ -1,10 +1,8 @@
-"""The device's folder: a lock that says that a device runs, its BPF file system, and what an earlier run left there."""
+"""The kernel target's part of the device's folder: its BPF file system, and logs of the verifier."""
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
 from pathlib import Path
 
 from runtime.bpf.bpffs import mount_bpffs, remove_tree, unmount_bpffs
@@ -15,20 +13,16 @@ LOG = logging.getLogger("turnout.device")
 
 
 class StateDir:
-    """Held by one process at a time."""
+    """Of the process that holds the folder (`runtime.device.statefolder`)."""
 
     def __init__(self, path: Path) -> None:
-        """Make and lock the folder, mount its BPF file system. Raises `TargetError`."""
+        """Mount the BPF file system. Raises `TargetError`."""
         self.path = path.absolute()
         self.pins = self.path / "bpf"
         self.verifier_logs = self.path / "verifier"
-        self._lock = -1
         try:
-            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = self._locked()
             mount_bpffs(self.pins)
         except (OSError, BpfError) as problem:
-            self.close()
             raise TargetError(f"cannot use state directory {self.path}: {problem}") from problem
 
     def clear_leftovers(self) -> None:
@@ -42,8 +36,7 @@ class StateDir:
         except (OSError, BpfError) as problem:
             raise TargetError(f"cannot clear {self.pins}: {problem}") from problem
         LOG.warning(
-            "an earlier run left %d pins in %s: they are removed, its pipeline and its connections end; "
-            "the device starts empty",
+            "an earlier run left %d pins in %s: they are removed, its pipeline and its connections end",
             len(found),
             self.pins,
         )
@@ -55,18 +48,3 @@ class StateDir:
             unmount_bpffs(self.pins)
         except (OSError, BpfError) as problem:
             raise TargetError(f"cannot remove {self.pins}: {problem}") from problem
-
-    def close(self) -> None:
-        """Let another process have the folder; twice is fine."""
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
-
-    def _locked(self) -> int:
-        fd = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as problem:
-            os.close(fd)
-            raise TargetError(f"state directory {self.path} is in use: another device runs with it") from problem
-        return fd

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -29,17 +28,20 @@ HASH_SEED = "hash_seed"
 FLAG_PREFIX = "uses_"
 
 
+def check_rights() -> None:
+    """Before anything is made. Raises `TargetError`."""
+    if os.geteuid() != 0:
+        raise TargetError("the kernel target needs root (BPF and network administration); run it with sudo")
+
+
 class KernelTarget:
     """Ports and dispatcher from its creation on; pipelines come with `prepare`. Raises `TargetError`."""
 
-    def __init__(self, *, state_dir: Path, ports: Iterable[PortSpec], ephemeral: bool) -> None:
-        if os.geteuid() != 0:
-            raise TargetError("the kernel target needs root (BPF and network administration); run it with sudo")
+    def __init__(self, *, state_dir: Path, ports: Iterable[PortSpec], ephemeral: bool, hash_seed: int) -> None:
         self._ephemeral = ephemeral
-        self._hash_seed = secrets.randbits(64)
+        self._hash_seed = hash_seed
         with ExitStack() as undo:
             self._state = StateDir(state_dir)
-            undo.callback(self._state.close)
             self._state.clear_leftovers()
             try:
                 self._prog_array = make_prog_array()
@@ -79,6 +81,13 @@ class KernelTarget:
             loaded.close()
             raise PipelineRefusedError(f"tc.o does not belong to pipeline.ir: {problem}") from problem
 
+    def take_over(self, place: str, bundle: Bundle) -> KernelInstance:
+        del place
+        return self.prepare(bundle)
+
+    def keep_only(self, places: Collection[str]) -> None:
+        del places
+
     def tick(self) -> None:
         self._ports.tick()
 
@@ -91,7 +100,6 @@ class KernelTarget:
         self._prog_array.close()
         if self._ephemeral:
             self._state.remove_pins()
-        self._state.close()
 
     def _activate(self, program: Program) -> None:
         self._prog_array.update_fd(SLOT, program.fd)

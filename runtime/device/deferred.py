@@ -1,0 +1,83 @@
+"""A target that does nothing yet: what replay writes into, so that contents come to be before any map is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from compiler.ir.entries import EntryKey, Group, Member, TableEntry
+from compiler.ir.nodes import Pipeline
+from compiler.span import InternalError
+from runtime.device.contents import Contents
+from runtime.device.records import Tally
+from runtime.device.target import Instance, LearnedRow
+from runtime.device.undo import UndoLog
+
+Effect = Callable[[Instance], object]
+
+
+class Deferred:
+    """An instance of nothing. Entries, members and groups are the contents' alone; what else was asked is kept.
+
+    `effects` are what is in no contents: counters that were set, learned entries that were deleted.
+    """
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self.undo = UndoLog()
+        self.effects: list[Effect] = []
+
+    @property
+    def pipeline(self) -> Pipeline:
+        return self._pipeline
+
+    @property
+    def place(self) -> str:
+        return ""
+
+    def commit(self) -> None:
+        self.undo.finish()
+        self.undo.clear()
+
+    def activate(self) -> None: ...
+    def adopt(self, contents: Contents) -> None: ...
+    def close(self) -> None: ...
+    def remove(self) -> None: ...
+    def insert_entry(self, entry: TableEntry) -> None: ...
+    def modify_entry(self, entry: TableEntry) -> None: ...
+    def delete_entry(self, key: EntryKey) -> None: ...
+    def insert_member(self, member: Member) -> None: ...
+    def modify_member(self, member: Member) -> None: ...
+    def delete_member(self, selector: str, member_id: int) -> None: ...
+    def insert_group(self, group: Group) -> None: ...
+    def modify_group(self, group: Group) -> None: ...
+    def delete_group(self, selector: str, group_id: int) -> None: ...
+    def tick(self) -> None: ...
+
+    def set_direct_tally(self, key: EntryKey, tally: Tally) -> None:
+        self._defer(lambda instance: instance.set_direct_tally(key, tally))
+
+    def set_tallies(self, counter: str, first: int, count: int, tally: Tally) -> None:
+        self._defer(lambda instance: instance.set_tallies(counter, first, count, tally))
+
+    def delete_learned(self, key: EntryKey) -> bool:
+        self._defer(lambda instance: instance.delete_learned(key))
+        return True
+
+    def _defer(self, effect: Effect) -> None:
+        self.undo.at_commit(lambda: self.effects.append(effect))
+
+    def direct_tallies(self, table: str, keys: Sequence[EntryKey]) -> list[Tally]:
+        raise _unread(table, keys)
+
+    def tallies(self, counter: str, first: int, count: int) -> list[Tally]:
+        raise _unread(counter, first, count)
+
+    def learned(self, table: str) -> Iterable[LearnedRow]:
+        raise _unread(table)
+
+    def find_learned(self, key: EntryKey) -> LearnedRow | None:
+        raise _unread(key)
+
+
+def _unread(*what: object) -> InternalError:
+    return InternalError(f"{what} is read while the journal is replayed")

@@ -1,0 +1,41 @@
+"""Contents into an instance that holds nothing yet: what is referred to first."""
+
+from __future__ import annotations
+
+from compiler.ir.entries import Member
+from runtime.device.contents import Contents, SelectorContents, TableContents
+from runtime.device.records import ActionSet
+from runtime.device.target import Instance
+from runtime.device.updates import hidden_group
+
+AT_ONCE = 1000
+"""Changes in one commit."""
+
+
+def fill(instance: Instance, contents: Contents) -> None:
+    """Raises `RefusedError`: the target cannot hold them."""
+    for selector in contents.selectors.values():
+        for member in selector.members.values():
+            instance.insert_member(member)
+        for group in selector.groups.values():
+            instance.insert_group(group)
+    for table in contents.tables.values():
+        if table.selector is not None:
+            _fill_sets(instance, table, table.selector)
+        for at, row in enumerate(table.rows.values()):
+            instance.insert_entry(table.codec.entry(row))
+            if not at % AT_ONCE:
+                instance.commit()
+    instance.commit()
+
+
+def _fill_sets(instance: Instance, table: TableContents, selector: SelectorContents) -> None:
+    """The members and groups that stand for action sets."""
+    name = selector.selector.name
+    for row in table.rows.values():
+        if not isinstance(row.action, ActionSet):
+            continue
+        group = hidden_group(name, row, row.action)
+        for one, weighted in zip(group.members, row.action.actions, strict=True):
+            instance.insert_member(Member(selector=name, id=one.member_id, action=weighted.call))
+        instance.insert_group(group)

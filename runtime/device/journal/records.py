@@ -1,0 +1,145 @@
+"""What the records of the journal say, and their bytes. Pure.
+
+A WRITE or a CONFIG is written before anything changes, and an OUTCOME after it. One without an outcome was under way
+when the device was killed; nobody has been told of it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from enum import IntEnum
+from typing import Any, TypeAlias
+
+from finsy.proto import p4r
+
+from runtime.device.journal.framing import FormatError, Frame
+
+Write: TypeAlias = p4r.WriteRequest
+
+
+class Kind(IntEnum):
+    """What a record is, in the file."""
+
+    DEVICE = 1
+    WRITE = 2
+    OUTCOME = 3
+    CONFIG = 4
+    HIDDEN = 5
+    ELECTION = 6
+    MOVED = 7
+    END = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """First in every file: whose journal it is. `hash_seed` is what programs and the device hash with."""
+
+    boot_id: str
+    target: str
+    hash_seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of the last `Write` or `Config`: the positions of updates that took no effect; 0 for a config."""
+
+    failed: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """A pipeline config is to be saved or to run. Digests name files of the journal; `place` is the target's word."""
+
+    action: str
+    p4info: str
+    device_config: str
+    cookie: int | None
+    place: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hidden:
+    """The id that the next action set of a selector begins with."""
+
+    selector: str
+    next_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Election:
+    """The highest election id that a role has seen."""
+
+    role: str
+    election_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """A config is in another place of the target now: what was in the old one was not there any more."""
+
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Last in a snapshot: it is whole."""
+
+
+Record: TypeAlias = Device | Write | Outcome | Config | Hidden | Election | Moved | End
+_PLAIN: dict[Kind, type[Device | Config | Hidden | Election | Moved | End]] = {
+    Kind.DEVICE: Device,
+    Kind.CONFIG: Config,
+    Kind.HIDDEN: Hidden,
+    Kind.ELECTION: Election,
+    Kind.MOVED: Moved,
+    Kind.END: End,
+}
+_KINDS = {made: kind for kind, made in _PLAIN.items()}
+
+
+def encode(record: Record) -> tuple[Kind, bytes]:
+    match record:
+        case p4r.WriteRequest():
+            return Kind.WRITE, record.SerializeToString()
+        case Outcome():
+            return Kind.OUTCOME, _bits(record.failed)
+        case _:
+            return _KINDS[type(record)], json.dumps(asdict(record), sort_keys=True).encode()
+
+
+def decode(frame: Frame) -> Record:
+    """Raises `FormatError`: a kind that this version does not know."""
+    match frame.kind:
+        case Kind.WRITE:
+            return p4r.WriteRequest.FromString(bytes(frame.body))
+        case Kind.OUTCOME:
+            return Outcome(failed=_positions(frame.body))
+        case _ if frame.kind in _PLAIN:
+            given: dict[str, Any] = json.loads(bytes(frame.body))
+            return _PLAIN[Kind(frame.kind)](**given)
+        case _:
+            raise FormatError(f"it has a record of kind {frame.kind}, which this version of Turnout does not know")
+
+
+DONE = Outcome(failed=frozenset())
+REFUSED = Outcome(failed=frozenset({0}))
+"""Of a config."""
+
+
+def outcome_of(outcomes: Sequence[object | None]) -> Outcome:
+    """None stands for an update that took effect."""
+    return Outcome(failed=frozenset(at for at, outcome in enumerate(outcomes) if outcome is not None))
+
+
+def _bits(positions: frozenset[int]) -> bytes:
+    bits = bytearray(max(positions, default=-1) // 8 + 1)
+    for position in positions:
+        bits[position // 8] |= 1 << position % 8
+    return bytes(bits)
+
+
+def _positions(bits: memoryview) -> frozenset[int]:
+    return frozenset(8 * at + bit for at, byte in enumerate(bits) for bit in range(8) if byte >> bit & 1)

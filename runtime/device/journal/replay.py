@@ -1,0 +1,189 @@
+"""From the records of a journal to what the device was: its configs, their contents, the highest election ids.
+
+Nothing is asked of a target here. What was under way when the device was killed is done now: packets may have seen it
+already, and nobody has been told of it, so both ends are right, but only this one takes nothing back.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from finsy.proto import p4r
+
+from runtime.device.batch import ATOMIC, ROLLBACK, Outcomes
+from runtime.device.deferred import Deferred, Effect
+from runtime.device.journal.framing import FormatError
+from runtime.device.journal.records import (
+    DONE,
+    Config,
+    Device,
+    Election,
+    End,
+    Hidden,
+    Moved,
+    Outcome,
+    Record,
+    Write,
+    outcome_of,
+)
+from runtime.device.loaded import Loaded, loaded, read_config
+from runtime.device.refusals import RefusedError
+
+LOG = logging.getLogger("turnout.device")
+GetObject = Callable[[str], bytes]
+"""What a digest is of. Raises OSError, `FormatError`."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Replayed:
+    """A config as it was, and where its target had it."""
+
+    loaded: Loaded
+    deferred: Deferred
+    place: str
+
+
+class Replay:
+    """Takes records in their order; `finish` afterwards."""
+
+    def __init__(self, get_object: GetObject) -> None:
+        self._get_object = get_object
+        self._pending: Write | Config | None = None
+        self._left: list[tuple[p4r.Update, RefusedError]] = []
+        """Updates that were refused: of a snapshot, because they need something which comes later."""
+        self.committed: Replayed | None = None
+        self.saved: Replayed | None = None
+        self.elections: dict[str, int] = {}
+
+    def take_all(self, records: Iterable[Record]) -> None:
+        """Raises `FormatError`, OSError: what the records need is not there."""
+        for record in records:
+            self._take(record)
+
+    def finish(self) -> Outcome | None:
+        """Do what was under way; what became of it, for the journal. None if nothing was."""
+        self._say_left("what was written")
+        pending, self._pending = self._pending, None
+        match pending:
+            case p4r.WriteRequest():
+                return outcome_of(self._finish_write(pending))
+            case Config():
+                self._set(pending)
+                return DONE
+            case None:
+                return None
+
+    @property
+    def effects(self) -> tuple[Effect, ...]:
+        """What the write that was under way still wants of the current config's instance."""
+        return tuple(self._current.deferred.effects) if self._current is not None else ()
+
+    @property
+    def _current(self) -> Replayed | None:
+        return self.saved or self.committed
+
+    def _take(self, record: Record) -> None:
+        pending, self._pending = self._pending, None
+        match record:
+            case Outcome():
+                self._conclude(pending, record.failed)
+            case p4r.WriteRequest() | Config():
+                self._conclude(pending, frozenset())
+                self._pending = record
+            case Device():  # a process begins: it says what became of what its predecessor had under way
+                self._pending = pending
+            case _:
+                self._conclude(pending, frozenset())
+                self._note(record)
+
+    def _conclude(self, pending: Write | Config | None, without: frozenset[int]) -> None:
+        match pending:
+            case p4r.WriteRequest():
+                self._write_some(pending, without)
+            case Config() if not without:
+                self._set(pending)
+            case _:
+                pass
+
+    def _note(self, record: Record) -> None:
+        match record:
+            case Hidden():
+                if self._current is not None:
+                    self._current.loaded.contents.selectors[record.selector].next_hidden_id = record.next_id
+            case Election():
+                self.elections[record.role] = record.election_id
+            case Moved():
+                for one in (self.committed, self.saved):
+                    if one is not None and one.place == record.old:
+                        one.place = record.new
+            case End():
+                self._write_left()
+            case _:
+                pass
+
+    def _write_some(self, request: Write, without: frozenset[int]) -> None:
+        """The updates that took effect then do so now; what cannot is said, or put off in a snapshot."""
+        updates = [update for at, update in enumerate(request.updates) if at not in without]
+        outcomes = self._write(p4r.WriteRequest(updates=updates))
+        self._left += [(update, outcome) for update, outcome in zip(updates, outcomes, strict=True) if outcome]
+        if self._current is not None:
+            self._current.deferred.effects.clear()
+
+    def _write(self, request: Write) -> Outcomes:
+        current = self._current
+        if current is None:
+            raise FormatError("it writes entries before there is a pipeline")
+        return current.loaded.writer.apply_all(request.updates, request.atomicity)
+
+    def _finish_write(self, request: Write) -> Sequence[object | None]:
+        if request.atomicity == ATOMIC:  # no packet looks on
+            request.atomicity = ROLLBACK
+        try:
+            return self._write(request)
+        except RefusedError:
+            return request.updates
+
+    def _write_left(self) -> None:
+        """Until nothing more succeeds."""
+        while self._left:
+            before, self._left = self._left, []
+            self._write_some(p4r.WriteRequest(updates=[update for update, _ in before]), frozenset())
+            if len(self._left) == len(before):
+                break
+        self._say_left("what a snapshot has")
+
+    def _say_left(self, what: str) -> None:
+        if self._left:
+            first = self._left[0][1]
+            LOG.error("journal: %d updates of %s are refused now, and left out: %s", len(self._left), what, first)
+        self._left.clear()
+
+    def _set(self, record: Config) -> None:
+        match record.action:
+            case "COMMIT" if self.saved is not None:
+                self.committed, self.saved = self.saved, None
+            case "VERIFY_AND_SAVE":
+                self.saved = self._read(record)
+            case "RECONCILE_AND_COMMIT" if self.committed is not None:
+                self.committed.loaded.config.CopyFrom(self._config(record))
+                self.saved = None
+            case _:
+                self.committed, self.saved = self._read(record), None
+
+    def _read(self, record: Config) -> Replayed:
+        config = self._config(record)
+        try:
+            pipeline = read_config(config).pipeline
+        except RefusedError as refusal:
+            raise FormatError(f"its pipeline config is refused now: {refusal}") from refusal
+        deferred = Deferred(pipeline)
+        return Replayed(loaded=loaded(config, pipeline, deferred), deferred=deferred, place=record.place)
+
+    def _config(self, record: Config) -> p4r.ForwardingPipelineConfig:
+        config = p4r.ForwardingPipelineConfig(p4_device_config=self._get_object(record.device_config))
+        config.p4info.ParseFromString(self._get_object(record.p4info))
+        if record.cookie is not None:
+            config.cookie.cookie = record.cookie
+        return config

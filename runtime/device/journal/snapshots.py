@@ -1,0 +1,65 @@
+"""All contents of a pipeline in few records: what replay makes the same contents of.
+
+Rows are immutable, so `records_of` takes references at once and encodes them piece by piece, while writes go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+
+from finsy.proto import p4r
+
+from runtime.device.contents import SelectorContents
+from runtime.device.journal.records import Hidden, Record
+from runtime.device.loaded import Loaded
+from runtime.device.records import ActionSet, Row
+from runtime.device.schema import TableCodec
+
+PIECE = 1000
+"""Updates in one record."""
+
+
+def records_of(loaded: Loaded) -> Iterator[Record]:
+    """What was written into a pipeline up to now, as writes: members, groups, entries. Replay finds their order."""
+    reader, contents = loaded.reader, loaded.contents
+    parts: list[Iterable[Record]] = [
+        _writes(reader.answer(p4r.Entity(action_profile_member=p4r.ActionProfileMember()))),
+        _writes(reader.answer(p4r.Entity(action_profile_group=p4r.ActionProfileGroup()))),
+    ]
+    for codec in loaded.schema.tables.values():
+        if codec.is_learned:
+            continue
+        selector = contents.tables[codec.name].selector
+        if selector is not None and selector.set_count:
+            parts.append(_sets(codec, selector, list(contents.tables[codec.name].rows.values())))
+        else:
+            parts.append(_writes(reader.answer(p4r.Entity(table_entry=p4r.TableEntry(table_id=codec.table.id)))))
+    parts.append([Hidden(selector=s.selector.name, next_id=s.next_hidden_id) for s in contents.selectors.values()])
+    return chain.from_iterable(parts)
+
+
+def _writes(pieces: Iterable[list[p4r.Entity]]) -> Iterator[Record]:
+    for piece in pieces:
+        made = p4r.WriteRequest()
+        for entity in piece:
+            made.updates.add(type=p4r.Update.INSERT).entity.CopyFrom(entity)
+        yield made
+
+
+def _sets(codec: TableCodec, selector: SelectorContents, rows: list[Row]) -> Iterator[Record]:
+    """Entries with action sets: their hidden ids decide how packets are spread, so they are kept."""
+    expected = 0
+    made = p4r.WriteRequest()
+    for row in sorted(rows, key=lambda row: row.hidden_group):
+        count = len(row.action.actions) if isinstance(row.action, ActionSet) else 0
+        first = row.hidden_group - count
+        if first != expected or len(made.updates) >= PIECE:
+            if made.updates:
+                yield made
+            made = p4r.WriteRequest()
+            yield Hidden(selector=selector.selector.name, next_id=first)
+        made.updates.add(type=p4r.Update.INSERT).entity.table_entry.CopyFrom(codec.encode(row))
+        expected = row.hidden_group + 1
+    if made.updates:
+        yield made

@@ -1,0 +1,57 @@
+"""What a device does first: be again what the journal says it was, with what the target still has of it."""
+
+from __future__ import annotations
+
+import logging
+
+from runtime.device.configs import Configs
+from runtime.device.journal.journal import Recorder
+from runtime.device.journal.replay import Replay, Replayed
+from runtime.device.loaded import Loaded, read_config
+from runtime.device.refusals import RefusedError
+from runtime.device.target import PipelineRefusedError, Target, TargetError
+
+LOG = logging.getLogger("turnout.device")
+
+
+def recover(configs: Configs, target: Target, replay: Replay, journal: Recorder) -> None:
+    """Before anybody can connect. Raises `TargetError`: it cannot be what it was; nothing that ran has been removed."""
+    outcome = replay.finish()
+    try:
+        configs.committed = _placed(replay.committed, target, journal)
+        configs.saved = _placed(replay.saved, target, journal)
+        if configs.committed is not None:
+            configs.committed.instance.activate()
+        if outcome is not None:
+            journal.conclude(outcome)
+            for effect in replay.effects:
+                effect(configs.current.instance)
+    except (PipelineRefusedError, RefusedError) as problem:
+        raise TargetError(
+            f"what the journal has cannot be had again: {problem}; --clean begins with nothing"
+        ) from problem
+    held = (configs.committed, configs.saved)
+    target.keep_only({loaded.instance.place for loaded in held if loaded is not None})
+
+
+def _placed(replayed: Replayed | None, target: Target, journal: Recorder) -> Loaded | None:
+    """The contents of the journal in the target's own place for them."""
+    if replayed is None:
+        return None
+    instance = target.take_over(replayed.place, read_config(replayed.loaded.config))
+    placed = replayed.loaded.moved_to(instance)
+    instance.adopt(placed.contents)
+    if instance.place != replayed.place:
+        journal.note_move(replayed.place, instance.place)
+    LOG.info("pipeline %s has %s of the journal", placed.pipeline.name, _counted(placed))
+    return placed
+
+
+def _counted(placed: Loaded) -> str:
+    tables, selectors = placed.contents.tables.values(), placed.contents.selectors.values()
+    counts = {
+        "entries": sum(len(table.rows) for table in tables),
+        "members": sum(len(selector.members) for selector in selectors),
+        "groups": sum(len(selector.groups) for selector in selectors),
+    }
+    return ", ".join(f"{count} {what}" for what, count in counts.items())

@@ -1,0 +1,121 @@
+"""The device's folder, which one process has at a time, and what it finds there when it starts."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from runtime.device.journal.files import Folder
+from runtime.device.journal.framing import FormatError
+from runtime.device.journal.journal import Forgetful, Journal, Recorder
+from runtime.device.journal.records import Device, Record, decode
+from runtime.device.journal.replay import Replay
+from runtime.device.target import TargetError
+
+LOG = logging.getLogger("turnout.device")
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+SEED_BITS = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beginning:
+    """What a device starts with. `is_clean`: nothing of an earlier process is to be taken over."""
+
+    replay: Replay
+    journal: Recorder
+    hash_seed: int
+    is_clean: bool
+
+
+class StateFolder:
+    """Locked from its creation to `close`."""
+
+    def __init__(self, path: Path) -> None:
+        """Make and lock the folder. Raises `TargetError`."""
+        self.path = path.absolute()
+        self._lock = -1
+        self._journal: Journal | None = None
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = self._locked()
+        except OSError as problem:
+            raise TargetError(f"cannot use state directory {self.path}: {problem}") from problem
+
+    def begin(self, target: str, *, clean: bool) -> Beginning:
+        """Read the journal of an earlier process, and begin this one's. Raises `TargetError`."""
+        try:
+            folder = Folder(self.path / "journal")
+            if clean:
+                folder.clear()
+                LOG.info("what was kept in %s is removed, as --clean asks", self.path)
+            replay = Replay(folder.get)
+            records = (decode(frame) for frame in folder.frames())
+            found = _usable(next(records, None), target)
+            if found is None:
+                folder.clear()
+            else:
+                replay.take_all(records)
+            device = found or Device(boot_id=_boot_id(), target=target, hash_seed=secrets.randbits(SEED_BITS))
+            self._journal = Journal(folder, device, replay.elections)
+        except (OSError, FormatError) as problem:
+            raise TargetError(
+                f"the journal in {self.path} cannot be used: {problem}; nothing is changed, packets pass as they did; "
+                "--clean begins with nothing"
+            ) from problem
+        return Beginning(replay=replay, journal=self._journal, hash_seed=device.hash_seed, is_clean=found is None)
+
+    def forget(self) -> None:
+        """Leave no journal behind. Raises `TargetError`."""
+        try:
+            if self._journal is not None:
+                self._journal.clear()
+        except OSError as problem:
+            raise TargetError(f"cannot remove the journal in {self.path}: {problem}") from problem
+
+    def close(self) -> None:
+        """Let another process have the folder; twice is fine."""
+        if self._journal is not None:
+            self._journal.close()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def _locked(self) -> int:
+        fd = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as problem:
+            os.close(fd)
+            raise TargetError(f"state directory {self.path} is in use: another device runs with it") from problem
+        return fd
+
+
+def _usable(first: Record | None, target: str) -> Device | None:
+    """What a journal says of its device, None when it is to begin with nothing. Raises `FormatError`."""
+    if not isinstance(first, Device):
+        return None
+    if first.boot_id != _boot_id():
+        LOG.warning("the machine has been started anew since: the device begins with nothing, as the kernel does")
+        return None
+    if first.target != target:
+        raise FormatError(f"it is that of a {first.target} target, this is a {target} target")
+    return first
+
+
+def without_folder() -> Beginning:
+    """A device that keeps nothing."""
+    return Beginning(
+        replay=Replay(_nothing_kept), journal=Forgetful(), hash_seed=secrets.randbits(SEED_BITS), is_clean=True
+    )
+
+
+def _nothing_kept(digest: str) -> bytes:
+    raise FormatError(f"there is no folder that object {digest} could be in")
+
+
+def _boot_id() -> str:
+    return BOOT_ID.read_text().strip()

@@ -1,0 +1,85 @@
+"""A `turnout device run` that can be killed and started again on the same folder."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from types import TracebackType
+
+from runtime.bpf.namespaces import entered
+from tests.conformance.client import Client
+from tests.conformance.conftest import COMMAND
+from tests.conformance.kernel import Topology
+
+ROOT = Path(__file__).parents[2]
+END_S = 30
+
+
+class Killable:
+    """One device in its folder; of a kernel target with ports. `ports` None: the model."""
+
+    def __init__(self, folder: Path, ports: Topology | None) -> None:
+        self.folder, self.state, self.log = folder, folder / "state", folder / "device.log"
+        self._namespace = ports.namespace if ports is not None else None
+        self._arguments = ["--name", "d", "--listen", f"unix:{folder}/d.sock", "--state-dir", str(self.state)]
+        self._arguments += ["--target", "model"] if ports is None else ports.arguments
+        self._process: subprocess.Popen[str] | None = None
+        self._elected = 0
+        self.start_s = 0.0
+        """How long the last start took, until clients could connect."""
+
+    def start(self, *more: str, arguments: list[str] | None = None) -> None:
+        """Until it is ready. `arguments` in place of its own, besides those of `more`."""
+        begun = time.monotonic()
+        given = [*COMMAND, *(self._arguments if arguments is None else arguments), *more]
+        with self.log.open("w") as errors, entered(self._namespace) if self._namespace else nullcontext():
+            self._process = subprocess.Popen(given, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=ROOT)
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line.startswith("ready "):
+            self.kill()
+            raise AssertionError(self.said)
+        self.start_s = time.monotonic() - begun
+
+    def kill(self) -> None:
+        """Nothing of it runs on."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(timeout=END_S)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        self._process = None
+
+    def end(self) -> None:
+        """As a service manager would."""
+        assert self._process is not None
+        self._process.terminate()
+        code = self._process.wait(timeout=END_S)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        self._process = None
+        assert code == 0, self.said
+        assert "Traceback" not in self.said
+
+    def primary(self) -> Client:
+        """A new client that is the primary."""
+        client = Client(f"unix:{self.folder}/d.sock")
+        self._elected += 1
+        client.become_primary(self._elected)
+        return client
+
+    @property
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def __enter__(self) -> Killable:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._process is not None:
+            self.kill()
+        if self._namespace is not None and self.state.exists():
+            self.start("--ephemeral", "--clean")
+            self.end()

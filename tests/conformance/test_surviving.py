@@ -1,0 +1,115 @@
+"""A device that is killed at any time starts again with all that it had acknowledged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+from finsy.proto import p4r
+
+from compiler.pipeline.assembly import pipeline
+from compiler.printers.bundle import write_bundle
+from compiler.printers.p4info import p4info
+from tests.conformance.client import Client, RpcRefusedError
+from tests.conformance.conftest import TARGETS
+from tests.conformance.kernel import compiled_tc, topology
+from tests.conformance.killing import Killable
+from tests.conformance.test_configs import OTHER, PORT
+
+EVERYTHING = ("table_entry { }", "action_profile_member { }", "action_profile_group { }")
+
+
+@pytest.fixture(params=TARGETS)
+def device(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Killable]:
+    """Not yet started."""
+    with topology("cfs") if request.param == "kernel" else nullcontext() as ports, Killable(tmp_path, ports) as made:
+        yield made
+
+
+@pytest.fixture
+def config(request: pytest.FixtureRequest) -> p4r.ForwardingPipelineConfig:
+    is_kernel = "kernel" in request.node.name
+    bundle = write_bundle(pipeline(), tc=compiled_tc(pipeline()) if is_kernel else None)
+    made = p4r.ForwardingPipelineConfig(p4info=p4info(pipeline()), p4_device_config=bundle)
+    made.cookie.cookie = 7
+    return made
+
+
+def state(client: Client) -> list[bytes]:
+    return sorted(entity.SerializeToString(deterministic=True) for entity in client.read(*EVERYTHING))
+
+
+def test_killed_between_two_writes(device: Killable, config: p4r.ForwardingPipelineConfig) -> None:
+    device.start()
+    client = device.primary()
+    client.set_config("VERIFY_AND_COMMIT", config)
+    client.write(f"INSERT {PORT}", f"INSERT {OTHER}")
+    with pytest.raises(RpcRefusedError):
+        client.write(f"INSERT {PORT}", f"DELETE {OTHER}")
+    before = state(client)
+    assert len(before) == 1
+    client.close()
+    for _ in range(2):
+        device.kill()
+        device.start()
+        client = device.primary()
+        assert state(client) == before
+        assert client.get_config().config == config
+        client.close()
+    client = device.primary()
+    client.write(f"INSERT {OTHER}")
+    assert len(state(client)) == 2
+    client.close()
+
+
+def test_killed_between_save_and_commit(device: Killable, config: p4r.ForwardingPipelineConfig) -> None:
+    device.start()
+    client = device.primary()
+    client.set_config("VERIFY_AND_COMMIT", config)
+    client.write(f"INSERT {PORT}")
+    client.set_config("VERIFY_AND_SAVE", config)
+    client.write(f"INSERT {OTHER}")
+    before = state(client)
+    client.close()
+    device.kill()
+    device.start()
+    client = device.primary()
+    assert state(client) == before
+    client.set_config("COMMIT")
+    assert state(client) == before
+    client.close()
+
+
+def test_the_highest_election_id_is_remembered(device: Killable) -> None:
+    """Specification, section "Client Arbitration": only a full restart resets it."""
+    device.start()
+    client = device.primary()
+    client.session().arbitrate(1000)
+    client.close()
+    device.kill()
+    device.start()
+    client = Client(f"unix:{device.folder}/d.sock")
+    session = client.session()
+    session.arbitrate(999)
+    assert session.told() == (5, 1000)
+    session.arbitrate(1000)
+    assert session.told() == (0, 1000)
+    client.close()
+    device.kill()
+    device.start("--clean")
+    device.primary().close()
+
+
+def test_clean_begins_with_nothing(device: Killable, config: p4r.ForwardingPipelineConfig) -> None:
+    device.start()
+    client = device.primary()
+    client.set_config("VERIFY_AND_COMMIT", config)
+    client.close()
+    device.kill()
+    device.start("--clean")
+    assert f"what was kept in {device.state} is removed, as --clean asks" in device.said
+    client = device.primary()
+    assert not client.get_config().HasField("config")
+    client.close()
