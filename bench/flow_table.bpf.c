@@ -3,7 +3,12 @@
 
 static const volatile u32 bench_timeout_ms[] = {0, 60000, 432000000, 120000};
 static const volatile u8 bench_rank[] = {0, 0, 2, 1};
-static const volatile u8 bench_next[2][4] = {{0, 2, 0, 0}, {0, 3, 3, 0}};
+static const volatile u16 bench_moves[] = {1 << 1, 1 << 1 | 1 << 2};
+static const volatile struct flow_transition bench_transitions[] = {
+	{.event = 0, .current = 1, .next = 2},
+	{.event = 1, .current = 1, .next = 3},
+	{.event = 1, .current = 2, .next = 3},
+};
 
 struct bench_arguments {
 	u32 src, dst;
@@ -18,6 +23,7 @@ struct bench_arguments {
 #define FLOW_WAYS 4
 #define FLOW_PROFILES 4
 #define FLOW_EVENTS 2
+#define FLOW_TRANSITIONS 3
 #include "turnout/flow_table.h"
 
 struct key {

@@ -91,11 +91,18 @@ class Profile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transition:
-    """An entry in profile `current` that sees `event` goes to profile `next`."""
+    """An entry in profile `current` that sees `event`, its pair's other half being in `other`, goes to profile `next`.
+
+    Of several that apply, the first one in the order of the store counts.
+    """
 
     current: str
     event: str
     next: str
+    other: str = ""
+    """"" applies whatever the other half is in, and without one."""
+    other_next: str = ""
+    """Where the other half, if there is one, goes at the same time; "": it stays."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,14 +110,16 @@ class Store:
     """What learned tables keep their entries in: a set-associative array shared by tables of equal key types.
 
     A key's hash is `mix64` over the key fields. With n = size / ways sets, its first set is hash mod n, its second
-    (hash >> 32) mod n. It is looked for in the first, then in the second, and learned into the first free slot in that
-    order (if both sets are one, that one). When both are full, the victim is the slot with the lowest (rank, last seen,
-    position in that order), where expired entries count as rank -1; one whose rank is above that of the new entry's
-    profile is never a victim, nor is one learned for the same packet: then the store is full for this key. It is full
-    as well for a key that was learned for the same packet. A victim's pair leaves with it. An entry is seen when it is
-    learned and at each hit; the packet that learns it is not counted. It has expired when now - last seen >= its
-    profile's timeout; an expired entry still matches until it is swept, and a pair is swept when both halves have
-    expired.
+    (hash >> 32) mod n (if both are one, that one). It is looked for in the first, then in the second.
+    It is learned into the first free slot of its first set while that has two of them; else of the set that has more,
+    the first if both have as many. So most entries are where a search looks first, and keys find both sets full only
+    when a good third of all slots are taken. When both are full, the victim is the slot with the lowest (rank, last
+    seen, position in that order), where expired entries count as rank -1; one whose rank is above that of the new
+    entry's profile is never a victim, nor is one learned for the same packet: then the store is full for this key. It
+    is full as well for a key that was learned for the same packet. A victim's pair leaves with it.
+    An entry is seen when it is learned and at each hit; the packet that learns it is not counted. It has expired when
+    now - last seen >= its profile's timeout; an expired entry still matches until it is swept, and a pair is swept when
+    both halves have expired.
     The keys of the tables of one store are disjoint: an `Apply` of one finds entries of the others too and runs their
     action.
     """

@@ -5,7 +5,7 @@ A state that two packets in a row reach by chance once in a thousand runs is rea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from itertools import combinations
 
@@ -15,16 +15,28 @@ from runtime.verification.book import number
 from runtime.verification.playing import Play
 from runtime.verification.scenes import GATEWAY_HOST, NOWHERE_HOST, Scene, Service, address, service_address
 from runtime.verification.sequence import BACKEND, CLIENT, QUERY, SHOP, STRANGER, SYN, WEB, Sequence
-from runtime.verification.strategies import Again, Reply, Sweep, Wait
-from runtime.verification.traffic import Send, Target, sent
+from runtime.verification.strategies import Again, Reply, Step, Sweep, Wait
+from runtime.verification.traffic import Target, sent
 
 _LONGEST_MS = 7_440_000
 _FLAGS = tuple("".join(chosen) or "P" for size in range(5) for chosen in combinations("FSRA", size))
 """All sixteen of FIN, SYN, RST and ACK."""
 _ALIKE = Service(network=1, host=20, protocol="tcp", port=80, backends=((11, 8080, 1),))
 _CLASHING = Scene(networks=(1, 2), workloads=(CLIENT, BACKEND, STRANGER), services=(WEB, _ALIKE))
-_ONTO = {"tcp_new": (), "tcp_established": ("A",), "tcp_closing": ("R",)}
-"""What brings a connection that was just opened into each profile."""
+_ESTABLISHED: tuple[Step, ...] = (Reply(back=0, flags="SA", size=0), Again(back=0, flags="A"))
+_ONTO: Mapping[str, tuple[Step, ...]] = {
+    "tcp_new": (),
+    "tcp_heard": (Again(back=0, flags="A"),),
+    "tcp_established": _ESTABLISHED,
+    "tcp_closing": (*_ESTABLISHED, Again(back=0, flags="R")),
+    "tcp_closed": (
+        *_ESTABLISHED,
+        Again(back=0, flags="FA"),
+        Reply(back=0, flags="FA", size=0),
+        Again(back=0, flags="A"),
+    ),
+}
+"""What brings a connection that was just opened into each profile; a packet of the client's is last."""
 
 
 def _every_event(play: Play) -> None:
@@ -34,9 +46,8 @@ def _every_event(play: Play) -> None:
             for flags in _FLAGS:
                 for at, step in enumerate((Again(back=0, flags=flags), Reply(back=0, flags=flags, size=0))):
                     play.do(replace(SYN, version=version, src_port=2000 + at))
-                    for before in way:
-                        play.do(Again(back=0, flags=before))
-                    play.do(step)
+                    for each in (*way, step):
+                        play.do(each)
                 play.comparison.compare_state()
                 play.do(Wait(ms=_LONGEST_MS))
                 play.do(Sweep())
@@ -70,18 +81,17 @@ def _every_age(play: Play) -> None:
 
 
 def _to_profiles(play: Play, version: int) -> Iterator[tuple[str, Callable[[], None]]]:
-    """Both halves of one connection are brought to a profile in one millisecond."""
+    """A connection is brought to a profile in one millisecond; the other half to none that lives longer."""
     for profile, way in _ONTO.items():
-        yield profile, lambda way=way: _run(play, replace(SYN, version=version), way)
-    yield "udp_new", lambda: _run(play, replace(QUERY, version=version), ())
-    yield "udp_stream", lambda: _run(play, replace(QUERY, version=version), ("",))
+        yield profile, lambda way=way: _run(play, replace(SYN, version=version), *way)
+    query, again = replace(QUERY, version=version), Again(back=0, flags="")
+    yield "udp_new", lambda: _run(play, query)
+    yield "udp_stream", lambda: _run(play, query, again, Reply(back=0, flags="", size=0))
 
 
-def _run(play: Play, opening: Send, flags: tuple[str, ...]) -> None:
-    play.do(opening)
-    for each in flags:
-        play.do(Again(back=0, flags=each))
-        play.do(Reply(back=1, flags=each or "A", size=0))
+def _run(play: Play, *steps: Step) -> None:
+    for step in steps:
+        play.do(step)
 
 
 def _full_again(play: Play) -> None:

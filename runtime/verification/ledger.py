@@ -1,8 +1,9 @@
 """Connections as their ends see them, and what a service promises to them whatever else happens.
 
 The promises are those of docs/target-semantics.md: a new entry never takes the slot of one of higher rank, an entry
-lives until its timeout, a pair lives and leaves together. So a connection on which both sides have sent data keeps its
-backend, until one side closes it, its timeout is over, or the policies take client or server away.
+lives until its timeout, a pair lives and leaves together. So a connection on which both sides have said more than a SYN
+(a server's SYN-ACK is more) keeps its backend, until one side closes it, its timeout is over, or the policies take
+client or server away.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def _nothing_sent() -> dict[bool, bool]:
 class Connection:
     """`called` is what the client has sent, `to` what the server has got. `kept_at`: the device that translates it.
 
-    Of each half (True: the client's) when its entry was met last, and whether data has met it.
+    Of each half (True: the client's) when its entry was met last, and whether more than a SYN has met it.
     """
 
     client: PlannedWorkload
@@ -71,7 +72,7 @@ class Ledger:
         connection.seen_ms[is_client] = now_ms
         if connection.called.protocol == wire.TCP and set(flags) & {"F", "R"}:
             connection.is_over = True
-        elif connection.called.protocol == wire.UDP or "S" not in flags:
+        elif connection.called.protocol == wire.UDP or "S" not in flags or "A" in flags:
             connection.has_data[is_client] = True
 
     def forget(self, device: str) -> None:

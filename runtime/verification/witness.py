@@ -13,7 +13,7 @@ from runtime.verification.policies.plan import PlannedWorkload, PolicyPlan
 from runtime.verification.promises import Promise, promise
 from runtime.verification.speaking import Ends, Speaker, ends_of
 
-CLOSING = "tcp_closing"
+CLOSED = ("tcp_closing", "tcp_closed")
 
 
 class Witness:
@@ -48,7 +48,7 @@ class Witness:
 
     def overheard(self, journey: Journey) -> None:
         """A packet with something wrong in it, which may have opened or closed a connection all the same."""
-        has_closed = any(isinstance(step, trace.Advanced) and step.new == CLOSING for step in _steps(journey))
+        has_closed = any(isinstance(step, trace.Advanced) and step.new in CLOSED for step in _steps(journey))
         if not has_closed and not _learned(journey):
             return
         first = journey.hops[0]

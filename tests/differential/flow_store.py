@@ -55,10 +55,13 @@ TINY = Store(
     ),
     events=EVENTS,
     transitions=(
+        Transition(current="new", event="data", other="short", next="short", other_next="established"),
         Transition(current="new", event="data", next="established"),
         Transition(current="short", event="data", next="closing"),
         Transition(current="new", event="close", next="closing"),
+        Transition(current="established", event="close", other="closing", next="short", other_next="short"),
         Transition(current="established", event="close", next="closing"),
+        Transition(current="short", event="close", next="short", other_next="closing"),
         Transition(current="closing", event="reopen", next="new"),
     ),
 )

@@ -13,11 +13,12 @@ import pytest
 from compiler.printers.store_programs import StoreEvent
 from runtime.bpf.object import Object
 from runtime.bpf.testrun import pinned_to_cpu, run_xdp
-from tests.differential.flow_store import TINY, Kernel, Words
+from tests.differential.flow_store import ESTABLISHED, TINY, Kernel, Words
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 SECONDS = 1.0
 REPEAT = 20_000
+ROUNDS = 1000
 FRAME = bytes(64)
 
 
@@ -117,3 +118,31 @@ def test_packets_and_deletion_by_slot_and_sweeps(kernel: Kernel) -> None:
     expect_whole(kernel)
     expect_no_duplicates(kernel)
     assert kernel.events()[StoreEvent.DELETED] > 0
+
+
+def close_together() -> int:
+    """Rounds in which two CPUs closed a half each of one pair; fewer than asked for if one had to wait too long."""
+    kernel = Kernel(test_mode=False)
+    kernel.learn(((1, 2), (2, 1)), ((0, 0, 0, 0),) * 2, ESTABLISHED)
+    program = kernel.object.program("close_together").fd
+
+    def play(half: int, cpu: int) -> None:
+        with pinned_to_cpu(cpu):
+            run_xdp(program, bytes([half]) + FRAME, repeat=ROUNDS)
+
+    threads = [threading.Thread(target=play, args=place) for place in enumerate(sorted(os.sched_getaffinity(0))[:2])]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert number(kernel.object, "half_closed") == 0
+    rounds = number(kernel.object, "rounds")
+    kernel.close()
+    return rounds
+
+
+def test_both_halves_closed_at_one_instant_are_closed_together() -> None:
+    """Each CPU may see the other half as it was, but not both of them."""
+    rounds = 0
+    while rounds < ROUNDS:
+        rounds += close_together()

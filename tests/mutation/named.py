@@ -140,8 +140,8 @@ NAMED: tuple[ChangedPipeline | SubstitutedText, ...] = (
     SubstitutedText(
         name="transitions one row off",
         file=PRINTED,
-        old="[CONNECTIONS_IPV4_OPEN] = {[CONNECTIONS_IPV4_TCP_CLOSING] = CONNECTIONS_IPV4_TCP_NEW}",
-        new="[CONNECTIONS_IPV4_OPEN] = {[CONNECTIONS_IPV4_TCP_ESTABLISHED] = CONNECTIONS_IPV4_TCP_NEW}",
+        old="[CONNECTIONS_IPV4_OPEN] = 1 << CONNECTIONS_IPV4_TCP_CLOSING",
+        new="[CONNECTIONS_IPV4_OPEN] = 1 << CONNECTIONS_IPV4_TCP_ESTABLISHED",
     ),
     SubstitutedText(
         name="youngest instead of oldest victim",

@@ -206,7 +206,9 @@ def _of_declaration(part: object, around: _Around) -> Iterator[Fault]:
         case Profile(timeout_ms=timeout_ms, rank=rank):
             yield "timeout", replace(part, timeout_ms=timeout_ms + 1)
             yield "rank", replace(part, rank=rank + 1)
-        case Transition(next=profile):
+        case Transition(next=profile, other_next=other_profile):
+            if other_profile:
+                yield "the other half stays", replace(part, other_next="")
             profiles = [p.name for store in around.pipeline.stores for p in store.profiles]
             yield "other profile", replace(part, next=_next(list(dict.fromkeys(profiles)), profile))
         case _:

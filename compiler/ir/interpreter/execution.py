@@ -195,10 +195,8 @@ class Journey:
         if self._entry is None:
             return
         store = self._model.store_of(self._entry.table)
-        before = store.advance(self._entry, event)
-        if before is not self._entry.profile:
-            after = self._entry.profile.name
-            self._record(trace.Advanced(table=self._entry.table, event=event, old=before.name, new=after))
+        for slot, before in store.advance(self._entry, event):
+            self._record(trace.Advanced(table=slot.table, event=event, old=before.name, new=slot.profile.name))
 
     def _count(self, counter: str, index: int) -> None:
         self._model.count(counter, index, len(self._packet.received))

@@ -12,6 +12,8 @@ from compiler.ir.tables import Profile, Store, Table
 from compiler.span import InternalError
 
 EXPIRED_RANK = -1
+ENOUGH_FREE = 2
+"""Free slots of a key's first set that keep its entry from the second one."""
 
 
 @dataclass(slots=True)
@@ -46,7 +48,6 @@ class SlotStore:
         self._slots: dict[int, Slot] = {}
         self._profiles = {profile.id: profile for profile in store.profiles}
         self._by_name = {profile.name: profile for profile in store.profiles}
-        self._next = {(t.current, t.event): self._by_name[t.next] for t in store.transitions}
         self._widths = next((tuple(width_bits(key.expr) for key in table.keys) for table in tables), ())
 
     def slots(self) -> tuple[Slot, ...]:
@@ -70,7 +71,7 @@ class SlotStore:
         places = self._places(key)
         if any(index in kept and self._slots[index].key == key for index in places):
             return LearnResult(None)
-        index = next((place for place in places if place not in self._slots), None)
+        index = self._free(places)
         left: tuple[tuple[Slot, str], ...] = ()
         if index is None:
             index = self._victim(places, profile, now_ms, kept)
@@ -95,11 +96,22 @@ class SlotStore:
         slot.packets += 1
         slot.bytes += length
 
-    def advance(self, slot: Slot, event: str) -> Profile:
-        """Change the profile as the transitions say; returns the one before."""
-        before = slot.profile
-        slot.profile = self._next.get((before.name, event), before)
-        return before
+    def advance(self, slot: Slot, event: str) -> tuple[tuple[Slot, Profile], ...]:
+        """Change the profile, and that of the pair, as the transitions say; returns what changed, with its old one."""
+        other = self._slots.get(slot.pair) if slot.pair is not None else None
+        for transition in self.store.transitions:
+            if (transition.current, transition.event) == (slot.profile.name, event) and (
+                not transition.other or (other is not None and other.profile.name == transition.other)
+            ):
+                changed = (self._change(slot, transition.next), self._change(other, transition.other_next))
+                return tuple(change for change in changed if change is not None)
+        return ()
+
+    def _change(self, slot: Slot | None, profile: str) -> tuple[Slot, Profile] | None:
+        if slot is None or profile in ("", slot.profile.name):
+            return None
+        before, slot.profile = slot.profile, self._by_name[profile]
+        return slot, before
 
     def sweep(self, now_ms: int) -> tuple[Slot, ...]:
         """Remove what has expired, a pair when both halves have; in order of place."""
@@ -120,6 +132,13 @@ class SlotStore:
         sets = dict.fromkeys((digest % self._sets, (digest >> 32) % self._sets))
         ways = self.store.ways
         return tuple(index for number in sets for index in range(number * ways, number * ways + ways))
+
+    def _free(self, places: tuple[int, ...]) -> int | None:
+        """The first free slot of the first set while that has two, then of the set that has more, first of equals."""
+        free = [place for place in places if place not in self._slots]
+        of_first = sum(place in places[: self.store.ways] for place in free)
+        take_second = of_first < ENOUGH_FREE and len(free) - of_first > of_first
+        return next(iter(free[of_first if take_second else 0 :]), None)
 
     def _victim(self, places: tuple[int, ...], profile: Profile, now_ms: int, kept: Collection[int]) -> int | None:
         candidates: list[tuple[int, int, int, int]] = []

@@ -110,7 +110,9 @@ def _store_lines(store: Store) -> Iterator[str]:
     if store.events:
         yield f"{INDENT}events {', '.join(store.events)}"
     for transition in store.transitions:
-        yield f"{INDENT}on {transition.current} {transition.event} -> {transition.next}"
+        beside = f" beside {transition.other}" if transition.other else ""
+        other_next = f", {transition.other_next}" if transition.other_next else ""
+        yield f"{INDENT}on {transition.current} {transition.event}{beside} -> {transition.next}{other_next}"
     yield "}"
 
 

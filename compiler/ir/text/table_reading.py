@@ -42,9 +42,7 @@ class TableReader:
         events = cursor.names() if cursor.take_if("events") else ()
         transitions: list[Transition] = []
         while cursor.take_if("on"):
-            current, event = cursor.name("a profile"), cursor.name("an event")
-            cursor.take("->")
-            transitions.append(Transition(current=current, event=event, next=cursor.name("a profile")))
+            transitions.append(self._transition())
         cursor.take("}")
         return Store(
             name=name,
@@ -55,6 +53,16 @@ class TableReader:
             transitions=tuple(transitions),
             doc=doc,
         )
+
+    def _transition(self) -> Transition:
+        """`current event [beside other] -> next[, other_next]`."""
+        cursor = self._cursor
+        current, event = cursor.name("a profile"), cursor.name("an event")
+        other = cursor.name("a profile") if cursor.take_if("beside") else ""
+        cursor.take("->")
+        following = cursor.name("a profile")
+        other_next = cursor.name("a profile") if cursor.take_if(",") else ""
+        return Transition(current=current, event=event, next=following, other=other, other_next=other_next)
 
     def action(self, doc: str, span: Span) -> Action:
         cursor = self._cursor

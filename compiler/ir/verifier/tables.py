@@ -9,13 +9,13 @@ from compiler.ir.expressions import width_bits
 from compiler.ir.formats import FORMATS
 from compiler.ir.nodes import Pipeline
 from compiler.ir.statements import Advance, If, Statement
-from compiler.ir.tables import Action, MatchKind, Store, Table
+from compiler.ir.tables import Action, MatchKind, Store, Table, Transition
 from compiler.ir.verifier import codes
 from compiler.span import NOWHERE, Span
 
 _FORMAT_WIDTHS = {"ipv4": 32, "ipv6": 128, "mac": 48}
-_MAX_PROFILE = 255
-"""A flow slot keeps the profile in a byte."""
+_MAX_PROFILE = 15
+"""The flow table's C keeps sets of profiles in 16 bits."""
 
 
 def check_tables(pipeline: Pipeline, report: Report) -> None:
@@ -115,11 +115,22 @@ def _check_store(store: Store, report: Report) -> None:
     if len(set(store.events)) != len(store.events):
         refuse("has an event twice")
     for transition in store.transitions:
-        if not {transition.current, transition.next} <= set(names) or transition.event not in store.events:
+        used = {transition.current, transition.next, transition.other or names[0], transition.other_next or names[0]}
+        if not used <= set(names) or transition.event not in store.events:
             refuse(f"has a transition {transition.current} {transition.event} {transition.next} with an unknown name")
-    starts = [(transition.current, transition.event) for transition in store.transitions]
-    if len(set(starts)) != len(starts):
-        refuse("has two transitions for one profile and event")
+    if (hidden := _hidden_transition(store)) is not None:
+        refuse(f"has a transition {hidden.current} {hidden.event} {hidden.next} that another one before it hides")
+
+
+def _hidden_transition(store: Store) -> Transition | None:
+    """One that can never apply: the same start stands before it, or one for any other half."""
+    seen: set[tuple[str, str, str]] = set()
+    for transition in store.transitions:
+        start = transition.current, transition.event
+        if (*start, "") in seen or (*start, transition.other) in seen:
+            return transition
+        seen.add((*start, transition.other))
+    return None
 
 
 def _check_key_types(store: Store, tables: list[Table], report: Report) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from compiler.ir.nodes import Pipeline
+from compiler.ir.tables import Store, Transition
 from compiler.printers.ebpf.expressions import c_type
 from compiler.printers.ebpf.usage import Usage
 from compiler.printers.layout import (
@@ -211,6 +212,7 @@ class StoreView:
     events: tuple[str, ...]
     timeouts: tuple[str, ...]
     ranks: tuple[str, ...]
+    moves: tuple[str, ...]
     transitions: tuple[str, ...]
     arguments: tuple[str, ...]
     tables: tuple[str, ...]
@@ -232,17 +234,30 @@ def store_view(store: StoreLayout) -> StoreView:
         events=tuple(event_constant(name, event) for event in store.store.events),
         timeouts=tuple(f"[{label[p.name]}] = {p.timeout_ms}" for p in profiles),
         ranks=tuple(f"[{label[p.name]}] = {p.rank}" for p in profiles),
-        transitions=tuple(
-            f"[{event_constant(name, event)}] = {{"
-            + ", ".join(f"[{label[t.current]}] = {label[t.next]}" for t in store.store.transitions if t.event == event)
-            + "}"
-            for event in store.store.events
-        ),
+        moves=tuple(_move(store.store, event, label) for event in store.store.events),
+        transitions=tuple(_transition(name, transition, label) for transition in store.store.transitions),
         arguments=tuple(t.action.name for t in store.tables),
         tables=tuple(f"{table_constant(t.table)} = {t.index}" for t in store.tables),
         argument_size=store.arguments.size,
         profile_names=tuple(f"{label[p.name]} = {p.id}" for p in profiles),
     )
+
+
+def _move(store: Store, event: str, label: Mapping[str, str]) -> str:
+    currents = dict.fromkeys(t.current for t in store.transitions if t.event == event)
+    bits = " | ".join(f"1 << {label[current]}" for current in currents)
+    return f"[{event_constant(store.name, event)}] = {bits or '0'}"
+
+
+def _transition(store: str, transition: Transition, label: Mapping[str, str]) -> str:
+    parts = {
+        "event": event_constant(store, transition.event),
+        "current": label[transition.current],
+        "other": label.get(transition.other, ""),
+        "next": label[transition.next],
+        "other_next": label.get(transition.other_next, ""),
+    }
+    return "{" + ", ".join(f".{part} = {value}" for part, value in parts.items() if value) + "}"
 
 
 def event_constant(store: str, event: str) -> str:

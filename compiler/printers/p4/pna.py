@@ -165,7 +165,8 @@ class _Program(ProgramPrinter):
             for event in store.events:
                 nexts = {t.next for t in store.transitions if t.event == event}
                 currents = {t.current for t in store.transitions if t.event == event}
-                if len(nexts) == 1 and nexts | currents == {profile.name for profile in store.profiles}:
+                pairs = any(t.other or t.other_next for t in store.transitions if t.event == event)
+                if not pairs and len(nexts) == 1 and nexts | currents == {profile.name for profile in store.profiles}:
                     found[event] = self.ids.profiles[store.name, nexts.pop()]
         return found
 

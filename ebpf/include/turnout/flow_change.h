@@ -91,8 +91,8 @@ static __always_inline int FLOW(remove)(struct FLOW(slot) *slot, u32 index, u32 
 }
 
 /*
- * How well a slot suits a new entry; the lowest score gets it. A free slot has its position in the search, a victim
- * (standing, last seen, position) above that. Below both is a key that is there already: OWN by this packet's doing,
+ * How well a slot suits a new entry; the lowest score gets it, but of free ones `free_score` chooses. A free slot has its
+ * position in the search, a victim (standing, last seen, position) above that. Below both is a key that is there already: OWN by this packet's doing,
  * KNOWN by another CPU's. The others are no place. A function of its own to the verifier, and the search a minimum
  * without branches, or it would follow every order of eight slots.
  */
@@ -121,11 +121,39 @@ __noinline u64 FLOW(score)(const struct FLOW(entry) *entry, u32 first, u32 index
 	return (u64)standing << 40 | youth << 8 | position;
 }
 
+/* How many bits of the four lowest are set. */
+static __always_inline u64 FLOW(ones_of_four)(u64 bits)
+{
+	bits = (bits & 5) + (bits >> 1 & 5);
+	return (bits & 3) + (bits >> 2 & 3);
+}
+
+/*
+ * The score of the free slot that a new entry gets, FLOW_SCORE_NONE without one: the first of the first set while that
+ * has two, else of the set that has more. `free` has a bit for each position whose slot is free. Arithmetic again, for
+ * the verifier's sake.
+ */
+static __always_inline u64 FLOW(free_score)(u64 free)
+{
+	u64 set = (1 << FLOW_WAYS) - 1;
+	u64 of_first = FLOW(ones_of_four)(free & set), of_second = FLOW(ones_of_four)(free >> FLOW_WAYS & set);
+	u64 is_second = ((of_first - of_second) & (of_first - 2)) >> 63;
+	u64 chosen = free & set << FLOW_WAYS * is_second;
+	u64 first = chosen & (0 - chosen);
+	u64 position = (first >> 1 | first >> 3 | first >> 5 | first >> 7) & 1;
+
+	if (!first)
+		return FLOW_SCORE_NONE;
+	position |= (first >> 2 | first >> 3 | first >> 6 | first >> 7) << 1 & 2;
+	position |= (first >> 4 | first >> 5 | first >> 6 | first >> 7) << 2 & 4;
+	return FLOW_SCORE_FREE | position;
+}
+
 /* The lowest score, with FLOW_SCORE_CHANGING set in `changing` if a slot was being changed. */
 static __always_inline u64 FLOW(search)(const struct FLOW(entry) *entry, u32 first, u64 *changing)
 {
 	u32 positions = FLOW(index)(entry->hash, 0) == FLOW(index)(entry->hash, FLOW_WAYS) ? FLOW_WAYS : 2 * FLOW_WAYS;
-	u64 best = FLOW_SCORE_NONE;
+	u64 best = FLOW_SCORE_NONE, free = 0;
 
 	*changing = 0;
 #pragma clang loop unroll(disable)
@@ -137,8 +165,10 @@ static __always_inline u64 FLOW(search)(const struct FLOW(entry) *entry, u32 fir
 
 		best ^= (best ^ score) & (0 - (u64)is_lower);
 		*changing |= score;
+		/* One where the score is that of a free slot: 1 in its bits above the position. */
+		free |= (((score >> 8) ^ 1) - 1) >> 63 << position;
 	}
-	return best;
+	return best >> 8 == FLOW_SCORE_FREE >> 8 ? FLOW(free_score)(free) : best;
 }
 
 /*
@@ -235,20 +265,19 @@ static __always_inline void FLOW(withdraw)(struct flow_half *first)
 	*first = (struct flow_half){};
 }
 
-/*
- * The score of the first free slot that `find_or_free` saw, FLOW_SCORE_NONE when it saw none. A slot that another CPU
- * fills at this moment may look free, too: it cannot be had then, and `search` tells what became of it.
- */
-static __always_inline u64 FLOW(free_score)(const struct FLOW(entry) *entry)
+/* What `find_or_free` saw, less the slot that this packet has taken since. */
+static __always_inline u64 FLOW(still_free)(const struct FLOW(entry) *entry, const struct flow_half *first)
 {
-	u64 first = entry->free & (0 - entry->free);
-	u64 position = (first >> 1 | first >> 3 | first >> 5 | first >> 7) & 1;
+	u64 free = entry->free;
 
-	if (!first)
-		return FLOW_SCORE_NONE;
-	position |= (first >> 2 | first >> 3 | first >> 6 | first >> 7) << 1 & 2;
-	position |= (first >> 4 | first >> 5 | first >> 6 | first >> 7) << 2 & 4;
-	return FLOW_SCORE_FREE | position;
+	if (!first->slot)
+		return free;
+	u32 taken = first->slot - 1;
+	if (taken / FLOW_WAYS == FLOW(index)(entry->hash, 0) / FLOW_WAYS)
+		free &= ~(1ull << taken % FLOW_WAYS);
+	if (taken / FLOW_WAYS == FLOW(index)(entry->hash, FLOW_WAYS) / FLOW_WAYS)
+		free &= ~(1ull << (FLOW_WAYS + taken % FLOW_WAYS));
+	return free;
 }
 
 /*
@@ -264,8 +293,12 @@ __noinline int FLOW(learn)(const struct FLOW(entry) *entry, struct flow_half *fi
 		return FLOW_FULL;
 	if (first->slot == FLOW_NO_HALF)
 		return FLOW_KNOWN;
-	/* Mostly there is a free slot, known since the key was looked for; if it is gone by now, look at all of them. */
-	u64 seen_free = first->slot && !first->took_free ? FLOW_SCORE_NONE : FLOW(free_score)(entry);
+	/*
+	 * Mostly there is a free slot, known since the key was looked for. One that another CPU fills at this moment may look
+	 * free, too: it cannot be had then, and `search` tells what became of it.
+	 */
+	u64 seen_free = first->slot && !first->took_free ? FLOW_SCORE_NONE
+							    : FLOW(free_score)(FLOW(still_free)(entry, first));
 	if (seen_free != FLOW_SCORE_NONE && FLOW(is_there)(first) && FLOW(settle)(entry, first, seen_free)) {
 		first->took_free = 1;
 		return FLOW_LEARNED;

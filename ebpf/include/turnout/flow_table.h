@@ -12,12 +12,14 @@
  *   FLOW_WAYS       slots in a set, a power of two
  *   FLOW_PROFILES   the highest profile id + 1, at most 16
  *   FLOW_EVENTS     how many events transitions know
+ *   FLOW_TRANSITIONS how many transitions there are
  *
  * and these tables before it:
  *
  *   static const volatile u32 <store>_timeout_ms[FLOW_PROFILES];           below 2^31
  *   static const volatile u8 <store>_rank[FLOW_PROFILES];                  below FLOW_RANKS
- *   static const volatile u8 <store>_next[FLOW_EVENTS][FLOW_PROFILES];     0 where the profile stays
+ *   static const volatile u16 <store>_moves[FLOW_EVENTS];                  a bit for each profile that the event may change
+ *   static const volatile struct flow_transition <store>_transitions[FLOW_TRANSITIONS];   the first that fits counts
  *
  * (volatile keeps them in .rodata under their names; the compiler would scatter them over sections of constants.)
  * It defines find, find_or_free, saw, use, learn for packets and the programs sweep, delete_key, delete_slot for the device.
@@ -32,7 +34,8 @@
  * Counters, `seen_ms` and `profile` change without that. Two CPUs that count in one slot at the same instant may lose
  * one of two packets, and a packet that found its entry just before another one took the slot may count one packet to
  * the new entry; neither changes what happens to any packet. The profile changes by compare-and-swap together with the
- * version, so it is never that of another entry.
+ * version, so it is never that of another entry. An event that changes both halves of a pair changes one after the
+ * other.
  *
  * Two CPUs that learn one key at once: the second one meets the slot while it is held, looks again, and finds the
  * first one's entry there (FLOW_KNOWN). Only when it has looked at that slot before it was held and then takes another
@@ -67,6 +70,15 @@ enum flow_event {
 
 /* What Learn came to. KNOWN: another CPU has learned the key in the meantime. */
 enum flow_learned { FLOW_FULL, FLOW_LEARNED, FLOW_KNOWN };
+
+/* An entry in profile `current` that sees `event`, its other half being in `other` (0: any, or none): new profiles, 0: stays. */
+struct flow_transition {
+	u8 event;
+	u8 current;
+	u8 other;
+	u8 next;
+	u8 other_next;
+};
 
 enum flow_swept { FLOW_FREE, FLOW_LIVE, FLOW_EXPIRED, FLOW_DUPLICATE, FLOW_BUSY, FLOW_OUTCOMES = 8 };
 
@@ -165,7 +177,8 @@ _Static_assert(sizeof(struct FLOW(slot)) == FLOW_SLOT_BYTES, "an entry does not 
 _Static_assert((FLOW_SLOTS & (FLOW_SLOTS - 1)) == 0 && FLOW_SETS * FLOW_WAYS == FLOW_SLOTS, "slots and ways");
 _Static_assert((FLOW_WAYS & (FLOW_WAYS - 1)) == 0 && FLOW_WAYS <= 4, "ways, of both sets at most 8: bits of `free`, and tags of a word");
 _Static_assert(sizeof(FLOW(timeout_ms)) == 4 * FLOW_PROFILES && sizeof(FLOW(rank)) == FLOW_PROFILES, "profiles");
-_Static_assert(sizeof(FLOW(next)) == FLOW_EVENTS * FLOW_PROFILES, "transitions");
+_Static_assert(sizeof(FLOW(moves)) == 2 * FLOW_EVENTS, "events");
+_Static_assert(sizeof(FLOW(transitions)) == FLOW_TRANSITIONS * sizeof(struct flow_transition), "transitions");
 _Static_assert(FLOW_PROFILES <= FLOW_MAX_PROFILES, "profiles");
 
 /* Mappable, because only then a value starts on a page and a slot lies in as few cache lines as it fills. */
@@ -370,34 +383,99 @@ static __always_inline void FLOW(saw)(struct FLOW(hit) *hit, u32 event)
 	hit->event = event + 1;
 }
 
-/* The profile that follows an event in a profile, 0: it stays. */
-static __always_inline u32 FLOW(next_profile)(u32 event, u32 profile)
+/* Whether an event may change an entry of a profile. */
+static __always_inline bool FLOW(may_move)(u32 event, u32 profile)
 {
-	u32 place = flow_one_register(event * FLOW_PROFILES + profile);
-
-	return place < FLOW_EVENTS * FLOW_PROFILES ? ((const volatile u8 *)FLOW(next))[place] : 0;
+	event = flow_one_register(event);
+	return event < FLOW_EVENTS && FLOW(moves)[event] >> (profile & (FLOW_MAX_PROFILES - 1)) & 1;
 }
 
-/* The entry changes profile as <store>_next says. */
-static __always_inline void FLOW(advance)(struct FLOW(hit) *hit, u32 event)
+/*
+ * What follows from an event: the new profile of the entry, that of its other half << 8, and the one that the other half
+ * must be in << 16; 0 where it stays, or any will do. Without branches, of which the verifier would follow every
+ * combination.
+ */
+__noinline u32 FLOW(transition)(u32 event, u32 profile, u32 other)
 {
-#pragma clang loop unroll(disable)
-	for (u32 attempt = 0; attempt < 2; attempt++) {
-		struct FLOW(hit) after = {.head = hit->head};
+	u32 found = 0;
 
-		after.profile = FLOW(next_profile)(event, hit->profile);
-		if (!after.profile)
-			return;
-		u64 was = __sync_val_compare_and_swap(&hit->slot->head, hit->head, after.head);
-		if (was == hit->head) {
-			hit->head = after.head;
-			return;
-		}
-		/* Another packet of the flow changed the profile first; a changed version ends it. */
-		if ((u32)was != hit->version)
-			return;
-		hit->head = was;
+#pragma clang loop unroll(disable)
+	for (u32 i = FLOW_TRANSITIONS; i > 0; i--) {
+		const volatile struct flow_transition *row = &FLOW(transitions)[i - 1];
+		u32 asks = row->other, differs = (row->event ^ event) | (row->current ^ profile);
+
+		differs |= (asks ^ other) & (0 - ((0 - asks) >> 31));
+		u32 fits = flow_one_register((u32)(((u64)differs - 1) >> 63));
+		found ^= (found ^ (row->next | (u32)row->other_next << 8 | asks << 16)) & (0 - fits);
 	}
+	return found;
+}
+
+/* The other half of a slot, and what its `head` says; 0 when there is none, or it is being changed. */
+static __always_inline struct FLOW(slot) *FLOW(other_half)(const struct FLOW(slot) *slot, u32 index, u64 *head)
+{
+	u32 pair = FLOW_READ(slot->pair);
+	struct FLOW(slot) *other = pair ? FLOW(at)(pair - 1) : 0;
+
+	if (!other)
+		return 0;
+	*head = FLOW_READ(other->head);
+	other = (void *)other + flow_after(*head);
+	return (*head & 1) || FLOW_READ(other->pair) != index + 1 ? 0 : other;
+}
+
+static __always_inline u32 FLOW(profile_of)(u64 head)
+{
+	return ((struct FLOW(hit)){.head = head}).profile;
+}
+
+static __always_inline u64 FLOW(with_profile)(u64 head, u32 profile)
+{
+	struct FLOW(hit) changed = {.head = head};
+
+	changed.profile = profile;
+	return changed.head;
+}
+
+/*
+ * The entry that was found with this `head` changes profile as <store>_transitions say, and its other half with it. Where
+ * the other half changes at the same instant, what it is now decides: of two CPUs that change one half each, at least
+ * one sees both changes.
+ */
+__noinline int FLOW(advance)(u32 index, u64 head, u32 event)
+{
+	struct FLOW(slot) *slot = FLOW(at)(index);
+	u32 profile = FLOW(profile_of)(head), version = (u32)head;
+	bool has_moved = false;
+
+#pragma clang loop unroll(disable)
+	for (u32 attempt = 0; slot && attempt < FLOW_ATTEMPTS; attempt++) {
+		u64 other_head = 0;
+		struct FLOW(slot) *other = FLOW(other_half)(slot, index, &other_head);
+		u32 next = FLOW(transition)(event, profile, other ? FLOW(profile_of)(other_head) : 0);
+
+		if (!next || (has_moved && !(next >> 16)))
+			return 0;
+		u64 after = FLOW(with_profile)(head, next & 0xff);
+		u64 was = __sync_val_compare_and_swap(&slot->head, head, after);
+		if (was != head) {
+			/* Another packet of the flow was first; or the other half's, that saw what has become of this one. */
+			if (has_moved || (u32)was != version)
+				return 0;
+			head = was;
+			profile = FLOW(profile_of)(head);
+			continue;
+		}
+		head = after;
+		has_moved = true;
+		if (!other)
+			return 0;
+		u32 other_next = next >> 8 & 0xff;
+		after = other_next ? FLOW(with_profile)(other_head, other_next) : other_head;
+		if (__sync_val_compare_and_swap(&other->head, other_head, after) == other_head)
+			return 0;
+	}
+	return 0;
 }
 
 /* A packet has used the entry. */
@@ -406,8 +484,8 @@ static __always_inline void FLOW(use)(struct FLOW(hit) *hit, u32 now_ms, u64 byt
 	hit->slot->seen_ms = now_ms;
 	hit->slot->packets++;
 	hit->slot->bytes += bytes;
-	if (unlikely(hit->event && FLOW(next_profile)(hit->event - 1, hit->profile)))
-		FLOW(advance)(hit, hit->event - 1);
+	if (unlikely(hit->event && FLOW(may_move)(hit->event - 1, hit->profile)))
+		FLOW(advance)(hit->index, hit->head, hit->event - 1);
 }
 
 #include "flow_change.h"
@@ -421,6 +499,7 @@ static __always_inline void FLOW(use)(struct FLOW(hit) *hit, u32 now_ms, u64 byt
 #undef FLOW_WAYS
 #undef FLOW_PROFILES
 #undef FLOW_EVENTS
+#undef FLOW_TRANSITIONS
 #undef FLOW_SETS
 #undef FLOW_ARGUMENT_WORDS
 

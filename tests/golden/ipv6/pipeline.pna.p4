@@ -38,11 +38,17 @@ const PortIdUint_t KERNEL_PORT = 510;
 /// An expiry profile that the control plane sets to 60000 ms.
 const ExpireTimeProfileIdUint_t CONNECTIONS_IPV4_TCP_NEW = 1;
 
+/// An expiry profile that the control plane sets to 60000 ms.
+const ExpireTimeProfileIdUint_t CONNECTIONS_IPV4_TCP_HEARD = 6;
+
 /// An expiry profile that the control plane sets to 7440000 ms.
 const ExpireTimeProfileIdUint_t CONNECTIONS_IPV4_TCP_ESTABLISHED = 2;
 
 /// An expiry profile that the control plane sets to 10000 ms.
 const ExpireTimeProfileIdUint_t CONNECTIONS_IPV4_TCP_CLOSING = 3;
+
+/// An expiry profile that the control plane sets to 10000 ms.
+const ExpireTimeProfileIdUint_t CONNECTIONS_IPV4_TCP_CLOSED = 7;
 
 /// An expiry profile that the control plane sets to 30000 ms.
 const ExpireTimeProfileIdUint_t CONNECTIONS_IPV4_UDP_NEW = 4;
@@ -53,11 +59,17 @@ const ExpireTimeProfileIdUint_t CONNECTIONS_IPV4_UDP_STREAM = 5;
 /// An expiry profile that the control plane sets to 60000 ms.
 const ExpireTimeProfileIdUint_t CONNECTIONS_IPV6_TCP_NEW = 1;
 
+/// An expiry profile that the control plane sets to 60000 ms.
+const ExpireTimeProfileIdUint_t CONNECTIONS_IPV6_TCP_HEARD = 6;
+
 /// An expiry profile that the control plane sets to 7440000 ms.
 const ExpireTimeProfileIdUint_t CONNECTIONS_IPV6_TCP_ESTABLISHED = 2;
 
 /// An expiry profile that the control plane sets to 10000 ms.
 const ExpireTimeProfileIdUint_t CONNECTIONS_IPV6_TCP_CLOSING = 3;
+
+/// An expiry profile that the control plane sets to 10000 ms.
+const ExpireTimeProfileIdUint_t CONNECTIONS_IPV6_TCP_CLOSED = 7;
 
 /// An expiry profile that the control plane sets to 30000 ms.
 const ExpireTimeProfileIdUint_t CONNECTIONS_IPV6_UDP_NEW = 4;

@@ -503,8 +503,10 @@ _Static_assert(__builtin_offsetof(struct route_ipv6_value, arguments) == 8, "str
 /* Both directions of every connection to a service. */
 enum {
 	CONNECTIONS_IPV4_TCP_NEW = 1,
+	CONNECTIONS_IPV4_TCP_HEARD = 6,
 	CONNECTIONS_IPV4_TCP_ESTABLISHED = 2,
 	CONNECTIONS_IPV4_TCP_CLOSING = 3,
+	CONNECTIONS_IPV4_TCP_CLOSED = 7,
 	CONNECTIONS_IPV4_UDP_NEW = 4,
 	CONNECTIONS_IPV4_UDP_STREAM = 5,
 };
@@ -512,30 +514,54 @@ enum {
 	CONNECTIONS_IPV4_OPEN,
 	CONNECTIONS_IPV4_DATA,
 	CONNECTIONS_IPV4_CLOSE,
+	CONNECTIONS_IPV4_RESET,
 };
 enum {
 	TABLE_FLOW_IPV4 = 1,
 	TABLE_FLOW_REVERSE_IPV4 = 2,
 };
 
-static const volatile u32 connections_ipv4_timeout_ms[6] = {
+static const volatile u32 connections_ipv4_timeout_ms[8] = {
 	[CONNECTIONS_IPV4_TCP_NEW] = 60000,
+	[CONNECTIONS_IPV4_TCP_HEARD] = 60000,
 	[CONNECTIONS_IPV4_TCP_ESTABLISHED] = 7440000,
 	[CONNECTIONS_IPV4_TCP_CLOSING] = 10000,
+	[CONNECTIONS_IPV4_TCP_CLOSED] = 10000,
 	[CONNECTIONS_IPV4_UDP_NEW] = 30000,
 	[CONNECTIONS_IPV4_UDP_STREAM] = 120000,
 };
-static const volatile u8 connections_ipv4_rank[6] = {
+static const volatile u8 connections_ipv4_rank[8] = {
 	[CONNECTIONS_IPV4_TCP_NEW] = 0,
+	[CONNECTIONS_IPV4_TCP_HEARD] = 0,
 	[CONNECTIONS_IPV4_TCP_ESTABLISHED] = 2,
 	[CONNECTIONS_IPV4_TCP_CLOSING] = 1,
+	[CONNECTIONS_IPV4_TCP_CLOSED] = 0,
 	[CONNECTIONS_IPV4_UDP_NEW] = 0,
 	[CONNECTIONS_IPV4_UDP_STREAM] = 1,
 };
-static const volatile u8 connections_ipv4_next[3][6] = {
-	[CONNECTIONS_IPV4_OPEN] = {[CONNECTIONS_IPV4_TCP_CLOSING] = CONNECTIONS_IPV4_TCP_NEW},
-	[CONNECTIONS_IPV4_DATA] = {[CONNECTIONS_IPV4_TCP_NEW] = CONNECTIONS_IPV4_TCP_ESTABLISHED, [CONNECTIONS_IPV4_UDP_NEW] = CONNECTIONS_IPV4_UDP_STREAM},
-	[CONNECTIONS_IPV4_CLOSE] = {[CONNECTIONS_IPV4_TCP_NEW] = CONNECTIONS_IPV4_TCP_CLOSING, [CONNECTIONS_IPV4_TCP_ESTABLISHED] = CONNECTIONS_IPV4_TCP_CLOSING},
+static const volatile u16 connections_ipv4_moves[4] = {
+	[CONNECTIONS_IPV4_OPEN] = 1 << CONNECTIONS_IPV4_TCP_CLOSING | 1 << CONNECTIONS_IPV4_TCP_CLOSED,
+	[CONNECTIONS_IPV4_DATA] = 1 << CONNECTIONS_IPV4_TCP_NEW | 1 << CONNECTIONS_IPV4_UDP_NEW,
+	[CONNECTIONS_IPV4_CLOSE] = 1 << CONNECTIONS_IPV4_TCP_NEW | 1 << CONNECTIONS_IPV4_TCP_HEARD | 1 << CONNECTIONS_IPV4_TCP_ESTABLISHED | 1 << CONNECTIONS_IPV4_TCP_CLOSING,
+	[CONNECTIONS_IPV4_RESET] = 1 << CONNECTIONS_IPV4_TCP_NEW | 1 << CONNECTIONS_IPV4_TCP_HEARD | 1 << CONNECTIONS_IPV4_TCP_ESTABLISHED | 1 << CONNECTIONS_IPV4_TCP_CLOSING,
+};
+static const volatile struct flow_transition connections_ipv4_transitions[16] = {
+	{.event = CONNECTIONS_IPV4_DATA, .current = CONNECTIONS_IPV4_TCP_NEW, .other = CONNECTIONS_IPV4_TCP_HEARD, .next = CONNECTIONS_IPV4_TCP_ESTABLISHED, .other_next = CONNECTIONS_IPV4_TCP_ESTABLISHED},
+	{.event = CONNECTIONS_IPV4_DATA, .current = CONNECTIONS_IPV4_TCP_NEW, .next = CONNECTIONS_IPV4_TCP_HEARD},
+	{.event = CONNECTIONS_IPV4_CLOSE, .current = CONNECTIONS_IPV4_TCP_NEW, .other = CONNECTIONS_IPV4_TCP_CLOSING, .next = CONNECTIONS_IPV4_TCP_CLOSED, .other_next = CONNECTIONS_IPV4_TCP_CLOSED},
+	{.event = CONNECTIONS_IPV4_CLOSE, .current = CONNECTIONS_IPV4_TCP_HEARD, .other = CONNECTIONS_IPV4_TCP_CLOSING, .next = CONNECTIONS_IPV4_TCP_CLOSED, .other_next = CONNECTIONS_IPV4_TCP_CLOSED},
+	{.event = CONNECTIONS_IPV4_CLOSE, .current = CONNECTIONS_IPV4_TCP_ESTABLISHED, .other = CONNECTIONS_IPV4_TCP_CLOSING, .next = CONNECTIONS_IPV4_TCP_CLOSED, .other_next = CONNECTIONS_IPV4_TCP_CLOSED},
+	{.event = CONNECTIONS_IPV4_CLOSE, .current = CONNECTIONS_IPV4_TCP_CLOSING, .other = CONNECTIONS_IPV4_TCP_CLOSING, .next = CONNECTIONS_IPV4_TCP_CLOSED, .other_next = CONNECTIONS_IPV4_TCP_CLOSED},
+	{.event = CONNECTIONS_IPV4_CLOSE, .current = CONNECTIONS_IPV4_TCP_NEW, .next = CONNECTIONS_IPV4_TCP_CLOSING},
+	{.event = CONNECTIONS_IPV4_CLOSE, .current = CONNECTIONS_IPV4_TCP_HEARD, .next = CONNECTIONS_IPV4_TCP_CLOSING},
+	{.event = CONNECTIONS_IPV4_CLOSE, .current = CONNECTIONS_IPV4_TCP_ESTABLISHED, .next = CONNECTIONS_IPV4_TCP_CLOSING},
+	{.event = CONNECTIONS_IPV4_RESET, .current = CONNECTIONS_IPV4_TCP_NEW, .next = CONNECTIONS_IPV4_TCP_CLOSED, .other_next = CONNECTIONS_IPV4_TCP_CLOSED},
+	{.event = CONNECTIONS_IPV4_RESET, .current = CONNECTIONS_IPV4_TCP_HEARD, .next = CONNECTIONS_IPV4_TCP_CLOSED, .other_next = CONNECTIONS_IPV4_TCP_CLOSED},
+	{.event = CONNECTIONS_IPV4_RESET, .current = CONNECTIONS_IPV4_TCP_ESTABLISHED, .next = CONNECTIONS_IPV4_TCP_CLOSING, .other_next = CONNECTIONS_IPV4_TCP_CLOSING},
+	{.event = CONNECTIONS_IPV4_RESET, .current = CONNECTIONS_IPV4_TCP_CLOSING, .next = CONNECTIONS_IPV4_TCP_CLOSING, .other_next = CONNECTIONS_IPV4_TCP_CLOSING},
+	{.event = CONNECTIONS_IPV4_OPEN, .current = CONNECTIONS_IPV4_TCP_CLOSING, .next = CONNECTIONS_IPV4_TCP_NEW, .other_next = CONNECTIONS_IPV4_TCP_NEW},
+	{.event = CONNECTIONS_IPV4_OPEN, .current = CONNECTIONS_IPV4_TCP_CLOSED, .next = CONNECTIONS_IPV4_TCP_NEW, .other_next = CONNECTIONS_IPV4_TCP_NEW},
+	{.event = CONNECTIONS_IPV4_DATA, .current = CONNECTIONS_IPV4_UDP_NEW, .next = CONNECTIONS_IPV4_UDP_STREAM},
 };
 
 union connections_ipv4_arguments {
@@ -553,15 +579,18 @@ _Static_assert(sizeof(union connections_ipv4_arguments) == 16, "union connection
 #endif
 #define FLOW_SLOTS CONNECTIONS_IPV4_SLOTS
 #define FLOW_WAYS 4
-#define FLOW_PROFILES 6
-#define FLOW_EVENTS 3
+#define FLOW_PROFILES 8
+#define FLOW_EVENTS 4
+#define FLOW_TRANSITIONS 16
 #include "turnout/flow_table.h"
 
 /* Both directions of every connection to a service. */
 enum {
 	CONNECTIONS_IPV6_TCP_NEW = 1,
+	CONNECTIONS_IPV6_TCP_HEARD = 6,
 	CONNECTIONS_IPV6_TCP_ESTABLISHED = 2,
 	CONNECTIONS_IPV6_TCP_CLOSING = 3,
+	CONNECTIONS_IPV6_TCP_CLOSED = 7,
 	CONNECTIONS_IPV6_UDP_NEW = 4,
 	CONNECTIONS_IPV6_UDP_STREAM = 5,
 };
@@ -569,30 +598,54 @@ enum {
 	CONNECTIONS_IPV6_OPEN,
 	CONNECTIONS_IPV6_DATA,
 	CONNECTIONS_IPV6_CLOSE,
+	CONNECTIONS_IPV6_RESET,
 };
 enum {
 	TABLE_FLOW_IPV6 = 1,
 	TABLE_FLOW_REVERSE_IPV6 = 2,
 };
 
-static const volatile u32 connections_ipv6_timeout_ms[6] = {
+static const volatile u32 connections_ipv6_timeout_ms[8] = {
 	[CONNECTIONS_IPV6_TCP_NEW] = 60000,
+	[CONNECTIONS_IPV6_TCP_HEARD] = 60000,
 	[CONNECTIONS_IPV6_TCP_ESTABLISHED] = 7440000,
 	[CONNECTIONS_IPV6_TCP_CLOSING] = 10000,
+	[CONNECTIONS_IPV6_TCP_CLOSED] = 10000,
 	[CONNECTIONS_IPV6_UDP_NEW] = 30000,
 	[CONNECTIONS_IPV6_UDP_STREAM] = 120000,
 };
-static const volatile u8 connections_ipv6_rank[6] = {
+static const volatile u8 connections_ipv6_rank[8] = {
 	[CONNECTIONS_IPV6_TCP_NEW] = 0,
+	[CONNECTIONS_IPV6_TCP_HEARD] = 0,
 	[CONNECTIONS_IPV6_TCP_ESTABLISHED] = 2,
 	[CONNECTIONS_IPV6_TCP_CLOSING] = 1,
+	[CONNECTIONS_IPV6_TCP_CLOSED] = 0,
 	[CONNECTIONS_IPV6_UDP_NEW] = 0,
 	[CONNECTIONS_IPV6_UDP_STREAM] = 1,
 };
-static const volatile u8 connections_ipv6_next[3][6] = {
-	[CONNECTIONS_IPV6_OPEN] = {[CONNECTIONS_IPV6_TCP_CLOSING] = CONNECTIONS_IPV6_TCP_NEW},
-	[CONNECTIONS_IPV6_DATA] = {[CONNECTIONS_IPV6_TCP_NEW] = CONNECTIONS_IPV6_TCP_ESTABLISHED, [CONNECTIONS_IPV6_UDP_NEW] = CONNECTIONS_IPV6_UDP_STREAM},
-	[CONNECTIONS_IPV6_CLOSE] = {[CONNECTIONS_IPV6_TCP_NEW] = CONNECTIONS_IPV6_TCP_CLOSING, [CONNECTIONS_IPV6_TCP_ESTABLISHED] = CONNECTIONS_IPV6_TCP_CLOSING},
+static const volatile u16 connections_ipv6_moves[4] = {
+	[CONNECTIONS_IPV6_OPEN] = 1 << CONNECTIONS_IPV6_TCP_CLOSING | 1 << CONNECTIONS_IPV6_TCP_CLOSED,
+	[CONNECTIONS_IPV6_DATA] = 1 << CONNECTIONS_IPV6_TCP_NEW | 1 << CONNECTIONS_IPV6_UDP_NEW,
+	[CONNECTIONS_IPV6_CLOSE] = 1 << CONNECTIONS_IPV6_TCP_NEW | 1 << CONNECTIONS_IPV6_TCP_HEARD | 1 << CONNECTIONS_IPV6_TCP_ESTABLISHED | 1 << CONNECTIONS_IPV6_TCP_CLOSING,
+	[CONNECTIONS_IPV6_RESET] = 1 << CONNECTIONS_IPV6_TCP_NEW | 1 << CONNECTIONS_IPV6_TCP_HEARD | 1 << CONNECTIONS_IPV6_TCP_ESTABLISHED | 1 << CONNECTIONS_IPV6_TCP_CLOSING,
+};
+static const volatile struct flow_transition connections_ipv6_transitions[16] = {
+	{.event = CONNECTIONS_IPV6_DATA, .current = CONNECTIONS_IPV6_TCP_NEW, .other = CONNECTIONS_IPV6_TCP_HEARD, .next = CONNECTIONS_IPV6_TCP_ESTABLISHED, .other_next = CONNECTIONS_IPV6_TCP_ESTABLISHED},
+	{.event = CONNECTIONS_IPV6_DATA, .current = CONNECTIONS_IPV6_TCP_NEW, .next = CONNECTIONS_IPV6_TCP_HEARD},
+	{.event = CONNECTIONS_IPV6_CLOSE, .current = CONNECTIONS_IPV6_TCP_NEW, .other = CONNECTIONS_IPV6_TCP_CLOSING, .next = CONNECTIONS_IPV6_TCP_CLOSED, .other_next = CONNECTIONS_IPV6_TCP_CLOSED},
+	{.event = CONNECTIONS_IPV6_CLOSE, .current = CONNECTIONS_IPV6_TCP_HEARD, .other = CONNECTIONS_IPV6_TCP_CLOSING, .next = CONNECTIONS_IPV6_TCP_CLOSED, .other_next = CONNECTIONS_IPV6_TCP_CLOSED},
+	{.event = CONNECTIONS_IPV6_CLOSE, .current = CONNECTIONS_IPV6_TCP_ESTABLISHED, .other = CONNECTIONS_IPV6_TCP_CLOSING, .next = CONNECTIONS_IPV6_TCP_CLOSED, .other_next = CONNECTIONS_IPV6_TCP_CLOSED},
+	{.event = CONNECTIONS_IPV6_CLOSE, .current = CONNECTIONS_IPV6_TCP_CLOSING, .other = CONNECTIONS_IPV6_TCP_CLOSING, .next = CONNECTIONS_IPV6_TCP_CLOSED, .other_next = CONNECTIONS_IPV6_TCP_CLOSED},
+	{.event = CONNECTIONS_IPV6_CLOSE, .current = CONNECTIONS_IPV6_TCP_NEW, .next = CONNECTIONS_IPV6_TCP_CLOSING},
+	{.event = CONNECTIONS_IPV6_CLOSE, .current = CONNECTIONS_IPV6_TCP_HEARD, .next = CONNECTIONS_IPV6_TCP_CLOSING},
+	{.event = CONNECTIONS_IPV6_CLOSE, .current = CONNECTIONS_IPV6_TCP_ESTABLISHED, .next = CONNECTIONS_IPV6_TCP_CLOSING},
+	{.event = CONNECTIONS_IPV6_RESET, .current = CONNECTIONS_IPV6_TCP_NEW, .next = CONNECTIONS_IPV6_TCP_CLOSED, .other_next = CONNECTIONS_IPV6_TCP_CLOSED},
+	{.event = CONNECTIONS_IPV6_RESET, .current = CONNECTIONS_IPV6_TCP_HEARD, .next = CONNECTIONS_IPV6_TCP_CLOSED, .other_next = CONNECTIONS_IPV6_TCP_CLOSED},
+	{.event = CONNECTIONS_IPV6_RESET, .current = CONNECTIONS_IPV6_TCP_ESTABLISHED, .next = CONNECTIONS_IPV6_TCP_CLOSING, .other_next = CONNECTIONS_IPV6_TCP_CLOSING},
+	{.event = CONNECTIONS_IPV6_RESET, .current = CONNECTIONS_IPV6_TCP_CLOSING, .next = CONNECTIONS_IPV6_TCP_CLOSING, .other_next = CONNECTIONS_IPV6_TCP_CLOSING},
+	{.event = CONNECTIONS_IPV6_OPEN, .current = CONNECTIONS_IPV6_TCP_CLOSING, .next = CONNECTIONS_IPV6_TCP_NEW, .other_next = CONNECTIONS_IPV6_TCP_NEW},
+	{.event = CONNECTIONS_IPV6_OPEN, .current = CONNECTIONS_IPV6_TCP_CLOSED, .next = CONNECTIONS_IPV6_TCP_NEW, .other_next = CONNECTIONS_IPV6_TCP_NEW},
+	{.event = CONNECTIONS_IPV6_DATA, .current = CONNECTIONS_IPV6_UDP_NEW, .next = CONNECTIONS_IPV6_UDP_STREAM},
 };
 
 union connections_ipv6_arguments {
@@ -610,8 +663,9 @@ _Static_assert(sizeof(union connections_ipv6_arguments) == 40, "union connection
 #endif
 #define FLOW_SLOTS CONNECTIONS_IPV6_SLOTS
 #define FLOW_WAYS 4
-#define FLOW_PROFILES 6
-#define FLOW_EVENTS 3
+#define FLOW_PROFILES 8
+#define FLOW_EVENTS 4
+#define FLOW_TRANSITIONS 16
 #include "turnout/flow_table.h"
 
 
@@ -1413,11 +1467,15 @@ static __always_inline void translate_ipv4(const struct translate_ipv4 *argument
 	scratch->later.translate_ipv4_service_requests = arguments->service_id + 1;
 	if (scratch->meta.protocol == 6) {
 		if (scratch->meta.tcp_flags & 5) {
-			connections_ipv4_saw(hit, CONNECTIONS_IPV4_CLOSE);
-		} else if (!(scratch->meta.tcp_flags & 2)) {
-			connections_ipv4_saw(hit, CONNECTIONS_IPV4_DATA);
-		} else if (!(scratch->meta.tcp_flags & 16)) {
+			if (scratch->meta.tcp_flags & 4) {
+				connections_ipv4_saw(hit, CONNECTIONS_IPV4_RESET);
+			} else {
+				connections_ipv4_saw(hit, CONNECTIONS_IPV4_CLOSE);
+			}
+		} else if ((scratch->meta.tcp_flags & 18) == 2) {
 			connections_ipv4_saw(hit, CONNECTIONS_IPV4_OPEN);
+		} else {
+			connections_ipv4_saw(hit, CONNECTIONS_IPV4_DATA);
 		}
 	} else {
 		connections_ipv4_saw(hit, CONNECTIONS_IPV4_DATA);
@@ -1437,11 +1495,15 @@ static __always_inline void translate_reply_ipv4(const struct translate_reply_ip
 	scratch->later.translate_reply_ipv4_service_replies = arguments->service_id + 1;
 	if (scratch->meta.protocol == 6) {
 		if (scratch->meta.tcp_flags & 5) {
-			connections_ipv4_saw(hit, CONNECTIONS_IPV4_CLOSE);
-		} else if (!(scratch->meta.tcp_flags & 2)) {
-			connections_ipv4_saw(hit, CONNECTIONS_IPV4_DATA);
-		} else if (!(scratch->meta.tcp_flags & 16)) {
+			if (scratch->meta.tcp_flags & 4) {
+				connections_ipv4_saw(hit, CONNECTIONS_IPV4_RESET);
+			} else {
+				connections_ipv4_saw(hit, CONNECTIONS_IPV4_CLOSE);
+			}
+		} else if ((scratch->meta.tcp_flags & 18) == 2) {
 			connections_ipv4_saw(hit, CONNECTIONS_IPV4_OPEN);
+		} else {
+			connections_ipv4_saw(hit, CONNECTIONS_IPV4_DATA);
 		}
 	} else {
 		connections_ipv4_saw(hit, CONNECTIONS_IPV4_DATA);
@@ -1476,11 +1538,15 @@ static __always_inline void translate_ipv6(const struct translate_ipv6 *argument
 	scratch->later.translate_ipv6_service_requests = arguments->service_id + 1;
 	if (scratch->meta.protocol == 6) {
 		if (scratch->meta.tcp_flags & 5) {
-			connections_ipv6_saw(hit, CONNECTIONS_IPV6_CLOSE);
-		} else if (!(scratch->meta.tcp_flags & 2)) {
-			connections_ipv6_saw(hit, CONNECTIONS_IPV6_DATA);
-		} else if (!(scratch->meta.tcp_flags & 16)) {
+			if (scratch->meta.tcp_flags & 4) {
+				connections_ipv6_saw(hit, CONNECTIONS_IPV6_RESET);
+			} else {
+				connections_ipv6_saw(hit, CONNECTIONS_IPV6_CLOSE);
+			}
+		} else if ((scratch->meta.tcp_flags & 18) == 2) {
 			connections_ipv6_saw(hit, CONNECTIONS_IPV6_OPEN);
+		} else {
+			connections_ipv6_saw(hit, CONNECTIONS_IPV6_DATA);
 		}
 	} else {
 		connections_ipv6_saw(hit, CONNECTIONS_IPV6_DATA);
@@ -1500,11 +1566,15 @@ static __always_inline void translate_reply_ipv6(const struct translate_reply_ip
 	scratch->later.translate_reply_ipv6_service_replies = arguments->service_id + 1;
 	if (scratch->meta.protocol == 6) {
 		if (scratch->meta.tcp_flags & 5) {
-			connections_ipv6_saw(hit, CONNECTIONS_IPV6_CLOSE);
-		} else if (!(scratch->meta.tcp_flags & 2)) {
-			connections_ipv6_saw(hit, CONNECTIONS_IPV6_DATA);
-		} else if (!(scratch->meta.tcp_flags & 16)) {
+			if (scratch->meta.tcp_flags & 4) {
+				connections_ipv6_saw(hit, CONNECTIONS_IPV6_RESET);
+			} else {
+				connections_ipv6_saw(hit, CONNECTIONS_IPV6_CLOSE);
+			}
+		} else if ((scratch->meta.tcp_flags & 18) == 2) {
 			connections_ipv6_saw(hit, CONNECTIONS_IPV6_OPEN);
+		} else {
+			connections_ipv6_saw(hit, CONNECTIONS_IPV6_DATA);
 		}
 	} else {
 		connections_ipv6_saw(hit, CONNECTIONS_IPV6_DATA);

@@ -184,7 +184,10 @@ STORE = Store(
     ways=2,
     profiles=(Profile(name="fresh", id=1, timeout_ms=10, rank=0), Profile(name="old", id=2, timeout_ms=50, rank=1)),
     events=("seen",),
-    transitions=(Transition(current="fresh", event="seen", next="old"),),
+    transitions=(
+        Transition(current="fresh", event="seen", other="old", next="fresh", other_next="fresh"),
+        Transition(current="fresh", event="seen", next="old"),
+    ),
 )
 
 

@@ -35,19 +35,46 @@ def profiles(node: Node) -> tuple[list[str], list[str]]:
     return tuple([e.profile for e in node.model.learned(f"{t}_ipv4")] for t in ("flow", "flow_reverse"))  # type: ignore[return-value]
 
 
-def test_profiles_follow_the_packets_of_each_direction() -> None:
+CONNECTION = ("S", "<SA", "A")
+"""Flags of packets in the order of their coming; "<" marks those of the server."""
+
+
+@pytest.mark.parametrize(
+    ("packets", "opener", "answerer"),
+    [
+        (("S",), "tcp_new", "tcp_new"),
+        (("S", "S"), "tcp_new", "tcp_new"),
+        (("S", "<SA"), "tcp_new", "tcp_heard"),
+        (("S", "A", "A"), "tcp_heard", "tcp_new"),
+        (CONNECTION, "tcp_established", "tcp_established"),
+        (("A", "A", "<A"), "tcp_established", "tcp_established"),
+        ((*CONNECTION, "S"), "tcp_established", "tcp_established"),
+        ((*CONNECTION, "FA"), "tcp_closing", "tcp_established"),
+        ((*CONNECTION, "FA", "<A", "<A", "A"), "tcp_closing", "tcp_established"),
+        ((*CONNECTION, "FA", "<FA"), "tcp_closed", "tcp_closed"),
+        ((*CONNECTION, "<FA", "FA", "<A"), "tcp_closed", "tcp_closed"),
+        ((*CONNECTION, "<FA", "FA", "S"), "tcp_new", "tcp_new"),
+        ((*CONNECTION, "<FA", "FA", "S", "<SA", "A"), "tcp_established", "tcp_established"),
+        ((*CONNECTION, "FA", "<FA", "<R"), "tcp_closed", "tcp_closed"),
+        ((*CONNECTION, "FA", "S"), "tcp_new", "tcp_new"),
+        ((*CONNECTION, "<RA"), "tcp_closing", "tcp_closing"),
+        ((*CONNECTION, "R", "<A", "A"), "tcp_closing", "tcp_closing"),
+        ((*CONNECTION, "FA", "<R"), "tcp_closing", "tcp_closing"),
+        (("S", "<RA"), "tcp_closed", "tcp_closed"),
+        (("S", "<SA", "R"), "tcp_closed", "tcp_closed"),
+        (("S", "<SA", "FA"), "tcp_closing", "tcp_heard"),
+    ],
+)
+def test_both_halves_of_a_connection_live_and_end_together(
+    packets: tuple[str, ...], opener: str, answerer: str
+) -> None:
     node = Node()
-    syn(node, 1000)
-    assert profiles(node) == (["tcp_new"], ["tcp_new"])
-    reply(node, 1000)
-    assert profiles(node) == (["tcp_new"], ["tcp_new"])
-    syn(node, 1000, flags="A")
-    reply(node, 1000, "A")
-    assert profiles(node) == (["tcp_established"], ["tcp_established"])
-    syn(node, 1000, flags="FA")
-    assert profiles(node) == (["tcp_closing"], ["tcp_established"])
-    reply(node, 1000, "R")
-    assert profiles(node) == (["tcp_closing"], ["tcp_closing"])
+    for flags in packets:
+        if flags.startswith("<"):
+            reply(node, 1000, flags.removeprefix("<"))
+        else:
+            syn(node, 1000, flags=flags)
+    assert profiles(node) == ([opener], [answerer])
 
 
 def test_a_reused_port_opens_the_connection_anew() -> None:
@@ -57,6 +84,15 @@ def test_a_reused_port_opens_the_connection_anew() -> None:
     outcome = syn(node, 1000)
     assert outcome.verdict is VerdictKind.FORWARD
     assert "flow_ipv4 entry: open, tcp_closing -> tcp_new\n" in trace_to_text(outcome.trace)
+
+
+def test_a_trace_tells_of_both_halves() -> None:
+    node = Node()
+    syn(node, 1000)
+    reply(node, 1000, "SA")
+    text = trace_to_text(syn(node, 1000, flags="A").trace)
+    assert "flow_ipv4 entry: data, tcp_new -> tcp_established\n" in text
+    assert "flow_reverse_ipv4 entry: data, tcp_heard -> tcp_established\n" in text
 
 
 def test_a_known_flow_needs_no_other_tables() -> None:

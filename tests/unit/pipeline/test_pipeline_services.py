@@ -139,7 +139,7 @@ def test_learned_entries_and_counters(version: int) -> None:
     assert reverse.action.arguments == (vip, client, 81, 40000, 10, LOCAL_SERVICE)
     length = len(first.packet)
     assert (flow.profile, flow.packets, flow.bytes) == ("tcp_established", 1, length)
-    assert (reverse.profile, reverse.packets, reverse.bytes) == ("tcp_new", 1, len(reply.packet))
+    assert (reverse.profile, reverse.packets, reverse.bytes) == ("tcp_established", 1, len(reply.packet))
     assert node.model.indexed_counter("service_requests", LOCAL_SERVICE) == Tally(2, 2 * length)
     assert node.model.indexed_counter("service_replies", LOCAL_SERVICE) == Tally(1, len(reply.packet))
     service = EntryKey(table=f"service_ipv{version}", matches=tuple(Exact(value=v) for v in (SHOP, vip, 6, 81)))

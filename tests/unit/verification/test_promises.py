@@ -73,14 +73,14 @@ def opened(ledger: Ledger) -> Connection:
 
 def established(ledger: Ledger) -> Connection:
     connection = opened(ledger)
+    ledger.saw(connection, is_client=True, flags="S", now_ms=0)
     ledger.saw(connection, is_client=False, flags="SA", now_ms=0)
-    ledger.saw(connection, is_client=True, flags="A", now_ms=0)
     assert not connection.is_promised(0)
-    ledger.saw(connection, is_client=False, flags="PA", now_ms=1)
+    ledger.saw(connection, is_client=True, flags="A", now_ms=0)
     return connection
 
 
-def test_a_connection_is_promised_once_both_sides_have_sent_data() -> None:
+def test_a_connection_is_promised_once_both_sides_have_said_more_than_a_syn() -> None:
     ledger = Ledger()
     connection = established(ledger)
     assert connection.is_promised(7_439_999)

@@ -6,10 +6,20 @@ enum { DATA, CLOSE, REOPEN };
 
 static const volatile u32 tiny_timeout_ms[] = {[NEW] = 60, [ESTABLISHED] = 1000, [CLOSING] = 120, [SHORT] = 30};
 static const volatile u8 tiny_rank[] = {[NEW] = 0, [ESTABLISHED] = 2, [CLOSING] = 1, [SHORT] = 0};
-static const volatile u8 tiny_next[3][5] = {
-	[DATA] = {[NEW] = ESTABLISHED, [SHORT] = CLOSING},
-	[CLOSE] = {[NEW] = CLOSING, [ESTABLISHED] = CLOSING},
-	[REOPEN] = {[CLOSING] = NEW},
+static const volatile u16 tiny_moves[] = {
+	[DATA] = 1 << NEW | 1 << SHORT,
+	[CLOSE] = 1 << NEW | 1 << ESTABLISHED | 1 << SHORT,
+	[REOPEN] = 1 << CLOSING,
+};
+static const volatile struct flow_transition tiny_transitions[] = {
+	{.event = DATA, .current = NEW, .other = SHORT, .next = SHORT, .other_next = ESTABLISHED},
+	{.event = DATA, .current = NEW, .next = ESTABLISHED},
+	{.event = DATA, .current = SHORT, .next = CLOSING},
+	{.event = CLOSE, .current = NEW, .next = CLOSING},
+	{.event = CLOSE, .current = ESTABLISHED, .other = CLOSING, .next = SHORT, .other_next = SHORT},
+	{.event = CLOSE, .current = ESTABLISHED, .next = CLOSING},
+	{.event = CLOSE, .current = SHORT, .next = SHORT, .other_next = CLOSING},
+	{.event = REOPEN, .current = CLOSING, .next = NEW},
 };
 
 struct tiny_arguments {
@@ -31,6 +41,7 @@ struct tiny_arguments {
 #define FLOW_WAYS 4
 #define FLOW_PROFILES 5
 #define FLOW_EVENTS 3
+#define FLOW_TRANSITIONS 8
 #include "turnout/flow_table.h"
 
 struct operation {
@@ -130,9 +141,65 @@ SEC("xdp") int hammer(struct xdp_md *context)
 			__sync_fetch_and_add(&torn, 1);
 		__sync_fetch_and_add(&hits, 1);
 		tiny_use(&hit, clock_ms(), context->data_end - context->data);
-		tiny_advance(&hit, CLOSE);
+		tiny_advance(hit.index, hit.head, CLOSE);
 	} else if (!is_reply) {
 		__sync_fetch_and_add(learn_pair(key) == FLOW_FULL ? &full : &learned, 1);
+	}
+	return 2;
+}
+
+/*
+ * Both halves of the pair (1, 2) are closed at the same instant by two CPUs, round after round; `half_closed` counts the
+ * rounds after which they are not both SHORT. A CPU that waits in vain for the other one ends it all: `is_late`.
+ */
+u64 arrived = 0, rounds = 0, half_closed = 0, is_late = 0;
+
+static long has_come(u32 attempt __attribute__((unused)), u64 *target)
+{
+	return FLOW_READ(arrived) >= *target;
+}
+
+static __always_inline void meet(void)
+{
+	u64 target = (__sync_fetch_and_add(&arrived, 1) | 1) + 1;
+
+#pragma clang loop unroll(disable)
+	for (u32 i = 0; i < 32 && !is_late && FLOW_READ(arrived) < target; i++)
+		((long (*)(u32, void *, void *, u64))181)(1 << 23, has_come, &target, 0);	/* bpf_loop, of 5.17 */
+	if (FLOW_READ(arrived) < target)
+		is_late = 1;
+}
+
+static __always_inline u32 profile_now(const u64 *key)
+{
+	struct tiny_hit hit;
+
+	return tiny_find(key, tiny_hash(key), &hit) ? hit.profile : 0;
+}
+
+SEC("xdp") int close_together(struct xdp_md *context)
+{
+	u8 *first_byte = (void *)(long)context->data;
+	struct tiny_hit hit;
+
+	if (first_byte + 1 > (u8 *)(long)context->data_end)
+		return 1;
+	bool is_reply = *first_byte;
+	u64 key[2] = {is_reply ? 2 : 1, is_reply ? 1 : 2}, other[2] = {key[1], key[0]};
+
+	if (is_late || !tiny_find(key, tiny_hash(key), &hit))
+		return 1;
+	meet();
+	__sync_val_compare_and_swap(&hit.slot->head, hit.head, tiny_with_profile(hit.head, ESTABLISHED));
+	meet();
+	if (tiny_find(key, tiny_hash(key), &hit)) {
+		tiny_saw(&hit, CLOSE);
+		tiny_use(&hit, clock_ms(), 0);
+	}
+	meet();
+	if (!is_reply && !is_late) {
+		rounds++;
+		half_closed += profile_now(key) != SHORT || profile_now(other) != SHORT;
 	}
 	return 2;
 }

@@ -3,7 +3,8 @@
 
 static const volatile u32 connections_ipv6_timeout_ms[] = {0, 60000, 1000};
 static const volatile u8 connections_ipv6_rank[] = {0, 0, 2};
-static const volatile u8 connections_ipv6_next[1][3] = {{0, 2, 0}};
+static const volatile u16 connections_ipv6_moves[] = {1 << 1};
+static const volatile struct flow_transition connections_ipv6_transitions[] = {{.event = 0, .current = 1, .next = 2}};
 
 struct decision {
 	struct u128 src, dst;
@@ -18,6 +19,7 @@ struct decision {
 #define FLOW_WAYS 4
 #define FLOW_PROFILES 3
 #define FLOW_EVENTS 1
+#define FLOW_TRANSITIONS 1
 #include "turnout/flow_table.h"
 
 struct operation {
