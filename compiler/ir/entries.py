@@ -59,6 +59,17 @@ class ActionCall:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MeterConfig:
+    """Rates in units a second and bursts in units, named as in P4Runtime. Which of them count says the meter's type."""
+
+    cir: int
+    cburst: int
+    pir: int
+    pburst: int
+    eburst: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MemberRef:
     """The entry's action is that of a selector's member."""
 
@@ -85,6 +96,8 @@ class TableEntry:
     matches: tuple[MatchValue, ...]
     action: ActionCall | MemberRef | GroupRef
     priority: int = 0
+    meter: MeterConfig | None = None
+    """Of its direct meter; None for one that gives green."""
     owner: str = field(default="", compare=False)
     span: Span = field(default=NOWHERE, compare=False)
 

@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 from compiler.ir.headers import Field, Header, HeaderType, State
 from compiler.ir.nodes import Control, DropReason, Pipeline
-from compiler.ir.tables import Action, Counter, Selector, Store, Table
+from compiler.ir.tables import Action, Counter, Meter, Selector, Store, Table
 from compiler.span import InternalError
 
 
@@ -56,6 +56,10 @@ class Names:
     @cached_property
     def counters(self) -> Mapping[str, Counter]:
         return _index(self.pipeline.counters)
+
+    @cached_property
+    def meters(self) -> Mapping[str, Meter]:
+        return _index(self.pipeline.meters)
 
     @cached_property
     def controls(self) -> Mapping[str, Control]:

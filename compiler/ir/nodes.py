@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from compiler.ir.headers import Field, Header, HeaderType, State
 from compiler.ir.statements import Statement
-from compiler.ir.tables import Action, Counter, Store, Table
+from compiler.ir.tables import Action, Counter, Meter, Store, Table
 from compiler.span import NOWHERE, Span
 
 
@@ -52,4 +52,5 @@ class Pipeline:
     drop_reasons: tuple[DropReason, ...]
     controls: tuple[Control, ...]
     main: str
+    meters: tuple[Meter, ...] = ()
     doc: str = ""

@@ -164,6 +164,27 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Execute:
+    """Have an indexed meter tell the packet's colour, into metadata of 2 bits: 0 green, 1 yellow, 2 red.
+
+    A cell without a configuration says green, as does an index beyond the meter's size.
+    """
+
+    meter: str
+    index: Expr
+    target: MetaRef
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecuteDirect:
+    """The same by the meter of the entry whose action this is."""
+
+    target: MetaRef
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Forward:
     """Send the packet out of a port."""
 
@@ -208,6 +229,8 @@ Statement = (
     | Learn
     | Advance
     | Count
+    | Execute
+    | ExecuteDirect
     | Forward
     | Reply
     | ToKernel

@@ -1,4 +1,4 @@
-"""Tables, actions, selectors, learned tables and counters. Ids are P4Runtime ids, written down, never counted."""
+"""Tables, actions, selectors, learned tables, counters, meters. Ids are P4Runtime ids, written down, never counted."""
 
 from __future__ import annotations
 
@@ -134,6 +134,44 @@ class Store:
     doc: str = ""
 
 
+class MeterUnit(Enum):
+    """What a meter's rates and bursts are numbers of; bytes are those of the frame as received."""
+
+    PACKETS = "packets"
+    BYTES = "bytes"
+
+
+class MeterType(Enum):
+    """How a meter tells colours (P4Runtime specification, section "Meter & DirectMeter"); always colour-blind."""
+
+    TWO_RATE_THREE_COLOR = "two_rate_three_color"
+    """RFC 2698."""
+    SINGLE_RATE_THREE_COLOR = "single_rate_three_color"
+    """RFC 2697."""
+    SINGLE_RATE_TWO_COLOR = "single_rate_two_color"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meter:
+    """An indexed meter. `compiler.ir.metering` says what its cells compute."""
+
+    name: str
+    id: int
+    size: int
+    unit: MeterUnit
+    type: MeterType = MeterType.TWO_RATE_THREE_COLOR
+    doc: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectMeter:
+    """The meter of a table: each entry has a cell of its own, which comes and goes with it."""
+
+    id: int
+    unit: MeterUnit
+    type: MeterType = MeterType.TWO_RATE_THREE_COLOR
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """A match-action table. The default action is constant and has no arguments."""
@@ -146,6 +184,9 @@ class Table:
     size: int
     counter_id: int | None = None
     """Id of its direct counter of packets and bytes, if it has one."""
+    meter: DirectMeter | None = None
+    idle_timeout: bool = False
+    """Entries may have an idle timeout, after which the control plane is told of them; they stay."""
     selector: Selector | None = None
     store: str | None = None
     """The store of a learned table: written by the data plane, read and deleted through P4Runtime."""

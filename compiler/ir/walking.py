@@ -29,6 +29,8 @@ from compiler.ir.statements import (
     Assign,
     Count,
     Drop,
+    Execute,
+    ExecuteDirect,
     Forward,
     If,
     Learn,
@@ -91,7 +93,9 @@ def statements(body: tuple[Statement, ...]) -> Iterator[Statement]:
 def read_by(statement: Statement) -> tuple[Expr, ...]:
     """The expressions that a statement itself evaluates; those of tables and branches are theirs."""
     match statement:
-        case Assign(value=value) | Forward(port=value) | PushVlan(vlan_id=value) | Count(index=value):
+        case Assign(value=value) | Forward(port=value) | PushVlan(vlan_id=value):
+            return (value,)
+        case Count(index=value) | Execute(index=value):
             return (value,)
         case Rewrite(changes=changes):
             return tuple(change.value for change in changes)
@@ -102,6 +106,8 @@ def read_by(statement: Statement) -> tuple[Expr, ...]:
         case Learn(arguments=arguments, profile=profile):
             return (*arguments, profile)
         case Apply() | Run() | Pop() | PopVlan() | Truncate() | Advance() | Reply() | ToKernel() | Drop():
+            return ()
+        case ExecuteDirect():
             return ()
         case _:
             assert_never(statement)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from compiler.ir.nodes import Pipeline
+from compiler.printers.layout_meter import MeterLayout, direct_meter_layout, meter_layout
 from compiler.printers.layout_store import LearnedTableLayout, Slot, SlotHead, StoreLayout, store_layout
 from compiler.printers.layout_struct import Member, StructLayout
 from compiler.printers.layout_tables import (
@@ -48,6 +49,8 @@ class Layout:
     stores: tuple[StoreLayout, ...]
     """Learned tables."""
     counters: tuple[CounterLayout, ...]
+    meters: tuple[MeterLayout, ...]
+    """Indexed ones, then those of tables."""
 
     def table(self, name: str) -> TableLayout:
         """A table by name. Raises `InternalError` for a learned or unknown one."""
@@ -66,18 +69,28 @@ class Layout:
     def counter(self, name: str) -> CounterLayout:
         return next(c for c in self.counters if c.counter == name)
 
+    def meter(self, name: str) -> MeterLayout:
+        """An indexed meter."""
+        return next(m for m in self.meters if m.name == name and not m.table)
+
+    def direct_meter(self, table: str) -> MeterLayout | None:
+        return next((m for m in self.meters if m.table == table), None)
+
     @property
     def maps(self) -> tuple[MapLayout, ...]:
-        """Every map: of tables, their direct counters and selectors, of stores, of counters."""
+        """Every map: of tables, their direct counters, last hits and selectors, of stores, counters, meters."""
         found: list[MapLayout] = []
         for table in self.tables:
             found += table.maps
             if table.counters is not None:
                 found.append(table.counters)
+            if table.seen is not None:
+                found.append(table.seen)
             if table.selector is not None:
                 found += (table.selector.ring, table.selector.members)
         found += (store.map for store in self.stores)
         found += (counter.map for counter in self.counters)
+        found += (held for meter in self.meters for held in meter.maps)
         return tuple(found)
 
 
@@ -93,6 +106,10 @@ def layout(pipeline: Pipeline) -> Layout:
             CounterLayout(counter=counter.name, map=counter_map(counter.name, counter.size))
             for counter in pipeline.counters
         ),
+        meters=(
+            *(meter_layout(meter) for meter in pipeline.meters),
+            *(direct_meter_layout(t, t.meter) for t in pipeline.tables if t.meter is not None),
+        ),
     )
 
 
@@ -106,6 +123,7 @@ __all__ = [
     "MapKind",
     "MapLayout",
     "Member",
+    "MeterLayout",
     "SelectorLayout",
     "Slot",
     "SlotHead",

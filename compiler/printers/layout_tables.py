@@ -48,6 +48,8 @@ class MapLayout:
     value_size: int
     max_entries: int
     no_prealloc: bool = False
+    mmapable: bool = False
+    """The device reads it as shared memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +133,10 @@ class TableLayout:
     group: StructLayout | None = None
     counters: MapLayout | None = None
     """Direct counters, by the index that the device gives out from 1."""
+    seen: MapLayout | None = None
+    """When a packet last met each entry, by the same index: milliseconds of the device's clock."""
+    has_index: bool = False
+    """Whether entries have an index, for a counter, a meter or their last hit."""
     direct: MapLayout | None = None
     """An array, by the first key, for the entries whose other keys are all 0: such as those of untagged frames."""
     masks: MaskLayout | None = None
@@ -180,7 +186,7 @@ class TableLayout:
         return self.key.encode((mask_id, *place.values))
 
     def encode_value(self, call: ActionCall, counter: int = 0, rank: int = 0) -> bytes:
-        """The value of a table without a selector; `counter` is the entry's index in `counters`, 0 without."""
+        """The value of a table without a selector; `counter` is the entry's index, 0 without."""
         if self.value is None:
             raise ValueError(f"table {self.table} holds groups, not actions")
         return self.value.encode(call, counter, rank)
@@ -239,7 +245,7 @@ def table_layout(table: Table, actions: dict[str, ActionLayout]) -> TableLayout:
         value = _value(table.name, offered, has_rank=masks is not None)
     else:
         selector = _selector(table.selector, offered)
-        words = ("group_offset", "ring_size", "counter")[: 3 if counters else 2]
+        words = ("group_offset", "ring_size", "counter")[: 3 if has_index(table) else 2]
         rank = (("rank", 64),) if masks is not None else ()
         group = natural(table.name, (*((word, 32) for word in words), *rank))
     return TableLayout(
@@ -251,6 +257,8 @@ def table_layout(table: Table, actions: dict[str, ActionLayout]) -> TableLayout:
         selector=selector,
         group=group,
         counters=counters,
+        seen=_seen(table),
+        has_index=has_index(table),
         direct=_direct(table, kind, value) if masks is None else None,
         masks=masks,
         mask_map=_mask_map(masks) if masks is not None else None,
@@ -259,6 +267,24 @@ def table_layout(table: Table, actions: dict[str, ActionLayout]) -> TableLayout:
 
 def _mask_map(masks: MaskLayout) -> MapLayout:
     return MapLayout(name=f"{masks.table}_masks", kind=MapKind.ARRAY, key_size=4, value_size=masks.size, max_entries=1)
+
+
+def has_index(table: Table) -> bool:
+    """Whether the entries of a table have something that lies beside them."""
+    return table.counter_id is not None or table.meter is not None or table.idle_timeout
+
+
+def _seen(table: Table) -> MapLayout | None:
+    if not table.idle_timeout:
+        return None
+    return MapLayout(
+        name=f"{table.name}_seen",
+        kind=MapKind.ARRAY,
+        key_size=U32.size,
+        value_size=8,
+        max_entries=table.size + 1,
+        mmapable=True,
+    )
 
 
 def _direct(table: Table, kind: MapKind, value: ValueLayout | None) -> MapLayout | None:

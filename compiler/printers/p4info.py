@@ -10,8 +10,21 @@ from finsy.proto import p4i
 
 from compiler.ir.expressions import width_bits
 from compiler.ir.nodes import Pipeline
-from compiler.ir.tables import Action, ActionRef, Counter, Key, MatchKind, Param, Selector, Table
-from compiler.printers.p4.identifiers import direct_counter_name
+from compiler.ir.tables import (
+    Action,
+    ActionRef,
+    Counter,
+    DirectMeter,
+    Key,
+    MatchKind,
+    Meter,
+    MeterType,
+    MeterUnit,
+    Param,
+    Selector,
+    Table,
+)
+from compiler.printers.p4.identifiers import direct_counter_name, direct_meter_name
 
 ORGANIZATION = "turnout.dev"
 _MATCH_TYPES = {
@@ -20,6 +33,12 @@ _MATCH_TYPES = {
     MatchKind.TERNARY: p4i.MatchField.TERNARY,
     MatchKind.RANGE: p4i.MatchField.RANGE,
     MatchKind.OPTIONAL: p4i.MatchField.OPTIONAL,
+}
+_METER_UNITS = {MeterUnit.BYTES: p4i.MeterSpec.BYTES, MeterUnit.PACKETS: p4i.MeterSpec.PACKETS}
+_METER_TYPES = {
+    MeterType.TWO_RATE_THREE_COLOR: p4i.MeterSpec.TWO_RATE_THREE_COLOR,
+    MeterType.SINGLE_RATE_THREE_COLOR: p4i.MeterSpec.SINGLE_RATE_THREE_COLOR,
+    MeterType.SINGLE_RATE_TWO_COLOR: p4i.MeterSpec.SINGLE_RATE_TWO_COLOR,
 }
 _FORMATS = {"ipv4": "@format(IPV4_ADDRESS)", "ipv6": "@format(IPV6_ADDRESS)", "mac": "@format(MAC_ADDRESS)"}
 """Annotations by which clients show and read a value as people write it."""
@@ -40,6 +59,8 @@ def p4info(pipeline: Pipeline) -> p4i.P4Info:
         action_profiles=[_profile(t.selector, t) for t in pipeline.tables if t.selector is not None],
         counters=[_counter(counter) for counter in pipeline.counters],
         direct_counters=[_direct_counter(t, t.counter_id) for t in pipeline.tables if t.counter_id is not None],
+        meters=[_meter(meter) for meter in pipeline.meters],
+        direct_meters=[_direct_meter(t, t.meter) for t in pipeline.tables if t.meter is not None],
     )
 
 
@@ -63,6 +84,10 @@ def _table(table: Table, actions: dict[str, Action]) -> p4i.Table:
         made.implementation_id = table.selector.id
     if table.counter_id is not None:
         made.direct_resource_ids.append(table.counter_id)
+    if table.meter is not None:
+        made.direct_resource_ids.append(table.meter.id)
+    if table.idle_timeout:
+        made.idle_timeout_behavior = p4i.Table.NOTIFY_CONTROL
     if table.store is not None:
         # The only value under which a read may carry how long an entry has been idle.
         made.idle_timeout_behavior = p4i.Table.NOTIFY_CONTROL
@@ -124,6 +149,22 @@ def _direct_counter(table: Table, counter_id: int) -> p4i.DirectCounter:
         spec=p4i.CounterSpec(unit=p4i.CounterSpec.BOTH),
         direct_table_id=table.id,
     )
+
+
+def _meter(meter: Meter) -> p4i.Meter:
+    return p4i.Meter(preamble=_preamble(meter.id, meter.name, meter.doc), spec=_meter_spec(meter), size=meter.size)
+
+
+def _direct_meter(table: Table, meter: DirectMeter) -> p4i.DirectMeter:
+    return p4i.DirectMeter(
+        preamble=_preamble(meter.id, direct_meter_name(table), ""),
+        spec=_meter_spec(meter),
+        direct_table_id=table.id,
+    )
+
+
+def _meter_spec(meter: Meter | DirectMeter) -> p4i.MeterSpec:
+    return p4i.MeterSpec(unit=_METER_UNITS[meter.unit], type=_METER_TYPES[meter.type])
 
 
 def _annotations(shown_as: str) -> list[str]:

@@ -8,7 +8,20 @@ from __future__ import annotations
 
 from compiler.ir.expressions import Binary, Const, Expr, IsValid, MetaRef, Not, Operator, width_bits
 from compiler.ir.names import Names
-from compiler.ir.statements import Apply, Assign, Drop, Forward, If, Learn, Reply, Run, Statement, ToKernel
+from compiler.ir.statements import (
+    Apply,
+    Assign,
+    Drop,
+    Execute,
+    ExecuteDirect,
+    Forward,
+    If,
+    Learn,
+    Reply,
+    Run,
+    Statement,
+    ToKernel,
+)
 from compiler.ir.tables import Table
 
 Touched = frozenset[str]
@@ -39,6 +52,8 @@ class Walk:
         match statement:
             case Assign(target=MetaRef(name=name), value=value):
                 return touched - {name} if self._value(value, touched) == 0 else touched | {name}
+            case Execute(target=MetaRef(name=name)) | ExecuteDirect(target=MetaRef(name=name)):
+                return touched | {name}
             case If(condition=condition, then=then, otherwise=otherwise):
                 value = self._value(condition, touched)
                 taken = None if value == 0 else self.body(then, touched)

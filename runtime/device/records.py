@@ -56,3 +56,5 @@ class Tally:
 
 
 ZERO = Tally()
+ColorTallies: TypeAlias = tuple[Tally, Tally, Tally]
+"""What a meter has told: green, yellow and red."""

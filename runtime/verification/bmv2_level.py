@@ -111,7 +111,7 @@ class Bmv2Level:
                 self._change_group(replace(change, members=()))
                 del self._groups[change.selector, change.id]
 
-    def set_time(self, now_ms: int) -> None:
+    def set_time(self, now_ms: int, beyond_ns: int = 0) -> None:
         """Its clock is its own; nothing here depends on it but ages, which the control plane looks after."""
 
     def sweep(self) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from compiler.ir.entries import EntryKey, TableEntry
+from compiler.ir.entries import EntryKey, MeterConfig, TableEntry
 from compiler.ir.interpreter import Interpreter, LearnedEntry, Model, Outcome, Tally, trace
+from compiler.ir.interpreter.matching import NS_PER_MS
+from compiler.ir.interpreter.meters import ColorTallies
 from compiler.ir.names import Names
 from compiler.ir.nodes import Pipeline
 from runtime.verification.levels import HASH_SEED, Lookup, ShowsAll
@@ -22,29 +24,46 @@ class InterpreterLevel(ShowsAll):
         self.pipeline = pipeline
         self.names = Names(pipeline)
         self._hash_seed = hash_seed
-        self._now_ms = START_MS
+        self._now_ns = START_MS * NS_PER_MS
         self.clear()
 
     def clear(self) -> None:
         self.model = Model(self.pipeline, hash_seed=self._hash_seed)
-        self._interpreter = Interpreter(self.model, clock=lambda: self._now_ms, random=lambda _: 0)
+        self._interpreter = Interpreter(
+            self.model,
+            clock=lambda: self._now_ns // NS_PER_MS,
+            random=lambda _: 0,
+            clock_ns=lambda: self._now_ns,
+        )
         self._last: tuple[trace.TraceStep, ...] = ()
 
     def insert(self, *changes: Change) -> None:
         for change in changes:
-            self.model.insert(change)
+            self.model.insert(change, now_ns=self._now_ns)
 
     def modify(self, change: Change) -> None:
-        self.model.modify(change)
+        self.model.modify(change, now_ns=self._now_ns)
 
     def delete(self, change: Change) -> None:
         self.model.delete(change)
 
-    def set_time(self, now_ms: int) -> None:
-        self._now_ms = now_ms
+    def set_time(self, now_ms: int, beyond_ns: int = 0) -> None:
+        self._now_ns = now_ms * NS_PER_MS + beyond_ns
+
+    def configure_meter(self, meter: str, index: int, config: MeterConfig | None) -> None:
+        self.model.configure_meter(meter, index, config, now_ns=self._now_ns)
+
+    def meter_tallies(self, meter: str, index: int) -> ColorTallies:
+        return self.model.meter_cell(meter, index).tallies
+
+    def direct_meter_tallies(self, key: EntryKey) -> ColorTallies:
+        return self.model.direct_meter(key).tallies
+
+    def seen_ms(self, key: EntryKey) -> int:
+        return self.model.seen_ms(key)
 
     def sweep(self) -> None:
-        self.model.sweep(self._now_ms)
+        self.model.sweep(self._now_ns // NS_PER_MS)
 
     def takes(self, _: Step, /) -> bool:
         return True

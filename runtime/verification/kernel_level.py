@@ -14,12 +14,14 @@ from functools import cache
 from types import TracebackType
 from typing import Self
 
-from compiler.ir.entries import ActionCall, EntryKey, Group, GroupRef, Member, MemberRef, TableEntry
+from compiler.ir.entries import ActionCall, EntryKey, Group, GroupRef, Member, MemberRef, MeterConfig, TableEntry
 from compiler.ir.interpreter import Tally
+from compiler.ir.interpreter.matching import NS_PER_MS
 from compiler.ir.maglev import build_ring
 from compiler.ir.nodes import Pipeline
 from compiler.printers.ebpf.printing import print_c
 from compiler.printers.layout import GroupSlice, MapLayout, TableLayout, layout
+from compiler.printers.layout_meter import direct_meter_name
 from compiler.printers.layout_tables import MapKind
 from compiler.printers.store_programs import read_sweep, store_programs, sweep_context
 from runtime.bpf.machine import MACHINE_CONSTANTS
@@ -27,8 +29,10 @@ from runtime.bpf.object import LoadSettings, load
 from runtime.bpf.testrun import run_syscall
 from runtime.build import Hook, compile_source
 from runtime.device.kernel.interfaces import DIRECT, OTHER, Interfaces
+from runtime.device.kernel.metermaps import MeterMap
 from runtime.device.kernel.tablemaps import Matches
 from runtime.device.kernel.ternarymaps import TernaryMap, with_priority
+from runtime.device.records import ColorTallies
 from runtime.device.undo import UndoLog
 from runtime.verification.kernel_state import KernelState
 from runtime.verification.levels import COMPARED_INDICES, HASH_SEED
@@ -52,6 +56,8 @@ class _Row:
     action: ActionCall | MemberRef | GroupRef
     counter: int
     ring: range = range(0)
+    is_there: bool = True
+    """Not after it was deleted; its counter stays its own."""
 
 
 @dataclass(slots=True)
@@ -93,6 +99,8 @@ class KernelLevel(KernelState):
         self.program = self._object.program(hook.value)
         self.interfaces = Interfaces(self._object.map(DIRECT), self._object.map(OTHER))
         self._rows: dict[str, dict[bytes, _Row]] = defaultdict(dict)
+        self._now_ns = 0
+        self._meters = {m.name: MeterMap(m, self.map, lambda: self._now_ns) for m in made.meters}
         self._selectors: dict[str, _Selector] = defaultdict(_Selector)
         self._undo = UndoLog()
         self._ternary = self._ternary_maps()
@@ -127,6 +135,9 @@ class KernelLevel(KernelState):
         for counter in self.pipeline.counters:
             for index in range(min(counter.size, max(COMPARED_INDICES, self.asked.get(counter.name, 0)))):
                 self._zero(self.layout.counter(counter.name).map, index)
+        for meter in self.layout.meters:
+            for index in range(min(meter.size, COMPARED_INDICES)):
+                self._meters[meter.name].begin(index, None)
         for store in self.pipeline.stores:
             for name in (store.name, store_programs(store.name).tags):
                 with self.map(name).memory() as memory:
@@ -163,8 +174,27 @@ class KernelLevel(KernelState):
             case Group():
                 self._selectors[change.selector].groups.pop(change.id)
 
-    def set_time(self, now_ms: int) -> None:
+    def set_time(self, now_ms: int, beyond_ns: int = 0) -> None:
+        self._now_ns = now_ms * NS_PER_MS + beyond_ns
         self.map("test_clock").update(_U32.pack(0), _U64.pack(now_ms))
+        if self._meters:
+            self.map("test_clock_ns").update(_U32.pack(0), _U64.pack(beyond_ns))
+
+    def configure_meter(self, meter: str, index: int, config: MeterConfig | None) -> None:
+        self._meters[meter].configure(index, config)
+
+    def meter_tallies(self, meter: str, index: int) -> ColorTallies:
+        return self._meters[meter].tallies([index])[0]
+
+    def direct_meter_tallies(self, key: EntryKey) -> ColorTallies:
+        row = self._rows[key.table][self.layout.table(key.table).encode_key(key.matches)]
+        return self._meters[direct_meter_name(key.table)].tallies([row.counter])[0]
+
+    def seen_ms(self, key: EntryKey) -> int:
+        table = self.layout.table(key.table)
+        assert table.seen is not None
+        with self.map(table.seen.name).memory() as memory:
+            return _U64.unpack_from(memory, _U64.size * self._rows[key.table][table.encode_key(key.matches)].counter)[0]
 
     def sweep(self) -> None:
         for store in self.pipeline.stores:
@@ -189,8 +219,10 @@ class KernelLevel(KernelState):
             self._insert_ternary(entry, table)
             return
         rows, key = self._rows[entry.table], table.encode_key(entry.matches)
-        row = rows.setdefault(key, _Row(entry.action, len(rows) + 1 if table.counters else 0))
-        row.action = entry.action
+        is_new = key not in rows or not rows[key].is_there
+        row = rows.setdefault(key, _Row(entry.action, len(rows) + 1 if table.has_index else 0))
+        row.action, row.is_there = entry.action, True
+        self._write_beside(table, row.counter, entry, is_new=is_new)
         if table.selector is None:
             assert isinstance(entry.action, ActionCall)
             value = table.encode_value(entry.action, row.counter)
@@ -216,6 +248,16 @@ class KernelLevel(KernelState):
         row.action = entry.action
         value = entry.action if isinstance(entry.action, ActionCall) else self._slice(table, row)
         (self._ternary[entry.table].insert if is_new else self._ternary[entry.table].modify)(named, value)
+
+    def _write_beside(self, table: TableLayout, index: int, entry: TableEntry, *, is_new: bool) -> None:
+        """What lies beside an entry, by its index."""
+        meter = self._meters.get(direct_meter_name(entry.table))
+        if meter is not None and is_new:
+            meter.begin(index, entry.meter)
+        elif meter is not None:
+            meter.configure(index, entry.meter)
+        if table.seen is not None and is_new:
+            self.map(table.seen.name).update(_U32.pack(index), _U64.pack(self._now_ns // NS_PER_MS))
 
     def _insert_member(self, member: Member) -> None:
         selector = next(t.selector for t in self.layout.tables if t.selector and t.selector.name == member.selector)
@@ -253,6 +295,7 @@ class KernelLevel(KernelState):
             return
         key = table.encode_key(entry.matches)
         self._remove(*table.place(key))
+        self._rows[entry.table][key].is_there = False
         if table.counters is not None:
             self._zero(table.counters, self._rows[entry.table][key].counter)
 

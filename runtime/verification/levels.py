@@ -55,7 +55,9 @@ class Level(Protocol):
 
     def delete(self, change: Change) -> None: ...
 
-    def set_time(self, now_ms: int) -> None: ...
+    def set_time(self, now_ms: int, beyond_ns: int = 0) -> None:
+        """`beyond_ns`: for meters, whose clock is finer."""
+        ...
 
     def sweep(self) -> None:
         """Take out every learned entry that has expired."""

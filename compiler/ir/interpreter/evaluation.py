@@ -43,6 +43,8 @@ class Scope:
     random: Callable[[int], int]
     hash_seed: int
     arguments: Mapping[str, int] = field(default_factory=lambda: {})
+    now_ns: int = 0
+    """The same moment as `now_ms`, as meters have it."""
 
 
 def evaluate(expr: Expr, scope: Scope) -> int:

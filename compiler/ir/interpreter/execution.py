@@ -15,6 +15,7 @@ from compiler.ir.formats import number_to_text
 from compiler.ir.interpreter import trace
 from compiler.ir.interpreter.evaluation import Scope, digest, evaluate
 from compiler.ir.interpreter.learning import Slot
+from compiler.ir.interpreter.matching import Row
 from compiler.ir.interpreter.model import Model
 from compiler.ir.interpreter.packet import Packet
 from compiler.ir.interpreter.rewriting import compute, rewrite
@@ -24,6 +25,8 @@ from compiler.ir.statements import (
     Assign,
     Count,
     Drop,
+    Execute,
+    ExecuteDirect,
     Forward,
     If,
     Learn,
@@ -55,6 +58,7 @@ class _Hit:
     slot: Slot | None = None
     group_id: int | None = None
     member_id: int | None = None
+    row: Row | None = None
 
 
 class Journey:
@@ -71,6 +75,8 @@ class Journey:
         self._learned: list[Slot] = []
         self._entry: Slot | None = None
         """The learned entry whose action runs."""
+        self._row: Row | None = None
+        """The entry of another table whose action runs."""
 
     def run(self, statements: tuple[Statement, ...]) -> Verdict | None:
         for statement in statements:
@@ -99,6 +105,8 @@ class Journey:
                 self._advance(event)
             case Count(counter=counter, index=index):
                 self._count(counter, evaluate(index, self._scope))
+            case Execute() | ExecuteDirect():
+                self._execute(statement)
             case Assign() | Rewrite():
                 self._set(statement)
             case Push() | Pop() | PushVlan() | PopVlan() | Truncate():
@@ -114,10 +122,10 @@ class Journey:
         if hit is None:
             self._missed[table.name] = key
             self._record(trace.Missed(table=table.name, key=_key_text(table, key), action=table.default_action))
-            self._act(ActionCall(action=table.default_action), None)
+            self._act(ActionCall(action=table.default_action))
             return self.run(statement.on_miss)
         self._record(self._hit_step(table, key, hit))
-        self._act(hit.call, hit.slot)
+        self._act(hit.call, hit.slot, hit.row)
         return self.run(statement.on_hit)
 
     def _find_learned(self, table: Table, key: tuple[int, ...]) -> _Hit | None:
@@ -132,7 +140,9 @@ class Journey:
         row = self._model.match_table(table.name).lookup(key)
         if row is None:
             return None
-        hit = _Hit(row.entry.action, table.name, row.entry.span) if isinstance(row.entry.action, ActionCall) else None
+        hit: _Hit | None = None
+        if isinstance(row.entry.action, ActionCall):
+            hit = _Hit(row.entry.action, table.name, row.entry.span, row=row)
         if table.selector is not None and not isinstance(row.entry.action, ActionCall):
             reference = row.entry.action
             member = self._model.selection(table.selector.name).pick(
@@ -140,20 +150,19 @@ class Journey:
             )
             if member is not None:
                 group_id = reference.group_id if isinstance(reference, GroupRef) else None
-                hit = _Hit(member.action, table.name, row.entry.span, group_id=group_id, member_id=member.id)
+                hit = _Hit(member.action, table.name, row.entry.span, group_id=group_id, member_id=member.id, row=row)
         if hit is not None:
-            row.packets += 1
-            row.bytes += len(self._packet.received)
+            row.see(self._scope.now_ms, len(self._packet.received))
         return hit
 
-    def _act(self, call: ActionCall, entry: Slot | None) -> None:
-        """Run an action, of which only a learned entry's has an `entry`."""
+    def _act(self, call: ActionCall, entry: Slot | None = None, row: Row | None = None) -> None:
+        """Run an action: of a learned entry, of one that a control plane wrote, or of neither."""
         action = self._names.actions[call.action]
         self._scope.arguments = dict(zip((p.name for p in action.params), call.arguments, strict=True))
-        self._entry = entry
+        self._entry, self._row = entry, row
         if self.run(action.body) is not None:
             raise InternalError(f"action {action.name} gives a verdict")
-        self._scope.arguments, self._entry = {}, None
+        self._scope.arguments, self._entry, self._row = {}, None, None
 
     def _learn(self, statement: Learn) -> Verdict | None:
         table = self._names.tables[statement.table]
@@ -201,6 +210,19 @@ class Journey:
     def _count(self, counter: str, index: int) -> None:
         self._model.count(counter, index, len(self._packet.received))
         self._record(trace.Counted(counter=counter, index=index))
+
+    def _execute(self, statement: Execute | ExecuteDirect) -> None:
+        length, now_ns = len(self._packet.received), self._scope.now_ns
+        match statement:
+            case Execute(meter=meter, index=index):
+                at = evaluate(index, self._scope)
+                color, what = self._model.meter(meter).execute(at, length, now_ns), f"{meter}[{at}]"
+            case ExecuteDirect():
+                if self._row is None or self._row.meter is None:
+                    raise InternalError(f"{statement.span}: no entry with a meter is met")
+                color, what = self._row.meter.execute(length, now_ns), self._row.entry.table
+        self._scope.metadata[statement.target.name] = color
+        self._record(trace.Metered(meter=what, color=color.name.lower()))
 
     def _set(self, statement: Assign | Rewrite) -> None:
         match statement:

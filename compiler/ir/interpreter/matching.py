@@ -13,21 +13,34 @@ from compiler.ir.entries import EntryKey, Exact, Lpm, MatchValue, Optional, Rang
 from compiler.ir.expressions import width_bits
 from compiler.ir.interpreter.entrycheck import has_priority
 from compiler.ir.interpreter.errors import AlreadyExists, NotFound, TableFull
+from compiler.ir.interpreter.meters import Cell
 from compiler.ir.ranks import rank
 from compiler.ir.tables import MatchKind, Table
 
+NS_PER_MS = 1_000_000
+IDLE_GRANULARITY_MS = 100
+"""When an entry was last hit is written down again only after so long, which spares CPUs a shared cache line."""
 _Found = tuple[int, ...]
 """The key values that all entries of one prefix length agree to, shifted behind their prefix."""
 
 
 @dataclass(slots=True)
 class Row:
-    """An entry and what its direct counter says; `rank` is 0 in a table without priorities."""
+    """An entry with its direct counter and meter, and when a packet last met it. `rank` is 0 without priorities."""
 
     entry: TableEntry
     rank: int = 0
     packets: int = 0
     bytes: int = 0
+    meter: Cell | None = None
+    seen_ms: int = 0
+
+    def see(self, now_ms: int, length: int) -> None:
+        """A packet meets the entry. Times that differ by less than the granularity are one."""
+        self.packets += 1
+        self.bytes += length
+        if now_ms - self.seen_ms >= IDLE_GRANULARITY_MS:
+            self.seen_ms = now_ms
 
     def set_tally(self, packets: int, octets: int) -> None:
         self.packets, self.bytes = packets, octets
@@ -59,16 +72,24 @@ class MatchTable:
             message = f"table {self.table.name} is full: it holds {self.table.size} entries"
             raise TableFull(message, name=self.table.name, size=self.table.size)
 
-    def insert(self, entry: TableEntry) -> None:
+    def insert(self, entry: TableEntry, now_ns: int = 0) -> None:
+        """An entry counts as met when it is inserted."""
         self.check_new(entry.key)
         row = self._rows[entry.key] = Row(entry, 0 if self._is_indexed else rank(entry.matches, entry.priority))
+        row.seen_ms = now_ns // NS_PER_MS
+        if self.table.meter is not None:
+            row.meter = Cell(self.table.meter)
+            row.meter.configure(entry.meter, now_ns)
         if self._is_indexed:
             prefix_len, found = self._place(entry.matches)
             self._by_prefix.setdefault(prefix_len, {})[found] = row
 
-    def modify(self, entry: TableEntry) -> None:
-        """The entry's counter goes on."""
-        self.row(entry.key).entry = entry
+    def modify(self, entry: TableEntry, now_ns: int = 0) -> None:
+        """The entry's counter, meter and last hit go on."""
+        row = self.row(entry.key)
+        row.entry = entry
+        if row.meter is not None:
+            row.meter.configure(entry.meter, now_ns)
 
     def delete(self, key: EntryKey) -> TableEntry:
         entry = self.row(key).entry

@@ -1,4 +1,4 @@
-"""Everything in one device that outlives a packet: entries, selectors, learned entries, counters.
+"""Everything in one device that outlives a packet: entries, selectors, learned entries, counters, meters.
 
 What a P4Runtime server writes and reads, and the interpreter looks up and counts in. Pure Python, no clock of its own:
 times are arguments.
@@ -7,7 +7,6 @@ times are arguments.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from compiler.ir.entries import (
     ActionCall,
@@ -17,6 +16,7 @@ from compiler.ir.entries import (
     GroupRef,
     Member,
     MemberRef,
+    MeterConfig,
     TableEntry,
 )
 from compiler.ir.interpreter.entrycheck import (
@@ -30,17 +30,11 @@ from compiler.ir.interpreter.entrycheck import (
 from compiler.ir.interpreter.errors import InvalidEntry, NotFound, PermissionDenied
 from compiler.ir.interpreter.learning import Slot, SlotStore
 from compiler.ir.interpreter.matching import MatchTable, Row
+from compiler.ir.interpreter.meters import Cell, MeterCells, Tally
 from compiler.ir.interpreter.selection import Selection
 from compiler.ir.names import Names
 from compiler.ir.nodes import Pipeline
 from compiler.ir.tables import Table
-
-
-class Tally(NamedTuple):
-    """What a counter has counted."""
-
-    packets: int
-    bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,16 +70,18 @@ class Model:
             store.name: SlotStore(store, [t for t in pipeline.tables if t.store == store.name], hash_seed)
             for store in pipeline.stores
         }
+        self._meters = {meter.name: MeterCells(meter) for meter in pipeline.meters}
         self._tallies: dict[tuple[str, int], Tally] = {}
 
-    def insert(self, change: Change) -> None:
+    def insert(self, change: Change, *, now_ns: int = 0) -> None:
+        """The time is for entries with a meter or an idle timeout, which begin now."""
         match change:
             case TableEntry():
                 check_entry(self.names, change)
                 table = self._match_table(change.table)
                 table.check_new(change.key)
                 self._check_reference(change)
-                table.insert(change)
+                table.insert(change, now_ns)
                 self._refer(change)
             case Member():
                 check_member(self.names, change)
@@ -94,14 +90,14 @@ class Model:
                 check_group(self.names, change)
                 self._selections[change.selector].insert_group(change)
 
-    def modify(self, change: Change) -> None:
+    def modify(self, change: Change, *, now_ns: int = 0) -> None:
         match change:
             case TableEntry():
                 check_entry(self.names, change)
                 table = self._match_table(change.table)
                 old = table.row(change.key).entry
                 self._check_reference(change)
-                table.modify(change)
+                table.modify(change, now_ns)
                 self._release(old)
                 self._refer(change)
             case Member():
@@ -196,6 +192,33 @@ class Model:
         if index < self.names.counters[counter].size:
             packets, octets = self._tallies.get((counter, index), Tally(0, 0))
             self._tallies[counter, index] = Tally(packets + 1, octets + length)
+
+    def meter(self, meter: str) -> MeterCells:
+        """An indexed meter. Raises `NotFound`."""
+        if meter not in self._meters:
+            raise NotFound(f"the pipeline has no meter '{meter}'")
+        return self._meters[meter]
+
+    def configure_meter(self, meter: str, index: int, config: MeterConfig | None, *, now_ns: int) -> None:
+        """None makes the cell say green again."""
+        self.meter_cell(meter, index).configure(config, now_ns)
+
+    def meter_cell(self, meter: str, index: int) -> Cell:
+        size = self.meter(meter).meter.size
+        if not 0 <= index < size:
+            raise InvalidEntry(f"meter {meter} has no index {index}, only 0 to {size - 1}")
+        return self.meter(meter).cell(index)
+
+    def direct_meter(self, key: EntryKey) -> Cell:
+        """The meter of an entry; its configuration is the entry's own."""
+        cell = self._match_table(key.table).row(key).meter
+        if cell is None:
+            raise InvalidEntry(f"table {key.table} has no meter")
+        return cell
+
+    def seen_ms(self, key: EntryKey) -> int:
+        """When a packet last met an entry that is not learned, or it was inserted."""
+        return self._match_table(key.table).row(key).seen_ms
 
     def match_table(self, table: str) -> MatchTable:
         return self._tables[table]

@@ -10,6 +10,7 @@ from compiler.ir.headers import ACCEPT, Match, State
 from compiler.ir.interpreter import trace
 from compiler.ir.interpreter.evaluation import Scope, evaluate
 from compiler.ir.interpreter.execution import Journey
+from compiler.ir.interpreter.matching import NS_PER_MS
 from compiler.ir.interpreter.model import Model
 from compiler.ir.interpreter.packet import Packet, TooShortError
 from compiler.ir.statements import Drop, Forward, Reply, ToKernel, Verdict
@@ -44,12 +45,21 @@ class Outcome:
 class Interpreter:
     """Runs packets one after the other over a model.
 
-    `clock` gives milliseconds and is read once a packet; `random` gives a number of so many bits.
+    `clock` gives milliseconds and is read once a packet; `random` gives a number of so many bits. `clock_ns` is the
+    clock of meters in nanoseconds, which is the same one where it is not given.
     """
 
-    def __init__(self, model: Model, *, clock: Callable[[], int], random: Callable[[int], int]) -> None:
+    def __init__(
+        self,
+        model: Model,
+        *,
+        clock: Callable[[], int],
+        random: Callable[[int], int],
+        clock_ns: Callable[[], int] | None = None,
+    ) -> None:
         self._model = model
         self._clock = clock
+        self._clock_ns = clock_ns
         self._random = random
 
     def process(self, port: int, packet: bytes, *, segment_bytes: int = 0) -> Outcome:
@@ -74,7 +84,9 @@ class Interpreter:
     def _scope(self, packet: Packet, port: int) -> Scope:
         metadata = {f.name: 0 for f in self._model.pipeline.metadata}
         metadata[INGRESS_PORT] = port
-        return Scope(packet, metadata, self._clock(), self._random, self._model.hash_seed)
+        now_ms = self._clock()
+        now_ns = now_ms * NS_PER_MS if self._clock_ns is None else self._clock_ns()
+        return Scope(packet, metadata, now_ms, self._random, self._model.hash_seed, now_ns=now_ns)
 
     def _parse(self, packet: Packet, scope: Scope, steps: list[trace.TraceStep]) -> None:
         states, name = self._model.names.states, self._model.pipeline.parser[0].name

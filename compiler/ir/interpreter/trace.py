@@ -170,6 +170,17 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Metered:
+    """A meter told the packet's colour. `meter` is an indexed one's with its index, or the table of a direct one."""
+
+    meter: str
+    color: str
+
+    def __str__(self) -> str:
+        return f"meter {self.meter}: {self.color}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
     """The verdict, as in `forward to port 17` or `drop: no_route`."""
 
@@ -180,7 +191,20 @@ class Ended:
 
 
 TraceStep = (
-    Parsed | EndedEarly | Ran | Hit | Missed | Set | Reshaped | Learned | Evicted | Full | Advanced | Counted | Ended
+    Parsed
+    | EndedEarly
+    | Ran
+    | Hit
+    | Missed
+    | Set
+    | Reshaped
+    | Learned
+    | Evicted
+    | Full
+    | Advanced
+    | Counted
+    | Metered
+    | Ended
 )
 
 

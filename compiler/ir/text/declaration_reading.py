@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from compiler.ir.headers import ACCEPT, Case, Checksum, Coverage, Field, Header, HeaderType, Match, State
 from compiler.ir.nodes import DropReason
-from compiler.ir.tables import Counter
+from compiler.ir.tables import Counter, DirectMeter, Meter, MeterType, MeterUnit
 from compiler.ir.text.expression_reading import ExpressionReader
 from compiler.span import Span
 
 _COVERAGES = {coverage.value: coverage for coverage in Coverage}
+_METER_UNITS = {unit.value: unit for unit in MeterUnit}
+_METER_TYPES = {kind.value: kind for kind in MeterType}
 
 
 class DeclarationReader:
@@ -71,6 +73,28 @@ class DeclarationReader:
         name = self._cursor.name("a counter")
         self._cursor.take("size")
         return Counter(name=name, id=number, size=self._cursor.number("a size"), doc=doc)
+
+    def meter(self, doc: str) -> Meter:
+        number = self._cursor.number("an id")
+        name = self._cursor.name("a meter")
+        self._cursor.take("size")
+        size = self._cursor.number("a size")
+        unit, kind = self._meter_kind()
+        return Meter(name=name, id=number, size=size, unit=unit, type=kind, doc=doc)
+
+    def direct_meter(self) -> DirectMeter:
+        number = self._cursor.number("an id")
+        unit, kind = self._meter_kind()
+        return DirectMeter(id=number, unit=unit, type=kind)
+
+    def _meter_kind(self) -> tuple[MeterUnit, MeterType]:
+        """What it counts, and how it tells colours where that is not RFC 2698."""
+        cursor = self._cursor
+        span, unit = cursor.span(), cursor.name("packets or bytes")
+        if unit not in _METER_UNITS:
+            cursor.refuse_unknown("unit", unit, _METER_UNITS, span)
+        kind = next((kind for word, kind in _METER_TYPES.items() if cursor.take_if(word)), None)
+        return _METER_UNITS[unit], kind or MeterType.TWO_RATE_THREE_COLOR
 
     def drop_reason(self, doc: str) -> DropReason:
         number = self._cursor.number("an id")

@@ -1,4 +1,4 @@
-"""A pipeline as text: headers and metadata, parser, stores, actions, tables, counters, drop reasons, controls."""
+"""A pipeline as text: headers, metadata, parser, stores, actions, tables, counters, meters, drop reasons, controls."""
 
 from __future__ import annotations
 
@@ -7,7 +7,19 @@ from collections.abc import Iterable, Iterator
 
 from compiler.ir.headers import Case, Header, HeaderType, Match, State
 from compiler.ir.nodes import Control, DropReason, Pipeline
-from compiler.ir.tables import Action, ActionRef, Counter, Key, Param, Selector, Store, Table
+from compiler.ir.tables import (
+    Action,
+    ActionRef,
+    Counter,
+    DirectMeter,
+    Key,
+    Meter,
+    MeterType,
+    Param,
+    Selector,
+    Store,
+    Table,
+)
 from compiler.ir.text.expression_text import expression_text, list_text, number_text
 from compiler.ir.text.statement_text import INDENT, MAX_LINE, block_lines
 
@@ -24,6 +36,7 @@ def to_text(pipeline: Pipeline) -> str:
         *map(_action_lines, pipeline.actions),
         *map(_table_lines, pipeline.tables),
         *map(_counter_lines, pipeline.counters),
+        *map(_meter_lines, pipeline.meters),
         [line for reason in pipeline.drop_reasons for line in _reason_lines(reason)],
         *map(_control_lines, pipeline.controls),
     ]
@@ -147,6 +160,10 @@ def _table_lines(table: Table) -> Iterator[str]:
     yield f"{INDENT}size {table.size}"
     if table.counter_id is not None:
         yield f"{INDENT}counter {table.counter_id:#010x}"
+    if table.meter is not None:
+        yield f"{INDENT}meter {table.meter.id:#010x} {_meter_kind_text(table.meter)}"
+    if table.idle_timeout:
+        yield f"{INDENT}idle_timeout"
     if table.selector is not None:
         yield from (INDENT + line for line in _selector_lines(table.selector))
     if table.store is not None:
@@ -172,6 +189,16 @@ def _selector_lines(selector: Selector) -> Iterator[str]:
 def _counter_lines(counter: Counter) -> Iterator[str]:
     yield from _doc_lines(counter.doc)
     yield f"counter {counter.id:#010x} {counter.name} size {counter.size}"
+
+
+def _meter_lines(meter: Meter) -> Iterator[str]:
+    yield from _doc_lines(meter.doc)
+    yield f"meter {meter.id:#010x} {meter.name} size {meter.size} {_meter_kind_text(meter)}"
+
+
+def _meter_kind_text(meter: Meter | DirectMeter) -> str:
+    kind = "" if meter.type is MeterType.TWO_RATE_THREE_COLOR else f" {meter.type.value}"
+    return f"{meter.unit.value}{kind}"
 
 
 def _reason_lines(reason: DropReason) -> Iterator[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from compiler.ir.headers import Field, Header, HeaderType, State
 from compiler.ir.nodes import Control, DropReason, Pipeline
-from compiler.ir.tables import Action, Counter, Store, Table
+from compiler.ir.tables import Action, Counter, Meter, Store, Table
 from compiler.ir.text.declaration_reading import DeclarationReader
 from compiler.ir.text.expression_reading import ExpressionReader
 from compiler.ir.text.statement_reading import StatementReader
@@ -17,7 +17,7 @@ from compiler.span import Span
 
 _PARTS = (
     *("header_type", "header", "metadata", "state", "store", "action", "table", "counter", "drop_reason"),
-    *("control", "hot"),
+    *("meter", "control", "hot"),
 )
 
 
@@ -38,6 +38,7 @@ class _Parts:
     actions: list[Action] = field(default_factory=lambda: [])
     tables: list[Table] = field(default_factory=lambda: [])
     counters: list[Counter] = field(default_factory=lambda: [])
+    meters: list[Meter] = field(default_factory=lambda: [])
     drop_reasons: list[DropReason] = field(default_factory=lambda: [])
     controls: list[Control] = field(default_factory=lambda: [])
 
@@ -80,6 +81,7 @@ class _PipelineReader:
             drop_reasons=tuple(parts.drop_reasons),
             controls=tuple(parts.controls),
             main=main,
+            meters=tuple(parts.meters),
             doc=doc,
         )
 
@@ -122,6 +124,8 @@ class _PipelineReader:
                 parts.tables.append(self._tables.table(doc, span))
             case "counter":
                 parts.counters.append(self._declarations.counter(doc))
+            case "meter":
+                parts.meters.append(self._declarations.meter(doc))
             case "drop_reason":
                 parts.drop_reasons.append(self._declarations.drop_reason(doc))
             case _:

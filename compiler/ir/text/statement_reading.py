@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from compiler.ir.expressions import Expr, FieldRef, ParamRef
+from compiler.ir.expressions import Expr, FieldRef, MetaRef, ParamRef
 from compiler.ir.statements import (
     Advance,
     Apply,
@@ -12,6 +12,8 @@ from compiler.ir.statements import (
     Change,
     Count,
     Drop,
+    Execute,
+    ExecuteDirect,
     Forward,
     If,
     Learn,
@@ -48,6 +50,8 @@ class StatementReader:
             "learn": self._learn,
             "advance": lambda span: Advance(event=self._cursor.name("an event"), span=span),
             "count": self._count,
+            "execute": self._execute,
+            "execute_direct": lambda span: ExecuteDirect(target=self._into(), span=span),
             "forward": lambda span: Forward(port=self._expressions.read(), span=span),
             "reply": lambda span: Reply(span=span),
             "to_kernel": lambda span: ToKernel(span=span),
@@ -149,3 +153,16 @@ class StatementReader:
     def _count(self, span: Span) -> Count:
         counter = self._cursor.name("a counter")
         return Count(counter=counter, index=self._expressions.read(), span=span)
+
+    def _execute(self, span: Span) -> Execute:
+        meter, index = self._cursor.name("a meter"), self._expressions.read()
+        return Execute(meter=meter, index=index, target=self._into(), span=span)
+
+    def _into(self) -> MetaRef:
+        """The metadata that gets a colour."""
+        self._cursor.take("into")
+        place = self._cursor.span()
+        target = self._expressions.read_field()
+        if not isinstance(target, MetaRef):
+            self._cursor.refuse("a colour goes into metadata", span=place)
+        return target

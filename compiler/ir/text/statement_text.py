@@ -11,6 +11,8 @@ from compiler.ir.statements import (
     Assign,
     Count,
     Drop,
+    Execute,
+    ExecuteDirect,
     Forward,
     If,
     Learn,
@@ -108,7 +110,20 @@ def _push_lines(statement: Push) -> Iterator[str]:
 
 
 def _line(
-    statement: Assign | Run | Pop | PushVlan | PopVlan | Truncate | Advance | Count | Forward | Reply | ToKernel | Drop,
+    statement: Assign
+    | Run
+    | Pop
+    | PushVlan
+    | PopVlan
+    | Truncate
+    | Advance
+    | Count
+    | Execute
+    | ExecuteDirect
+    | Forward
+    | Reply
+    | ToKernel
+    | Drop,
 ) -> str:
     match statement:
         case Assign(target=target, value=value):
@@ -127,6 +142,10 @@ def _line(
             return f"advance {event}"
         case Count(counter=counter, index=index):
             return f"count {counter} {expression_text(index)}"
+        case Execute(meter=meter, index=index, target=target):
+            return f"execute {meter} {expression_text(index)} into {expression_text(target)}"
+        case ExecuteDirect(target=target):
+            return f"execute_direct into {expression_text(target)}"
         case Forward(port=port):
             return f"forward {expression_text(port)}"
         case Reply():

@@ -15,6 +15,7 @@ from compiler.ir.tables import (
     Table,
     Transition,
 )
+from compiler.ir.text.declaration_reading import DeclarationReader
 from compiler.ir.text.expression_reading import ExpressionReader
 from compiler.ir.text.statement_reading import StatementReader
 from compiler.span import Span
@@ -26,6 +27,7 @@ class TableReader:
     def __init__(self, expressions: ExpressionReader, statements: StatementReader) -> None:
         self._expressions = expressions
         self._statements = statements
+        self._declarations = DeclarationReader(expressions)
         self._cursor = expressions.cursor
 
     def store(self, doc: str) -> Store:
@@ -99,6 +101,8 @@ class TableReader:
         cursor.take("size")
         size = cursor.number("a number of entries")
         counter_id = cursor.number("an id") if cursor.take_if("counter") else None
+        meter = self._declarations.direct_meter() if cursor.take_if("meter") else None
+        idle_timeout = cursor.take_if("idle_timeout")
         selector = self._selector() if cursor.take_if("selector") else None
         store = cursor.name("a store") if cursor.take_if("store") else None
         cursor.take("}")
@@ -110,6 +114,8 @@ class TableReader:
             default_action=default,
             size=size,
             counter_id=counter_id,
+            meter=meter,
+            idle_timeout=idle_timeout,
             selector=selector,
             store=store,
             doc=doc,

@@ -19,6 +19,8 @@ from compiler.ir.statements import (
     Assign,
     Count,
     Drop,
+    Execute,
+    ExecuteDirect,
     Forward,
     If,
     Learn,
@@ -39,6 +41,7 @@ from compiler.ir.verifier.widths import Expressions
 from compiler.span import Span
 
 VLAN_ID_BITS = 12
+COLOR_BITS = 2
 _VLAN_PARTS = (("ethernet", "type", 16), ("vlan", "id", VLAN_ID_BITS), ("vlan", "type", 16))
 """What `PushVlan` and `PopVlan` work on."""
 
@@ -128,7 +131,7 @@ class _Body:
         match statement:
             case Apply() | Run() | Learn() | Forward() | Reply() | ToKernel() | Drop():
                 misplaced, where = self.in_action, "an action"
-            case Advance():
+            case Advance() | ExecuteDirect():
                 misplaced, where = not self.in_action, "a control"
             case _:
                 return
@@ -169,6 +172,12 @@ class _Body:
             case Count(counter=counter, index=index):
                 self._check_name("counter", counter, self.names.counters, statement.span)
                 self.expressions.check(index)
+            case Execute(meter=meter, index=index, target=target):
+                self._check_name("meter", meter, self.names.meters, statement.span)
+                self.expressions.check(index)
+                self._check_color(target, statement.span)
+            case ExecuteDirect(target=target):
+                self._check_color(target, statement.span)
             case Forward(port=port):
                 wanted = self.names.metadata[INGRESS_PORT].width_bits
                 self.expressions.check_width(port, wanted, "the port")
@@ -200,12 +209,19 @@ class _Body:
         if not self._check_target(target):
             return
         if isinstance(target, MetaRef):
-            if target.name == INGRESS_PORT:
-                self.report.add(codes.READ_ONLY, statement.span, f"{INGRESS_PORT} is set by the target alone")
+            self._check_writable(target, statement.span)
             return
         if self._is_covered(target):
             message = f"{target.header}.{target.name} is covered by a checksum"
             self.report.add(codes.CHECKSUM_BROKEN, statement.span, message, hint="use Rewrite")
+
+    def _check_writable(self, target: MetaRef, span: Span) -> None:
+        if target.name == INGRESS_PORT:
+            self.report.add(codes.READ_ONLY, span, f"{INGRESS_PORT} is set by the target alone")
+
+    def _check_color(self, target: MetaRef, span: Span) -> None:
+        self.expressions.check_width(target, COLOR_BITS, "the metadata of a colour")
+        self._check_writable(target, span)
 
     def _is_covered(self, target: FieldRef) -> bool:
         header, header_type = self.names.headers[target.header], self.names.header_types[target.header]

@@ -22,6 +22,7 @@ BAD_DEFAULT: Final = Code(id="E0513", name="ir-bad-default-action")
 BAD_STORE: Final = Code(id="E0514", name="ir-bad-store")
 BAD_LEARNED_TABLE: Final = Code(id="E0515", name="ir-bad-learned-table")
 BAD_SELECTOR: Final = Code(id="E0516", name="ir-bad-selector")
+BAD_METER: Final = Code(id="E0517", name="ir-bad-meter")
 
 PARSER_LOOP: Final = Code(id="E0521", name="ir-parser-loop")
 UNREACHED_STATE: Final = Code(id="E0522", name="ir-unreached-state")

@@ -16,6 +16,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _Named = tuple[str, Span]
 
 ACTION_PREFIX, TABLE_PREFIX, SELECTOR_PREFIX, COUNTER_PREFIX, DIRECT_COUNTER_PREFIX = 0x01, 0x02, 0x11, 0x12, 0x13
+METER_PREFIX, DIRECT_METER_PREFIX = 0x14, 0x15
 """The top byte of an id says what it is of (P4Runtime specification, section 6.3)."""
 
 
@@ -29,13 +30,14 @@ def check_declarations(pipeline: Pipeline, report: Report) -> None:
 
 
 def _check_names(pipeline: Pipeline, report: Report) -> None:
-    """Actions, tables, selectors and counters share one space, as P4Runtime names them."""
+    """Actions, tables, selectors, counters and meters share one space, as P4Runtime names them."""
     entities: list[_Named] = [(action.name, action.span) for action in pipeline.actions]
     entities += [(table.name, table.span) for table in pipeline.tables]
     entities += [(table.selector.name, table.span) for table in pipeline.tables if table.selector]
     entities += [(counter.name, NOWHERE) for counter in pipeline.counters]
+    entities += [(meter.name, NOWHERE) for meter in pipeline.meters]
     spaces: list[tuple[str, Iterable[_Named]]] = [
-        ("action, table, selector or counter", entities),
+        ("action, table, selector, counter or meter", entities),
         ("header type", [(t.name, NOWHERE) for t in pipeline.header_types]),
         ("header", [(h.name, NOWHERE) for h in pipeline.headers]),
         ("metadata field", [(f.name, NOWHERE) for f in pipeline.metadata]),
@@ -69,9 +71,12 @@ def _check_ids(pipeline: Pipeline, report: Report) -> None:
     ids += [(f"action {a.name}", a.id, ACTION_PREFIX, a.span) for a in pipeline.actions]
     ids += [(f"table {t.name}", t.id, TABLE_PREFIX, t.span) for t in pipeline.tables]
     ids += [(f"counter {c.name}", c.id, COUNTER_PREFIX, NOWHERE) for c in pipeline.counters]
+    ids += [(f"meter {m.name}", m.id, METER_PREFIX, NOWHERE) for m in pipeline.meters]
     for table in pipeline.tables:
         if table.selector is not None:
             ids.append((f"selector {table.selector.name}", table.selector.id, SELECTOR_PREFIX, table.span))
+        if table.meter is not None:
+            ids.append((f"the meter of table {table.name}", table.meter.id, DIRECT_METER_PREFIX, table.span))
         if table.counter_id is not None:
             ids.append((f"the counter of table {table.name}", table.counter_id, DIRECT_COUNTER_PREFIX, table.span))
     for what, number, prefix, span in ids:
@@ -165,3 +170,6 @@ def _check_parts(pipeline: Pipeline, report: Report) -> None:
     for counter in pipeline.counters:
         if counter.size < 1:
             report.add(codes.BAD_SIZE, NOWHERE, f"counter {counter.name} has the size {counter.size}")
+    for meter in pipeline.meters:
+        if meter.size < 1:
+            report.add(codes.BAD_SIZE, NOWHERE, f"meter {meter.name} has the size {meter.size}")

@@ -40,6 +40,8 @@ from compiler.ir.statements import (
     Assign,
     Count,
     Drop,
+    Execute,
+    ExecuteDirect,
     Forward,
     If,
     Learn,
@@ -136,10 +138,10 @@ class _Paths:
                 return replace(state, is_modified=True)
             case Push() | Pop() | PushVlan() | PopVlan() | Truncate():
                 return self._reshape(statement, state)
-            case Count(index=expr):
+            case Count(index=expr) | Execute(index=expr):
                 self.check_reads(expr, state, statement.span)
                 return state
-            case Advance():
+            case Advance() | ExecuteDirect():
                 return state
             case Forward(port=expr):
                 self.check_reads(expr, state, statement.span)

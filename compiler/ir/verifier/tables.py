@@ -11,6 +11,7 @@ from compiler.ir.nodes import Pipeline
 from compiler.ir.statements import Advance, If, Statement
 from compiler.ir.tables import Action, MatchKind, Store, Table, Transition
 from compiler.ir.verifier import codes
+from compiler.ir.verifier.metering import check_meters
 from compiler.span import NOWHERE, Span
 
 _FORMAT_WIDTHS = {"ipv4": 32, "ipv6": 128, "mac": 48}
@@ -33,6 +34,7 @@ def check_tables(pipeline: Pipeline, report: Report) -> None:
         _check_store(store, report)
         _check_key_types(store, [table for table in pipeline.tables if table.store == store.name], report)
     _check_advances(pipeline, actions, stores, report)
+    check_meters(pipeline, report)
     offered = {reference.name for table in pipeline.tables for reference in table.actions}
     for action in pipeline.actions:
         if action.name not in offered:

@@ -13,6 +13,8 @@ from compiler.ir.statements import (
     Assign,
     Count,
     Drop,
+    Execute,
+    ExecuteDirect,
     Forward,
     If,
     Learn,
@@ -35,6 +37,7 @@ from compiler.printers.ebpf.lines import Lines
 from compiler.printers.ebpf.structures import event_constant, flag, table_constant
 from compiler.printers.ebpf.usage import Usage
 from compiler.printers.layout import Layout
+from compiler.printers.layout_meter import direct_meter_name
 from compiler.span import InternalError
 
 Valid = frozenset[str]
@@ -199,6 +202,10 @@ class Printer:
                 return f"{self.store}_saw(hit, {event_constant(self.store, event)});"
             case Count(counter=counter, index=index):
                 return self._count(counter, index)
+            case Execute(meter=meter, index=index, target=target):
+                return f"{c(target)} = execute_{meter}(scratch, {c(index)});"
+            case ExecuteDirect(target=target):
+                return f"{c(target)} = execute_{direct_meter_name(self._metered_table())}(scratch, scratch->metered);"
             case Forward(port=port):
                 return f"return forward_to(&scratch->outcome, {c(port)});"
             case Reply():
@@ -209,6 +216,11 @@ class Printer:
                 return f"return drop_for(&scratch->outcome, {reason_constant(reason)});"
             case _:
                 raise InternalError(f"{type(statement).__name__} is no statement of one line")
+
+    def _metered_table(self) -> str:
+        """The table of the action that is being printed: the verifier wants one for a direct meter."""
+        offering = (t.name for t in self.pipeline.tables if any(ref.name == self.action_name for ref in t.actions))
+        return next(offering)
 
     def _count(self, counter: str, index: Expr) -> str:
         """At once in a control; what an action counts is counted when the packet's fate is known."""

@@ -6,9 +6,9 @@ its own: until then counts and uses of learned entries wait in `later` and `know
 would have to run is UNDECIDED, and the whole program begins with it anew.
 
 Cold are controls that are not hot, Learn, look-ups whose key the verifier does not let be on the stack (lpm), that go
-through masks or choose a member, replies, and drops. The place where a packet is taken over is found here
-(`_takes_over`): right before the first statement that cannot be undone, as far in as the branches allow. A pipeline in
-which something cold may follow that place has no fast path.
+through masks or choose a member, meters, whose colour is needed at once, replies, and drops. The place where a packet
+is taken over is found here (`_takes_over`): right before the first statement that cannot be undone, as far in as the
+branches allow. A pipeline in which something cold may follow that place has no fast path.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from compiler.ir.statements import (
     Assign,
     Count,
     Drop,
+    Execute,
+    ExecuteDirect,
     Forward,
     If,
     Learn,
@@ -38,6 +40,7 @@ from compiler.ir.statements import (
     ToKernel,
     Truncate,
 )
+from compiler.ir.walking import statements
 from compiler.printers.ebpf.controls import FunctionView, Printer, Valid, in_order, needs_context, pieces
 from compiler.printers.ebpf.fastkinds import KindView, dispatch, function_names, kind_view, kinds
 from compiler.printers.ebpf.lines import Lines
@@ -185,11 +188,16 @@ class FastPrinter(Printer):
                 if table.store:
                     return False
                 laid = self.layout.table(name)
-                return table.selector is not None or laid.masks is not None or laid.map.kind is MapKind.LPM_TRIE
-            case Learn() | Reply() | Truncate():
+                if table.selector is not None or laid.masks is not None or laid.map.kind is MapKind.LPM_TRIE:
+                    return True
+                return any(self._is_metered(ref.name) for ref in table.actions)
+            case Learn() | Execute() | Reply() | Truncate():
                 return True
             case _:
                 return False
+
+    def _is_metered(self, action: str) -> bool:
+        return any(isinstance(s, Execute | ExecuteDirect) for s in statements(self.usage.names.actions[action].body))
 
     def behind(self, body: Sequence[Statement], taken: bool) -> _State:
         """The state behind statements. Raises `_NotFastError`."""

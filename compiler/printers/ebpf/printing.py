@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from compiler.ir.nodes import DropReason, Pipeline
 from compiler.ir.statements import Count
 from compiler.ir.walking import statements
-from compiler.printers.ebpf import controls, fastpath, parser, structures, tables
+from compiler.printers.ebpf import controls, fastpath, metering, parser, structures, tables
 from compiler.printers.ebpf.expressions import header_constant
 from compiler.printers.ebpf.usage import Usage, usage
 from compiler.printers.layout import Layout, MapKind, layout
@@ -68,6 +68,9 @@ class PipelineView:
     made_keys: tuple[str, ...]
     """Tables whose key is made in the scratch memory."""
     later: tuple[LaterView, ...]
+    meters: tuple[metering.MeterView, ...]
+    has_direct_meters: bool
+    has_idle_timeouts: bool
     states: tuple[parser.StateView, ...]
     deepest: int
     action_functions: tuple[controls.FunctionView, ...]
@@ -115,12 +118,19 @@ def pipeline_view(pipeline: Pipeline, provenance: Mapping[str, Sequence[str]]) -
         flags=tuple(structures.flag(name) for name in structures.flagged(pipeline)),
         structs=structures.argument_structs(laid.actions),
         table_structs=tuple(s for t in laid.tables for s in structures.table_structs(t)),
-        maps=(*(m for t in laid.tables for m in structures.table_maps(t)), *structures.counter_maps(laid)),
+        maps=(
+            *(m for t in laid.tables for m in structures.table_maps(t)),
+            *structures.counter_maps(laid),
+            *structures.meter_maps(laid),
+        ),
         stores=tuple(structures.store_view(store) for store in laid.stores),
         learned=tuple((t.table, store.store.name) for store in laid.stores for t in store.tables),
         has_masks=any(t.masks is not None for t in laid.tables),
         made_keys=tuple(t.table for t in laid.tables if t.map.kind is MapKind.LPM_TRIE or t.masks is not None),
         later=_later(pipeline, laid),
+        meters=metering.meter_views(laid),
+        has_direct_meters=any(meter.table for meter in laid.meters),
+        has_idle_timeouts=any(table.seen is not None for table in laid.tables),
         states=tuple(parser.state_view(state, used) for state in parser.in_order(pipeline)),
         deepest=parser.deepest(pipeline, used),
         action_functions=tuple(f for f in map(printer.action, pipeline.actions) if f is not None),

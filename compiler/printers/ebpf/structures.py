@@ -54,6 +54,7 @@ class MapView:
     key: str
     value: str
     no_prealloc: bool = False
+    mmapable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +148,8 @@ def table_maps(table: TableLayout) -> tuple[MapView, ...]:
         found.append(_map(table.mask_map, "u32", f"struct {table.table}_masks"))
     if table.counters is not None:
         found.append(_map(table.counters, "u32", "struct counter"))
+    if table.seen is not None:
+        found.append(_map(table.seen, "u32", "u64"))
     if table.selector is not None:
         found.append(_map(table.selector.ring, "u32", "u32"))
         found.append(_map(table.selector.members, "u32", f"struct {table.selector.name}_value"))
@@ -157,6 +160,13 @@ def counter_maps(layout: Layout) -> tuple[MapView, ...]:
     return tuple(_map(counter.map, "u32", "struct counter") for counter in layout.counters)
 
 
+def meter_maps(layout: Layout) -> tuple[MapView, ...]:
+    types = ("struct meter_config", "struct meter_words", "struct counter")
+    return tuple(
+        _map(held, "u32", value) for meter in layout.meters for held, value in zip(meter.maps, types, strict=True)
+    )
+
+
 def _map(layout: MapLayout, key: str, value: str) -> MapView:
     return MapView(
         name=layout.name,
@@ -165,6 +175,7 @@ def _map(layout: MapLayout, key: str, value: str) -> MapView:
         key=key,
         value=value,
         no_prealloc=layout.no_prealloc,
+        mmapable=layout.mmapable,
     )
 
 

@@ -79,8 +79,7 @@ def _written(lines: Lines, table: Table, printer: Printer, layout: TableLayout) 
     else:
         has_array = layout.direct is not None or layout.map.kind is MapKind.ARRAY
         _miss(lines, table, printer, "!value || !value->action" if has_array else "!value")
-        if layout.counters is not None:
-            lines.add(f"scratch->later.{table.name} = value->counter;")
+        _met(lines, table, layout)
         _switch(lines, table, printer, "value")
 
 
@@ -126,9 +125,18 @@ def _selected(lines: Lines, table: Table, printer: Printer, layout: TableLayout)
     _miss(lines, table, printer, "!index")
     lines.add(f"struct {name}_value *member = bpf_map_lookup_elem(&{selector.members.name}, index);")
     _miss(lines, table, printer, "!member")
+    _met(lines, table, layout)
+    _switch(lines, table, printer, "member")
+
+
+def _met(lines: Lines, table: Table, layout: TableLayout) -> None:
+    """What lies beside an entry is told that a packet has met it."""
     if layout.counters is not None:
         lines.add(f"scratch->later.{table.name} = value->counter;")
-    _switch(lines, table, printer, "member")
+    if layout.seen is not None:
+        lines.add(f"see_entry(&{layout.seen.name}, value->counter, scratch->now_ms);")
+    if table.meter is not None:
+        lines.add("scratch->metered = value->counter;")
 
 
 def _switch(lines: Lines, table: Table, printer: Printer, value: str) -> None:

@@ -78,6 +78,9 @@ class Identifiers:
     selectors: Mapping[str, str]
     direct_counters: Mapping[str, str]
     """By the name of the table."""
+    meters: Mapping[str, str]
+    direct_meters: Mapping[str, str]
+    """By the name of the table."""
     digests: Mapping[str, str]
     """The struct of what v1model tells of a store's new entries, by the store's name."""
     learners: Mapping[str, str]
@@ -102,6 +105,10 @@ def direct_counter_name(table: Table) -> str:
     return f"{table.name}_count"
 
 
+def direct_meter_name(table: Table) -> str:
+    return f"{table.name}_meter"
+
+
 def digest_name(store: Store) -> str:
     """The name of the digest, and of its struct, by which v1model learns for a store."""
     return f"learn_{store.name}"
@@ -122,6 +129,8 @@ def identifiers(pipeline: Pipeline) -> Identifiers:
         counters=top.allocate_all(counter.name for counter in pipeline.counters),
         selectors=top.allocate_all(names.selectors),
         direct_counters={t.name: top.allocate(direct_counter_name(t)) for t in tables if t.counter_id is not None},
+        meters=top.allocate_all(meter.name for meter in pipeline.meters),
+        direct_meters={t.name: top.allocate(direct_meter_name(t)) for t in tables if t.meter is not None},
         digests={store.name: top.allocate(digest_name(store)) for store in pipeline.stores},
         learners={t.name: top.allocate(learner_name(t)) for t in tables if t.store is not None},
         controls=top.allocate_all(control.name for control in pipeline.controls),

@@ -12,13 +12,13 @@ from functools import cache
 from compiler.ir.expressions import Expr, FieldRef, Hash, MetaRef, Now, ParamRef, Random
 from compiler.ir.nodes import Control, Pipeline
 from compiler.ir.statements import Advance, Apply, Assign, Drop, Forward, Learn, Reply, Statement, ToKernel, Verdict
-from compiler.ir.tables import Action, Counter, Selector, Table
+from compiler.ir.tables import Action, Counter, DirectMeter, Meter, Selector, Table
 from compiler.printers.p4.annotations import comment, preamble
 from compiler.printers.p4.declarations import scope_annotation
 from compiler.printers.p4.expressions import ExpressionPrinter, sized
-from compiler.printers.p4.identifiers import Scope, direct_counter_name, learner_name
+from compiler.printers.p4.identifiers import Scope, direct_counter_name, direct_meter_name, learner_name
 from compiler.printers.p4.insertion import ACTION_IDS, Insertion, insertion, insertions
-from compiler.printers.p4.program import ProgramPrinter, Provenance
+from compiler.printers.p4.program import ProgramPrinter, Provenance, meter_type
 from compiler.printers.p4.refusals import UnprintableError
 from compiler.printers.p4.statements import StatementPrinter, indented, wrapped
 from compiler.printers.p4.sums import SumPrinter, SumView
@@ -92,6 +92,21 @@ class _Statements(StatementPrinter):
     def count(self, counter: str, index: str) -> list[str]:
         return [f"{counter}.count({index});"]
 
+    def execute(self, meter: str, index: str, target: str) -> list[str]:
+        return self._color(f"{meter}.execute({index})", target)
+
+    def execute_direct(self, meter: str, target: str) -> list[str]:
+        return self._color(f"{meter}.execute()", target)
+
+    def _color(self, call: str, target: str) -> list[str]:
+        """PNA's colours are no numbers."""
+        local = self.expressions.scope.allocate("color")
+        yellow = f"({local} == PNA_MeterColor_t.YELLOW ? 2w1 : 2w0)"
+        return [
+            f"PNA_MeterColor_t {local} = {call};",
+            f"{target} = {local} == PNA_MeterColor_t.RED ? 2w2 : {yellow};",
+        ]
+
     def run(self, control: str) -> list[str]:
         return [f"{self.ids.controls[control]}.apply(hdr, meta, input);"]
 
@@ -116,6 +131,10 @@ class _Statements(StatementPrinter):
 
     def cut(self, block: Sequence[Statement], index: int) -> list[str]:
         raise UnprintableError(PROFILE, "a packet cut to a length", block[index].span)
+
+
+def _metered(meter: Meter | DirectMeter) -> str:
+    return f"PNA_MeterType_t.{meter.unit.value.upper()}"
 
 
 @cache
@@ -197,6 +216,16 @@ class _Program(ProgramPrinter):
         line = f"DirectCounter<bit<64>>({_COUNTED}) {self.ids.direct_counters[table.name]};"
         return DeclarationView(comment=preamble(counter_id, direct_counter_name(table), ""), lines=(line,))
 
+    def meter(self, meter: Meter) -> DeclarationView:
+        words = (*preamble(meter.id, meter.name, meter.doc), *meter_type(meter.type))
+        line = f"Meter<bit<32>>({meter.size}, {_metered(meter)}) {self.ids.meters[meter.name]};"
+        return DeclarationView(comment=words, lines=(line,))
+
+    def direct_meter(self, table: Table, meter: DirectMeter) -> DeclarationView:
+        words = (*preamble(meter.id, direct_meter_name(table), ""), *meter_type(meter.type))
+        line = f"DirectMeter({_metered(meter)}) {self.ids.direct_meters[table.name]};"
+        return DeclarationView(comment=words, lines=(line,))
+
     def selector(self, selector: Selector) -> DeclarationView:
         words = (*preamble(selector.id, selector.name, ""), _MEASURE, f"@max_group_size({selector.max_group_size})")
         line = f"ActionSelector({_HASH}, {selector.size}, {_SELECTOR_HASH_BITS}) {self.ids.selectors[selector.name]};"
@@ -208,6 +237,10 @@ class _Program(ProgramPrinter):
             lines.append(f"pna_implementation = {self.ids.selectors[table.selector.name]};")
         if table.counter_id is not None:
             lines.append(f"pna_direct_counter = {self.ids.direct_counters[table.name]};")
+        if table.meter is not None:
+            lines.append(f"pna_direct_meter = {self.ids.direct_meters[table.name]};")
+        if table.idle_timeout:
+            lines.append("pna_idle_timeout = PNA_IdleTimeout_t.NOTIFY_CONTROL;")
         if table.store is not None:
             lines += ("add_on_miss = true;", "idle_timeout_with_auto_delete = true;")
         return tuple(lines)

@@ -10,7 +10,7 @@ from compiler.ir.expressions import FieldRef, IsValid
 from compiler.ir.names import Names
 from compiler.ir.nodes import Control, Pipeline
 from compiler.ir.statements import Apply, Pop, PopVlan, Push, PushVlan, Rewrite, Statement
-from compiler.ir.tables import Action, Counter, Selector, Table
+from compiler.ir.tables import Action, Counter, DirectMeter, Meter, MeterType, Selector, Table
 from compiler.printers.p4 import declarations
 from compiler.printers.p4.annotations import comment
 from compiler.printers.p4.expressions import ExpressionPrinter
@@ -52,6 +52,12 @@ class ProgramPrinter(ABC):
 
     @abstractmethod
     def direct_counter(self, table: Table, counter_id: int) -> DeclarationView: ...
+
+    @abstractmethod
+    def meter(self, meter: Meter) -> DeclarationView: ...
+
+    @abstractmethod
+    def direct_meter(self, table: Table, meter: DirectMeter) -> DeclarationView: ...
 
     @abstractmethod
     def selector(self, selector: Selector) -> DeclarationView: ...
@@ -104,7 +110,11 @@ class ProgramPrinter(ABC):
             sums=self.sums.declarations(),
             sums_field=self.sums.field,
             digests=self.digests(),
-            externs=(*map(self.counter, self.pipeline.counters), *self._actions(None)),
+            externs=(
+                *map(self.counter, self.pipeline.counters),
+                *map(self.meter, self.pipeline.meters),
+                *self._actions(None),
+            ),
             states=self._states(),
             prepare=sum_printer.complements(),
             controls=tuple(self._control(name) for name in declarations.in_call_order(self.pipeline)),
@@ -147,8 +157,9 @@ class ProgramPrinter(ABC):
 
     def _externs(self, tables: tuple[Table, ...]) -> tuple[DeclarationView, ...]:
         counters = (self.direct_counter(t, t.counter_id) for t in tables if t.counter_id is not None)
+        meters = (self.direct_meter(t, t.meter) for t in tables if t.meter is not None)
         selectors = (self.selector(t.selector) for t in tables if t.selector is not None)
-        return (*counters, *selectors)
+        return (*counters, *meters, *selectors)
 
     def _actions(self, control: str | None) -> tuple[DeclarationView, ...]:
         here = self.places.control_of_action
@@ -194,6 +205,11 @@ class ProgramPrinter(ABC):
             call = f"({', '.join(touched)})" if touched else ""
             lines.append(f"{declarations.scope_annotation(ref)}{self.ids.actions[ref.name]}{call};")
         return tuple(lines)
+
+
+def meter_type(kind: MeterType) -> Lines:
+    """The annotation by which P4Info gets a meter's type; two rates and three colours are what it is without one."""
+    return () if kind is MeterType.TWO_RATE_THREE_COLOR else (f"@{kind.value}",)
 
 
 def _touches_headers(statement: Statement) -> bool:

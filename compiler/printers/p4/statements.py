@@ -21,6 +21,8 @@ from compiler.ir.statements import (
     Change,
     Count,
     Drop,
+    Execute,
+    ExecuteDirect,
     Forward,
     If,
     Learn,
@@ -90,6 +92,13 @@ class StatementPrinter(ABC):
     def count(self, counter: str, index: str) -> list[str]: ...
 
     @abstractmethod
+    def execute(self, meter: str, index: str, target: str) -> list[str]:
+        """An indexed meter's colour goes into metadata of 2 bits."""
+
+    @abstractmethod
+    def execute_direct(self, meter: str, target: str) -> list[str]: ...
+
+    @abstractmethod
     def verdict(self, verdict: Verdict) -> list[str]: ...
 
     @abstractmethod
@@ -136,10 +145,21 @@ class StatementPrinter(ABC):
                 return self.advance(statement)
             case Count(counter=counter, index=index):
                 return self.count(self.ids.counters[counter], f"(bit<32>){self._tight(index)}")
+            case Execute(meter=meter, index=index, target=target):
+                color = self.expressions.meta(target.name)
+                return self.execute(self.ids.meters[meter], f"(bit<32>){self._tight(index)}", color)
+            case ExecuteDirect(target=target):
+                return self.execute_direct(self._direct_meter(), self.expressions.meta(target.name))
             case Forward() | Reply() | ToKernel() | Drop():
                 return self.verdict(statement)
             case _:
                 assert_never(statement)
+
+    def _direct_meter(self) -> str:
+        """That of the one table which offers the action that is being printed."""
+        action = self.expressions.action
+        table = next(t.name for t in self.pipeline.tables if any(ref.name == action for ref in t.actions))
+        return self.ids.direct_meters[table]
 
     def _tight(self, expr: Expr) -> str:
         """An expression that can stand behind a cast."""

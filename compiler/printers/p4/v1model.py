@@ -12,11 +12,11 @@ from compiler.ir import walking
 from compiler.ir.expressions import Expr, Hash, Now, Random, width_bits
 from compiler.ir.nodes import Pipeline
 from compiler.ir.statements import Advance, Drop, Forward, Learn, Reply, Statement, ToKernel, Verdict
-from compiler.ir.tables import Action, Counter, Selector, Store, Table
+from compiler.ir.tables import Action, Counter, DirectMeter, Meter, Selector, Store, Table
 from compiler.printers.p4.annotations import comment, preamble
 from compiler.printers.p4.expressions import ExpressionPrinter, sized
-from compiler.printers.p4.identifiers import Scope, direct_counter_name
-from compiler.printers.p4.program import ProgramPrinter, Provenance
+from compiler.printers.p4.identifiers import Scope, direct_counter_name, direct_meter_name
+from compiler.printers.p4.program import ProgramPrinter, Provenance, meter_type
 from compiler.printers.p4.refusals import UnprintableError
 from compiler.printers.p4.statements import StatementPrinter, wrapped
 from compiler.printers.p4.sums import SumPrinter, SumView
@@ -90,6 +90,12 @@ class _Statements(StatementPrinter):
     def count(self, counter: str, index: str) -> list[str]:
         return [f"{counter}.count({index});"]
 
+    def execute(self, meter: str, index: str, target: str) -> list[str]:
+        return [f"{meter}.execute_meter({index}, {target});"]
+
+    def execute_direct(self, meter: str, target: str) -> list[str]:
+        return [f"{meter}.read({target});"]
+
     def run(self, control: str) -> list[str]:
         return [f"{self.ids.controls[control]}.apply(hdr, meta, standard);"]
 
@@ -142,6 +148,16 @@ class _Program(ProgramPrinter):
         line = f"direct_counter(CounterType.packets_and_bytes) {self.ids.direct_counters[table.name]};"
         return DeclarationView(comment=preamble(counter_id, direct_counter_name(table), ""), lines=(line,))
 
+    def meter(self, meter: Meter) -> DeclarationView:
+        words = (*preamble(meter.id, meter.name, meter.doc), *meter_type(meter.type))
+        line = f"meter<bit<32>>({meter.size}, MeterType.{meter.unit.value}) {self.ids.meters[meter.name]};"
+        return DeclarationView(comment=words, lines=(line,))
+
+    def direct_meter(self, table: Table, meter: DirectMeter) -> DeclarationView:
+        words = (*preamble(meter.id, direct_meter_name(table), ""), *meter_type(meter.type))
+        line = f"direct_meter<bit<2>>(MeterType.{meter.unit.value}) {self.ids.direct_meters[table.name]};"
+        return DeclarationView(comment=words, lines=(line,))
+
     def selector(self, selector: Selector) -> DeclarationView:
         words = (*preamble(selector.id, selector.name, ""), _MEASURE, f"@max_group_size({selector.max_group_size})")
         algorithm = f"HashAlgorithm.crc32, {selector.size}, {_SELECTOR_HASH_BITS}"
@@ -154,7 +170,9 @@ class _Program(ProgramPrinter):
             lines.append(f"implementation = {self.ids.selectors[table.selector.name]};")
         if table.counter_id is not None:
             lines.append(f"counters = {self.ids.direct_counters[table.name]};")
-        if table.store is not None:
+        if table.meter is not None:
+            lines.append(f"meters = {self.ids.direct_meters[table.name]};")
+        if table.store is not None or table.idle_timeout:
             lines.append("support_timeout = true;")
         return tuple(lines)
 

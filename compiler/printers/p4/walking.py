@@ -11,6 +11,8 @@ from compiler.ir.statements import (
     Assign,
     Change,
     Count,
+    Execute,
+    ExecuteDirect,
     Forward,
     If,
     Learn,
@@ -54,6 +56,10 @@ def _own(statement: Statement) -> tuple[Expr, ...]:
             return tuple(value for header in headers for _, value in header.values)
         case PushVlan(vlan_id=expr) | Count(index=expr) | Forward(port=expr):
             return (expr,)
+        case Execute(index=expr, target=target):
+            return (target, expr)
+        case ExecuteDirect(target=target):
+            return (target,)
         case Learn(arguments=arguments, profile=profile):
             return (*arguments, profile)
         case _:

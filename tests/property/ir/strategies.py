@@ -37,6 +37,8 @@ from compiler.ir.statements import (
     Change,
     Count,
     Drop,
+    Execute,
+    ExecuteDirect,
     Forward,
     If,
     Learn,
@@ -54,8 +56,12 @@ from compiler.ir.tables import (
     Action,
     ActionRef,
     Counter,
+    DirectMeter,
     Key,
     MatchKind,
+    Meter,
+    MeterType,
+    MeterUnit,
     Param,
     Profile,
     Selector,
@@ -67,11 +73,15 @@ from compiler.ir.tables import (
 _COMPARISONS = [operator for operator in Operator if operator.is_comparison]
 _PLAIN = [Operator.ADD, Operator.SUB, Operator.AND, Operator.OR, Operator.XOR]
 _SHIFTS = [Operator.SHL, Operator.SHR]
+COLOR = Field(name="color", width_bits=2)
 METADATA = (
-    *(Field(name="ingress_port", width_bits=16), Field(name="flag", width_bits=1)),
+    *(Field(name="ingress_port", width_bits=16), Field(name="flag", width_bits=1), COLOR),
     *(Field(name=f"m{width}", width_bits=width) for width in (3, 8, 16, 32, 128)),
 )
 _META = tuple(MetaRef(name=f.name, width_bits=f.width_bits) for f in METADATA)
+_COLOR = MetaRef(name="color", width_bits=2)
+_UNITS, _TYPES = st.sampled_from(MeterUnit), st.sampled_from(MeterType)
+_METER = st.builds(DirectMeter, id=st.just(0x15000001), unit=_UNITS, type=_TYPES)
 PARAMS = (Param(name="p", id=1, width_bits=16), Param(name="q", id=2, width_bits=32, format="ipv4"))
 docs = st.text(st.characters(exclude_characters="\n\r", codec="utf-8"), max_size=12).map(str.strip)
 doc_texts = st.lists(docs, max_size=3).map("\n".join)
@@ -209,6 +219,8 @@ def _tables(draw: st.DrawFn, readable: Readable) -> tuple[Table, ...]:
             default_action="miss",
             size=16,
             counter_id=0x13000000 + number if draw(st.booleans()) else None,
+            meter=draw(_METER) if name == "mixed" else None,
+            idle_timeout=name == "mixed" and draw(st.booleans()),
             selector=selector if name == "chosen" else None,
             store="memory" if name in ("flow", "back") else None,
             doc=draw(doc_texts),
@@ -216,7 +228,7 @@ def _tables(draw: st.DrawFn, readable: Readable) -> tuple[Table, ...]:
 
     exact = MatchKind.EXACT
     return (
-        table("mixed", 1, (key(1, MatchKind.LPM), *(key(i, kind) for i, kind in enumerate(kinds, 2))), "put"),
+        table("mixed", 1, (key(1, MatchKind.LPM), *(key(i, kind) for i, kind in enumerate(kinds, 2))), "police"),
         table("chosen", 2, (key(1, exact),), "put"),
         table("flow", 3, (key(1, exact), key(2, exact)), "known"),
         table("back", 4, (key(1, exact), key(2, exact)), "known"),
@@ -229,10 +241,12 @@ def _quiet(draw: st.DrawFn, readable: Readable, depth: int = 2) -> tuple[Stateme
     target = st.sampled_from([ref for ref in _META if ref.name != "ingress_port"])
     found: list[Statement] = []
     for _ in range(draw(st.integers(0, 2))):
-        kind = draw(st.sampled_from(["assign", "count", "if"] if depth else ["assign", "count"]))
+        kind = draw(st.sampled_from(["assign", "count", "meter", *(["if"] if depth else [])]))
         if kind == "assign":
             ref = draw(target)
             found.append(Assign(target=ref, value=draw(expressions(ref.width_bits, readable))))
+        elif kind == "meter":
+            found.append(Execute(meter="metered", index=draw(expressions(8, readable)), target=_COLOR))
         elif kind == "count":
             found.append(Count(counter="counted", index=draw(expressions(8, readable))))
         else:
@@ -276,6 +290,7 @@ def _actions(draw: st.DrawFn, readable: Readable) -> tuple[Action, ...]:
     return (
         Action(name="miss", id=0x01000001, body=draw(_quiet(readable)), doc=draw(doc_texts)),
         Action(name="put", id=0x01000002, params=PARAMS, body=draw(_quiet(inside))),
+        Action(name="police", id=0x01000004, body=(*draw(_quiet(readable)), ExecuteDirect(target=_COLOR))),
         Action(name="known", id=0x01000003, params=PARAMS, body=learned),
     )
 
@@ -302,11 +317,13 @@ def pipelines(draw: st.DrawFn) -> Pipeline:
     readable = Readable(headers=names).with_fields(headers[0], types[0])
     place = draw(st.integers(0, len(headers) - 1))
     deeper = readable if place == 0 else readable.with_fields(headers[place], types[place])
+    unit = draw(_UNITS)
     last = draw(_loud(headers[place], types[place], deeper))
     end: tuple[Statement, ...] = (ToKernel(),) if draw(st.booleans()) else ()
     side = Control(name="side", body=(*draw(_quiet(readable)), Apply(table="chosen")), doc=draw(doc_texts))
     body = (
         *draw(_quiet(readable)),
+        Execute(meter="metered", index=draw(expressions(8, readable)), target=_COLOR),
         Apply(table="mixed", on_hit=draw(_quiet(readable)), on_miss=draw(_quiet(readable))),
         _learn(draw, readable),
         Run(control="side"),
@@ -327,6 +344,7 @@ def pipelines(draw: st.DrawFn) -> Pipeline:
             Counter(name="counted", id=0x12000002, size=100),
         ),
         drop_counter="drops",
+        meters=(Meter(name="metered", id=0x14000001, size=9, unit=unit, type=draw(_TYPES), doc=draw(doc_texts)),),
         drop_reasons=(DropReason(name="bad", id=1, doc=draw(doc_texts)),),
         controls=(Control(name="main", body=body, hot=draw(st.booleans())), side),
         main="main",

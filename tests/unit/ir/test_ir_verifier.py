@@ -31,7 +31,7 @@ header ip: ip pseudo_of udp, echo
 header udp: udp
 header echo: echo
 header note: note covered_by echo
-metadata { ingress_port: 16 a: 16 b: 8 wide: 48 }
+metadata { ingress_port: 16 a: 16 b: 8 color: 2 wide: 48 }
 state start { extract ethernet select ethernet.type case 0x800 -> ip case 0x8100 -> vlan default -> accept }
 state vlan { extract vlan select vlan.type case 0x800 -> ip default -> accept }
 state ip { extract ip select ip.protocol, peek(0, 8) case 17, _ -> udp case 1, 8 &&& 0xf -> echo default -> accept }
@@ -47,15 +47,19 @@ store memory {
 }
 action 0x01000001 nothing() { }
 action 0x01000002 note_a(1 value: 16) { meta.a = param.value }
+action 0x01000004 police() { execute_direct into meta.color }
 action 0x01000003 known(1 value: 16) { meta.a = param.value advance seen }
 table 0x02000001 first {
   key 1 port: exact(meta.ingress_port)
   key 2 mac: lpm(ethernet.dst) as mac
+  action police in_entries
   action note_a in_entries
   action nothing as_default
   default nothing
   size 4
   counter 0x13000001
+  meter 0x15000001 bytes
+  idle_timeout
 }
 table 0x02000002 flow {
   key 1 a: exact(meta.a)
@@ -82,6 +86,7 @@ table 0x02000004 pick {
   selector 0x11000001 picks size 8 max_group_size 4 hash(meta.a)
 }
 counter 0x12000001 dropped size 8
+meter 0x14000001 limit size 4 packets single_rate_three_color
 drop_reason 1 bad
 control ingress {
   apply first
@@ -97,6 +102,7 @@ control lookup {
 }
 control change {
   count dropped meta.a
+  execute limit meta.a into meta.color
   if valid(udp) {
     rewrite { ip.dst = 5 udp.dst_port = meta.a }
   }
@@ -124,6 +130,85 @@ ROWS: list[tuple[str, str, str, Code, str]] = [
         "'accept' names more than one parser state",
     ),
     ("two keys", "key 2 mac:", "key 2 port:", codes.DUPLICATE_NAME, "'port' names more than one key of table first"),
+    (
+        "a meter of nothing",
+        "limit size 4",
+        "limit size 0",
+        codes.BAD_SIZE,
+        "meter limit has the size 0",
+    ),
+    ("a meter's id", "meter 0x14000001", "meter 0x12000009", codes.BAD_ID, "meter limit has the id 0x12000009"),
+    ("a direct meter's id", "meter 0x15", "meter 0x14", codes.BAD_ID, "the meter of table first has the id 0x14000001"),
+    (
+        "no such meter",
+        "execute limit",
+        "execute limits meta.a into meta.color execute limit",
+        codes.UNKNOWN_NAME,
+        "there is no meter 'limits'",
+    ),
+    (
+        "a colour of 8 bits",
+        "meta.a into meta.color",
+        "meta.a into meta.b",
+        codes.WIDTH,
+        "the metadata of a colour is 8 bits wide",
+    ),
+    (
+        "a meter not executed",
+        "  execute limit meta.a into meta.color\n",
+        "",
+        codes.UNUSED,
+        "meter limit is never executed",
+    ),
+    (
+        "a direct meter not executed",
+        "police() { execute_direct into meta.color }",
+        "police() { }",
+        codes.UNUSED,
+        "no action of table first executes its meter",
+    ),
+    (
+        "no direct meter",
+        "  meter 0x15000001 bytes\n",
+        "",
+        codes.BAD_METER,
+        "action police executes a direct meter, table first has none",
+    ),
+    (
+        "a default that meters",
+        "  action police in_entries\n",
+        "  action police in_entries as_default\n",
+        codes.BAD_METER,
+        "action police executes the meter of an entry and is a default of table first",
+    ),
+    (
+        "an action of two tables that meters",
+        "pick {\n  key 1 a: exact(meta.a)\n",
+        "pick {\n  key 1 a: exact(meta.a)\n  action police in_entries\n",
+        codes.BAD_METER,
+        "action police executes a direct meter and is offered by first, pick",
+    ),
+    (
+        "a learned table that meters",
+        "  store memory\n",
+        "  meter 0x15000002 bytes\n  store memory\n",
+        codes.BAD_LEARNED_TABLE,
+        "learned table flow has a direct meter",
+    ),
+    (
+        "a learned table with an idle timeout",
+        "  store memory\n",
+        "  idle_timeout\n  store memory\n",
+        codes.BAD_LEARNED_TABLE,
+        "learned table flow has an idle timeout of its own",
+    ),
+    (
+        "a control that meters entries",
+        "execute limit meta.a into meta.color",
+        "execute limit meta.a into meta.color execute_direct into meta.color",
+        codes.MISPLACED_STATEMENT,
+        "ExecuteDirect stands in a control",
+    ),
     ("two ids", "0x02000002", "0x02000001", codes.DUPLICATE_ID, "P4Runtime id 0x2000001: table first and table flow"),
     (
         "two key ids",
@@ -441,6 +526,6 @@ def test_check_raises_with_all_mistakes() -> None:
     with pytest.raises(PipelineError) as refused:
         check(from_text(bad, path="small.ir"))
     assert [str(d) for d in refused.value.diagnostics] == [
-        "small.ir:70:6: error[E0531]: the condition is 16 bits wide",
-        "small.ir:86:11: error[E0531]: the port is 8 bits wide",
+        "small.ir:75:6: error[E0531]: the condition is 16 bits wide",
+        "small.ir:92:11: error[E0531]: the port is 8 bits wide",
     ]

@@ -1,0 +1,33 @@
+"""Meters as C: one function each, which takes a cell's index and gives the colour of the packet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from compiler.ir.tables import MeterType, MeterUnit
+from compiler.printers.layout import Layout
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeterView:
+    """`units` is the C of what a packet counts; `two_rates` that of how colours are told."""
+
+    name: str
+    doc: str
+    units: str
+    two_rates: str
+
+
+_UNITS = {MeterUnit.PACKETS: "1", MeterUnit.BYTES: "scratch->packet.length"}
+
+
+def meter_views(layout: Layout) -> tuple[MeterView, ...]:
+    return tuple(
+        MeterView(
+            name=meter.name,
+            doc=meter.doc,
+            units=_UNITS[meter.unit],
+            two_rates="false" if meter.type is MeterType.SINGLE_RATE_THREE_COLOR else "true",
+        )
+        for meter in layout.meters
+    )

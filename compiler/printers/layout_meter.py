@@ -1,0 +1,121 @@
+"""How meters lie in BPF maps: what ebpf/include/turnout/meter.h declares, as bytes. Pure.
+
+A meter has three arrays, indexed alike: configurations, which the device writes and packets read; words, the other way
+around once a cell has begun; and counters, three a cell, in the order of the colours.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from compiler.ir.metering import Bucket, Buckets, Color, Words
+from compiler.ir.tables import DirectMeter, Meter, MeterType, MeterUnit, Table
+from compiler.printers.layout_tables import MapKind, MapLayout, counter_map
+
+_BUCKET = struct.Struct("<QQQQII")
+_BUCKETS = struct.Struct(f"<{_BUCKET.size}s{_BUCKET.size}sQ")
+_CONFIG = struct.Struct(f"<I4x{_BUCKETS.size}s{_BUCKETS.size}s")
+_WORDS = struct.Struct("<QQ")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellConfig:
+    """A cell's configuration: its version, and the one that counts, None for a cell that says green."""
+
+    version: int
+    buckets: Buckets | None
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeterLayout:
+    """The maps of a meter: an indexed one, or that of a table, whose cells have the indices of its entries."""
+
+    name: str
+    table: str
+    """The table of a direct meter, empty for an indexed one."""
+    type: MeterType
+    unit: MeterUnit
+    size: int
+    doc: str
+    configs: MapLayout
+    words: MapLayout
+    colors: MapLayout
+
+    @property
+    def maps(self) -> tuple[MapLayout, ...]:
+        return self.configs, self.words, self.colors
+
+
+def meter_layout(meter: Meter) -> MeterLayout:
+    return _layout(meter.name, "", meter, meter.size, meter.doc)
+
+
+def direct_meter_layout(table: Table, meter: DirectMeter) -> MeterLayout:
+    return _layout(
+        direct_meter_name(table.name), table.name, meter, table.size + 1, f"The meter of table {table.name}."
+    )
+
+
+def direct_meter_name(table: str) -> str:
+    return f"{table}_meter"
+
+
+def _layout(name: str, table: str, meter: Meter | DirectMeter, size: int, doc: str) -> MeterLayout:
+    return MeterLayout(
+        name=name,
+        table=table,
+        type=meter.type,
+        unit=meter.unit,
+        size=size,
+        doc=doc,
+        configs=_array(f"{name}_config", _CONFIG.size, size),
+        words=_array(f"{name}_words", _WORDS.size, size),
+        colors=counter_map(f"{name}_colors", size * len(Color)),
+    )
+
+
+def _array(name: str, value_size: int, size: int) -> MapLayout:
+    return MapLayout(name=name, kind=MapKind.ARRAY, key_size=4, value_size=value_size, max_entries=size)
+
+
+def encode_words(words: Words) -> bytes:
+    return _WORDS.pack(words.first, words.second)
+
+
+def decode_words(raw: bytes) -> Words:
+    return Words(*_WORDS.unpack(raw))
+
+
+def decode_config(raw: bytes) -> CellConfig:
+    version, *versions = _CONFIG.unpack(raw)
+    return CellConfig(version=version, buckets=_decode_buckets(versions[version & 1]), raw=raw)
+
+
+def next_config(cell: CellConfig, buckets: Buckets | None) -> tuple[bytes, bytes]:
+    """The two values to write, one after the other: the new configuration beside the old one, then its version."""
+    version = cell.version + 1 & 0xFFFFFFFF
+    _, *versions = _CONFIG.unpack(cell.raw)
+    versions[version & 1] = _encode_buckets(buckets)
+    return _CONFIG.pack(cell.version, *versions), _CONFIG.pack(version, *versions)
+
+
+def _encode_buckets(buckets: Buckets | None) -> bytes:
+    if buckets is None:
+        return bytes(_BUCKETS.size)
+    return _BUCKETS.pack(_encode_bucket(buckets.first), _encode_bucket(buckets.second), 1)
+
+
+def _encode_bucket(bucket: Bucket) -> bytes:
+    return _BUCKET.pack(bucket.start_ns, bucket.base, bucket.floor, bucket.burst, bucket.multiplier, bucket.shift)
+
+
+def _decode_buckets(raw: bytes) -> Buckets | None:
+    first, second, is_set = _BUCKETS.unpack(raw)
+    return Buckets(first=_decode_bucket(first), second=_decode_bucket(second)) if is_set else None
+
+
+def _decode_bucket(raw: bytes) -> Bucket:
+    start_ns, base, floor, burst, multiplier, shift = _BUCKET.unpack(raw)
+    return Bucket(start_ns=start_ns, base=base, floor=floor, burst=burst, multiplier=multiplier, shift=shift)
