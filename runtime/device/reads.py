@@ -64,7 +64,7 @@ class Reader:
         chosen = given.WhichOneof("type") if kind == "packet_replication_engine_entry" else None
         if chosen is not None:
             given = getattr(given, chosen)
-        if given.ByteSize():
+        if given.ListFields():
             raise unimplemented(f"{chosen or kind}: this device has none")
         return iter(())
 

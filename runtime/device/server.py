@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import grpc
-from finsy.proto import p4r_grpc
 
+from runtime.device.handlers import add_to_server
 from runtime.device.listening import Address, ListenError, TcpAddress, UnixAddress, hand_over, make_way, private_umask
 from runtime.device.service import Service
 from runtime.device.statefolder import Beginning
@@ -51,7 +51,7 @@ class Server:
     async def __aenter__(self) -> Server:
         """Raises `ListenError`."""
         server = grpc.aio.server(options=_OPTIONS)
-        p4r_grpc.add_P4RuntimeServicer_to_server(self._service, server)
+        add_to_server(self._service, server)
         self._server = server
         try:
             for address in self._settings.addresses:

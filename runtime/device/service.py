@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from typing import Any, NoReturn, cast
 
 import grpc
@@ -63,7 +63,7 @@ class Service(p4r_grpc.P4RuntimeServicer):
             await _abort_with_details(context, f"{failed} of {len(outcomes)} updates failed", outcomes)
         return p4r.WriteResponse()
 
-    async def Read(self, request: p4r.ReadRequest, context: Any) -> AsyncIterator[p4r.ReadResponse]:  # noqa: N802
+    async def Read(self, request: p4r.ReadRequest, context: Any) -> AsyncGenerator[p4r.ReadResponse]:  # noqa: N802
         await self._check_device(request.device_id, context)
         answers: list[Iterator[list[p4r.Entity]]] = []
         outcomes: list[RefusedError | None] = []
@@ -87,7 +87,7 @@ class Service(p4r_grpc.P4RuntimeServicer):
     async def SetForwardingPipelineConfig(  # noqa: N802
         self, request: p4r.SetForwardingPipelineConfigRequest, context: Any
     ) -> p4r.SetForwardingPipelineConfigResponse:
-        action = p4r.SetForwardingPipelineConfigRequest.Action.Name(request.action)
+        action = _named(p4r.SetForwardingPipelineConfigRequest.Action, request.action)
         try:
             # A client that cancels must not leave a pipeline half loaded: what has begun is brought to its end.
             await asyncio.shield(asyncio.ensure_future(self._set_config(request)))
@@ -103,7 +103,7 @@ class Service(p4r_grpc.P4RuntimeServicer):
         await self._check_device(request.device_id, context)
         return p4r.GetForwardingPipelineConfigResponse(config=self._configs.get(request.response_type))
 
-    async def StreamChannel(self, request_iterator: Any, context: Any) -> AsyncIterator[p4r.StreamMessageResponse]:  # noqa: N802
+    async def StreamChannel(self, request_iterator: Any, context: Any) -> AsyncGenerator[p4r.StreamMessageResponse]:  # noqa: N802
         stream = self._streams.open()
         requests = cast("AsyncIterator[p4r.StreamMessageRequest]", request_iterator)
         listener = asyncio.create_task(self._streams.listen(stream, requests))
@@ -151,6 +151,11 @@ class Service(p4r_grpc.P4RuntimeServicer):
 
     def _unknown_device(self, device_id: int) -> RefusedError:
         return not_found(f"there is no device {device_id} here, only {self._device_id}")
+
+
+def _named(kind: Any, number: int) -> str:
+    """The name of an enum's value; proto3 lets a client send one that has none."""
+    return kind.Name(number) if number in kind.values() else f"{kind.DESCRIPTOR.name} {number}"
 
 
 async def _abort(context: Any, refusal: RefusedError) -> NoReturn:
