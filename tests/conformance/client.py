@@ -88,6 +88,13 @@ class Session:
             return True
         return False
 
+    def wait_for_end(self) -> None:
+        """The device has ended the stream, and has said nothing more. Raises `RpcRefusedError` when with an error."""
+        answer = self._answers.get(timeout=TIMEOUT_S)
+        if isinstance(answer, RpcRefusedError):
+            raise answer
+        assert answer is None, f"nothing more was expected on the stream: {answer}"
+
     def half_close(self) -> None:
         self._requests.put(None)
 

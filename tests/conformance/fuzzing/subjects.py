@@ -1,0 +1,111 @@
+"""The devices and pipelines that are fuzzed: a target, and a program in the text form, or turnout's own."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from finsy.proto import p4r
+
+from compiler.ir.nodes import Pipeline
+from compiler.ir.text import from_text
+from compiler.ir.verifier import check
+from compiler.pipeline.assembly import pipeline as whole_pipeline
+from compiler.printers.bundle import write_bundle
+from compiler.printers.p4info import p4info
+from tests.conformance.conftest import COMMAND
+from tests.conformance.kernel import compiled_tc
+from tests.conformance.oracle.device import Config
+from tests.conformance.oracle.program import program
+from tests.conformance.oracle.state import Declared
+
+ROOT = Path(__file__).parents[3]
+PIPELINES = Path(__file__).parents[1] / "pipelines"
+WHOLE = "turnout"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What is fuzzed. The first of `programs` is the one that examples begin with."""
+
+    target: str
+    programs: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return f"{self.target}-{self.programs[0]}"
+
+
+SUBJECTS = (
+    Subject(target="model", programs=("kinds", "plain")),
+    Subject(target="model", programs=(WHOLE,)),
+    Subject(target="kernel", programs=("kinds", "plain")),
+    Subject(target="kernel", programs=(WHOLE,)),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A device, as a process of its own."""
+
+    subject: Subject
+    address: str
+    pid: int
+    log: Path
+    configs: tuple[Config, ...]
+
+
+@contextmanager
+def running(subject: Subject) -> Generator[Running]:
+    """Until the end of the block; it must end cleanly, and may not have logged a traceback."""
+    configs = tuple(config(name, subject.target) for name in subject.programs)
+    with tempfile.TemporaryDirectory(prefix="turnout-fuzz-") as made:
+        folder = Path(made)
+        arguments = ["--name", "fuzzed", "--listen", f"unix:{folder}/d.sock", "--target", subject.target]
+        if subject.target == "kernel":
+            arguments += ["--state-dir", str(folder / "state"), "--ephemeral"]
+        log = folder / "device.log"
+        with log.open("w") as errors:
+            process = subprocess.Popen(
+                [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=errors, text=True, cwd=ROOT
+            )
+        assert process.stdout is not None
+        with process.stdout:
+            try:
+                line = process.stdout.readline()
+                assert line.startswith("ready "), log.read_text()
+                address = line.removeprefix("ready ").strip()
+                yield Running(subject=subject, address=address, pid=process.pid, log=log, configs=configs)
+            finally:
+                process.send_signal(signal.SIGTERM)
+                code = process.wait(timeout=30)
+        assert code == 0, log.read_text()
+        assert "Traceback" not in log.read_text(), log.read_text()
+
+
+@cache
+def config(name: str, target: str) -> Config:
+    pipeline = named_pipeline(name)
+    tc = compiled_tc(pipeline) if target == "kernel" else None
+    info = p4info(pipeline)
+    message = p4r.ForwardingPipelineConfig(p4info=info, p4_device_config=write_bundle(pipeline, tc=tc))
+    message.cookie.cookie = len(name)
+    declared = Declared(
+        learned=frozenset(table.id for table in pipeline.tables if table.store is not None),
+        may_run_out=target == "kernel",
+    )
+    return Config(name=name, message=message, known=program(info), declared=declared)
+
+
+@cache
+def named_pipeline(name: str) -> Pipeline:
+    if name == WHOLE:
+        return whole_pipeline()
+    path = PIPELINES / f"{name}.ir"
+    return check(from_text(path.read_text(), path=path.name))
