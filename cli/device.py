@@ -15,6 +15,7 @@ import typer
 from cli.certs import certs
 from runtime.device.listening import Address, ListenError, TcpAddress, group_id, parse_address
 from runtime.device.modeltarget import ModelTarget
+from runtime.device.modelwire import ModelWire
 from runtime.device.server import Settings, serve
 from runtime.device.statefolder import Beginning, StateFolder, without_folder
 from runtime.device.target import Target, TargetError
@@ -64,6 +65,9 @@ def run(
         Path | None, typer.Option(help="The authority that has signed the clients' certificates.")
     ] = None,
     socket_group: Annotated[str | None, typer.Option(help="A group that may use the unix socket as well.")] = None,
+    wire: Annotated[
+        Path | None, typer.Option(help="model target: a unix socket by which frames come in and go out.")
+    ] = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Allow TCP without TLS, on loopback only.")] = False,
 ) -> None:
     """Serve P4Runtime until SIGTERM or SIGINT. Prints `ready ADDRESS` once clients can connect."""
@@ -76,6 +80,8 @@ def run(
         _refuse(problem, WRONG_USE)
     if target is TargetKind.MODEL and port:
         _refuse("the model target has no ports; leave --port out", WRONG_USE)
+    if target is TargetKind.KERNEL and wire is not None:
+        _refuse("the kernel target has its ports; leave --wire out", WRONG_USE)
     if target is TargetKind.KERNEL and state_dir is None:
         _refuse("the kernel target needs --state-dir", WRONG_USE)
     try:
@@ -89,7 +95,8 @@ def run(
         with ExitStack() as undo:
             beginning = _beginning(undo, state_dir, target, clean=clean, ephemeral=ephemeral)
             if state_dir is None or target is TargetKind.MODEL:
-                made: Target = ModelTarget(hash_seed=beginning.hash_seed)
+                ports = ModelWire(wire) if wire is not None else None
+                made: Target = ModelTarget(hash_seed=beginning.hash_seed, wire=ports)
             else:
                 made = _kernel(state_dir, port, ephemeral, beginning)
             undo.callback(made.close)

@@ -88,6 +88,11 @@ class Names:
         return _index(self.pipeline.metadata)
 
     @cached_property
+    def packet_in(self) -> tuple[str, ...]:
+        """The fields of a packet-in, none without packet-ins."""
+        return self.pipeline.packet_in.names if self.pipeline.packet_in is not None else ()
+
+    @cached_property
     def selectors(self) -> Mapping[str, Selector]:
         return _index(table.selector for table in self.pipeline.tables if table.selector is not None)
 

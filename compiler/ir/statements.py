@@ -214,7 +214,20 @@ class Drop:
     span: Span = field(default=NOWHERE, compare=False, repr=False)
 
 
-Verdict = Forward | Reply | ToKernel | Drop
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Punt:
+    """Give the packet, as it is now, to the controller as a packet-in.
+
+    `values` are fields of the pipeline's `packet_in`; those left out are 0. Where the controller has no room, which the
+    interpreter never sees, the packet is dropped for the reason `full`.
+    """
+
+    values: tuple[tuple[str, Expr], ...]
+    full: str
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
+
+
+Verdict = Forward | Reply | ToKernel | Drop | Punt
 Statement = (
     Assign
     | Rewrite
@@ -235,4 +248,5 @@ Statement = (
     | Reply
     | ToKernel
     | Drop
+    | Punt
 )

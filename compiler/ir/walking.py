@@ -23,6 +23,7 @@ from compiler.ir.expressions import (
     Random,
     Slice,
 )
+from compiler.ir.nodes import Pipeline
 from compiler.ir.statements import (
     Advance,
     Apply,
@@ -36,6 +37,7 @@ from compiler.ir.statements import (
     Learn,
     Pop,
     PopVlan,
+    Punt,
     Push,
     PushVlan,
     Reply,
@@ -90,6 +92,12 @@ def statements(body: tuple[Statement, ...]) -> Iterator[Statement]:
             yield from statements(branch)
 
 
+def all_statements(pipeline: Pipeline) -> Iterator[Statement]:
+    """Those of all actions, then of all controls."""
+    for part in (*pipeline.actions, *pipeline.controls):
+        yield from statements(part.body)
+
+
 def read_by(statement: Statement) -> tuple[Expr, ...]:
     """The expressions that a statement itself evaluates; those of tables and branches are theirs."""
     match statement:
@@ -105,6 +113,8 @@ def read_by(statement: Statement) -> tuple[Expr, ...]:
             return tuple(value for header in headers for _, value in header.values)
         case Learn(arguments=arguments, profile=profile):
             return (*arguments, profile)
+        case Punt(values=values):
+            return tuple(value for _, value in values)
         case Apply() | Run() | Pop() | PopVlan() | Truncate() | Advance() | Reply() | ToKernel() | Drop():
             return ()
         case ExecuteDirect():

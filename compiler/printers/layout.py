@@ -3,7 +3,7 @@
 The one place that knows it. The C printer prints its structures from here, the kernel target encodes and decodes with
 the codecs, and the printed C asserts every offset. Besides the maps below, the C declares those that belong to the
 device and not to a pipeline: `port_of_ifindex`, `port_of_other_ifindex`, `egress`, `egress_xdp`, `scratch`, `trace`,
-`test_clock` (see ebpf/include/turnout).
+`test_clock` (see ebpf/include/turnout), and the ring `packet_ins`, of which only what records say is told here.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from compiler.ir.nodes import Pipeline
+from compiler.ir.statements import Punt
+from compiler.ir.walking import all_statements
 from compiler.printers.layout_meter import MeterLayout, direct_meter_layout, meter_layout
 from compiler.printers.layout_store import LearnedTableLayout, Slot, SlotHead, StoreLayout, store_layout
-from compiler.printers.layout_struct import Member, StructLayout
+from compiler.printers.layout_struct import Member, StructLayout, natural
 from compiler.printers.layout_tables import (
     COUNTER,
     ActionLayout,
@@ -51,6 +53,8 @@ class Layout:
     counters: tuple[CounterLayout, ...]
     meters: tuple[MeterLayout, ...]
     """Indexed ones, then those of tables."""
+    packet_in: StructLayout | None = None
+    """What a packet-in says, in the records of the ring `packet_ins`; see ebpf/include/turnout/punt.h."""
 
     def table(self, name: str) -> TableLayout:
         """A table by name. Raises `InternalError` for a learned or unknown one."""
@@ -110,7 +114,15 @@ def layout(pipeline: Pipeline) -> Layout:
             *(meter_layout(meter) for meter in pipeline.meters),
             *(direct_meter_layout(t, t.meter) for t in pipeline.tables if t.meter is not None),
         ),
+        packet_in=_packet_in(pipeline),
     )
+
+
+def _packet_in(pipeline: Pipeline) -> StructLayout | None:
+    """None for a pipeline that gives no packets to controllers, whatever it declares."""
+    if pipeline.packet_in is None or not any(isinstance(s, Punt) for s in all_statements(pipeline)):
+        return None
+    return natural("packet_in", ((f.name, f.width_bits) for f in pipeline.packet_in.fields))
 
 
 __all__ = [

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from finsy.proto import p4i
 
+from compiler.ir.controller import PACKET_IN, PACKET_OUT, PADDING, ControllerHeader
 from compiler.ir.expressions import width_bits
 from compiler.ir.nodes import Pipeline
 from compiler.ir.tables import (
@@ -61,6 +62,11 @@ def p4info(pipeline: Pipeline) -> p4i.P4Info:
         direct_counters=[_direct_counter(t, t.counter_id) for t in pipeline.tables if t.counter_id is not None],
         meters=[_meter(meter) for meter in pipeline.meters],
         direct_meters=[_direct_meter(t, t.meter) for t in pipeline.tables if t.meter is not None],
+        controller_packet_metadata=[
+            _controller_header(name, header)
+            for name, header in ((PACKET_IN, pipeline.packet_in), (PACKET_OUT, pipeline.packet_out))
+            if header is not None
+        ],
     )
 
 
@@ -165,6 +171,21 @@ def _direct_meter(table: Table, meter: DirectMeter) -> p4i.DirectMeter:
 
 def _meter_spec(meter: Meter | DirectMeter) -> p4i.MeterSpec:
     return p4i.MeterSpec(unit=_METER_UNITS[meter.unit], type=_METER_TYPES[meter.type])
+
+
+def _controller_header(name: str, header: ControllerHeader) -> p4i.ControllerPacketMetadata:
+    preamble = _preamble(header.id, name, header.doc)
+    preamble.annotations.append(f'@controller_header("{name}")')
+    fields = [
+        p4i.ControllerPacketMetadata.Metadata(
+            id=f.id,
+            name=f.name,
+            bitwidth=f.width_bits,
+            annotations=["@padding"] if f.name.startswith(PADDING) else [],
+        )
+        for f in header.fields
+    ]
+    return p4i.ControllerPacketMetadata(preamble=preamble, metadata=fields)
 
 
 def _annotations(shown_as: str) -> list[str]:

@@ -17,6 +17,7 @@ from compiler.ir.statements import (
     Forward,
     If,
     Learn,
+    Punt,
     Reply,
     Run,
     Statement,
@@ -64,7 +65,7 @@ class Walk:
                 return self._apply(statement, touched)
             case Learn(on_full=on_full):
                 return either(touched, self.body(on_full, touched))
-            case Forward() | Reply() | ToKernel() | Drop():
+            case Forward() | Reply() | ToKernel() | Drop() | Punt():
                 return None
             case _:
                 return touched

@@ -16,7 +16,7 @@ from compiler.printers.p4info import p4info
 
 PROFILE_BITS = 8
 """Width of an expiry profile's id."""
-_DIGEST_PREFIX = 0x17
+DIGEST_PREFIX, _CONTROLLER_HEADER_PREFIX = 0x17, 0x81
 _MASK = 0xFFFFFFFF
 
 
@@ -24,10 +24,12 @@ def v1model_p4info(pipeline: Pipeline) -> p4i.P4Info:
     """A fresh message, parts in the order of the pipeline."""
     made, names = p4info(pipeline), Names(pipeline)
     made.pkg_info.arch = "v1model"
+    for header in made.controller_packet_metadata:
+        header.preamble.id = p4c_id(_CONTROLLER_HEADER_PREFIX, f"{header.preamble.name}_t", set())
     taken: set[int] = set()
     # p4c hands out these ids in the order of the names, since v1model has no place to write them down.
     for store in sorted(pipeline.stores, key=digest_name):
-        number = digest_id(digest_name(store), taken)
+        number = p4c_id(DIGEST_PREFIX, digest_name(store), taken)
         taken.add(number)
         made.digests.append(_digest(digest_name(store), number))
         made.type_info.structs[digest_name(store)].CopyFrom(_struct(names, store))
@@ -49,8 +51,11 @@ def digest_fields(names: Names, store: Store) -> tuple[tuple[str, int], ...]:
     return tuple(fields)
 
 
-def digest_id(name: str, taken: set[int]) -> int:
-    """The id that p4c gives: Jenkins' one-at-a-time hash of the name in 24 bits, the next free one if it is taken."""
+def p4c_id(prefix: int, name: str, taken: set[int]) -> int:
+    """The id that p4c gives a part of the kind that `prefix` stands for.
+
+    Jenkins' one-at-a-time hash of the name in 24 bits, the next free one if it is taken.
+    """
     state = 0
     for byte in name.encode():
         state = (state + byte) & _MASK
@@ -59,9 +64,9 @@ def digest_id(name: str, taken: set[int]) -> int:
     state = (state + (state << 3)) & _MASK
     state ^= state >> 11
     state = (state + (state << 15)) & _MASK
-    number = _DIGEST_PREFIX << 24 | state & 0xFFFFFF
+    number = prefix << 24 | state & 0xFFFFFF
     while number in taken:
-        number = _DIGEST_PREFIX << 24 | (number + 1) & 0xFFFFFF
+        number = prefix << 24 | (number + 1) & 0xFFFFFF
     return number
 
 

@@ -86,6 +86,9 @@ SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "bpf_tc_attach": (INT, (PTR, PTR)),
     "bpf_tc_detach": (INT, (PTR, PTR)),
     "bpf_xdp_query": (INT, (INT, INT, PTR)),
+    "ring_buffer__new": (PTR, (INT, PTR, PTR, PTR)),
+    "ring_buffer__consume": (INT, (PTR,)),
+    "ring_buffer__free": (None, (PTR,)),
 }
 
 PRINTER = ct.CFUNCTYPE(INT, INT, TEXT, PTR)

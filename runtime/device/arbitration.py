@@ -107,6 +107,17 @@ class Arbitration:
         """Whether the client has arbitrated and is still there."""
         return client in self._role_of
 
+    def primaries(self) -> tuple[Hashable, ...]:
+        """The primary of each role that has one: who is told of packets."""
+        return tuple(client for role in self._roles.values() if (client := role.primary) is not None)
+
+    def check_primary(self, client: Hashable) -> None:
+        """Raises PERMISSION_DENIED for any client but its role's primary."""
+        if client not in self._role_of:
+            raise denied("Not primary: this stream has not arbitrated")
+        if client not in self.primaries():
+            raise denied(f"Not primary: this client is a backup of {_shown(self._role_of[client])}")
+
     def check_writer(self, role_name: str, election_id: int | None) -> None:
         """Raises NOT_FOUND for an unknown role, PERMISSION_DENIED for any but the primary."""
         role = self._roles.get(role_name)

@@ -16,8 +16,10 @@ from runtime.device.batch import Outcomes
 from runtime.device.journal.journal import Recorder
 from runtime.device.journal.records import DONE, REFUSED, outcome_of
 from runtime.device.loaded import Loaded, check_fit, loaded, read_config
+from runtime.device.packetio import decode_packet_out
 from runtime.device.refusals import Code, RefusedError, invalid, not_found, unimplemented
 from runtime.device.target import PipelineRefusedError, Target
+from runtime.device.upcalls import Tell, Upcalls
 
 LOG = logging.getLogger("turnout.device")
 REQUEST = p4r.SetForwardingPipelineConfigRequest
@@ -27,9 +29,11 @@ NO_CONFIG = "No forwarding pipeline config is set for this device"
 class Configs:
     """One device's configurations. The caller sees to it that no two changes run at a time."""
 
-    def __init__(self, target: Target, journal: Recorder) -> None:
+    def __init__(self, target: Target, journal: Recorder, tell: Tell) -> None:
+        """`tell` takes what packets have for controllers."""
         self._target = target
         self._journal = journal
+        self._tell = tell
         self.committed: Loaded | None = None
         self.saved: Loaded | None = None
 
@@ -89,6 +93,23 @@ class Configs:
             answer.p4_device_config = whole.p4_device_config
         return answer
 
+    def packet_out(self, message: p4r.PacketOut) -> None:
+        """Send a controller's packet by the pipeline that runs.
+
+        Raises `RefusedError`: FAILED_PRECONDITION without one, INVALID_ARGUMENT, and what the target refuses.
+        """
+        if self.committed is None:
+            raise RefusedError(Code.FAILED_PRECONDITION, NO_CONFIG)
+        packet = decode_packet_out(self.committed.schema.pipeline.packet_out, message)
+        if packet.port is None:
+            self._target.submit(packet.frame)
+        else:
+            self._target.send(packet.port, packet.frame)
+
+    def hear(self, given: Loaded) -> None:
+        """Tell controllers what packets have for them in a configuration that has become active."""
+        given.instance.listen(Upcalls(given.schema.pipeline, self._tell))
+
     def tick(self) -> None:
         """About once a second."""
         self._target.tick()
@@ -130,6 +151,7 @@ class Configs:
             if given is not self.saved:
                 given.instance.remove()
             raise invalid(f"the target {self._target.name} cannot activate the pipeline: {refusal}") from refusal
+        self.hear(given)
         for other in (self.saved, self.committed):
             if other is not None and other is not given:
                 other.instance.remove()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
+from compiler.ir.controller import CPU_PORT
 from compiler.ir.entries import EntryKey, Group, Member, TableEntry
 from compiler.ir.interpreter import Interpreter, LearnedEntry, Model, ModelError, NotFound, Outcome
 from compiler.ir.interpreter import Tally as ModelTally
@@ -16,10 +17,13 @@ from compiler.ir.nodes import Pipeline
 from compiler.printers.bundle import Bundle
 from runtime.device.contents import Contents
 from runtime.device.filling import fill
+from runtime.device.modelwire import ModelWire
 from runtime.device.records import Tally
-from runtime.device.refusals import Code, RefusedError
-from runtime.device.target import LearnedRow, PipelineRefusedError
+from runtime.device.refusals import Code, RefusedError, invalid
+from runtime.device.target import Hearer, LearnedRow, PipelineRefusedError
 from runtime.device.undo import UndoLog
+
+MAX_PORT = 511
 
 
 def _now_ms() -> int:
@@ -27,7 +31,10 @@ def _now_ms() -> int:
 
 
 class ModelTarget:
-    """Clock (milliseconds), random source (width in bits to a number) and hash seed can be chosen, for tests."""
+    """Clock (milliseconds), random source (width in bits to a number) and hash seed can be chosen, for tests.
+
+    `wire` is where frames come in and go out; without one, frames come by `process` alone.
+    """
 
     def __init__(
         self,
@@ -35,11 +42,13 @@ class ModelTarget:
         clock: Callable[[], int] = _now_ms,
         random_bits: Callable[[int], int] = random.getrandbits,
         hash_seed: int | None = None,
+        wire: ModelWire | None = None,
     ) -> None:
         self._clock = clock
         self._random_bits = random_bits
         self._hash_seed = random.getrandbits(64) if hash_seed is None else hash_seed
         self._active: ModelInstance | None = None
+        self._wire = wire
 
     @property
     def name(self) -> str:
@@ -61,13 +70,35 @@ class ModelTarget:
         """Run one frame through the active pipeline. Raises `PipelineRefusedError` when there is none."""
         if self._active is None:
             raise PipelineRefusedError("no pipeline is active")
-        return self._active.interpreter.process(port, frame)
+        outcome = self._active.process(port, frame)
+        if outcome.egress_port is not None:
+            self._emit(outcome.egress_port, outcome.packet)
+        return outcome
+
+    def send(self, port: int, frame: bytes) -> None:
+        if not 1 <= port <= MAX_PORT or port == CPU_PORT:
+            raise invalid(f"packet-out: there is no port {port} here")
+        self._emit(port, frame)
+
+    def submit(self, frame: bytes) -> None:
+        self.process(CPU_PORT, frame)
+
+    def _emit(self, port: int, frame: bytes) -> None:
+        if self._wire is not None:
+            self._wire.emit(port, frame)
 
     def tick(self) -> None:
         """Nothing happens to a model by itself."""
 
     def close(self) -> None:
         self._active = None
+        if self._wire is not None:
+            self._wire.close()
+
+    def start_wire(self) -> None:
+        """Let frames come in, on the event loop that runs."""
+        if self._wire is not None:
+            self._wire.start(self.process)
 
     def activate(self, instance: ModelInstance) -> None:
         self._active = instance
@@ -88,6 +119,7 @@ class ModelInstance:
         self.undo = UndoLog()
         self._clock = clock
         self.interpreter = Interpreter(model, clock=clock, random=random_bits)
+        self._hearer: Hearer | None = None
         self._timeouts = {
             (table.name, profile.name): profile.timeout_ms
             for table in model.pipeline.tables
@@ -109,6 +141,20 @@ class ModelInstance:
 
     def adopt(self, contents: Contents) -> None:
         fill(self, contents)
+
+    def listen(self, hearer: Hearer) -> None:
+        self._hearer = hearer
+        self._target.start_wire()
+
+    def process(self, port: int, frame: bytes) -> Outcome:
+        """Run one frame through; the controller hears of what is for it."""
+        outcome = self.interpreter.process(port, frame)
+        if outcome.packet_in is not None:
+            told = self._hearer is not None and self._hearer.packet_in(outcome.packet_in, outcome.packet)
+            if not told and outcome.drop_reason is not None:
+                reason = self.model.names.drop_reasons[outcome.drop_reason]
+                self.model.count(self.model.pipeline.drop_counter, reason.id, len(frame))
+        return outcome
 
     def close(self) -> None:
         self._target.deactivate(self)

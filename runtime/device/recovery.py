@@ -22,6 +22,7 @@ def recover(configs: Configs, target: Target, replay: Replay, journal: Recorder)
         configs.saved = _placed(replay.saved, target, journal)
         if configs.committed is not None:
             configs.committed.instance.activate()
+            configs.hear(configs.committed)
         if outcome is not None:
             journal.conclude(outcome)
             for effect in replay.effects:

@@ -19,7 +19,7 @@ from runtime.device.arbitration import Arbitration
 from runtime.device.compaction import Compaction
 from runtime.device.configs import Configs
 from runtime.device.recovery import recover
-from runtime.device.refusals import Code, RefusedError, not_found
+from runtime.device.refusals import Code, RefusedError, not_found, unimplemented
 from runtime.device.statefolder import Beginning
 from runtime.device.streams import Streams
 from runtime.device.target import Target
@@ -41,8 +41,8 @@ class Service(p4r_grpc.P4RuntimeServicer):
         self._changing = asyncio.Lock()
         self._arbitration = Arbitration(device_id, beginning.journal.note_election)
         self._arbitration.remember(beginning.replay.elections)
-        self._streams = Streams(self._arbitration, self._changing)
-        self._configs = Configs(target, beginning.journal)
+        self._streams = Streams(self._arbitration, self._changing, self._receive)
+        self._configs = Configs(target, beginning.journal, self._streams.tell)
         self._compaction = Compaction(self._configs, beginning.journal)
         recover(self._configs, target, beginning.replay, beginning.journal)
 
@@ -121,6 +121,14 @@ class Service(p4r_grpc.P4RuntimeServicer):
         async with self._changing:
             self._check_writer(request)
             await self._configs.set(request)
+
+    def _receive(self, request: p4r.StreamMessageRequest) -> None:
+        """What the primary asks on its stream. Raises `RefusedError`."""
+        match request.WhichOneof("update"):
+            case "packet":
+                self._configs.packet_out(request.packet)
+            case _:
+                raise unimplemented("digests are not supported by this device")
 
     def tick(self) -> None:
         """About once a second; passed over while a pipeline is being loaded."""

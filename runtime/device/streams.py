@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Hashable
+from collections.abc import AsyncIterator, Callable, Hashable
 
 from finsy.proto import p4r
 
 from runtime.device.arbitration import Arbitration, Notices
-from runtime.device.refusals import SPACE, Code, RefusedError, exhausted
+from runtime.device.refusals import SPACE, RefusedError, exhausted, unimplemented
 
 MAX_WAITING = 1024
 """Messages that may wait for a client that does not read; one more ends its stream."""
+MAX_NOTICES = 512
+"""Of those, packets and errors stop at so many: a client that is slow loses them, and keeps its stream."""
+
+Receive = Callable[[p4r.StreamMessageRequest], None]
+"""Does what the primary asks on its stream. Raises `RefusedError`."""
 
 
 class Stream:
@@ -27,6 +32,13 @@ class Stream:
         elif waiting == MAX_WAITING:
             self.outgoing.put_nowait(exhausted(f"the client has left {MAX_WAITING} messages unread"))
 
+    def offer(self, message: p4r.StreamMessageResponse) -> bool:
+        """Send what may be lost; False when it is."""
+        if self.outgoing.qsize() >= MAX_NOTICES:
+            return False
+        self.outgoing.put_nowait(message)
+        return True
+
     def end(self, refusal: RefusedError | None = None) -> None:
         """Close the stream after what is waiting; a client that has left so much unread is closed anyway."""
         if not self.outgoing.full():
@@ -36,9 +48,10 @@ class Stream:
 class Streams:
     """All streams of a device. `changing` is held by whoever writes; a new primary hears of it when it is free."""
 
-    def __init__(self, arbitration: Arbitration, changing: asyncio.Lock) -> None:
+    def __init__(self, arbitration: Arbitration, changing: asyncio.Lock, receive: Receive) -> None:
         self._arbitration = arbitration
         self._changing = changing
+        self._receive = receive
         self._open: dict[Hashable, Stream] = {}
 
     def open(self) -> Stream:
@@ -55,6 +68,12 @@ class Streams:
         """The device ends: every client is told so at once, and none holds it up."""
         for stream in list(self._open.values()):
             stream.end(refusal)
+
+    def tell(self, message: p4r.StreamMessageResponse) -> bool:
+        """Offer a message to the primary of each role; False if none has taken it."""
+        streams = (self._open.get(client) for client in self._arbitration.primaries())
+        taken = [stream.offer(message) for stream in streams if stream is not None]
+        return any(taken)
 
     async def listen(self, stream: Stream, requests: AsyncIterator[p4r.StreamMessageRequest]) -> None:
         """Take a client's messages until it stops sending or sends one that ends the stream."""
@@ -73,20 +92,34 @@ class Streams:
             case "arbitration":
                 notices = self._arbitration.arbitrate(id(stream), request.arbitration)
                 await self._notify(notices)
-            case "packet":
-                error = _stream_error("packet-out is not supported by this device")
-                error.packet_out.packet_out.CopyFrom(request.packet)
-                stream.send(p4r.StreamMessageResponse(error=error))
-            case "digest_ack":
-                error = _stream_error("digests are not supported by this device")
-                error.digest_list_ack.digest_list_ack.CopyFrom(request.digest_ack)
-                stream.send(p4r.StreamMessageResponse(error=error))
+            case "packet" | "digest_ack":
+                self._ask(stream, request)
             case _:
-                error = _stream_error(f"a stream message of kind {kind or 'none'} is not supported by this device")
-                if kind == "other":
-                    error.other.other.CopyFrom(request.other)
+                self._refuse(
+                    stream, request, unimplemented(f"a stream message of kind {kind or 'none'} means nothing here")
+                )
+
+    def _ask(self, stream: Stream, request: p4r.StreamMessageRequest) -> None:
+        """What only a primary may ask for; whoever may not is told, and nothing is done."""
+        try:
+            self._arbitration.check_primary(id(stream))
+            self._receive(request)
+        except RefusedError as refusal:
+            self._refuse(stream, request, refusal)
+
+    def _refuse(self, stream: Stream, request: p4r.StreamMessageRequest, refusal: RefusedError) -> None:
+        """Send a StreamError with the message that it is about; a client that does not read loses it."""
+        error = p4r.StreamError(canonical_code=int(refusal.code), message=refusal.text, space=SPACE)
+        match request.WhichOneof("update"):
+            case "packet":
+                error.packet_out.packet_out.CopyFrom(request.packet)
+            case "digest_ack":
+                error.digest_list_ack.digest_list_ack.CopyFrom(request.digest_ack)
+            case "other":
+                error.other.other.CopyFrom(request.other)
+            case _:
                 error.other.SetInParent()
-                stream.send(p4r.StreamMessageResponse(error=error))
+        stream.offer(p4r.StreamMessageResponse(error=error))
 
     async def _notify(self, notices: Notices) -> None:
         self._tell(notices.now)
@@ -101,7 +134,3 @@ class Streams:
             if stream is not None and self._arbitration.is_live(client):
                 told = self._arbitration.notification(client)
                 stream.send(p4r.StreamMessageResponse(arbitration=told))
-
-
-def _stream_error(text: str) -> p4r.StreamError:
-    return p4r.StreamError(canonical_code=Code.UNIMPLEMENTED, message=text, space=SPACE)

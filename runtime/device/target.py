@@ -41,6 +41,17 @@ class LearnedRow:
     bytes: int
 
 
+class Hearer(Protocol):
+    """Who is told what packets have for controllers."""
+
+    def packet_in(self, values: tuple[int, ...], frame: bytes) -> bool:
+        """A packet-in: a value for each field of the pipeline's `packet_in`, and the frame as a wire has it.
+
+        False: nobody could take it, and the target counts it under the reason that the pipeline names for that.
+        """
+        ...
+
+
 class Instance(Protocol):
     """One pipeline in a target, with tables of its own. Packets pass through it from `activate` on.
 
@@ -75,6 +86,13 @@ class Instance(Protocol):
         """Hold exactly these, whatever was there before; called once, before any change. Says what it had to mend.
 
         Raises `RefusedError` (RESOURCE_EXHAUSTED, INTERNAL).
+        """
+        ...
+
+    def listen(self, hearer: Hearer) -> None:
+        """Tell what packets have for controllers, from now until it is closed.
+
+        Called once, when it is active, on the event loop on which the hearer is called later.
         """
         ...
 
@@ -144,6 +162,17 @@ class Target(Protocol):
 
     def keep_only(self, places: Collection[str]) -> None:
         """Remove what earlier processes prepared in other places, and have not removed."""
+        ...
+
+    def send(self, port: int, frame: bytes) -> None:
+        """Send a frame out of a port, past all tables.
+
+        Raises `RefusedError`: INVALID_ARGUMENT (no such port, larger than its MTU), RESOURCE_EXHAUSTED, UNAVAILABLE.
+        """
+        ...
+
+    def submit(self, frame: bytes) -> None:
+        """Let a frame enter the running pipeline by the port `CPU_PORT`. Raises `RefusedError`."""
         ...
 
     def tick(self) -> None:

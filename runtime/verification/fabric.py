@@ -14,6 +14,7 @@ from compiler.entries.desired import compile_entries
 from compiler.ir.entries import Entries
 from compiler.ir.interpreter import Outcome, VerdictKind, trace
 from compiler.policy.policyset import Device, PolicySet
+from compiler.span import InternalError
 from runtime.client.plan import Kind, Plan, difference
 from runtime.verification.comparison import Comparison
 from runtime.verification.findings import Violation
@@ -147,6 +148,8 @@ class Fabric:
                 return End.DROPPED, None
             case VerdictKind.REPLY:
                 return End.ANSWERED, None
+            case VerdictKind.PUNT:
+                raise InternalError("the pipeline of policies gives no packets to controllers")
             case VerdictKind.FORWARD:
                 is_underlay = outcome.egress_port in {port.id for port in self.device(name).uplinks}
                 return (End.LEFT, self._device_at(outcome.packet)) if is_underlay else (End.DELIVERED, None)

@@ -114,6 +114,8 @@ class KernelLevel(KernelState):
         self.close()
 
     def close(self) -> None:
+        if self._packet_ins is not None:
+            self._packet_ins.close()
         self._object.close()
 
     @property

@@ -18,7 +18,10 @@ from compiler.printers.layout_tables import action_layout
 from compiler.printers.store_programs import store_programs
 from runtime.bpf.maps import Map
 from runtime.bpf.object import Object
-from runtime.verification.levels import Lookup, ShowsAll
+from runtime.bpf.ringbuf import RingReader
+from runtime.device.kernel.packetins import PACKET_INS, read_packet_in
+from runtime.verification.levels import Contradiction, Lookup, ShowsAll
+from runtime.verification.offloads import joined
 from runtime.verification.wholeness import flaws
 
 TRACE = "trace"
@@ -26,7 +29,8 @@ TRACE = "trace"
 _U32, _U64, _OUTCOME = struct.Struct("<I"), struct.Struct("<Q"), struct.Struct("<8I")
 _TRACE = struct.Struct("=127I")
 """How many look-ups there were, then of each the table's id and the action's number, 0 for a miss."""
-_VERDICTS = (VerdictKind.TO_KERNEL, VerdictKind.FORWARD, VerdictKind.REPLY, VerdictKind.DROP)
+MOST_RECORDS = 8
+_VERDICTS = (VerdictKind.TO_KERNEL, VerdictKind.FORWARD, VerdictKind.REPLY, VerdictKind.DROP, VerdictKind.PUNT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +49,7 @@ class KernelState(ShowsAll):
     def __init__(self, pipeline: Pipeline, layout: Layout, loaded: Object, *, is_traced: bool) -> None:
         self.pipeline, self.layout = pipeline, layout
         self._object, self._is_traced = loaded, is_traced
+        self._packet_ins: RingReader | None = None
         self.asked: dict[str, int] = {}
         """How many of an indexed counter someone has looked at."""
 
@@ -94,12 +99,30 @@ class KernelState(ShowsAll):
 
     def outcome(self, left: Left, frame: bytes) -> Outcome:
         """With the bytes that came out; a tag that is in metadata is put in."""
+        if left.kind is VerdictKind.PUNT:
+            return self._punted()
         if left.kind is VerdictKind.DROP:
             return Outcome(verdict=left.kind, packet=b"", drop_reason=self._reason(left.drop_reason))
         if left.tag:
             frame = frame[:12] + b"\x81\0" + (left.tag & 0xFFFF).to_bytes(2, "big") + frame[12:]
         leaves = left.kind in (VerdictKind.FORWARD, VerdictKind.REPLY)
         return Outcome(verdict=left.kind, packet=frame, egress_port=left.egress_port if leaves else None)
+
+    def _punted(self) -> Outcome:
+        """What the device would tell the controller: the one record in the ring."""
+        assert self.layout.packet_in is not None
+        if self._packet_ins is None:
+            self._packet_ins = RingReader(self.map(PACKET_INS))
+        records = self._packet_ins.take(MOST_RECORDS)
+        if len(records) != 1:
+            raise Contradiction(f"{len(records)} packets for the controller, not one")
+        packet = read_packet_in(records[0], self.layout.packet_in)
+        return Outcome(
+            verdict=VerdictKind.PUNT,
+            packet=packet.frames[0] if len(packet.frames) == 1 else joined(packet.frames),
+            drop_reason=self._reason(packet.full),
+            packet_in=packet.values,
+        )
 
     def _reason(self, number: int) -> str:
         found = next((r.name for r in self.pipeline.drop_reasons if r.id == number), None)

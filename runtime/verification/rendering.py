@@ -35,6 +35,8 @@ def outcome_text(outcome: Outcome) -> str:
             return f"to the kernel{shown}"
         case VerdictKind.DROP:
             return f"drop: {outcome.drop_reason}"
+        case VerdictKind.PUNT:
+            return f"to the controller with {outcome.packet_in}{shown}"
         case VerdictKind.FORWARD | VerdictKind.REPLY:
             return f"{outcome.verdict.value} to port {outcome.egress_port}{shown}"
 
@@ -44,6 +46,8 @@ def outcome_difference(wanted: Outcome, got: Outcome) -> str:
     if (wanted.verdict, wanted.drop_reason) != (got.verdict, got.drop_reason):
         return f"{_verdict(got)} instead of {_verdict(wanted)}"
     parts = [f"port {got.egress_port} instead of {wanted.egress_port}"] if got.egress_port != wanted.egress_port else []
+    if got.packet_in != wanted.packet_in:
+        parts.append(f"the controller is told {got.packet_in} instead of {wanted.packet_in}")
     if got.packet != wanted.packet:
         parts.append(f"bytes: {bytes_difference(wanted.packet, got.packet)}")
     return "; ".join(parts)

@@ -107,7 +107,7 @@ class WireLevel(KernelLevel):
             self._forget()
             self._wires.send(_interface(packet.port), header, sent)
             left = self._wait_for(cpu)
-        if left.kind is VerdictKind.DROP:
+        if left.kind in (VerdictKind.DROP, VerdictKind.PUNT):
             self._expect_silence()
             return self.outcome(left, b"")
         is_answer = left.kind is VerdictKind.REPLY

@@ -95,11 +95,54 @@ class Session:
             raise answer
         assert answer is None, f"nothing more was expected on the stream: {answer}"
 
+    def all_waiting(self) -> list[p4r.StreamMessageResponse]:
+        """Messages until none comes for a while."""
+        found: list[p4r.StreamMessageResponse] = []
+        while True:
+            try:
+                answer = self._answers.get(timeout=0.5)
+            except queue.Empty:
+                return found
+            assert isinstance(answer, p4r.StreamMessageResponse)
+            found.append(answer)
+
     def half_close(self) -> None:
         self._requests.put(None)
 
     def cancel(self) -> None:
         self._requests.put(None)
+        self._call.cancel()
+
+
+class StalledSession:
+    """A StreamChannel of a primary that reads its first message and no other."""
+
+    def __init__(self, stub: p4r_grpc.P4RuntimeStub, device_id: int, election_id: int) -> None:
+        self._ended = threading.Event()
+        update = p4r.MasterArbitrationUpdate(device_id=device_id, election_id=U128.encode(election_id))
+        request = p4r.StreamMessageRequest(arbitration=update)
+
+        def sent() -> Iterator[p4r.StreamMessageRequest]:
+            yield request
+            self._ended.wait()
+
+        self._call: Any = stub.StreamChannel(sent())
+        assert next(self._call).arbitration.status.code == 0
+
+    def rest(self) -> int:
+        """Read on; how many messages there are until none comes for a while."""
+        threading.Timer(1.0, self.close).start()
+        count = 0
+        try:
+            for _ in self._call:
+                count += 1
+        except grpc.RpcError as error:
+            call: Any = error
+            assert call.code() is grpc.StatusCode.CANCELLED, call.details()
+        return count
+
+    def close(self) -> None:
+        self._ended.set()
         self._call.cancel()
 
 

@@ -110,12 +110,15 @@ def test_unknown_devices(primary: Client) -> None:
         assert (refused.value.code, refused.value.text) == ("NOT_FOUND", "there is no device 4 here, only 1")
 
 
-def test_what_is_not_supported_on_a_stream(connect: Connect, next_id: int) -> None:
+def test_what_means_nothing_on_a_stream(connect: Connect, next_id: int) -> None:
     session = connect().become_primary(next_id)
     packet = p4r.PacketOut(payload=b"frame")
     session.send(p4r.StreamMessageRequest(packet=packet))
     error = session.receive().error
-    assert (error.canonical_code, error.message) == (12, "packet-out is not supported by this device")
+    assert (error.canonical_code, error.message) == (
+        3,
+        "the pipeline takes no packet-out: its P4Info has no packet_out",
+    )
     assert error.packet_out.packet_out == packet
     session.send(p4r.StreamMessageRequest(digest_ack=p4r.DigestListAck(digest_id=4)))
     error = session.receive().error

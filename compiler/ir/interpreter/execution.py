@@ -32,6 +32,7 @@ from compiler.ir.statements import (
     Learn,
     Pop,
     PopVlan,
+    Punt,
     Push,
     PushVlan,
     Reply,
@@ -99,7 +100,7 @@ class Journey:
                 return self.run_control(control)
             case Learn():
                 return self._learn(statement)
-            case Forward() | Reply() | ToKernel() | Drop():
+            case Forward() | Reply() | ToKernel() | Drop() | Punt():
                 return statement
             case Advance(event=event):
                 self._advance(event)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from compiler.ir.headers import ACCEPT, Match, State
@@ -13,7 +13,7 @@ from compiler.ir.interpreter.execution import Journey
 from compiler.ir.interpreter.matching import NS_PER_MS
 from compiler.ir.interpreter.model import Model
 from compiler.ir.interpreter.packet import Packet, TooShortError
-from compiler.ir.statements import Drop, Forward, Reply, ToKernel, Verdict
+from compiler.ir.statements import Drop, Forward, Punt, Reply, ToKernel, Verdict
 
 INGRESS_PORT = "ingress_port"
 
@@ -25,6 +25,7 @@ class VerdictKind(Enum):
     FORWARD = "forward"
     REPLY = "reply"
     DROP = "drop"
+    PUNT = "punt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,13 +33,15 @@ class Outcome:
     """The result for one packet.
 
     `packet` is what leaves: of TO_KERNEL the received bytes, of DROP none. `egress_port` is set for FORWARD, and for
-    REPLY the ingress port; `drop_reason` for DROP.
+    REPLY the ingress port; `drop_reason` for DROP, and for PUNT where nobody has room; `packet_in` for PUNT, with a
+    value for each field of the pipeline's `packet_in`, in their order.
     """
 
     verdict: VerdictKind
     packet: bytes
     egress_port: int | None = None
     drop_reason: str | None = None
+    packet_in: tuple[int, ...] | None = None
     trace: tuple[trace.TraceStep, ...] = ()
 
 
@@ -73,13 +76,13 @@ class Interpreter:
         try:
             self._parse(parts, scope, steps)
         except TooShortError:
-            return _outcome(ToKernel(), parts, scope, steps)
+            return self._outcome(ToKernel(), parts, scope, steps)
         journey = Journey(self._model, parts, scope, steps.append)
         verdict = journey.run_control(self._model.pipeline.main) or ToKernel()
         if isinstance(verdict, Drop):
             reason = self._model.names.drop_reasons[verdict.reason]
             self._model.count(self._model.pipeline.drop_counter, reason.id, len(packet))
-        return _outcome(verdict, parts, scope, steps)
+        return self._outcome(verdict, parts, scope, steps)
 
     def _scope(self, packet: Packet, port: int) -> Scope:
         metadata = {f.name: 0 for f in self._model.pipeline.metadata}
@@ -99,6 +102,34 @@ class Interpreter:
                 raise
             steps.append(trace.Parsed(state=state.name, header=state.extract))
 
+    def _outcome(self, verdict: Verdict, packet: Packet, scope: Scope, steps: list[trace.TraceStep]) -> Outcome:
+        end, outcome = self._ended(verdict, packet, scope)
+        steps.append(trace.Ended(verdict=end))
+        return replace(outcome, trace=tuple(steps))
+
+    def _ended(self, verdict: Verdict, packet: Packet, scope: Scope) -> tuple[str, Outcome]:
+        """The verdict in words, and the outcome without its trace."""
+        match verdict:
+            case ToKernel():
+                return "to the kernel", Outcome(verdict=VerdictKind.TO_KERNEL, packet=packet.received)
+            case Forward(port=port):
+                egress = evaluate(port, scope)
+                outcome = Outcome(verdict=VerdictKind.FORWARD, packet=packet.emit(), egress_port=egress)
+                return f"forward to port {egress}", outcome
+            case Reply():
+                ingress = scope.metadata[INGRESS_PORT]
+                outcome = Outcome(verdict=VerdictKind.REPLY, packet=packet.emit(), egress_port=ingress)
+                return f"reply to port {ingress}", outcome
+            case Drop(reason=reason):
+                return f"drop: {reason}", Outcome(verdict=VerdictKind.DROP, packet=b"", drop_reason=reason)
+            case Punt(values=values, full=full):
+                given = {name: evaluate(value, scope) for name, value in values}
+                names = self._model.names.packet_in
+                told = ", ".join(f"{name}={given.get(name, 0)}" for name in names)
+                fields = tuple(given.get(name, 0) for name in names)
+                outcome = Outcome(verdict=VerdictKind.PUNT, packet=packet.emit(), drop_reason=full, packet_in=fields)
+                return f"to the controller ({told})", outcome
+
 
 def _enter(state: State, packet: Packet, scope: Scope) -> str:
     """Take the state's header; returns the next state."""
@@ -113,27 +144,3 @@ def _enter(state: State, packet: Packet, scope: Scope) -> str:
 
 def _matches(wanted: Match, value: int) -> bool:
     return value == wanted.value if wanted.mask is None else (value ^ wanted.value) & wanted.mask == 0
-
-
-def _outcome(verdict: Verdict, packet: Packet, scope: Scope, steps: list[trace.TraceStep]) -> Outcome:
-    match verdict:
-        case ToKernel():
-            end, outcome = "to the kernel", Outcome(verdict=VerdictKind.TO_KERNEL, packet=packet.received)
-        case Forward(port=port):
-            egress = evaluate(port, scope)
-            end = f"forward to port {egress}"
-            outcome = Outcome(verdict=VerdictKind.FORWARD, packet=packet.emit(), egress_port=egress)
-        case Reply():
-            ingress = scope.metadata[INGRESS_PORT]
-            end = f"reply to port {ingress}"
-            outcome = Outcome(verdict=VerdictKind.REPLY, packet=packet.emit(), egress_port=ingress)
-        case Drop(reason=reason):
-            end, outcome = f"drop: {reason}", Outcome(verdict=VerdictKind.DROP, packet=b"", drop_reason=reason)
-    steps.append(trace.Ended(verdict=end))
-    return Outcome(
-        verdict=outcome.verdict,
-        packet=outcome.packet,
-        egress_port=outcome.egress_port,
-        drop_reason=outcome.drop_reason,
-        trace=tuple(steps),
-    )

@@ -1,7 +1,8 @@
-"""Reads header types, headers, parser states, counters and drop reasons; the keyword has been taken."""
+"""Reads header types, headers, packet metadata, states, counters and drop reasons; the keyword has been taken."""
 
 from __future__ import annotations
 
+from compiler.ir.controller import ControllerField, ControllerHeader
 from compiler.ir.headers import ACCEPT, Case, Checksum, Coverage, Field, Header, HeaderType, Match, State
 from compiler.ir.nodes import DropReason
 from compiler.ir.tables import Counter, DirectMeter, Meter, MeterType, MeterUnit
@@ -51,6 +52,17 @@ class DeclarationReader:
         covered_by = cursor.names() if cursor.take_if("covered_by") else ()
         pseudo_of = cursor.names() if cursor.take_if("pseudo_of") else ()
         return Header(name=name, type=header_type, covered_by=covered_by, pseudo_of=pseudo_of)
+
+    def controller_header(self, doc: str) -> ControllerHeader:
+        """The metadata of packet-ins or packet-outs."""
+        number = self._cursor.number("an id")
+        self._cursor.take("{")
+        fields: list[ControllerField] = []
+        while not self._cursor.take_if("}"):
+            field_id = self._cursor.number("a field's id")
+            field = self._field()
+            fields.append(ControllerField(name=field.name, id=field_id, width_bits=field.width_bits))
+        return ControllerHeader(id=number, fields=tuple(fields), doc=doc)
 
     def state(self, doc: str, span: Span) -> State:
         cursor = self._cursor

@@ -33,13 +33,14 @@ _FUNCTIONS = ("concat", "extend", "hash", "network_length", "now", "peek", "rand
 
 
 class ExpressionReader:
-    """`fields` has the widths of each header's fields, `metadata` and `params` those of theirs."""
+    """`fields` has the widths of each header's fields, `metadata`, `params` and `packet_in` those of theirs."""
 
     def __init__(self, cursor: Cursor) -> None:
         self.cursor = cursor
         self.fields: dict[str, dict[str, int]] = {}
         self.metadata: dict[str, int] = {}
         self.params: Mapping[str, int] = {}
+        self.packet_in: Mapping[str, int] = {}
 
     def read(self, expected_bits: int | None = None) -> Expr:
         """`expected_bits` is the width of a number that says none."""

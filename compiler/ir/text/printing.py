@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 
+from compiler.ir.controller import PACKET_IN, PACKET_OUT, ControllerHeader
 from compiler.ir.headers import Case, Header, HeaderType, Match, State
 from compiler.ir.nodes import Control, DropReason, Pipeline
 from compiler.ir.tables import (
@@ -21,7 +22,7 @@ from compiler.ir.tables import (
     Table,
 )
 from compiler.ir.text.expression_text import expression_text, list_text, number_text
-from compiler.ir.text.statement_text import INDENT, MAX_LINE, block_lines
+from compiler.ir.text.statement_text import INDENT, MAX_LINE, block_lines, inside_lines
 
 
 def to_text(pipeline: Pipeline) -> str:
@@ -31,6 +32,8 @@ def to_text(pipeline: Pipeline) -> str:
         *map(_header_type_lines, pipeline.header_types),
         [_header_line(header) for header in pipeline.headers],
         _wrapped("metadata {", [f"{f.name}: {f.width_bits}" for f in pipeline.metadata], "}"),
+        _controller_lines(PACKET_IN, pipeline.packet_in),
+        _controller_lines(PACKET_OUT, pipeline.packet_out),
         *map(_state_lines, pipeline.parser),
         *map(_store_lines, pipeline.stores),
         *map(_action_lines, pipeline.actions),
@@ -87,6 +90,13 @@ def _header_line(header: Header) -> str:
     covered = f" covered_by {', '.join(header.covered_by)}" if header.covered_by else ""
     pseudo = f" pseudo_of {', '.join(header.pseudo_of)}" if header.pseudo_of else ""
     return f"header {header.name}: {header.type}{covered}{pseudo}"
+
+
+def _controller_lines(keyword: str, header: ControllerHeader | None) -> Iterator[str]:
+    if header is not None:
+        yield from _doc_lines(header.doc)
+        fields = [f"{f.id} {f.name}: {f.width_bits}" for f in header.fields]
+        yield from inside_lines(f"{keyword} {header.id:#010x}", fields)
 
 
 def _state_lines(state: State) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 
+from compiler.ir.controller import PACKET_IN, PACKET_OUT, ControllerHeader
 from compiler.ir.headers import Field, Header, HeaderType, State
 from compiler.ir.nodes import Control, DropReason, Pipeline
 from compiler.ir.tables import Action, Counter, Meter, Store, Table
@@ -17,7 +18,7 @@ from compiler.span import Span
 
 _PARTS = (
     *("header_type", "header", "metadata", "state", "store", "action", "table", "counter", "drop_reason"),
-    *("meter", "control", "hot"),
+    *("meter", "control", "hot", PACKET_IN, PACKET_OUT),
 )
 
 
@@ -41,6 +42,8 @@ class _Parts:
     meters: list[Meter] = field(default_factory=lambda: [])
     drop_reasons: list[DropReason] = field(default_factory=lambda: [])
     controls: list[Control] = field(default_factory=lambda: [])
+    packet_in: ControllerHeader | None = None
+    packet_out: ControllerHeader | None = None
 
 
 class _PipelineReader:
@@ -82,6 +85,8 @@ class _PipelineReader:
             controls=tuple(parts.controls),
             main=main,
             meters=tuple(parts.meters),
+            packet_in=parts.packet_in,
+            packet_out=parts.packet_out,
             doc=doc,
         )
 
@@ -126,6 +131,11 @@ class _PipelineReader:
                 parts.counters.append(self._declarations.counter(doc))
             case "meter":
                 parts.meters.append(self._declarations.meter(doc))
+            case "packet_in":
+                parts.packet_in = self._controller_header(PACKET_IN, parts.packet_in, doc, span)
+                self._expressions.packet_in = {f.name: f.width_bits for f in parts.packet_in.fields}
+            case "packet_out":
+                parts.packet_out = self._controller_header(PACKET_OUT, parts.packet_out, doc, span)
             case "drop_reason":
                 parts.drop_reasons.append(self._declarations.drop_reason(doc))
             case _:
@@ -139,6 +149,13 @@ class _PipelineReader:
             self._cursor.refuse_unknown("header type", header.type, types, span)
         self._expressions.fields[header.name] = {f.name: f.width_bits for f in types[header.type].fields}
         return header
+
+    def _controller_header(
+        self, keyword: str, before: ControllerHeader | None, doc: str, span: Span
+    ) -> ControllerHeader:
+        if before is not None:
+            self._cursor.refuse(f"the pipeline has a {keyword} already", span=span)
+        return self._declarations.controller_header(doc)
 
     def _metadata(self) -> None:
         found = self._declarations.fields_in_braces()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from compiler.ir.expressions import Expr, FieldRef, MetaRef, ParamRef
 from compiler.ir.statements import (
@@ -19,6 +19,7 @@ from compiler.ir.statements import (
     Learn,
     Pop,
     PopVlan,
+    Punt,
     Push,
     PushedHeader,
     PushVlan,
@@ -55,6 +56,7 @@ class StatementReader:
             "forward": lambda span: Forward(port=self._expressions.read(), span=span),
             "reply": lambda span: Reply(span=span),
             "to_kernel": lambda span: ToKernel(span=span),
+            "punt": self._punt,
             "drop": lambda span: Drop(reason=self._cursor.name("a drop reason"), span=span),
         }
 
@@ -129,14 +131,17 @@ class StatementReader:
 
     def _pushed(self) -> PushedHeader:
         header = self._cursor.name("a header")
-        widths = self._expressions.fields.get(header, {})
+        return PushedHeader(header=header, values=self._values(self._expressions.fields.get(header, {})))
+
+    def _values(self, widths: Mapping[str, int]) -> tuple[tuple[str, Expr], ...]:
+        """Fields and what they get, in braces."""
         self._cursor.take("{")
         values: list[tuple[str, Expr]] = []
         while not self._cursor.take_if("}"):
             name = self._cursor.name("a field")
             self._cursor.take("=")
             values.append((name, self._expressions.read(widths.get(name))))
-        return PushedHeader(header=header, values=tuple(values))
+        return tuple(values)
 
     def _truncate(self, span: Span) -> Truncate:
         header = self._cursor.name("a header")
@@ -149,6 +154,11 @@ class StatementReader:
         profile = self._expressions.read()
         on_full = self.read_block() if self._begins("full") else ()
         return Learn(table=table, action=action, arguments=arguments, profile=profile, on_full=on_full, span=span)
+
+    def _punt(self, span: Span) -> Punt:
+        self._cursor.take("full")
+        full = self._cursor.name("a drop reason")
+        return Punt(values=self._values(self._expressions.packet_in), full=full, span=span)
 
     def _count(self, span: Span) -> Count:
         counter = self._cursor.name("a counter")

@@ -18,6 +18,7 @@ from compiler.ir.statements import (
     Learn,
     Pop,
     PopVlan,
+    Punt,
     Push,
     PushVlan,
     Reply,
@@ -72,6 +73,10 @@ def statement_lines(statement: Statement) -> Iterator[str]:
             yield f"{line} full {{"
             yield from block_lines(on_full)
             yield "}"
+        case Punt(values=values, full=full):
+            yield from inside_lines(
+                f"punt full {full}", [f"{name} = {expression_text(value)}" for name, value in values]
+            )
         case _:
             yield _line(statement)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
 from compiler.diagnostic import Report, did_you_mean
-from compiler.ir.expressions import Const, FieldRef, MetaRef, width_bits
+from compiler.ir.expressions import Const, Expr, FieldRef, MetaRef, width_bits
 from compiler.ir.headers import Coverage
 from compiler.ir.interpreter.run import INGRESS_PORT
 from compiler.ir.names import Names
@@ -26,6 +26,7 @@ from compiler.ir.statements import (
     Learn,
     Pop,
     PopVlan,
+    Punt,
     Push,
     PushedHeader,
     PushVlan,
@@ -129,7 +130,7 @@ class _Body:
 
     def _check_place(self, statement: Statement) -> None:
         match statement:
-            case Apply() | Run() | Learn() | Forward() | Reply() | ToKernel() | Drop():
+            case Apply() | Run() | Learn() | Forward() | Reply() | ToKernel() | Drop() | Punt():
                 misplaced, where = self.in_action, "an action"
             case Advance() | ExecuteDirect():
                 misplaced, where = not self.in_action, "a control"
@@ -183,10 +184,35 @@ class _Body:
                 self.expressions.check_width(port, wanted, "the port")
             case Drop(reason=reason):
                 self._check_name("drop reason", reason, self.names.drop_reasons, statement.span)
+            case Punt():
+                self._check_punt(statement)
             case Advance() | Reply() | ToKernel():
                 pass
             case _:
                 assert_never(statement)
+
+    def _check_punt(self, statement: Punt) -> None:
+        self._check_name("drop reason", statement.full, self.names.drop_reasons, statement.span)
+        header = self.names.pipeline.packet_in
+        if header is None:
+            message = "a packet goes to the controller, but the pipeline has no packet_in"
+            self.report.add(codes.MISSING_PART, statement.span, message)
+            return
+        widths = {f.name: f.width_bits for f in header.fields}
+        self._check_values("packet_in", statement.values, widths, statement.span)
+
+    def _check_values(
+        self, what: str, values: tuple[tuple[str, Expr], ...], widths: Mapping[str, int], span: Span
+    ) -> None:
+        given = [name for name, _ in values]
+        if len(set(given)) != len(given):
+            self.report.add(codes.BAD_ARGUMENTS, span, f"a field of {what} is given twice")
+        for name, value in values:
+            if name not in widths:
+                message = f"{what} has no field '{name}'"
+                self.report.add(codes.UNKNOWN_NAME, span, message, hint=did_you_mean(name, widths))
+            else:
+                self.expressions.check_width(value, widths[name], f"the value of {what}.{name}")
 
     def _check_name(self, kind: str, name: str, known: Iterable[str], span: Span) -> None:
         known = tuple(known)

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from compiler.diagnostic import Report
+from compiler.ir.controller import (
+    EGRESS_PORT,
+    PACKET_IN,
+    PACKET_OUT,
+    PADDING,
+    SUBMIT_TO_INGRESS,
+    ControllerHeader,
+)
 from compiler.ir.headers import ACCEPT, HeaderType
 from compiler.ir.interpreter.run import INGRESS_PORT
 from compiler.ir.nodes import Pipeline
@@ -17,6 +25,7 @@ _Named = tuple[str, Span]
 
 ACTION_PREFIX, TABLE_PREFIX, SELECTOR_PREFIX, COUNTER_PREFIX, DIRECT_COUNTER_PREFIX = 0x01, 0x02, 0x11, 0x12, 0x13
 METER_PREFIX, DIRECT_METER_PREFIX = 0x14, 0x15
+CONTROLLER_HEADER_PREFIX = 0x81
 """The top byte of an id says what it is of (P4Runtime specification, section 6.3)."""
 
 
@@ -27,6 +36,7 @@ def check_declarations(pipeline: Pipeline, report: Report) -> None:
         _check_header_type(header_type, report)
     _check_headers(pipeline, report)
     _check_parts(pipeline, report)
+    _check_controller_headers(pipeline, report)
 
 
 def _check_names(pipeline: Pipeline, report: Report) -> None:
@@ -36,16 +46,19 @@ def _check_names(pipeline: Pipeline, report: Report) -> None:
     entities += [(table.selector.name, table.span) for table in pipeline.tables if table.selector]
     entities += [(counter.name, NOWHERE) for counter in pipeline.counters]
     entities += [(meter.name, NOWHERE) for meter in pipeline.meters]
+    controllers = [name for name, _ in _controller_headers(pipeline)]
     spaces: list[tuple[str, Iterable[_Named]]] = [
         ("action, table, selector, counter or meter", entities),
         ("header type", [(t.name, NOWHERE) for t in pipeline.header_types]),
-        ("header", [(h.name, NOWHERE) for h in pipeline.headers]),
+        ("header", [(name, NOWHERE) for name in (*controllers, *(h.name for h in pipeline.headers))]),
         ("metadata field", [(f.name, NOWHERE) for f in pipeline.metadata]),
         ("parser state", [(ACCEPT, NOWHERE), *((s.name, s.span) for s in pipeline.parser)]),
         ("control", [(c.name, c.span) for c in pipeline.controls]),
         ("store", [(s.name, NOWHERE) for s in pipeline.stores]),
         ("drop reason", [(r.name, NOWHERE) for r in pipeline.drop_reasons]),
     ]
+    for name, header in _controller_headers(pipeline):
+        spaces.append((f"field of {name}", [(f.name, NOWHERE) for f in header.fields]))
     for table in pipeline.tables:
         spaces.append((f"key of table {table.name}", [(key.name, table.span) for key in table.keys]))
     for action in pipeline.actions:
@@ -72,6 +85,7 @@ def _check_ids(pipeline: Pipeline, report: Report) -> None:
     ids += [(f"table {t.name}", t.id, TABLE_PREFIX, t.span) for t in pipeline.tables]
     ids += [(f"counter {c.name}", c.id, COUNTER_PREFIX, NOWHERE) for c in pipeline.counters]
     ids += [(f"meter {m.name}", m.id, METER_PREFIX, NOWHERE) for m in pipeline.meters]
+    ids += [(name, header.id, CONTROLLER_HEADER_PREFIX, NOWHERE) for name, header in _controller_headers(pipeline)]
     for table in pipeline.tables:
         if table.selector is not None:
             ids.append((f"selector {table.selector.name}", table.selector.id, SELECTOR_PREFIX, table.span))
@@ -91,6 +105,8 @@ def _check_ids(pipeline: Pipeline, report: Report) -> None:
         _check_small_ids(
             f"parameter of action {action.name}", [(p.id, p.name) for p in action.params], action.span, report
         )
+    for name, header in _controller_headers(pipeline):
+        _check_small_ids(f"field of {name}", [(f.id, f.name) for f in header.fields], NOWHERE, report)
     reasons = [(r.id, r.name) for r in pipeline.drop_reasons]
     _check_small_ids("drop reason", reasons, NOWHERE, report)
 
@@ -173,3 +189,30 @@ def _check_parts(pipeline: Pipeline, report: Report) -> None:
     for meter in pipeline.meters:
         if meter.size < 1:
             report.add(codes.BAD_SIZE, NOWHERE, f"meter {meter.name} has the size {meter.size}")
+
+
+def _controller_headers(pipeline: Pipeline) -> Iterator[tuple[str, ControllerHeader]]:
+    for name, header in ((PACKET_IN, pipeline.packet_in), (PACKET_OUT, pipeline.packet_out)):
+        if header is not None:
+            yield name, header
+
+
+def _check_controller_headers(pipeline: Pipeline, report: Report) -> None:
+    """Whole bytes, since P4 puts them in front of a frame; a packet-out says its port, and nothing unheard of."""
+    for name, header in _controller_headers(pipeline):
+        total = sum(f.width_bits for f in header.fields)
+        if total == 0 or total % 8 or any(not 1 <= f.width_bits <= 64 for f in header.fields):
+            message = f"{name} is {total} bits wide, in fields of {', '.join(str(f.width_bits) for f in header.fields)}"
+            report.add(codes.BAD_HEADER, NOWHERE, message, expected="whole bytes, and 1 to 64 bits a field")
+    if pipeline.packet_out is None:
+        return
+    widths = {f.name: f.width_bits for f in pipeline.packet_out.fields}
+    if EGRESS_PORT not in widths:
+        report.add(codes.MISSING_PART, NOWHERE, f"{PACKET_OUT} has no field '{EGRESS_PORT}'")
+    if widths.get(SUBMIT_TO_INGRESS, 1) != 1:
+        message = f"{PACKET_OUT}.{SUBMIT_TO_INGRESS} is {widths[SUBMIT_TO_INGRESS]} bits wide"
+        report.add(codes.WIDTH, NOWHERE, message, expected="1 bit")
+    for name in widths:
+        if name not in (EGRESS_PORT, SUBMIT_TO_INGRESS) and not name.startswith(PADDING):
+            message = f"{PACKET_OUT} has a field '{name}', which means nothing to a device"
+            report.add(codes.BAD_HEADER, NOWHERE, message, expected=f"{EGRESS_PORT}, {SUBMIT_TO_INGRESS}, {PADDING}...")

@@ -47,6 +47,7 @@ from compiler.ir.statements import (
     Learn,
     Pop,
     PopVlan,
+    Punt,
     Push,
     PushVlan,
     Reply,
@@ -145,6 +146,10 @@ class _Paths:
                 return state
             case Forward(port=expr):
                 self.check_reads(expr, state, statement.span)
+                return None
+            case Punt(values=values):
+                for _, value in values:
+                    self.check_reads(value, state, statement.span)
                 return None
             case ToKernel():
                 self.check_untouched(state, statement.span, "ToKernel")

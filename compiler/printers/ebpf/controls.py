@@ -20,6 +20,7 @@ from compiler.ir.statements import (
     Learn,
     Pop,
     PopVlan,
+    Punt,
     Push,
     PushVlan,
     Reply,
@@ -42,7 +43,7 @@ from compiler.span import InternalError
 
 Valid = frozenset[str]
 _CHANGES_PACKET = Rewrite | Push | Pop | PopVlan | PushVlan | Truncate
-_VERDICTS = Forward | Reply | ToKernel | Drop
+_VERDICTS = Forward | Reply | ToKernel | Drop | Punt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,6 +193,8 @@ class Printer:
                 packets.pop_vlan(lines, self.usage)
             case PushVlan():
                 packets.push_vlan(lines, self.usage, statement)
+            case Punt():
+                _punt(lines, statement)
             case _:
                 lines.add(self._line(statement))
 
@@ -288,6 +291,12 @@ class Printer:
         lines.add("};")
         with lines.block(f"if ({flag(name)} && {name}_learn(&{entry}, &scratch->{name}_half) == FLOW_FULL)"):
             self._body(lines, statement.on_full, valid)
+
+
+def _punt(lines: Lines, statement: Punt) -> None:
+    lines.add("scratch->packet_in = (struct packet_in){")
+    lines.extend(f"\t.{name} = {c(value)}," for name, value in statement.values)
+    lines.add("};", f"return punt_or_drop(&scratch->outcome, {reason_constant(statement.full)});")
 
 
 def later_name(action: str, counter: str) -> str:

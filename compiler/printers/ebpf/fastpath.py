@@ -6,9 +6,10 @@ its own: until then counts and uses of learned entries wait in `later` and `know
 would have to run is UNDECIDED, and the whole program begins with it anew.
 
 Cold are controls that are not hot, Learn, look-ups whose key the verifier does not let be on the stack (lpm), that go
-through masks or choose a member, meters, whose colour is needed at once, replies, and drops. The place where a packet
-is taken over is found here (`_takes_over`): right before the first statement that cannot be undone, as far in as the
-branches allow. A pipeline in which something cold may follow that place has no fast path.
+through masks or choose a member, meters, whose colour is needed at once, replies, packets for the controller, and
+drops. The place where a packet is taken over is found here (`_takes_over`): right before the first statement that
+cannot be undone, as far in as the branches allow. A pipeline in which something cold may follow that place has no fast
+path.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from compiler.ir.statements import (
     Learn,
     Pop,
     PopVlan,
+    Punt,
     Push,
     PushVlan,
     Reply,
@@ -191,7 +193,7 @@ class FastPrinter(Printer):
                 if table.selector is not None or laid.masks is not None or laid.map.kind is MapKind.LPM_TRIE:
                     return True
                 return any(self._is_metered(ref.name) for ref in table.actions)
-            case Learn() | Execute() | Reply() | Truncate():
+            case Learn() | Execute() | Reply() | Truncate() | Punt():
                 return True
             case _:
                 return False
@@ -220,7 +222,7 @@ class FastPrinter(Printer):
         match statement:
             case Run(control=control):
                 return self.behind(self.usage.names.controls[control].body, taken)
-            case Forward() | Reply() | ToKernel() | Drop():
+            case Forward() | Reply() | ToKernel() | Drop() | Punt():
                 return _State.GONE
             case _:
                 return _State.TAKEN if taken else _State.OPEN

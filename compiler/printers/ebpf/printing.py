@@ -45,6 +45,14 @@ class LaterView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PacketInView:
+    """What a packet-in says besides its frame."""
+
+    doc: str
+    struct: structures.StructView
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineView:
     """All that the template prints."""
 
@@ -79,6 +87,7 @@ class PipelineView:
     main: str
     """The call of the first control."""
     drop_counter: str
+    packet_in: PacketInView | None
     fast: fastpath.FastView | None
 
     def calls(self, function: str) -> bool:
@@ -138,6 +147,7 @@ def pipeline_view(pipeline: Pipeline, provenance: Mapping[str, Sequence[str]]) -
         controls=tuple(printer.control(control) for control in controls.in_order(pipeline)),
         main=printer.call_of(main),
         drop_counter=pipeline.drop_counter,
+        packet_in=_packet_in(pipeline, laid),
         fast=fastpath.fast_view(printer),
     )
 
@@ -151,6 +161,13 @@ def _later(pipeline: Pipeline, laid: Layout) -> tuple[LaterView, ...]:
         LaterView(member=controls.later_name(action, counter), counters=counter, above=1) for action, counter in names
     )
     return (*direct, *indexed)
+
+
+def _packet_in(pipeline: Pipeline, laid: Layout) -> PacketInView | None:
+    if laid.packet_in is None or pipeline.packet_in is None:
+        return None
+    doc = pipeline.packet_in.doc or "What a packet-in says besides its frame."
+    return PacketInView(doc=doc, struct=structures.c_struct("packet_in", laid.packet_in))
 
 
 def _headers(pipeline: Pipeline) -> tuple[Named, ...]:

@@ -10,7 +10,7 @@ from compiler.ir.headers import ACCEPT, Field, HeaderType, State
 from compiler.ir.names import Names
 from compiler.ir.nodes import Pipeline
 from compiler.ir.statements import Assign, PopVlan, Push, PushVlan, Rewrite, Statement, Truncate
-from compiler.ir.walking import expressions, read_by, statements
+from compiler.ir.walking import all_statements, expressions, read_by
 from compiler.span import InternalError
 
 VLAN, ETHERNET = "vlan", "ethernet"
@@ -53,18 +53,13 @@ class Usage:
 
 def usage(pipeline: Pipeline) -> Usage:
     names = Names(pipeline)
-    body = tuple(_all_statements(pipeline))
+    body = tuple(all_statements(pipeline))
     return Usage(
         names=names,
         kept=frozenset(_kept(pipeline, body)),
         positioned=frozenset(_positioned(names, body)),
         together=tuple(dict.fromkeys(frozenset(path) for path in _paths(names, pipeline.parser[0].name))),
     )
-
-
-def _all_statements(pipeline: Pipeline) -> Iterator[Statement]:
-    for part in (*pipeline.actions, *pipeline.controls):
-        yield from statements(part.body)
 
 
 def _all_expressions(pipeline: Pipeline, body: tuple[Statement, ...]) -> Iterator[Expr]:

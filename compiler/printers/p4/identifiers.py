@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from compiler.ir.controller import PACKET_IN, PACKET_OUT
 from compiler.ir.names import Names
 from compiler.ir.nodes import Pipeline
 from compiler.ir.tables import Store, Table
@@ -32,7 +33,7 @@ PARAMETERS = ("hdr", "meta", "standard", "input", "output", "packet")
 """What the blocks of a program call their parameters."""
 _TAKEN = _words("""
     accept reject start headers_t metadata_t sums_t parse verify_checksums prepare process egress_nothing before
-    before_main main sum update_checksums deparse KERNEL_PORT NoAction mark_to_drop digest hash random truncate
+    before_main main sum update_checksums deparse KERNEL_PORT CPU_PORT NoAction mark_to_drop digest hash random truncate
     clone resubmit recirculate assert assume log_msg verify verify_checksum update_checksum counter direct_counter
     meter direct_meter register action_selector add_entry set_entry_expire_time restart_expire_timer send_to_port
     drop_packet mirror_packet static_assert allocate_flow_id SelectByDirection
@@ -99,6 +100,8 @@ class Identifiers:
     states: Mapping[str, str]
     params: Mapping[tuple[str, str], str]
     """By action and parameter."""
+    controller_types: Mapping[str, str]
+    """The header types of packets to and from controllers, by `packet_in` and `packet_out`."""
 
 
 def direct_counter_name(table: Table) -> str:
@@ -148,6 +151,11 @@ def identifiers(pipeline: Pipeline) -> Identifiers:
         metadata_scope=metadata,
         states=_states(pipeline),
         params=_params(pipeline),
+        controller_types={
+            name: top.allocate(f"{name}_t")
+            for name, header in ((PACKET_IN, pipeline.packet_in), (PACKET_OUT, pipeline.packet_out))
+            if header is not None
+        },
     )
 
 

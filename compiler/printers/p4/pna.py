@@ -11,7 +11,19 @@ from functools import cache
 
 from compiler.ir.expressions import Expr, FieldRef, Hash, MetaRef, Now, ParamRef, Random
 from compiler.ir.nodes import Control, Pipeline
-from compiler.ir.statements import Advance, Apply, Assign, Drop, Forward, Learn, Reply, Statement, ToKernel, Verdict
+from compiler.ir.statements import (
+    Advance,
+    Apply,
+    Assign,
+    Drop,
+    Forward,
+    Learn,
+    Punt,
+    Reply,
+    Statement,
+    ToKernel,
+    Verdict,
+)
 from compiler.ir.tables import Action, Counter, DirectMeter, Meter, Selector, Table
 from compiler.printers.p4.annotations import comment, preamble
 from compiler.printers.p4.declarations import scope_annotation
@@ -122,6 +134,8 @@ class _Statements(StatementPrinter):
             case Drop(reason=reason):
                 drops = self.ids.counters[self.pipeline.drop_counter]
                 lines = [f"{drops}.count({self.ids.reasons[reason]});", "drop_packet();"]
+            case Punt():
+                raise UnprintableError(PROFILE, "a packet that goes to the controller", verdict.span)
         return [*lines, "exit;"]
 
     def _check_port(self, port: Expr) -> None:
@@ -306,4 +320,6 @@ def _update(view: SumView) -> tuple[str, ...]:
 
 def program(pipeline: Pipeline, provenance: Provenance | None = None) -> ProgramPrinter:
     """What makes the view of the PNA program. Raises `UnprintableError`."""
+    if pipeline.packet_out is not None:
+        raise UnprintableError(PROFILE, "packets that come from the controller")
     return _Program(pipeline, provenance or {})

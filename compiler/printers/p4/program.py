@@ -96,6 +96,16 @@ class ProgramPrinter(ABC):
     def extra_metadata(self) -> Lines:
         return ()
 
+    def extra_header_types(self) -> tuple[DeclarationView, ...]:
+        return ()
+
+    def extra_headers(self) -> Lines:
+        """Headers in front of a frame."""
+        return ()
+
+    def received(self) -> Lines:
+        return ()
+
     def view(self) -> ProgramView:
         sum_printer = SumPrinter(names=self.names, ids=self.ids, sums=self.sums)
         return ProgramView(
@@ -104,25 +114,26 @@ class ProgramPrinter(ABC):
             organization=ORGANIZATION,
             doc=self.pipeline.doc,
             constants=(*declarations.constants(self.pipeline, self.ids), *self.extra_constants()),
-            header_types=declarations.header_types(self.pipeline, self.ids),
-            headers=declarations.headers(self.pipeline, self.ids),
+            header_types=(*declarations.header_types(self.pipeline, self.ids), *self.extra_header_types()),
+            headers=(*self.extra_headers(), *declarations.headers(self.pipeline, self.ids)),
             metadata=(*declarations.metadata(self.pipeline, self.ids), *self.extra_metadata()),
             sums=self.sums.declarations(),
             sums_field=self.sums.field,
+            received=self.received(),
             digests=self.digests(),
             externs=(
                 *map(self.counter, self.pipeline.counters),
                 *map(self.meter, self.pipeline.meters),
                 *self._actions(None),
             ),
-            states=self._states(),
+            states=self.states(),
             prepare=sum_printer.complements(),
             controls=tuple(self._control(name) for name in declarations.in_call_order(self.pipeline)),
             main=self.ids.controls[self.pipeline.main],
             update=self.update(),
         )
 
-    def _states(self) -> tuple[StateView, ...]:
+    def states(self) -> tuple[StateView, ...]:
         printer = declarations.ParserPrinter(
             names=self.names,
             ids=self.ids,

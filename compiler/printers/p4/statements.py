@@ -28,6 +28,7 @@ from compiler.ir.statements import (
     Learn,
     Pop,
     PopVlan,
+    Punt,
     Push,
     PushedHeader,
     PushVlan,
@@ -150,7 +151,7 @@ class StatementPrinter(ABC):
                 return self.execute(self.ids.meters[meter], f"(bit<32>){self._tight(index)}", color)
             case ExecuteDirect(target=target):
                 return self.execute_direct(self._direct_meter(), self.expressions.meta(target.name))
-            case Forward() | Reply() | ToKernel() | Drop():
+            case Forward() | Reply() | ToKernel() | Drop() | Punt():
                 return self.verdict(statement)
             case _:
                 assert_never(statement)

@@ -9,18 +9,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from compiler.ir import walking
+from compiler.ir.controller import PACKET_IN
 from compiler.ir.expressions import Expr, Hash, Now, Random, width_bits
 from compiler.ir.nodes import Pipeline
-from compiler.ir.statements import Advance, Drop, Forward, Learn, Reply, Statement, ToKernel, Verdict
+from compiler.ir.statements import Advance, Drop, Forward, Learn, Punt, Reply, Statement, ToKernel, Verdict
 from compiler.ir.tables import Action, Counter, DirectMeter, Meter, Selector, Store, Table
 from compiler.printers.p4.annotations import comment, preamble
+from compiler.printers.p4.controllers import ControllerPrinter
 from compiler.printers.p4.expressions import ExpressionPrinter, sized
 from compiler.printers.p4.identifiers import Scope, direct_counter_name, direct_meter_name
 from compiler.printers.p4.program import ProgramPrinter, Provenance, meter_type
 from compiler.printers.p4.refusals import UnprintableError
 from compiler.printers.p4.statements import StatementPrinter, wrapped
 from compiler.printers.p4.sums import SumPrinter, SumView
-from compiler.printers.p4.view import DeclarationView, Lines
+from compiler.printers.p4.view import DeclarationView, Lines, StateView
 from compiler.printers.v1model_p4info import digest_fields
 
 PROFILE = "v1model"
@@ -110,7 +112,16 @@ class _Statements(StatementPrinter):
             case Drop(reason=reason):
                 drops = self.ids.counters[self.pipeline.drop_counter]
                 lines = [f"{drops}.count({self.ids.reasons[reason]});", "mark_to_drop(standard);"]
+            case Punt(values=values):
+                lines = [*self._packet_in(dict(values)), "standard.egress_spec = CPU_PORT;"]
         return [*lines, "exit;"]
+
+    def _packet_in(self, values: dict[str, Expr]) -> list[str]:
+        texts = [
+            f"    {name} = {self.expressions.value(values[name]) if name in values else '0'}"
+            for name in self.names.packet_in
+        ]
+        return [f"hdr.{PACKET_IN} = {{", *(f"{text}," for text in texts[:-1]), texts[-1], "};"]
 
     def _port(self, port: Expr) -> str:
         if width_bits(port) == _PORT_BITS:
@@ -135,9 +146,26 @@ class _Program(ProgramPrinter):
         width = next(f.width_bits for f in self.pipeline.metadata if f.name == INGRESS_PORT)
         return (f"meta.{self.ids.metadata[INGRESS_PORT]} = (bit<{width}>)standard.ingress_port;",)
 
+    @property
+    def _controllers(self) -> ControllerPrinter:
+        return ControllerPrinter(pipeline=self.pipeline, ids=self.ids)
+
+    def extra_header_types(self) -> tuple[DeclarationView, ...]:
+        return self._controllers.types()
+
+    def extra_headers(self) -> Lines:
+        return self._controllers.headers()
+
+    def received(self) -> Lines:
+        return self._controllers.received()
+
+    def states(self) -> tuple[StateView, ...]:
+        return self._controllers.states(super().states(), self.parser_start())
+
     def extra_constants(self) -> tuple[DeclarationView, ...]:
         words = "What the pipeline leaves to the kernel goes out of this port, as it came."
-        return (DeclarationView(comment=comment(words), lines=(f"const bit<9> KERNEL_PORT = {KERNEL_PORT};",)),)
+        kernel = DeclarationView(comment=comment(words), lines=(f"const bit<9> KERNEL_PORT = {KERNEL_PORT};",))
+        return (kernel, *self._controllers.constants())
 
     def counter(self, counter: Counter) -> DeclarationView:
         name = self.ids.counters[counter.name]

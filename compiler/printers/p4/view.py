@@ -58,6 +58,8 @@ class ProgramView:
     sums: Lines
     """Fields of the struct by which checksums follow."""
     sums_field: str
+    received: Lines
+    """What the last block does with a packet of the controller before all else."""
     digests: tuple[DeclarationView, ...]
     externs: tuple[DeclarationView, ...]
     """Counters and actions that several controls share."""

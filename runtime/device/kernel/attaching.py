@@ -54,6 +54,14 @@ class Ports:
                 raise TargetError(f"port {port.id}: {problem}") from problem
             LOG.info("port %d is %s (%s)", port.id, port.interface, port.delivery.name.lower())
 
+    def interface(self, number: int) -> str | None:
+        """The interface of a port, None where there is none now."""
+        return next((port.interface for port, _ in self._attached.values() if port.id == number), None)
+
+    def put(self, ifindex: int, number: int) -> None:
+        """Packets of an interface that is none of the ports come in by this number."""
+        self._interfaces.put(ifindex, number)
+
     @property
     def maps(self) -> dict[str, Map]:
         """The device's maps, by the names that programs have for them."""

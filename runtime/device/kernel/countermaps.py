@@ -57,6 +57,26 @@ class CounterMap:
         return refusals_of(f"counter {self._map.details.name}")
 
 
+class LostPackets:
+    """Packets that the device itself has dropped, by reason: it cannot add to the kernel's counter without a loss."""
+
+    def __init__(self) -> None:
+        self._tallies: dict[int, Tally] = {}
+
+    def count(self, reason: int, length: int) -> None:
+        before = self._tallies.get(reason, ZERO)
+        self._tallies[reason] = Tally(before.packets + 1, before.bytes + length)
+
+    def added(self, tallies: Sequence[Tally], first: int) -> list[Tally]:
+        """Values of the counter of drops from index `first` on, with these."""
+        lost = (self._tallies.get(index, ZERO) for index in range(first, first + len(tallies)))
+        return [Tally(t.packets + more.packets, t.bytes + more.bytes) for t, more in zip(tallies, lost, strict=True)]
+
+    def forget(self, first: int, count: int) -> None:
+        for index in range(first, first + count):
+            self._tallies.pop(index, None)
+
+
 class DirectCounters:
     """The direct counters of one table: every entry has an index of its own, from 1."""
 

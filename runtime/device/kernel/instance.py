@@ -15,9 +15,12 @@ from compiler.span import InternalError
 from runtime.bpf.errors import BpfError
 from runtime.bpf.object import Object
 from runtime.bpf.program import Program
+from runtime.bpf.ringbuf import RingReader
 from runtime.device.contents import Contents
 from runtime.device.filling import fill
-from runtime.device.kernel.countermaps import CounterMap
+from runtime.device.kernel.countermaps import CounterMap, LostPackets
+from runtime.device.kernel.draining import Drain
+from runtime.device.kernel.packetins import PACKET_INS, read_packet_in
 from runtime.device.kernel.selectormaps import SelectorMaps
 from runtime.device.kernel.stores import StoreMap
 from runtime.device.kernel.tablemaps import Matches, TableMap
@@ -25,7 +28,7 @@ from runtime.device.kernel.ternarymaps import TernaryMap, with_priority
 from runtime.device.kernel.variants import LoadVariant, Variants
 from runtime.device.records import Tally
 from runtime.device.refusals import internal
-from runtime.device.target import LearnedRow, PipelineRefusedError
+from runtime.device.target import Hearer, LearnedRow, PipelineRefusedError
 from runtime.device.undo import UndoLog
 
 LOG = logging.getLogger("turnout.device")
@@ -57,6 +60,8 @@ class KernelInstance:
         }
         self._counters = {c.counter: CounterMap(loaded.map(c.map.name)) for c in plan.counters}
         self._stores = self._store_maps(plan, hash_seed)
+        self._drain: Drain | None = None
+        self._lost = LostPackets()
 
     @property
     def pipeline(self) -> Pipeline:
@@ -75,7 +80,23 @@ class KernelInstance:
     def adopt(self, contents: Contents) -> None:
         fill(self, contents)
 
+    def listen(self, hearer: Hearer) -> None:
+        said = layout(self._pipeline).packet_in
+        if said is None:
+            return
+
+        def hear(record: bytes) -> None:
+            packet = read_packet_in(record, said)
+            for frame in packet.frames:
+                if not hearer.packet_in(packet.values, frame):
+                    self._lost.count(packet.full, len(frame))
+
+        self._drain = Drain(RingReader(self._loaded.map(PACKET_INS)), hear)
+        self._drain.start()
+
     def close(self) -> None:
+        if self._drain is not None:
+            self._drain.stop()
         self._variants.close()
         self._loaded.close()
 
@@ -151,10 +172,13 @@ class KernelInstance:
         self._tables[key.table].set_tally(_named(key), tally)
 
     def tallies(self, counter: str, first: int, count: int) -> list[Tally]:
-        return self._counters[counter].read_many(range(first, first + count))
+        tallies = self._counters[counter].read_many(range(first, first + count))
+        return self._lost.added(tallies, first) if counter == self._pipeline.drop_counter else tallies
 
     def set_tallies(self, counter: str, first: int, count: int, tally: Tally) -> None:
         self.undo.at_commit(partial(self._counters[counter].write_range, first, count, tally))
+        if counter == self._pipeline.drop_counter:
+            self.undo.at_commit(partial(self._lost.forget, first, count))
 
     def learned(self, table: str) -> Iterable[LearnedRow]:
         return self._stores[table].rows(table)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
+from compiler.ir.controller import CPU_PORT
 from compiler.pipeline.metadata import MAX_UPLINK_PORT
 from runtime.device.kernel.links import Link
 from runtime.device.target import TargetError
@@ -67,6 +68,8 @@ def _parse(text: str) -> PortSpec:
     number = int(found["id"])
     if not 1 <= number <= MAX_PORT:
         raise PortSyntaxError(f"port {number} is not within 1 to {MAX_PORT}")
+    if number == CPU_PORT:
+        raise PortSyntaxError(f"port {number} is the controller's, no interface can have it")
     delivery = {"redirect": Delivery.REDIRECT, "peer": Delivery.PEER, None: None}[found["delivery"]]
     return PortSpec(id=number, interface=found["interface"], delivery=delivery)
 

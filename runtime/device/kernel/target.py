@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+from compiler.ir.controller import CPU_PORT
 from compiler.printers.bundle import Bundle
 from compiler.span import InternalError
 from runtime.bpf.elf import opened
@@ -19,8 +20,10 @@ from runtime.bpf.program import Program
 from runtime.device.kernel.attaching import Ports
 from runtime.device.kernel.dispatcher import SLOT, load_dispatcher, make_prog_array
 from runtime.device.kernel.instance import TC_PROGRAM, KernelInstance
+from runtime.device.kernel.packetouts import CpuPort, PacketSocket
 from runtime.device.kernel.ports import PortSpec
 from runtime.device.kernel.statedir import StateDir
+from runtime.device.refusals import Code, RefusedError, invalid
 from runtime.device.target import PipelineRefusedError, TargetError
 
 LOG = logging.getLogger("turnout.device")
@@ -40,6 +43,7 @@ class KernelTarget:
     def __init__(self, *, state_dir: Path, ports: Iterable[PortSpec], ephemeral: bool, hash_seed: int) -> None:
         self._ephemeral = ephemeral
         self._hash_seed = hash_seed
+        self._cpu_port: CpuPort | None = None
         with ExitStack() as undo:
             self._state = StateDir(state_dir)
             self._state.clear_leftovers()
@@ -54,6 +58,7 @@ class KernelTarget:
                 undo.callback(self._ports.close)
                 undo.callback(self._ports.detach_all)
                 self._ports.attach_all()
+                self._packet_socket = PacketSocket()
             except (BpfError, OSError) as problem:
                 raise TargetError(str(problem)) from problem
             undo.pop_all()
@@ -88,6 +93,21 @@ class KernelTarget:
     def keep_only(self, places: Collection[str]) -> None:
         del places
 
+    def send(self, port: int, frame: bytes) -> None:
+        interface = self._ports.interface(port)
+        if interface is None:
+            raise invalid(f"packet-out: there is no port {port} here")
+        self._packet_socket.send(interface, frame, f"packet-out: port {port}")
+
+    def submit(self, frame: bytes) -> None:
+        if self._cpu_port is None:
+            try:
+                self._cpu_port = CpuPort(self._dispatcher, lambda ifindex: self._ports.put(ifindex, CPU_PORT))
+            except (BpfError, OSError) as problem:
+                raise RefusedError(Code.UNAVAILABLE, f"packet-out: there is no CPU port: {problem}") from problem
+            LOG.info("the CPU port is %s", self._cpu_port.name)
+        self._cpu_port.submit(frame)
+
     def tick(self) -> None:
         self._ports.tick()
 
@@ -95,6 +115,9 @@ class KernelTarget:
         """End; unless ephemeral, the ports, the dispatcher and the pipeline stay and packets pass on."""
         if self._ephemeral:
             self._ports.detach_all()
+        if self._cpu_port is not None:
+            self._cpu_port.close()
+        self._packet_socket.close()
         self._ports.close()
         self._dispatcher.close()
         self._prog_array.close()

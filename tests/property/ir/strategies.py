@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
+from compiler.ir.controller import ControllerField, ControllerHeader
 from compiler.ir.expressions import (
     Binary,
     Concat,
@@ -43,6 +44,7 @@ from compiler.ir.statements import (
     If,
     Learn,
     Pop,
+    Punt,
     Push,
     PushedHeader,
     Reply,
@@ -83,6 +85,10 @@ _COLOR = MetaRef(name="color", width_bits=2)
 _UNITS, _TYPES = st.sampled_from(MeterUnit), st.sampled_from(MeterType)
 _METER = st.builds(DirectMeter, id=st.just(0x15000001), unit=_UNITS, type=_TYPES)
 PARAMS = (Param(name="p", id=1, width_bits=16), Param(name="q", id=2, width_bits=32, format="ipv4"))
+PACKET_IN_FIELDS = (
+    ControllerField(name="kind", id=2, width_bits=8),
+    ControllerField(name="port", id=1, width_bits=16),
+)
 docs = st.text(st.characters(exclude_characters="\n\r", codec="utf-8"), max_size=12).map(str.strip)
 doc_texts = st.lists(docs, max_size=3).map("\n".join)
 
@@ -280,7 +286,8 @@ def _loud(draw: st.DrawFn, header: Header, header_type: HeaderType, readable: Re
         if draw(st.booleans()):
             found.append(Pop(headers=("front",)))
     port = draw(expressions(16, Readable()))
-    found.append(draw(st.sampled_from([Forward(port=port), Reply(), Drop(reason="bad")])))
+    punt = Punt(values=(("port", port),), full="bad")
+    found.append(draw(st.sampled_from([Forward(port=port), Reply(), Drop(reason="bad"), punt])))
     return tuple(found)
 
 
@@ -348,5 +355,6 @@ def pipelines(draw: st.DrawFn) -> Pipeline:
         drop_reasons=(DropReason(name="bad", id=1, doc=draw(doc_texts)),),
         controls=(Control(name="main", body=body, hot=draw(st.booleans())), side),
         main="main",
+        packet_in=ControllerHeader(id=0x81000001, fields=PACKET_IN_FIELDS, doc=draw(doc_texts)),
         doc=draw(doc_texts),
     )

@@ -66,7 +66,7 @@ class Device:
         try:
             self.beginning = self.folder.begin("model", clean=clean)
             self.target = ModelTarget(clock=lambda: 0, random_bits=lambda _: 0, hash_seed=self.beginning.hash_seed)
-            self.configs = Configs(self.target, self.beginning.journal)
+            self.configs = Configs(self.target, self.beginning.journal, lambda _: False)
             recover(self.configs, self.target, self.beginning.replay, self.beginning.journal)
         except BaseException:
             self.folder.close()

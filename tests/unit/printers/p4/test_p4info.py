@@ -6,7 +6,7 @@ from compiler.ir.names import Names
 from compiler.pipeline.assembly import pipeline
 from compiler.pipeline.offload import offload_pipeline
 from compiler.printers.p4info import p4info
-from compiler.printers.v1model_p4info import digest_fields, digest_id, v1model_p4info
+from compiler.printers.v1model_p4info import DIGEST_PREFIX, digest_fields, p4c_id, v1model_p4info
 
 
 def test_v1model_adds_digests_and_nothing_else() -> None:
@@ -25,9 +25,9 @@ def test_p4info_is_the_same_for_the_offloaded_composition() -> None:
 
 def test_ids_of_digests_are_those_of_p4c() -> None:
     # As p4c 1.2.5 writes them for these names.
-    assert digest_id("learn_flow_ipv4", set()) == 389145489
-    assert digest_id("learn_flow_reverse_ipv6", set()) == 388637233
-    assert digest_id("learn_flow_ipv4", {389145489}) == 389145490
+    assert p4c_id(DIGEST_PREFIX, "learn_flow_ipv4", set()) == 389145489
+    assert p4c_id(DIGEST_PREFIX, "learn_flow_reverse_ipv6", set()) == 388637233
+    assert p4c_id(DIGEST_PREFIX, "learn_flow_ipv4", {389145489}) == 389145490
 
 
 def test_a_digest_holds_key_arguments_and_profile_of_each_table() -> None:

@@ -1,0 +1,39 @@
+"""What goes between packets and controllers: the metadata of packet-ins and packet-outs (P4Runtime, "Packet I/O")."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PACKET_IN, PACKET_OUT = "packet_in", "packet_out"
+EGRESS_PORT, SUBMIT_TO_INGRESS = "egress_port", "submit_to_ingress"
+"""What a packet-out says by the names of its fields."""
+PADDING = "unused"
+"""How the names of a packet-out's other fields begin; they mean nothing."""
+CPU_PORT = 509
+"""The ingress port of a packet-out that is submitted to the pipeline. No packet leaves by it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControllerField:
+    """One piece of metadata; `id` counts from 1 within its header."""
+
+    name: str
+    id: int
+    width_bits: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControllerHeader:
+    """The metadata that every packet-in, or every packet-out, carries beside its frame.
+
+    A packet-out leaves by its `egress_port` past all tables. Where its header has `submit_to_ingress` and the packet
+    sets it, it enters the pipeline instead, by `CPU_PORT`.
+    """
+
+    id: int
+    fields: tuple[ControllerField, ...]
+    doc: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(f.name for f in self.fields)
