@@ -135,8 +135,8 @@ class TableLayout:
     """Direct counters, by the index that the device gives out from 1."""
     seen: MapLayout | None = None
     """When a packet last met each entry, by the same index: milliseconds of the device's clock."""
-    has_index: bool = False
-    """Whether entries have an index, for a counter, a meter or their last hit."""
+    indices: int = 0
+    """One more than entries can have, for a counter, a meter or their last hit; 0 where they have none."""
     direct: MapLayout | None = None
     """An array, by the first key, for the entries whose other keys are all 0: such as those of untagged frames."""
     masks: MaskLayout | None = None
@@ -258,7 +258,7 @@ def table_layout(table: Table, actions: dict[str, ActionLayout]) -> TableLayout:
         group=group,
         counters=counters,
         seen=_seen(table),
-        has_index=has_index(table),
+        indices=table.size + 1 if has_index(table) else 0,
         direct=_direct(table, kind, value) if masks is None else None,
         masks=masks,
         mask_map=_mask_map(masks) if masks is not None else None,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from compiler.ir.entries import Group, GroupRef, Member, MemberRef
+from compiler.ir.entries import Group, GroupRef, Member, MemberRef, MeterConfig
 from compiler.ir.nodes import Pipeline
 from compiler.ir.tables import Selector
 from runtime.device.masks import MaskCount, mask_count
@@ -222,10 +222,12 @@ class SelectorContents:
 
 @dataclass(slots=True)
 class Contents:
-    """Everything of one pipeline, by the names of its tables and selectors. Learned tables are the target's."""
+    """Everything of one pipeline, by the names of its parts. Learned tables are the target's."""
 
     tables: dict[str, TableContents]
     selectors: dict[str, SelectorContents]
+    meters: dict[str, dict[int, MeterConfig]]
+    """By index, the cells of indexed meters that have a configuration."""
 
 
 def empty_contents(pipeline: Pipeline, codecs: tuple[TableCodec, ...]) -> Contents:
@@ -243,7 +245,7 @@ def empty_contents(pipeline: Pipeline, codecs: tuple[TableCodec, ...]) -> Conten
         for codec in codecs
         if not codec.is_learned
     }
-    return Contents(tables=tables, selectors=selectors)
+    return Contents(tables=tables, selectors=selectors, meters={meter.name: {} for meter in pipeline.meters})
 
 
 def set_weight(action: ActionSet) -> int:

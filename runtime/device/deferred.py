@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from compiler.ir.entries import EntryKey, Group, Member, TableEntry
+from compiler.ir.entries import EntryKey, Group, Member, MeterConfig, TableEntry
 from compiler.ir.nodes import Pipeline
 from compiler.span import InternalError
 from runtime.device.contents import Contents
-from runtime.device.records import Tally
+from runtime.device.records import ColorTallies, Tally
 from runtime.device.target import Hearer, Instance, LearnedRow
 from runtime.device.undo import UndoLog
 
@@ -16,7 +16,7 @@ Effect = Callable[[Instance], object]
 
 
 class Deferred:
-    """An instance of nothing. Entries, members and groups are the contents' alone; what else was asked is kept.
+    """An instance of nothing. Entries, members, groups and meters are the contents' alone; what else was asked is kept.
 
     `effects` are what is in no contents: counters that were set, learned entries that were deleted.
     """
@@ -54,6 +54,14 @@ class Deferred:
     def delete_group(self, selector: str, group_id: int) -> None: ...
     def tick(self) -> None: ...
 
+    def configure_meter(self, meter: str, first: int, count: int, config: MeterConfig | None) -> None: ...
+
+    def clear_meter_tallies(self, meter: str, first: int, count: int) -> None:
+        self._defer(lambda instance: instance.clear_meter_tallies(meter, first, count))
+
+    def clear_direct_meter_tallies(self, key: EntryKey) -> None:
+        self._defer(lambda instance: instance.clear_direct_meter_tallies(key))
+
     def set_direct_tally(self, key: EntryKey, tally: Tally) -> None:
         self._defer(lambda instance: instance.set_direct_tally(key, tally))
 
@@ -72,6 +80,15 @@ class Deferred:
 
     def tallies(self, counter: str, first: int, count: int) -> list[Tally]:
         raise _unread(counter, first, count)
+
+    def meter_tallies(self, meter: str, first: int, count: int) -> list[ColorTallies]:
+        raise _unread(meter, first, count)
+
+    def direct_meter_tallies(self, table: str, keys: Sequence[EntryKey]) -> list[ColorTallies]:
+        raise _unread(table, keys)
+
+    def idle_ms(self, table: str, keys: Sequence[EntryKey]) -> list[int]:
+        raise _unread(table, keys)
 
     def learned(self, table: str) -> Iterable[LearnedRow]:
         raise _unread(table)

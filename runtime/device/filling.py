@@ -19,6 +19,9 @@ def fill(instance: Instance, contents: Contents) -> None:
             instance.insert_member(member)
         for group in selector.groups.values():
             instance.insert_group(group)
+    for meter, configs in contents.meters.items():
+        for index, config in configs.items():
+            instance.configure_meter(meter, index, 1, config)
     for table in contents.tables.values():
         if table.selector is not None:
             _fill_sets(instance, table, table.selector)

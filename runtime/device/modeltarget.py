@@ -9,16 +9,18 @@ from contextlib import contextmanager
 from functools import partial
 
 from compiler.ir.controller import CPU_PORT
-from compiler.ir.entries import EntryKey, Group, Member, TableEntry
+from compiler.ir.entries import EntryKey, Group, Member, MeterConfig, TableEntry
 from compiler.ir.interpreter import Interpreter, LearnedEntry, Model, ModelError, NotFound, Outcome
 from compiler.ir.interpreter import Tally as ModelTally
+from compiler.ir.interpreter.matching import NS_PER_MS
+from compiler.ir.interpreter.meters import Cell
 from compiler.ir.interpreter.model import Change
 from compiler.ir.nodes import Pipeline
 from compiler.printers.bundle import Bundle
 from runtime.device.contents import Contents
 from runtime.device.filling import fill
 from runtime.device.modelwire import ModelWire
-from runtime.device.records import Tally
+from runtime.device.records import ColorTallies, Tally
 from runtime.device.refusals import Code, RefusedError, invalid
 from runtime.device.target import Hearer, LearnedRow, PipelineRefusedError
 from runtime.device.undo import UndoLog
@@ -200,13 +202,13 @@ class ModelInstance:
 
     def _insert(self, change: Change) -> None:
         with _translated():
-            self.model.insert(change)
+            self.model.insert(change, now_ns=self._now_ns)
         self.undo.note(partial(self.model.delete, change))
 
     def _modify(self, change: Change, old: Change) -> None:
         with _translated():
-            self.model.modify(change)
-        self.undo.note(partial(self.model.modify, old))
+            self.model.modify(change, now_ns=self._now_ns)
+        self.undo.note(partial(self.model.modify, old, now_ns=self._now_ns))
 
     def _delete(self, old: Member | Group) -> None:
         with _translated():
@@ -232,6 +234,36 @@ class ModelInstance:
                 self.model.set_indexed_counter(counter, index, ModelTally(tally.packets, tally.bytes))
 
         self.undo.at_commit(change)
+
+    @property
+    def _now_ns(self) -> int:
+        return self._clock() * NS_PER_MS
+
+    def configure_meter(self, meter: str, first: int, count: int, config: MeterConfig | None) -> None:
+        now_ns = self._now_ns
+        for index in range(first, first + count):
+            cell = self.model.meter_cell(meter, index)
+            self.undo.note(partial(cell.configure, cell.config, now_ns))
+            cell.configure(config, now_ns)
+
+    def meter_tallies(self, meter: str, first: int, count: int) -> list[ColorTallies]:
+        return [_colors(self.model.meter_cell(meter, index)) for index in range(first, first + count)]
+
+    def clear_meter_tallies(self, meter: str, first: int, count: int) -> None:
+        for index in range(first, first + count):
+            self.undo.at_commit(self.model.meter_cell(meter, index).clear_tallies)
+
+    def direct_meter_tallies(self, table: str, keys: Sequence[EntryKey]) -> list[ColorTallies]:
+        del table
+        return [_colors(self.model.direct_meter(key)) for key in keys]
+
+    def clear_direct_meter_tallies(self, key: EntryKey) -> None:
+        self.undo.at_commit(self.model.direct_meter(key).clear_tallies)
+
+    def idle_ms(self, table: str, keys: Sequence[EntryKey]) -> list[int]:
+        del table
+        now_ms = self._clock()
+        return [max(0, now_ms - self.model.seen_ms(key)) for key in keys]
 
     def learned(self, table: str) -> list[LearnedRow]:
         now = self._clock()
@@ -269,6 +301,11 @@ def _translated() -> Generator[None]:
         yield
     except ModelError as problem:
         raise RefusedError(Code[problem.code], str(problem)) from problem
+
+
+def _colors(cell: Cell) -> ColorTallies:
+    green, yellow, red = map(_tally, cell.tallies)
+    return green, yellow, red
 
 
 def _tally(tally: ModelTally) -> Tally:

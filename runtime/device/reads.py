@@ -7,6 +7,7 @@ encodes it piece by piece. So a slow client neither holds up writers nor sees ha
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
 
@@ -15,7 +16,9 @@ from finsy.proto import p4r
 from compiler.ir.entries import Group, Member
 from compiler.ir.tables import Counter, Selector
 from runtime.device.contents import Contents
-from runtime.device.records import Row, Tally
+from runtime.device.metercodec import encode_color_tallies, encode_meter_config
+from runtime.device.meterreads import MeterReader, direct_cell
+from runtime.device.records import ColorTallies, Row, Tally
 from runtime.device.refusals import invalid, not_found, unimplemented
 from runtime.device.schema import Schema, TableCodec
 from runtime.device.target import Instance, LearnedRow
@@ -26,9 +29,7 @@ PIECE = 1000
 NS_PER_MS = 1_000_000
 T = TypeVar("T")
 
-_NONE_HERE = frozenset(
-    {"extern_entry", "meter_entry", "direct_meter_entry", "value_set_entry", "register_entry", "digest_entry"}
-)
+_NONE_HERE = frozenset({"extern_entry", "value_set_entry", "register_entry", "digest_entry"})
 
 
 class Reader:
@@ -38,6 +39,7 @@ class Reader:
         self._schema = schema
         self._contents = contents
         self._instance = instance
+        self._meters = MeterReader(schema, contents, instance)
 
     def answer(self, request: p4r.Entity) -> Iterator[list[p4r.Entity]]:
         """Pieces of at most `PIECE` entities. Raises `RefusedError` at once, never later."""
@@ -55,6 +57,10 @@ class Reader:
                 return _pieces(self._counters(request.counter_entry))
             case "direct_counter_entry":
                 return _pieces(self._direct_counters(request.direct_counter_entry))
+            case "meter_entry":
+                return _pieces(self._meters.cells(request.meter_entry))
+            case "direct_meter_entry":
+                return _pieces(self._direct_meters(request.direct_meter_entry))
             case _:
                 return self._absent(kind, request)
 
@@ -86,9 +92,9 @@ class Reader:
     def _check_asked(self, request: p4r.TableEntry, codec: TableCodec) -> None:
         if request.HasField("counter_data") and codec.table.counter_id is None:
             raise invalid(f"table {codec.name} has no direct counter")
-        if request.HasField("meter_config") or request.HasField("meter_counter_data"):
+        if (request.HasField("meter_config") or request.HasField("meter_counter_data")) and not codec.table.meter:
             raise invalid(f"table {codec.name} has no direct meter")
-        if request.HasField("time_since_last_hit") and not codec.is_learned:
+        if request.HasField("time_since_last_hit") and not (codec.is_learned or codec.table.idle_timeout):
             raise invalid(f"table {codec.name} has no idle timeout")
         if request.is_default_action and request.match:
             raise invalid(f"table {codec.name}: the default entry has no match fields")
@@ -104,10 +110,21 @@ class Reader:
         rows = self._rows(request, codec)
         if action_id:
             rows = [row for row in rows if codec.encode(row).action.action.action_id == action_id]
-        tallies: list[Tally] | None = None
-        if request.HasField("counter_data") and codec.table.counter_id is not None:
-            tallies = self._instance.direct_tallies(codec.name, [codec.entry_key(row.key) for row in rows])
-        return _encoded_rows(codec, rows, tallies)
+        return _encoded_rows(codec, rows, self._beside(request, codec, rows))
+
+    def _beside(self, request: p4r.TableEntry, codec: TableCodec, rows: list[Row]) -> _Beside:
+        """What was asked for that lies beside the entries."""
+        table, instance = codec.table, self._instance
+        counted = request.HasField("counter_data") and table.counter_id is not None
+        colored = request.HasField("meter_counter_data") and table.meter is not None
+        aged = request.HasField("time_since_last_hit") and table.idle_timeout
+        keys = [codec.entry_key(row.key) for row in rows] if counted or colored or aged else []
+        return _Beside(
+            tallies=instance.direct_tallies(codec.name, keys) if counted else None,
+            colors=instance.direct_meter_tallies(codec.name, keys) if colored else None,
+            idle_ms=instance.idle_ms(codec.name, keys) if aged else None,
+            has_meters=request.HasField("meter_config"),
+        )
 
     def _action_filter(self, request: p4r.TableEntry, codec: TableCodec) -> int:
         """The action id asked for, 0 for any."""
@@ -202,6 +219,40 @@ class Reader:
             raise invalid(f"table {codec.name} has no direct counter")
         return self._direct_cells(asked, codec)
 
+    # meters of entries
+
+    def _direct_meters(self, request: p4r.DirectMeterEntry) -> Iterator[p4r.Entity]:
+        asked = request.table_entry
+        if asked.is_default_action:
+            raise unimplemented("packets that miss a table are not metered")
+        if asked.table_id == 0:
+            if asked.match or asked.priority:
+                raise invalid("match fields are named together with their table")
+            codecs = [codec for codec in self._schema.tables.values() if codec.table.meter is not None]
+            return _chained([self._direct_meter_cells(request, codec) for codec in codecs])
+        codec = self._schema.table(asked.table_id)
+        if codec.table.meter is None:
+            raise invalid(f"table {codec.name} has no direct meter")
+        return self._direct_meter_cells(request, codec)
+
+    def _direct_meter_cells(self, request: p4r.DirectMeterEntry, codec: TableCodec) -> Iterator[p4r.Entity]:
+        asked = request.table_entry
+        wanted = p4r.TableEntry(
+            table_id=codec.table.id, match=asked.match, priority=asked.priority, meter_config=p4r.MeterConfig()
+        )
+        if request.HasField("counter_data"):
+            wanted.meter_counter_data.SetInParent()
+        entries = self._one_table(wanted, codec)
+        if not asked.match:
+            return map(direct_cell, entries)
+        return iter([direct_cell(self._only(entries, codec, asked))])
+
+    def _only(self, entries: Iterator[p4r.Entity], codec: TableCodec, asked: p4r.TableEntry) -> p4r.Entity:
+        found = next(entries, None)
+        if found is None:
+            raise not_found(f"{codec.shown(codec.decode_key(asked))}: there is no such entry")
+        return found
+
     def _direct_cells(self, asked: p4r.TableEntry, codec: TableCodec) -> Iterator[p4r.Entity]:
         wanted = p4r.TableEntry(
             table_id=codec.table.id, match=asked.match, priority=asked.priority, counter_data=p4r.CounterData()
@@ -209,17 +260,31 @@ class Reader:
         entries = self._one_table(wanted, codec)
         if not asked.match:
             return map(_direct_cell, entries)
-        found = next(entries, None)
-        if found is None:
-            raise not_found(f"{codec.shown(codec.decode_key(asked))}: there is no such entry")
-        return iter([_direct_cell(found)])
+        return iter([_direct_cell(self._only(entries, codec, asked))])
 
 
-def _encoded_rows(codec: TableCodec, rows: list[Row], tallies: list[Tally] | None) -> Iterator[p4r.Entity]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Beside:
+    """Of the rows of an answer, in their order; None for what was not asked for."""
+
+    tallies: list[Tally] | None
+    colors: list[ColorTallies] | None
+    idle_ms: list[int] | None
+    has_meters: bool
+
+
+def _encoded_rows(codec: TableCodec, rows: list[Row], beside: _Beside) -> Iterator[p4r.Entity]:
     for at, row in enumerate(rows):
         entity = p4r.Entity(table_entry=codec.encode(row))
-        if tallies is not None:
-            _set_tally(entity.table_entry.counter_data, tallies[at])
+        entry = entity.table_entry
+        if beside.has_meters and row.meter is not None:
+            entry.meter_config.CopyFrom(encode_meter_config(row.meter))
+        if beside.tallies is not None:
+            _set_tally(entry.counter_data, beside.tallies[at])
+        if beside.colors is not None:
+            entry.meter_counter_data.CopyFrom(encode_color_tallies(beside.colors[at]))
+        if beside.idle_ms is not None:
+            entry.time_since_last_hit.elapsed_ns = beside.idle_ms[at] * NS_PER_MS
         yield entity
 
 

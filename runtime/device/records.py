@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from compiler.ir.entries import ActionCall, GroupRef, MemberRef
+from compiler.ir.entries import ActionCall, GroupRef, MemberRef, MeterConfig
 
 RowKey: TypeAlias = bytes
 """What names an entry within its table: matches and priority in the table's form (`runtime.device.keyforms`)."""
@@ -45,6 +45,10 @@ class Row:
     controller_metadata: int = 0
     hidden_group: int = 0
     """The group that stands for an action set in the target, 0 for any other action."""
+    meter: MeterConfig | None = None
+    """Of the entry's direct meter, None for one that says green."""
+    idle_timeout_ns: int = 0
+    """As it was written; 0: the entry may be idle for ever."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""A pipeline's tables, selectors and counters by their P4Runtime ids, compiled to codecs once for each pipeline.
+"""What of a pipeline has a P4Runtime id, by that id; tables as codecs, which are made once for each pipeline.
 
 No P4Info is looked at per entry: a table's codec holds everything that decoding one of its entries needs. Says nothing
 about what is in the tables; that is `runtime.device.contents`.
@@ -25,7 +25,9 @@ from compiler.ir.entries import (
     Ternary,
 )
 from compiler.ir.nodes import Pipeline
-from compiler.ir.tables import Action, Counter, Selector, Table
+from compiler.ir.statements import ExecuteDirect
+from compiler.ir.tables import Action, Counter, Meter, Selector, Table
+from compiler.ir.walking import statements
 from runtime.device.actioncodec import ActionChoice, action_choice
 from runtime.device.keyforms import KeyForm
 from runtime.device.matchcodec import MatchCodec, match_codec
@@ -49,6 +51,8 @@ class TableCodec:
     wildcards: tuple[MatchValue | None, ...]
     keys: KeyForm
     choice: ActionChoice
+    metering: frozenset[str] = frozenset()
+    """The actions that execute the table's direct meter."""
     form: TableForm | None = None
     """Recognises most entries without reading them field by field."""
 
@@ -89,13 +93,15 @@ class TableCodec:
                 raise invalid(f"table {self.name} has an action profile: its entries carry a member, a group or a set")
 
     def encode(self, row: Row) -> p4r.TableEntry:
-        """The entry as it was written, without counter data."""
+        """The entry as it was written, but for its meter."""
         entry = p4r.TableEntry(
             table_id=self.table.id,
             match=self.encode_matches(self.keys.matches_of(row.key)),
             priority=self.keys.priority_of(row.key),
             metadata=row.metadata,
         )
+        if row.idle_timeout_ns:
+            entry.idle_timeout_ns = row.idle_timeout_ns
         if row.controller_metadata:
             entry.controller_metadata = row.controller_metadata  # pyright: ignore[reportDeprecated]
         self._encode_action(entry.action, row.action)
@@ -118,7 +124,7 @@ class TableCodec:
         """What the target is given: an action set is the hidden group that stands for it."""
         action = GroupRef(group_id=row.hidden_group) if isinstance(row.action, ActionSet) else row.action
         key = self.entry_key(row.key)
-        return TableEntry(table=self.name, matches=key.matches, action=action, priority=key.priority)
+        return TableEntry(table=self.name, matches=key.matches, action=action, priority=key.priority, meter=row.meter)
 
     def shown(self, key: RowKey) -> str:
         """An entry's key for a text."""
@@ -196,6 +202,7 @@ class Schema:
     selectors: Mapping[int, TableCodec]
     """By action profile id: the one table that the selector belongs to."""
     counters: Mapping[int, Counter]
+    meters: Mapping[int, Meter]
 
     def table(self, table_id: int) -> TableCodec:
         """Raises INVALID_ARGUMENT."""
@@ -218,6 +225,13 @@ class Schema:
             raise invalid(f"the pipeline has no counter of id {counter_id:#010x}")
         return found
 
+    def meter(self, meter_id: int) -> Meter:
+        """Raises INVALID_ARGUMENT."""
+        found = self.meters.get(_id(meter_id, "meter id"))
+        if found is None:
+            raise invalid(f"the pipeline has no meter of id {meter_id:#010x}")
+        return found
+
 
 def schema(pipeline: Pipeline) -> Schema:
     actions = {action.name: action for action in pipeline.actions}
@@ -227,6 +241,7 @@ def schema(pipeline: Pipeline) -> Schema:
         tables=tables,
         selectors={codec.table.selector.id: codec for codec in tables.values() if codec.table.selector is not None},
         counters={counter.id: counter for counter in pipeline.counters},
+        meters={meter.id: meter for meter in pipeline.meters},
     )
 
 
@@ -240,8 +255,13 @@ def table_codec(table: Table, actions: Mapping[str, Action]) -> TableCodec:
         wildcards=tuple(codec.wildcard for codec in matches),
         keys=KeyForm(table.keys),
         choice=action_choice(f"table {table.name}", table.actions, actions),
+        metering=frozenset(ref.name for ref in table.actions if _is_metering(actions[ref.name])),
     )
     return replace(codec, form=table_form(table, actions, codec.keys, codec.decode_action))
+
+
+def _is_metering(action: Action) -> bool:
+    return any(isinstance(statement, ExecuteDirect) for statement in statements(action.body))
 
 
 def refuse_watch(kind: str | None, where: str) -> None:

@@ -12,11 +12,11 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from compiler.ir.entries import ActionCall, EntryKey, Exact, Group, Member, TableEntry
+from compiler.ir.entries import ActionCall, EntryKey, Exact, Group, Member, MeterConfig, TableEntry
 from compiler.ir.nodes import Pipeline
 from compiler.printers.bundle import Bundle
 from runtime.device.contents import Contents
-from runtime.device.records import Tally
+from runtime.device.records import ColorTallies, Tally
 from runtime.device.undo import UndoLog
 
 
@@ -126,6 +126,32 @@ class Instance(Protocol):
 
     def set_tallies(self, counter: str, first: int, count: int, tally: Tally) -> None:
         """Counters are set when the changes are committed: they count on until then."""
+        ...
+
+    def configure_meter(self, meter: str, first: int, count: int, config: MeterConfig | None) -> None:
+        """Cells of an indexed meter from index `first` on; None makes them say green.
+
+        A cell with a configuration keeps its tokens (docs/target-semantics.md). That of an entry is the entry's own.
+        """
+        ...
+
+    def meter_tallies(self, meter: str, first: int, count: int) -> list[ColorTallies]: ...
+
+    def clear_meter_tallies(self, meter: str, first: int, count: int) -> None:
+        """When the changes are committed, as with counters."""
+        ...
+
+    def direct_meter_tallies(self, table: str, keys: Sequence[EntryKey]) -> list[ColorTallies]:
+        """What the meters of entries that exist have told, in the order of `keys`."""
+        ...
+
+    def clear_direct_meter_tallies(self, key: EntryKey) -> None: ...
+
+    def idle_ms(self, table: str, keys: Sequence[EntryKey]) -> list[int]:
+        """How long ago packets last met entries that exist, in the order of `keys`.
+
+        That an entry was inserted counts as meeting it. What is told is up to `IDLE_GRANULARITY_MS` too long.
+        """
         ...
 
     def learned(self, table: str) -> Iterable[LearnedRow]: ...

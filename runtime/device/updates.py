@@ -15,7 +15,8 @@ from finsy.proto import p4r
 from compiler.ir.entries import EntryKey, Group, GroupRef, Member, MemberRef, WeightedMember
 from runtime.device.batch import ATOMIC, CONTINUE, Atomicity, Outcomes, apply_batch
 from runtime.device.contents import Contents, SelectorContents
-from runtime.device.records import ActionSet, Row, RowKey, Tally
+from runtime.device.meterwrites import MeterWriter, entry_meter
+from runtime.device.records import ActionSet, Row, RowAction, RowKey, Tally
 from runtime.device.refusals import denied, invalid, out_of_range, unimplemented
 from runtime.device.schema import Schema, TableCodec, refuse_watch
 from runtime.device.target import Instance
@@ -32,12 +33,15 @@ class Writer:
         self._contents = contents
         self._instance = instance
         self._undo = instance.undo
+        meters = MeterWriter(schema, contents, instance)
         self._appliers: dict[str, Callable[[int, p4r.Entity], None]] = {
             "table_entry": lambda kind, entity: self._table_entry(kind, entity.table_entry),
             "action_profile_member": lambda kind, entity: self._member(kind, entity.action_profile_member),
             "action_profile_group": lambda kind, entity: self._group(kind, entity.action_profile_group),
             "counter_entry": lambda kind, entity: self._counter(kind, entity.counter_entry),
             "direct_counter_entry": lambda kind, entity: self._direct_counter(kind, entity.direct_counter_entry),
+            "meter_entry": lambda kind, entity: meters.cells(kind, entity.meter_entry),
+            "direct_meter_entry": lambda kind, entity: meters.of_entry(kind, entity.direct_meter_entry),
         }
 
     def apply_all(self, updates: Sequence[p4r.Update], atomicity: Atomicity = CONTINUE) -> Outcomes:
@@ -77,7 +81,7 @@ class Writer:
         elif kind == DELETE:
             self._delete_entry(codec, key)
         else:
-            self._refuse_idle(entry, codec)
+            _check_idle(entry, codec)
             tally = self._tally_of(entry, codec)
             if kind == INSERT:
                 self._insert_entry(entry, codec, tally)
@@ -89,7 +93,9 @@ class Writer:
             raise invalid(f"table {codec.name}: the default entry is always there, it can only be modified")
         if entry.match or entry.priority:
             raise invalid(f"table {codec.name}: the default entry has neither match fields nor a priority")
-        self._refuse_idle(entry, codec)
+        _check_idle(entry, codec)
+        if entry.idle_timeout_ns:
+            raise invalid(f"table {codec.name}: the default entry has no idle timeout")
         raise denied(f"table {codec.name}: the default action {codec.table.default_action} is constant")
 
     def _learned_entry(self, kind: int, codec: TableCodec, key: EntryKey) -> None:
@@ -106,7 +112,7 @@ class Writer:
         action = codec.decode_action(entry.action)
         table = self._contents.tables[codec.name]
         table.check_new(key, action)
-        row = self._hidden(table.selector, Row(key, action, entry.metadata, _cookie(entry)))
+        row = self._hidden(table.selector, _row(entry, codec, key, action))
         self._instance.insert_entry(codec.entry(row))
         table.add(row)
         self._undo.note(partial(table.remove, row.key))
@@ -119,13 +125,16 @@ class Writer:
         if entry.HasField("action"):
             action = codec.decode_action(entry.action)
             table.check_action(action, old.action)
-            row = self._hidden(table.selector, Row(old.key, action, entry.metadata, _cookie(entry)))
+            row = self._hidden(table.selector, _row(entry, codec, old.key, action))
             self._instance.modify_entry(codec.entry(row))
             table.replace(row)
             self._undo.note(partial(table.replace, old))
             self._drop_hidden(table.selector, old)
         if tally is not None:
             self._instance.set_direct_tally(codec.entry_key(old.key), tally)
+        if entry.HasField("meter_counter_data"):
+            entry_meter(codec, entry, old.action)
+            self._instance.clear_direct_meter_tallies(codec.entry_key(old.key))
 
     def _delete_entry(self, codec: TableCodec, key: RowKey) -> None:
         table = self._contents.tables[codec.name]
@@ -154,13 +163,7 @@ class Writer:
         for member in hidden_group(selector.selector.name, row, row.action).members:
             self._instance.delete_member(selector.selector.name, member.member_id)
 
-    def _refuse_idle(self, entry: p4r.TableEntry, codec: TableCodec) -> None:
-        if entry.idle_timeout_ns or entry.HasField("time_since_last_hit"):
-            raise invalid(f"table {codec.name} has no idle timeout: its entries stay until they are deleted")
-
     def _tally_of(self, entry: p4r.TableEntry, codec: TableCodec) -> Tally | None:
-        if entry.HasField("meter_config") or entry.HasField("meter_counter_data"):
-            raise invalid(f"table {codec.name} has no direct meter")
         if not entry.HasField("counter_data"):
             return None
         if codec.table.counter_id is None:
@@ -259,6 +262,26 @@ def checked_index(counter: str, size: int, index: int) -> int:
     if index >= size:
         raise out_of_range(f"counter {counter}: index {index} is outside of 0 to {size - 1}")
     return index
+
+
+def _row(entry: p4r.TableEntry, codec: TableCodec, key: RowKey, action: RowAction) -> Row:
+    return Row(
+        key,
+        action,
+        entry.metadata,
+        _cookie(entry),
+        meter=entry_meter(codec, entry, action),
+        idle_timeout_ns=entry.idle_timeout_ns,
+    )
+
+
+def _check_idle(entry: p4r.TableEntry, codec: TableCodec) -> None:
+    if not codec.table.idle_timeout and (entry.idle_timeout_ns or entry.HasField("time_since_last_hit")):
+        raise invalid(f"table {codec.name} has no idle timeout: its entries stay until they are deleted")
+    if entry.HasField("time_since_last_hit"):
+        raise invalid(f"table {codec.name}: time_since_last_hit is the device's to tell")
+    if entry.idle_timeout_ns < 0:
+        raise invalid(f"table {codec.name}: idle_timeout_ns is {entry.idle_timeout_ns}, it is not negative")
 
 
 def _decode_tally(data: p4r.CounterData, where: str) -> Tally:

@@ -100,9 +100,9 @@ class KernelLevel(KernelState):
         self.interfaces = Interfaces(self._object.map(DIRECT), self._object.map(OTHER))
         self._rows: dict[str, dict[bytes, _Row]] = defaultdict(dict)
         self._now_ns = 0
-        self._meters = {m.name: MeterMap(m, self.map, lambda: self._now_ns) for m in made.meters}
         self._selectors: dict[str, _Selector] = defaultdict(_Selector)
         self._undo = UndoLog()
+        self._meters = {m.name: MeterMap(m, self.map, lambda: self._now_ns, self._undo) for m in made.meters}
         self._ternary = self._ternary_maps()
         self._ternary_rows: dict[str, dict[Matches, _Row]] = defaultdict(dict)
         self.set_time(START_MS)
@@ -139,7 +139,8 @@ class KernelLevel(KernelState):
                 self._zero(self.layout.counter(counter.name).map, index)
         for meter in self.layout.meters:
             for index in range(min(meter.size, COMPARED_INDICES)):
-                self._meters[meter.name].begin(index, None)
+                self._meters[meter.name].configure(index, None)
+            self._meters[meter.name].clear(0, min(meter.size, COMPARED_INDICES))
         for store in self.pipeline.stores:
             for name in (store.name, store_programs(store.name).tags):
                 with self.map(name).memory() as memory:
@@ -222,7 +223,7 @@ class KernelLevel(KernelState):
             return
         rows, key = self._rows[entry.table], table.encode_key(entry.matches)
         is_new = key not in rows or not rows[key].is_there
-        row = rows.setdefault(key, _Row(entry.action, len(rows) + 1 if table.has_index else 0))
+        row = rows.setdefault(key, _Row(entry.action, len(rows) + 1 if table.indices else 0))
         row.action, row.is_there = entry.action, True
         self._write_beside(table, row.counter, entry, is_new=is_new)
         if table.selector is None:
@@ -256,6 +257,7 @@ class KernelLevel(KernelState):
         meter = self._meters.get(direct_meter_name(entry.table))
         if meter is not None and is_new:
             meter.begin(index, entry.meter)
+            meter.clear(index, 1)
         elif meter is not None:
             meter.configure(index, entry.meter)
         if table.seen is not None and is_new:

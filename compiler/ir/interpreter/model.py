@@ -125,9 +125,11 @@ class Model:
                 self._selection(change.selector).delete_group(change.id)
 
     def restore(self, row: Row) -> None:
-        """Put an entry back that was deleted, with what it had counted."""
+        """Put an entry back that was deleted, with its counter, its meter, and when it was last met."""
         self.insert(row.entry)
-        self._match_table(row.entry.table).row(row.entry.key).set_tally(row.packets, row.bytes)
+        made = self._match_table(row.entry.table).row(row.entry.key)
+        made.set_tally(row.packets, row.bytes)
+        made.meter, made.seen_ms = row.meter, row.seen_ms
 
     def entries(self, table: str) -> tuple[TableEntry, ...]:
         """The entries of a table that is not learned, in the order in which they were added."""

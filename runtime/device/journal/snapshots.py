@@ -10,9 +10,12 @@ from itertools import chain
 
 from finsy.proto import p4r
 
+from compiler.ir.entries import MeterConfig
+from compiler.ir.tables import Meter
 from runtime.device.contents import SelectorContents
 from runtime.device.journal.records import Hidden, Record
 from runtime.device.loaded import Loaded
+from runtime.device.metercodec import encode_meter_config
 from runtime.device.records import ActionSet, Row
 from runtime.device.schema import TableCodec
 
@@ -21,7 +24,7 @@ PIECE = 1000
 
 
 def records_of(loaded: Loaded) -> Iterator[Record]:
-    """What was written into a pipeline up to now, as writes: members, groups, entries. Replay finds their order."""
+    """What was written into a pipeline up to now, as writes: members, groups, entries, meters. Replay orders them."""
     reader, contents = loaded.reader, loaded.contents
     parts: list[Iterable[Record]] = [
         _writes(reader.answer(p4r.Entity(action_profile_member=p4r.ActionProfileMember()))),
@@ -34,7 +37,8 @@ def records_of(loaded: Loaded) -> Iterator[Record]:
         if selector is not None and selector.set_count:
             parts.append(_sets(codec, selector, list(contents.tables[codec.name].rows.values())))
         else:
-            parts.append(_writes(reader.answer(p4r.Entity(table_entry=p4r.TableEntry(table_id=codec.table.id)))))
+            parts.append(_writes(reader.answer(p4r.Entity(table_entry=_whole(codec)))))
+    parts += (_meters(meter, dict(contents.meters[meter.name])) for meter in loaded.schema.meters.values())
     parts.append([Hidden(selector=s.selector.name, next_id=s.next_hidden_id) for s in contents.selectors.values()])
     return chain.from_iterable(parts)
 
@@ -44,6 +48,25 @@ def _writes(pieces: Iterable[list[p4r.Entity]]) -> Iterator[Record]:
         made = p4r.WriteRequest()
         for entity in piece:
             made.updates.add(type=p4r.Update.INSERT).entity.CopyFrom(entity)
+        yield made
+
+
+def _whole(codec: TableCodec) -> p4r.TableEntry:
+    """Asks for all entries of a table, with the meters that they have."""
+    asked = p4r.TableEntry(table_id=codec.table.id)
+    if codec.table.meter is not None:
+        asked.meter_config.SetInParent()
+    return asked
+
+
+def _meters(meter: Meter, configs: dict[int, MeterConfig]) -> Iterator[Record]:
+    indices = list(configs)
+    for first in range(0, len(indices), PIECE):
+        made = p4r.WriteRequest()
+        for index in indices[first : first + PIECE]:
+            entry = p4r.MeterEntry(meter_id=meter.id, index=p4r.Index(index=index))
+            entry.config.CopyFrom(encode_meter_config(configs[index]))
+            made.updates.add(type=p4r.Update.MODIFY).entity.meter_entry.CopyFrom(entry)
         yield made
 
 
@@ -59,7 +82,10 @@ def _sets(codec: TableCodec, selector: SelectorContents, rows: list[Row]) -> Ite
                 yield made
             made = p4r.WriteRequest()
             yield Hidden(selector=selector.selector.name, next_id=first)
-        made.updates.add(type=p4r.Update.INSERT).entity.table_entry.CopyFrom(codec.encode(row))
+        entry = codec.encode(row)
+        if row.meter is not None:
+            entry.meter_config.CopyFrom(encode_meter_config(row.meter))
+        made.updates.add(type=p4r.Update.INSERT).entity.table_entry.CopyFrom(entry)
         expected = row.hidden_group + 1
     if made.updates:
         yield made

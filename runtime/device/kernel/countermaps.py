@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
+from compiler.printers.layout import TableLayout
 from runtime.bpf.maps import Map, possible_cpus
 from runtime.device.kernel.mapfaults import refusals_of
 from runtime.device.records import ZERO, Tally
@@ -77,11 +78,24 @@ class LostPackets:
             self._tallies.pop(index, None)
 
 
+class Uncounted:
+    """Stands for the counters of a table that has none, but whose entries have indices."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def read_many(self, indices: Sequence[int]) -> list[Tally]:
+        return [ZERO] * len(indices)
+
+    def write(self, index: int, tally: Tally) -> None:
+        """There is nothing to write."""
+
+
 class DirectCounters:
     """The direct counters of one table: every entry has an index of its own, from 1."""
 
-    def __init__(self, values: Map, table: str, undo: UndoLog) -> None:
-        self._counters = CounterMap(values)
+    def __init__(self, values: CounterMap | Uncounted, table: str, undo: UndoLog) -> None:
+        self._counters = values
         self._table = table
         self._undo = undo
         self._next = 1
@@ -109,6 +123,13 @@ class DirectCounters:
 
     def write(self, index: int, tally: Tally) -> None:
         self._counters.write(index, tally)
+
+
+def direct_counters(table: TableLayout, values: Map | None, undo: UndoLog) -> DirectCounters | None:
+    """The indices of a table's entries, and what is counted by them; None where entries have no index."""
+    if not table.indices:
+        return None
+    return DirectCounters(CounterMap(values) if values is not None else Uncounted(table.indices), table.table, undo)
 
 
 def _key(index: int) -> bytes:

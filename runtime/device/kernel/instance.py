@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
-from compiler.ir.entries import ActionCall, EntryKey, Group, GroupRef, Member, MemberRef, TableEntry
+from compiler.ir.entries import ActionCall, EntryKey, Group, GroupRef, Member, MemberRef, MeterConfig, TableEntry
 from compiler.ir.nodes import Pipeline
 from compiler.printers.layout import Layout, TableLayout, layout
 from compiler.printers.store_programs import store_programs
@@ -18,15 +19,17 @@ from runtime.bpf.program import Program
 from runtime.bpf.ringbuf import RingReader
 from runtime.device.contents import Contents
 from runtime.device.filling import fill
+from runtime.device.kernel.besides import besides
 from runtime.device.kernel.countermaps import CounterMap, LostPackets
 from runtime.device.kernel.draining import Drain
+from runtime.device.kernel.metermaps import MeterMap
 from runtime.device.kernel.packetins import PACKET_INS, read_packet_in
 from runtime.device.kernel.selectormaps import SelectorMaps
 from runtime.device.kernel.stores import StoreMap
 from runtime.device.kernel.tablemaps import Matches, TableMap
 from runtime.device.kernel.ternarymaps import TernaryMap, with_priority
 from runtime.device.kernel.variants import LoadVariant, Variants
-from runtime.device.records import Tally
+from runtime.device.records import ColorTallies, Tally
 from runtime.device.refusals import internal
 from runtime.device.target import Hearer, LearnedRow, PipelineRefusedError
 from runtime.device.undo import UndoLog
@@ -57,6 +60,10 @@ class KernelInstance:
         self._selectors = {t.table: self._selector(t) for t in plan.tables if t.selector is not None}
         self._selectors_by_name = {
             t.selector.name: self._selectors[t.table] for t in plan.tables if t.selector is not None
+        }
+        self._besides = besides(plan, loaded.map, self.undo)
+        self._meters = {
+            m.name: MeterMap(m, loaded.map, time.monotonic_ns, self.undo) for m in plan.meters if not m.table
         }
         self._counters = {c.counter: CounterMap(loaded.map(c.map.name)) for c in plan.counters}
         self._stores = self._store_maps(plan, hash_seed)
@@ -97,6 +104,8 @@ class KernelInstance:
     def close(self) -> None:
         if self._drain is not None:
             self._drain.stop()
+        for beside in self._besides.values():
+            beside.close()
         self._variants.close()
         self._loaded.close()
 
@@ -111,6 +120,8 @@ class KernelInstance:
         if not self._held[entry.table]:
             self._need(entry.table)
         self._insert(entry)
+        if entry.table in self._besides:
+            self._besides[entry.table].begin(self._index_of(entry), entry.meter)
         self._hold(entry.table, 1)
 
     def _held_tables(self) -> frozenset[str]:
@@ -135,6 +146,11 @@ class KernelInstance:
                 self._tables[entry.table].modify(_named(entry), entry.action)
             case MemberRef() | GroupRef():
                 self._selectors[entry.table].modify_entry(_named(entry), entry.action)
+        if entry.table in self._besides:
+            self._besides[entry.table].change(self._index_of(entry), entry.meter)
+
+    def _index_of(self, key: TableEntry | EntryKey) -> int:
+        return self._tables[key.table].index_of(_named(key))
 
     def delete_entry(self, key: EntryKey) -> None:
         if key.table in self._selectors:
@@ -179,6 +195,33 @@ class KernelInstance:
         self.undo.at_commit(partial(self._counters[counter].write_range, first, count, tally))
         if counter == self._pipeline.drop_counter:
             self.undo.at_commit(partial(self._lost.forget, first, count))
+
+    def configure_meter(self, meter: str, first: int, count: int, config: MeterConfig | None) -> None:
+        for index in range(first, first + count):
+            self._meters[meter].configure(index, config)
+
+    def meter_tallies(self, meter: str, first: int, count: int) -> list[ColorTallies]:
+        return self._meters[meter].tallies(range(first, first + count))
+
+    def clear_meter_tallies(self, meter: str, first: int, count: int) -> None:
+        self.undo.at_commit(partial(self._meters[meter].clear, first, count))
+
+    def direct_meter_tallies(self, table: str, keys: Sequence[EntryKey]) -> list[ColorTallies]:
+        meter = self._besides[table].meter
+        if meter is None:
+            raise InternalError(f"table {table} has no meter")
+        return meter.tallies([self._index_of(key) for key in keys])
+
+    def clear_direct_meter_tallies(self, key: EntryKey) -> None:
+        meter = self._besides[key.table].meter
+        if meter is not None:
+            self.undo.at_commit(partial(meter.clear, self._index_of(key), 1))
+
+    def idle_ms(self, table: str, keys: Sequence[EntryKey]) -> list[int]:
+        seen = self._besides[table].seen
+        if seen is None:
+            raise InternalError(f"table {table} has no idle timeout")
+        return seen.idle_ms([self._index_of(key) for key in keys])
 
     def learned(self, table: str) -> Iterable[LearnedRow]:
         return self._stores[table].rows(table)

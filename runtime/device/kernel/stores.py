@@ -20,9 +20,14 @@ ATTEMPTS = 50
 _MS_MASK = (1 << 32) - 1
 
 
+def clock_ms() -> int:
+    """The data plane's clock (clock_ns_to_ms in clock.h)."""
+    return (time.monotonic_ns() >> 19) * 8796093 >> 24
+
+
 def now_ms() -> int:
-    """The data plane's clock (clock_ns_to_ms in clock.h), its low 32 bits."""
-    return (time.monotonic_ns() >> 19) * 8796093 >> 24 & _MS_MASK
+    """Its low 32 bits, as slots keep them."""
+    return clock_ms() & _MS_MASK
 
 
 def idle_ms(now: int, seen: int) -> int:

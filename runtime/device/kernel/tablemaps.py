@@ -9,7 +9,7 @@ from compiler.ir.entries import ActionCall, MatchValue
 from compiler.printers.layout import GroupSlice, MapKind, TableLayout
 from runtime.bpf.constants import Update
 from runtime.bpf.maps import Map
-from runtime.device.kernel.countermaps import DirectCounters
+from runtime.device.kernel.countermaps import direct_counters
 from runtime.device.kernel.mapfaults import refusals_of
 from runtime.device.records import ZERO, Tally
 from runtime.device.undo import UndoLog
@@ -33,7 +33,7 @@ class TableMap:
         self._undo = undo
         self._map = entries
         self._direct = direct if direct is not None else entries
-        self._counters = DirectCounters(counters, table.table, undo) if counters is not None else None
+        self._counters = direct_counters(table, counters, undo)
         self._indices: dict[bytes, int] = {}
         """Direct counter of each entry, by key."""
 
@@ -64,6 +64,10 @@ class TableMap:
         index = self._undo.pop(self._indices, key)
         if self._counters is not None:
             self._counters.give_back(index)
+
+    def index_of(self, matches: Matches) -> int:
+        """Of an entry that is there: where what lies beside it is."""
+        return self._indices[self._layout.encode_key(matches)]
 
     def tallies(self, keys: Sequence[Matches]) -> list[Tally]:
         if self._counters is None:

@@ -18,7 +18,7 @@ from compiler.ir.ranks import rank
 from compiler.printers.layout import GroupSlice, TableLayout
 from compiler.printers.layout_ternary import MaskLayout, Numbers
 from runtime.bpf.maps import Map
-from runtime.device.kernel.countermaps import DirectCounters
+from runtime.device.kernel.countermaps import direct_counters
 from runtime.device.kernel.mapfaults import refusals_of
 from runtime.device.kernel.maskslots import MaskSlots
 from runtime.device.records import ZERO, Tally
@@ -70,7 +70,7 @@ class TernaryMap:
         self._map = entries
         self._undo = undo
         self._slots = MaskSlots(masks, mask_list)
-        self._counters = DirectCounters(counters, table.table, undo) if counters is not None else None
+        self._counters = direct_counters(table, counters, undo)
         self._entries: dict[Matches, _Held] = {}
         self._at: dict[Located, list[_Held]] = {}
 
@@ -102,6 +102,10 @@ class TernaryMap:
         self._undo.note(partial(self._slots.use, held.masks, held.priority))
         if self._counters is not None:
             self._counters.give_back(held.counter)
+
+    def index_of(self, named: Matches) -> int:
+        """Of an entry that is there: where what lies beside it is."""
+        return self._entries[named].counter
 
     def tallies(self, keys: Sequence[Matches]) -> list[Tally]:
         if self._counters is None:

@@ -281,7 +281,7 @@ def test_indexed_counters(made: list[Map]) -> None:
     assert counters.read_many(range(149, 152)) == [Tally(1, 2), Tally(7, 8), Tally(1, 2)]
     whole = counters.read_many(range(200))
     assert (whole[150], sum(t.packets for t in whole)) == (Tally(7, 8), 206)
-    direct = DirectCounters(made[-1], "t", UndoLog())
+    direct = DirectCounters(CounterMap(made[-1]), "t", UndoLog())
     assert [direct.take() for _ in range(199)] == list(range(1, 200))
     with pytest.raises(RefusedError, match="table t: all 199 direct counters are taken"):
         direct.take()

@@ -103,7 +103,7 @@ UPDATES = [
     ("", INVALID, "the update has no type: it is one of INSERT, MODIFY, DELETE"),
     ("type: INSERT", INVALID, "the update has no entity"),
     ("type: INSERT entity { }", INVALID, "the update has no entity"),
-    ("type: INSERT entity { meter_entry { } }", UNIMPLEMENTED, "meter_entry: this device has none"),
+    ("type: INSERT entity { meter_entry { } }", INVALID, "meter id is missing"),
     ("type: INSERT entity { digest_entry { } }", UNIMPLEMENTED, "digest_entry: this device has none"),
     ("type: INSERT entity { packet_replication_engine_entry { } }", UNIMPLEMENTED, "packet_replication_engine_entry: this device has none"),
     ("type: DELETE entity { table_entry { table_id: 0x02000001 is_default_action: true } }", INVALID, "table exact: the default entry is always there, it can only be modified"),
@@ -175,7 +175,7 @@ READS = [
     ("direct_counter_entry { table_entry { is_default_action: true } }", UNIMPLEMENTED, "packets that miss a table are not counted"),
     (f"direct_counter_entry {{ table_entry {{ {A} }} }}", INVALID, "match fields are named together with their table"),
     (f"direct_counter_entry {{ table_entry {{ {EXACT} }} }}", MISSING, "table exact, entry a=0x1, c=0x2: there is no such entry"),
-    ("meter_entry { meter_id: 3 }", UNIMPLEMENTED, "meter_entry: this device has none"),
+    ("meter_entry { meter_id: 3 }", INVALID, "the pipeline has no meter of id 0x00000003"),
     ("packet_replication_engine_entry { multicast_group_entry { multicast_group_id: 3 } }", UNIMPLEMENTED, "multicast_group_entry: this device has none"),
 ]  # fmt: skip
 

@@ -1,0 +1,64 @@
+"""Reads of meters: cells of indexed ones, and those of entries. Called by `runtime.device.reads`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import chain
+
+from finsy.proto import p4r
+
+from compiler.ir.entries import MeterConfig
+from compiler.ir.tables import Meter
+from runtime.device.contents import Contents
+from runtime.device.metercodec import encode_color_tallies, encode_meter_config
+from runtime.device.meterwrites import checked_cell
+from runtime.device.records import ColorTallies
+from runtime.device.refusals import invalid
+from runtime.device.schema import Schema
+from runtime.device.target import Instance
+
+
+class MeterReader:
+    def __init__(self, schema: Schema, contents: Contents, instance: Instance) -> None:
+        self._schema, self._contents, self._instance = schema, contents, instance
+
+    def cells(self, request: p4r.MeterEntry) -> Iterator[p4r.Entity]:
+        """One cell, all of a meter, or all of all meters; counters where they are asked for."""
+        counted = request.HasField("counter_data")
+        if request.meter_id == 0:
+            if request.HasField("index"):
+                raise invalid("an index is named together with its meter")
+            return chain.from_iterable([self._cells(m, 0, m.size, counted) for m in self._schema.meters.values()])
+        meter = self._schema.meter(request.meter_id)
+        if request.HasField("index"):
+            return self._cells(meter, checked_cell(meter.name, meter.size, request.index.index), 1, counted)
+        return self._cells(meter, 0, meter.size, counted)
+
+    def _cells(self, meter: Meter, first: int, count: int, counted: bool) -> Iterator[p4r.Entity]:
+        tallies = self._instance.meter_tallies(meter.name, first, count) if counted else None
+        return _encoded_cells(meter, range(first, first + count), dict(self._contents.meters[meter.name]), tallies)
+
+
+def _encoded_cells(
+    meter: Meter, indices: range, configs: Mapping[int, MeterConfig], tallies: list[ColorTallies] | None
+) -> Iterator[p4r.Entity]:
+    for at, index in enumerate(indices):
+        made = p4r.MeterEntry(meter_id=meter.id, index=p4r.Index(index=index))
+        if index in configs:
+            made.config.CopyFrom(encode_meter_config(configs[index]))
+        if tallies is not None:
+            made.counter_data.CopyFrom(encode_color_tallies(tallies[at]))
+        yield p4r.Entity(meter_entry=made)
+
+
+def direct_cell(entity: p4r.Entity) -> p4r.Entity:
+    """The meter of an entry that was read with it."""
+    entry = entity.table_entry
+    made = p4r.DirectMeterEntry()
+    made.table_entry.table_id, made.table_entry.priority = entry.table_id, entry.priority
+    made.table_entry.match.extend(entry.match)
+    if entry.HasField("meter_config"):
+        made.config.CopyFrom(entry.meter_config)
+    if entry.HasField("meter_counter_data"):
+        made.counter_data.CopyFrom(entry.meter_counter_data)
+    return p4r.Entity(direct_meter_entry=made)
