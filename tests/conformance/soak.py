@@ -22,7 +22,7 @@ from tests.conformance.fuzzing.driving import DifferentError
 from tests.conformance.fuzzing.playing import STEPS, Fuzzer, fuzzer
 from tests.conformance.fuzzing.subjects import SUBJECTS, Subject, running
 from tests.conformance.fuzzing.vectors import FOLDER, write_vector
-from tests.conformance.fuzzing.watching import Held, held_by
+from tests.conformance.fuzzing.watching import Held
 
 UPDATES = 100_000
 HIGHEST_SEED = 1 << 32
@@ -47,7 +47,7 @@ class Played:
         except DifferentError as difference:
             self._keep(f"{self.subject.name}-{number}", difference)
         if self.held is None:
-            self.held = held_by(self.fuzzer.running.pid)
+            self.held = self.fuzzer.held()
 
     def _keep(self, name: str, difference: DifferentError) -> None:
         self.found.append(f"{name}: {str(difference).splitlines()[0]}")
@@ -58,7 +58,7 @@ class Played:
             print(f"kept as {path}", file=sys.stderr)
 
     def check_held(self) -> None:
-        growth = None if self.held is None else held_by(self.fuzzer.running.pid).growth_since(self.held)
+        growth = None if self.held is None else self.fuzzer.held().growth_since(self.held)
         if growth is not None:
             self.found.append(f"{self.subject.name}: {growth}")
 

@@ -11,7 +11,6 @@ import pytest
 from tests.conformance.fuzzing.playing import fuzzer
 from tests.conformance.fuzzing.subjects import SUBJECTS, Running, Subject, running
 from tests.conformance.fuzzing.vectors import vectors
-from tests.conformance.fuzzing.watching import held_by
 
 SEED = os.environ.get("TURNOUT_SEED")
 EXAMPLES = {"model-kinds": 110, "model-turnout": 60, "kernel-kinds": 80, "kernel-turnout": 6}
@@ -36,9 +35,9 @@ def test_random_messages(device: Running) -> None:
     number = None if SEED is None else int(SEED)
     try:
         played.run(WARM, seed_number=number)
-        before = held_by(device.pid)
+        before = played.held()
         played.run(EXAMPLES[device.subject.name], seed_number=number)
-        assert held_by(device.pid).growth_since(before) is None
+        assert played.held().growth_since(before) is None
     finally:
         played.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from finsy.proto import U128, p4r
@@ -13,6 +14,7 @@ from tests.conformance.fuzzing.driving import Driver
 from tests.conformance.fuzzing.machine import Fuzz
 from tests.conformance.fuzzing.subjects import Running
 from tests.conformance.fuzzing.vectors import Vector
+from tests.conformance.fuzzing.watching import Held, held_by
 from tests.conformance.oracle.arbitration import Arbitration
 from tests.conformance.oracle.device import Oracle
 from tests.conformance.oracle.judgement import Code
@@ -21,6 +23,8 @@ SET = p4r.SetForwardingPipelineConfigRequest
 VECTOR_STREAM = -1
 """The number of the stream that vectors are written by."""
 STEPS = 30
+SETTLING_S = 3.0
+"""After it nothing that the device does by itself is still under way."""
 BOUNDED = settings(
     deadline=None,
     database=None,
@@ -48,6 +52,12 @@ class Fuzzer:
         chosen = settings(BOUNDED, max_examples=examples, stateful_step_count=steps, derandomize=seed_number is None)
         played = Played if seed_number is None else seed(seed_number)(Played)
         run_state_machine_as_test(played, settings=chosen)
+
+    def held(self) -> Held:
+        """What the device holds when its first pipeline has just been loaded, and is empty."""
+        self.play(Vector(name="nothing", program=self.running.configs[0].name, requests=()))
+        time.sleep(SETTLING_S)
+        return held_by(self.running.pid)
 
     def play(self, vector: Vector) -> None:
         """On an empty pipeline, by a new primary. Raises what differs."""
