@@ -17,6 +17,7 @@ from runtime.device.masks import MaskCount, mask_count
 from runtime.device.records import ActionSet, Row, RowAction, RowKey
 from runtime.device.refusals import exhausted, exists, invalid, not_found, precondition
 from runtime.device.schema import TableCodec
+from runtime.device.timers import IdleTimers
 
 
 @dataclass(slots=True)
@@ -26,6 +27,8 @@ class TableContents:
     codec: TableCodec
     selector: SelectorContents | None
     masks: MaskCount | None = None
+    timers: IdleTimers | None = None
+    """Of a table whose entries may have an idle timeout."""
     rows: dict[RowKey, Row] = field(default_factory=lambda: {})
 
     def find(self, key: RowKey) -> Row:
@@ -53,6 +56,8 @@ class TableContents:
 
     def add(self, row: Row) -> None:
         self.rows[row.key] = row
+        if self.timers is not None:
+            self.timers.add(row)
         if self.masks is not None:
             self.masks.add(self.codec.keys.matches_of(row.key))
         if self.selector is not None:
@@ -61,12 +66,16 @@ class TableContents:
     def replace(self, row: Row) -> None:
         old = self.rows[row.key]
         self.rows[row.key] = row
+        if self.timers is not None:
+            self.timers.replace(old, row)
         if self.selector is not None:
             self.selector.note_use(row.action, 1)
             self.selector.note_use(old.action, -1)
 
     def remove(self, key: RowKey) -> None:
         old = self.rows.pop(key)
+        if self.timers is not None:
+            self.timers.remove(key)
         if self.masks is not None:
             self.masks.remove(self.codec.keys.matches_of(key))
         if self.selector is not None:
@@ -241,6 +250,7 @@ def empty_contents(pipeline: Pipeline, codecs: tuple[TableCodec, ...]) -> Conten
             codec=codec,
             selector=selectors[codec.table.selector.name] if codec.table.selector else None,
             masks=mask_count(codec.table),
+            timers=IdleTimers() if codec.table.idle_timeout else None,
         )
         for codec in codecs
         if not codec.is_learned

@@ -18,6 +18,8 @@ from finsy.proto import U128, p4r, p4r_grpc, rpc_status
 from runtime.device.arbitration import Arbitration
 from runtime.device.compaction import Compaction
 from runtime.device.configs import Configs
+from runtime.device.idling import Idling
+from runtime.device.loaded import Loaded
 from runtime.device.recovery import recover
 from runtime.device.refusals import Code, RefusedError, not_found, unimplemented
 from runtime.device.statefolder import Beginning
@@ -43,6 +45,7 @@ class Service(p4r_grpc.P4RuntimeServicer):
         self._arbitration.remember(beginning.replay.elections)
         self._streams = Streams(self._arbitration, self._changing, self._receive)
         self._configs = Configs(target, beginning.journal, self._streams.tell)
+        self._idling = Idling(self._running, self._streams.tell)
         self._compaction = Compaction(self._configs, beginning.journal)
         recover(self._configs, target, beginning.replay, beginning.journal)
 
@@ -135,6 +138,11 @@ class Service(p4r_grpc.P4RuntimeServicer):
         if not self._changing.locked():
             self._configs.tick()
             self._compaction.tick()
+            self._idling.tick()
+
+    def _running(self) -> Loaded | None:
+        """What packets pass, unless it is being changed."""
+        return None if self._changing.locked() else self._configs.committed
 
     def end_streams(self) -> None:
         """Before the server stops: else it would wait for clients that keep their stream open."""
@@ -143,6 +151,7 @@ class Service(p4r_grpc.P4RuntimeServicer):
     async def close(self) -> None:
         """Let the last change finish, then give the target's instances back."""
         async with self._changing:
+            await self._idling.close()
             await self._compaction.close()
             self._configs.close()
 

@@ -106,6 +106,17 @@ class Session:
             assert isinstance(answer, p4r.StreamMessageResponse)
             found.append(answer)
 
+    def heard(self, within_s: float) -> list[p4r.StreamMessageResponse]:
+        """What has come, or comes within a time: one message at most."""
+        try:
+            answer = self._answers.get(timeout=within_s)
+        except queue.Empty:
+            return []
+        if isinstance(answer, RpcRefusedError):
+            raise answer
+        assert answer is not None, "the stream has ended"
+        return [answer]
+
     def half_close(self) -> None:
         self._requests.put(None)
 
