@@ -1,8 +1,10 @@
-"""What goes between packets and controllers: the metadata of packet-ins and packet-outs (P4Runtime, "Packet I/O")."""
+"""What goes between packets and controllers: packet-ins, packet-outs, digests (P4Runtime, "Packet I/O", "Digest")."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from compiler.ir.headers import Field
 
 PACKET_IN, PACKET_OUT = "packet_in", "packet_out"
 EGRESS_PORT, SUBMIT_TO_INGRESS = "egress_port", "submit_to_ingress"
@@ -20,6 +22,16 @@ class ControllerField:
     name: str
     id: int
     width_bits: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Digest:
+    """What packets may tell the controller in few fields, many packets in one message (P4Runtime, "DigestEntry")."""
+
+    name: str
+    id: int
+    fields: tuple[Field, ...]
+    doc: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

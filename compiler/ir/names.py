@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol, TypeVar
 
+from compiler.ir.controller import Digest
 from compiler.ir.headers import Field, Header, HeaderType, State
 from compiler.ir.nodes import Control, DropReason, Pipeline
 from compiler.ir.tables import Action, Counter, Meter, Selector, Store, Table
@@ -86,6 +87,10 @@ class Names:
     @cached_property
     def metadata(self) -> Mapping[str, Field]:
         return _index(self.pipeline.metadata)
+
+    @cached_property
+    def digests(self) -> Mapping[str, Digest]:
+        return _index(self.pipeline.digests)
 
     @cached_property
     def packet_in(self) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from compiler.ir.controller import ControllerHeader
+from compiler.ir.controller import ControllerHeader, Digest
 from compiler.ir.headers import Field, Header, HeaderType, State
 from compiler.ir.statements import Statement
 from compiler.ir.tables import Action, Counter, Meter, Store, Table
@@ -57,4 +57,5 @@ class Pipeline:
     packet_in: ControllerHeader | None = None
     packet_out: ControllerHeader | None = None
     """None: controllers can send no packets."""
+    digests: tuple[Digest, ...] = ()
     doc: str = ""

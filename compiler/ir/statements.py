@@ -185,6 +185,18 @@ class ExecuteDirect:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SendDigest:
+    """Tell the controller something, at once; the packet goes on. Fields left out are 0.
+
+    A digest may be lost, where more of them are sent than the controller takes.
+    """
+
+    digest: str
+    values: tuple[tuple[str, Expr], ...]
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Forward:
     """Send the packet out of a port."""
 
@@ -242,6 +254,7 @@ Statement = (
     | Learn
     | Advance
     | Count
+    | SendDigest
     | Execute
     | ExecuteDirect
     | Forward

@@ -43,6 +43,7 @@ from compiler.ir.statements import (
     Reply,
     Rewrite,
     Run,
+    SendDigest,
     Statement,
     ToKernel,
     Truncate,
@@ -113,7 +114,7 @@ def read_by(statement: Statement) -> tuple[Expr, ...]:
             return tuple(value for header in headers for _, value in header.values)
         case Learn(arguments=arguments, profile=profile):
             return (*arguments, profile)
-        case Punt(values=values):
+        case Punt(values=values) | SendDigest(values=values):
             return tuple(value for _, value in values)
         case Apply() | Run() | Pop() | PopVlan() | Truncate() | Advance() | Reply() | ToKernel() | Drop():
             return ()

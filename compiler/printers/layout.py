@@ -3,7 +3,8 @@
 The one place that knows it. The C printer prints its structures from here, the kernel target encodes and decodes with
 the codecs, and the printed C asserts every offset. Besides the maps below, the C declares those that belong to the
 device and not to a pipeline: `port_of_ifindex`, `port_of_other_ifindex`, `egress`, `egress_xdp`, `scratch`, `trace`,
-`test_clock` (see ebpf/include/turnout), and the ring `packet_ins`, of which only what records say is told here.
+`test_clock` (see ebpf/include/turnout), and the rings `packet_ins` and `digests`, of which only what records say is
+told here.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ class Layout:
     counters: tuple[CounterLayout, ...]
     meters: tuple[MeterLayout, ...]
     """Indexed ones, then those of tables."""
+    digests: tuple[StructLayout, ...] = ()
+    """What each digest says, in the records of the ring `digests`; see ebpf/include/turnout/digest.h."""
     packet_in: StructLayout | None = None
     """What a packet-in says, in the records of the ring `packet_ins`; see ebpf/include/turnout/punt.h."""
 
@@ -115,6 +118,7 @@ def layout(pipeline: Pipeline) -> Layout:
             *(direct_meter_layout(t, t.meter) for t in pipeline.tables if t.meter is not None),
         ),
         packet_in=_packet_in(pipeline),
+        digests=tuple(natural(d.name, ((f.name, f.width_bits) for f in d.fields)) for d in pipeline.digests),
     )
 
 

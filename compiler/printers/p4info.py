@@ -6,9 +6,9 @@ by the device, which compares it with what a controller sends.
 
 from __future__ import annotations
 
-from finsy.proto import p4i
+from finsy.proto import p4i, p4t
 
-from compiler.ir.controller import PACKET_IN, PACKET_OUT, PADDING, ControllerHeader
+from compiler.ir.controller import PACKET_IN, PACKET_OUT, PADDING, ControllerHeader, Digest
 from compiler.ir.expressions import width_bits
 from compiler.ir.nodes import Pipeline
 from compiler.ir.tables import (
@@ -62,6 +62,8 @@ def p4info(pipeline: Pipeline) -> p4i.P4Info:
         direct_counters=[_direct_counter(t, t.counter_id) for t in pipeline.tables if t.counter_id is not None],
         meters=[_meter(meter) for meter in pipeline.meters],
         direct_meters=[_direct_meter(t, t.meter) for t in pipeline.tables if t.meter is not None],
+        digests=[_digest(digest) for digest in pipeline.digests],
+        type_info=_type_info(pipeline) if pipeline.digests else None,
         controller_packet_metadata=[
             _controller_header(name, header)
             for name, header in ((PACKET_IN, pipeline.packet_in), (PACKET_OUT, pipeline.packet_out))
@@ -171,6 +173,21 @@ def _direct_meter(table: Table, meter: DirectMeter) -> p4i.DirectMeter:
 
 def _meter_spec(meter: Meter | DirectMeter) -> p4i.MeterSpec:
     return p4i.MeterSpec(unit=_METER_UNITS[meter.unit], type=_METER_TYPES[meter.type])
+
+
+def _digest(digest: Digest) -> p4i.Digest:
+    """Its data is a structure of the digest's name."""
+    spec = p4t.P4DataTypeSpec(struct=p4t.P4NamedType(name=digest.name))
+    return p4i.Digest(preamble=_preamble(digest.id, digest.name, digest.doc), type_spec=spec)
+
+
+def _type_info(pipeline: Pipeline) -> p4t.P4TypeInfo:
+    made = p4t.P4TypeInfo()
+    for digest in pipeline.digests:
+        for f in digest.fields:
+            bits = p4t.P4BitstringLikeTypeSpec(bit=p4t.P4BitTypeSpec(bitwidth=f.width_bits))
+            made.structs[digest.name].members.add(name=f.name, type_spec=p4t.P4DataTypeSpec(bitstring=bits))
+    return made
 
 
 def _controller_header(name: str, header: ControllerHeader) -> p4i.ControllerPacketMetadata:

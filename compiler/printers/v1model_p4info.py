@@ -27,6 +27,9 @@ def v1model_p4info(pipeline: Pipeline) -> p4i.P4Info:
     for header in made.controller_packet_metadata:
         header.preamble.id = p4c_id(_CONTROLLER_HEADER_PREFIX, f"{header.preamble.name}_t", set())
     taken: set[int] = set()
+    for digest in made.digests:
+        digest.preamble.id = p4c_id(DIGEST_PREFIX, digest.preamble.name, taken)
+        taken.add(digest.preamble.id)
     # p4c hands out these ids in the order of the names, since v1model has no place to write them down.
     for store in sorted(pipeline.stores, key=digest_name):
         number = p4c_id(DIGEST_PREFIX, digest_name(store), taken)

@@ -13,13 +13,14 @@ from collections.abc import Sequence
 from finsy.proto import p4r
 
 from runtime.device.batch import Outcomes
+from runtime.device.digesting import Tell
 from runtime.device.journal.journal import Recorder
 from runtime.device.journal.records import DONE, REFUSED, outcome_of
 from runtime.device.loaded import Loaded, check_fit, loaded, read_config
 from runtime.device.packetio import decode_packet_out
 from runtime.device.refusals import Code, RefusedError, invalid, not_found, unimplemented
 from runtime.device.target import PipelineRefusedError, Target
-from runtime.device.upcalls import Tell, Upcalls
+from runtime.device.upcalls import Upcalls
 
 LOG = logging.getLogger("turnout.device")
 REQUEST = p4r.SetForwardingPipelineConfigRequest
@@ -34,6 +35,7 @@ class Configs:
         self._target = target
         self._journal = journal
         self._tell = tell
+        self._upcalls: Upcalls | None = None
         self.committed: Loaded | None = None
         self.saved: Loaded | None = None
 
@@ -106,13 +108,22 @@ class Configs:
         else:
             self._target.send(packet.port, packet.frame)
 
+    def digest_ack(self, message: p4r.DigestListAck) -> None:
+        """Raises `RefusedError`: FAILED_PRECONDITION without a pipeline, INVALID_ARGUMENT."""
+        if self._upcalls is None:
+            raise RefusedError(Code.FAILED_PRECONDITION, NO_CONFIG)
+        self._upcalls.acknowledge(message)
+
     def hear(self, given: Loaded) -> None:
         """Tell controllers what packets have for them in a configuration that has become active."""
-        given.instance.listen(Upcalls(given.schema.pipeline, self._tell))
+        self._upcalls = Upcalls(given.schema, given.contents, self._tell)
+        given.instance.listen(self._upcalls)
 
     def tick(self) -> None:
         """About once a second."""
         self._target.tick()
+        if self._upcalls is not None:
+            self._upcalls.tick()
         for one in (self.committed, self.saved):
             if one is not None:
                 one.instance.tick()

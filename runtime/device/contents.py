@@ -14,7 +14,7 @@ from compiler.ir.entries import Group, GroupRef, Member, MemberRef, MeterConfig
 from compiler.ir.nodes import Pipeline
 from compiler.ir.tables import Selector
 from runtime.device.masks import MaskCount, mask_count
-from runtime.device.records import ActionSet, Row, RowAction, RowKey
+from runtime.device.records import ActionSet, DigestConfig, Row, RowAction, RowKey
 from runtime.device.refusals import exhausted, exists, invalid, not_found, precondition
 from runtime.device.schema import TableCodec
 from runtime.device.timers import IdleTimers
@@ -237,6 +237,8 @@ class Contents:
     selectors: dict[str, SelectorContents]
     meters: dict[str, dict[int, MeterConfig]]
     """By index, the cells of indexed meters that have a configuration."""
+    digests: dict[str, DigestConfig] = field(default_factory=lambda: {})
+    """Those that controllers have asked for."""
 
 
 def empty_contents(pipeline: Pipeline, codecs: tuple[TableCodec, ...]) -> Contents:

@@ -151,6 +151,9 @@ class ModelInstance:
     def process(self, port: int, frame: bytes) -> Outcome:
         """Run one frame through; the controller hears of what is for it."""
         outcome = self.interpreter.process(port, frame)
+        if self._hearer is not None:
+            for digest in outcome.digests:
+                self._hearer.digest(digest.digest, digest.values)
         if outcome.packet_in is not None:
             told = self._hearer is not None and self._hearer.packet_in(outcome.packet_in, outcome.packet)
             if not told and outcome.drop_reason is not None:

@@ -16,6 +16,7 @@ from finsy.proto import p4r
 from compiler.ir.entries import Group, Member
 from compiler.ir.tables import Counter, Selector
 from runtime.device.contents import Contents
+from runtime.device.digestentries import DigestReader
 from runtime.device.metercodec import encode_color_tallies, encode_meter_config
 from runtime.device.meterreads import MeterReader, direct_cell
 from runtime.device.records import ColorTallies, Row, Tally
@@ -29,7 +30,7 @@ PIECE = 1000
 NS_PER_MS = 1_000_000
 T = TypeVar("T")
 
-_NONE_HERE = frozenset({"extern_entry", "value_set_entry", "register_entry", "digest_entry"})
+_NONE_HERE = frozenset({"extern_entry", "value_set_entry", "register_entry"})
 
 
 class Reader:
@@ -40,6 +41,7 @@ class Reader:
         self._contents = contents
         self._instance = instance
         self._meters = MeterReader(schema, contents, instance)
+        self._digests = DigestReader(schema, contents)
 
     def answer(self, request: p4r.Entity) -> Iterator[list[p4r.Entity]]:
         """Pieces of at most `PIECE` entities. Raises `RefusedError` at once, never later."""
@@ -57,6 +59,8 @@ class Reader:
                 return _pieces(self._counters(request.counter_entry))
             case "direct_counter_entry":
                 return _pieces(self._direct_counters(request.direct_counter_entry))
+            case "digest_entry":
+                return _pieces(self._digests.entries(request.digest_entry))
             case "meter_entry":
                 return _pieces(self._meters.cells(request.meter_entry))
             case "direct_meter_entry":

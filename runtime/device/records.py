@@ -52,6 +52,15 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class DigestConfig:
+    """How digests are told (specification, "DigestEntry"); 0 of the size is no limit."""
+
+    max_timeout_ns: int = 0
+    max_list_size: int = 0
+    ack_timeout_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Tally:
     """The value of a counter."""
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from finsy.proto import p4r
 
+from compiler.ir.controller import Digest
 from compiler.ir.entries import (
     ActionCall,
     EntryKey,
@@ -203,6 +204,7 @@ class Schema:
     """By action profile id: the one table that the selector belongs to."""
     counters: Mapping[int, Counter]
     meters: Mapping[int, Meter]
+    digests: Mapping[int, Digest]
 
     def table(self, table_id: int) -> TableCodec:
         """Raises INVALID_ARGUMENT."""
@@ -232,6 +234,13 @@ class Schema:
             raise invalid(f"the pipeline has no meter of id {meter_id:#010x}")
         return found
 
+    def digest(self, digest_id: int) -> Digest:
+        """Raises INVALID_ARGUMENT."""
+        found = self.digests.get(_id(digest_id, "digest id"))
+        if found is None:
+            raise invalid(f"the pipeline has no digest of id {digest_id:#010x}")
+        return found
+
 
 def schema(pipeline: Pipeline) -> Schema:
     actions = {action.name: action for action in pipeline.actions}
@@ -242,6 +251,7 @@ def schema(pipeline: Pipeline) -> Schema:
         selectors={codec.table.selector.id: codec for codec in tables.values() if codec.table.selector is not None},
         counters={counter.id: counter for counter in pipeline.counters},
         meters={meter.id: meter for meter in pipeline.meters},
+        digests={digest.id: digest for digest in pipeline.digests},
     )
 
 

@@ -21,7 +21,7 @@ from runtime.device.configs import Configs
 from runtime.device.idling import Idling
 from runtime.device.loaded import Loaded
 from runtime.device.recovery import recover
-from runtime.device.refusals import Code, RefusedError, not_found, unimplemented
+from runtime.device.refusals import Code, RefusedError, not_found
 from runtime.device.statefolder import Beginning
 from runtime.device.streams import Streams
 from runtime.device.target import Target
@@ -131,7 +131,7 @@ class Service(p4r_grpc.P4RuntimeServicer):
             case "packet":
                 self._configs.packet_out(request.packet)
             case _:
-                raise unimplemented("digests are not supported by this device")
+                self._configs.digest_ack(request.digest_ack)
 
     def tick(self) -> None:
         """About once a second; passed over while a pipeline is being loaded."""

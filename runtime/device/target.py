@@ -51,6 +51,14 @@ class Hearer(Protocol):
         """
         ...
 
+    def digest(self, name: str, values: tuple[int, ...]) -> None:
+        """A digest of the pipeline: a value for each of its fields."""
+        ...
+
+    def lost_digests(self, name: str, total: int) -> None:
+        """How many digests the target has lost up to now, since nobody took them as fast as they came."""
+        ...
+
 
 class Instance(Protocol):
     """One pipeline in a target, with tables of its own. Packets pass through it from `activate` on.

@@ -15,6 +15,7 @@ from finsy.proto import p4r
 from compiler.ir.entries import EntryKey, Group, GroupRef, Member, MemberRef, WeightedMember
 from runtime.device.batch import ATOMIC, CONTINUE, Atomicity, Outcomes, apply_batch
 from runtime.device.contents import Contents, SelectorContents
+from runtime.device.digestentries import DigestWriter
 from runtime.device.meterwrites import MeterWriter, entry_meter
 from runtime.device.records import ActionSet, Row, RowAction, RowKey, Tally
 from runtime.device.refusals import denied, invalid, out_of_range, unimplemented
@@ -34,12 +35,14 @@ class Writer:
         self._instance = instance
         self._undo = instance.undo
         meters = MeterWriter(schema, contents, instance)
+        digests = DigestWriter(schema, contents, instance.undo)
         self._appliers: dict[str, Callable[[int, p4r.Entity], None]] = {
             "table_entry": lambda kind, entity: self._table_entry(kind, entity.table_entry),
             "action_profile_member": lambda kind, entity: self._member(kind, entity.action_profile_member),
             "action_profile_group": lambda kind, entity: self._group(kind, entity.action_profile_group),
             "counter_entry": lambda kind, entity: self._counter(kind, entity.counter_entry),
             "direct_counter_entry": lambda kind, entity: self._direct_counter(kind, entity.direct_counter_entry),
+            "digest_entry": lambda kind, entity: digests.entry(kind, entity.digest_entry),
             "meter_entry": lambda kind, entity: meters.cells(kind, entity.meter_entry),
             "direct_meter_entry": lambda kind, entity: meters.of_entry(kind, entity.direct_meter_entry),
         }

@@ -114,8 +114,7 @@ class KernelLevel(KernelState):
         self.close()
 
     def close(self) -> None:
-        if self._packet_ins is not None:
-            self._packet_ins.close()
+        self.close_rings()
         self._object.close()
 
     @property

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from compiler.ir.entries import ActionCall, Exact
-from compiler.ir.interpreter import LearnedEntry, Outcome, Tally, VerdictKind
+from compiler.ir.interpreter import LearnedEntry, Outcome, SentDigest, Tally, VerdictKind
 from compiler.ir.nodes import Pipeline
 from compiler.printers.layout import COUNTER, Layout, MapLayout, Slot, StoreLayout
 from compiler.printers.layout_tables import action_layout
@@ -20,6 +20,7 @@ from runtime.bpf.maps import Map
 from runtime.bpf.object import Object
 from runtime.bpf.ringbuf import RingReader
 from runtime.device.kernel.packetins import PACKET_INS, read_packet_in
+from runtime.device.kernel.upcallrings import DIGESTS, read_digest
 from runtime.verification.levels import Contradiction, Lookup, ShowsAll
 from runtime.verification.offloads import joined
 from runtime.verification.wholeness import flaws
@@ -50,6 +51,7 @@ class KernelState(ShowsAll):
         self.pipeline, self.layout = pipeline, layout
         self._object, self._is_traced = loaded, is_traced
         self._packet_ins: RingReader | None = None
+        self._digests: RingReader | None = None
         self.asked: dict[str, int] = {}
         """How many of an indexed counter someone has looked at."""
 
@@ -107,6 +109,20 @@ class KernelState(ShowsAll):
             frame = frame[:12] + b"\x81\0" + (left.tag & 0xFFFF).to_bytes(2, "big") + frame[12:]
         leaves = left.kind in (VerdictKind.FORWARD, VerdictKind.REPLY)
         return Outcome(verdict=left.kind, packet=frame, egress_port=left.egress_port if leaves else None)
+
+    def sent_digests(self) -> tuple[SentDigest, ...]:
+        """Those that the device has not taken yet, which this does."""
+        if not self.layout.digests:
+            return ()
+        if self._digests is None:
+            self._digests = RingReader(self.map(DIGESTS))
+        read = (read_digest(record, self.layout.digests) for record in self._digests.take(MOST_RECORDS))
+        return tuple(SentDigest(digest=self.pipeline.digests[place].name, values=values) for place, values in read)
+
+    def close_rings(self) -> None:
+        for ring in (self._packet_ins, self._digests):
+            if ring is not None:
+                ring.close()
 
     def _punted(self) -> Outcome:
         """What the device would tell the controller: the one record in the ring."""

@@ -46,6 +46,8 @@ def outcome_difference(wanted: Outcome, got: Outcome) -> str:
     if (wanted.verdict, wanted.drop_reason) != (got.verdict, got.drop_reason):
         return f"{_verdict(got)} instead of {_verdict(wanted)}"
     parts = [f"port {got.egress_port} instead of {wanted.egress_port}"] if got.egress_port != wanted.egress_port else []
+    if got.digests != wanted.digests:
+        parts.append(f"digests: {got.digests} instead of {wanted.digests}")
     if got.packet_in != wanted.packet_in:
         parts.append(f"the controller is told {got.packet_in} instead of {wanted.packet_in}")
     if got.packet != wanted.packet:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
+from dataclasses import replace
 
 from compiler.ir.interpreter import Outcome, VerdictKind
 from compiler.ir.nodes import Pipeline
@@ -65,7 +66,7 @@ class TestRunLevel(KernelLevel):
             code, frame = self._run(packet)
             left = self.read_outcome(cpu)
         self._expect(left, code)
-        return self.outcome(left, frame)
+        return replace(self.outcome(left, frame), digests=self.sent_digests())
 
     def run(self, packet: PacketIn) -> Left:
         """What the program notes of a packet; what it leaves for the controller stays where it is."""

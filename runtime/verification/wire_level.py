@@ -10,6 +10,7 @@ import struct
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 
 from compiler.ir.entries import ActionCall, TableEntry
 from compiler.ir.expressions import MetaRef, ParamRef
@@ -100,6 +101,9 @@ class WireLevel(KernelLevel):
         return shortest <= len(step.frame) <= LONGEST_FRAME
 
     def process(self, packet: PacketIn) -> Outcome:
+        return replace(self._processed(packet), digests=self.sent_digests())
+
+    def _processed(self, packet: PacketIn) -> Outcome:
         self.add_port(packet.port)
         awaiting = awaiting_checksum(packet.frame, packet.gso_size) if self._awaits(packet) else None
         header, sent = awaiting or (VnetHeader(), packet.frame)

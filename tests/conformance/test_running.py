@@ -56,7 +56,8 @@ def refused(*arguments: str) -> tuple[int, str]:
         (["--listen", "unix:x.sock", "--target", "model", "--port", "1=a"], "the model target has no ports; leave --port out"),
     ],
 )  # fmt: skip
-def test_wrong_use(arguments: list[str], words: str) -> None:
+def test_wrong_use(arguments: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(app, ["run", "--name", "d", *arguments])
     assert (result.exit_code, result.stderr) == (2, f"turnout device: error: {words}\n")
 

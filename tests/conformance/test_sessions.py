@@ -122,7 +122,7 @@ def test_what_means_nothing_on_a_stream(connect: Connect, next_id: int) -> None:
     assert error.packet_out.packet_out == packet
     session.send(p4r.StreamMessageRequest(digest_ack=p4r.DigestListAck(digest_id=4)))
     error = session.receive().error
-    assert (error.canonical_code, error.digest_list_ack.digest_list_ack.digest_id) == (12, 4)
+    assert (error.canonical_code, error.digest_list_ack.digest_list_ack.digest_id) == (3, 4)
     session.send(p4r.StreamMessageRequest())
     error = session.receive().error
     assert (error.canonical_code, error.WhichOneof("details")) == (12, "other")

@@ -44,12 +44,14 @@ class Wire(Protocol):
 
 
 class KernelWire:
-    """Packet sockets in the namespaces behind the ports; what the kernel says there by itself is passed over."""
+    """Packet sockets in the namespaces behind the ports; what the device's kernel says by itself is passed over."""
 
     def __init__(self, ports: Topology, held: ExitStack) -> None:
         self._sockets: dict[int, socket.socket] = {}
         for port in PORTS:
             with entered(ports.behind(port)):
+                # So that nothing but a test's frames comes in.
+                Path("/proc/sys/net/ipv6/conf/eth0/disable_ipv6").write_text("1")
                 opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ALL))
                 opened.bind(("eth0", _ALL))
             opened.setsockopt(_SOL_PACKET, _PACKET_AUXDATA, 1)

@@ -13,6 +13,7 @@ from compiler.ir.interpreter.errors import (
     PermissionDenied,
     TableFull,
 )
+from compiler.ir.interpreter.execution import SentDigest
 from compiler.ir.interpreter.model import LearnedEntry, Model, Tally
 from compiler.ir.interpreter.run import Interpreter, Outcome, VerdictKind
 from compiler.ir.interpreter.trace import TraceStep, trace_to_text
@@ -28,6 +29,7 @@ __all__ = [
     "NotFound",
     "Outcome",
     "PermissionDenied",
+    "SentDigest",
     "TableFull",
     "Tally",
     "TraceStep",

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
 from compiler.ir.entries import ActionCall, GroupRef
-from compiler.ir.expressions import FieldRef
+from compiler.ir.expressions import Expr, FieldRef
 from compiler.ir.formats import number_to_text
 from compiler.ir.interpreter import trace
 from compiler.ir.interpreter.evaluation import Scope, digest, evaluate
@@ -38,6 +38,7 @@ from compiler.ir.statements import (
     Reply,
     Rewrite,
     Run,
+    SendDigest,
     Statement,
     ToKernel,
     Truncate,
@@ -62,6 +63,14 @@ class _Hit:
     row: Row | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentDigest:
+    """A digest that a packet has sent, with a value for each field, in their order."""
+
+    digest: str
+    values: tuple[int, ...]
+
+
 class Journey:
     """One packet, from the end of the parser to its verdict."""
 
@@ -74,6 +83,7 @@ class Journey:
         self._missed: dict[str, tuple[int, ...]] = {}
         """The key with which each table was missed."""
         self._learned: list[Slot] = []
+        self.digests: list[SentDigest] = []
         self._entry: Slot | None = None
         """The learned entry whose action runs."""
         self._row: Row | None = None
@@ -104,6 +114,8 @@ class Journey:
                 return statement
             case Advance(event=event):
                 self._advance(event)
+            case SendDigest(digest=digest, values=values):
+                self._send(digest, dict(values))
             case Count(counter=counter, index=index):
                 self._count(counter, evaluate(index, self._scope))
             case Execute() | ExecuteDirect():
@@ -207,6 +219,13 @@ class Journey:
         store = self._model.store_of(self._entry.table)
         for slot, before in store.advance(self._entry, event):
             self._record(trace.Advanced(table=slot.table, event=event, old=before.name, new=slot.profile.name))
+
+    def _send(self, digest: str, values: Mapping[str, Expr]) -> None:
+        given = {name: evaluate(value, self._scope) for name, value in values.items()}
+        names = [f.name for f in self._names.digests[digest].fields]
+        self.digests.append(SentDigest(digest=digest, values=tuple(given.get(name, 0) for name in names)))
+        told = tuple((name, str(given.get(name, 0))) for name in names)
+        self._record(trace.SentDigest(digest=digest, values=told))
 
     def _count(self, counter: str, index: int) -> None:
         self._model.count(counter, index, len(self._packet.received))

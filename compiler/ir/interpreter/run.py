@@ -9,7 +9,7 @@ from enum import Enum
 from compiler.ir.headers import ACCEPT, Match, State
 from compiler.ir.interpreter import trace
 from compiler.ir.interpreter.evaluation import Scope, evaluate
-from compiler.ir.interpreter.execution import Journey
+from compiler.ir.interpreter.execution import Journey, SentDigest
 from compiler.ir.interpreter.matching import NS_PER_MS
 from compiler.ir.interpreter.model import Model
 from compiler.ir.interpreter.packet import Packet, TooShortError
@@ -34,7 +34,7 @@ class Outcome:
 
     `packet` is what leaves: of TO_KERNEL the received bytes, of DROP none. `egress_port` is set for FORWARD, and for
     REPLY the ingress port; `drop_reason` for DROP, and for PUNT where nobody has room; `packet_in` for PUNT, with a
-    value for each field of the pipeline's `packet_in`, in their order.
+    value for each field of the pipeline's `packet_in`, in their order. `digests` are those that the packet has sent.
     """
 
     verdict: VerdictKind
@@ -42,6 +42,7 @@ class Outcome:
     egress_port: int | None = None
     drop_reason: str | None = None
     packet_in: tuple[int, ...] | None = None
+    digests: tuple[SentDigest, ...] = ()
     trace: tuple[trace.TraceStep, ...] = ()
 
 
@@ -82,7 +83,7 @@ class Interpreter:
         if isinstance(verdict, Drop):
             reason = self._model.names.drop_reasons[verdict.reason]
             self._model.count(self._model.pipeline.drop_counter, reason.id, len(packet))
-        return self._outcome(verdict, parts, scope, steps)
+        return replace(self._outcome(verdict, parts, scope, steps), digests=tuple(journey.digests))
 
     def _scope(self, packet: Packet, port: int) -> Scope:
         metadata = {f.name: 0 for f in self._model.pipeline.metadata}

@@ -181,6 +181,17 @@ class Metered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SentDigest:
+    """The controller was told something."""
+
+    digest: str
+    values: NamedTexts
+
+    def __str__(self) -> str:
+        return f"digest {self.digest} ({_listed(self.values)})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
     """The verdict, as in `forward to port 17` or `drop: no_route`."""
 
@@ -192,6 +203,7 @@ class Ended:
 
 TraceStep = (
     Parsed
+    | SentDigest
     | EndedEarly
     | Ran
     | Hit

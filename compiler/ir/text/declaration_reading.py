@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from compiler.ir.controller import ControllerField, ControllerHeader
+from compiler.ir.controller import ControllerField, ControllerHeader, Digest
 from compiler.ir.headers import ACCEPT, Case, Checksum, Coverage, Field, Header, HeaderType, Match, State
 from compiler.ir.nodes import DropReason
 from compiler.ir.tables import Counter, DirectMeter, Meter, MeterType, MeterUnit
@@ -52,6 +52,11 @@ class DeclarationReader:
         covered_by = cursor.names() if cursor.take_if("covered_by") else ()
         pseudo_of = cursor.names() if cursor.take_if("pseudo_of") else ()
         return Header(name=name, type=header_type, covered_by=covered_by, pseudo_of=pseudo_of)
+
+    def digest(self, doc: str) -> Digest:
+        number = self._cursor.number("an id")
+        name = self._cursor.name("a digest")
+        return Digest(name=name, id=number, fields=tuple(self.fields_in_braces()), doc=doc)
 
     def controller_header(self, doc: str) -> ControllerHeader:
         """The metadata of packet-ins or packet-outs."""

@@ -33,7 +33,7 @@ _FUNCTIONS = ("concat", "extend", "hash", "network_length", "now", "peek", "rand
 
 
 class ExpressionReader:
-    """`fields` has the widths of each header's fields, `metadata`, `params` and `packet_in` those of theirs."""
+    """`fields` has the widths of each header's fields, `digests` of theirs; so `metadata`, `params`, `packet_in`."""
 
     def __init__(self, cursor: Cursor) -> None:
         self.cursor = cursor
@@ -41,6 +41,7 @@ class ExpressionReader:
         self.metadata: dict[str, int] = {}
         self.params: Mapping[str, int] = {}
         self.packet_in: Mapping[str, int] = {}
+        self.digests: dict[str, Mapping[str, int]] = {}
 
     def read(self, expected_bits: int | None = None) -> Expr:
         """`expected_bits` is the width of a number that says none."""

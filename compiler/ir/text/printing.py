@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 
-from compiler.ir.controller import PACKET_IN, PACKET_OUT, ControllerHeader
+from compiler.ir.controller import PACKET_IN, PACKET_OUT, ControllerHeader, Digest
 from compiler.ir.headers import Case, Header, HeaderType, Match, State
 from compiler.ir.nodes import Control, DropReason, Pipeline
 from compiler.ir.tables import (
@@ -34,6 +34,7 @@ def to_text(pipeline: Pipeline) -> str:
         _wrapped("metadata {", [f"{f.name}: {f.width_bits}" for f in pipeline.metadata], "}"),
         _controller_lines(PACKET_IN, pipeline.packet_in),
         _controller_lines(PACKET_OUT, pipeline.packet_out),
+        *map(_digest_lines, pipeline.digests),
         *map(_state_lines, pipeline.parser),
         *map(_store_lines, pipeline.stores),
         *map(_action_lines, pipeline.actions),
@@ -90,6 +91,13 @@ def _header_line(header: Header) -> str:
     covered = f" covered_by {', '.join(header.covered_by)}" if header.covered_by else ""
     pseudo = f" pseudo_of {', '.join(header.pseudo_of)}" if header.pseudo_of else ""
     return f"header {header.name}: {header.type}{covered}{pseudo}"
+
+
+def _digest_lines(digest: Digest) -> Iterator[str]:
+    yield from _doc_lines(digest.doc)
+    yield from inside_lines(
+        f"digest {digest.id:#010x} {digest.name}", [f"{f.name}: {f.width_bits}" for f in digest.fields]
+    )
 
 
 def _controller_lines(keyword: str, header: ControllerHeader | None) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 
-from compiler.ir.controller import PACKET_IN, PACKET_OUT, ControllerHeader
+from compiler.ir.controller import PACKET_IN, PACKET_OUT, ControllerHeader, Digest
 from compiler.ir.headers import Field, Header, HeaderType, State
 from compiler.ir.nodes import Control, DropReason, Pipeline
 from compiler.ir.tables import Action, Counter, Meter, Store, Table
@@ -18,7 +18,7 @@ from compiler.span import Span
 
 _PARTS = (
     *("header_type", "header", "metadata", "state", "store", "action", "table", "counter", "drop_reason"),
-    *("meter", "control", "hot", PACKET_IN, PACKET_OUT),
+    *("meter", "control", "hot", PACKET_IN, PACKET_OUT, "digest"),
 )
 
 
@@ -42,6 +42,7 @@ class _Parts:
     meters: list[Meter] = field(default_factory=lambda: [])
     drop_reasons: list[DropReason] = field(default_factory=lambda: [])
     controls: list[Control] = field(default_factory=lambda: [])
+    digests: list[Digest] = field(default_factory=lambda: [])
     packet_in: ControllerHeader | None = None
     packet_out: ControllerHeader | None = None
 
@@ -87,6 +88,7 @@ class _PipelineReader:
             meters=tuple(parts.meters),
             packet_in=parts.packet_in,
             packet_out=parts.packet_out,
+            digests=tuple(parts.digests),
             doc=doc,
         )
 
@@ -131,6 +133,10 @@ class _PipelineReader:
                 parts.counters.append(self._declarations.counter(doc))
             case "meter":
                 parts.meters.append(self._declarations.meter(doc))
+            case "digest":
+                digest = self._declarations.digest(doc)
+                self._expressions.digests[digest.name] = {f.name: f.width_bits for f in digest.fields}
+                parts.digests.append(digest)
             case "packet_in":
                 parts.packet_in = self._controller_header(PACKET_IN, parts.packet_in, doc, span)
                 self._expressions.packet_in = {f.name: f.width_bits for f in parts.packet_in.fields}

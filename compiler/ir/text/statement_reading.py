@@ -26,6 +26,7 @@ from compiler.ir.statements import (
     Reply,
     Rewrite,
     Run,
+    SendDigest,
     Statement,
     ToKernel,
     Truncate,
@@ -57,6 +58,7 @@ class StatementReader:
             "reply": lambda span: Reply(span=span),
             "to_kernel": lambda span: ToKernel(span=span),
             "punt": self._punt,
+            "digest": self._digest,
             "drop": lambda span: Drop(reason=self._cursor.name("a drop reason"), span=span),
         }
 
@@ -154,6 +156,11 @@ class StatementReader:
         profile = self._expressions.read()
         on_full = self.read_block() if self._begins("full") else ()
         return Learn(table=table, action=action, arguments=arguments, profile=profile, on_full=on_full, span=span)
+
+    def _digest(self, span: Span) -> SendDigest:
+        name = self._cursor.name("a digest")
+        widths = self._expressions.digests.get(name, {})
+        return SendDigest(digest=name, values=self._values(widths), span=span)
 
     def _punt(self, span: Span) -> Punt:
         self._cursor.take("full")

@@ -24,6 +24,7 @@ from compiler.ir.statements import (
     Reply,
     Rewrite,
     Run,
+    SendDigest,
     Statement,
     ToKernel,
     Truncate,
@@ -73,6 +74,10 @@ def statement_lines(statement: Statement) -> Iterator[str]:
             yield f"{line} full {{"
             yield from block_lines(on_full)
             yield "}"
+        case SendDigest(digest=digest, values=values):
+            yield from inside_lines(
+                f"digest {digest}", [f"{name} = {expression_text(value)}" for name, value in values]
+            )
         case Punt(values=values, full=full):
             yield from inside_lines(
                 f"punt full {full}", [f"{name} = {expression_text(value)}" for name, value in values]

@@ -33,13 +33,14 @@ from compiler.ir.statements import (
     Reply,
     Rewrite,
     Run,
+    SendDigest,
     Statement,
     ToKernel,
     Truncate,
 )
 from compiler.ir.verifier import codes
 from compiler.ir.verifier.widths import Expressions
-from compiler.span import Span
+from compiler.span import NOWHERE, Span
 
 VLAN_ID_BITS = 12
 COLOR_BITS = 2
@@ -79,6 +80,10 @@ def _check_uses(names: Names, report: Report) -> None:
     """v1model can apply a table, and a control, at one place only; what is at none is dead."""
     inside = {control.name: tuple(nested(control.body)) for control in names.pipeline.controls}
     placed = [statement for statements in inside.values() for statement in statements]
+    sent = {s.digest for s in placed if isinstance(s, SendDigest)}
+    for digest in names.pipeline.digests:
+        if digest.name not in sent:
+            report.add(codes.UNUSED, NOWHERE, f"digest {digest.name} is never sent")
     applied = [(s.table, s.span) for s in placed if isinstance(s, Apply)]
     run = [(s.control, s.span) for s in placed if isinstance(s, Run)]
     _check_once("table", "applied", applied, [(t.name, t.span) for t in names.pipeline.tables], report)
@@ -130,7 +135,7 @@ class _Body:
 
     def _check_place(self, statement: Statement) -> None:
         match statement:
-            case Apply() | Run() | Learn() | Forward() | Reply() | ToKernel() | Drop() | Punt():
+            case Apply() | Run() | Learn() | Forward() | Reply() | ToKernel() | Drop() | Punt() | SendDigest():
                 misplaced, where = self.in_action, "an action"
             case Advance() | ExecuteDirect():
                 misplaced, where = not self.in_action, "a control"
@@ -186,6 +191,11 @@ class _Body:
                 self._check_name("drop reason", reason, self.names.drop_reasons, statement.span)
             case Punt():
                 self._check_punt(statement)
+            case SendDigest(digest=name, values=values):
+                self._check_name("digest", name, self.names.digests, statement.span)
+                if name in self.names.digests:
+                    widths = {f.name: f.width_bits for f in self.names.digests[name].fields}
+                    self._check_values(f"digest {name}", values, widths, statement.span)
             case Advance() | Reply() | ToKernel():
                 pass
             case _:

@@ -25,7 +25,7 @@ _Named = tuple[str, Span]
 
 ACTION_PREFIX, TABLE_PREFIX, SELECTOR_PREFIX, COUNTER_PREFIX, DIRECT_COUNTER_PREFIX = 0x01, 0x02, 0x11, 0x12, 0x13
 METER_PREFIX, DIRECT_METER_PREFIX = 0x14, 0x15
-CONTROLLER_HEADER_PREFIX = 0x81
+CONTROLLER_HEADER_PREFIX, DIGEST_PREFIX = 0x81, 0x17
 """The top byte of an id says what it is of (P4Runtime specification, section 6.3)."""
 
 
@@ -55,8 +55,11 @@ def _check_names(pipeline: Pipeline, report: Report) -> None:
         ("parser state", [(ACCEPT, NOWHERE), *((s.name, s.span) for s in pipeline.parser)]),
         ("control", [(c.name, c.span) for c in pipeline.controls]),
         ("store", [(s.name, NOWHERE) for s in pipeline.stores]),
+        ("digest", [(d.name, NOWHERE) for d in pipeline.digests]),
         ("drop reason", [(r.name, NOWHERE) for r in pipeline.drop_reasons]),
     ]
+    for digest in pipeline.digests:
+        spaces.append((f"field of digest {digest.name}", [(f.name, NOWHERE) for f in digest.fields]))
     for name, header in _controller_headers(pipeline):
         spaces.append((f"field of {name}", [(f.name, NOWHERE) for f in header.fields]))
     for table in pipeline.tables:
@@ -85,6 +88,7 @@ def _check_ids(pipeline: Pipeline, report: Report) -> None:
     ids += [(f"table {t.name}", t.id, TABLE_PREFIX, t.span) for t in pipeline.tables]
     ids += [(f"counter {c.name}", c.id, COUNTER_PREFIX, NOWHERE) for c in pipeline.counters]
     ids += [(f"meter {m.name}", m.id, METER_PREFIX, NOWHERE) for m in pipeline.meters]
+    ids += [(f"digest {d.name}", d.id, DIGEST_PREFIX, NOWHERE) for d in pipeline.digests]
     ids += [(name, header.id, CONTROLLER_HEADER_PREFIX, NOWHERE) for name, header in _controller_headers(pipeline)]
     for table in pipeline.tables:
         if table.selector is not None:
@@ -199,6 +203,10 @@ def _controller_headers(pipeline: Pipeline) -> Iterator[tuple[str, ControllerHea
 
 def _check_controller_headers(pipeline: Pipeline, report: Report) -> None:
     """Whole bytes, since P4 puts them in front of a frame; a packet-out says its port, and nothing unheard of."""
+    for digest in pipeline.digests:
+        if not digest.fields or any(not 1 <= f.width_bits <= 128 for f in digest.fields):
+            message = f"digest {digest.name} has no fields, or one that is not 1 to 128 bits wide"
+            report.add(codes.BAD_HEADER, NOWHERE, message)
     for name, header in _controller_headers(pipeline):
         total = sum(f.width_bits for f in header.fields)
         if total == 0 or total % 8 or any(not 1 <= f.width_bits <= 64 for f in header.fields):

@@ -53,6 +53,7 @@ from compiler.ir.statements import (
     Reply,
     Rewrite,
     Run,
+    SendDigest,
     Statement,
     ToKernel,
     Truncate,
@@ -147,10 +148,10 @@ class _Paths:
             case Forward(port=expr):
                 self.check_reads(expr, state, statement.span)
                 return None
-            case Punt(values=values):
+            case Punt(values=values) | SendDigest(values=values):
                 for _, value in values:
                     self.check_reads(value, state, statement.span)
-                return None
+                return None if isinstance(statement, Punt) else state
             case ToKernel():
                 self.check_untouched(state, statement.span, "ToKernel")
                 return None

@@ -26,6 +26,7 @@ from compiler.ir.statements import (
     Reply,
     Rewrite,
     Run,
+    SendDigest,
     Statement,
     ToKernel,
     Truncate,
@@ -195,6 +196,10 @@ class Printer:
                 packets.push_vlan(lines, self.usage, statement)
             case Punt():
                 _punt(lines, statement)
+            case SendDigest(digest=digest, values=values):
+                lines.add(f"digest_{digest}(&(struct digest_of_{digest}){{")
+                lines.extend(f"\t.{name} = {c(value)}," for name, value in values)
+                lines.add("});")
             case _:
                 lines.add(self._line(statement))
 

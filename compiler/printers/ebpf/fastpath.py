@@ -38,6 +38,7 @@ from compiler.ir.statements import (
     Reply,
     Rewrite,
     Run,
+    SendDigest,
     Statement,
     ToKernel,
     Truncate,
@@ -193,7 +194,7 @@ class FastPrinter(Printer):
                 if table.selector is not None or laid.masks is not None or laid.map.kind is MapKind.LPM_TRIE:
                     return True
                 return any(self._is_metered(ref.name) for ref in table.actions)
-            case Learn() | Execute() | Reply() | Truncate() | Punt():
+            case Learn() | Execute() | Reply() | Truncate() | Punt() | SendDigest():
                 return True
             case _:
                 return False

@@ -53,6 +53,16 @@ class PacketInView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DigestView:
+    """What a digest says; `number` is its place, from 0."""
+
+    name: str
+    number: int
+    doc: str
+    struct: structures.StructView
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineView:
     """All that the template prints."""
 
@@ -88,6 +98,7 @@ class PipelineView:
     """The call of the first control."""
     drop_counter: str
     packet_in: PacketInView | None
+    digests: tuple[DigestView, ...]
     fast: fastpath.FastView | None
 
     def calls(self, function: str) -> bool:
@@ -148,6 +159,7 @@ def pipeline_view(pipeline: Pipeline, provenance: Mapping[str, Sequence[str]]) -
         main=printer.call_of(main),
         drop_counter=pipeline.drop_counter,
         packet_in=_packet_in(pipeline, laid),
+        digests=_digests(pipeline, laid),
         fast=fastpath.fast_view(printer),
     )
 
@@ -161,6 +173,18 @@ def _later(pipeline: Pipeline, laid: Layout) -> tuple[LaterView, ...]:
         LaterView(member=controls.later_name(action, counter), counters=counter, above=1) for action, counter in names
     )
     return (*direct, *indexed)
+
+
+def _digests(pipeline: Pipeline, laid: Layout) -> tuple[DigestView, ...]:
+    return tuple(
+        DigestView(
+            name=digest.name,
+            number=number,
+            doc=digest.doc or "What a digest says.",
+            struct=structures.c_struct(f"digest_of_{digest.name}", struct),
+        )
+        for number, (digest, struct) in enumerate(zip(pipeline.digests, laid.digests, strict=True))
+    )
 
 
 def _packet_in(pipeline: Pipeline, laid: Layout) -> PacketInView | None:

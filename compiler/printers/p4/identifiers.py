@@ -100,6 +100,8 @@ class Identifiers:
     states: Mapping[str, str]
     params: Mapping[tuple[str, str], str]
     """By action and parameter."""
+    digest_types: Mapping[str, str]
+    """The struct of each digest, by its name."""
     controller_types: Mapping[str, str]
     """The header types of packets to and from controllers, by `packet_in` and `packet_out`."""
 
@@ -151,6 +153,7 @@ def identifiers(pipeline: Pipeline) -> Identifiers:
         metadata_scope=metadata,
         states=_states(pipeline),
         params=_params(pipeline),
+        digest_types=top.allocate_all(digest.name for digest in pipeline.digests),
         controller_types={
             name: top.allocate(f"{name}_t")
             for name, header in ((PACKET_IN, pipeline.packet_in), (PACKET_OUT, pipeline.packet_out))

@@ -20,6 +20,7 @@ from compiler.ir.statements import (
     Learn,
     Punt,
     Reply,
+    SendDigest,
     Statement,
     ToKernel,
     Verdict,
@@ -121,6 +122,9 @@ class _Statements(StatementPrinter):
 
     def run(self, control: str) -> list[str]:
         return [f"{self.ids.controls[control]}.apply(hdr, meta, input);"]
+
+    def digest(self, statement: SendDigest) -> list[str]:
+        raise UnprintableError(PROFILE, f"digest {statement.digest}", statement.span)
 
     def verdict(self, verdict: Verdict) -> list[str]:
         match verdict:

@@ -35,6 +35,7 @@ from compiler.ir.statements import (
     Reply,
     Rewrite,
     Run,
+    SendDigest,
     Statement,
     ToKernel,
     Truncate,
@@ -100,6 +101,9 @@ class StatementPrinter(ABC):
     def execute_direct(self, meter: str, target: str) -> list[str]: ...
 
     @abstractmethod
+    def digest(self, statement: SendDigest) -> list[str]: ...
+
+    @abstractmethod
     def verdict(self, verdict: Verdict) -> list[str]: ...
 
     @abstractmethod
@@ -151,6 +155,8 @@ class StatementPrinter(ABC):
                 return self.execute(self.ids.meters[meter], f"(bit<32>){self._tight(index)}", color)
             case ExecuteDirect(target=target):
                 return self.execute_direct(self._direct_meter(), self.expressions.meta(target.name))
+            case SendDigest():
+                return self.digest(statement)
             case Forward() | Reply() | ToKernel() | Drop() | Punt():
                 return self.verdict(statement)
             case _:

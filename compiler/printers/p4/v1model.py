@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from compiler.ir import walking
-from compiler.ir.controller import PACKET_IN
+from compiler.ir.controller import PACKET_IN, Digest
 from compiler.ir.expressions import Expr, Hash, Now, Random, width_bits
 from compiler.ir.nodes import Pipeline
-from compiler.ir.statements import Advance, Drop, Forward, Learn, Punt, Reply, Statement, ToKernel, Verdict
+from compiler.ir.statements import Advance, Drop, Forward, Learn, Punt, Reply, SendDigest, Statement, ToKernel, Verdict
 from compiler.ir.tables import Action, Counter, DirectMeter, Meter, Selector, Store, Table
 from compiler.printers.p4.annotations import comment, preamble
 from compiler.printers.p4.controllers import ControllerPrinter
@@ -100,6 +100,15 @@ class _Statements(StatementPrinter):
 
     def run(self, control: str) -> list[str]:
         return [f"{self.ids.controls[control]}.apply(hdr, meta, standard);"]
+
+    def digest(self, statement: SendDigest) -> list[str]:
+        """BMv2 sends no more than the last one of a packet."""
+        values = dict(statement.values)
+        texts = [
+            self.expressions.sized(values[f.name]) if f.name in values else sized(0, f.width_bits)
+            for f in self.names.digests[statement.digest].fields
+        ]
+        return [*wrapped(texts, f"digest<{self.ids.digest_types[statement.digest]}>(1, {{ ", " });")]
 
     def verdict(self, verdict: Verdict) -> list[str]:
         match verdict:
@@ -205,7 +214,14 @@ class _Program(ProgramPrinter):
         return tuple(lines)
 
     def digests(self) -> tuple[DeclarationView, ...]:
-        return tuple(self._digest(store) for store in self.pipeline.stores)
+        said = (self._said(digest) for digest in self.pipeline.digests)
+        return (*(self._digest(store) for store in self.pipeline.stores), *said)
+
+    def _said(self, digest: Digest) -> DeclarationView:
+        scope = Scope(members=True)
+        fields = (f"    bit<{f.width_bits}> {scope.allocate(f.name)};" for f in digest.fields)
+        lines = (f"struct {self.ids.digest_types[digest.name]} {{", *fields, "}")
+        return DeclarationView(comment=comment(digest.doc or "What a digest says."), lines=lines)
 
     def _digest(self, store: Store) -> DeclarationView:
         scope = Scope(members=True)

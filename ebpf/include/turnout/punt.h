@@ -7,14 +7,11 @@
 #define TURNOUT_PUNT_H
 
 #include "packet.h"
+#include "ring.h"
 #include "verdict.h"
 
-#define BPF_MAP_TYPE_RINGBUF 27
 #define PUNT_RING_BYTES (2u << 20)
 
-static void *(*const bpf_ringbuf_reserve)(void *ring, u64 size, u64 flags) = (void *)131;
-static void (*const bpf_ringbuf_submit)(void *record, u64 flags) = (void *)132;
-static void (*const bpf_ringbuf_discard)(void *record, u64 flags) = (void *)133;
 #if defined(TURNOUT_XDP)
 /* From 5.18 on. */
 static long (*const bpf_xdp_load_bytes)(struct xdp_md *xdp, u32 offset, void *to, u32 len) = (void *)189;

@@ -39,6 +39,7 @@ def records_of(loaded: Loaded) -> Iterator[Record]:
         else:
             parts.append(_writes(reader.answer(p4r.Entity(table_entry=_whole(codec)))))
     parts += (_meters(meter, dict(contents.meters[meter.name])) for meter in loaded.schema.meters.values())
+    parts.append(_writes(reader.answer(p4r.Entity(digest_entry=p4r.DigestEntry()))))
     parts.append([Hidden(selector=s.selector.name, next_id=s.next_hidden_id) for s in contents.selectors.values()])
     return chain.from_iterable(parts)
 

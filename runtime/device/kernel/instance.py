@@ -16,18 +16,16 @@ from compiler.span import InternalError
 from runtime.bpf.errors import BpfError
 from runtime.bpf.object import Object
 from runtime.bpf.program import Program
-from runtime.bpf.ringbuf import RingReader
 from runtime.device.contents import Contents
 from runtime.device.filling import fill
 from runtime.device.kernel.besides import besides
-from runtime.device.kernel.countermaps import CounterMap, LostPackets
-from runtime.device.kernel.draining import Drain
+from runtime.device.kernel.countermaps import CounterMap
 from runtime.device.kernel.metermaps import MeterMap
-from runtime.device.kernel.packetins import PACKET_INS, read_packet_in
 from runtime.device.kernel.selectormaps import SelectorMaps
 from runtime.device.kernel.stores import StoreMap
 from runtime.device.kernel.tablemaps import Matches, TableMap
 from runtime.device.kernel.ternarymaps import TernaryMap, with_priority
+from runtime.device.kernel.upcallrings import UpcallRings
 from runtime.device.kernel.variants import LoadVariant, Variants
 from runtime.device.records import ColorTallies, Tally
 from runtime.device.refusals import internal
@@ -67,8 +65,7 @@ class KernelInstance:
         }
         self._counters = {c.counter: CounterMap(loaded.map(c.map.name)) for c in plan.counters}
         self._stores = self._store_maps(plan, hash_seed)
-        self._drain: Drain | None = None
-        self._lost = LostPackets()
+        self._upcalls: UpcallRings | None = None
 
     @property
     def pipeline(self) -> Pipeline:
@@ -88,22 +85,11 @@ class KernelInstance:
         fill(self, contents)
 
     def listen(self, hearer: Hearer) -> None:
-        said = layout(self._pipeline).packet_in
-        if said is None:
-            return
-
-        def hear(record: bytes) -> None:
-            packet = read_packet_in(record, said)
-            for frame in packet.frames:
-                if not hearer.packet_in(packet.values, frame):
-                    self._lost.count(packet.full, len(frame))
-
-        self._drain = Drain(RingReader(self._loaded.map(PACKET_INS)), hear)
-        self._drain.start()
+        self._upcalls = UpcallRings(self._pipeline, self._loaded, hearer)
 
     def close(self) -> None:
-        if self._drain is not None:
-            self._drain.stop()
+        if self._upcalls is not None:
+            self._upcalls.close()
         for beside in self._besides.values():
             beside.close()
         self._variants.close()
@@ -189,12 +175,14 @@ class KernelInstance:
 
     def tallies(self, counter: str, first: int, count: int) -> list[Tally]:
         tallies = self._counters[counter].read_many(range(first, first + count))
-        return self._lost.added(tallies, first) if counter == self._pipeline.drop_counter else tallies
+        if self._upcalls is None or counter != self._pipeline.drop_counter:
+            return tallies
+        return self._upcalls.lost.added(tallies, first)
 
     def set_tallies(self, counter: str, first: int, count: int, tally: Tally) -> None:
         self.undo.at_commit(partial(self._counters[counter].write_range, first, count, tally))
-        if counter == self._pipeline.drop_counter:
-            self.undo.at_commit(partial(self._lost.forget, first, count))
+        if self._upcalls is not None and counter == self._pipeline.drop_counter:
+            self.undo.at_commit(partial(self._upcalls.lost.forget, first, count))
 
     def configure_meter(self, meter: str, first: int, count: int, config: MeterConfig | None) -> None:
         for index in range(first, first + count):
@@ -236,6 +224,8 @@ class KernelInstance:
         learned = self._sweep()
         for selector in self._selectors.values():
             selector.tick()
+        if self._upcalls is not None:
+            self._upcalls.tick()
         self._variants.settle(self._held_tables() | learned)
 
     def _sweep(self) -> frozenset[str]:

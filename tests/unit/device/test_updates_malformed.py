@@ -104,7 +104,7 @@ UPDATES = [
     ("type: INSERT", INVALID, "the update has no entity"),
     ("type: INSERT entity { }", INVALID, "the update has no entity"),
     ("type: INSERT entity { meter_entry { } }", INVALID, "meter id is missing"),
-    ("type: INSERT entity { digest_entry { } }", UNIMPLEMENTED, "digest_entry: this device has none"),
+    ("type: INSERT entity { digest_entry { } }", INVALID, "digest id is missing"),
     ("type: INSERT entity { packet_replication_engine_entry { } }", UNIMPLEMENTED, "packet_replication_engine_entry: this device has none"),
     ("type: DELETE entity { table_entry { table_id: 0x02000001 is_default_action: true } }", INVALID, "table exact: the default entry is always there, it can only be modified"),
     ("type: MODIFY entity { table_entry { table_id: 0x02000001 is_default_action: true } }", DENIED, "table exact: the default action miss is constant"),
