@@ -14,7 +14,7 @@ from finsy.proto import p4r
 
 from compiler.ir.entries import EntryKey, Group, GroupRef, Member, MemberRef, WeightedMember
 from runtime.device.batch import ATOMIC, CONTINUE, Atomicity, Outcomes, apply_batch
-from runtime.device.contents import Contents, SelectorContents
+from runtime.device.contents import Contents, SelectorContents, TableContents
 from runtime.device.digestentries import DigestWriter
 from runtime.device.meterwrites import MeterWriter, entry_meter
 from runtime.device.records import ActionSet, Row, RowAction, RowKey, Tally
@@ -133,11 +133,22 @@ class Writer:
             table.replace(row)
             self._undo.note(partial(table.replace, old))
             self._drop_hidden(table.selector, old)
+        else:
+            self._modify_meter(entry, codec, table, old)
         if tally is not None:
             self._instance.set_direct_tally(codec.entry_key(old.key), tally)
         if entry.HasField("meter_counter_data"):
-            entry_meter(codec, entry, old.action)
             self._instance.clear_direct_meter_tallies(codec.entry_key(old.key))
+
+    def _modify_meter(self, entry: p4r.TableEntry, codec: TableCodec, table: TableContents, old: Row) -> None:
+        """Without an action only direct resources change; a meter without a configuration gets its default one."""
+        meter = entry_meter(codec, entry, old.action)
+        if meter == old.meter:
+            return
+        row = replace(old, meter=meter)
+        self._instance.modify_entry(codec.entry(row))
+        table.replace(row)
+        self._undo.note(partial(table.replace, old))
 
     def _delete_entry(self, codec: TableCodec, key: RowKey) -> None:
         table = self._contents.tables[codec.name]
