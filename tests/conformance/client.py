@@ -88,9 +88,11 @@ class Session:
             return True
         return False
 
-    def wait_for_end(self) -> None:
-        """The device has ended the stream, and has said nothing more. Raises `RpcRefusedError` when with an error."""
+    def wait_for_end(self, unless: tuple[str, ...] = ()) -> None:
+        """The device has ended the stream, and has said nothing more but `unless`. Raises `RpcRefusedError`."""
         answer = self._answers.get(timeout=TIMEOUT_S)
+        while isinstance(answer, p4r.StreamMessageResponse) and answer.WhichOneof("update") in unless:
+            answer = self._answers.get(timeout=TIMEOUT_S)
         if isinstance(answer, RpcRefusedError):
             raise answer
         assert answer is None, f"nothing more was expected on the stream: {answer}"

@@ -13,7 +13,14 @@ from tests.conformance.fuzzing.subjects import SUBJECTS, Running, Subject, runni
 from tests.conformance.fuzzing.vectors import vectors
 
 SEED = os.environ.get("TURNOUT_SEED")
-EXAMPLES = {"model-kinds": 110, "model-turnout": 60, "kernel-kinds": 80, "kernel-turnout": 6}
+EXAMPLES = {
+    "model-kinds": 70,
+    "model-metered": 30,
+    "model-turnout": 50,
+    "kernel-kinds": 50,
+    "kernel-metered": 25,
+    "kernel-turnout": 5,
+}
 """About half a minute for each target."""
 WARM = 3
 """Examples before what the device holds is measured."""

@@ -7,7 +7,6 @@ that it depends on nothing before it; only election ids go on rising, and are dr
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import ClassVar
 
 from finsy.proto import U128, p4r
@@ -20,6 +19,7 @@ from tests.conformance.fuzzing.driving import Answer, DifferentError, Driver, sh
 from tests.conformance.fuzzing.faults import FAULTS
 from tests.conformance.fuzzing.making import Maker
 from tests.conformance.fuzzing.subjects import Running
+from tests.conformance.fuzzing.talking import Stream, compare_errors
 from tests.conformance.fuzzing.walking import damage
 from tests.conformance.oracle.arbitration import Told
 from tests.conformance.oracle.device import Config
@@ -30,14 +30,6 @@ ROLES = ("", "operator", "observer")
 MANY_STREAMS = 5
 LONGEST_BATCH = 40
 METHODS = ("Write", "Read", "SetForwardingPipelineConfig", "GetForwardingPipelineConfig", "Capabilities")
-
-
-@dataclass(slots=True)
-class Stream:
-    """A StreamChannel, by its number in the oracle."""
-
-    number: int
-    session: Session
 
 
 @st.composite
@@ -177,6 +169,25 @@ class Fuzz(RuleBasedStateMachine):
         if self.streams:
             self._leave(Dice(data.draw).one(self.streams))
 
+    @rule(data=st.data())
+    def speak(self, data: st.DataObject) -> None:
+        """Packets and acknowledgements by anybody; what has nothing in it comes last, since its answer is certain."""
+        current = self.oracle.current
+        if not self.streams or current is None:
+            return
+        dice = Dice(data.draw)
+        stream, maker = dice.one(self.streams), Maker(dice, current.state)
+        messages = [maker.message() for _ in range(1 + dice.below(4))]
+        for message in messages:
+            if dice.rarely(3):
+                damage(dice, message)
+        messages = [message for message in messages if message.WhichOneof("update") not in ("arbitration", None)]
+        for message in (*messages, p4r.StreamMessageRequest()):
+            stream.session.send(message)
+        role = self.oracle.arbitration.roles.get(self.oracle.arbitration.role_of.get(stream.number, "nobody's"))
+        is_primary = role is not None and role.primary == stream.number
+        compare_errors(stream, messages, current.state.known, is_primary=is_primary)
+
     # configurations
 
     @rule(data=st.data())
@@ -285,7 +296,7 @@ class Fuzz(RuleBasedStateMachine):
                 self._compare(stream, outcome[stream.number])
 
     def _compare(self, stream: Stream, wanted: Told) -> None:
-        found = stream.session.receive().arbitration
+        found = stream.receive().arbitration
         told = Told(
             role=found.role.name,
             election_id=U128.decode(found.election_id) if found.HasField("election_id") else None,
@@ -296,7 +307,7 @@ class Fuzz(RuleBasedStateMachine):
 
     def _expect_end(self, stream: Stream, code: Code) -> None:
         try:
-            message = stream.session.receive()
+            message = stream.receive()
         except RpcRefusedError as refused:
             if refused.code != code.name:
                 raise DifferentError(f"a stream ends with {refused.code}, expected is {code.name}") from refused
@@ -306,7 +317,7 @@ class Fuzz(RuleBasedStateMachine):
     def _leave(self, stream: Stream) -> None:
         """It stops sending, and the device ends it: by then everybody has been told."""
         stream.session.half_close()
-        stream.session.wait_for_end()
+        stream.wait_for_end()
         self.streams.remove(stream)
         self._expect(self.oracle.arbitration.leave(stream.number))
 

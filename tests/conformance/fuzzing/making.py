@@ -250,6 +250,18 @@ class Maker:
             made.config.max_timeout_ns = self._dice.one((0, 10**9))
             made.config.ack_timeout_ns = self._dice.one((10**9, 0))
 
+    # streams
+
+    def message(self) -> p4r.StreamMessageRequest:
+        """A packet-out with all that P4Info asks for, or an acknowledgement."""
+        if self._dice.rarely(4):
+            acked = self._dice.one([1, *sorted(self._known.digests)])
+            return p4r.StreamMessageRequest(digest_ack=p4r.DigestListAck(digest_id=acked, list_id=self._dice.below(3)))
+        made = p4r.StreamMessageRequest(packet=p4r.PacketOut(payload=bytes(60)))
+        for number, width_bits in self._known.packet_out.items():
+            made.packet.metadata.add(metadata_id=number, value=to_bytes(self._dice.number(width_bits)))
+        return made
+
     # reads
 
     def request(self) -> p4r.Entity:
@@ -270,6 +282,7 @@ class Maker:
             asked.counter_data.SetInParent()
         if table.meter and self._dice.below(2):
             asked.meter_config.SetInParent()
+            asked.meter_counter_data.SetInParent()
         if table.has_timeout and self._dice.below(2):
             asked.time_since_last_hit.SetInParent()
         match self._dice.below(6):

@@ -14,6 +14,8 @@ from pathlib import Path
 from finsy.proto import p4r
 
 from compiler.ir.nodes import Pipeline
+from compiler.ir.statements import ExecuteDirect
+from compiler.ir.tables import Action
 from compiler.ir.text import from_text
 from compiler.ir.verifier import check
 from compiler.pipeline.assembly import pipeline as whole_pipeline
@@ -44,8 +46,10 @@ class Subject:
 
 SUBJECTS = (
     Subject(target="model", programs=("kinds", "plain")),
+    Subject(target="model", programs=("metered", "plain")),
     Subject(target="model", programs=(WHOLE,)),
     Subject(target="kernel", programs=("kinds", "plain")),
+    Subject(target="kernel", programs=("metered",)),
     Subject(target="kernel", programs=(WHOLE,)),
 )
 
@@ -98,9 +102,14 @@ def config(name: str, target: str) -> Config:
     message.cookie.cookie = len(name)
     declared = Declared(
         learned=frozenset(table.id for table in pipeline.tables if table.store is not None),
+        metering=frozenset(action.id for action in pipeline.actions if _executes_meter(action)),
         may_run_out=target == "kernel",
     )
     return Config(name=name, message=message, known=program(info), declared=declared)
+
+
+def _executes_meter(action: Action) -> bool:
+    return any(isinstance(statement, ExecuteDirect) for statement in action.body)
 
 
 @cache

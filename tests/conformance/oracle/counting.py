@@ -8,7 +8,7 @@ from finsy.proto import p4r
 
 from tests.conformance.oracle.entries import decode_counter_data, decode_key
 from tests.conformance.oracle.judgement import UNKNOWN_ID, Code, Judgement
-from tests.conformance.oracle.meters import check_cleared, check_index, checked_config
+from tests.conformance.oracle.meters import check_cleared, check_executed, check_index, checked_config
 from tests.conformance.oracle.program import Table
 from tests.conformance.oracle.state import Forwarding, Row
 
@@ -64,6 +64,7 @@ def judge_direct_meter(state: Forwarding, kind: int, given: p4r.DirectMeterEntry
     kind_of_meter = state.known.meter_types[table.meter]
     config = checked_config(kind_of_meter, given.config, found) if given.HasField("config") else None
     if row is not None:
+        check_executed(state, row.action, config, found)
         found.change = lambda: put(state, table, replace(row, meter=config))
     return found
 

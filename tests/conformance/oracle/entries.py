@@ -7,7 +7,7 @@ from dataclasses import replace
 from finsy.proto import p4r
 
 from tests.conformance.oracle.judgement import UNKNOWN_ID, Code, Judgement
-from tests.conformance.oracle.meters import check_colors, check_meter
+from tests.conformance.oracle.meters import check_colors, check_executed, check_meter
 from tests.conformance.oracle.profiles import decode_reference
 from tests.conformance.oracle.program import Table
 from tests.conformance.oracle.state import ZERO, Forwarding, Row, RowKey, Tally, initial_default
@@ -115,6 +115,8 @@ def _decode_content(
     meter = check_meter(state.known, table.meter, given, found)
     check_colors(table.meter, given, found)
     if not given.HasField("action"):
+        if old is not None:
+            check_executed(state, old.action, meter, found)
         return None if old is None else replace(old, tally=tally, meter=meter)
     if table.profile:
         action = decode_reference(state, table, given.action, old, found)
@@ -124,6 +126,7 @@ def _decode_content(
     else:
         found.refuse(Code.INVALID_ARGUMENT)
         return None
+    check_executed(state, action, meter, found)
     return Row(
         action=action,
         metadata=given.metadata,

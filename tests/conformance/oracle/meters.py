@@ -28,11 +28,19 @@ def checked_config(kind: int, given: p4r.MeterConfig, found: Judgement) -> p4r.M
     if (kind != _THREE_COLORS and given.eburst) or (kind != _TWO_RATES and not is_single):
         found.refuse(Code.INVALID_ARGUMENT)
     numbers = (given.cir, given.cburst, given.pir, given.pburst, given.eburst)
-    if min(numbers) < 0 or given.pir < given.cir:
-        found.allow(Code.INVALID_ARGUMENT)  # RFC 2698 asks for it, the specification does not say so
+    if min(numbers) < 0 or given.pir < given.cir or 0 in (given.cburst, given.pburst):
+        found.allow(Code.INVALID_ARGUMENT)  # RFC 2697 and RFC 2698 say so, the specification does not
     made = p4r.MeterConfig()
     made.CopyFrom(given)
     return made
+
+
+def check_executed(
+    state: Forwarding, action: p4r.TableAction, config: p4r.MeterConfig | None, found: Judgement
+) -> None:
+    """An action that does not execute a direct meter takes no configuration for it ("Direct Resources")."""
+    if config is not None and action.HasField("action") and action.action.action_id not in state.declared.metering:
+        found.refuse(Code.INVALID_ARGUMENT)
 
 
 def check_colors(meter: int, given: p4r.TableEntry, found: Judgement) -> None:
@@ -44,8 +52,7 @@ def check_colors(meter: int, given: p4r.TableEntry, found: Judgement) -> None:
 
 
 def check_cleared(given: p4r.MeterCounterData, found: Judgement) -> None:
-    """Colour counters can be set to 0 alone, and a target may do without them."""
-    found.allow(Code.UNIMPLEMENTED)
+    """Colour counters can be set to 0 alone."""
     colors = (given.green, given.yellow, given.red)
     if any(color.packet_count or color.byte_count for color in colors):
         found.refuse(Code.INVALID_ARGUMENT)

@@ -112,6 +112,8 @@ class Program:
     meter_types: Mapping[int, int]
     """`MeterSpec.Type` of direct meters."""
     digests: frozenset[int]
+    packet_out: Mapping[int, int]
+    """Widths of the metadata of a packet-out, by id."""
     names: Mapping[int, str]
 
     def may_use(self, profile: Profile) -> Mapping[int, int]:
@@ -136,6 +138,12 @@ def program(info: p4i.P4Info) -> Program:
         },
         meter_types=meters,
         digests=frozenset(one.preamble.id for one in info.digests),
+        packet_out={
+            field.id: field.bitwidth
+            for header in info.controller_packet_metadata
+            if header.preamble.name == "packet_out"
+            for field in header.metadata
+        },
         names={one.preamble.id: one.preamble.name for part in parts for one in part},
     )
 

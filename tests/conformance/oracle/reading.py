@@ -12,7 +12,7 @@ from tests.conformance.oracle.entries import decode_key
 from tests.conformance.oracle.judgement import UNKNOWN_ID, Code, Judgement
 from tests.conformance.oracle.meters import check_index
 from tests.conformance.oracle.program import Cells, Table
-from tests.conformance.oracle.state import Array, Cell, Forwarding, Row, Tally, counter_data
+from tests.conformance.oracle.state import NOTHING_METERED, Array, Cell, Forwarding, Row, Tally, counter_data
 from tests.conformance.oracle.values import decode_matches, encode_matches
 
 T = TypeVar("T")
@@ -61,14 +61,12 @@ def _entries(state: Forwarding, asked: p4r.TableEntry, found: Expected) -> list[
     if not asked.table_id:
         if _has_filter(asked):
             found.refuse(Code.INVALID_ARGUMENT)  # "no other filter can be used"
-        _check_meter_colors(asked, found)
         return [one for table in state.known.tables.values() for one in _all_rows(state, table, asked)]
     table = state.known.tables.get(asked.table_id)
     if table is None:
         found.refuse(*UNKNOWN_ID)
         return []
     _check_resources(table, asked, found)
-    _check_meter_colors(asked, found)
     if asked.is_default_action:
         return _default(state, table, asked, found)
     rows = _filtered(state, table, asked, found)
@@ -94,11 +92,6 @@ def _check_resources(table: Table, asked: p4r.TableEntry, found: Expected) -> No
         found.refuse(Code.INVALID_ARGUMENT)
     if asked.idle_timeout_ns and not table.has_timeout:
         found.allow(Code.INVALID_ARGUMENT)
-
-
-def _check_meter_colors(asked: p4r.TableEntry, found: Expected) -> None:
-    if asked.HasField("meter_counter_data"):
-        found.allow(Code.UNIMPLEMENTED)
 
 
 def _default(state: Forwarding, table: Table, asked: p4r.TableEntry, found: Expected) -> list[p4r.TableEntry]:
@@ -233,12 +226,12 @@ def _tally(value: Cell) -> Tally:
 
 
 def _meters(state: Forwarding, asked: p4r.MeterEntry, found: Expected) -> Iterator[p4r.Entity]:
-    if asked.HasField("counter_data"):
-        found.allow(Code.UNIMPLEMENTED)
     for number, index, value in _cells(state.known.meters, state.meters, asked.meter_id, asked, found):
         made = p4r.MeterEntry(meter_id=number, index=p4r.Index(index=index))
         if isinstance(value, p4r.MeterConfig):
             made.config.CopyFrom(value)
+        if asked.HasField("counter_data"):
+            made.counter_data.CopyFrom(NOTHING_METERED)
         yield p4r.Entity(meter_entry=made)
 
 
@@ -281,12 +274,14 @@ def _direct_counters(state: Forwarding, asked: p4r.DirectCounterEntry, found: Ex
 
 def _direct_meters(state: Forwarding, asked: p4r.DirectMeterEntry, found: Expected) -> Iterator[p4r.Entity]:
     tables = [table for table in state.known.tables.values() if table.meter]
-    if asked.HasField("counter_data") or not tables:
+    if not tables:
         found.allow(Code.UNIMPLEMENTED)
     for table, row in _direct(state, asked.table_entry, tables, found):
         made = p4r.DirectMeterEntry(table_entry=_named(table, row))
         if row.meter is not None:
             made.config.CopyFrom(row.meter)
+        if asked.HasField("counter_data"):
+            made.counter_data.CopyFrom(NOTHING_METERED)
         yield p4r.Entity(direct_meter_entry=made)
 
 

@@ -18,6 +18,8 @@ Tally: TypeAlias = tuple[int, int]
 Cell: TypeAlias = Tally | p4r.MeterConfig | None
 """Of an indexed counter, or of an indexed meter; None is a meter's default configuration."""
 ZERO: Tally = (0, 0)
+NOTHING_METERED = p4r.MeterCounterData(green=p4r.CounterData(), yellow=p4r.CounterData(), red=p4r.CounterData())
+"""Of every meter: no packets pass a device that is fuzzed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,8 @@ class Declared:
     """Whether default entries have direct counters, as "Default Entry" has it."""
     has_replication: bool = False
     has_watch_ports: bool = False
+    metering: frozenset[int] = frozenset()
+    """Actions that execute their table's meter, which P4Info does not say ("Known Limitations")."""
     may_run_out: bool = False
     """Whether what `size` promises may be refused with RESOURCE_EXHAUSTED all the same, as "TableEntry" allows."""
 
@@ -76,6 +80,8 @@ class Row:
             made.counter_data.CopyFrom(counter_data(self.tally))
         if asked.HasField("meter_config") and table.meter and self.meter is not None:
             made.meter_config.CopyFrom(self.meter)
+        if asked.HasField("meter_counter_data") and table.meter and not self.is_default:
+            made.meter_counter_data.CopyFrom(NOTHING_METERED)
         if asked.HasField("time_since_last_hit") and table.has_timeout and not self.is_default:
             made.time_since_last_hit.SetInParent()
         return made
