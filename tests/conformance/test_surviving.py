@@ -86,7 +86,9 @@ def test_the_highest_election_id_is_remembered(device: Killable) -> None:
     """Specification, section "Client Arbitration": only a full restart resets it."""
     device.start()
     client = device.primary()
-    client.session().arbitrate(1000)
+    session = client.session()
+    session.arbitrate(1000)
+    assert session.told() == (0, 1000)
     client.close()
     device.kill()
     device.start()
