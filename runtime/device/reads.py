@@ -100,8 +100,8 @@ class Reader:
             raise invalid(f"table {codec.name} has no direct meter")
         if request.HasField("time_since_last_hit") and not (codec.is_learned or codec.table.idle_timeout):
             raise invalid(f"table {codec.name} has no idle timeout")
-        if request.is_default_action and request.match:
-            raise invalid(f"table {codec.name}: the default entry has no match fields")
+        if request.is_default_action and (request.match or request.priority):
+            raise invalid(f"table {codec.name}: the default entry has neither match fields nor a priority")
 
     def _one_table(self, request: p4r.TableEntry, codec: TableCodec) -> Iterator[p4r.Entity]:
         action_id = self._action_filter(request, codec)
