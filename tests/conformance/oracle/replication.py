@@ -116,6 +116,7 @@ def judge_digest(state: Forwarding, kind: int, given: p4r.DigestEntry) -> Judgem
         found.allow(Code.INVALID_ARGUMENT)
     entry = p4r.DigestEntry()
     entry.CopyFrom(given)
+    entry.config.SetInParent()
 
     def change() -> None:
         state.digests.pop(given.digest_id, None)
