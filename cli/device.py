@@ -152,7 +152,13 @@ def _kernel(state_dir: Path, ports: list[str] | None, ephemeral: bool, beginning
         wanted = parse_ports(ports or [])
     except PortSyntaxError as problem:
         _refuse(problem, WRONG_USE)
-    return KernelTarget(state_dir=state_dir, ports=wanted, ephemeral=ephemeral, hash_seed=beginning.hash_seed)
+    return KernelTarget(
+        state_dir=state_dir,
+        ports=wanted,
+        ephemeral=ephemeral,
+        hash_seed=beginning.hash_seed,
+        is_clean=beginning.is_clean,
+    )
 
 
 def _ready(address: str) -> None:

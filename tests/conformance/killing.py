@@ -11,7 +11,7 @@ from types import TracebackType
 from runtime.bpf.namespaces import entered
 from tests.conformance.client import Client
 from tests.conformance.conftest import COMMAND
-from tests.conformance.kernel import Topology
+from tests.conformance.kernel import PORTS, Topology
 
 ROOT = Path(__file__).parents[2]
 END_S = 30
@@ -23,17 +23,20 @@ class Killable:
     def __init__(self, folder: Path, ports: Topology | None) -> None:
         self.folder, self.state, self.log = folder, folder / "state", folder / "device.log"
         self._namespace = ports.namespace if ports is not None else None
-        self._arguments = ["--name", "d", "--listen", f"unix:{folder}/d.sock", "--state-dir", str(self.state)]
-        self._arguments += ["--target", "model"] if ports is None else ports.arguments
+        self.address = f"unix:{folder}/d.sock"
+        self._arguments = ["--name", "d", "--listen", self.address, "--state-dir", str(self.state)]
+        self._arguments += ["--target", "model"] if ports is None else []
+        self._ports = [] if ports is None else [f"{number}={name}" for number, name in PORTS.items()]
         self._process: subprocess.Popen[str] | None = None
         self._elected = 0
         self.start_s = 0.0
         """How long the last start took, until clients could connect."""
 
-    def start(self, *more: str, arguments: list[str] | None = None) -> None:
-        """Until it is ready. `arguments` in place of its own, besides those of `more`."""
+    def start(self, *more: str, ports: list[str] | None = None) -> None:
+        """Until it is ready. `more` are further options, `ports` others than the topology's."""
         begun = time.monotonic()
-        given = [*COMMAND, *(self._arguments if arguments is None else arguments), *more]
+        chosen = self._ports if ports is None else ports
+        given = [*COMMAND, *self._arguments, *more, *(part for port in chosen for part in ("--port", port))]
         with self.log.open("w") as errors, entered(self._namespace) if self._namespace else nullcontext():
             self._process = subprocess.Popen(given, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=ROOT)
         assert self._process.stdout is not None
@@ -63,10 +66,10 @@ class Killable:
         assert code == 0, self.said
         assert "Traceback" not in self.said
 
-    def primary(self) -> Client:
+    def primary(self, election_id: int | None = None) -> Client:
         """A new client that is the primary."""
-        client = Client(f"unix:{self.folder}/d.sock")
-        self._elected += 1
+        client = Client(self.address)
+        self._elected = self._elected + 1 if election_id is None else election_id
         client.become_primary(self._elected)
         return client
 

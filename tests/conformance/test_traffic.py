@@ -57,7 +57,7 @@ def service_entities() -> list[list[fy.P4TableEntry | fy.P4ActionProfileMember |
     ]
 
 
-async def _write_with_finsy(device: Device, election_id: int, folder: Path) -> None:
+async def write_with_finsy(device: Device, election_id: int, folder: Path) -> None:
     info, blob = folder / "p4info.txt", folder / "bundle"
     info.write_text(str(device.config.p4info))
     blob.write_bytes(device.config.p4_device_config)
@@ -77,7 +77,7 @@ async def _write_with_finsy(device: Device, election_id: int, folder: Path) -> N
 @pytest.fixture
 def served(device: Device, connect: Callable[[], Client], next_id: int, tmp_path: Path) -> Client:
     """A device with the service, and a client that reads."""
-    asyncio.run(_write_with_finsy(device, next_id, tmp_path))
+    asyncio.run(write_with_finsy(device, next_id, tmp_path))
     client = connect()
     client.become_primary(next_id)
     return client

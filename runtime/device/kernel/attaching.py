@@ -1,7 +1,8 @@
 """The dispatcher on every port, and the maps that say which interface is which port.
 
 Survives interfaces that go and come back while the device runs: a lost port is logged and left, one that is there
-again is taken up again.
+again is taken up again. What an earlier process has pinned goes on: maps and links are the same ones, and change only
+where ports or interfaces have changed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from runtime.bpf.attach import Attachment, attach_tc, remove_clsact
+from runtime.bpf.bpffs import remove_pin
 from runtime.bpf.constants import MapType
 from runtime.bpf.errors import BpfError
 from runtime.bpf.maps import Map, MapShape
@@ -19,12 +21,15 @@ from runtime.bpf.program import Program
 from runtime.bpf.queries import Hook, Mode
 from runtime.device.kernel.interfaces import Interfaces
 from runtime.device.kernel.links import Link, LinkChange, LinkWatch, links
+from runtime.device.kernel.portpins import arrange, pin_of
 from runtime.device.kernel.ports import MAX_PORT, Delivery, Port, PortSpec, port_of, resolve
 from runtime.device.target import TargetError
 
 LOG = logging.getLogger("turnout.device")
 _EGRESS = struct.Struct("=II")
 _U32 = struct.Struct("=I")
+EGRESS = "egress"
+_EGRESS_SHAPE = MapShape(name=EGRESS, type=MapType.ARRAY, key_size=4, value_size=_EGRESS.size, max_entries=MAX_PORT + 1)
 
 
 class Ports:
@@ -35,19 +40,30 @@ class Ports:
         self._dispatcher = dispatcher
         self._pins = pins
         self._watch = LinkWatch()
-        self._interfaces = Interfaces.create(2 * (MAX_PORT + 1))
-        shape = MapShape(
-            name="egress", type=MapType.ARRAY, key_size=4, value_size=_EGRESS.size, max_entries=MAX_PORT + 1
-        )
-        self._egress = Map.create(shape)
+        self.is_taken_over = (pins / EGRESS).exists()
+        """Whether an earlier process left its maps here."""
+        if self.is_taken_over:
+            self._interfaces = Interfaces.pinned(pins)
+            self._egress = Map.pinned(pins / EGRESS)
+        else:
+            self._interfaces = Interfaces.create(2 * (MAX_PORT + 1))
+            self._egress = Map.create(_EGRESS_SHAPE)
         self._attached: dict[int, tuple[Port, Attachment]] = {}
         """By interface index."""
 
     def attach_all(self) -> None:
         """Raises `TargetError`: an interface that is missing or down, or a refusal of the kernel."""
-        for name, own in self.maps.items():
-            own.pin(self._pins / name)
-        for port in resolve(self._specs.values(), links()):
+        found = links()
+        if self.is_taken_over:
+            ports = self._there(found)
+            arrange(self._pins, ports, self._specs.values())
+            self._forget_others(ports)
+        else:
+            ports = resolve(self._specs.values(), found)
+            for name, own in self.maps.items():
+                remove_pin(self._pins / name)  # of one that was killed as it began
+                own.pin(self._pins / name)
+        for port in ports:
             try:
                 self._attach(port)
             except BpfError as problem:
@@ -62,10 +78,34 @@ class Ports:
         """Packets of an interface that is none of the ports come in by this number."""
         self._interfaces.put(ifindex, number)
 
+    def _there(self, found: Iterable[Link]) -> tuple[Port, ...]:
+        """The ports whose interfaces are there; the others are waited for, as when they go while the device runs."""
+        by_name = {link.name: link for link in found if link.is_up}
+        missing = [spec for spec in self._specs.values() if spec.interface not in by_name]
+        for spec in missing:
+            LOG.error(
+                "port %d: interface %s is not there, or down; its packets are dropped until it is back",
+                spec.id,
+                spec.interface,
+            )
+        there = [spec for spec in self._specs.values() if spec not in missing]
+        return tuple(port_of(spec, by_name[spec.interface]) for spec in there)
+
+    def _forget_others(self, ports: Iterable[Port]) -> None:
+        """In the maps that were taken over, what is no port any more."""
+        by_index = {port.ifindex: port.id for port in ports}
+        for ifindex, port in self._interfaces.items():
+            if by_index.get(ifindex) != port:
+                self._interfaces.remove(ifindex)
+        ids = set(by_index.values())
+        for key, value in self._egress.items():
+            if any(value) and _U32.unpack(key)[0] not in ids:
+                self._egress.update(key, _EGRESS.pack(0, Delivery.NONE))
+
     @property
     def maps(self) -> dict[str, Map]:
         """The device's maps, by the names that programs have for them."""
-        return {**self._interfaces.maps, "egress": self._egress}
+        return {**self._interfaces.maps, EGRESS: self._egress}
 
     def tick(self) -> None:
         """Take notice of interfaces that went or came."""
@@ -94,7 +134,7 @@ class Ports:
         self._egress.close()
 
     def _attach(self, port: Port) -> None:
-        attachment = attach_tc(self._dispatcher, port.ifindex, Hook.INGRESS, pin=self._pins / f"port_{port.id}")
+        attachment = attach_tc(self._dispatcher, port.ifindex, Hook.INGRESS, pin=pin_of(self._pins, port.id))
         self._attached[port.ifindex] = port, attachment
         self._egress.update(_U32.pack(port.id), _EGRESS.pack(port.ifindex, port.delivery))
         self._interfaces.put(port.ifindex, port.id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 
 from compiler.printers.layout import TableLayout
@@ -54,6 +54,15 @@ class CounterMap:
         with self._refusals():
             self._map.update_batch(keys, _spread(tally) * count)
 
+    def clear_all_but(self, kept: Collection[int]) -> None:
+        """Zero every cell but these. Those are left alone: packets may be counted in them meanwhile."""
+        with self._refusals():
+            _, values = self._map.lookup_batch()
+        step, zero = self._map.details.buffer_size, bytes(self._map.details.buffer_size)
+        for index in range(self.size):
+            if values[index * step : (index + 1) * step] != zero and index not in kept:
+                self.write(index, ZERO)
+
     def _refusals(self) -> AbstractContextManager[None]:
         return refusals_of(f"counter {self._map.details.name}")
 
@@ -90,6 +99,9 @@ class Uncounted:
     def write(self, index: int, tally: Tally) -> None:
         """There is nothing to write."""
 
+    def clear_all_but(self, kept: Collection[int]) -> None:
+        """There is nothing to clear."""
+
 
 class DirectCounters:
     """The direct counters of one table: every entry has an index of its own, from 1."""
@@ -101,9 +113,25 @@ class DirectCounters:
         self._next = 1
         self._free: deque[int] = deque()
         """Given back, oldest first: a packet that still holds an index has long counted when it is used again."""
+        self._expected: dict[bytes, int] = {}
 
-    def take(self) -> int:
-        """A fresh index, its counter zero. Raises RESOURCE_EXHAUSTED."""
+    def expect(self, indices: Mapping[bytes, int]) -> None:
+        """By key, entries that have an index already and are about to come; before any is taken."""
+        taken = set(indices.values())
+        self._counters.clear_all_but(taken)
+        self._expected = dict(indices)
+        self._next = max(taken, default=0) + 1
+        self._free = deque(sorted(set(range(1, self._next)) - taken))
+
+    def stop_expecting(self) -> None:
+        """Those that have not come will not."""
+        self._free.extend(self._expected.values())
+        self._expected.clear()
+
+    def take(self, key: bytes = b"") -> int:
+        """The index that the entry of a key has, or a fresh one, its counter zero. Raises RESOURCE_EXHAUSTED."""
+        if key in self._expected:
+            return self._undo.pop(self._expected, key)
         if self._next < self._counters.size:
             index, self._next = self._next, self._next + 1
         elif self._free:

@@ -19,8 +19,9 @@ from runtime.bpf.program import Program
 from runtime.device.contents import Contents
 from runtime.device.filling import fill
 from runtime.device.kernel.besides import besides
-from runtime.device.kernel.countermaps import CounterMap
+from runtime.device.kernel.countermaps import CounterMap, DirectCounters
 from runtime.device.kernel.metermaps import MeterMap
+from runtime.device.kernel.predecessor import Predecessor
 from runtime.device.kernel.selectormaps import SelectorMaps
 from runtime.device.kernel.stores import StoreMap
 from runtime.device.kernel.tablemaps import Matches, TableMap
@@ -66,6 +67,19 @@ class KernelInstance:
         self._counters = {c.counter: CounterMap(loaded.map(c.map.name)) for c in plan.counters}
         self._stores = self._store_maps(plan, hash_seed)
         self._upcalls: UpcallRings | None = None
+        self._place, self._unpin = "", _nothing_pinned
+
+    def pinned_at(self, place: str, unpin: Callable[[str], None]) -> None:
+        """Its maps are pinned there, for whoever comes after this process."""
+        self._place, self._unpin = place, unpin
+
+    def follow(self, predecessor: Predecessor) -> None:
+        """Entries that the other pipeline's maps hold go on with the counters that they have there."""
+        plan, shared = layout(self._pipeline), predecessor.shared_with(self._pipeline)
+        for table in plan.tables:
+            counters = self._counters_of(table)
+            if counters is not None and table.counters is not None and table.counters.name in shared:
+                counters.expect(predecessor.counter_indices(table))
 
     @property
     def pipeline(self) -> Pipeline:
@@ -79,10 +93,14 @@ class KernelInstance:
 
     @property
     def place(self) -> str:
-        return ""
+        return self._place
 
     def adopt(self, contents: Contents) -> None:
         fill(self, contents)
+        for table in layout(self._pipeline).tables:
+            counters = self._counters_of(table)
+            if counters is not None:
+                counters.stop_expecting()
 
     def listen(self, hearer: Hearer) -> None:
         self._upcalls = UpcallRings(self._pipeline, self._loaded, hearer)
@@ -97,6 +115,7 @@ class KernelInstance:
 
     def remove(self) -> None:
         self.close()
+        self._unpin(self._place)
 
     def commit(self) -> None:
         self.undo.finish()
@@ -245,6 +264,10 @@ class KernelInstance:
         direct = self._loaded.map(table.direct.name) if table.direct is not None else None
         return TableMap(table, self._loaded.map(table.map.name), counters, direct, self.undo)
 
+    def _counters_of(self, table: TableLayout) -> DirectCounters | None:
+        held = self._tables[table.table]
+        return held.counters if isinstance(held, TableMap) else None
+
     def _selector(self, table: TableLayout) -> SelectorMaps:
         if table.selector is None:
             raise InternalError(f"table {table.table} has no selector")
@@ -267,6 +290,10 @@ class KernelInstance:
             )
             found |= {table.table: made for table in store.tables}
         return found
+
+
+def _nothing_pinned(place: str) -> None:
+    del place
 
 
 def _named(key: TableEntry | EntryKey) -> Matches:

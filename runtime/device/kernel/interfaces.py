@@ -7,6 +7,7 @@ two indices of the device share a place, the second one is in a hash map.
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 
 from runtime.bpf.constants import MapType
 from runtime.bpf.maps import Map, MapShape
@@ -33,6 +34,11 @@ class Interfaces:
         other = MapShape(name=OTHER, type=MapType.HASH, key_size=4, value_size=_U32.size, max_entries=entries)
         return cls(Map.create(direct), Map.create(other))
 
+    @classmethod
+    def pinned(cls, pins: Path) -> Interfaces:
+        """Those of an earlier process. Raises `KernelRefusal`."""
+        return cls(Map.pinned(pins / DIRECT), Map.pinned(pins / OTHER))
+
     @property
     def maps(self) -> dict[str, Map]:
         return {DIRECT: self.direct, OTHER: self.other}
@@ -50,6 +56,12 @@ class Interfaces:
             self.direct.update(_U32.pack(ifindex % PLACES), _PLACE.pack(0, 0))
         elif self.other.lookup(_U32.pack(ifindex)) is not None:
             self.other.delete(_U32.pack(ifindex))
+
+    def items(self) -> list[tuple[int, int]]:
+        """Interface index and port of all."""
+        direct = (_PLACE.unpack(value) for _, value in self.direct.items())
+        other = ((_U32.unpack(key)[0], _U32.unpack(value)[0]) for key, value in self.other.items())
+        return [*((ifindex, port) for ifindex, port in direct if ifindex), *other]
 
     def close(self) -> None:
         self.direct.close()

@@ -26,7 +26,7 @@ class StateDir:
             raise TargetError(f"cannot use state directory {self.path}: {problem}") from problem
 
     def clear_leftovers(self) -> None:
-        """Remove pins of an earlier run: its pipeline ends here. Says so. Raises `TargetError`."""
+        """Remove pins of an earlier run that nobody knows of: its pipeline ends here. Says so. Raises `TargetError`."""
         # Names with a dot are the kernel's own (maps.debug): no pin of ours can have one.
         found = [path.name for path in self.pins.iterdir() if "." not in path.name]
         if not found:

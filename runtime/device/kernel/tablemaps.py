@@ -9,7 +9,7 @@ from compiler.ir.entries import ActionCall, MatchValue
 from compiler.printers.layout import GroupSlice, MapKind, TableLayout
 from runtime.bpf.constants import Update
 from runtime.bpf.maps import Map
-from runtime.device.kernel.countermaps import direct_counters
+from runtime.device.kernel.countermaps import DirectCounters, direct_counters
 from runtime.device.kernel.mapfaults import refusals_of
 from runtime.device.records import ZERO, Tally
 from runtime.device.undo import UndoLog
@@ -37,10 +37,14 @@ class TableMap:
         self._indices: dict[bytes, int] = {}
         """Direct counter of each entry, by key."""
 
+    @property
+    def counters(self) -> DirectCounters | None:
+        return self._counters
+
     def insert(self, matches: Matches, value: ActionCall | GroupSlice) -> None:
         """Raises `RefusedError`: RESOURCE_EXHAUSTED (the kernel says full), INTERNAL."""
         key = self._layout.encode_key(matches)
-        index = self._counters.take() if self._counters is not None else 0
+        index = self._counters.take(key) if self._counters is not None else 0
         raw = self._encode(value, index)
         with refusals_of(f"table {self._layout.table}"):
             self._write_new(key, raw)

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Collection, Iterable, Mapping
-from contextlib import ExitStack
+from collections.abc import Collection, Generator, Iterable, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from compiler.ir.controller import CPU_PORT
+from compiler.ir.nodes import Pipeline
 from compiler.printers.bundle import Bundle
 from compiler.span import InternalError
 from runtime.bpf.elf import opened
 from runtime.bpf.errors import BpfError
 from runtime.bpf.machine import MACHINE_CONSTANTS
+from runtime.bpf.maps import Map
 from runtime.bpf.object import LoadSettings, Object, load
 from runtime.bpf.program import Program
 from runtime.device.kernel.attaching import Ports
 from runtime.device.kernel.dispatcher import SLOT, load_dispatcher, make_prog_array
 from runtime.device.kernel.instance import TC_PROGRAM, KernelInstance
 from runtime.device.kernel.packetouts import CpuPort, PacketSocket
+from runtime.device.kernel.places import Places
 from runtime.device.kernel.ports import PortSpec
+from runtime.device.kernel.predecessor import Predecessor
 from runtime.device.kernel.statedir import StateDir
 from runtime.device.refusals import Code, RefusedError, invalid
-from runtime.device.target import PipelineRefusedError, TargetError
+from runtime.device.target import Instance, PipelineRefusedError, TargetError
 
 LOG = logging.getLogger("turnout.device")
 HASH_SEED = "hash_seed"
@@ -40,23 +44,32 @@ def check_rights() -> None:
 class KernelTarget:
     """Ports and dispatcher from its creation on; pipelines come with `prepare`. Raises `TargetError`."""
 
-    def __init__(self, *, state_dir: Path, ports: Iterable[PortSpec], ephemeral: bool, hash_seed: int) -> None:
+    def __init__(
+        self, *, state_dir: Path, ports: Iterable[PortSpec], ephemeral: bool, hash_seed: int, is_clean: bool
+    ) -> None:
+        """`is_clean`: what an earlier process left pinned is not to be taken over, whatever it is."""
         self._ephemeral = ephemeral
         self._hash_seed = hash_seed
         self._cpu_port: CpuPort | None = None
-        with ExitStack() as undo:
-            self._state = StateDir(state_dir)
+        self._state = StateDir(state_dir)
+        if is_clean:
             self._state.clear_leftovers()
+        self._places = Places(self._state.pins)
+        dispatch = self._state.pins / "dispatch_tc"
+        is_there = dispatch.exists()
+        with ExitStack() as undo:
             try:
-                self._prog_array = make_prog_array()
+                self._prog_array = Map.pinned(dispatch) if is_there else make_prog_array()
                 undo.callback(self._prog_array.close)
-                self._prog_array.pin(self._state.pins / "dispatch_tc")
-                undo.callback(self._state.remove_pins)
+                if not is_there:
+                    self._prog_array.pin(dispatch)
+                    undo.callback(self._state.remove_pins)
                 self._dispatcher = load_dispatcher(self._prog_array)
                 undo.callback(self._dispatcher.close)
                 self._ports = Ports(ports, self._dispatcher, self._state.pins)
                 undo.callback(self._ports.close)
-                undo.callback(self._ports.detach_all)
+                if not is_there:
+                    undo.callback(self._ports.detach_all)
                 self._ports.attach_all()
                 self._packet_socket = PacketSocket()
             except (BpfError, OSError) as problem:
@@ -68,11 +81,47 @@ class KernelTarget:
         return "kernel"
 
     def prepare(self, bundle: Bundle) -> KernelInstance:
+        return self._made(bundle, None)
+
+    def prepare_after(self, old: Instance, bundle: Bundle) -> KernelInstance:
+        """Beside `old`, with its learned entries and its counters where they have the same place in both."""
+        with self._predecessor(old.place, old.pipeline) as predecessor:
+            return self._made(bundle, predecessor)
+
+    def take_over(self, place: str, bundle: Bundle) -> KernelInstance:
+        with self._predecessor(place, bundle.pipeline) as predecessor:
+            if predecessor is None:
+                LOG.warning(
+                    "the maps of pipeline %s are gone, though the machine has not been started anew (is the BPF file "
+                    "system unmounted?): they are filled from the journal; connections and counters begin anew",
+                    bundle.pipeline.name,
+                )
+            return self._made(bundle, predecessor)
+
+    def keep_only(self, places: Collection[str]) -> None:
+        self._places.keep_only(places)
+
+    @contextmanager
+    def _predecessor(self, place: str, pipeline: Pipeline) -> Generator[Predecessor | None]:
+        """What is pinned in a place; None if nothing is. Raises `PipelineRefusedError`."""
+        try:
+            maps = self._places.open(place)
+        except BpfError as problem:
+            raise PipelineRefusedError(str(problem)) from problem
+        try:
+            yield Predecessor(pipeline=pipeline, maps=maps) if maps else None
+        finally:
+            for held in maps.values():
+                held.close()
+
+    def _made(self, bundle: Bundle, predecessor: Predecessor | None) -> KernelInstance:
+        """Loaded, pinned, and on no port."""
         if bundle.tc is None:
             raise PipelineRefusedError("the bundle has no tc.o: it was made for a model")
         elf = bundle.tc
+        shared = {} if predecessor is None else predecessor.shared_with(bundle.pipeline)
         try:
-            settings = self._settings(elf, bundle.pipeline.name)
+            settings = self._settings(elf, bundle.pipeline.name, shared)
             loaded = load(elf, settings)
         except (BpfError, ValueError) as problem:
             raise PipelineRefusedError(str(problem)) from problem
@@ -80,18 +129,19 @@ class KernelTarget:
         def load_variant(flags: Mapping[str, int]) -> Object:
             return load(elf, _variant(settings, loaded, flags))
 
-        try:
-            return KernelInstance(bundle.pipeline, loaded, self._hash_seed, load_variant, self._activate)
-        except (BpfError, InternalError) as problem:
-            loaded.close()
-            raise PipelineRefusedError(f"tc.o does not belong to pipeline.ir: {problem}") from problem
-
-    def take_over(self, place: str, bundle: Bundle) -> KernelInstance:
-        del place
-        return self.prepare(bundle)
-
-    def keep_only(self, places: Collection[str]) -> None:
-        del places
+        with ExitStack() as undo:
+            undo.callback(loaded.close)
+            try:
+                place = self._places.pin(loaded.maps)
+                undo.callback(self._places.remove, place)
+                made = KernelInstance(bundle.pipeline, loaded, self._hash_seed, load_variant, self._activate)
+                made.pinned_at(place, self._places.remove)
+            except (BpfError, InternalError, OSError) as problem:
+                raise PipelineRefusedError(f"tc.o does not belong to pipeline.ir: {problem}") from problem
+            if predecessor is not None:
+                made.follow(predecessor)
+            undo.pop_all()
+        return made
 
     def send(self, port: int, frame: bytes) -> None:
         interface = self._ports.interface(port)
@@ -127,8 +177,8 @@ class KernelTarget:
     def _activate(self, program: Program) -> None:
         self._prog_array.update_fd(SLOT, program.fd)
 
-    def _settings(self, elf: bytes, name: str) -> LoadSettings:
-        """Constants by the names that the ELF has, and the device's own maps in place of the ELF's."""
+    def _settings(self, elf: bytes, name: str, shared: Mapping[str, Map]) -> LoadSettings:
+        """Constants by the names that the ELF has; in place of its maps the device's own and `shared`."""
         with opened(elf, name) as handle:
             variables, maps = handle.variables(), set(handle.maps)
         constants: dict[str, int | bytes] = {
@@ -140,7 +190,7 @@ class KernelTarget:
         return LoadSettings(
             name=name,
             constants=constants,
-            reuse={name: own.fd for name, own in self._ports.maps.items() if name in maps},
+            reuse={name: own.fd for name, own in {**self._ports.maps, **shared}.items() if name in maps},
             log_dir=self._state.verifier_logs,
         )
 
@@ -148,8 +198,6 @@ class KernelTarget:
 def _variant(whole: LoadSettings, loaded: Object, flags: Mapping[str, int]) -> LoadSettings:
     """The same program with other flags, on the maps of the one that is loaded, and none of the store's programs."""
     constants = {name: flags.get(name, value) for name, value in whole.constants.items()}
-    own = {
-        name: shared.fd for name, shared in loaded.maps.items() if not name.startswith(".") and name not in whole.reuse
-    }
+    own = {name: held.fd for name, held in loaded.maps.items() if not name.startswith(".")}
     others = frozenset(name for name in loaded.programs if name != TC_PROGRAM)
-    return replace(whole, constants=constants, reuse={**whole.reuse, **own}, skip=others)
+    return replace(whole, constants=constants, reuse=own, skip=others)

@@ -1,0 +1,62 @@
+"""What a new program of a pipeline takes over from the maps of the one that packets still pass.
+
+Stores of learned entries and counters are the same maps for both. What controllers wrote is filled into new maps, which
+packets meet whole, in one step, with the new program: so a batch that a killed device had half written is never
+finished before their eyes, and nothing has to be mended in place. An entry keeps the index of its direct counter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from compiler.ir.nodes import Pipeline
+from compiler.printers.layout import MapLayout, TableLayout
+from compiler.printers.layout_tables import VALUE_HEAD
+from runtime.bpf.maps import Map
+from runtime.device.kernel.sharing import shared_maps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predecessor:
+    """The maps of a pipeline, by their names. They are closed after they were taken over."""
+
+    pipeline: Pipeline
+    maps: Mapping[str, Map]
+
+    def shared_with(self, new: Pipeline) -> dict[str, Map]:
+        """Maps that a program of another pipeline goes on with."""
+        return {name: self.maps[name] for name in shared_maps(self.pipeline, new) if name in self.maps}
+
+    def counter_indices(self, table: TableLayout) -> dict[bytes, int]:
+        """The index of each entry's direct counter, by its encoded key; none for a table that is not here like that."""
+        found: dict[bytes, int] = {}
+        for held in (table.map, table.direct):
+            if held is None or held.name not in self.maps or not _has_same_shape(held, self.maps[held.name]):
+                continue
+            keys, values = self.maps[held.name].lookup_batch()
+            for at in range(len(keys) // held.key_size):
+                key = keys[at * held.key_size : (at + 1) * held.key_size]
+                index = _counter_of(table, values[at * held.value_size : (at + 1) * held.value_size])
+                if index:
+                    found[_whole_key(table, held, key)] = index
+        return found
+
+
+def _has_same_shape(wanted: MapLayout, held: Map) -> bool:
+    details = held.details
+    return (details.key_size, details.value_size) == (wanted.key_size, wanted.value_size)
+
+
+def _counter_of(table: TableLayout, value: bytes) -> int:
+    """0 for the empty slot of an array."""
+    if table.selector is None:
+        number, counter = VALUE_HEAD.unpack_from(value)
+        return counter if number else 0
+    group = table.decode_group(value)
+    return group.counter if group.size else 0
+
+
+def _whole_key(table: TableLayout, held: MapLayout, key: bytes) -> bytes:
+    """The key as the table encodes it; the opposite of `TableLayout.place`."""
+    return key if held is table.map else key[: table.key.members[0].size].ljust(table.key.size, b"\0")

@@ -1,0 +1,189 @@
+"""A kernel device that is killed: packets pass while it is down, and what it finds when it starts again is its own."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import time
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+from finsy.proto import p4r
+
+from compiler.pipeline.assembly import pipeline
+from compiler.printers.bundle import write_bundle
+from compiler.printers.p4info import p4info
+from tests.conformance.client import Client
+from tests.conformance.conftest import Device
+from tests.conformance.kernel import Topology, compiled_tc, topology
+from tests.conformance.killing import Killable
+from tests.conformance.talking import Talk, echoing
+from tests.conformance.test_surviving import state
+from tests.conformance.test_traffic import BACKEND, CLIENT, FLOW, SERVICE, TARGET_PORT, VIP, VIP_PORT, write_with_finsy
+
+pytestmark = [pytest.mark.root, pytest.mark.slow]
+
+
+@pytest.fixture
+def ports() -> Generator[Topology]:
+    with topology("cft") as made:
+        yield made
+
+
+@pytest.fixture
+def device(ports: Topology, tmp_path: Path) -> Generator[Killable]:
+    """Running, with a service and a backend that echoes."""
+    with Killable(tmp_path, ports) as made, echoing(ports.behind(BACKEND), TARGET_PORT):
+        made.start()
+        bundle = write_bundle(pipeline(), tc=compiled_tc(pipeline()))
+        config = p4r.ForwardingPipelineConfig(p4info=p4info(pipeline()), p4_device_config=bundle)
+        found = Device(target="kernel", address=made.address, config=config, pipeline=pipeline(), ports=ports)
+        asyncio.run(write_with_finsy(found, 10, tmp_path))
+        yield made
+
+
+def talk(ports: Topology) -> Talk:
+    return Talk(ports.behind(CLIENT), VIP, VIP_PORT)
+
+
+def counted(client: Client) -> int:
+    """Packets that opened connections to the service."""
+    (found,) = client.read(f"table_entry {{ table_id: {SERVICE} counter_data {{ }} }}")
+    return found.table_entry.counter_data.packet_count
+
+
+def test_connections_go_on_while_it_is_down_and_after(device: Killable, ports: Topology) -> None:
+    first = talk(ports)
+    assert first.goes_on()
+    client = device.primary(100)
+    before = state(client)
+    client.close()
+    device.kill()
+    assert first.goes_on(50)
+    while_down = talk(ports)
+    assert while_down.goes_on()
+    device.start()
+    assert first.goes_on(50)
+    assert while_down.goes_on(50)
+    client = device.primary(101)
+    assert state(client) == before
+    assert counted(client) == 2
+    learned = client.read(f"table_entry {{ table_id: {FLOW} }}")
+    assert len(learned) == 2
+    last = talk(ports)
+    assert last.goes_on()
+    assert counted(client) == 3
+    for one in (first, while_down, last):
+        assert one.longest_s < 1.0
+        one.end()
+        assert one.failed is None
+    client.close()
+
+
+def test_a_service_of_before_can_be_changed_after(device: Killable, ports: Topology) -> None:
+    device.kill()
+    device.start()
+    client = device.primary(100)
+    (entry,) = client.read(f"table_entry {{ table_id: {SERVICE} }}")
+    request = p4r.WriteRequest(device_id=1, updates=[p4r.Update(type=p4r.Update.DELETE, entity=entry)])
+    client.write_request(request)
+    with pytest.raises(OSError):
+        talk(ports)
+    request.updates[0].type = p4r.Update.INSERT
+    client.write_request(request)
+    again = talk(ports)
+    assert again.goes_on()
+    again.end()
+    client.close()
+
+
+def test_pins_that_are_gone(device: Killable, ports: Topology) -> None:
+    client = device.primary(100)
+    before = state(client)
+    client.close()
+    device.kill()
+    subprocess.run(["umount", "-l", str(device.state / "bpf")], check=True)
+    time.sleep(0.5)
+    device.start()
+    words = (
+        "the maps of pipeline turnout are gone, though the machine has not been started anew (is the BPF file system "
+        "unmounted?): they are filled from the journal; connections and counters begin anew"
+    )
+    assert words in device.said
+    client = device.primary(101)
+    assert state(client) == before
+    client.close()
+    one = talk(ports)
+    assert one.goes_on()
+    one.end()
+
+
+def test_a_journal_that_is_gone(device: Killable, ports: Topology) -> None:
+    device.kill()
+    for path in (device.state / "journal").glob("*.log"):
+        path.unlink()
+    device.start()
+    assert "an earlier run left" in device.said
+    client = device.primary(100)
+    assert not client.get_config().HasField("config")
+    client.close()
+
+
+def test_ports_that_changed_their_numbers(device: Killable, ports: Topology) -> None:
+    device.kill()
+    device.start(ports=["16=rep17", "17=rep16", "1=up1"])
+    assert "interface rep16 was port 16, it is port 17 now" in device.said
+    assert "interface rep17 was port 17, it is port 16 now" in device.said
+    device.kill()
+    device.start()
+    one = talk(ports)
+    assert one.goes_on()
+    one.end()
+
+
+def test_ports_that_are_none_any_more(device: Killable, ports: Topology) -> None:
+    device.kill()
+    device.start(ports=["16=rep16", "17=rep17"])
+    assert "port 1 is none any more" in device.said
+    one = talk(ports)
+    assert one.goes_on()
+    one.end()
+
+
+def test_an_interface_that_is_made_anew(device: Killable, ports: Topology) -> None:
+    device.kill()
+    subprocess.run(["ip", "-n", ports.namespace, "link", "del", "rep17"], check=True)
+    device.start()
+    assert "port 17: interface rep17 is not there, or down; its packets are dropped until it is back" in device.said
+    far = ports.behind(BACKEND)
+    make = ["ip", "link", "add", "rep17", "netns", ports.namespace, "type", "veth", "peer", "name", "eth0"]
+    subprocess.run([*make, "netns", far], check=True)
+    subprocess.run(["ip", "-n", far, "link", "set", "eth0", "address", "02:00:00:00:00:11", "up"], check=True)
+    subprocess.run(["ip", "-n", far, "address", "add", "10.0.0.17/24", "dev", "eth0"], check=True)
+    subprocess.run(["ip", "-n", far, "route", "add", "default", "via", "10.0.0.254"], check=True)
+    subprocess.run(["ip", "-n", ports.namespace, "link", "set", "rep17", "up"], check=True)
+    device.kill()
+    device.start()
+    one = talk(ports)
+    assert one.goes_on()
+    one.end()
+
+
+def test_saved_and_then_committed_after_a_kill(device: Killable, ports: Topology) -> None:
+    client = device.primary(100)
+    config = client.get_config().config
+    config.cookie.cookie = 9
+    client.set_config("VERIFY_AND_SAVE", config)
+    client.close()
+    one = talk(ports)
+    device.kill()
+    device.start()
+    assert one.goes_on()
+    client = device.primary(101)
+    assert client.read("table_entry { }") == []
+    client.set_config("COMMIT")
+    assert client.get_config().config.cookie.cookie == 9
+    client.close()
+    one.end()
+    assert sorted(path.name for path in (device.state / "bpf").glob("pipeline_*")) != []
