@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 
 from finsy.proto import p4r
@@ -13,14 +13,19 @@ from runtime.device.contents import Contents
 from runtime.device.metercodec import encode_color_tallies, encode_meter_config
 from runtime.device.meterwrites import checked_cell
 from runtime.device.records import ColorTallies
-from runtime.device.refusals import invalid
-from runtime.device.schema import Schema
+from runtime.device.refusals import invalid, not_found, unimplemented
+from runtime.device.schema import Schema, TableCodec
 from runtime.device.target import Instance
+
+ReadEntries = Callable[[p4r.TableEntry, TableCodec], Iterator[p4r.Entity]]
 
 
 class MeterReader:
-    def __init__(self, schema: Schema, contents: Contents, instance: Instance) -> None:
+    """`read_entries` reads a table, with what lies beside its entries."""
+
+    def __init__(self, schema: Schema, contents: Contents, instance: Instance, read_entries: ReadEntries) -> None:
         self._schema, self._contents, self._instance = schema, contents, instance
+        self._read_entries = read_entries
 
     def cells(self, request: p4r.MeterEntry) -> Iterator[p4r.Entity]:
         """One cell, all of a meter, or all of all meters; counters where they are asked for."""
@@ -38,6 +43,39 @@ class MeterReader:
         tallies = self._instance.meter_tallies(meter.name, first, count) if counted else None
         return _encoded_cells(meter, range(first, first + count), dict(self._contents.meters[meter.name]), tallies)
 
+    def of_entries(self, request: p4r.DirectMeterEntry) -> Iterator[p4r.Entity]:
+        """That of one entry, those of a table, or all."""
+        asked = request.table_entry
+        if asked.is_default_action:
+            raise unimplemented("packets that miss a table are not metered")
+        if asked.table_id == 0:
+            if asked.match or asked.priority:
+                raise invalid("match fields are named together with their table")
+            codecs = [codec for codec in self._schema.tables.values() if codec.table.meter is not None]
+            return chain.from_iterable([self._of_table(request, codec) for codec in codecs])
+        codec = self._schema.table(asked.table_id)
+        if codec.table.meter is None:
+            raise invalid(f"table {codec.name} has no direct meter")
+        return self._of_table(request, codec)
+
+    def _of_table(self, request: p4r.DirectMeterEntry, codec: TableCodec) -> Iterator[p4r.Entity]:
+        asked = request.table_entry
+        wanted = p4r.TableEntry(
+            table_id=codec.table.id, match=asked.match, priority=asked.priority, meter_config=p4r.MeterConfig()
+        )
+        if request.HasField("counter_data"):
+            wanted.meter_counter_data.SetInParent()
+        entries = self._read_entries(wanted, codec)
+        return map(_direct_cell, entries) if not asked.match else iter([_direct_cell(the_one(entries, codec, asked))])
+
+
+def the_one(entries: Iterator[p4r.Entity], codec: TableCodec, asked: p4r.TableEntry) -> p4r.Entity:
+    """The entry that was asked for. Raises NOT_FOUND."""
+    found = next(entries, None)
+    if found is None:
+        raise not_found(f"{codec.shown(codec.decode_key(asked))}: there is no such entry")
+    return found
+
 
 def _encoded_cells(
     meter: Meter, indices: range, configs: Mapping[int, MeterConfig], tallies: list[ColorTallies] | None
@@ -51,7 +89,7 @@ def _encoded_cells(
         yield p4r.Entity(meter_entry=made)
 
 
-def direct_cell(entity: p4r.Entity) -> p4r.Entity:
+def _direct_cell(entity: p4r.Entity) -> p4r.Entity:
     """The meter of an entry that was read with it."""
     entry = entity.table_entry
     made = p4r.DirectMeterEntry()

@@ -18,9 +18,9 @@ from compiler.ir.tables import Counter, Selector
 from runtime.device.contents import Contents
 from runtime.device.digestentries import DigestReader
 from runtime.device.metercodec import encode_color_tallies, encode_meter_config
-from runtime.device.meterreads import MeterReader, direct_cell
+from runtime.device.meterreads import MeterReader, the_one
 from runtime.device.records import ColorTallies, Row, Tally
-from runtime.device.refusals import invalid, not_found, unimplemented
+from runtime.device.refusals import invalid, unimplemented
 from runtime.device.schema import Schema, TableCodec
 from runtime.device.target import Instance, LearnedRow
 from runtime.device.updates import checked_index
@@ -40,7 +40,7 @@ class Reader:
         self._schema = schema
         self._contents = contents
         self._instance = instance
-        self._meters = MeterReader(schema, contents, instance)
+        self._meters = MeterReader(schema, contents, instance, self._one_table)
         self._digests = DigestReader(schema, contents)
 
     def answer(self, request: p4r.Entity) -> Iterator[list[p4r.Entity]]:
@@ -64,7 +64,7 @@ class Reader:
             case "meter_entry":
                 return _pieces(self._meters.cells(request.meter_entry))
             case "direct_meter_entry":
-                return _pieces(self._direct_meters(request.direct_meter_entry))
+                return _pieces(self._meters.of_entries(request.direct_meter_entry))
             case _:
                 return self._absent(kind, request)
 
@@ -223,40 +223,6 @@ class Reader:
             raise invalid(f"table {codec.name} has no direct counter")
         return self._direct_cells(asked, codec)
 
-    # meters of entries
-
-    def _direct_meters(self, request: p4r.DirectMeterEntry) -> Iterator[p4r.Entity]:
-        asked = request.table_entry
-        if asked.is_default_action:
-            raise unimplemented("packets that miss a table are not metered")
-        if asked.table_id == 0:
-            if asked.match or asked.priority:
-                raise invalid("match fields are named together with their table")
-            codecs = [codec for codec in self._schema.tables.values() if codec.table.meter is not None]
-            return _chained([self._direct_meter_cells(request, codec) for codec in codecs])
-        codec = self._schema.table(asked.table_id)
-        if codec.table.meter is None:
-            raise invalid(f"table {codec.name} has no direct meter")
-        return self._direct_meter_cells(request, codec)
-
-    def _direct_meter_cells(self, request: p4r.DirectMeterEntry, codec: TableCodec) -> Iterator[p4r.Entity]:
-        asked = request.table_entry
-        wanted = p4r.TableEntry(
-            table_id=codec.table.id, match=asked.match, priority=asked.priority, meter_config=p4r.MeterConfig()
-        )
-        if request.HasField("counter_data"):
-            wanted.meter_counter_data.SetInParent()
-        entries = self._one_table(wanted, codec)
-        if not asked.match:
-            return map(direct_cell, entries)
-        return iter([direct_cell(self._only(entries, codec, asked))])
-
-    def _only(self, entries: Iterator[p4r.Entity], codec: TableCodec, asked: p4r.TableEntry) -> p4r.Entity:
-        found = next(entries, None)
-        if found is None:
-            raise not_found(f"{codec.shown(codec.decode_key(asked))}: there is no such entry")
-        return found
-
     def _direct_cells(self, asked: p4r.TableEntry, codec: TableCodec) -> Iterator[p4r.Entity]:
         wanted = p4r.TableEntry(
             table_id=codec.table.id, match=asked.match, priority=asked.priority, counter_data=p4r.CounterData()
@@ -264,7 +230,7 @@ class Reader:
         entries = self._one_table(wanted, codec)
         if not asked.match:
             return map(_direct_cell, entries)
-        return iter([_direct_cell(self._only(entries, codec, asked))])
+        return iter([_direct_cell(the_one(entries, codec, asked))])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -98,6 +98,57 @@ def read_idle(table):
     return [[found.time_since_last_hit.elapsed_ns, found.idle_timeout_ns] for found in asked.read()]
 
 
+def write_meter(meter, index, config):
+    cell = sh.MeterEntry(meter)
+    cell.index = index
+    for name, value in config.items():
+        setattr(cell, name, value)
+    cell.modify()
+
+
+def read_meter(meter, index):
+    """The configuration of a cell, None without one."""
+    asked = sh.MeterEntry(meter)
+    asked.index = index
+    (found,) = asked.read()
+    return plain_config(found.msg().config) if found.msg().HasField("config") else None
+
+
+def insert_metered(wish, config, idle_timeout_ns):
+    entry = made_entry(wish)
+    entry.idle_timeout_ns = idle_timeout_ns
+    for name, value in config.items():
+        setattr(entry.meter_config, name, value)
+    entry.insert()
+
+
+def write_direct_meter(meter, match, config):
+    cell = sh.DirectMeterEntry(meter)
+    cell.table_entry.match.set(**match)
+    for name, value in config.items():
+        setattr(cell, name, value)
+    cell.modify()
+
+
+def read_direct_meter(meter, match):
+    asked = sh.DirectMeterEntry(meter)
+    asked.table_entry.match.set(**match)
+    (found,) = asked.read()
+    return plain_config(found.msg().config)
+
+
+def idle_notifications(seconds):
+    """The match fields of each entry that the device tells of as idle."""
+    told = []
+    for message in sh.IdleTimeoutNotification().sniff(timeout=seconds):
+        told += [plain_match(match) for entry in message.idle_timeout_notification.table_entry for match in entry.match]
+    return told
+
+
+def plain_config(config):
+    return {name: getattr(config, name) for name in ("cir", "cburst", "pir", "pburst", "eburst")}
+
+
 def default_of(table):
     asked = sh.TableEntry(table)
     asked.is_default = True
@@ -174,6 +225,7 @@ COMMANDS = {
     for command in (
         *(connect, disconnect, names, described, actions_of, insert, modify, delete, shown, read, delete_all),
         *(read_counter, write_counter, read_direct_counter, read_counted, read_idle, default_of, write_file),
+        *(write_meter, read_meter, insert_metered, write_direct_meter, read_direct_meter, idle_notifications),
     )
 }
 

@@ -204,8 +204,7 @@ class KernelInstance:
             self.undo.at_commit(partial(self._upcalls.lost.forget, first, count))
 
     def configure_meter(self, meter: str, first: int, count: int, config: MeterConfig | None) -> None:
-        for index in range(first, first + count):
-            self._meters[meter].configure(index, config)
+        self._meters[meter].configure_all(range(first, first + count), config)
 
     def meter_tallies(self, meter: str, first: int, count: int) -> list[ColorTallies]:
         return self._meters[meter].tallies(range(first, first + count))
