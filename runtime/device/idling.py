@@ -1,8 +1,8 @@
 """Notifications of entries that have been idle (specification, "Table Idle Timeout Notification").
 
-About once a second the entries that may be over are looked at, some hundreds at a time, and the event loop goes on in
+About once a second the entries that may be over are looked at, a hundred at a time, and the event loop goes on in
 between. An entry stays: to take it away is the controller's decision. It is told again when it has been idle for its
-timeout once more. What a slow client does not take is lost, as the specification allows.
+timeout once more. What nobody takes, or a slow client does not, is lost, as the specification allows.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from compiler.ir.interpreter.matching import IDLE_GRANULARITY_MS
 from runtime.device.contents import TableContents
 from runtime.device.loaded import Loaded
 from runtime.device.records import Row, RowKey
-from runtime.device.timers import NS_PER_MS
+from runtime.device.timers import NS_PER_MS, IdleTimers
 
-AT_ONCE = 500
+AT_ONCE = 100
 """Entries that are looked at without letting go of the event loop, and in one notification at most."""
-Tell = Callable[[p4r.StreamMessageResponse], object]
+BEGIN_AT_ONCE = 1000
+Tell = Callable[[p4r.StreamMessageResponse], bool]
+"""False when nobody has taken the message."""
 
 
 def monotonic_ms() -> int:
@@ -49,34 +51,33 @@ class Idling:
 
     async def scan(self) -> None:
         """Look at all entries that are due."""
-        loaded, now_ms = self._running(), self._clock_ms()
-        tables = [] if loaded is None else [t for t in loaded.contents.tables.values() if t.timers is not None]
-        for table in tables:
+        loaded = self._running()
+        if loaded is None:
+            return
+        for table in loaded.contents.tables.values():
             if table.timers is not None:
-                table.timers.begin(now_ms)
-            while loaded is not None and self._running() is loaded and self._look(loaded, table, now_ms):
-                await asyncio.sleep(0)
+                await self._scan_table(loaded, table, table.timers)
 
-    def _look(self, loaded: Loaded, table: TableContents, now_ms: int) -> bool:
-        """At some of those that are due; False when none is left."""
-        keys = table.timers.take_due(now_ms, AT_ONCE) if table.timers is not None else []
-        if keys:
-            over = self._over(loaded, table, keys, now_ms)
-            if over:
-                self._tell(p4r.StreamMessageResponse(idle_timeout_notification=_notification(table, over)))
-        return len(keys) == AT_ONCE
+    async def _scan_table(self, loaded: Loaded, table: TableContents, timers: IdleTimers) -> None:
+        now_ms, is_heard = self._clock_ms(), True
+        while self._running() is loaded and (new := timers.take_new(BEGIN_AT_ONCE)):
+            for key in new:
+                timers.begin(table.rows[key], now_ms)
+            await asyncio.sleep(0)
+        while self._running() is loaded and (due := timers.take_due(now_ms, AT_ONCE)):
+            over = _over(loaded, table, timers, due, now_ms)
+            if over and is_heard:
+                made = _notification(table, over)
+                is_heard = self._tell(p4r.StreamMessageResponse(idle_timeout_notification=made))
+            await asyncio.sleep(0)
 
-    def _over(self, loaded: Loaded, table: TableContents, keys: list[RowKey], now_ms: int) -> list[Row]:
-        timers, codec = table.timers, table.codec
-        if timers is None:
-            return []
-        idle = loaded.instance.idle_ms(codec.name, [codec.entry_key(key) for key in keys])
-        # A hit is written down up to IDLE_GRANULARITY_MS late; nothing is called idle that may not be.
-        return [
-            table.rows[key]
-            for key, idle_ms in zip(keys, idle, strict=True)
-            if timers.look(key, idle_ms - IDLE_GRANULARITY_MS, now_ms)
-        ]
+
+def _over(loaded: Loaded, table: TableContents, timers: IdleTimers, keys: list[RowKey], now_ms: int) -> list[Row]:
+    codec, rows = table.codec, [table.rows[key] for key in keys]
+    idle = loaded.instance.idle_ms(codec.name, [codec.entry_key(key) for key in keys])
+    # A hit is written down up to IDLE_GRANULARITY_MS late; nothing is called idle that may not be.
+    pairs = zip(rows, idle, strict=True)
+    return [row for row, idle_ms in pairs if timers.look(row, idle_ms - IDLE_GRANULARITY_MS, now_ms)]
 
 
 def _notification(table: TableContents, rows: list[Row]) -> p4r.IdleTimeoutNotification:

@@ -30,6 +30,7 @@ class Device:
 
     now_ms: int = 50_000
     told: list[p4r.IdleTimeoutNotification] = field(default_factory=list[p4r.IdleTimeoutNotification])
+    is_heard: bool = True
 
     def __post_init__(self) -> None:
         self.target = ModelTarget(clock=lambda: self.now_ms, random_bits=lambda _: 0, hash_seed=1)
@@ -38,9 +39,13 @@ class Device:
         self.loaded: Loaded | None = loaded(p4r.ForwardingPipelineConfig(), metered(), instance)
         self.idling = Idling(
             lambda: self.loaded,
-            lambda message: self.told.append(message.idle_timeout_notification),
+            self.hear,
             clock_ms=lambda: self.now_ms,
         )
+
+    def hear(self, message: p4r.StreamMessageResponse) -> bool:
+        self.told.append(message.idle_timeout_notification)
+        return self.is_heard
 
     def write(self, kind: str, text: str) -> None:
         assert self.loaded is not None
@@ -217,19 +222,36 @@ def test_refused(device: Device, text: str, words: str) -> None:
 
 
 def test_many_entries_are_looked_at_a_part_at_a_time() -> None:
-    timers = IdleTimers()
-    for number in range(2 * AT_ONCE + 1):
-        timers.add(Row(number.to_bytes(4, "big"), action=_none(), idle_timeout_ns=S))
-    timers.begin(0)
-    assert timers.take_due(500, AT_ONCE) == []
-    parts = [timers.take_due(1_000, AT_ONCE) for _ in range(4)]
+    timers, action = IdleTimers(), ActionCall(action="police")
+    made = [Row(number.to_bytes(4, "big"), action, idle_timeout_ns=S) for number in range(2 * AT_ONCE + 1)]
+    rows = {row.key: row for row in made}
+    for row in made:
+        timers.add(row)
+    timers.remove(made[-1].key)
+    timers.add(made[-1])
+    begun = [timers.take_new(AT_ONCE) for _ in range(4)]
+    assert [len(part) for part in begun] == [AT_ONCE, AT_ONCE, 2, 0]
+    for key in {key for part in begun for key in part}:
+        timers.begin(rows[key], 60_000)
+    assert timers.take_due(60_500, AT_ONCE) == []
+    parts = [timers.take_due(61_000, AT_ONCE) for _ in range(4)]
     assert [len(part) for part in parts] == [AT_ONCE, AT_ONCE, 1, 0]
-    assert len({key for part in parts for key in part}) == 2 * AT_ONCE + 1
-    assert timers.look(parts[0][0], idle_ms=5_000, now_ms=1_000)
-    assert not timers.look(parts[0][1], idle_ms=10, now_ms=1_000)
-    assert timers.take_due(1_999, AT_ONCE) == []
-    assert sorted(timers.take_due(2_000, AT_ONCE)) == sorted(parts[0][:2])
+    assert {key for part in parts for key in part} == rows.keys()
+    one, two = (rows[key] for key in parts[0][:2])
+    assert timers.look(one, idle_ms=5_000, now_ms=61_000)
+    assert not timers.look(two, idle_ms=10, now_ms=61_000)
+    assert timers.take_due(61_999, AT_ONCE) == []
+    assert sorted(timers.take_due(62_000, AT_ONCE)) == sorted(parts[0][:2])
 
 
-def _none() -> ActionCall:
-    return ActionCall(action="police")
+def test_what_nobody_takes_is_lost_and_comes_again_after_another_timeout(device: Device) -> None:
+    device.is_heard = False
+    for source in range(1, 61):
+        device.write("INSERT", timed(source))
+    device.wait(0)
+    device.wait(3_000)
+    assert len(device.told) == 1
+    device.told.clear()
+    device.is_heard = True
+    device.wait(3_000)
+    assert sorted(device.heard()) == list(range(1, 61))
