@@ -13,12 +13,14 @@ from collections.abc import Sequence
 from finsy.proto import p4r
 
 from runtime.device.batch import Outcomes
+from runtime.device.deferred import Deferred
 from runtime.device.digesting import Tell
 from runtime.device.journal.journal import Recorder
 from runtime.device.journal.records import DONE, REFUSED, outcome_of
+from runtime.device.journal.replay import Replayed, carry
 from runtime.device.loaded import Loaded, check_fit, loaded, read_config
 from runtime.device.packetio import decode_packet_out
-from runtime.device.refusals import Code, RefusedError, invalid, not_found, unimplemented
+from runtime.device.refusals import Code, RefusedError, invalid, not_found
 from runtime.device.target import PipelineRefusedError, Target
 from runtime.device.upcalls import Upcalls
 
@@ -153,8 +155,8 @@ class Configs:
         self.saved = given
         self._journal.conclude(DONE)
 
-    def _commit(self, given: Loaded) -> None:
-        self._intend("COMMIT" if given is self.saved else "VERIFY_AND_COMMIT", given)
+    def _commit(self, given: Loaded, action: str = "VERIFY_AND_COMMIT") -> None:
+        self._intend("COMMIT" if given is self.saved else action, given)
         try:
             given.instance.activate()
         except PipelineRefusedError as refusal:
@@ -186,10 +188,8 @@ class Configs:
             self._commit(await self._load(request))
             return
         if old.config.p4_device_config != request.config.p4_device_config:
-            raise unimplemented(
-                "RECONCILE_AND_COMMIT: keeping state over a changed pipeline is not supported; "
-                "VERIFY_AND_COMMIT replaces it and clears the state"
-            )
+            await self._carry_over(old, request)
+            return
         check_fit(request.config.p4info, old.schema.pipeline)
         self._journal.intend_config("RECONCILE_AND_COMMIT", request.config, old.instance.place)
         old.config.CopyFrom(request.config)
@@ -197,3 +197,26 @@ class Configs:
             self.saved.instance.remove()
             self.saved = None
         self._journal.conclude(DONE)
+
+    async def _carry_over(self, old: Loaded, request: p4r.SetForwardingPipelineConfigRequest) -> None:
+        """All that was written goes on in another pipeline, or nothing changes: INVALID_ARGUMENT."""
+        config = p4r.ForwardingPipelineConfig()
+        config.CopyFrom(request.config)
+        bundle = await asyncio.to_thread(read_config, config)
+        deferred = Deferred(bundle.pipeline)
+        made = Replayed(loaded=loaded(config, bundle.pipeline, deferred), deferred=deferred, place="")
+        refusals = carry(old, made)
+        if refusals:
+            more = f" (and {len(refusals) - 1} more)" if len(refusals) > 1 else ""
+            raise invalid(f"pipeline {bundle.pipeline.name} cannot keep what is there: {refusals[0]}{more}")
+        try:
+            instance = await asyncio.to_thread(self._target.prepare_after, old.instance, bundle)
+        except PipelineRefusedError as refusal:
+            raise invalid(f"the target {self._target.name} refuses the pipeline: {refusal}") from refusal
+        placed = made.loaded.moved_to(instance)
+        try:
+            instance.adopt(placed.contents)
+        except RefusedError:
+            instance.remove()
+            raise
+        self._commit(placed, "RECONCILE_AND_COMMIT")

@@ -22,7 +22,7 @@ from runtime.device.filling import fill
 from runtime.device.modelwire import ModelWire
 from runtime.device.records import ColorTallies, Tally
 from runtime.device.refusals import Code, RefusedError, invalid
-from runtime.device.target import Hearer, LearnedRow, PipelineRefusedError
+from runtime.device.target import Hearer, Instance, LearnedRow, PipelineRefusedError
 from runtime.device.undo import UndoLog
 
 MAX_PORT = 511
@@ -59,6 +59,11 @@ class ModelTarget:
     def prepare(self, bundle: Bundle) -> ModelInstance:
         model = Model(bundle.pipeline, hash_seed=self._hash_seed)
         return ModelInstance(self, model, self._clock, self._random_bits)
+
+    def prepare_after(self, old: Instance, bundle: Bundle) -> ModelInstance:
+        """A model's learned entries and counters begin anew."""
+        del old
+        return self.prepare(bundle)
 
     def take_over(self, place: str, bundle: Bundle) -> ModelInstance:
         """A model goes with its process."""

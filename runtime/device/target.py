@@ -187,6 +187,10 @@ class Target(Protocol):
         """
         ...
 
+    def prepare_after(self, old: Instance, bundle: Bundle) -> Instance:
+        """As `prepare`, with the learned entries and counters of another instance where they mean the same in both."""
+        ...
+
     def take_over(self, place: str, bundle: Bundle) -> Instance:
         """What an earlier process prepared from this bundle, as it is there; loaded anew, and said so, if it is not.
 

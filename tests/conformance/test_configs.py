@@ -101,11 +101,12 @@ def test_reconcile_with_the_same_pipeline_keeps_everything(primary: Client, devi
     assert primary.get_config("COOKIE_ONLY").config.cookie.cookie == 78
 
 
-def test_reconcile_with_another_pipeline(primary: Client, device: Device) -> None:
-    config = p4r.ForwardingPipelineConfig(p4info=device.config.p4info, p4_device_config=b"another")
-    code, text = refused(lambda: primary.set_config("RECONCILE_AND_COMMIT", config))
-    assert code == "UNIMPLEMENTED"
-    assert text.startswith("RECONCILE_AND_COMMIT: keeping state over a changed pipeline is not supported")
+def test_reconcile_with_no_bundle_at_all(primary: Client, device: Device) -> None:
+    primary.write(f"INSERT {PORT}")
+    config = _with_bundle(device, device.config.p4_device_config + b"x" * 100_000)
+    code, _ = refused(lambda: primary.set_config("RECONCILE_AND_COMMIT", config))
+    assert code == "INVALID_ARGUMENT"
+    assert len(primary.read("table_entry { }")) == 1
 
 
 def test_refused_configs_leave_the_old_one(primary: Client, device: Device) -> None:

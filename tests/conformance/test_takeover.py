@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import time
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -187,3 +188,27 @@ def test_saved_and_then_committed_after_a_kill(device: Killable, ports: Topology
     client.close()
     one.end()
     assert sorted(path.name for path in (device.state / "bpf").glob("pipeline_*")) != []
+
+
+def test_a_connection_goes_on_in_another_pipeline(device: Killable, ports: Topology) -> None:
+    one = talk(ports)
+    assert one.goes_on()
+    whole = pipeline()
+    tables = tuple(replace(table, size=2 * table.size) if table.name == "arp" else table for table in whole.tables)
+    changed = replace(whole, tables=tables, version="2")
+    bundle = write_bundle(changed, tc=compiled_tc(changed))
+    config = p4r.ForwardingPipelineConfig(p4info=p4info(changed), p4_device_config=bundle)
+    client = device.primary(100)
+    before = state(client)
+    client.set_config("RECONCILE_AND_COMMIT", config)
+    assert one.goes_on(50)
+    assert state(client) == before
+    assert counted(client) == 1
+    assert client.get_config().config == config
+    client.close()
+    device.kill()
+    device.start()
+    assert one.goes_on(50)
+    one.end()
+    assert one.failed is None
+    assert one.longest_s < 1.0

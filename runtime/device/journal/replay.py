@@ -28,6 +28,7 @@ from runtime.device.journal.records import (
     Write,
     outcome_of,
 )
+from runtime.device.journal.snapshots import records_of
 from runtime.device.loaded import Loaded, loaded, read_config
 from runtime.device.refusals import RefusedError
 
@@ -61,6 +62,14 @@ class Replay:
         """Raises `FormatError`, OSError: what the records need is not there."""
         for record in records:
             self._take(record)
+
+    def carry(self, records: Iterable[Record]) -> list[RefusedError]:
+        """Take the records of a pipeline's contents; what is refused."""
+        self.take_all(records)
+        pending, self._pending = self._pending, None
+        self._conclude(pending, frozenset())
+        self._try_left()
+        return [refusal for _, refusal in self._left]
 
     def finish(self) -> Outcome | None:
         """Do what was under way; what became of it, for the journal. None if nothing was."""
@@ -146,13 +155,16 @@ class Replay:
             return request.updates
 
     def _write_left(self) -> None:
+        self._try_left()
+        self._say_left("what a snapshot has")
+
+    def _try_left(self) -> None:
         """Until nothing more succeeds."""
         while self._left:
             before, self._left = self._left, []
             self._write_some(p4r.WriteRequest(updates=[update for update, _ in before]), frozenset())
             if len(self._left) == len(before):
                 break
-        self._say_left("what a snapshot has")
 
     def _say_left(self, what: str) -> None:
         if self._left:
@@ -167,8 +179,11 @@ class Replay:
             case "VERIFY_AND_SAVE":
                 self.saved = self._read(record)
             case "RECONCILE_AND_COMMIT" if self.committed is not None:
-                self.committed.loaded.config.CopyFrom(self._config(record))
-                self.saved = None
+                old, made = self.committed, self._read(record)
+                refusals = carry(old.loaded, made)
+                if refusals:
+                    raise FormatError(f"what was carried over to a pipeline is refused now: {refusals[0]}")
+                self.committed, self.saved = made, None
             case _:
                 self.committed, self.saved = self._read(record), None
 
@@ -187,3 +202,14 @@ class Replay:
         if record.cookie is not None:
             config.cookie.cookie = record.cookie
         return config
+
+
+def carry(old: Loaded, new: Replayed) -> list[RefusedError]:
+    """Write all that one pipeline holds into another, by the ids of P4Runtime; what the other refuses."""
+    replay = Replay(_no_object)
+    replay.committed = new
+    return replay.carry(records_of(old))
+
+
+def _no_object(digest: str) -> bytes:
+    raise FormatError(f"object {digest} is asked for while entries are carried over")

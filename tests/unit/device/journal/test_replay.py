@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from compiler.ir.nodes import Pipeline
 from runtime.device.journal.framing import HEAD_SIZE, HEADER, scan
 from runtime.device.journal.records import Kind
 from runtime.device.modeltarget import ModelInstance
-from runtime.device.refusals import exhausted
+from runtime.device.refusals import Code, RefusedError, exhausted
 from tests.unit.device.journal.batches import BATCHES, EXACT, NOTHING
 from tests.unit.device.journal.device import Device, Held, config_of, held
 
@@ -195,4 +196,47 @@ def test_the_hash_seed_stays(tmp_path: Path) -> None:
     device.kill()
     device = Device(tmp_path, clean=True)
     assert device.beginning.hash_seed != seed
+    device.kill()
+
+
+def with_sizes(pipeline: Pipeline, size: int) -> Pipeline:
+    """The same, its tables of another size, in another order."""
+    tables = tuple(replace(table, size=size if table.store is None else table.size) for table in pipeline.tables)
+    return replace(pipeline, tables=tables[::-1])
+
+
+@given(BATCHES, BATCHES)
+@settings(max_examples=10)
+def test_entries_go_on_in_another_pipeline(pipeline: Pipeline, before: Batches, after: Batches) -> None:
+    with folder() as path:
+        device = Device(path)
+        device.set("VERIFY_AND_COMMIT", config_of(pipeline))
+        for batch in before:
+            device.write(batch)
+        there = device.held
+        device.set("RECONCILE_AND_COMMIT", config_of(with_sizes(pipeline, 9), cookie=3))
+        assert device.held == there
+        for batch in after:
+            device.write(batch)
+        there = device.held
+        device.kill()
+        device = Device(path)
+        assert device.held == there
+        assert device.configs.current.config == config_of(with_sizes(pipeline, 9), cookie=3)
+        device.kill()
+
+
+def test_a_pipeline_without_room_for_them_is_refused(pipeline: Pipeline, tmp_path: Path) -> None:
+    device = Device(tmp_path)
+    device.set("VERIFY_AND_COMMIT", config_of(pipeline))
+    device.write([entry(value) for value in range(3)])
+    there = device.held
+    with pytest.raises(RefusedError) as error:
+        device.set("RECONCILE_AND_COMMIT", config_of(with_sizes(pipeline, 2)))
+    words = "pipeline small cannot keep what is there: table exact is full: it holds 2 entries"
+    assert (error.value.code, error.value.text) == (Code.INVALID_ARGUMENT, words)
+    assert device.held == there
+    device.kill()
+    device = Device(tmp_path)
+    assert device.held == there
     device.kill()
