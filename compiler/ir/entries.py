@@ -89,7 +89,8 @@ class TableEntry:
 
     Entries are equal when all but span and owner is. `owner` names the policy object that wants the entry, as in
     "DpuService shop/web:http"; a device keeps it as P4Runtime's `metadata`. `priority` is positive for tables with
-    ternary, range or optional keys (the largest wins) and 0 for all others.
+    ternary, range or optional keys (the largest wins) and 0 for all others. Without any matches it is the table's
+    default entry, which is always there.
     """
 
     table: str
@@ -105,14 +106,22 @@ class TableEntry:
     def key(self) -> EntryKey:
         return EntryKey(table=self.table, matches=self.matches, priority=self.priority)
 
+    @property
+    def is_default(self) -> bool:
+        return not self.matches
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntryKey:
-    """What names an entry within a device."""
+    """What names an entry within a device; no matches name the default entry."""
 
     table: str
     matches: tuple[MatchValue, ...]
     priority: int = 0
+
+    @property
+    def is_default(self) -> bool:
+        return not self.matches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

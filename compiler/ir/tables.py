@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from compiler.ir.entries import ActionCall, MatchValue
 from compiler.ir.expressions import Expr
 from compiler.ir.statements import Statement
 from compiler.span import NOWHERE, Span
@@ -173,8 +174,24 @@ class DirectMeter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InitialEntry:
+    """An entry that a table has from the start; one that `is_const` is there for ever."""
+
+    matches: tuple[MatchValue, ...]
+    action: ActionCall
+    priority: int = 0
+    is_const: bool = False
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """A match-action table. The default action is constant and has no arguments."""
+    """A match-action table.
+
+    Its default entry runs `default_action` with `default_arguments`, for ever if `has_const_default`; else a control
+    plane may give it any action that the table offers as a default, and packets that miss are counted by the table's
+    direct counter.
+    """
 
     name: str
     id: int
@@ -190,8 +207,25 @@ class Table:
     selector: Selector | None = None
     store: str | None = None
     """The store of a learned table: written by the data plane, read and deleted through P4Runtime."""
+    default_arguments: tuple[int, ...] = ()
+    has_const_default: bool = True
+    entries: tuple[InitialEntry, ...] = ()
+    """What the table holds from the start. All are constant, and no other can be written, if `has_const_entries`."""
+    has_const_entries: bool = False
     doc: str = ""
     span: Span = field(default=NOWHERE, compare=False, repr=False)
+
+    @property
+    def default_call(self) -> ActionCall:
+        """What the default entry does at first."""
+        return ActionCall(action=self.default_action, arguments=self.default_arguments)
+
+    @property
+    def default_actions(self) -> tuple[str, ...]:
+        """All that a packet which misses may run."""
+        if self.has_const_default:
+            return (self.default_action,)
+        return tuple(ref.name for ref in self.actions if ref.as_default)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

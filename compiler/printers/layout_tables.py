@@ -8,6 +8,7 @@ the arguments (`layout_ternary`). Unused bytes are zero.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -25,6 +26,7 @@ MAX_ARRAY_BITS = 16
 MAX_DIRECT_BITS = 12
 VALUE_HEAD = struct.Struct("<II")
 RANK = struct.Struct("<Q")
+DEFAULT_SLOTS = 4
 COUNTER = natural("counter", (("packets", 64), ("bytes", 64)))
 U32 = natural("index", (("index", 32),))
 
@@ -121,6 +123,22 @@ class GroupSlice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DefaultLayout:
+    """A default entry that may be modified: an array of one value, `{u32 current, u32 unused, DEFAULT_SLOTS values}`.
+
+    Packets read the slot that `current` names, so a new value goes into another slot first.
+    """
+
+    map: MapLayout
+    value: ValueLayout
+    counter: int
+    """Its direct counter, the last of the table's; 0 in a table without."""
+
+    def encode(self, current: int, values: Sequence[bytes]) -> bytes:
+        return VALUE_HEAD.pack(current, 0) + b"".join(values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TableLayout:
     """A table that the control plane writes. Exactly one of `value` and `selector` is set."""
 
@@ -142,11 +160,14 @@ class TableLayout:
     masks: MaskLayout | None = None
     """Of a table whose entries have priorities; `mask_map` holds the list."""
     mask_map: MapLayout | None = None
+    default: DefaultLayout | None = None
+    """Of a table whose default entry may be modified."""
 
     @property
     def maps(self) -> tuple[MapLayout, ...]:
         """The maps that hold entries."""
-        return tuple(held for held in (self.map, self.direct, self.mask_map) if held is not None)
+        default = self.default.map if self.default is not None else None
+        return tuple(held for held in (self.map, self.direct, self.mask_map, default) if held is not None)
 
     def place(self, key: bytes) -> tuple[MapLayout, bytes]:
         """The map that holds the entry of an encoded key, and its key there."""
@@ -238,7 +259,8 @@ def table_layout(table: Table, actions: dict[str, ActionLayout]) -> TableLayout:
     kind = _map_kind(table, kinds)
     masks = mask_layout(table.name, _named_widths(table)) if has_masks(kinds) else None
     key = _key(table, kind)
-    counters = counter_map(f"{table.name}_count", table.size + 1) if table.counter_id is not None else None
+    size = table.size + (1 if table.has_const_default else 2)
+    counters = counter_map(f"{table.name}_count", size) if table.counter_id is not None else None
     offered = tuple(actions[ref.name] for ref in table.actions if ref.in_entries)
     value = selector = group = None
     if table.selector is None:
@@ -262,6 +284,18 @@ def table_layout(table: Table, actions: dict[str, ActionLayout]) -> TableLayout:
         direct=_direct(table, kind, value) if masks is None else None,
         masks=masks,
         mask_map=_mask_map(masks) if masks is not None else None,
+        default=None if table.has_const_default else _default(table, actions),
+    )
+
+
+def _default(table: Table, actions: dict[str, ActionLayout]) -> DefaultLayout:
+    name = f"{table.name}_default"
+    value = _value(name, tuple(actions[action] for action in table.default_actions))
+    size = VALUE_HEAD.size + DEFAULT_SLOTS * value.size
+    return DefaultLayout(
+        map=MapLayout(name=name, kind=MapKind.ARRAY, key_size=4, value_size=size, max_entries=1),
+        value=value,
+        counter=table.size + 1 if table.counter_id is not None else 0,
     )
 
 

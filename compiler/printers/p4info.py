@@ -84,10 +84,13 @@ def _table(table: Table, actions: dict[str, Action]) -> p4i.Table:
         preamble=_preamble(table.id, table.name, table.doc),
         match_fields=[_match_field(key) for key in table.keys],
         action_refs=[_action_ref(ref, actions[ref.name]) for ref in table.actions],
-        const_default_action_id=actions[table.default_action].id,
-        initial_default_action=p4i.TableActionCall(action_id=actions[table.default_action].id),
+        initial_default_action=_default_action(table, actions[table.default_action]),
         size=table.size,
+        is_const_table=table.has_const_entries,
+        has_initial_entries=bool(table.entries),
     )
+    if table.has_const_default:
+        made.const_default_action_id = actions[table.default_action].id
     if table.selector is not None:
         made.implementation_id = table.selector.id
     if table.counter_id is not None:
@@ -100,6 +103,19 @@ def _table(table: Table, actions: dict[str, Action]) -> p4i.Table:
         # The only value under which a read may carry how long an entry has been idle.
         made.idle_timeout_behavior = p4i.Table.NOTIFY_CONTROL
     return made
+
+
+def _default_action(table: Table, action: Action) -> p4i.TableActionCall:
+    arguments = [
+        p4i.TableActionCall.Argument(param_id=param.id, value=canonical(value))
+        for param, value in zip(action.params, table.default_arguments, strict=True)
+    ]
+    return p4i.TableActionCall(action_id=action.id, arguments=arguments)
+
+
+def canonical(value: int) -> bytes:
+    """A number as P4Runtime writes it: big-endian, as few bytes as it takes, at least one."""
+    return value.to_bytes(max(1, (value.bit_length() + 7) // 8), "big")
 
 
 def _match_field(key: Key) -> p4i.MatchField:

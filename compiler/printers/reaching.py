@@ -77,7 +77,9 @@ class Walk:
 
     def _apply(self, statement: Apply, touched: Touched) -> Touched | None:
         table = self.names.tables[statement.table]
-        missed = self._action(table.default_action, touched)
+        missed: Touched | None = None
+        for name in table.default_actions:
+            missed = either(missed, self._action(name, touched))
         miss = None if missed is None else self.body(statement.on_miss, missed)
         if not self.has_entries(table):
             return miss

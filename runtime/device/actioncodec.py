@@ -82,6 +82,13 @@ class ActionChoice:
             raise denied(f"{self.where}: action {codec.name} can only be the default action, not an entry's")
         return codec.decode(message, self.where)
 
+    def decode_for_default(self, message: p4r.Action) -> ActionCall:
+        """Raises INVALID_ARGUMENT (unknown, another table's) and PERMISSION_DENIED (only for entries)."""
+        codec, ref = self._chosen(message)
+        if not ref.as_default:
+            raise denied(f"{self.where}: action {codec.name} cannot be the default action, only an entry's")
+        return codec.decode(message, self.where)
+
     def id_of(self, message: p4r.Action) -> int:
         """The action id of a read filter, checked. Raises INVALID_ARGUMENT."""
         return self._chosen(message)[0].id

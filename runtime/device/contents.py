@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 
 from compiler.ir.entries import Group, GroupRef, Member, MemberRef, MeterConfig
 from compiler.ir.nodes import Pipeline
-from compiler.ir.tables import Selector
+from compiler.ir.tables import InitialEntry, Selector
 from runtime.device.masks import MaskCount, mask_count
 from runtime.device.records import ActionSet, DigestConfig, Row, RowAction, RowKey
-from runtime.device.refusals import exhausted, exists, invalid, not_found, precondition
+from runtime.device.refusals import denied, exhausted, exists, invalid, not_found, precondition
 from runtime.device.schema import TableCodec
 from runtime.device.timers import IdleTimers
 
@@ -29,6 +29,12 @@ class TableContents:
     masks: MaskCount | None = None
     timers: IdleTimers | None = None
     """Of a table whose entries may have an idle timeout."""
+    default: Row | None = None
+    """The default entry, once it has been modified."""
+    initial_keys: frozenset[RowKey] = frozenset()
+    """Entries that the pipeline has at first."""
+    const_keys: frozenset[RowKey] = frozenset()
+    """Entries that the pipeline has for ever."""
     rows: dict[RowKey, Row] = field(default_factory=lambda: {})
 
     def find(self, key: RowKey) -> Row:
@@ -39,7 +45,11 @@ class TableContents:
         return row
 
     def check_new(self, key: RowKey, action: RowAction) -> None:
-        """Raises ALREADY_EXISTS, RESOURCE_EXHAUSTED, NOT_FOUND (member, group), INVALID_ARGUMENT (mixed styles)."""
+        """Raises ALREADY_EXISTS, RESOURCE_EXHAUSTED, NOT_FOUND (member, group), INVALID_ARGUMENT (mixed styles).
+
+        And PERMISSION_DENIED: a constant table.
+        """
+        self._check_open()
         if key in self.rows:
             raise exists(f"{self.codec.shown(key)}: it is there already")
         self.check_action(action)
@@ -48,6 +58,16 @@ class TableContents:
             raise exhausted(f"table {self.codec.name} is full: it holds {size} entries")
         if self.masks is not None:
             self.masks.check_new(self.codec.keys.matches_of(key))
+
+    def check_changeable(self, key: RowKey) -> None:
+        """Whether an entry may be deleted or get another action. Raises PERMISSION_DENIED."""
+        self._check_open()
+        if key in self.const_keys:
+            raise denied(f"{self.codec.shown(key)}: the pipeline has it as a constant entry")
+
+    def _check_open(self) -> None:
+        if self.codec.table.has_const_entries:
+            raise denied(f"table {self.codec.name} is constant: its entries are the pipeline's own")
 
     def check_action(self, action: RowAction, replaced: RowAction | None = None) -> None:
         """Whether what the action refers to is there. `replaced` is the action that a MODIFY takes away."""
@@ -253,11 +273,20 @@ def empty_contents(pipeline: Pipeline, codecs: tuple[TableCodec, ...]) -> Conten
             selector=selectors[codec.table.selector.name] if codec.table.selector else None,
             masks=mask_count(codec.table),
             timers=IdleTimers() if codec.table.idle_timeout else None,
+            initial_keys=frozenset(_initial_key(codec, entry) for entry in codec.table.entries),
+            const_keys=frozenset(_initial_key(codec, entry) for entry in codec.table.entries if entry.is_const),
         )
         for codec in codecs
         if not codec.is_learned
     }
+    for table in tables.values():
+        for entry in table.codec.table.entries:
+            table.add(Row(_initial_key(table.codec, entry), entry.action))
     return Contents(tables=tables, selectors=selectors, meters={meter.name: {} for meter in pipeline.meters})
+
+
+def _initial_key(codec: TableCodec, entry: InitialEntry) -> RowKey:
+    return codec.keys.key_of(entry.matches, entry.priority)
 
 
 def set_weight(action: ActionSet) -> int:

@@ -25,11 +25,23 @@ def fill(instance: Instance, contents: Contents) -> None:
     for table in contents.tables.values():
         if table.selector is not None:
             _fill_sets(instance, table, table.selector)
-        for at, row in enumerate(table.rows.values()):
+        _begin_as(instance, table)
+        for at, row in enumerate(row for key, row in table.rows.items() if key not in table.initial_keys):
             instance.insert_entry(table.codec.entry(row))
             if not at % AT_ONCE:
                 instance.commit()
     instance.commit()
+
+
+def _begin_as(instance: Instance, table: TableContents) -> None:
+    """What became of the entries that the instance has at first, and of the default entry."""
+    for key in table.initial_keys - table.const_keys:
+        if key in table.rows:
+            instance.modify_entry(table.codec.entry(table.rows[key]))
+        else:
+            instance.delete_entry(table.codec.entry_key(key))
+    if table.default is not None:
+        instance.modify_entry(table.codec.default_entry(table.default))
 
 
 def _fill_sets(instance: Instance, table: TableContents, selector: SelectorContents) -> None:

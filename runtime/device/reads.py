@@ -19,7 +19,7 @@ from runtime.device.contents import Contents
 from runtime.device.digestentries import DigestReader
 from runtime.device.metercodec import encode_color_tallies, encode_meter_config
 from runtime.device.meterreads import MeterReader, the_one
-from runtime.device.records import ColorTallies, Row, Tally
+from runtime.device.records import ColorTallies, Row, RowKey, Tally
 from runtime.device.refusals import invalid, unimplemented
 from runtime.device.schema import Schema, TableCodec
 from runtime.device.target import Instance, LearnedRow
@@ -106,9 +106,7 @@ class Reader:
     def _one_table(self, request: p4r.TableEntry, codec: TableCodec) -> Iterator[p4r.Entity]:
         action_id = self._action_filter(request, codec)
         if request.is_default_action:
-            default = codec.encode_default()
-            wanted = action_id in (0, default.action.action.action_id)
-            return iter([p4r.Entity(table_entry=default)] if wanted else [])
+            return self._default(request, codec, action_id)
         if codec.is_learned:
             return self._learned(request, codec, action_id)
         rows = self._rows(request, codec)
@@ -128,7 +126,17 @@ class Reader:
             colors=instance.direct_meter_tallies(codec.name, keys) if colored else None,
             idle_ms=instance.idle_ms(codec.name, keys) if aged else None,
             has_meters=request.HasField("meter_config"),
+            const_keys=self._contents.tables[codec.name].const_keys,
         )
+
+    def _default(self, request: p4r.TableEntry, codec: TableCodec, action_id: int) -> Iterator[p4r.Entity]:
+        found = codec.encode_default(None if codec.is_learned else self._contents.tables[codec.name].default)
+        if request.HasField("counter_data") and codec.counts_misses:
+            _set_tally(found.counter_data, self._instance.direct_tallies(codec.name, [codec.default_key])[0])
+        wanted = (action_id or found.action.action.action_id, request.metadata or found.metadata)
+        cookie = _cookie(request) or _cookie(found)
+        is_wanted = (*wanted, cookie) == (found.action.action.action_id, found.metadata, _cookie(found))
+        return iter([p4r.Entity(table_entry=found)] if is_wanted else [])
 
     def _action_filter(self, request: p4r.TableEntry, codec: TableCodec) -> int:
         """The action id asked for, 0 for any."""
@@ -212,7 +220,7 @@ class Reader:
     def _direct_counters(self, request: p4r.DirectCounterEntry) -> Iterator[p4r.Entity]:
         asked = request.table_entry
         if asked.is_default_action:
-            raise unimplemented("packets that miss a table are not counted")
+            return self._default_cell(asked)
         if asked.table_id == 0:
             if asked.match or asked.priority:
                 raise invalid("match fields are named together with their table")
@@ -222,6 +230,16 @@ class Reader:
         if codec.table.counter_id is None:
             raise invalid(f"table {codec.name} has no direct counter")
         return self._direct_cells(asked, codec)
+
+    def _default_cell(self, asked: p4r.TableEntry) -> Iterator[p4r.Entity]:
+        codec = self._schema.table(asked.table_id)
+        if not codec.counts_misses:
+            raise unimplemented(f"table {codec.name}: packets that miss are not counted")
+        self._check_asked(asked, codec)
+        named = p4r.TableEntry(table_id=codec.table.id, is_default_action=True)
+        made = p4r.DirectCounterEntry(table_entry=named)
+        _set_tally(made.data, self._instance.direct_tallies(codec.name, [codec.default_key])[0])
+        return iter([p4r.Entity(direct_counter_entry=made)])
 
     def _direct_cells(self, asked: p4r.TableEntry, codec: TableCodec) -> Iterator[p4r.Entity]:
         wanted = p4r.TableEntry(
@@ -241,12 +259,15 @@ class _Beside:
     colors: list[ColorTallies] | None
     idle_ms: list[int] | None
     has_meters: bool
+    const_keys: frozenset[RowKey]
 
 
 def _encoded_rows(codec: TableCodec, rows: list[Row], beside: _Beside) -> Iterator[p4r.Entity]:
     for at, row in enumerate(rows):
         entity = p4r.Entity(table_entry=codec.encode(row))
         entry = entity.table_entry
+        if beside.const_keys and row.key in beside.const_keys:
+            entry.is_const = True
         if beside.has_meters and row.meter is not None:
             entry.meter_config.CopyFrom(encode_meter_config(row.meter))
         if beside.tallies is not None:

@@ -29,6 +29,7 @@ from compiler.ir.nodes import Pipeline
 from compiler.ir.statements import ExecuteDirect
 from compiler.ir.tables import Action, Counter, Meter, Selector, Table
 from compiler.ir.walking import statements
+from compiler.span import InternalError
 from runtime.device.actioncodec import ActionChoice, action_choice
 from runtime.device.keyforms import KeyForm
 from runtime.device.matchcodec import MatchCodec, match_codec
@@ -93,6 +94,12 @@ class TableCodec:
             case "action":
                 raise invalid(f"table {self.name} has an action profile: its entries carry a member, a group or a set")
 
+    def decode_default(self, action: p4r.TableAction) -> ActionCall:
+        """The action of a default entry. Raises INVALID_ARGUMENT, PERMISSION_DENIED (an action only for entries)."""
+        if action.WhichOneof("type") != "action":
+            raise invalid(f"table {self.name}: the default entry carries an action")
+        return self.choice.decode_for_default(action.action)
+
     def encode(self, row: Row) -> p4r.TableEntry:
         """The entry as it was written, but for its meter."""
         entry = p4r.TableEntry(
@@ -112,11 +119,35 @@ class TableCodec:
         encoded = (codec.encode(value) for codec, value in zip(self.matches, matches, strict=True))
         return [message for message in encoded if message is not None]
 
-    def encode_default(self) -> p4r.TableEntry:
-        """The default entry: constant in every table, as the pipeline's IR has it."""
-        entry = p4r.TableEntry(table_id=self.table.id, is_default_action=True, is_const=True)
-        entry.action.action.CopyFrom(self.choice.encode(ActionCall(action=self.table.default_action)))
+    def encode_default(self, modified: Row | None = None) -> p4r.TableEntry:
+        """The default entry, as the pipeline has it or as it was modified."""
+        row = modified or Row(b"", self.table.default_call)
+        entry = p4r.TableEntry(
+            table_id=self.table.id,
+            is_default_action=True,
+            is_const=self.table.has_const_default,
+            metadata=row.metadata,
+        )
+        if row.controller_metadata:
+            entry.controller_metadata = row.controller_metadata  # pyright: ignore[reportDeprecated]
+        self._encode_action(entry.action, row.action)
         return entry
+
+    def default_entry(self, modified: Row | None) -> TableEntry:
+        """What the target is given."""
+        action = self.table.default_call if modified is None else modified.action
+        if not isinstance(action, ActionCall):
+            raise InternalError(f"table {self.name}: its default entry is no action")
+        return TableEntry(table=self.name, matches=(), action=action)
+
+    @property
+    def default_key(self) -> EntryKey:
+        return EntryKey(table=self.name, matches=())
+
+    @property
+    def counts_misses(self) -> bool:
+        """Whether the default entry has a direct counter."""
+        return self.table.counter_id is not None and not self.table.has_const_default
 
     def entry_key(self, key: RowKey) -> EntryKey:
         return EntryKey(table=self.name, matches=self.keys.matches_of(key), priority=self.keys.priority_of(key))

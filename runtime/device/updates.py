@@ -17,7 +17,7 @@ from runtime.device.batch import ATOMIC, CONTINUE, Atomicity, Outcomes, apply_ba
 from runtime.device.contents import Contents, SelectorContents, TableContents
 from runtime.device.digestentries import DigestWriter
 from runtime.device.meterwrites import MeterWriter, entry_meter
-from runtime.device.records import ActionSet, Row, RowAction, RowKey, Tally
+from runtime.device.records import ZERO, ActionSet, Row, RowAction, RowKey, Tally
 from runtime.device.refusals import denied, invalid, out_of_range, unimplemented
 from runtime.device.schema import Schema, TableCodec, refuse_watch
 from runtime.device.target import Instance
@@ -78,6 +78,7 @@ class Writer:
             raise invalid(f"table {codec.name}: is_const is the device's to set")
         if entry.is_default_action:
             self._default_entry(kind, entry, codec)
+            return
         key = codec.decode_key(entry)
         if codec.is_learned:
             self._learned_entry(kind, codec, codec.entry_key(key))
@@ -99,7 +100,22 @@ class Writer:
         _check_idle(entry, codec)
         if entry.idle_timeout_ns:
             raise invalid(f"table {codec.name}: the default entry has no idle timeout")
-        raise denied(f"table {codec.name}: the default action {codec.table.default_action} is constant")
+        if codec.table.has_const_default:
+            raise denied(f"table {codec.name}: the default action {codec.table.default_action} is constant")
+        self._modify_default(entry, codec)
+
+    def _modify_default(self, entry: p4r.TableEntry, codec: TableCodec) -> None:
+        """Without an action it becomes again what it was at first, and its counter is 0."""
+        table, tally, row = self._contents.tables[codec.name], self._tally_of(entry, codec), None
+        if entry.HasField("action"):
+            row = Row(b"", codec.decode_default(entry.action), entry.metadata, _cookie(entry))
+        elif codec.counts_misses:
+            tally = tally or ZERO
+        self._instance.modify_entry(codec.default_entry(row))
+        self._undo.note(partial(setattr, table, "default", table.default))
+        table.default = row
+        if tally is not None:
+            self._instance.set_direct_tally(codec.default_key, tally)
 
     def _learned_entry(self, kind: int, codec: TableCodec, key: EntryKey) -> None:
         if kind != DELETE:
@@ -126,6 +142,7 @@ class Writer:
         table = self._contents.tables[codec.name]
         old = table.find(codec.decode_key(entry))
         if entry.HasField("action"):
+            table.check_changeable(old.key)
             action = codec.decode_action(entry.action)
             table.check_action(action, old.action)
             row = self._hidden(table.selector, _row(entry, codec, old.key, action))
@@ -153,6 +170,7 @@ class Writer:
     def _delete_entry(self, codec: TableCodec, key: RowKey) -> None:
         table = self._contents.tables[codec.name]
         old = table.find(key)
+        table.check_changeable(key)
         self._instance.delete_entry(codec.entry_key(key))
         table.remove(old.key)
         self._undo.note(partial(table.add, old))
@@ -259,7 +277,8 @@ class Writer:
                 f"table {codec.name}: a direct counter comes and goes with its entry, it can only be modified"
             )
         if given.table_entry.is_default_action:
-            raise unimplemented(f"table {codec.name}: packets that miss are not counted")
+            self._default_counter(given, codec)
+            return
         key = codec.decode_key(given.table_entry)
         if codec.is_learned:
             raise denied(f"table {codec.name} is learned: its counters are the data plane's")
@@ -267,6 +286,14 @@ class Writer:
         if given.HasField("data"):
             tally = _decode_tally(given.data, f"table {codec.name}")
             self._instance.set_direct_tally(codec.entry_key(key), tally)
+
+    def _default_counter(self, given: p4r.DirectCounterEntry, codec: TableCodec) -> None:
+        if not codec.counts_misses:
+            raise unimplemented(f"table {codec.name}: packets that miss are not counted")
+        if given.table_entry.match or given.table_entry.priority:
+            raise invalid(f"table {codec.name}: the default entry has neither match fields nor a priority")
+        if given.HasField("data"):
+            self._instance.set_direct_tally(codec.default_key, _decode_tally(given.data, f"table {codec.name}"))
 
 
 def checked_index(counter: str, size: int, index: int) -> int:

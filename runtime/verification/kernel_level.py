@@ -16,7 +16,7 @@ from typing import Self
 
 from compiler.ir.entries import ActionCall, EntryKey, Group, GroupRef, Member, MemberRef, MeterConfig, TableEntry
 from compiler.ir.interpreter import Tally
-from compiler.ir.interpreter.matching import NS_PER_MS
+from compiler.ir.interpreter.matching import NS_PER_MS, initial_entry
 from compiler.ir.maglev import build_ring
 from compiler.ir.nodes import Pipeline
 from compiler.printers.ebpf.printing import print_c
@@ -28,11 +28,12 @@ from runtime.bpf.machine import MACHINE_CONSTANTS
 from runtime.bpf.object import LoadSettings, load
 from runtime.bpf.testrun import run_syscall
 from runtime.build import Hook, compile_source
+from runtime.device.kernel.defaultmaps import DefaultMap
 from runtime.device.kernel.interfaces import DIRECT, OTHER, Interfaces
 from runtime.device.kernel.metermaps import MeterMap
 from runtime.device.kernel.tablemaps import Matches
 from runtime.device.kernel.ternarymaps import TernaryMap, with_priority
-from runtime.device.records import ColorTallies
+from runtime.device.records import ZERO, ColorTallies
 from runtime.device.undo import UndoLog
 from runtime.verification.kernel_state import KernelState
 from runtime.verification.levels import COMPARED_INDICES, HASH_SEED
@@ -105,7 +106,20 @@ class KernelLevel(KernelState):
         self._meters = {m.name: MeterMap(m, self.map, lambda: self._now_ns, self._undo) for m in made.meters}
         self._ternary = self._ternary_maps()
         self._ternary_rows: dict[str, dict[Matches, _Row]] = defaultdict(dict)
+        self._defaults = self._default_maps()
         self.set_time(START_MS)
+        self._begin()
+
+    def _begin(self) -> None:
+        """As the pipeline has it: entries from the start, default entries as they are at first."""
+        for table in self.pipeline.tables:
+            for entry in table.entries:
+                self._insert_entry(initial_entry(table, entry))
+            if table.name in self._defaults:
+                self._defaults[table.name].modify(table.default_call)
+                self._defaults[table.name].set_tally(ZERO)
+        self._undo.finish()
+        self._undo.clear()
 
     def __enter__(self) -> Self:
         return self
@@ -149,6 +163,7 @@ class KernelLevel(KernelState):
                 self._zero(events, index)
         self._rows.clear()
         self._selectors.clear()
+        self._begin()
 
     def insert(self, *changes: Change) -> None:
         self._undo.clear()
@@ -210,6 +225,9 @@ class KernelLevel(KernelState):
     def direct_counter(self, key: EntryKey) -> Tally:
         table = self.layout.table(key.table)
         assert table.counters is not None
+        if key.is_default:
+            tally = self._defaults[key.table].tally()
+            return Tally(tally.packets, tally.bytes)
         if key.table in self._ternary:
             tally = self._ternary[key.table].tallies([with_priority(key.matches, key.priority)])[0]
             return Tally(tally.packets, tally.bytes)
@@ -217,6 +235,10 @@ class KernelLevel(KernelState):
 
     def _insert_entry(self, entry: TableEntry) -> None:
         table = self.layout.table(entry.table)
+        if entry.is_default:
+            assert isinstance(entry.action, ActionCall)
+            self._defaults[entry.table].modify(entry.action)
+            return
         if entry.table in self._ternary:
             self._insert_ternary(entry, table)
             return
@@ -241,6 +263,16 @@ class KernelLevel(KernelState):
                 maps = (self.map(table.map.name), self.map(table.mask_map.name))
                 counters = self.map(table.counters.name) if table.counters is not None else None
                 found[table.table] = TernaryMap(table, table.masks, *maps, counters, self._undo)
+        return found
+
+    def _default_maps(self) -> dict[str, DefaultMap]:
+        found: dict[str, DefaultMap] = {}
+        for table in self.layout.tables:
+            if table.default is not None:
+                counters = self.map(table.counters.name) if table.counters is not None else None
+                initial = next(t.default_call for t in self.pipeline.tables if t.name == table.table)
+                held = self.map(table.default.map.name)
+                found[table.table] = DefaultMap(table.default, initial, held, counters, self._undo)
         return found
 
     def _insert_ternary(self, entry: TableEntry, table: TableLayout) -> None:

@@ -19,7 +19,7 @@ from compiler.ir.entries import (
 from compiler.ir.expressions import width_bits
 from compiler.ir.interpreter.errors import InvalidEntry, NotFound, PermissionDenied
 from compiler.ir.names import Names
-from compiler.ir.tables import Key, MatchKind, Selector, Table
+from compiler.ir.tables import Action, Key, MatchKind, Selector, Table
 
 _VALUE_TYPES: dict[MatchKind, type[MatchValue]] = {
     MatchKind.EXACT: Exact,
@@ -50,11 +50,16 @@ def has_priority(table: Table) -> bool:
     return any(key.match in _WITH_PRIORITY for key in table.keys)
 
 
-def check_entry(names: Names, entry: TableEntry) -> None:
-    """Raises `InvalidEntry`, `PermissionDenied` or `NotFound`."""
+def check_entry(names: Names, entry: TableEntry, *, is_there: bool = False) -> None:
+    """Only an entry that is there may be the default entry. Raises `InvalidEntry`, `PermissionDenied` or `NotFound`."""
     table = find_table(names, entry.table)
     if table.store is not None:
         raise PermissionDenied(f"table {table.name} is learned: the data plane alone adds to it")
+    if entry.is_default and is_there:
+        _check_default(names, table, entry)
+        return
+    if table.has_const_entries:
+        raise PermissionDenied(f"table {table.name} is constant: its entries are those of the pipeline")
     check_matches(table, entry.matches, entry.priority)
     match entry.action:
         case ActionCall() as call:
@@ -77,13 +82,27 @@ def check_matches(table: Table, matches: tuple[MatchValue, ...], priority: int) 
         raise InvalidEntry(f"an entry of table {table.name} has no priority")
 
 
-def check_call(names: Names, table: Table, call: ActionCall) -> None:
+def _check_default(names: Names, table: Table, entry: TableEntry) -> None:
+    if table.has_const_default:
+        raise PermissionDenied(f"the default action of table {table.name} is constant")
+    if not isinstance(entry.action, ActionCall):
+        raise InvalidEntry(f"the default entry of table {table.name} names an action")
+    check_call(names, table, entry.action, as_default=True)
+
+
+def check_call(names: Names, table: Table, call: ActionCall, *, as_default: bool = False) -> None:
     offered = {reference.name: reference for reference in table.actions}
     if call.action not in offered:
         raise InvalidEntry(f"table {table.name} does not offer action '{call.action}'")
-    if not offered[call.action].in_entries:
+    if as_default and not offered[call.action].as_default:
+        raise PermissionDenied(f"action {call.action} is not for the default of table {table.name}")
+    if not as_default and not offered[call.action].in_entries:
         raise PermissionDenied(f"action {call.action} is only for the default of table {table.name}")
-    params = names.actions[call.action].params
+    check_arguments(names.actions[call.action], call)
+
+
+def check_arguments(action: Action, call: ActionCall) -> None:
+    params = action.params
     if len(params) != len(call.arguments):
         raise InvalidEntry(f"action {call.action} has {len(params)} parameters, not {len(call.arguments)}")
     for param, argument in zip(params, call.arguments, strict=True):

@@ -134,12 +134,22 @@ class Journey:
         hit = self._find_learned(table, key) if table.store is not None else self._find(table, key)
         if hit is None:
             self._missed[table.name] = key
-            self._record(trace.Missed(table=table.name, key=_key_text(table, key), action=table.default_action))
-            self._act(ActionCall(action=table.default_action))
+            call = self._default(table)
+            self._record(trace.Missed(table=table.name, key=_key_text(table, key), action=call.action))
+            self._act(call)
             return self.run(statement.on_miss)
         self._record(self._hit_step(table, key, hit))
         self._act(hit.call, hit.slot, hit.row)
         return self.run(statement.on_hit)
+
+    def _default(self, table: Table) -> ActionCall:
+        """What a miss runs; one that a control plane may change counts what it is run for."""
+        if table.has_const_default:
+            return table.default_call
+        row = self._model.match_table(table.name).default
+        row.packets += 1
+        row.bytes += len(self._packet.received)
+        return row.entry.action if isinstance(row.entry.action, ActionCall) else table.default_call
 
     def _find_learned(self, table: Table, key: tuple[int, ...]) -> _Hit | None:
         store = self._model.store_of(table.name)

@@ -15,7 +15,7 @@ from compiler.ir.interpreter.entrycheck import has_priority
 from compiler.ir.interpreter.errors import AlreadyExists, NotFound, TableFull
 from compiler.ir.interpreter.meters import Cell
 from compiler.ir.ranks import rank
-from compiler.ir.tables import MatchKind, Table
+from compiler.ir.tables import InitialEntry, MatchKind, Table
 
 NS_PER_MS = 1_000_000
 IDLE_GRANULARITY_MS = 100
@@ -46,20 +46,32 @@ class Row:
         self.packets, self.bytes = packets, octets
 
 
+def initial_entry(table: Table, entry: InitialEntry) -> TableEntry:
+    """An entry of the pipeline as one of a device."""
+    return TableEntry(
+        table=table.name, matches=entry.matches, action=entry.action, priority=entry.priority, span=entry.span
+    )
+
+
 class MatchTable:
     def __init__(self, table: Table) -> None:
         self.table = table
         self._rows: dict[EntryKey, Row] = {}
+        self.default = Row(TableEntry(table=table.name, matches=(), action=table.default_call))
         self._is_indexed = not has_priority(table)
         self._widths = tuple(width_bits(key.expr) for key in table.keys)
         self._lpm = next((i for i, key in enumerate(table.keys) if key.match is MatchKind.LPM), None)
         self._by_prefix: dict[int, dict[_Found, Row]] = {}
+        for entry in table.entries:
+            self.insert(initial_entry(table, entry))
 
     def entries(self) -> tuple[TableEntry, ...]:
         return tuple(row.entry for row in self._rows.values())
 
     def row(self, key: EntryKey) -> Row:
         """Raises `NotFound`."""
+        if key.is_default:
+            return self.default
         if key not in self._rows:
             raise NotFound(f"table {self.table.name} has no such entry")
         return self._rows[key]
@@ -90,6 +102,10 @@ class MatchTable:
         row.entry = entry
         if row.meter is not None:
             row.meter.configure(entry.meter, now_ns)
+
+    def is_const(self, key: EntryKey) -> bool:
+        """Whether an entry is one of the pipeline's that stay for ever."""
+        return any(e.is_const and (e.matches, e.priority) == (key.matches, key.priority) for e in self.table.entries)
 
     def delete(self, key: EntryKey) -> TableEntry:
         entry = self.row(key).entry

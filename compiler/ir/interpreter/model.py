@@ -93,9 +93,10 @@ class Model:
     def modify(self, change: Change, *, now_ns: int = 0) -> None:
         match change:
             case TableEntry():
-                check_entry(self.names, change)
+                check_entry(self.names, change, is_there=True)
                 table = self._match_table(change.table)
                 old = table.row(change.key).entry
+                _refuse_const(table, change.key)
                 self._check_reference(change)
                 table.modify(change, now_ns)
                 self._release(old)
@@ -118,6 +119,7 @@ class Model:
                 if table.store is not None:
                     self.delete_learned(change)
                 else:
+                    _refuse_const(self._match_table(change.table), change)
                     self._release(self._match_table(change.table).delete(change))
             case Member():
                 self._selection(change.selector).delete_member(change.id)
@@ -275,6 +277,11 @@ class Model:
         size = self.names.counters[counter].size
         if not 0 <= index < size:
             raise InvalidEntry(f"counter {counter} has no index {index}, only 0 to {size - 1}")
+
+
+def _refuse_const(table: MatchTable, key: EntryKey) -> None:
+    if table.is_const(key):
+        raise PermissionDenied(f"table {table.table.name}: the entry is constant")
 
 
 def _learned_entry(slot: Slot) -> LearnedEntry:

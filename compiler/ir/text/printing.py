@@ -21,6 +21,7 @@ from compiler.ir.tables import (
     Store,
     Table,
 )
+from compiler.ir.text.entry_text import call_text, entries_lines
 from compiler.ir.text.expression_text import expression_text, list_text, number_text
 from compiler.ir.text.statement_text import INDENT, MAX_LINE, block_lines, inside_lines
 
@@ -174,7 +175,7 @@ def _table_lines(table: Table) -> Iterator[str]:
     yield f"table {table.id:#010x} {table.name} {{"
     yield from (INDENT + _key_text(key) for key in table.keys)
     yield from (INDENT + _action_ref_text(reference) for reference in table.actions)
-    yield f"{INDENT}default {table.default_action}"
+    yield f"{INDENT}default {_default_text(table)}"
     yield f"{INDENT}size {table.size}"
     if table.counter_id is not None:
         yield f"{INDENT}counter {table.counter_id:#010x}"
@@ -186,7 +187,14 @@ def _table_lines(table: Table) -> Iterator[str]:
         yield from (INDENT + line for line in _selector_lines(table.selector))
     if table.store is not None:
         yield f"{INDENT}store {table.store}"
+    if table.entries or table.has_const_entries:
+        yield from (INDENT + line for line in entries_lines(table))
     yield "}"
+
+
+def _default_text(table: Table) -> str:
+    call = call_text(table.default_call) if table.default_arguments else table.default_action
+    return call if table.has_const_default else f"{call} modifiable"
 
 
 def _key_text(key: Key) -> str:

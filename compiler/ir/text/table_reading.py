@@ -16,6 +16,7 @@ from compiler.ir.tables import (
     Transition,
 )
 from compiler.ir.text.declaration_reading import DeclarationReader
+from compiler.ir.text.entry_text import read_arguments, read_entries
 from compiler.ir.text.expression_reading import ExpressionReader
 from compiler.ir.text.statement_reading import StatementReader
 from compiler.span import Span
@@ -98,6 +99,8 @@ class TableReader:
             actions.append(self._action_ref())
         cursor.take("default")
         default = cursor.name("an action")
+        default_arguments = read_arguments(cursor)
+        is_modifiable = cursor.take_if("modifiable")
         cursor.take("size")
         size = cursor.number("a number of entries")
         counter_id = cursor.number("an id") if cursor.take_if("counter") else None
@@ -105,6 +108,11 @@ class TableReader:
         idle_timeout = cursor.take_if("idle_timeout")
         selector = self._selector() if cursor.take_if("selector") else None
         store = cursor.name("a store") if cursor.take_if("store") else None
+        all_const = cursor.take_if("const")
+        has_entries = cursor.is_at("entries") or all_const
+        if has_entries:
+            cursor.take("entries")
+        entries = read_entries(cursor, tuple(keys), all_const=all_const) if has_entries else ()
         cursor.take("}")
         return Table(
             name=name,
@@ -118,6 +126,10 @@ class TableReader:
             idle_timeout=idle_timeout,
             selector=selector,
             store=store,
+            default_arguments=default_arguments,
+            has_const_default=not is_modifiable,
+            entries=entries,
+            has_const_entries=all_const,
             doc=doc,
             span=span,
         )

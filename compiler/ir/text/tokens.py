@@ -49,7 +49,7 @@ _PATTERN = re.compile(
     r"(?P<space>[ \t\r]+)|(?P<newline>\n)|///(?P<doc>[^\n]*)|(?P<comment>//[^\n]*)"
     r"|(?P<number>0x[0-9a-fA-F]+|[0-9]+)|(?P<name>[A-Za-z_][A-Za-z0-9_]*)"
     r'|(?P<string>"(?:[^"\\\n]|\\.)*")'
-    r"|(?P<sign>&&&|->|<<|>>|==|!=|<=|>=|[-+&|^<>=!~(){}\[\],:.])"
+    r"|(?P<sign>&&&|->|<<|>>|==|!=|<=|>=|\.\.|[-+&|^<>=!~(){}\[\],:./])"
 )
 _KINDS = {
     "doc": TokenKind.DOC,

@@ -23,6 +23,7 @@ BAD_STORE: Final = Code(id="E0514", name="ir-bad-store")
 BAD_LEARNED_TABLE: Final = Code(id="E0515", name="ir-bad-learned-table")
 BAD_SELECTOR: Final = Code(id="E0516", name="ir-bad-selector")
 BAD_METER: Final = Code(id="E0517", name="ir-bad-meter")
+BAD_ENTRY: Final = Code(id="E0518", name="ir-bad-entry")
 
 PARSER_LOOP: Final = Code(id="E0521", name="ir-parser-loop")
 UNREACHED_STATE: Final = Code(id="E0522", name="ir-unreached-state")

@@ -210,7 +210,7 @@ class _Paths:
         for expr in (*(key.expr for key in table.keys), *(table.selector.inputs if table.selector else ())):
             self.check_reads(expr, state, statement.span)
         hit = self._act(self._entry_actions(table.name), state)
-        miss = self._act((table.default_action,), state)
+        miss = self._act(table.default_actions, state)
         miss = replace(miss, missed=miss.missed | {table.name}) if miss is not None else None
         return _join(
             self.run(statement.on_hit, hit) if hit is not None else None,

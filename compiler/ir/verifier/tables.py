@@ -11,6 +11,7 @@ from compiler.ir.nodes import Pipeline
 from compiler.ir.statements import Advance, If, Statement
 from compiler.ir.tables import Action, MatchKind, Store, Table, Transition
 from compiler.ir.verifier import codes
+from compiler.ir.verifier.entries import check_entries
 from compiler.ir.verifier.metering import check_meters
 from compiler.span import NOWHERE, Span
 
@@ -30,6 +31,7 @@ def check_tables(pipeline: Pipeline, report: Report) -> None:
         _check_table(table, actions, report)
         if table.store is not None:
             _check_learned(table, stores, report)
+        check_entries(table, actions, report)
     for store in pipeline.stores:
         _check_store(store, report)
         _check_key_types(store, [table for table in pipeline.tables if table.store == store.name], report)
@@ -82,9 +84,22 @@ def _check_actions(table: Table, actions: dict[str, Action], report: Report) -> 
     if default is None or not default.as_default:
         message = f"table {table.name} does not offer its default action '{table.default_action}' as one"
         report.add(codes.BAD_DEFAULT, table.span, message)
-    elif default.name in actions and actions[default.name].params:
-        message = f"the default action {default.name} of table {table.name} has parameters"
+    elif default.name in actions:
+        _check_default(table, actions[default.name], report)
+
+
+def _check_default(table: Table, action: Action, report: Report) -> None:
+    what = f"the default action {action.name} of table {table.name}"
+    if len(action.params) != len(table.default_arguments):
+        message = f"{what} has {len(action.params)} parameters, and is given {len(table.default_arguments)} arguments"
         report.add(codes.BAD_DEFAULT, table.span, message)
+    for param, value in zip(action.params, table.default_arguments, strict=False):
+        if value >> param.width_bits:
+            message = f"{what}: argument {param.name} is {value}, which does not fit into {param.width_bits} bits"
+            report.add(codes.BAD_DEFAULT, table.span, message)
+    if not table.has_const_default and (table.selector is not None or table.store is not None):
+        kind = "with a selector" if table.selector is not None else "that is learned"
+        report.add(codes.BAD_DEFAULT, table.span, f"table {table.name}, one {kind}, has a default that is not constant")
 
 
 def _check_learned(table: Table, stores: dict[str, Store], report: Report) -> None:

@@ -92,6 +92,8 @@ class PipelineView:
     states: tuple[parser.StateView, ...]
     deepest: int
     action_functions: tuple[controls.FunctionView, ...]
+    defaults: tuple[controls.FunctionView, ...]
+    """Of the tables whose default entry may be modified."""
     tables: tuple[tables.TableView, ...]
     controls: tuple[controls.FunctionView, ...]
     main: str
@@ -103,7 +105,7 @@ class PipelineView:
 
     def calls(self, function: str) -> bool:
         """Whether something printed calls a function of the frame: what nobody calls, a compiler complains of."""
-        functions = (*self.action_functions, *self.tables, *self.controls)
+        functions = (*self.action_functions, *self.defaults, *self.tables, *self.controls)
         lines = (line for each in functions for line in each.lines)
         return any(f"{function}(" in line for line in lines)
 
@@ -154,6 +156,7 @@ def pipeline_view(pipeline: Pipeline, provenance: Mapping[str, Sequence[str]]) -
         states=tuple(parser.state_view(state, used) for state in parser.in_order(pipeline)),
         deepest=parser.deepest(pipeline, used),
         action_functions=tuple(f for f in map(printer.action, pipeline.actions) if f is not None),
+        defaults=tuple(f for t in pipeline.tables if (f := tables.default_view(t, printer)) is not None),
         tables=tuple(tables.table_view(table, printer, provenance) for table in pipeline.tables),
         controls=tuple(printer.control(control) for control in controls.in_order(pipeline)),
         main=printer.call_of(main),

@@ -19,6 +19,7 @@ from compiler.printers.layout import (
     TableLayout,
     ValueLayout,
 )
+from compiler.printers.layout_tables import DEFAULT_SLOTS, DefaultLayout
 from compiler.printers.layout_ternary import MAX_MASKS, MaskLayout
 
 
@@ -125,7 +126,21 @@ def table_structs(table: TableLayout) -> tuple[StructView, ...]:
         found.append(value_struct(f"{table.selector.name}_value", table.selector.member))
     if table.masks is not None:
         found += _mask_structs(table.masks)
+    if table.default is not None:
+        found += _default_structs(table.default)
     return tuple(found)
+
+
+def _default_structs(default: DefaultLayout) -> tuple[StructView, StructView]:
+    name = default.map.name
+    members = (
+        MemberView(type="u32", name="current", offset=0, comment="the slot that counts"),
+        MemberView(type="u32", name="padding4", offset=4),
+        MemberView(type=f"struct {name}_value", name=f"slots[{DEFAULT_SLOTS}]", offset=8),
+    )
+    return value_struct(f"{name}_value", default.value), StructView(
+        name=name, members=members, size=default.map.value_size
+    )
 
 
 def _mask_structs(masks: MaskLayout) -> tuple[StructView, StructView]:
@@ -146,6 +161,8 @@ def table_maps(table: TableLayout) -> tuple[MapView, ...]:
         found.append(_map(table.direct, "u32", f"struct {table.table}_value"))
     if table.mask_map is not None:
         found.append(_map(table.mask_map, "u32", f"struct {table.table}_masks"))
+    if table.default is not None:
+        found.append(_map(table.default.map, "u32", f"struct {table.default.map.name}"))
     if table.counters is not None:
         found.append(_map(table.counters, "u32", "struct counter"))
     if table.seen is not None:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from compiler.ir.expressions import Expr, width_bits
 from compiler.ir.tables import Action, ActionRef, Table
 from compiler.printers.ebpf import ternary
-from compiler.printers.ebpf.controls import Printer
-from compiler.printers.ebpf.expressions import c, given, hash_of, words
+from compiler.printers.ebpf.controls import FunctionView, Printer
+from compiler.printers.ebpf.expressions import c, given, hash_of, number, words
 from compiler.printers.ebpf.lines import Lines
 from compiler.printers.ebpf.structures import flag, table_constant
 from compiler.printers.layout import MapKind, StoreLayout, TableLayout
+from compiler.printers.layout_tables import DEFAULT_SLOTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,11 +49,38 @@ def table_view(table: Table, printer: Printer, provenance: Mapping[str, Sequence
 def _miss(lines: Lines, table: Table, printer: Printer, condition: str) -> None:
     """Run the default action and end, when the condition holds."""
     missed = f"return missed({table_id(table)});"
-    if not printer.usage.names.actions[table.default_action].body:
+    action = printer.usage.names.actions[table.default_action]
+    if not table.has_const_default:
+        lines.add(f"if ({condition})", f"\treturn default_of_{table.name}(scratch);")
+    elif not action.body:
         lines.add(f"if ({condition})", f"\t{missed}")
-        return
-    with lines.block(f"if ({condition})"):
-        lines.add(f"{table.default_action}(scratch);", missed)
+    else:
+        with lines.block(f"if ({condition})"):
+            pairs = zip(action.params, table.default_arguments, strict=True)
+            values = ", ".join(f".{p.name} = {number(value, p.width_bits)}" for p, value in pairs)
+            lines.add(*_call(action, f"&(const struct {action.name}){{{values}}}"), missed)
+
+
+def default_view(table: Table, printer: Printer) -> FunctionView | None:
+    """What runs the default entry of a table, where that may be modified; always a miss."""
+    layout = printer.layout.table(table.name) if table.store is None else None
+    if layout is None or layout.default is None:
+        return None
+    lines, name = Lines(), layout.default.map.name
+    lines.add("u32 zero = 0;", f"struct {name} *held = bpf_map_lookup_elem(&{name}, &zero);")
+    lines.add(f"struct {name}_value *value;", "", "if (!held)", f"\treturn missed({table_id(table)});")
+    lines.add(f"value = &held->slots[FLOW_READ(held->current) % {DEFAULT_SLOTS}];")
+    if layout.default.counter:
+        lines.add(f"scratch->later.{table.name} = value->counter;")
+    lines.add("switch (value->action) {")
+    for action in (printer.usage.names.actions[action] for action in table.default_actions):
+        if action.body:
+            lines.add(f"case {action_constant(action.name)}:")
+            lines.add(*(f"\t{line}" for line in _call(action, f"&value->arguments.{action.name}")), "\tbreak;")
+    lines.add("default:", "\tbreak;", "}", f"return missed({table_id(table)});")
+    signature = f"static __always_inline bool default_of_{table.name}(struct scratch *scratch)"
+    doc = f"What the default entry of {table.name} says; a miss."
+    return FunctionView(signature=signature, doc=doc, lines=lines.done())
 
 
 def table_id(table: Table) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from compiler.ir import walking
+from compiler.ir.entries import Exact, Lpm, MatchValue, Optional, Range, Ternary
 from compiler.ir.expressions import Expr, Peek, width_bits
 from compiler.ir.headers import ACCEPT, Case, Match, State
 from compiler.ir.names import Names
@@ -91,6 +92,25 @@ def _keyset(match: Match, width: int) -> str:
     if match.mask is None:
         return number(match.value, width)
     return f"{number(match.value, width)} &&& {number(match.mask, width)}" if match.mask else "_"
+
+
+def keyset(match: MatchValue, width: int) -> str:
+    """What an entry in the program matches."""
+    match match:
+        case Exact(value=value):
+            return number(value, width)
+        case Lpm(value=value, prefix_len=prefix_len):
+            return _masked(value, (1 << width) - (1 << width - prefix_len), width)
+        case Ternary(value=value, mask=mask):
+            return _masked(value, mask, width)
+        case Range(low=low, high=high):
+            return "_" if (low, high) == (0, (1 << width) - 1) else f"{number(low, width)} .. {number(high, width)}"
+        case Optional(value=value):
+            return "_" if value is None else number(value, width)
+
+
+def _masked(value: int, mask: int, width: int) -> str:
+    return f"{number(value, width)} &&& {number(mask, width)}" if mask else "_"
 
 
 def keys(table: Table, expressions: ExpressionPrinter) -> Lines:

@@ -275,7 +275,13 @@ class _Program(ProgramPrinter):
         }
         if len(counters) > 1:
             raise UnprintableError(PROFILE, f"action {action.name} counts in more than one table", action.span)
+        if counters and any(self._counts_misses(table, action) for table in self.pipeline.tables):
+            what = f"action {action.name}, which counts hits, as a default action that is not counted"
+            raise UnprintableError(PROFILE, what, action.span)
         return [f"{counter}.count();" for counter in counters if counter]
+
+    def _counts_misses(self, table: Table, action: Action) -> bool:
+        return table.counter_id is not None and table.has_const_default and table.default_action == action.name
 
     def action_end(self, action: Action) -> list[str]:
         """Where a packet is forwarded to is said when the port is known; a later verdict overrules it."""

@@ -6,14 +6,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 from compiler.ir import walking
-from compiler.ir.expressions import FieldRef, IsValid
+from compiler.ir.entries import ActionCall
+from compiler.ir.expressions import FieldRef, IsValid, width_bits
 from compiler.ir.names import Names
 from compiler.ir.nodes import Control, Pipeline
 from compiler.ir.statements import Apply, Pop, PopVlan, Push, PushVlan, Rewrite, Statement
-from compiler.ir.tables import Action, Counter, DirectMeter, Meter, MeterType, Selector, Table
+from compiler.ir.tables import Action, Counter, DirectMeter, InitialEntry, Meter, MeterType, Selector, Table
 from compiler.printers.p4 import declarations
 from compiler.printers.p4.annotations import comment
-from compiler.printers.p4.expressions import ExpressionPrinter
+from compiler.printers.p4.expressions import ExpressionPrinter, number
 from compiler.printers.p4.identifiers import Identifiers, Scope, identifiers
 from compiler.printers.p4.statements import StatementPrinter, indented
 from compiler.printers.p4.sums import SumPrinter, sums
@@ -203,11 +204,40 @@ class ProgramPrinter(ABC):
             keys=declarations.keys(table, printer),
             actions=self.action_list(table),
             properties=(
-                f"const default_action = {self.default_action(table)}();",
+                self._default_property(table),
                 f"size = {table.size};",
                 *self.properties(table),
+                *self._entries_property(table),
             ),
         )
+
+    def _default_property(self, table: Table) -> str:
+        const = "const " if table.has_const_default else ""
+        return f"{const}default_action = {self.default_action(table)}({self._arguments(table.default_call)});"
+
+    def _entries_property(self, table: Table) -> Lines:
+        if not table.entries and not table.has_const_entries:
+            return ()
+        lines = [self._entry(table, entry) for entry in table.entries]
+        opening = "const entries = {" if table.has_const_entries else "entries = {"
+        return (opening, *indented(lines), "}")
+
+    def _entry(self, table: Table, entry: InitialEntry) -> str:
+        keys = ", ".join(
+            declarations.keyset(m, width_bits(k.expr)) for m, k in zip(entry.matches, table.keys, strict=True)
+        )
+        call = f"{self.ids.actions[entry.action.action]}({self._arguments(entry.action)})"
+        if table.has_const_entries:  # their order is their priority
+            return f"({keys}) : {call};"
+        const = "const " if entry.is_const else ""
+        priority = f"priority = {entry.priority} : " if entry.priority else ""
+        return f"{const}{priority}({keys}) : {call};"
+
+    def _arguments(self, call: ActionCall) -> str:
+        """Of a call outside of controls, also what the action touches."""
+        params = self.names.actions[call.action].params
+        values = (number(value, param.width_bits) for param, value in zip(params, call.arguments, strict=True))
+        return ", ".join((*self._touched(self.names.actions[call.action]), *values))
 
     def action_list(self, table: Table) -> Lines:
         lines: list[str] = []

@@ -12,7 +12,7 @@ from finsy.proto import p4r
 
 from compiler.ir.entries import MeterConfig
 from compiler.ir.tables import Meter
-from runtime.device.contents import SelectorContents
+from runtime.device.contents import SelectorContents, TableContents
 from runtime.device.journal.records import Hidden, Record
 from runtime.device.loaded import Loaded
 from runtime.device.metercodec import encode_meter_config
@@ -34,7 +34,9 @@ def records_of(loaded: Loaded) -> Iterator[Record]:
         if codec.is_learned:
             continue
         selector = contents.tables[codec.name].selector
-        if selector is not None and selector.set_count:
+        if codec.table.entries or contents.tables[codec.name].default is not None:
+            parts.append(_changes(codec, contents.tables[codec.name]))
+        elif selector is not None and selector.set_count:
             parts.append(_sets(codec, selector, list(contents.tables[codec.name].rows.values())))
         else:
             parts.append(_writes(reader.answer(p4r.Entity(table_entry=_whole(codec)))))
@@ -50,6 +52,32 @@ def _writes(pieces: Iterable[list[p4r.Entity]]) -> Iterator[Record]:
         for entity in piece:
             made.updates.add(type=p4r.Update.INSERT).entity.CopyFrom(entity)
         yield made
+
+
+def _changes(codec: TableCodec, table: TableContents) -> list[Record]:
+    """Of a table that is not empty at first, what makes it what it is now."""
+    updates: list[p4r.Update] = []
+    for key in table.initial_keys - table.rows.keys():
+        gone = codec.entry_key(key)
+        named = p4r.TableEntry(
+            table_id=codec.table.id, match=codec.encode_matches(gone.matches), priority=gone.priority
+        )
+        updates.append(p4r.Update(type=p4r.Update.DELETE, entity=p4r.Entity(table_entry=named)))
+    for key, row in table.rows.items():
+        if key not in table.const_keys:
+            kind = p4r.Update.MODIFY if key in table.initial_keys else p4r.Update.INSERT
+            updates.append(p4r.Update(type=kind, entity=p4r.Entity(table_entry=_entry(codec, row))))
+    if table.default is not None:
+        default = p4r.Entity(table_entry=codec.encode_default(table.default))
+        updates.append(p4r.Update(type=p4r.Update.MODIFY, entity=default))
+    return [p4r.WriteRequest(updates=updates[at : at + PIECE]) for at in range(0, len(updates), PIECE)]
+
+
+def _entry(codec: TableCodec, row: Row) -> p4r.TableEntry:
+    entry = codec.encode(row)
+    if row.meter is not None:
+        entry.meter_config.CopyFrom(encode_meter_config(row.meter))
+    return entry
 
 
 def _whole(codec: TableCodec) -> p4r.TableEntry:
@@ -83,10 +111,7 @@ def _sets(codec: TableCodec, selector: SelectorContents, rows: list[Row]) -> Ite
                 yield made
             made = p4r.WriteRequest()
             yield Hidden(selector=selector.selector.name, next_id=first)
-        entry = codec.encode(row)
-        if row.meter is not None:
-            entry.meter_config.CopyFrom(encode_meter_config(row.meter))
-        made.updates.add(type=p4r.Update.INSERT).entity.table_entry.CopyFrom(entry)
+        made.updates.add(type=p4r.Update.INSERT).entity.table_entry.CopyFrom(_entry(codec, row))
         expected = row.hidden_group + 1
     if made.updates:
         yield made

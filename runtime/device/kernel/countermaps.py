@@ -104,10 +104,11 @@ class Uncounted:
 
 
 class DirectCounters:
-    """The direct counters of one table: every entry has an index of its own, from 1."""
+    """The direct counters of one table: every entry has an index of its own, from 1, but for the last `reserved`."""
 
-    def __init__(self, values: CounterMap | Uncounted, table: str, undo: UndoLog) -> None:
+    def __init__(self, values: CounterMap | Uncounted, table: str, undo: UndoLog, *, reserved: int = 0) -> None:
         self._counters = values
+        self._end = values.size - reserved
         self._table = table
         self._undo = undo
         self._next = 1
@@ -118,7 +119,7 @@ class DirectCounters:
     def expect(self, indices: Mapping[bytes, int]) -> None:
         """By key, entries that have an index already and are about to come; before any is taken."""
         taken = set(indices.values())
-        self._counters.clear_all_but(taken)
+        self._counters.clear_all_but(taken | set(range(self._end, self._counters.size)))
         self._expected = dict(indices)
         self._next = max(taken, default=0) + 1
         self._free = deque(sorted(set(range(1, self._next)) - taken))
@@ -132,13 +133,13 @@ class DirectCounters:
         """The index that the entry of a key has, or a fresh one, its counter zero. Raises RESOURCE_EXHAUSTED."""
         if key in self._expected:
             return self._undo.pop(self._expected, key)
-        if self._next < self._counters.size:
+        if self._next < self._end:
             index, self._next = self._next, self._next + 1
         elif self._free:
             index = self._free.popleft()
             self._counters.write(index, ZERO)
         else:
-            raise exhausted(f"table {self._table}: all {self._counters.size - 1} direct counters are taken")
+            raise exhausted(f"table {self._table}: all {self._end - 1} direct counters are taken")
         self._undo.note(lambda: self._free.appendleft(index))
         return index
 
@@ -154,10 +155,15 @@ class DirectCounters:
 
 
 def direct_counters(table: TableLayout, values: Map | None, undo: UndoLog) -> DirectCounters | None:
-    """The indices of a table's entries, and what is counted by them; None where entries have no index."""
+    """The indices of a table's entries, and what is counted by them; None where entries have no index.
+
+    The last counter is that of the default entry, where that may be modified.
+    """
     if not table.indices:
         return None
-    return DirectCounters(CounterMap(values) if values is not None else Uncounted(table.indices), table.table, undo)
+    if values is None:
+        return DirectCounters(Uncounted(table.indices), table.table, undo)
+    return DirectCounters(CounterMap(values), table.table, undo, reserved=int(table.default is not None))
 
 
 def _key(index: int) -> bytes:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from compiler.ir.entries import ActionCall, EntryKey, Group, GroupRef, Member, MemberRef, MeterConfig, TableEntry
+from compiler.ir.interpreter.matching import initial_entry
 from compiler.ir.nodes import Pipeline
 from compiler.printers.layout import Layout, TableLayout, layout
 from compiler.printers.store_programs import store_programs
@@ -20,6 +21,7 @@ from runtime.device.contents import Contents
 from runtime.device.filling import fill
 from runtime.device.kernel.besides import besides
 from runtime.device.kernel.countermaps import CounterMap, DirectCounters
+from runtime.device.kernel.defaultmaps import DefaultMap
 from runtime.device.kernel.metermaps import MeterMap
 from runtime.device.kernel.predecessor import Predecessor
 from runtime.device.kernel.selectormaps import SelectorMaps
@@ -56,6 +58,7 @@ class KernelInstance:
         self._variants = Variants(pipeline, loaded.program(TC_PROGRAM), load_variant, _program, activate)
         self._held: Counter[str] = Counter()
         self._tables = {table.table: self._table(table) for table in plan.tables}
+        self._defaults = self._default_maps(plan)
         self._selectors = {t.table: self._selector(t) for t in plan.tables if t.selector is not None}
         self._selectors_by_name = {
             t.selector.name: self._selectors[t.table] for t in plan.tables if t.selector is not None
@@ -68,6 +71,13 @@ class KernelInstance:
         self._stores = self._store_maps(plan, hash_seed)
         self._upcalls: UpcallRings | None = None
         self._place, self._unpin = "", _nothing_pinned
+
+    def write_initial(self) -> None:
+        """The entries that tables have from the start; behind `follow`, which says what counters they have."""
+        for table in self._pipeline.tables:
+            for entry in table.entries:
+                self.insert_entry(initial_entry(table, entry))
+        self.undo.clear()
 
     def pinned_at(self, place: str, unpin: Callable[[str], None]) -> None:
         """Its maps are pinned there, for whoever comes after this process."""
@@ -147,6 +157,8 @@ class KernelInstance:
 
     def modify_entry(self, entry: TableEntry) -> None:
         match entry.action:
+            case ActionCall() if entry.is_default:
+                self._defaults[entry.table].modify(entry.action)
             case ActionCall():
                 self._tables[entry.table].modify(_named(entry), entry.action)
             case MemberRef() | GroupRef():
@@ -187,9 +199,14 @@ class KernelInstance:
         self._selectors_by_name[selector].delete_group(group_id)
 
     def direct_tallies(self, table: str, keys: Sequence[EntryKey]) -> list[Tally]:
+        if any(key.is_default for key in keys):
+            return [self._defaults[table].tally() for _ in keys]
         return self._tables[table].tallies([_named(key) for key in keys])
 
     def set_direct_tally(self, key: EntryKey, tally: Tally) -> None:
+        if key.is_default:
+            self._defaults[key.table].set_tally(tally)
+            return
         self._tables[key.table].set_tally(_named(key), tally)
 
     def tallies(self, counter: str, first: int, count: int) -> list[Tally]:
@@ -266,6 +283,16 @@ class KernelInstance:
     def _counters_of(self, table: TableLayout) -> DirectCounters | None:
         held = self._tables[table.table]
         return held.counters if isinstance(held, TableMap) else None
+
+    def _default_maps(self, plan: Layout) -> dict[str, DefaultMap]:
+        initial = {table.name: table.default_call for table in self._pipeline.tables}
+        found: dict[str, DefaultMap] = {}
+        for table in plan.tables:
+            if table.default is not None:
+                counters = self._loaded.map(table.counters.name) if table.counters is not None else None
+                held = self._loaded.map(table.default.map.name)
+                found[table.table] = DefaultMap(table.default, initial[table.table], held, counters, self.undo)
+        return found
 
     def _selector(self, table: TableLayout) -> SelectorMaps:
         if table.selector is None:

@@ -140,6 +140,7 @@ class KernelTarget:
                 raise PipelineRefusedError(f"tc.o does not belong to pipeline.ir: {problem}") from problem
             if predecessor is not None:
                 made.follow(predecessor)
+            made.write_initial()
             undo.pop_all()
         return made
 

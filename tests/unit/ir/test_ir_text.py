@@ -7,6 +7,8 @@ import pytest
 from compiler.ir.nodes import Pipeline
 from compiler.ir.text import TextError, from_text, to_text
 from compiler.pipeline.assembly import pipeline
+from tests.pipelines.acl import acl_pipeline
+from tests.pipelines.fixed import fixed_pipeline
 
 FRAME = """pipeline "x" version "1" main go drops lost
 header_type pair { left: 8 right: 8 }
@@ -27,6 +29,11 @@ def test_the_real_pipeline_reads_back_equal() -> None:
     text = to_text(pipeline())
     assert from_text(text) == pipeline()
     assert to_text(from_text(text)) == text
+
+
+@pytest.mark.parametrize("made", [acl_pipeline(), fixed_pipeline()], ids=lambda made: made.name)
+def test_pipelines_of_the_tests_read_back_equal(made: Pipeline) -> None:
+    assert from_text(to_text(made)) == made
 
 
 @pytest.mark.parametrize(

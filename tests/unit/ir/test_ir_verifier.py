@@ -1,5 +1,7 @@
 """A pipeline that is good, and one mistake a row."""
 
+# ruff: noqa: E501  a mistake is one line
+
 from __future__ import annotations
 
 import re
@@ -258,7 +260,64 @@ ROWS: list[tuple[str, str, str, Code, str]] = [
         "action note_a in_entries\n  action nothing as_default\n  default nothing",
         "action note_a as_default\n  action nothing as_default\n  default note_a",
         codes.BAD_DEFAULT,
-        "the default action note_a of table first has parameters",
+        "the default action note_a of table first has 1 parameters, and is given 0 arguments",
+    ),
+    (
+        "default argument too wide",
+        "action note_a in_entries\n  action nothing as_default\n  default nothing",
+        "action note_a as_default\n  action nothing as_default\n  default note_a(0x10000)",
+        codes.BAD_DEFAULT,
+        "the default action note_a of table first: argument value is 65536, which does not fit into 16 bits",
+    ),
+    (
+        "modifiable default of a learned table",
+        "default nothing\n  size 4\n  store memory",
+        "default nothing modifiable\n  size 4\n  store memory",
+        codes.BAD_DEFAULT,
+        "table flow, one that is learned, has a default that is not constant",
+    ),
+    *(
+        (
+            f"entry {name}",
+            "meter 0x15000001 bytes\n  idle_timeout",
+            f"meter 0x15000001 bytes\n  idle_timeout {entries}",
+            codes.BAD_ENTRY,
+            message,
+        )
+        for name, entries, message in (
+            (
+                "that does not fit",
+                "entries { 0x10000, _ -> note_a(1) }",
+                "key port of table first is 65536, which does not fit into 16 bits",
+            ),
+            ("with a priority", "entries { 1, _ priority 1 -> note_a(1) }", "an entry of table first has no priority"),
+            ("twice", "entries { 1, _ -> note_a(1) 1, _ -> note_a(2) }", "table first has an entry twice"),
+            (
+                "too many",
+                "entries { 1, _ -> note_a(1) 2, _ -> note_a(1) 3, _ -> note_a(1) 4, _ -> note_a(1) 5, _ -> note_a(1) }",
+                "table first has 5 entries and the size 4",
+            ),
+            (
+                "of an action for misses",
+                "entries { 1, _ -> nothing() }",
+                "table first offers no action 'nothing' for entries",
+            ),
+            ("without arguments", "entries { 1, _ -> note_a() }", "action note_a has 1 parameters, not 0"),
+        )
+    ),
+    (
+        "entries of a learned table",
+        "  size 4\n  store memory",
+        "  size 4\n  store memory entries { 1 -> known(1) }",
+        codes.BAD_ENTRY,
+        "table flow is learned: it cannot have entries from the start",
+    ),
+    (
+        "priorities of constant entries",
+        "key 2 mac: lpm(ethernet.dst) as mac\n  action police in_entries\n  action note_a in_entries\n  action nothing as_default\n  default nothing\n  size 4\n  counter 0x13000001\n  meter 0x15000001 bytes\n  idle_timeout",
+        "key 2 mac: ternary(ethernet.dst) as mac\n  action police in_entries\n  action note_a in_entries\n  action nothing as_default\n  default nothing\n  size 4\n  counter 0x13000001\n  meter 0x15000001 bytes\n  idle_timeout const entries { 1, _ priority 3 -> note_a(1) 2, _ priority 1 -> note_a(2) }",
+        codes.BAD_ENTRY,
+        "the entries of the constant table first have priorities other than 2 down to 1",
     ),
     (
         "idle action",

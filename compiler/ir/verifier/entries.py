@@ -1,0 +1,53 @@
+"""Entries that tables have from the start: they are what a control plane could write."""
+
+from __future__ import annotations
+
+from compiler.diagnostic import Report
+from compiler.ir.interpreter.entrycheck import check_arguments, check_matches, has_priority
+from compiler.ir.interpreter.errors import ModelError
+from compiler.ir.tables import Action, InitialEntry, Table
+from compiler.ir.verifier import codes
+
+
+def check_entries(table: Table, actions: dict[str, Action], report: Report) -> None:
+    if not table.entries and not table.has_const_entries:
+        return
+    if table.store is not None or table.selector is not None:
+        kind = "is learned" if table.store is not None else "has a selector"
+        report.add(codes.BAD_ENTRY, table.span, f"table {table.name} {kind}: it cannot have entries from the start")
+        return
+    if len(table.entries) > table.size:
+        message = f"table {table.name} has {len(table.entries)} entries and the size {table.size}"
+        report.add(codes.BAD_ENTRY, table.span, message)
+    for entry in table.entries:
+        _check_entry(table, entry, actions, report)
+    if len({(entry.matches, entry.priority) for entry in table.entries}) != len(table.entries):
+        report.add(codes.BAD_ENTRY, table.span, f"table {table.name} has an entry twice")
+    _check_priorities(table, report)
+
+
+def _check_entry(table: Table, entry: InitialEntry, actions: dict[str, Action], report: Report) -> None:
+    def refuse(message: str) -> None:
+        report.add(codes.BAD_ENTRY, entry.span, message)
+
+    try:
+        check_matches(table, entry.matches, entry.priority)
+        call = entry.action
+        if not any(ref.name == call.action and ref.in_entries for ref in table.actions):
+            refuse(f"table {table.name} offers no action '{call.action}' for entries")
+        elif call.action in actions:
+            check_arguments(actions[call.action], call)
+    except ModelError as problem:
+        refuse(str(problem))
+    if table.has_const_entries and not entry.is_const:
+        refuse(f"table {table.name} is constant, and one of its entries is not")
+
+
+def _check_priorities(table: Table, report: Report) -> None:
+    """P4 gives the entries of a constant table their priorities by their order, the first the largest."""
+    if not table.has_const_entries or not has_priority(table):
+        return
+    count = len(table.entries)
+    if [entry.priority for entry in table.entries] != list(range(count, 0, -1)):
+        message = f"the entries of the constant table {table.name} have priorities other than {count} down to 1"
+        report.add(codes.BAD_ENTRY, table.span, message)
