@@ -212,6 +212,8 @@ class Table:
     entries: tuple[InitialEntry, ...] = ()
     """What the table holds from the start. All are constant, and no other can be written, if `has_const_entries`."""
     has_const_entries: bool = False
+    restriction: str = ""
+    """Which entries it may hold, in the language of `compiler.ir.restrictions`."""
     doc: str = ""
     span: Span = field(default=NOWHERE, compare=False, repr=False)
 

@@ -89,6 +89,8 @@ def _table(table: Table, actions: dict[str, Action]) -> p4i.Table:
         is_const_table=table.has_const_entries,
         has_initial_entries=bool(table.entries),
     )
+    if table.restriction:
+        made.preamble.annotations.append(f'@entry_restriction("{table.restriction}")')
     if table.has_const_default:
         made.const_default_action_id = actions[table.default_action].id
     if table.selector is not None:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 from compiler.ir.entries import Group, GroupRef, Member, MemberRef, MeterConfig
 from compiler.ir.nodes import Pipeline
+from compiler.ir.restriction_parsing import restriction
+from compiler.ir.restrictions import Restriction
 from compiler.ir.tables import InitialEntry, Selector
 from runtime.device.masks import MaskCount, mask_count
 from runtime.device.records import ActionSet, DigestConfig, Row, RowAction, RowKey
@@ -27,6 +29,7 @@ class TableContents:
     codec: TableCodec
     selector: SelectorContents | None
     masks: MaskCount | None = None
+    restriction: Restriction | None = None
     timers: IdleTimers | None = None
     """Of a table whose entries may have an idle timeout."""
     default: Row | None = None
@@ -47,9 +50,10 @@ class TableContents:
     def check_new(self, key: RowKey, action: RowAction) -> None:
         """Raises ALREADY_EXISTS, RESOURCE_EXHAUSTED, NOT_FOUND (member, group), INVALID_ARGUMENT (mixed styles).
 
-        And PERMISSION_DENIED: a constant table.
+        And PERMISSION_DENIED (a constant table), INVALID_ARGUMENT (what the table's restriction does not allow).
         """
         self._check_open()
+        self._check_restriction(key)
         if key in self.rows:
             raise exists(f"{self.codec.shown(key)}: it is there already")
         self.check_action(action)
@@ -58,6 +62,14 @@ class TableContents:
             raise exhausted(f"table {self.codec.name} is full: it holds {size} entries")
         if self.masks is not None:
             self.masks.check_new(self.codec.keys.matches_of(key))
+
+    def _check_restriction(self, key: RowKey) -> None:
+        if self.restriction is None:
+            return
+        keys = self.codec.keys
+        violation = self.restriction.violation(keys.matches_of(key), keys.priority_of(key))
+        if violation is not None:
+            raise invalid(f"{self.codec.shown(key)}: violates the table's @entry_restriction: {violation}")
 
     def check_changeable(self, key: RowKey) -> None:
         """Whether an entry may be deleted or get another action. Raises PERMISSION_DENIED."""
@@ -272,6 +284,7 @@ def empty_contents(pipeline: Pipeline, codecs: tuple[TableCodec, ...]) -> Conten
             codec=codec,
             selector=selectors[codec.table.selector.name] if codec.table.selector else None,
             masks=mask_count(codec.table),
+            restriction=restriction(codec.table.restriction, codec.table) if codec.table.restriction else None,
             timers=IdleTimers() if codec.table.idle_timeout else None,
             initial_keys=frozenset(_initial_key(codec, entry) for entry in codec.table.entries),
             const_keys=frozenset(_initial_key(codec, entry) for entry in codec.table.entries if entry.is_const),

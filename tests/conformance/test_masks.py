@@ -158,6 +158,28 @@ def test_a_full_table_is_told_as_any_other(acl: Client) -> None:
     assert refusals(acl, (INSERT, entry(kind=Optional(value=64)))) == [(8, "table acl is full: it holds 64 entries")]
 
 
+def test_the_restriction_of_a_table(acl: Client) -> None:
+    known = "table acl, entry port=0x1, address=0x0/0, wide=0x0&0x0"
+    first = (
+        f"{known}, number=0x29a..0x29b, kind=* priority 1: violates the table's @entry_restriction: "
+        "'number::low != 666'"
+    )
+    second = (
+        f"{known}, number=0x0..0xffff, kind=0x9 priority 100: violates the table's @entry_restriction: "
+        "'kind::mask != 0 && kind == 9 -> ::priority < 100'"
+    )
+    assert refusals(
+        acl,
+        (INSERT, entry(number=Range(low=666, high=667))),
+        (INSERT, entry(kind=Optional(value=9), priority=100)),
+        (INSERT, entry(kind=Optional(value=9), priority=99)),
+    ) == [
+        (3, f"{first}, where number::low = 0x29a"),
+        (3, f"{second}, where kind::mask = 0xff, kind::value = 0x9, ::priority = 0x64"),
+        (0, ""),
+    ]
+
+
 def test_counters_of_entries_with_one_key(acl: Client) -> None:
     low, high = entry(priority=1), entry(priority=2)
     write(acl, (INSERT, low), (INSERT, high))

@@ -45,6 +45,7 @@ table 0x02000001 acl {
   default miss
   size 64
   counter 0x13000001
+  restriction "number::low != 666; kind::mask != 0 && kind == 9 -> ::priority < 100"
 }
 
 /// A ternary key alone, with a selector.

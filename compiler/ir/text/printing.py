@@ -187,6 +187,8 @@ def _table_lines(table: Table) -> Iterator[str]:
         yield from (INDENT + line for line in _selector_lines(table.selector))
     if table.store is not None:
         yield f"{INDENT}store {table.store}"
+    if table.restriction:
+        yield f"{INDENT}restriction {json.dumps(table.restriction)}"
     if table.entries or table.has_const_entries:
         yield from (INDENT + line for line in entries_lines(table))
     yield "}"

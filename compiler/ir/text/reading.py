@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 
 from compiler.ir.controller import PACKET_IN, PACKET_OUT, ControllerHeader, Digest
@@ -60,9 +59,9 @@ class _PipelineReader:
         cursor = self._cursor
         doc = cursor.doc()
         cursor.take("pipeline")
-        name = self._string("the pipeline's name")
+        name = self._cursor.string("the pipeline's name")
         cursor.take("version")
-        version = self._string("the pipeline's version")
+        version = self._cursor.string("the pipeline's version")
         cursor.take("main")
         main = cursor.name("the main control")
         cursor.take("drops")
@@ -91,15 +90,6 @@ class _PipelineReader:
             digests=tuple(parts.digests),
             doc=doc,
         )
-
-    def _string(self, what: str) -> str:
-        if self._cursor.token.kind is not TokenKind.STRING:
-            self._cursor.expected(f"{what} in quotes")
-        span, token = self._cursor.span(), self._cursor.advance()
-        try:
-            return json.loads(token.text)
-        except ValueError:
-            return self._cursor.refuse(f"{token} is no string", span=span)
 
     def _read_part(self) -> None:
         cursor, parts = self._cursor, self._parts

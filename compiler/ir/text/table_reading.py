@@ -108,6 +108,7 @@ class TableReader:
         idle_timeout = cursor.take_if("idle_timeout")
         selector = self._selector() if cursor.take_if("selector") else None
         store = cursor.name("a store") if cursor.take_if("store") else None
+        restriction = cursor.string("a restriction") if cursor.take_if("restriction") else ""
         all_const = cursor.take_if("const")
         has_entries = cursor.is_at("entries") or all_const
         if has_entries:
@@ -130,6 +131,7 @@ class TableReader:
             has_const_default=not is_modifiable,
             entries=entries,
             has_const_entries=all_const,
+            restriction=restriction,
             doc=doc,
             span=span,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
@@ -167,6 +168,15 @@ class Cursor:
         if self.token.kind is not TokenKind.NUMBER:
             self.expected(what)
         return int(self.advance().text, 0) if self.token.text.startswith("0x") else int(self.advance().text)
+
+    def string(self, what: str = "a string") -> str:
+        if self.token.kind is not TokenKind.STRING:
+            self.expected(f"{what} in quotes")
+        span, token = self.span(), self.advance()
+        try:
+            return json.loads(token.text)
+        except ValueError:
+            return self.refuse(f"{token} is no string", span=span)
 
     def doc(self) -> str:
         """The doc comment that stands here, if any."""

@@ -24,6 +24,7 @@ BAD_LEARNED_TABLE: Final = Code(id="E0515", name="ir-bad-learned-table")
 BAD_SELECTOR: Final = Code(id="E0516", name="ir-bad-selector")
 BAD_METER: Final = Code(id="E0517", name="ir-bad-meter")
 BAD_ENTRY: Final = Code(id="E0518", name="ir-bad-entry")
+BAD_RESTRICTION: Final = Code(id="E0519", name="ir-bad-restriction")
 
 PARSER_LOOP: Final = Code(id="E0521", name="ir-parser-loop")
 UNREACHED_STATE: Final = Code(id="E0522", name="ir-unreached-state")

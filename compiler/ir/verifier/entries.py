@@ -5,8 +5,33 @@ from __future__ import annotations
 from compiler.diagnostic import Report
 from compiler.ir.interpreter.entrycheck import check_arguments, check_matches, has_priority
 from compiler.ir.interpreter.errors import ModelError
+from compiler.ir.restriction_parsing import RestrictionError, restriction
 from compiler.ir.tables import Action, InitialEntry, Table
 from compiler.ir.verifier import codes
+
+
+def check_restriction(table: Table, report: Report) -> None:
+    """That it can be read and printed, and that the entries from the start fulfil it."""
+    if not table.restriction:
+        return
+    if table.store is not None:
+        report.add(
+            codes.BAD_RESTRICTION, table.span, f"table {table.name} is learned: nobody would check a restriction"
+        )
+    if any(sign in table.restriction for sign in '"\\\n'):
+        message = f"the restriction of table {table.name} has a quote, a backslash or a line end, which P4 cannot say"
+        report.add(codes.BAD_RESTRICTION, table.span, message)
+    try:
+        read = restriction(table.restriction, table)
+    except RestrictionError as problem:
+        message = f"the restriction of table {table.name}, column {problem.column}: {problem}"
+        report.add(codes.BAD_RESTRICTION, table.span, message)
+        return
+    for entry in table.entries:
+        violation = read.violation(entry.matches, entry.priority)
+        if violation is not None:
+            message = f"an entry of table {table.name} violates its restriction: {violation}"
+            report.add(codes.BAD_RESTRICTION, entry.span, message)
 
 
 def check_entries(table: Table, actions: dict[str, Action], report: Report) -> None:

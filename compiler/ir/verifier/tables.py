@@ -11,7 +11,7 @@ from compiler.ir.nodes import Pipeline
 from compiler.ir.statements import Advance, If, Statement
 from compiler.ir.tables import Action, MatchKind, Store, Table, Transition
 from compiler.ir.verifier import codes
-from compiler.ir.verifier.entries import check_entries
+from compiler.ir.verifier.entries import check_entries, check_restriction
 from compiler.ir.verifier.metering import check_meters
 from compiler.span import NOWHERE, Span
 
@@ -32,6 +32,7 @@ def check_tables(pipeline: Pipeline, report: Report) -> None:
         if table.store is not None:
             _check_learned(table, stores, report)
         check_entries(table, actions, report)
+        check_restriction(table, report)
     for store in pipeline.stores:
         _check_store(store, report)
         _check_key_types(store, [table for table in pipeline.tables if table.store == store.name], report)

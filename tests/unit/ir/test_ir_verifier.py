@@ -305,6 +305,39 @@ ROWS: list[tuple[str, str, str, Code, str]] = [
             ("without arguments", "entries { 1, _ -> note_a() }", "action note_a has 1 parameters, not 0"),
         )
     ),
+    *(
+        (
+            f"restriction {name}",
+            "meter 0x15000001 bytes\n  idle_timeout",
+            f"meter 0x15000001 bytes\n  idle_timeout {text}",
+            codes.BAD_RESTRICTION,
+            message,
+        )
+        for name, text, message in (
+            (
+                "that cannot be read",
+                'restriction "port == 1 && prt == 2"',
+                "the restriction of table first, column 14: table first has no key 'prt', only port, mac",
+            ),
+            (
+                "that P4 cannot say",
+                'restriction "port == 1;\\nmac == 2"',
+                "the restriction of table first has a quote, a backslash or a line end, which P4 cannot say",
+            ),
+            (
+                "that an entry violates",
+                'restriction "port != 1" entries { 1, _ -> note_a(1) }',
+                "an entry of table first violates its restriction: 'port != 1', where port::value = 0x1",
+            ),
+        )
+    ),
+    (
+        "restriction of a learned table",
+        "  size 4\n  store memory",
+        '  size 4\n  store memory restriction "a == 1"',
+        codes.BAD_RESTRICTION,
+        "table flow is learned: nobody would check a restriction",
+    ),
     (
         "entries of a learned table",
         "  size 4\n  store memory",

@@ -25,6 +25,15 @@ def test_the_key_of_a_table() -> None:
     assert KEY in print_pna(from_text(FOR_PNA))
 
 
+RESTRICTION = '@entry_restriction("number::low != 666; kind::mask != 0 && kind == 9 -> ::priority < 100")'
+
+
+def test_the_restriction_of_a_table() -> None:
+    assert f"    {RESTRICTION}\n    table acl {{" in print_v1model(acl_pipeline())
+    assert f"    {RESTRICTION}\n    table acl {{" in print_pna(from_text(FOR_PNA))
+    assert list(p4info(acl_pipeline()).tables[0].preamble.annotations) == [RESTRICTION]
+
+
 def test_match_types_of_p4info() -> None:
     acl = p4info(acl_pipeline()).tables[0]
     assert [field.MatchType.Name(field.match_type) for field in acl.match_fields] == [
