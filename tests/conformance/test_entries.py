@@ -185,6 +185,8 @@ def test_default_entries(primary: Client) -> None:
     (found,) = primary.read("table_entry { table_id: 0x02000001 is_default_action: true }")
     assert found.table_entry.action.action.action_id == 0x01000001
     assert found.table_entry.is_const
+    for filtered in ('metadata: "x"', "controller_metadata: 1"):
+        assert primary.read(f"table_entry {{ table_id: 0x02000001 is_default_action: true {filtered} }}") == []
     with pytest.raises(RpcRefusedError) as refused:
         primary.write(
             "MODIFY table_entry { table_id: 0x02000001 is_default_action: true action { action { action_id: 0x01000003 } } }"
