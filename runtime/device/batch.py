@@ -6,11 +6,12 @@ an error does to the others. Called by `runtime.device.updates` with no other wr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from finsy.proto import p4r
 
 from runtime.device.refusals import Code, RefusedError, invalid
+from runtime.device.runs import Runs
 from runtime.device.target import Instance
 
 Atomicity = p4r.WriteRequest.Atomicity.ValueType
@@ -23,17 +24,26 @@ Outcomes = list[RefusedError | None]
 """One for each update, in order; None for one that took effect."""
 
 
-def apply_batch(updates: Sequence[p4r.Update], atomicity: Atomicity, apply: Apply, instance: Instance) -> Outcomes:
+def apply_batch(
+    updates: Sequence[p4r.Update], atomicity: Atomicity, apply: Apply, instance: Instance, runs: Runs
+) -> Outcomes:
     """Raises INVALID_ARGUMENT for an atomicity that there is not."""
-    if atomicity == CONTINUE:
-        return _each(updates, apply, instance)
-    if atomicity in (ROLLBACK, ATOMIC):
-        return _all_or_none(updates, apply, instance)
+    try:
+        if atomicity == CONTINUE:
+            return _each(updates, apply, instance, runs)
+        if atomicity in (ROLLBACK, ATOMIC):
+            return _all_or_none(updates, apply, instance, runs)
+    except BaseException:
+        runs.abandon()
+        instance.undo.back_to(0)
+        raise
     raise invalid(f"there is no atomicity {atomicity}")
 
 
-def _each(updates: Sequence[p4r.Update], apply: Apply, instance: Instance) -> Outcomes:
-    outcomes = [_try(update, apply, instance) for update in updates]
+def _each(updates: Sequence[p4r.Update], apply: Apply, instance: Instance, runs: Runs) -> Outcomes:
+    outcomes: Outcomes = [None] * len(updates)
+    for at in _alone(updates, runs):
+        outcomes[at] = _try(updates[at], apply, instance)
     refusal = _commit(instance)
     if refusal is None:
         return outcomes
@@ -41,15 +51,28 @@ def _each(updates: Sequence[p4r.Update], apply: Apply, instance: Instance) -> Ou
     return [_try(update, apply, instance) or _commit(instance) for update in updates]
 
 
-def _all_or_none(updates: Sequence[p4r.Update], apply: Apply, instance: Instance) -> Outcomes:
-    for at, update in enumerate(updates):
-        refusal = _try(update, apply, instance)
+def _all_or_none(updates: Sequence[p4r.Update], apply: Apply, instance: Instance, runs: Runs) -> Outcomes:
+    for at in _alone(updates, runs):
+        refusal = _try(updates[at], apply, instance)
         if refusal is not None:
             instance.undo.back_to(0)
             undone = aborted(f"undone, since update {at + 1} of the batch failed")
             not_tried = aborted(f"not tried, since update {at + 1} of the batch failed")
             return [*[undone] * at, refusal, *[not_tried] * (len(updates) - at - 1)]
     return [_commit(instance)] * len(updates)
+
+
+def _alone(updates: Sequence[p4r.Update], runs: Runs) -> Iterator[int]:
+    """The places of those updates that are to be done alone, each when all before it are done; the others are done."""
+    for at, update in enumerate(updates):
+        if runs.take(at, update):
+            continue
+        if runs.are_open:
+            yield from runs.finish()
+            if runs.take(at, update):
+                continue
+        yield at
+    yield from runs.finish()
 
 
 def _try(update: p4r.Update, apply: Apply, instance: Instance) -> RefusedError | None:
@@ -60,9 +83,6 @@ def _try(update: p4r.Update, apply: Apply, instance: Instance) -> RefusedError |
     except RefusedError as refusal:
         instance.undo.back_to(mark)
         return refusal
-    except BaseException:
-        instance.undo.back_to(0)
-        raise
     return None
 
 

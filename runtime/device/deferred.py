@@ -8,7 +8,8 @@ from compiler.ir.entries import EntryKey, Group, Member, MeterConfig, TableEntry
 from compiler.ir.nodes import Pipeline
 from compiler.span import InternalError
 from runtime.device.contents import Contents
-from runtime.device.records import ColorTallies, Tally
+from runtime.device.records import ColorTallies, Row, Tally
+from runtime.device.schema import TableCodec
 from runtime.device.target import Hearer, Instance, LearnedRow
 from runtime.device.undo import UndoLog
 
@@ -46,6 +47,19 @@ class Deferred:
     def insert_entry(self, entry: TableEntry) -> None: ...
     def modify_entry(self, entry: TableEntry) -> None: ...
     def delete_entry(self, key: EntryKey) -> None: ...
+
+    def insert_rows(self, codec: TableCodec, rows: Sequence[Row]) -> int:
+        del codec
+        return len(rows)
+
+    def modify_rows(self, codec: TableCodec, rows: Sequence[Row], old: Sequence[Row]) -> int:
+        del codec, old
+        return len(rows)
+
+    def delete_rows(self, codec: TableCodec, old: Sequence[Row]) -> int:
+        del codec
+        return len(old)
+
     def insert_member(self, member: Member) -> None: ...
     def modify_member(self, member: Member) -> None: ...
     def delete_member(self, selector: str, member_id: int) -> None: ...

@@ -20,9 +20,10 @@ from compiler.printers.bundle import Bundle
 from runtime.device.contents import Contents
 from runtime.device.filling import fill
 from runtime.device.modelwire import ModelWire
-from runtime.device.records import ColorTallies, Tally
+from runtime.device.records import ColorTallies, Row, Tally
 from runtime.device.refusals import Code, RefusedError, invalid
-from runtime.device.target import Hearer, Instance, LearnedRow, PipelineRefusedError
+from runtime.device.schema import TableCodec
+from runtime.device.target import Hearer, Instance, LearnedRow, PipelineRefusedError, done_one_by_one
 from runtime.device.undo import UndoLog
 
 MAX_PORT = 511
@@ -189,6 +190,16 @@ class ModelInstance:
         with _translated():
             self.model.delete(key)
         self.undo.note(partial(self.model.restore, row))
+
+    def insert_rows(self, codec: TableCodec, rows: Sequence[Row]) -> int:
+        return done_one_by_one(lambda row: self.insert_entry(codec.entry(row)), rows, self.undo)
+
+    def modify_rows(self, codec: TableCodec, rows: Sequence[Row], old: Sequence[Row]) -> int:
+        del old
+        return done_one_by_one(lambda row: self.modify_entry(codec.entry(row)), rows, self.undo)
+
+    def delete_rows(self, codec: TableCodec, old: Sequence[Row]) -> int:
+        return done_one_by_one(lambda row: self.delete_entry(codec.entry_key(row.key)), old, self.undo)
 
     def insert_member(self, member: Member) -> None:
         self._insert(member)

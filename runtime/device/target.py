@@ -8,7 +8,7 @@ everything is that it does: the device undoes it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,7 +16,9 @@ from compiler.ir.entries import ActionCall, EntryKey, Exact, Group, Member, Mete
 from compiler.ir.nodes import Pipeline
 from compiler.printers.bundle import Bundle
 from runtime.device.contents import Contents
-from runtime.device.records import ColorTallies, Tally
+from runtime.device.records import ColorTallies, Row, Tally
+from runtime.device.refusals import RefusedError
+from runtime.device.schema import TableCodec
 from runtime.device.undo import UndoLog
 
 
@@ -115,6 +117,19 @@ class Instance(Protocol):
     def insert_entry(self, entry: TableEntry) -> None: ...
     def modify_entry(self, entry: TableEntry) -> None: ...
     def delete_entry(self, key: EntryKey) -> None: ...
+    def insert_rows(self, codec: TableCodec, rows: Sequence[Row]) -> int:
+        """As many inserts, in order. Returns how many are done: the next one failed, none behind it was tried.
+
+        Why it failed is told when it is done alone. The rows have no action sets.
+        """
+        ...
+
+    def modify_rows(self, codec: TableCodec, rows: Sequence[Row], old: Sequence[Row]) -> int:
+        """`old` are the rows as they are until then, as the target has them; so with `delete_rows`."""
+        ...
+
+    def delete_rows(self, codec: TableCodec, old: Sequence[Row]) -> int: ...
+
     def insert_member(self, member: Member) -> None: ...
     def modify_member(self, member: Member) -> None: ...
     def delete_member(self, selector: str, member_id: int) -> None: ...
@@ -220,3 +235,15 @@ class Target(Protocol):
     def close(self) -> None:
         """The device ends."""
         ...
+
+
+def done_one_by_one(change: Callable[[Row], None], rows: Sequence[Row], undo: UndoLog) -> int:
+    """What `Instance.insert_rows` and the like return, of a target that knows no better than one after the other."""
+    for at, row in enumerate(rows):
+        mark = undo.mark
+        try:
+            change(row)
+        except RefusedError:
+            undo.back_to(mark)
+            return at
+    return len(rows)

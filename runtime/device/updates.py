@@ -19,6 +19,7 @@ from runtime.device.digestentries import DigestWriter
 from runtime.device.meterwrites import MeterWriter, entry_meter
 from runtime.device.records import ZERO, ActionSet, Row, RowAction, RowKey, Tally
 from runtime.device.refusals import denied, invalid, out_of_range, unimplemented
+from runtime.device.runs import Runs
 from runtime.device.schema import Schema, TableCodec, refuse_watch
 from runtime.device.target import Instance
 
@@ -34,6 +35,7 @@ class Writer:
         self._contents = contents
         self._instance = instance
         self._undo = instance.undo
+        self.runs = Runs(schema, contents, instance)
         meters = MeterWriter(schema, contents, instance)
         digests = DigestWriter(schema, contents, instance.undo)
         self._appliers: dict[str, Callable[[int, p4r.Entity], None]] = {
@@ -51,7 +53,7 @@ class Writer:
         """Raises UNIMPLEMENTED when a DATAPLANE_ATOMIC batch cannot be; nothing has changed then."""
         if atomicity == ATOMIC:
             raise unimplemented("DATAPLANE_ATOMIC is not supported; CONTINUE_ON_ERROR and ROLLBACK_ON_ERROR are")
-        return apply_batch(updates, atomicity, self._apply, self._instance)
+        return apply_batch(updates, atomicity, self._apply, self._instance, self.runs)
 
     def apply(self, update: p4r.Update) -> None:
         """One update by itself. Raises `RefusedError`; nothing has changed then."""

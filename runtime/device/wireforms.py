@@ -21,7 +21,7 @@ from compiler.ir.expressions import width_bits
 from compiler.ir.tables import Action, Key, MatchKind, Param, Table
 from runtime.device import wirepatterns as wire
 from runtime.device.keyforms import KeyForm
-from runtime.device.records import RowAction, RowKey
+from runtime.device.records import ActionSet, RowAction, RowKey
 from runtime.device.refusals import RefusedError
 
 Recognised: TypeAlias = tuple[RowKey, RowAction | None, bytes, int]
@@ -99,6 +99,8 @@ class TableForm:
                 action = self._decode_action(p4r.TableAction.FromString(raw))
             except RefusedError:
                 return None  # to be told by whoever reads it the plain way
+            if isinstance(action, ActionSet):
+                return None  # rare, and large
         if len(self._remembered) >= REMEMBERED:
             self._remembered.clear()
         self._remembered[raw] = action

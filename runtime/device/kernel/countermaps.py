@@ -63,6 +63,11 @@ class CounterMap:
             if values[index * step : (index + 1) * step] != zero and index not in kept:
                 self.write(index, ZERO)
 
+    def clear(self, indices: Sequence[int]) -> None:
+        keys = struct.pack(f"={len(indices)}I", *indices)
+        with self._refusals():
+            self._map.update_batch(keys, _spread(ZERO) * len(indices))
+
     def _refusals(self) -> AbstractContextManager[None]:
         return refusals_of(f"counter {self._map.details.name}")
 
@@ -101,6 +106,9 @@ class Uncounted:
 
     def clear_all_but(self, kept: Collection[int]) -> None:
         """There is nothing to clear."""
+
+    def clear(self, indices: Sequence[int]) -> None:
+        """Nor to clear."""
 
 
 class DirectCounters:
@@ -143,9 +151,23 @@ class DirectCounters:
         self._undo.note(lambda: self._free.appendleft(index))
         return index
 
+    def take_many(self, count: int) -> list[int]:
+        """Fresh indices, their counters zero; fewer when there are no more."""
+        fresh = range(self._next, min(self._next + count, self._counters.size))
+        self._next = fresh.stop
+        used = [self._free.popleft() for _ in range(min(count - len(fresh), len(self._free)))]
+        self._counters.clear(used)
+        taken = [*fresh, *used]
+        self._undo.note(lambda: self._free.extendleft(reversed(taken)))
+        return taken
+
     def give_back(self, index: int) -> None:
         self._free.append(index)
         self._undo.note(self._free.pop)
+
+    def give_back_many(self, indices: Sequence[int]) -> None:
+        self._free.extend(indices)
+        self._undo.note(lambda: [self._free.pop() for _ in indices])
 
     def read_many(self, indices: Sequence[int]) -> list[Tally]:
         return self._counters.read_many(indices)

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from typing import cast
 
 from compiler.ir.entries import ActionCall, EntryKey, Group, GroupRef, Member, MemberRef, MeterConfig, TableEntry
 from compiler.ir.interpreter.matching import initial_entry
@@ -30,9 +31,10 @@ from runtime.device.kernel.tablemaps import Matches, TableMap
 from runtime.device.kernel.ternarymaps import TernaryMap, with_priority
 from runtime.device.kernel.upcallrings import UpcallRings
 from runtime.device.kernel.variants import LoadVariant, Variants
-from runtime.device.records import ColorTallies, Tally
-from runtime.device.refusals import internal
-from runtime.device.target import Hearer, LearnedRow, PipelineRefusedError
+from runtime.device.records import ColorTallies, Row, Tally
+from runtime.device.refusals import RefusedError, internal
+from runtime.device.schema import TableCodec
+from runtime.device.target import Hearer, LearnedRow, PipelineRefusedError, done_one_by_one
 from runtime.device.undo import UndoLog
 
 LOG = logging.getLogger("turnout.device")
@@ -64,6 +66,12 @@ class KernelInstance:
             t.selector.name: self._selectors[t.table] for t in plan.tables if t.selector is not None
         }
         self._besides = besides(plan, loaded.map, self.undo)
+        self._of_many = {
+            name: table
+            for name, table in self._tables.items()
+            if isinstance(table, TableMap) and table.takes_many and name not in self._besides
+        }
+        """Tables whose map takes many entries at once, and that have nothing beside it."""
         self._meters = {
             m.name: MeterMap(m, loaded.map, time.monotonic_ns, self.undo) for m in plan.meters if not m.table
         }
@@ -179,6 +187,33 @@ class KernelInstance:
     def _hold(self, table: str, step: int) -> None:
         self._held[table] += step
         self.undo.note(partial(self._held.subtract, {table: step}))
+
+    def insert_rows(self, codec: TableCodec, rows: Sequence[Row]) -> int:
+        table = self._of_many.get(codec.name)
+        if table is None:
+            return done_one_by_one(lambda row: self.insert_entry(codec.entry(row)), rows, self.undo)
+        if not self._held[codec.name]:
+            try:
+                self._need(codec.name)
+            except RefusedError:
+                return 0
+        done = table.insert_many(*_packed(codec, table, rows))
+        self._hold(codec.name, done)
+        return done
+
+    def modify_rows(self, codec: TableCodec, rows: Sequence[Row], old: Sequence[Row]) -> int:
+        table = self._of_many.get(codec.name)
+        if table is None:
+            return done_one_by_one(lambda row: self.modify_entry(codec.entry(row)), rows, self.undo)
+        return table.modify_many(*_packed(codec, table, rows), _calls(old))
+
+    def delete_rows(self, codec: TableCodec, old: Sequence[Row]) -> int:
+        table = self._of_many.get(codec.name)
+        if table is None:
+            return done_one_by_one(lambda row: self.delete_entry(codec.entry_key(row.key)), old, self.undo)
+        done = table.delete_many(*_packed(codec, table, old))
+        self._hold(codec.name, -done)
+        return done
 
     def insert_member(self, member: Member) -> None:
         self._selectors_by_name[member.selector].insert_member(member)
@@ -329,3 +364,13 @@ def _named(key: TableEntry | EntryKey) -> Matches:
 
 def _program(loaded: Object) -> Program:
     return loaded.program(TC_PROGRAM)
+
+
+def _packed(codec: TableCodec, table: TableMap, rows: Sequence[Row]) -> tuple[list[bytes], list[ActionCall]]:
+    """Keys as they are in the map, and the actions, of rows of a direct table."""
+    numbers_of, pack = codec.keys.numbers_of, table.pack_key
+    return [pack(numbers_of(row.key)) for row in rows], _calls(rows)
+
+
+def _calls(rows: Sequence[Row]) -> list[ActionCall]:
+    return [cast("ActionCall", row.action) for row in rows]

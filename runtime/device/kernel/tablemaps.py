@@ -8,9 +8,11 @@ from functools import partial
 from compiler.ir.entries import ActionCall, MatchValue
 from compiler.printers.layout import GroupSlice, MapKind, TableLayout
 from runtime.bpf.constants import Update
+from runtime.bpf.errors import BatchRefusal
 from runtime.bpf.maps import Map
 from runtime.device.kernel.countermaps import DirectCounters, direct_counters
 from runtime.device.kernel.mapfaults import refusals_of
+from runtime.device.kernel.packing import key_packer, value_packer
 from runtime.device.records import ZERO, Tally
 from runtime.device.undo import UndoLog
 
@@ -36,6 +38,8 @@ class TableMap:
         self._counters = direct_counters(table, counters, undo)
         self._indices: dict[bytes, int] = {}
         """Direct counter of each entry, by key."""
+        self.pack_key = key_packer(table)
+        self._pack_value = value_packer(table)
 
     @property
     def counters(self) -> DirectCounters | None:
@@ -72,6 +76,59 @@ class TableMap:
     def index_of(self, matches: Matches) -> int:
         """Of an entry that is there: where what lies beside it is."""
         return self._indices[self._layout.encode_key(matches)]
+
+    @property
+    def takes_many(self) -> bool:
+        """Whether the `..._many` below can be used: of a hash or a trie, which take an entry whole, and of actions."""
+        layout = self._layout
+        return layout.direct is None and layout.selector is None and layout.map.kind is not MapKind.ARRAY
+
+    def insert_many(self, keys: Sequence[bytes], values: Sequence[ActionCall]) -> int:
+        """New entries, until the kernel refuses one. Returns how many are in; keys are those of `pack_key`."""
+        indices = self._counters.take_many(len(keys)) if self._counters is not None else [0] * len(keys)
+        done = self._write_many(keys[: len(indices)], values, indices)
+        self._indices.update(zip(keys[:done], indices, strict=False))
+        self._undo.note(partial(self._forget_many, keys[:done]))
+        if self._counters is not None:
+            self._counters.give_back_many(indices[done:])
+        return done
+
+    def modify_many(self, keys: Sequence[bytes], values: Sequence[ActionCall], old: Sequence[ActionCall]) -> int:
+        """Entries that are there, with the values that they have. Returns how many are changed."""
+        indices = [self._indices[key] for key in keys]
+        done = self._write_many(keys, values, indices)
+        self._undo.note(partial(self._write_many, keys[:done], old, indices))
+        return done
+
+    def delete_many(self, keys: Sequence[bytes], old: Sequence[ActionCall]) -> int:
+        """Entries that are there, with the values that they have. Returns how many are gone."""
+        try:
+            self._map.delete_batch(b"".join(keys))
+            done = len(keys)
+        except BatchRefusal as refusal:
+            done = refusal.done
+        indices = [self._indices.pop(key) for key in keys[:done]]
+        self._undo.note(partial(self._put_back_many, keys[:done], old, indices))
+        if self._counters is not None:
+            self._counters.give_back_many(indices)
+        return done
+
+    def _write_many(self, keys: Sequence[bytes], values: Sequence[ActionCall], indices: Sequence[int]) -> int:
+        """One value and one index for each key, at least. Returns how many are written."""
+        packed = [self._pack_value(value, index) for _, value, index in zip(keys, values, indices, strict=False)]
+        try:
+            return self._map.update_batch(b"".join(keys), b"".join(packed)) if keys else 0
+        except BatchRefusal as refusal:
+            return refusal.done
+
+    def _forget_many(self, keys: Sequence[bytes]) -> None:
+        self._map.delete_batch(b"".join(keys))
+        for key in keys:
+            del self._indices[key]
+
+    def _put_back_many(self, keys: Sequence[bytes], old: Sequence[ActionCall], indices: Sequence[int]) -> None:
+        self._write_many(keys, old, indices)
+        self._indices.update(zip(keys, indices, strict=True))
 
     def tallies(self, keys: Sequence[Matches]) -> list[Tally]:
         if self._counters is None:

@@ -14,6 +14,7 @@ from compiler.ir.entries import (
     Group,
     GroupRef,
     Lpm,
+    MatchValue,
     Member,
     MemberRef,
     WeightedMember,
@@ -112,6 +113,49 @@ def test_prefixes(pipeline: Pipeline, made: list[Map]) -> None:
     assert {layout.decode_key(key) for key, _ in entries.items()} == set(keys)
     looked = layout.encode_key((Exact(value=1), Lpm(value=0x0A010203, prefix_len=32)))
     assert layout.decode_value(entries.lookup(looked) or b"") == (SEND, 0)
+
+
+@pytest.mark.parametrize("name", ["exact", "lpm"])
+def test_many_entries_at_once(pipeline: Pipeline, made: list[Map], name: str) -> None:
+    """In a hash with counters and in a trie; counters that are given back begin at zero. Undone, all is as before."""
+    undo = UndoLog()
+    table, layout, entries = table_of(pipeline, name, made, undo)
+    matches = [_numbered(name, number) for number in range(3)]
+    keys = [layout.encode_key(one) for one in matches]
+    counted = [1, 2, 3] if layout.counters else [0, 0, 0]
+    assert table.insert_many(keys, [SEND, NOTHING, SEND]) == 3
+    first = dict(zip(matches, zip([SEND, NOTHING, SEND], counted, strict=True), strict=True))
+    assert _held(layout, entries) == first
+    mark = undo.mark
+    assert table.modify_many(keys[:2], [NOTHING, SEND], [SEND, NOTHING]) == 2
+    assert _held(layout, entries)[matches[1]] == (SEND, counted[1])
+    assert table.delete_many(keys[:2], [NOTHING, SEND]) == 2
+    assert _held(layout, entries) == {matches[2]: (SEND, counted[2])}
+    assert table.insert_many(keys[:2], [SEND, SEND]) == 2
+    assert table.tallies(matches) == [Tally(0, 0)] * 3
+    undo.back_to(mark)
+    assert _held(layout, entries) == first
+    undo.back_to(0)
+    assert _held(layout, entries) == {}
+    assert table.insert_many(keys, [SEND] * 3) == 3
+
+
+def test_many_entries_until_the_map_is_full(pipeline: Pipeline, made: list[Map]) -> None:
+    table, layout, entries = table_of(pipeline, "exact", made)
+    keys = [layout.encode_key((Exact(value=number), Exact(value=0))) for number in range(6)]
+    assert table.insert_many(keys, [NOTHING] * 6) == 4
+    assert {value[1] for value in _held(layout, entries).values()} == {1, 2, 3, 4}
+    assert table.delete_many(keys[:1], [NOTHING]) == 1
+    assert table.insert_many(keys[4:], [NOTHING] * 2) == 1
+
+
+def _numbered(name: str, number: int) -> tuple[MatchValue, ...]:
+    return Exact(value=number), Exact(value=1) if name == "exact" else Lpm(value=0x0A000000, prefix_len=8)
+
+
+def _held(layout: TableLayout, entries: Map) -> dict[tuple[MatchValue, ...], tuple[ActionCall, int]]:
+    found = ((layout.decode_key(key), layout.decode_value(value)) for key, value in entries.items())
+    return {key: value for key, value in found if value is not None}
 
 
 class Selected:

@@ -1,0 +1,80 @@
+"""Bytes of a table's keys and values, for many entries: what `compiler.printers.layout` encodes, made ready once.
+
+The layout says what every byte means and checks what it is given; here numbers have been checked, and one call of
+`struct` makes a key or a value of them (tests/unit/device/test_packing.py holds the two together).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from compiler.ir.entries import ActionCall
+from compiler.ir.tables import MatchKind
+from compiler.printers.layout import MapKind, StructLayout, TableLayout, ValueLayout
+from compiler.printers.layout_tables import VALUE_HEAD
+from compiler.span import InternalError
+
+PackKey = Callable[[Sequence[int]], bytes]
+"""From the numbers of `runtime.device.keyforms`."""
+PackValue = Callable[[ActionCall, int], bytes]
+"""From an action and the index of its entry's direct counter."""
+
+
+def key_packer(table: TableLayout) -> PackKey:
+    if table.map.kind is MapKind.LPM_TRIE:
+        return _trie_packer(table)
+    pack = _packer(table.key, "", table.key.size)
+    return lambda numbers: pack(*numbers)
+
+
+def _trie_packer(table: TableLayout) -> PackKey:
+    """The number of bits that count, then the fields; the prefix length is the last number."""
+    length, *others = table.key.members
+    fixed = sum(m.width_bits for m, kind in zip(others, table.matches, strict=True) if kind is MatchKind.EXACT)
+    sizes = [member.size for member in others]
+    head = struct.Struct("<I")
+    if length.size != head.size:
+        raise InternalError(f"{table.key.name} does not begin with a word")
+
+    def pack(numbers: Sequence[int]) -> bytes:
+        fields = [number.to_bytes(size, "big") for number, size in zip(numbers, sizes, strict=False)]
+        return head.pack(fixed + numbers[-1]) + b"".join(fields)
+
+    return pack
+
+
+def value_packer(table: TableLayout) -> PackValue:
+    """Of a table without a selector; one with a selector takes no actions."""
+    packers = _call_packers(table.value) if table.value is not None else {}
+    return lambda call, counter: packers[call.action](counter, *call.arguments)
+
+
+def _call_packers(value: ValueLayout) -> dict[str, Callable[..., bytes]]:
+    """By action: counter and arguments to bytes."""
+    head = VALUE_HEAD.format.removeprefix("<")
+    return {
+        action.name: partial(_packer(action.arguments, head, value.size), action.number) for action in value.actions
+    }
+
+
+def _packer(layout: StructLayout, head: str, size: int) -> Callable[..., bytes]:
+    """The layout's own codec behind a head of two words, padded to `size` bytes; one argument a number."""
+    if any(member.big_endian for member in layout.members):
+        raise InternalError(f"{layout.name} is of a trie")
+    body = layout.codec.format.removeprefix("<")
+    codec = struct.Struct(f"<{head}{body}")
+    codec = struct.Struct(f"{codec.format}{size - codec.size}x")
+    first = 2 if head else 0
+    wide = [first + at for at, member in enumerate(layout.members) if member.is_wide]
+    if not wide:
+        return codec.pack
+
+    def pack(*numbers: int) -> bytes:
+        items = list(numbers)
+        for at in reversed(wide):
+            items[at : at + 1] = (numbers[at] >> 64, numbers[at] & (1 << 64) - 1)
+        return codec.pack(*items)
+
+    return pack

@@ -1,0 +1,166 @@
+"""Updates of a batch that are handed to the target together: the same kind of update to entries of the same table.
+
+Most batches are many like updates. Each is recognised by its bytes (`runtime.device.wireforms`), checked against the
+contents and noted there, one by one and in order; the target is then given all of a run at once, which for the kernel
+is one system call and not a thousand. What is not recognised or does not pass its check is not taken: the caller does
+it alone, the plain way, after the runs before it are finished. So no run holds an update that is refused, unless the
+target itself refuses; what the target has not done is taken back and left to the caller as well.
+
+Several runs may be open at once (specification, "Batching and Ordering of Updates": the order within a batch is the
+server's affair), but an entry is in one of them only, and they are finished in the order in which they were begun.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TypeGuard
+
+from finsy.proto import p4r
+
+from runtime.device.contents import Contents, TableContents
+from runtime.device.records import ActionSet, Row, RowKey
+from runtime.device.refusals import RefusedError
+from runtime.device.schema import Schema
+from runtime.device.target import Instance
+from runtime.device.wireforms import Recognised
+
+INSERT, MODIFY, DELETE = p4r.Update.INSERT, p4r.Update.MODIFY, p4r.Update.DELETE
+
+
+class Run:
+    """Updates of one kind to one table, checked and noted in its contents."""
+
+    __slots__ = ("_old", "kind", "places", "rows", "table")
+
+    def __init__(self, kind: int, table: TableContents) -> None:
+        self.kind = kind
+        self.table = table
+        self.places: list[int] = []
+        """Of the updates in their batch."""
+        self.rows: dict[RowKey, Row] = {}
+        """As they are to be; for DELETE, as they were."""
+        self._old: list[Row] = []
+
+    def take(self, place: int, recognised: Recognised) -> bool:
+        """Whether the update passes its check. It is noted then."""
+        key, action, metadata, cookie = recognised
+        table, kind = self.table, self.kind
+        old = table.rows.get(key)
+        try:
+            if kind == INSERT and old is None and action is not None:
+                table.check_new(key, action)
+                row = Row(key, action, metadata, cookie)
+                table.add(row)
+            elif kind == MODIFY and _is_plain(old) and action is not None:
+                table.check_action(action, old.action)
+                row = Row(key, action, metadata, cookie)
+                table.replace(row)
+                self._old.append(old)
+            elif kind == DELETE and _is_plain(old):
+                row = old
+                table.remove(key)
+            else:
+                return False
+        except RefusedError:
+            return False
+        self.places.append(place)
+        self.rows[key] = row
+        return True
+
+    def hand_over(self, instance: Instance) -> list[int]:
+        """Have the target do it. Returns the places of updates that it has not done; they are forgotten."""
+        codec, rows = self.table.codec, list(self.rows.values())
+        if self.kind == INSERT:
+            done = instance.insert_rows(codec, rows)
+        elif self.kind == MODIFY:
+            done = instance.modify_rows(codec, rows, self._old)
+        else:
+            done = instance.delete_rows(codec, rows)
+        self.take_back(done, len(rows))
+        instance.undo.note(partial(self.take_back, 0, done))
+        return self.places[done:]
+
+    def take_back(self, first: int, end: int) -> None:
+        """These updates have not taken effect after all."""
+        for at, row in reversed(list(enumerate(self.rows.values()))[first:end]):
+            if self.kind == INSERT:
+                self.table.remove(row.key)
+            elif self.kind == MODIFY:
+                self.table.replace(self._old[at])
+            else:
+                self.table.add(row)
+
+
+class _TableRuns:
+    """What is open of one table, at most one run a kind."""
+
+    __slots__ = ("contents", "open", "read")
+
+    def __init__(self, contents: TableContents, read: Callable[[bytes], Recognised | None]) -> None:
+        self.contents = contents
+        self.read = read
+        self.open: dict[int, Run] = {}
+
+    def run_for(self, kind: int, key: RowKey) -> Run | None:
+        """The run of a kind, a new one maybe; None when the entry is in one already."""
+        for run in self.open.values():
+            if key in run.rows:
+                return None
+        return self.open.get(kind) or Run(kind, self.contents)
+
+
+class Runs:
+    """Of one pipeline; nothing is open between batches."""
+
+    def __init__(self, schema: Schema, contents: Contents, instance: Instance) -> None:
+        self._instance = instance
+        self._tables = {
+            number: _TableRuns(contents.tables[codec.name], codec.form.read)
+            for number, codec in schema.tables.items()
+            if codec.form is not None and codec.name in contents.tables
+        }
+        self._open: list[Run] = []
+
+    @property
+    def are_open(self) -> bool:
+        return bool(self._open)
+
+    def take(self, place: int, update: p4r.Update) -> bool:
+        """Whether the update is part of a run now; if not, nothing has happened."""
+        entry = update.entity.table_entry  # of another kind of entity it is empty, and of no table
+        table = self._tables.get(entry.table_id)
+        recognised = table.read(entry.SerializeToString()) if table is not None else None
+        if table is None or recognised is None:
+            return False
+        kind = update.type
+        run = table.run_for(kind, recognised[0])
+        if run is None or not run.take(place, recognised):
+            return False
+        if kind not in table.open:
+            table.open[kind] = run
+            self._open.append(run)
+        return True
+
+    def finish(self) -> list[int]:
+        """Have the target do all that is open. Returns the places of updates that it has not done."""
+        left: list[int] = []
+        while self._open:
+            left += self._open[0].hand_over(self._instance)
+            self._close(self._open[0])
+        return sorted(left)
+
+    def abandon(self) -> None:
+        """Something unforeseen has happened: what is open never was."""
+        for run in self._open[::-1]:
+            run.take_back(0, len(run.rows))
+            self._close(run)
+
+    def _close(self, run: Run) -> None:
+        self._open.remove(run)
+        del self._tables[run.table.codec.table.id].open[run.kind]
+
+
+def _is_plain(row: Row | None) -> TypeGuard[Row]:
+    """An entry that is there, and has no members and group of its own."""
+    return row is not None and not isinstance(row.action, ActionSet)

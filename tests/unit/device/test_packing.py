@@ -1,0 +1,52 @@
+"""Keys and values of many entries against the layout's own codecs."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from compiler.ir.entries import ActionCall, Exact, Lpm, MatchValue
+from compiler.ir.expressions import width_bits
+from compiler.ir.nodes import Pipeline
+from compiler.ir.tables import MatchKind, Table
+from compiler.pipeline.assembly import pipeline as whole_pipeline
+from compiler.printers.layout import layout
+from runtime.device.kernel.packing import key_packer, value_packer
+from runtime.device.keyforms import KeyForm
+
+WHOLE: Pipeline = whole_pipeline()
+TABLES = [table for table in WHOLE.tables if table.store is None]
+ACTIONS = {action.name: action for action in WHOLE.actions}
+
+
+@st.composite
+def matches(draw: st.DrawFn, table: Table) -> tuple[MatchValue, ...]:
+    found: list[MatchValue] = []
+    for key in table.keys:
+        width = width_bits(key.expr)
+        if key.match is MatchKind.EXACT:
+            found.append(Exact(value=draw(st.integers(0, (1 << width) - 1))))
+        else:
+            length = draw(st.integers(0, width))
+            value = draw(st.integers(0, (1 << length) - 1)) << (width - length)
+            found.append(Lpm(value=value, prefix_len=length))
+    return tuple(found)
+
+
+@given(st.data())
+def test_keys(data: st.DataObject) -> None:
+    table = data.draw(st.sampled_from(TABLES))
+    given_matches = data.draw(matches(table))
+    form, plan = KeyForm(table.keys), layout(WHOLE).table(table.name)
+    packed = key_packer(plan)(form.numbers_of(form.key_of(given_matches)))
+    assert packed == plan.encode_key(given_matches)
+
+
+@given(st.data())
+def test_values(data: st.DataObject) -> None:
+    table = data.draw(st.sampled_from([table for table in TABLES if table.selector is None]))
+    plan, counter = layout(WHOLE).table(table.name), data.draw(st.integers(0, (1 << 32) - 1))
+    action = ACTIONS[data.draw(st.sampled_from([ref.name for ref in table.actions if ref.in_entries]))]
+    arguments = tuple(data.draw(st.integers(0, (1 << one.width_bits) - 1)) for one in action.params)
+    call = ActionCall(action=action.name, arguments=arguments)
+    assert value_packer(plan)(call, counter) == plan.encode_value(call, counter)

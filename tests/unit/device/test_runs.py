@@ -1,0 +1,163 @@
+"""Batches as runs against the same updates one at a time: outcomes, contents and what the target holds are equal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from finsy.proto import p4r
+from google.protobuf import text_format
+from hypothesis import given
+from hypothesis import strategies as st
+
+from compiler.ir.nodes import Pipeline
+from compiler.printers.bundle import Bundle
+from runtime.device.batch import CONTINUE, ROLLBACK, Atomicity
+from runtime.device.contents import Contents, empty_contents
+from runtime.device.modeltarget import ModelInstance, ModelTarget
+from runtime.device.records import Row
+from runtime.device.refusals import RefusedError, exhausted
+from runtime.device.schema import TableCodec, schema
+from runtime.device.updates import Writer
+
+KINDS = ("INSERT", "MODIFY", "DELETE")
+ACTIONS = (
+    "action { action { action_id: 0x01000002 } }",
+    r'action { action { action_id: 0x01000001 params { param_id: 1 value: "\003" } params { param_id: 2 value: "\002" } } }',  # noqa: E501
+    "action { action { action_id: 0x01000003 } }",
+    "",
+)
+
+
+class Device:
+    """Contents, a model, and a writer of both."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        codecs = schema(pipeline)
+        target = ModelTarget(clock=lambda: 0, random_bits=lambda _: 0, hash_seed=1)
+        self.instance: ModelInstance = target.prepare(Bundle(pipeline=pipeline))
+        self.contents: Contents = empty_contents(pipeline, tuple(codecs.tables.values()))
+        self.writer = Writer(codecs, self.contents, self.instance)
+
+    def without_runs(self) -> Device:
+        def take(place: int, update: p4r.Update) -> bool:
+            return False
+
+        self.writer.runs.take = take
+        return self
+
+    def held(self) -> object:
+        model = self.instance.model
+        entries = {name: list(model.entries(name)) for name in self.contents.tables}
+        by_key = {name: {entry.key: entry.action for entry in found} for name, found in entries.items()}
+        rows = {name: table.rows for name, table in self.contents.tables.items()}
+        return by_key, rows
+
+
+def _exact(a: int, c: int) -> str:
+    fields = (
+        f"match {{ field_id: 1 exact {{ value: '\\{a:03o}' }} }} match {{ field_id: 2 exact {{ value: '\\{c:03o}' }} }}"
+    )
+    return f"table_id: 0x02000001 {fields}"
+
+
+def _lpm(a: int, b: int) -> str:
+    fields = f"match {{ field_id: 1 exact {{ value: '\\{a:03o}' }} }} match {{ field_id: 2 lpm {{ value: '\\{b:03o}\\000' prefix_len: 24 }} }}"  # noqa: E501
+    return f"table_id: 0x02000002 {fields}"
+
+
+SMALL = st.integers(0, 3)
+ENTRIES = st.builds(_exact, SMALL, SMALL) | st.builds(_lpm, SMALL, SMALL) | st.just("table_id: 0x02000077")
+OTHERS = st.sampled_from(
+    [
+        "action_profile_member { action_profile_id: 0x11000001 member_id: 1 action { action_id: 0x01000002 } }",
+        "action_profile_member { action_profile_id: 0x11000001 member_id: 0 action { action_id: 0x01000002 } }",
+        r"table_entry { table_id: 0x02000004 match { field_id: 1 exact { value: '\001' } } action { action_profile_member_id: 1 } }",  # noqa: E501
+        r"table_entry { table_id: 0x02000004 match { field_id: 1 exact { value: '\002' } } action { action_profile_action_set { action_profile_actions { action { action_id: 0x01000002 } weight: 1 } } } }",  # noqa: E501
+        "meter_entry { }",
+    ]
+)
+
+
+@st.composite
+def updates(draw: st.DrawFn) -> p4r.Update:
+    entry = f"table_entry {{ {draw(ENTRIES)} {draw(st.sampled_from(ACTIONS))} metadata: '{draw(SMALL)}' }}"
+    entity = draw(st.just(entry) | st.just(entry) | OTHERS)
+    return text_format.Parse(f"type: {draw(st.sampled_from(KINDS))} entity {{ {entity} }}", p4r.Update())
+
+
+def _told(outcomes: Sequence[RefusedError | None]) -> list[tuple[int, str] | None]:
+    return [None if one is None else (int(one.code), one.text) for one in outcomes]
+
+
+@given(st.lists(st.tuples(st.sampled_from([CONTINUE, ROLLBACK]), st.lists(updates(), max_size=12)), max_size=3))
+def test_a_batch_is_its_updates(pipeline: Pipeline, batches: list[tuple[Atomicity, list[p4r.Update]]]) -> None:
+    together, alone = Device(pipeline), Device(pipeline).without_runs()
+    for atomicity, batch in batches:
+        assert _told(together.writer.apply_all(batch, atomicity)) == _told(alone.writer.apply_all(batch, atomicity))
+        assert together.held() == alone.held()
+
+
+class Reluctant:
+    """Runs of a target that does only `most` updates of each, and refuses the entry of one key for good."""
+
+    def __init__(self, device: Device, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked: list[int] = []
+        insert, insert_rows = device.instance.insert_entry, device.instance.insert_rows
+
+        def some(codec: TableCodec, rows: Sequence[Row]) -> int:
+            self.asked.append(len(rows))
+            return insert_rows(codec, rows[:most])
+
+        def one(entry: object) -> None:
+            if "Exact(value=3), Exact(value=3)" in repr(entry):
+                raise exhausted("table exact: the kernel's map is full")
+            insert(entry)  # pyright: ignore[reportArgumentType]
+
+        monkeypatch.setattr(device.instance, "insert_rows", some)
+        monkeypatch.setattr(device.instance, "insert_entry", one)
+
+
+def _inserts(*keys: tuple[int, int]) -> list[p4r.Update]:
+    texts = [f"type: INSERT entity {{ table_entry {{ {_exact(a, c)} {ACTIONS[0]} }} }}" for a, c in keys]
+    return [text_format.Parse(text, p4r.Update()) for text in texts]
+
+
+def test_what_the_target_does_not_do_together_is_done_alone(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = Device(pipeline)
+    reluctant = Reluctant(device, 1, monkeypatch)
+    outcomes = device.writer.apply_all(_inserts((1, 1), (3, 3), (2, 2)))
+    assert _told(outcomes) == [None, (8, "table exact: the kernel's map is full"), None]
+    assert reluctant.asked == [3]
+    assert len(device.contents.tables["exact"].rows) == 2
+
+
+def test_like_updates_are_handed_over_together(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also with another table's between them; one that is refused comes in its place, behind those before it."""
+    device = Device(pipeline)
+    reluctant = Reluctant(device, 9, monkeypatch)
+    lpm = text_format.Parse(f"type: INSERT entity {{ table_entry {{ {_lpm(1, 1)} {ACTIONS[0]} }} }}", p4r.Update())
+    first, second, third, fourth = _inserts((1, 1), (2, 2), (1, 1), (2, 1))
+    outcomes = device.writer.apply_all([first, lpm, second, third, fourth])
+    assert _told(outcomes) == [None, None, None, (6, "table exact, entry a=0x1, c=0x1: it is there already"), None]
+    assert reluctant.asked == [2, 1, 1]
+
+
+def test_a_failure_that_nobody_foresaw_leaves_the_contents_as_they_were(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = Device(pipeline)
+    device.writer.apply_all(_inserts((1, 1)))
+    before = dict(device.contents.tables["exact"].rows)
+
+    def fail(codec: TableCodec, rows: Sequence[Row]) -> int:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(device.instance, "insert_rows", fail)
+    with pytest.raises(ZeroDivisionError):
+        device.writer.apply_all(_inserts((2, 2), (2, 1)))
+    assert device.contents.tables["exact"].rows == before
+    monkeypatch.undo()
+    assert device.writer.apply_all(_inserts((2, 2))) == [None]
