@@ -16,6 +16,7 @@ from cli.certs import certs
 from runtime.device.listening import Address, ListenError, TcpAddress, group_id, parse_address
 from runtime.device.modeltarget import ModelTarget
 from runtime.device.modelwire import ModelWire
+from runtime.device.rightsfile import RightsError, read_rights
 from runtime.device.server import Settings, serve
 from runtime.device.statefolder import Beginning, StateFolder, without_folder
 from runtime.device.target import Target, TargetError
@@ -64,6 +65,7 @@ def run(
     tls_ca: Annotated[
         Path | None, typer.Option(help="The authority that has signed the clients' certificates.")
     ] = None,
+    rights: Annotated[Path | None, typer.Option(help="What each client with a certificate may do (YAML).")] = None,
     socket_group: Annotated[str | None, typer.Option(help="A group that may use the unix socket as well.")] = None,
     wire: Annotated[
         Path | None, typer.Option(help="model target: a unix socket by which frames come in and go out.")
@@ -78,6 +80,8 @@ def run(
         group = None if socket_group is None else group_id(socket_group)
     except ListenError as problem:
         _refuse(problem, WRONG_USE)
+    if rights is not None and files is None:
+        _refuse("--rights are those of clients with a certificate: it needs --tls-cert and the like", WRONG_USE)
     if target is TargetKind.MODEL and port:
         _refuse("the model target has no ports; leave --port out", WRONG_USE)
     if target is TargetKind.KERNEL and wire is not None:
@@ -91,6 +95,7 @@ def run(
             addresses=addresses,
             tls=None if files is None else Renewal(files),
             socket_group=group,
+            rights=None if rights is None else read_rights(rights),
         )
         with ExitStack() as undo:
             beginning = _beginning(undo, state_dir, target, clean=clean, ephemeral=ephemeral)
@@ -101,6 +106,9 @@ def run(
                 made = _kernel(state_dir, port, ephemeral, beginning)
             undo.callback(made.close)
             asyncio.run(serve(settings, made, beginning, _ready))
+    except RightsError as problem:
+        print(problem, file=sys.stderr)
+        raise typer.Exit(WRONG_USE) from problem
     except (ListenError, TargetError, TlsError) as problem:
         _refuse(problem)
 

@@ -1,21 +1,25 @@
 """Who may write: client arbitration (specification, section "Client Arbitration and Controller Replication").
 
-Pure bookkeeping of one device: which clients are there, with which election ids, and what they must be told. Streams,
-queues and the wait for writes under way belong to `runtime.device.streams`.
+Pure bookkeeping of one device: which clients are there, with which election ids, what their roles may do, and what they
+must be told. Streams, queues and the wait for writes under way belong to `runtime.device.streams`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from finsy.proto import U128, p4r
 
-from runtime.device.refusals import Code, RefusedError, denied, exhausted, invalid, not_found, precondition
+from runtime.device.refusals import Code, RefusedError, denied, exhausted, not_found, precondition
+from runtime.device.rights import ANYBODY, Peer
+from runtime.device.roles import RoleConfig, check_apart, read_role_config, shown
 
 MAX_CLIENTS = 64
 """Streams of one role."""
 MAX_ROLES = 16
+MAX_ROLE_NAME = 256
+"""Characters of a role's name, which texts and notifications carry."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,22 +30,30 @@ class Notices:
     settled: tuple[Hashable, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Client:
+    election_id: int | None
+    peer: Peer
+
+
 @dataclass(slots=True)
 class _Role:
     highest: int | None = None
     """The highest election id ever seen; the live client that has it is the primary."""
-    clients: dict[Hashable, int | None] = field(default_factory=lambda: {})
+    clients: dict[Hashable, _Client] = field(default_factory=lambda: {})
+    config: RoleConfig | None = None
+    """The one that a primary gave last; None is full pipeline access."""
 
     @property
     def primary(self) -> Hashable | None:
         if self.highest is None:
             return None
-        return next((client for client, election_id in self.clients.items() if election_id == self.highest), None)
+        return next((key for key, client in self.clients.items() if client.election_id == self.highest), None)
 
 
 @dataclass(slots=True)
 class Arbitration:
-    """All roles of one device. A role without a configuration has full pipeline access, whatever its name."""
+    """All roles of one device."""
 
     device_id: int
     note_highest: Callable[[str, int], None] = lambda _role, _election_id: None
@@ -49,22 +61,24 @@ class Arbitration:
     _roles: dict[str, _Role] = field(default_factory=lambda: {"": _Role()})
     _role_of: dict[Hashable, str] = field(default_factory=lambda: {})
 
-    def arbitrate(self, client: Hashable, update: p4r.MasterArbitrationUpdate) -> Notices:
+    def arbitrate(self, client: Hashable, update: p4r.MasterArbitrationUpdate, peer: Peer = ANYBODY) -> Notices:
         """Take a client's message. Raises `RefusedError`: its stream is to end with that code."""
         role_name = update.role.name if update.HasField("role") else ""
         self._check_names(client, update, role_name)
         election_id = U128.decode(update.election_id) if update.HasField("election_id") else None
+        peer.check_arbitration(role_name, has_election_id=election_id is not None)
         role = self._find_role(role_name)
         self._check_id(role, client, election_id)
+        config = self._read_config(role_name, update)
         if client not in role.clients and len(role.clients) >= MAX_CLIENTS:
-            raise exhausted(f"{_shown(role_name)} has {MAX_CLIENTS} streams, no more are taken")
+            raise exhausted(f"{shown(role_name)} has {MAX_CLIENTS} streams, no more are taken")
         if election_id is not None and (role.highest is None or election_id > role.highest):
             self.note_highest(role_name, election_id)
         was_primary = role.primary == client
         self._roles[role_name], self._role_of[client] = role, role_name
-        role.clients[client] = election_id
+        role.clients[client] = _Client(election_id, peer)
         if election_id is not None and (role.highest is None or election_id >= role.highest):
-            role.highest = election_id
+            role.highest, role.config = election_id, config
             return Notices(now=tuple(other for other in role.clients if other != client), settled=(client,))
         return Notices(now=tuple(role.clients) if was_primary else (client,))
 
@@ -81,6 +95,8 @@ class Arbitration:
         role = self._roles[role_name]
         was_primary = role.primary == client
         del role.clients[client]
+        if role_name and not role.clients and role.highest is None:
+            del self._roles[role_name]  # nothing of it need be remembered: it never had a primary
         return Notices(now=tuple(role.clients) if was_primary else ())
 
     def notification(self, client: Hashable) -> p4r.MasterArbitrationUpdate:
@@ -90,6 +106,8 @@ class Arbitration:
         message = p4r.MasterArbitrationUpdate(device_id=self.device_id)
         if role_name:
             message.role.name = role_name
+        if role.config is not None:
+            message.role.config.CopyFrom(role.config.given)
         if role.highest is not None:
             message.election_id.CopyFrom(U128.encode(role.highest))
         if role.primary == client:
@@ -107,27 +125,51 @@ class Arbitration:
         """Whether the client has arbitrated and is still there."""
         return client in self._role_of
 
-    def primaries(self) -> tuple[Hashable, ...]:
-        """The primary of each role that has one: who is told of packets."""
-        return tuple(client for role in self._roles.values() if (client := role.primary) is not None)
+    # what roles may do
 
-    def check_primary(self, client: Hashable) -> None:
-        """Raises PERMISSION_DENIED for any client but its role's primary."""
-        if client not in self._role_of:
-            raise denied("Not primary: this stream has not arbitrated")
-        if client not in self.primaries():
-            raise denied(f"Not primary: this client is a backup of {_shown(self._role_of[client])}")
-
-    def check_writer(self, role_name: str, election_id: int | None) -> None:
+    def check_writer(self, role_name: str, election_id: int | None, peer: Peer = ANYBODY) -> None:
         """Raises NOT_FOUND for an unknown role, PERMISSION_DENIED for any but the primary."""
-        role = self._roles.get(role_name)
-        if role is None:
-            raise not_found(f"no client has ever named role {role_name!r}")
+        role = self._known_role(role_name)
+        peer.check_writer(role_name)
         if role.primary is None:
-            raise denied(f"Not primary: {_shown(role_name)} has no primary; arbitrate first")
+            raise denied(f"Not primary: {shown(role_name)} has no primary; arbitrate first")
         if election_id is None or election_id != role.highest:
             given = "none" if election_id is None else election_id
             raise denied(f"Not primary: the election id given is {given}, the primary's is {role.highest}")
+        if peer is not ANYBODY and role.clients[role.primary].peer.name != peer.name:
+            raise denied(f"Not primary: election id {election_id} is that of another client, not of {peer.name!r}")
+
+    def check_pusher(self, role_name: str) -> None:
+        """Raises PERMISSION_DENIED when a role may load no pipeline."""
+        config = self.config_of(role_name)
+        if config is not None and not config.can_push_pipeline:
+            raise denied(f"{shown(role_name)} may not load a pipeline: its config has no can_push_pipeline")
+
+    def check_primary(self, client: Hashable) -> None:
+        """Raises PERMISSION_DENIED for a stream that is not its role's primary: it may send no packets."""
+        if client not in self._role_of:
+            raise denied("Not primary: this stream has not arbitrated")
+        if self._roles[self._role_of[client]].primary != client:
+            raise denied(f"Not primary: this client is a backup of {shown(self._role_of[client])}")
+
+    def config_of(self, role_name: str) -> RoleConfig | None:
+        """What a role is limited to, None for nothing. Raises NOT_FOUND for one that no client has named."""
+        return self._known_role(role_name).config
+
+    def receivers_of_packet(self, metadata: Iterable[p4r.PacketMetadata]) -> tuple[Hashable, ...]:
+        """The primaries that are to be told of a packet with this metadata."""
+        given = tuple(metadata)
+        return self._primaries(lambda config: config.takes_packet(given))
+
+    def receivers_of(self, p4_id: int) -> tuple[Hashable, ...]:
+        """The primaries that are to be told of a table's or a digest's news, by its id."""
+        return self._primaries(lambda config: config.covers(p4_id))
+
+    def _primaries(self, wants: Callable[[RoleConfig], bool]) -> tuple[Hashable, ...]:
+        found = ((role.primary, role.config) for role in self._roles.values())
+        return tuple(client for client, config in found if client is not None and (config is None or wants(config)))
+
+    # the rules for a message, in the specification's order
 
     def _check_names(self, client: Hashable, update: p4r.MasterArbitrationUpdate, role_name: str) -> None:
         current = self._role_of.get(client)
@@ -138,25 +180,34 @@ class Arbitration:
                 )
             raise not_found(f"there is no device {update.device_id} here, only {self.device_id}")
         if current is not None and current != role_name:
-            raise precondition(f"this stream is that of {_shown(current)}; open another for {_shown(role_name)}")
-        if update.role.HasField("config"):
-            raise invalid(f"{_shown(role_name)}: no scheme of role configurations is agreed with this device")
+            raise precondition(f"this stream is that of {shown(current)}; open another for {shown(role_name)}")
 
     def _find_role(self, role_name: str) -> _Role:
         if role_name in self._roles:
             return self._roles[role_name]
+        if len(role_name) > MAX_ROLE_NAME:
+            raise exhausted(f"a role's name has {MAX_ROLE_NAME} characters at most, this one {len(role_name)}")
         if len(self._roles) >= MAX_ROLES:
-            raise exhausted(f"{_shown(role_name)}: the device has {MAX_ROLES} roles, no more are taken")
+            raise exhausted(f"{shown(role_name)}: the device has {MAX_ROLES} roles, no more are taken")
         return _Role()
 
     def _check_id(self, role: _Role, client: Hashable, election_id: int | None) -> None:
         if election_id is None:
             return
-        if any(known == election_id for other, known in role.clients.items() if other != client):
+        if any(known.election_id == election_id for other, known in role.clients.items() if other != client):
             raise RefusedError(
                 Code.INVALID_ARGUMENT, f"election id {election_id} is already used by another client of this role"
             )
 
+    def _read_config(self, role_name: str, update: p4r.MasterArbitrationUpdate) -> RoleConfig | None:
+        if not update.role.HasField("config"):
+            return None
+        config = read_role_config(role_name, update.role.config)
+        check_apart(role_name, config, {name: role.config for name, role in self._roles.items()})
+        return config
 
-def _shown(role_name: str) -> str:
-    return f"role {role_name!r}" if role_name else "the default role"
+    def _known_role(self, role_name: str) -> _Role:
+        role = self._roles.get(role_name)
+        if role is None:
+            raise not_found(f"no client has ever named role {role_name!r}")
+        return role

@@ -12,6 +12,7 @@ import grpc
 
 from runtime.device.handlers import add_to_server
 from runtime.device.listening import Address, ListenError, TcpAddress, UnixAddress, hand_over, make_way, private_umask
+from runtime.device.rights import Rights
 from runtime.device.service import Service
 from runtime.device.statefolder import Beginning
 from runtime.device.target import Target
@@ -36,6 +37,8 @@ class Settings:
     """For TCP; without it TCP is in the clear."""
     socket_group: int | None = None
     """Whose members may use the unix sockets besides their owner."""
+    rights: Rights | None = None
+    """Of clients with a certificate; None gives all of them every right."""
 
 
 class Server:
@@ -43,7 +46,7 @@ class Server:
 
     def __init__(self, settings: Settings, target: Target, beginning: Beginning) -> None:
         self._settings = settings
-        self._service = Service(settings.device_id, target, beginning)
+        self._service = Service(settings.device_id, target, beginning, settings.rights)
         self._server: grpc.aio.Server | None = None
         self._ticking: asyncio.Task[None] | None = None
         self.addresses: tuple[Address, ...] = ()

@@ -22,6 +22,8 @@ from runtime.device.idling import Idling
 from runtime.device.loaded import Loaded
 from runtime.device.recovery import recover
 from runtime.device.refusals import Code, RefusedError, not_found
+from runtime.device.rights import ANYBODY, Peer, Rights, certificate_names
+from runtime.device.rolebatches import apply_allowed, readable
 from runtime.device.statefolder import Beginning
 from runtime.device.streams import Streams
 from runtime.device.target import Target
@@ -38,8 +40,9 @@ class Service(p4r_grpc.P4RuntimeServicer):
     Being made it is again what the journal says. Raises `TargetError`.
     """
 
-    def __init__(self, device_id: int, target: Target, beginning: Beginning) -> None:
+    def __init__(self, device_id: int, target: Target, beginning: Beginning, rights: Rights | None = None) -> None:
         self._device_id = device_id
+        self._rights = rights
         self._changing = asyncio.Lock()
         self._arbitration = Arbitration(device_id, beginning.journal.note_election)
         self._arbitration.remember(beginning.replay.elections)
@@ -50,15 +53,15 @@ class Service(p4r_grpc.P4RuntimeServicer):
         recover(self._configs, target, beginning.replay, beginning.journal)
 
     async def Capabilities(self, request: p4r.CapabilitiesRequest, context: Any) -> p4r.CapabilitiesResponse:  # noqa: N802
-        if request.device_id:
-            await self._check_device(request.device_id, context)
+        await self._check(request.device_id or self._device_id, context)
         return p4r.CapabilitiesResponse(p4runtime_api_version=API_VERSION)
 
     async def Write(self, request: p4r.WriteRequest, context: Any) -> p4r.WriteResponse:  # noqa: N802
         async with self._changing:
             try:
-                self._check_writer(request)
-                outcomes = self._configs.write(request)
+                self._check_writer(request, context)
+                config = self._arbitration.config_of(request.role)
+                outcomes = apply_allowed(request, config, self._configs.write)
             except RefusedError as refusal:
                 await _abort(context, refusal)
         failed = sum(outcome is not None for outcome in outcomes)
@@ -67,16 +70,17 @@ class Service(p4r_grpc.P4RuntimeServicer):
         return p4r.WriteResponse()
 
     async def Read(self, request: p4r.ReadRequest, context: Any) -> AsyncGenerator[p4r.ReadResponse]:  # noqa: N802
-        await self._check_device(request.device_id, context)
+        await self._check(request.device_id, context)
         answers: list[Iterator[list[p4r.Entity]]] = []
         outcomes: list[RefusedError | None] = []
         try:
+            config = self._arbitration.config_of(request.role)
             reader = self._configs.current.reader
         except RefusedError as refusal:
             await _abort(context, refusal)
         for entity in request.entities:  # nothing is awaited here: all requests see one state
             try:
-                answers.append(reader.answer(entity))
+                answers.append(readable(reader.answer(entity), config))
                 outcomes.append(None)
             except RefusedError as refusal:
                 outcomes.append(refusal)
@@ -93,7 +97,7 @@ class Service(p4r_grpc.P4RuntimeServicer):
         action = _named(p4r.SetForwardingPipelineConfigRequest.Action, request.action)
         try:
             # A client that cancels must not leave a pipeline half loaded: what has begun is brought to its end.
-            await asyncio.shield(asyncio.ensure_future(self._set_config(request)))
+            await asyncio.shield(asyncio.ensure_future(self._set_config(request, context)))
         except RefusedError as refusal:
             LOG.warning("%s refused: %s", action, refusal)
             await _abort(context, refusal)
@@ -103,11 +107,14 @@ class Service(p4r_grpc.P4RuntimeServicer):
     async def GetForwardingPipelineConfig(  # noqa: N802
         self, request: p4r.GetForwardingPipelineConfigRequest, context: Any
     ) -> p4r.GetForwardingPipelineConfigResponse:
-        await self._check_device(request.device_id, context)
+        await self._check(request.device_id, context)
         return p4r.GetForwardingPipelineConfigResponse(config=self._configs.get(request.response_type))
 
     async def StreamChannel(self, request_iterator: Any, context: Any) -> AsyncGenerator[p4r.StreamMessageResponse]:  # noqa: N802
-        stream = self._streams.open()
+        try:
+            stream = self._streams.open(self._peer(context))
+        except RefusedError as refusal:
+            await _abort(context, refusal)
         requests = cast("AsyncIterator[p4r.StreamMessageRequest]", request_iterator)
         listener = asyncio.create_task(self._streams.listen(stream, requests))
         try:
@@ -120,9 +127,10 @@ class Service(p4r_grpc.P4RuntimeServicer):
             listener.cancel()
             await asyncio.gather(listener, return_exceptions=True)
 
-    async def _set_config(self, request: p4r.SetForwardingPipelineConfigRequest) -> None:
+    async def _set_config(self, request: p4r.SetForwardingPipelineConfigRequest, context: Any) -> None:
         async with self._changing:
-            self._check_writer(request)
+            self._check_writer(request, context)
+            self._arbitration.check_pusher(request.role)
             await self._configs.set(request)
 
     def _receive(self, request: p4r.StreamMessageRequest) -> None:
@@ -155,16 +163,28 @@ class Service(p4r_grpc.P4RuntimeServicer):
             await self._compaction.close()
             self._configs.close()
 
-    def _check_writer(self, request: p4r.WriteRequest | p4r.SetForwardingPipelineConfigRequest) -> None:
+    def _check_writer(self, request: p4r.WriteRequest | p4r.SetForwardingPipelineConfigRequest, context: Any) -> None:
         """Device, role and election id, in the order of the specification's section "Write RPC"."""
         if request.device_id != self._device_id:
             raise self._unknown_device(request.device_id)
         election_id = U128.decode(request.election_id) if request.HasField("election_id") else None
-        self._arbitration.check_writer(request.role, election_id)
+        self._arbitration.check_writer(request.role, election_id, self._peer(context))
 
-    async def _check_device(self, device_id: int, context: Any) -> None:
-        if device_id != self._device_id:
-            await _abort(context, self._unknown_device(device_id))
+    async def _check(self, device_id: int, context: Any) -> None:
+        """Whether a client may read at all, and means this device."""
+        try:
+            self._peer(context)
+            if device_id != self._device_id:
+                raise self._unknown_device(device_id)
+        except RefusedError as refusal:
+            await _abort(context, refusal)
+
+    def _peer(self, context: Any) -> Peer:
+        """Who calls. Raises PERMISSION_DENIED for a client without any right."""
+        if self._rights is None:
+            return ANYBODY
+        names = certificate_names(context.auth_context())
+        return ANYBODY if names is None else self._rights.of(names)
 
     def _unknown_device(self, device_id: int) -> RefusedError:
         return not_found(f"there is no device {device_id} here, only {self._device_id}")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Hashable
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable
 
 from finsy.proto import p4r
 
 from runtime.device.arbitration import Arbitration, Notices
 from runtime.device.refusals import SPACE, RefusedError, exhausted, unimplemented
+from runtime.device.rights import Peer
 
 MAX_WAITING = 1024
 """Messages that may wait for a client that does not read; one more ends its stream."""
@@ -22,7 +23,8 @@ Receive = Callable[[p4r.StreamMessageRequest], None]
 class Stream:
     """One open stream: a queue of what is to be sent, or the refusal that ends it."""
 
-    def __init__(self) -> None:
+    def __init__(self, peer: Peer) -> None:
+        self.peer = peer
         self.outgoing: asyncio.Queue[p4r.StreamMessageResponse | RefusedError | None] = asyncio.Queue(MAX_WAITING + 1)
 
     def send(self, message: p4r.StreamMessageResponse) -> None:
@@ -54,8 +56,8 @@ class Streams:
         self._receive = receive
         self._open: dict[Hashable, Stream] = {}
 
-    def open(self) -> Stream:
-        stream = Stream()
+    def open(self, peer: Peer) -> Stream:
+        stream = Stream(peer)
         self._open[id(stream)] = stream
         return stream
 
@@ -70,10 +72,28 @@ class Streams:
             stream.end(refusal)
 
     def tell(self, message: p4r.StreamMessageResponse) -> bool:
-        """Offer a message to the primary of each role; False if none has taken it."""
-        streams = (self._open.get(client) for client in self._arbitration.primaries())
-        taken = [stream.offer(message) for stream in streams if stream is not None]
+        """Offer a message to the primary of each role that it is for; False if none has taken it."""
+        taken = [
+            stream.offer(part)
+            for part, clients in self._addressed(message)
+            for client in clients
+            if (stream := self._open.get(client)) is not None
+        ]
         return any(taken)
+
+    def _addressed(
+        self, message: p4r.StreamMessageResponse
+    ) -> Iterable[tuple[p4r.StreamMessageResponse, tuple[Hashable, ...]]]:
+        """What is said to whom, as roles' configurations have it; idle entries table by table."""
+        match message.WhichOneof("update"):
+            case "packet":
+                return [(message, self._arbitration.receivers_of_packet(message.packet.metadata))]
+            case "digest":
+                return [(message, self._arbitration.receivers_of(message.digest.digest_id))]
+            case "idle_timeout_notification":
+                return ((part, self._arbitration.receivers_of(table)) for table, part in _by_table(message))
+            case _:
+                return [(message, self._arbitration.receivers_of(0))]
 
     async def listen(self, stream: Stream, requests: AsyncIterator[p4r.StreamMessageRequest]) -> None:
         """Take a client's messages until it stops sending or sends one that ends the stream."""
@@ -90,7 +110,7 @@ class Streams:
         kind = request.WhichOneof("update")
         match kind:
             case "arbitration":
-                notices = self._arbitration.arbitrate(id(stream), request.arbitration)
+                notices = self._arbitration.arbitrate(id(stream), request.arbitration, stream.peer)
                 await self._notify(notices)
             case "packet" | "digest_ack":
                 self._ask(stream, request)
@@ -134,3 +154,14 @@ class Streams:
             if stream is not None and self._arbitration.is_live(client):
                 told = self._arbitration.notification(client)
                 stream.send(p4r.StreamMessageResponse(arbitration=told))
+
+
+def _by_table(message: p4r.StreamMessageResponse) -> Iterable[tuple[int, p4r.StreamMessageResponse]]:
+    """An idle notification as one for each table id in it."""
+    parts: dict[int, p4r.StreamMessageResponse] = {}
+    told = message.idle_timeout_notification
+    for entry in told.table_entry:
+        part = parts.setdefault(entry.table_id, p4r.StreamMessageResponse())
+        part.idle_timeout_notification.timestamp = told.timestamp
+        part.idle_timeout_notification.table_entry.append(entry)
+    return parts.items()

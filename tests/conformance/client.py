@@ -11,6 +11,8 @@ import grpc
 from finsy.proto import U128, p4r, p4r_grpc, rpc_status
 from google.protobuf import text_format
 
+from runtime.device.roles import P4RoleConfig
+
 TIMEOUT_S = 20.0
 OPTIONS = (("grpc.max_metadata_size", 4 << 20), ("grpc.max_receive_message_length", 64 << 20))
 SET = p4r.SetForwardingPipelineConfigRequest
@@ -60,12 +62,17 @@ class Session:
     def send(self, request: p4r.StreamMessageRequest) -> None:
         self._requests.put(request)
 
-    def arbitrate(self, election_id: int | None, *, role: str = "", device_id: int | None = None) -> None:
+    def arbitrate(
+        self, election_id: int | None, *, role: str = "", device_id: int | None = None, config: str | None = None
+    ) -> None:
+        """`config` is a P4RoleConfig as text."""
         update = p4r.MasterArbitrationUpdate(device_id=self.device_id if device_id is None else device_id)
         if election_id is not None:
             update.election_id.CopyFrom(U128.encode(election_id))
         if role:
             update.role.name = role
+        if config is not None:
+            update.role.config.Pack(text_format.Parse(config, P4RoleConfig()))
         self.send(p4r.StreamMessageRequest(arbitration=update))
 
     def receive(self) -> p4r.StreamMessageResponse:
@@ -170,6 +177,7 @@ class Client:
         self.stub = p4r_grpc.P4RuntimeStub(self.channel)
         self.device_id = device_id
         self.election_id: int | None = None
+        self.role = ""
         self._sessions: list[Session] = []
 
     def session(self) -> Session:
@@ -177,11 +185,11 @@ class Client:
         self._sessions.append(session)
         return session
 
-    def become_primary(self, election_id: int) -> Session:
+    def become_primary(self, election_id: int, *, role: str = "", config: str | None = None) -> Session:
         session = self.session()
-        session.arbitrate(election_id)
+        session.arbitrate(election_id, role=role, config=config)
         assert session.told() == (0, election_id)
-        self.election_id = election_id
+        self.election_id, self.role = election_id, role
         return session
 
     def write(
@@ -189,13 +197,13 @@ class Client:
         *updates: str,
         election_id: int | None = None,
         device_id: int | None = None,
-        role: str = "",
+        role: str | None = None,
         atomicity: str = "CONTINUE_ON_ERROR",
     ) -> None:
         """Updates as text, such as `INSERT table_entry { ... }`. Raises `RpcRefusedError`."""
         request = p4r.WriteRequest(
             device_id=self.device_id if device_id is None else device_id,
-            role=role,
+            role=self.role if role is None else role,
             atomicity=p4r.WriteRequest.Atomicity.Value(atomicity),
             updates=[update(text) for text in updates],
         )
@@ -216,7 +224,9 @@ class Client:
 
     def read_pieces(self, *entities: str, device_id: int | None = None) -> Iterable[list[p4r.Entity]]:
         request = p4r.ReadRequest(
-            device_id=self.device_id if device_id is None else device_id, entities=[entity(text) for text in entities]
+            device_id=self.device_id if device_id is None else device_id,
+            role=self.role,
+            entities=[entity(text) for text in entities],
         )
         try:
             for response in self.stub.Read(request, timeout=TIMEOUT_S):
@@ -227,7 +237,7 @@ class Client:
     def set_config(
         self, action: str, config: p4r.ForwardingPipelineConfig | None = None, *, election_id: int | None = None
     ) -> None:
-        request = SET(device_id=self.device_id, action=SET.Action.Value(action), config=config)
+        request = SET(device_id=self.device_id, role=self.role, action=SET.Action.Value(action), config=config)
         chosen = self.election_id if election_id is None else election_id
         if chosen is not None:
             request.election_id.CopyFrom(U128.encode(chosen))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import pytest
-from finsy.proto import p4r
+from finsy.proto import U128, p4r
 
-from tests.conformance.client import Client, RpcRefusedError
+from tests.conformance.client import Client, RpcRefusedError, update
 from tests.conformance.conftest import Device
 
 OK, TAKEN, NONE = 0, 6, 5
@@ -137,6 +138,60 @@ def test_many_clients(connect: Connect, next_id: int) -> None:
         while (told := session.told()) != (TAKEN, last):
             assert told[1] <= last
     assert sessions[-1].told() == (OK, last)
+
+
+def test_hand_over_while_writes_are_under_way(primary: Client, connect: Connect) -> None:
+    """Once a new primary has been told so, nothing of an older one takes effect."""
+    first = (primary.election_id or 0) + 1
+    latest, wrong, written = [0], list[str](), [0]
+
+    def reign(client: Client, election_ids: range) -> None:
+        session = client.session()
+        for election_id in election_ids:
+            session.arbitrate(election_id)
+            while (told := session.told())[1] < election_id:
+                pass
+            if told != (OK, election_id):
+                continue
+            latest[0] = max(latest[0], election_id)
+            for network in range(200):
+                before = latest[0]
+                try:
+                    client.write(f"INSERT {_with_action(_network(network))}", election_id=election_id)
+                except RpcRefusedError as refused:
+                    if refused.code == "PERMISSION_DENIED":
+                        break
+                if before > election_id:
+                    wrong.append(f"{election_id} wrote after {before} was primary")
+                written[0] += 1
+
+    threads = [
+        threading.Thread(target=reign, args=(connect(), range(first + number, first + 60, 4))) for number in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert wrong == []
+    assert written[0] > 20
+
+
+def _network(number: int) -> str:
+    return ENTRY.replace(r"\001", rf"\{number % 256:03o}")
+
+
+def test_a_primary_that_cancels_in_the_midst_of_a_write(primary: Client, connect: Connect) -> None:
+    """What had begun is done as a whole, and whoever follows writes."""
+    request = p4r.WriteRequest(device_id=1)
+    request.election_id.CopyFrom(U128.encode(primary.election_id or 0))
+    request.updates.extend(update(f"INSERT {_with_action(_network(n))}") for n in range(1, 200))
+    for _ in range(20):
+        call = primary.stub.Write.future(request)
+        call.cancel()
+    follower = connect()
+    follower.become_primary((primary.election_id or 0) + 1)
+    assert len(follower.read("table_entry { }")) in (0, 199)
+    follower.write(*[f"DELETE {_network(1)}"] if follower.read("table_entry { }") else [])
 
 
 def test_capabilities(connect: Connect) -> None:

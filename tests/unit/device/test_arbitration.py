@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 from finsy.proto import U128, p4r
-from google.protobuf.any_pb2 import Any
 
-from runtime.device.arbitration import MAX_CLIENTS, MAX_ROLES, Arbitration, Notices
+from runtime.device.arbitration import MAX_CLIENTS, MAX_ROLE_NAME, MAX_ROLES, Arbitration, Notices
 from runtime.device.refusals import Code, RefusedError
 
 OK, TAKEN, NONE = int(Code.OK), int(Code.ALREADY_EXISTS), int(Code.NOT_FOUND)
@@ -131,12 +130,6 @@ def test_refusals(two: Arbitration) -> None:
         Code.FAILED_PRECONDITION,
         "this stream is that of the default role; open another for role 'x'",
     )
-    with_config = update(1)
-    with_config.role.config.CopyFrom(Any(type_url="x/y"))
-    assert refused(two, "c", with_config) == (
-        Code.INVALID_ARGUMENT,
-        "the default role: no scheme of role configurations is agreed with this device",
-    )
     assert not two.is_live("c")
     assert told(two, "a", "b") == [(OK, 10), (TAKEN, 10)]
 
@@ -152,4 +145,41 @@ def test_limits() -> None:
     arbitration.arbitrate("client 0", update(1000))
     for number in range(1, MAX_ROLES):
         arbitration.arbitrate(f"role {number}", update(1, role=f"r{number}"))
-    assert refused(arbitration, "late", update(1, role="r"))[0] == Code.RESOURCE_EXHAUSTED
+    assert refused(arbitration, "late", update(1, role="r")) == (
+        Code.RESOURCE_EXHAUSTED,
+        f"role 'r': the device has {MAX_ROLES} roles, no more are taken",
+    )
+    assert refused(arbitration, "late", update(1, role="r" * (MAX_ROLE_NAME + 1))) == (
+        Code.RESOURCE_EXHAUSTED,
+        f"a role's name has {MAX_ROLE_NAME} characters at most, this one {MAX_ROLE_NAME + 1}",
+    )
+
+
+def test_a_role_that_never_had_a_primary_is_forgotten(two: Arbitration) -> None:
+    two.arbitrate("c", update(None, role="x"))
+    with pytest.raises(RefusedError, match="role 'x' has no primary"):
+        two.check_writer("x", 1)
+    two.leave("c")
+    with pytest.raises(RefusedError, match="no client has ever named role 'x'"):
+        two.check_writer("x", 1)
+    two.arbitrate("c", update(7, role="x"))
+    two.leave("c")
+    assert two.arbitrate("c", update(6, role="x")) == Notices(now=("c",))
+    assert told(two, "c") == [(NONE, 7)]
+
+
+def test_the_primary_may_give_up_its_id(two: Arbitration) -> None:
+    assert two.arbitrate("a", update(None)) == Notices(now=("a", "b"))
+    assert told(two, "a", "b") == [(NONE, 10), (NONE, 10)]
+    assert two.arbitrate("b", update(10)) == Notices(now=("a",), settled=("b",))
+
+
+def test_who_may_send_packets(two: Arbitration) -> None:
+    two.check_primary("a")
+    for client, words in (
+        ("b", "this client is a backup of the default role"),
+        ("c", "this stream has not arbitrated"),
+    ):
+        with pytest.raises(RefusedError) as error:
+            two.check_primary(client)
+        assert (error.value.code, error.value.text) == (Code.PERMISSION_DENIED, f"Not primary: {words}")

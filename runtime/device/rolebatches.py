@@ -1,0 +1,40 @@
+"""Batches and reads of a role that may not touch everything: what is left out before anybody else sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from finsy.proto import p4r
+
+from runtime.device.batch import CONTINUE, Outcomes, aborted
+from runtime.device.roles import RoleConfig, object_id, refusal_of
+
+Pieces = Iterator[list[p4r.Entity]]
+Apply = Callable[[p4r.WriteRequest], Outcomes]
+
+
+def apply_allowed(request: p4r.WriteRequest, config: RoleConfig | None, apply: Apply) -> Outcomes:
+    """What became of each update: those that the role may not do fail with PERMISSION_DENIED.
+
+    The others are done, if the batch goes on after errors; else none is.
+    """
+    updates = request.updates
+    refusals = [] if config is None else [refusal_of(request.role, config, one.entity) for one in updates]
+    first = next((at for at, refusal in enumerate(refusals) if refusal is not None), None)
+    if first is None:
+        return apply(request)
+    if request.atomicity != CONTINUE:
+        not_tried = aborted(f"not tried, since update {first + 1} of the batch failed")
+        return [refusal or not_tried for refusal in refusals]
+    allowed = p4r.WriteRequest(device_id=request.device_id, role=request.role, election_id=request.election_id)
+    allowed.updates.extend(one for one, refusal in zip(updates, refusals, strict=True) if refusal is None)
+    rest = iter(apply(allowed))
+    return [next(rest) if refusal is None else refusal for refusal in refusals]
+
+
+def readable(pieces: Pieces, config: RoleConfig | None) -> Pieces:
+    """The entities of a role among what was found (specification, "Read RPC": the role is a filter)."""
+    if config is None:
+        return pieces
+    filtered = ([entity for entity in piece if config.covers(object_id(entity))] for piece in pieces)
+    return (piece for piece in filtered if piece)
