@@ -75,9 +75,9 @@ class Instance(Protocol):
         ...
 
     def commit(self) -> None:
-        """The end of a batch: what waits for it in the log is done, and the log is emptied.
+        """Let packets see all changes since the last commit, in one step: a packet sees all of them or none.
 
-        Raises `RefusedError`; the log still holds everything then.
+        Empties the log. Raises `RefusedError`: packets see nothing then, and the log still holds everything.
         """
         ...
 

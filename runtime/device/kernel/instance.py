@@ -20,9 +20,11 @@ from runtime.device.contents import Contents
 from runtime.device.filling import fill
 from runtime.device.kernel.besides import besides
 from runtime.device.kernel.countermaps import CounterMap, DirectCounters
+from runtime.device.kernel.grace import GracePeriods
 from runtime.device.kernel.metermaps import MeterMap
 from runtime.device.kernel.predecessor import Predecessor
 from runtime.device.kernel.selectormaps import SelectorMaps
+from runtime.device.kernel.sides import SIDE_MAP, Sides
 from runtime.device.kernel.stores import StoreMap
 from runtime.device.kernel.tablemaps import Matches, TableMap
 from runtime.device.kernel.ternarymaps import TernaryMap, with_priority
@@ -50,6 +52,8 @@ class KernelInstance:
     ) -> None:
         """Take over `loaded`. Raises `UnknownName` when the ELF is not that of the pipeline."""
         self.undo = UndoLog()
+        self._grace = GracePeriods()
+        self._sides = Sides(loaded.map(SIDE_MAP), self.undo, self._grace.wait)
         self._pipeline = pipeline
         self._loaded = loaded
         plan = layout(pipeline)
@@ -110,6 +114,8 @@ class KernelInstance:
             self._upcalls.close()
         for beside in self._besides.values():
             beside.close()
+        self._sides.close()
+        self._grace.close()
         self._variants.close()
         self._loaded.close()
 
@@ -118,8 +124,7 @@ class KernelInstance:
         self._unpin(self._place)
 
     def commit(self) -> None:
-        self.undo.finish()
-        self.undo.clear()
+        self._sides.commit()
 
     def insert_entry(self, entry: TableEntry) -> None:
         if not self._held[entry.table]:
@@ -240,8 +245,7 @@ class KernelInstance:
 
     def tick(self) -> None:
         learned = self._sweep()
-        for selector in self._selectors.values():
-            selector.tick()
+        self._sides.tick()
         if self._upcalls is not None:
             self._upcalls.tick()
         self._variants.settle(self._held_tables() | learned)
@@ -258,10 +262,10 @@ class KernelInstance:
     def _table(self, table: TableLayout) -> TableMap | TernaryMap:
         counters = self._loaded.map(table.counters.name) if table.counters is not None else None
         if table.masks is not None and table.mask_map is not None:
-            mask_list = self._loaded.map(table.mask_map.name)
-            return TernaryMap(table, table.masks, self._loaded.map(table.map.name), mask_list, counters, self.undo)
+            entries, mask_list = self._loaded.map(table.map.name), self._loaded.map(table.mask_map.name)
+            return TernaryMap(table, table.masks, entries, mask_list, counters, self._sides, self.undo)
         direct = self._loaded.map(table.direct.name) if table.direct is not None else None
-        return TableMap(table, self._loaded.map(table.map.name), counters, direct, self.undo)
+        return TableMap(table, self._loaded.map(table.map.name), counters, direct, self._sides, self.undo)
 
     def _counters_of(self, table: TableLayout) -> DirectCounters | None:
         held = self._tables[table.table]
@@ -272,7 +276,12 @@ class KernelInstance:
             raise InternalError(f"table {table.table} has no selector")
         ring, members = table.selector.ring.name, table.selector.members.name
         return SelectorMaps(
-            table.selector, self._loaded.map(ring), self._loaded.map(members), self._tables[table.table], self.undo
+            table.selector,
+            self._loaded.map(ring),
+            self._loaded.map(members),
+            self._tables[table.table],
+            self._sides,
+            self.undo,
         )
 
     def _store_maps(self, plan: Layout, hash_seed: int) -> dict[str, StoreMap]:

@@ -1,4 +1,4 @@
-"""Entries of a table in its BPF map: keys and values by the layout, one direct counter for each entry."""
+"""Entries of a table in its BPF maps: keys and values by the layout, one direct counter for each entry."""
 
 from __future__ import annotations
 
@@ -6,34 +6,34 @@ from collections.abc import Sequence
 from functools import partial
 
 from compiler.ir.entries import ActionCall, MatchValue
-from compiler.printers.layout import GroupSlice, MapKind, TableLayout
-from runtime.bpf.constants import Update
+from compiler.printers.layout import GroupSlice, TableLayout
 from runtime.bpf.maps import Map
 from runtime.device.kernel.countermaps import DirectCounters, direct_counters
-from runtime.device.kernel.mapfaults import refusals_of
+from runtime.device.kernel.sides import Sides
 from runtime.device.records import ZERO, Tally
 from runtime.device.undo import UndoLog
 
 Matches = tuple[MatchValue, ...]
-_WORD = 4
-_ACTION_AT, _RING_SIZE_AT = 0, 4
-"""Where the word lies that is 0 where an array has no entry: an action's number, or the size of a ring's slice."""
 
 
 class TableMap:
     """One table that controllers write. A value is an action's, or a slice of a selector's ring.
 
-    `direct` is the map of the layout's `direct`, where it has one.
+    Changes go to `sides`; packets see them with its next commit. `direct` is the map of the layout's `direct`, where it
+    has one.
     """
 
     def __init__(
-        self, table: TableLayout, entries: Map, counters: Map | None, direct: Map | None, undo: UndoLog
+        self, table: TableLayout, entries: Map, counters: Map | None, direct: Map | None, sides: Sides, undo: UndoLog
     ) -> None:
-        self._layout = table
-        self._undo = undo
-        self._map = entries
-        self._direct = direct if direct is not None else entries
+        self._layout, self._sides, self._undo = table, sides, undo
+        self._map = sides.add(table.table, table.map, entries)
+        self._direct = self._map
+        if table.direct is not None and direct is not None:
+            self._direct = sides.add(table.table, table.direct, direct)
         self._counters = direct_counters(table, counters, undo)
+        if self._counters is not None:
+            sides.add_resting(self._counters)
         self._indices: dict[bytes, int] = {}
         """Direct counter of each entry, by key."""
 
@@ -42,29 +42,20 @@ class TableMap:
         return self._counters
 
     def insert(self, matches: Matches, value: ActionCall | GroupSlice) -> None:
-        """Raises `RefusedError`: RESOURCE_EXHAUSTED (the kernel says full), INTERNAL."""
+        """Raises `RefusedError`: RESOURCE_EXHAUSTED."""
         key = self._layout.encode_key(matches)
         index = self._counters.take(key) if self._counters is not None else 0
-        raw = self._encode(value, index)
-        with refusals_of(f"table {self._layout.table}"):
-            self._write_new(key, raw)
-        self._undo.note(partial(self._take_out, key))
+        self._write(key, self._encode(value, index))
         self._undo.put(self._indices, key, index)
 
     def modify(self, matches: Matches, value: ActionCall | GroupSlice) -> None:
         """The counter goes on."""
         key = self._layout.encode_key(matches)
-        with refusals_of(f"table {self._layout.table}"):
-            place, held, _ = self._place(key)
-            old = held.lookup(place) or b""
-            held.update(place, self._encode(value, self._indices[key]), Update.EXIST)
-        self._undo.note(partial(held.update, place, old))
+        self._write(key, self._encode(value, self._indices[key]))
 
     def delete(self, matches: Matches) -> None:
         key = self._layout.encode_key(matches)
-        with refusals_of(f"table {self._layout.table}"):
-            old = self._take_out(key)
-        self._undo.note(partial(self._write_new, key, old))
+        self._write(key, None)
         index = self._undo.pop(self._indices, key)
         if self._counters is not None:
             self._counters.give_back(index)
@@ -88,31 +79,6 @@ class TableMap:
             return self._layout.encode_value(value, index)
         return self._layout.encode_group(GroupSlice(offset=value.offset, size=value.size, counter=index))
 
-    def _place(self, key: bytes) -> tuple[bytes, Map, bool]:
-        """Where the entry of a key is: its key there, the map, whether that is an array."""
+    def _write(self, key: bytes, value: bytes | None) -> None:
         layout, place = self._layout.place(key)
-        return place, self._map if layout is self._layout.map else self._direct, layout.kind is MapKind.ARRAY
-
-    def _write_new(self, key: bytes, value: bytes) -> None:
-        place, held, is_array = self._place(key)
-        if not is_array:
-            held.update(place, value, Update.NOEXIST)
-            return
-        # An array's value changes in place while packets read it: the word that says "here is an entry" comes last.
-        held.update(place, self._absent(value))
-        held.update(place, value)
-
-    def _take_out(self, key: bytes) -> bytes:
-        """The value that was there."""
-        place, held, is_array = self._place(key)
-        old = held.lookup(place) or bytes(held.details.value_size)
-        if is_array:
-            held.update(place, self._absent(old))
-            held.update(place, bytes(len(old)))
-        else:
-            held.delete(place)
-        return old
-
-    def _absent(self, value: bytes) -> bytes:
-        at = _ACTION_AT if self._layout.selector is None else _RING_SIZE_AT
-        return value[:at] + bytes(_WORD) + value[at + _WORD :]
+        self._sides.write(self._map if layout is self._layout.map else self._direct, place, value)
