@@ -15,8 +15,8 @@ from compiler.ir.nodes import Pipeline
 from compiler.printers.layout import MapLayout, TableLayout
 from compiler.printers.layout_tables import VALUE_HEAD
 from runtime.bpf.maps import Map
-from runtime.device.kernel.sides import SIDE_MAP
 from runtime.device.kernel.sharing import shared_maps
+from runtime.device.kernel.sides import SIDE_MAP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
