@@ -24,6 +24,7 @@ from runtime.build import Hook, compile_source
 from runtime.device.kernel.interfaces import DIRECT, OTHER, Interfaces
 from runtime.device.kernel.ports import MAX_PORT, Delivery
 from runtime.device.kernel.selectormaps import SelectorMaps
+from runtime.device.kernel.sides import SIDE_MAP, Sides
 from runtime.device.kernel.tablemaps import TableMap
 from runtime.device.undo import UndoLog
 
@@ -115,13 +116,21 @@ class LoadedPipeline:
 
     def _fill(self, entries: Entries) -> None:
         undo = UndoLog()
+        sides = Sides(self._map(SIDE_MAP), undo, lambda: None)
         tables = {
-            t.table: TableMap(t, self._map(t.map.name), self._optional(t.counters), self._optional(t.direct), undo)
+            t.table: TableMap(
+                t, self._map(t.map.name), self._optional(t.counters), self._optional(t.direct), sides, undo
+            )
             for t in self._layout.tables
         }
         selectors = {
             t.selector.name: SelectorMaps(
-                t.selector, self._map(t.selector.ring.name), self._map(t.selector.members.name), tables[t.table], undo
+                t.selector,
+                self._map(t.selector.ring.name),
+                self._map(t.selector.members.name),
+                tables[t.table],
+                sides,
+                undo,
             )
             for t in self._layout.tables
             if t.selector is not None
@@ -136,6 +145,9 @@ class LoadedPipeline:
                 tables[entry.table].insert(entry.matches, entry.action)
             else:
                 selector_of[entry.table].insert_entry(entry.matches, entry.action)
+        sides.commit()
+        sides.settle()
+        sides.close()
 
     def _map(self, name: str) -> Map:
         return self._loaded.map(name)

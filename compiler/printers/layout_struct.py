@@ -102,6 +102,19 @@ def natural(name: str, members: Iterable[tuple[str, int]], *, size: int = 0) -> 
     return _made(name, tuple(placed), size or at)
 
 
+def with_byte(struct: StructLayout, name: str) -> StructLayout:
+    """The same members where they are, and one more byte: in the first gap, or behind them."""
+    at = 0
+    for member in struct.members:
+        if at < member.offset:
+            break
+        at = member.offset + member.size
+    byte = Member(name=name, offset=at, size=1, width_bits=8)
+    alignment = max(min(member.size, WORD) for member in struct.members)
+    members = sorted((*struct.members, byte), key=lambda member: member.offset)
+    return _made(struct.name, tuple(members), round_up(max(struct.size, at + 1), alignment))
+
+
 def packed(name: str, members: Iterable[tuple[str, int, bool]]) -> StructLayout:
     """Members given as (name, width in whole bytes as bits, big-endian), without gaps."""
     placed: list[Member] = []

@@ -3,6 +3,10 @@
 A value is `{u32 action, u32 counter, arguments}`: the action's number, the index in the table's map of direct counters
 (from 1, 0 for none), and the arguments of that action. In a table whose entries have priorities a rank stands before
 the arguments (`layout_ternary`). Unused bytes are zero.
+
+Every map of a table holds all its entries twice, on two *sides*, 0 and 1. A packet reads one side, and the device
+writes the other (`runtime.device.kernel.sides`). The side is a part of the key: a byte of a hash's or trie's, and the
+half of an array. Keys are encoded for side 0; `MapLayout.on_side` leads to the other.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ from compiler.ir.entries import ActionCall, Exact, Lpm, MatchValue
 from compiler.ir.expressions import width_bits
 from compiler.ir.maglev import SLOTS_PER_MEMBER
 from compiler.ir.tables import Action, MatchKind, Selector, Table
-from compiler.printers.layout_struct import StructLayout, natural, packed
+from compiler.printers.layout_struct import Member, StructLayout, natural, packed, with_byte
 from compiler.printers.layout_ternary import MASK_ID, MaskLayout, Place, has_masks, mask_layout, place_limit
 from compiler.span import InternalError
 
@@ -29,6 +33,11 @@ RANK = struct.Struct("<Q")
 DEFAULT_SLOTS = 4
 COUNTER = natural("counter", (("packets", 64), ("bytes", 64)))
 U32 = natural("index", (("index", 32),))
+SIDES = 2
+SIDE = "side"
+SIDE_BITS = 8
+PREFIX_LEN = "prefix_len"
+_INDEX = struct.Struct("<I")
 
 
 class MapKind(Enum):
@@ -42,7 +51,10 @@ class MapKind(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapLayout:
-    """One BPF map. Sizes in bytes; of a per-CPU map, one CPU's value."""
+    """One BPF map. Sizes in bytes; of a per-CPU map, one CPU's value.
+
+    `max_entries` are those of both sides where there are two; `side_at` is where the side's byte is in a key.
+    """
 
     name: str
     kind: MapKind
@@ -52,6 +64,20 @@ class MapLayout:
     no_prealloc: bool = False
     mmapable: bool = False
     """The device reads it as shared memory."""
+    side_at: int | None = None
+
+    def on_side(self, key: bytes, side: int) -> bytes:
+        """The key on a side of an entry whose key on side 0 is `key`."""
+        if self.side_at is not None:
+            return key[: self.side_at] + bytes((side,)) + key[self.side_at + 1 :]
+        return _INDEX.pack(_INDEX.unpack(key)[0] + side * self.max_entries // SIDES)
+
+    def off_side(self, key: bytes) -> tuple[bytes, int]:
+        """The opposite of `on_side`: the key on side 0, and the side."""
+        if self.side_at is not None:
+            return self.on_side(key, 0), key[self.side_at]
+        side, index = divmod(_INDEX.unpack(key)[0], self.max_entries // SIDES)
+        return _INDEX.pack(index), side
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +172,10 @@ class TableLayout:
     map: MapLayout
     key: StructLayout
     matches: tuple[MatchKind, ...]
+    key_members: tuple[Member, ...]
+    """Those members of `key` that hold the table's keys, in their order."""
+    side_index: int
+    """Which member of a hash's `key` is the side."""
     value: ValueLayout | None = None
     selector: SelectorLayout | None = None
     group: StructLayout | None = None
@@ -177,34 +207,42 @@ class TableLayout:
         return self.direct, key[:first].ljust(self.direct.key_size, b"\0")
 
     def encode_key(self, matches: tuple[MatchValue, ...]) -> bytes:
-        """One match a key, of the kind that the table has. Raises ValueError for another kind or a wide value."""
+        """On side 0. One match a key, of the kind that the table has. Raises ValueError for another or a wide value."""
         values: list[int] = []
-        length = 0
-        for kind, match, width in zip(self.matches, matches, self._widths(), strict=True):
+        length = SIDE_BITS
+        for kind, match, member in zip(self.matches, matches, self.key_members, strict=True):
             if kind is MatchKind.EXACT and isinstance(match, Exact):
                 values.append(match.value)
-                length += width
+                length += member.width_bits
             elif kind is MatchKind.LPM and isinstance(match, Lpm):
                 values.append(match.value)
                 length += match.prefix_len
             else:
                 raise ValueError(f"table {self.table} has a key of kind {kind.value}, got {match}")
-        return self.key.encode((length, *values) if self.map.kind is MapKind.LPM_TRIE else values)
+        return self.key.encode(self._with_side(values, length))
 
     def decode_key(self, raw: bytes) -> tuple[MatchValue, ...]:
-        values = self.key.decode(raw)
-        if self.map.kind is not MapKind.LPM_TRIE:
-            return tuple(Exact(value=value) for value in values)
-        widths = self._widths()
-        prefix_len = values[0] - sum(w for w, k in zip(widths, self.matches, strict=True) if k is MatchKind.EXACT)
+        """Of whichever side."""
+        values = dict(zip((member.name for member in self.key.members), self.key.decode(raw), strict=True))
+        exact = sum(m.width_bits for m, k in zip(self.key_members, self.matches, strict=True) if k is MatchKind.EXACT)
         return tuple(
-            Exact(value=value) if kind is MatchKind.EXACT else Lpm(value=value, prefix_len=prefix_len)
-            for kind, value in zip(self.matches, values[1:], strict=True)
+            Exact(value=values[member.name])
+            if kind is MatchKind.EXACT
+            else Lpm(value=values[member.name], prefix_len=values[PREFIX_LEN] - SIDE_BITS - exact)
+            for kind, member in zip(self.matches, self.key_members, strict=True)
         )
 
     def encode_place(self, place: Place, mask_id: int) -> bytes:
-        """The key of one place of an entry, in a table with masks."""
-        return self.key.encode((mask_id, *place.values))
+        """The key on side 0 of one place of an entry, in a table with masks."""
+        return self.key.encode(self._with_side([mask_id, *place.values], 0))
+
+    def _with_side(self, values: list[int], length: int) -> list[int]:
+        """The values of all members of `key`, in their order."""
+        if self.map.kind is MapKind.ARRAY:
+            return values
+        if self.map.kind is MapKind.LPM_TRIE:
+            return [length, 0, *values]
+        return [*values[: self.side_index], 0, *values[self.side_index :]]
 
     def encode_value(self, call: ActionCall, counter: int = 0, rank: int = 0) -> bytes:
         """The value of a table without a selector; `counter` is the entry's index, 0 without."""
@@ -237,10 +275,6 @@ class TableLayout:
         if self.group is None:
             raise ValueError(f"table {self.table} holds actions, not groups")
         return self.group
-
-    def _widths(self) -> tuple[int, ...]:
-        members = self.key.members
-        return tuple(m.width_bits for m in (members[1:] if self.map.kind is MapKind.LPM_TRIE else members))
 
 
 def action_layout(action: Action) -> ActionLayout:
@@ -275,6 +309,8 @@ def table_layout(table: Table, actions: dict[str, ActionLayout]) -> TableLayout:
         map=_map(table, kind, key, value.size if value else group.size if group else 0),
         key=key,
         matches=kinds,
+        key_members=tuple(member for member in key.members if member.name not in (PREFIX_LEN, SIDE, MASK_ID)),
+        side_index=next((at for at, member in enumerate(key.members) if member.name == SIDE), 0),
         value=value,
         selector=selector,
         group=group,
@@ -300,7 +336,8 @@ def _default(table: Table, actions: dict[str, ActionLayout]) -> DefaultLayout:
 
 
 def _mask_map(masks: MaskLayout) -> MapLayout:
-    return MapLayout(name=f"{masks.table}_masks", kind=MapKind.ARRAY, key_size=4, value_size=masks.size, max_entries=1)
+    name = f"{masks.table}_masks"
+    return MapLayout(name=name, kind=MapKind.ARRAY, key_size=4, value_size=masks.size, max_entries=SIDES)
 
 
 def has_index(table: Table) -> bool:
@@ -326,8 +363,9 @@ def _direct(table: Table, kind: MapKind, value: ValueLayout | None) -> MapLayout
     first, *others = (width_bits(key.expr) for key in table.keys)
     if kind is not MapKind.HASH or value is None or first > MAX_ARRAY_BITS or sum(others) > MAX_DIRECT_BITS:
         return None
+    entries = SIDES << first
     return MapLayout(
-        name=f"{table.name}_direct", kind=MapKind.ARRAY, key_size=4, value_size=value.size, max_entries=1 << first
+        name=f"{table.name}_direct", kind=MapKind.ARRAY, key_size=4, value_size=value.size, max_entries=entries
     )
 
 
@@ -344,17 +382,20 @@ def _map_kind(table: Table, kinds: tuple[MatchKind, ...]) -> MapKind:
 def _key(table: Table, kind: MapKind) -> StructLayout:
     name = f"{table.name}_key"
     widths = _named_widths(table)
+    if not {PREFIX_LEN, SIDE, MASK_ID}.isdisjoint(name for name, _ in widths):
+        raise InternalError(f"table {table.name}: eBPF has members of its own named {PREFIX_LEN}, {SIDE}, {MASK_ID}")
     if has_masks([k.match for k in table.keys]):
-        return natural(name, ((MASK_ID, 32), *widths))
+        return with_byte(natural(name, ((MASK_ID, 32), *widths)), SIDE)
     if kind is MapKind.LPM_TRIE:
-        return packed(name, (("prefix_len", 32, False), *((n, w, True) for n, w in widths)))
+        sided = ((PREFIX_LEN, 32, False), (SIDE, SIDE_BITS, True))
+        return packed(name, (*sided, *((n, w, True) for n, w in widths)))
     if kind is MapKind.ARRAY:
         # An array's index is 32 bits wide whatever the key is.
         index = natural(name, ((widths[0][0], 32),))
         member = index.members[0]
         narrowed = type(member)(name=member.name, offset=0, size=4, width_bits=widths[0][1])
         return StructLayout(name=name, size=4, members=(narrowed,), codec=index.codec)
-    return natural(name, widths)
+    return with_byte(natural(name, widths), SIDE)
 
 
 def _named_widths(table: Table) -> tuple[tuple[str, int], ...]:
@@ -365,13 +406,15 @@ def _map(table: Table, kind: MapKind, key: StructLayout, value_size: int) -> Map
     entries = 1 << key.members[0].width_bits if kind is MapKind.ARRAY else table.size
     limit = place_limit([key.match for key in table.keys], table.size)
     entries = max(entries, limit) if kind is MapKind.HASH else entries
+    side_at = None if kind is MapKind.ARRAY else key.member(SIDE).offset
     return MapLayout(
         name=table.name,
         kind=kind,
         key_size=key.size,
         value_size=value_size,
-        max_entries=entries,
+        max_entries=SIDES * entries,
         no_prealloc=kind is MapKind.LPM_TRIE or (kind is MapKind.HASH and limit > table.size),
+        side_at=side_at,
     )
 
 

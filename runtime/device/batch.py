@@ -1,7 +1,8 @@
 """The updates of a Write as one batch, with the atomicity that it asks for (specification, "Batch Atomicity").
 
-Updates are done in their order, each as a whole or not at all; `Instance.commit` ends the batch. What differs is what
-an error does to the others. Called by `runtime.device.updates` with no other writer in between.
+Updates are done in their order, each as a whole or not at all; `Instance.commit` lets packets see them in one step,
+whatever the atomicity. What differs is what an error does to the others, and that a DATAPLANE_ATOMIC batch is refused
+when it holds what is no part of that step. Called by `runtime.device.updates` with no other writer in between.
 """
 
 from __future__ import annotations

@@ -52,8 +52,8 @@ class Deferred:
         del codec
         return len(rows)
 
-    def modify_rows(self, codec: TableCodec, rows: Sequence[Row], old: Sequence[Row]) -> int:
-        del codec, old
+    def modify_rows(self, codec: TableCodec, rows: Sequence[Row]) -> int:
+        del codec
         return len(rows)
 
     def delete_rows(self, codec: TableCodec, old: Sequence[Row]) -> int:

@@ -194,8 +194,7 @@ class ModelInstance:
     def insert_rows(self, codec: TableCodec, rows: Sequence[Row]) -> int:
         return done_one_by_one(lambda row: self.insert_entry(codec.entry(row)), rows, self.undo)
 
-    def modify_rows(self, codec: TableCodec, rows: Sequence[Row], old: Sequence[Row]) -> int:
-        del old
+    def modify_rows(self, codec: TableCodec, rows: Sequence[Row]) -> int:
         return done_one_by_one(lambda row: self.modify_entry(codec.entry(row)), rows, self.undo)
 
     def delete_rows(self, codec: TableCodec, old: Sequence[Row]) -> int:

@@ -74,7 +74,7 @@ class Run:
         if self.kind == INSERT:
             done = instance.insert_rows(codec, rows)
         elif self.kind == MODIFY:
-            done = instance.modify_rows(codec, rows, self._old)
+            done = instance.modify_rows(codec, rows)
         else:
             done = instance.delete_rows(codec, rows)
         self.take_back(done, len(rows))

@@ -21,10 +21,12 @@ class UndoLog:
     def __init__(self) -> None:
         self._inverses: list[Callable[[], object]] = []
         self._finals: list[Callable[[], object]] = []
+        self._is_undoing = False
 
     def note(self, inverse: Callable[[], object]) -> None:
-        """`inverse` undoes what has just been done. It does not fail."""
-        self._inverses.append(inverse)
+        """`inverse` undoes what has just been done. It does not fail; what it does is not noted in its turn."""
+        if not self._is_undoing:
+            self._inverses.append(inverse)
 
     def put(self, held: dict[K, V], key: K, value: V) -> None:
         """Set `held[key]`, and note what it was."""
@@ -53,8 +55,12 @@ class UndoLog:
 
     def back_to(self, mark: int) -> None:
         """Undo everything since `mark`."""
-        while len(self._inverses) > mark:
-            self._inverses.pop()()
+        self._is_undoing = True
+        try:
+            while len(self._inverses) > mark:
+                self._inverses.pop()()
+        finally:
+            self._is_undoing = False
 
     def finish(self) -> None:
         """Do what waits for the end. Raises `RefusedError`."""

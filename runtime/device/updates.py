@@ -25,6 +25,8 @@ from runtime.device.target import Instance
 
 INSERT, MODIFY, DELETE = p4r.Update.INSERT, p4r.Update.MODIFY, p4r.Update.DELETE
 MAX_COUNT = (1 << 63) - 1
+ATOMIC_KINDS = frozenset({"table_entry", "action_profile_member", "action_profile_group"})
+"""What packets see in one step, as the target promises it."""
 
 
 class Writer:
@@ -52,7 +54,8 @@ class Writer:
     def apply_all(self, updates: Sequence[p4r.Update], atomicity: Atomicity = CONTINUE) -> Outcomes:
         """Raises UNIMPLEMENTED when a DATAPLANE_ATOMIC batch cannot be; nothing has changed then."""
         if atomicity == ATOMIC:
-            raise unimplemented("DATAPLANE_ATOMIC is not supported; CONTINUE_ON_ERROR and ROLLBACK_ON_ERROR are")
+            for update in updates:
+                self._check_atomic(update)
         return apply_batch(updates, atomicity, self._apply, self._instance, self.runs)
 
     def apply(self, update: p4r.Update) -> None:
@@ -71,6 +74,22 @@ class Writer:
         if applier is None:
             raise unimplemented(f"{kind}: this device has none")
         applier(update.type, update.entity)
+
+    def _check_atomic(self, update: p4r.Update) -> None:
+        """Whether packets can see an update in one step with others; what is wrong with it is told later."""
+        kind = update.entity.WhichOneof("entity")
+        if kind in self._appliers and kind not in ATOMIC_KINDS:
+            raise unimplemented(f"DATAPLANE_ATOMIC: {kind} is changed by itself, not in one step with others")
+        codec = self._schema.tables.get(update.entity.table_entry.table_id)
+        if codec is None:
+            return
+        if codec.is_learned and update.type == DELETE:
+            raise unimplemented(f"DATAPLANE_ATOMIC: entries of table {codec.name}, which is learned, leave one by one")
+        if update.entity.table_entry.is_default_action and not codec.table.has_const_default:
+            raise unimplemented(f"DATAPLANE_ATOMIC: the default entry of table {codec.name} is changed by itself")
+        for beside in ("counter_data", "meter_config"):
+            if update.type == MODIFY and update.entity.table_entry.HasField(beside):
+                raise unimplemented(f"DATAPLANE_ATOMIC: {beside} of table {codec.name} changes while packets use it")
 
     # table entries
 

@@ -31,6 +31,7 @@ from runtime.build import Hook, compile_source
 from runtime.device.kernel.defaultmaps import DefaultMap
 from runtime.device.kernel.interfaces import DIRECT, OTHER, Interfaces
 from runtime.device.kernel.metermaps import MeterMap
+from runtime.device.kernel.sides import SIDE_MAP, SidedMap, Sides
 from runtime.device.kernel.tablemaps import Matches
 from runtime.device.kernel.ternarymaps import TernaryMap, with_priority
 from runtime.device.records import ZERO, ColorTallies
@@ -73,6 +74,13 @@ class _Selector:
     """Slots of the ring."""
 
 
+class _OneSide(Sides):
+    """Here packets always read side 0, and it is written at once: no packet is under way."""
+
+    def write(self, held: SidedMap, key: bytes, value: bytes | None) -> None:
+        held.apply(0, {key: value})
+
+
 class KernelLevel(KernelState):
     """A loaded program with its maps. Close it, or use it as a context.
 
@@ -104,6 +112,7 @@ class KernelLevel(KernelState):
         self._selectors: dict[str, _Selector] = defaultdict(_Selector)
         self._undo = UndoLog()
         self._meters = {m.name: MeterMap(m, self.map, lambda: self._now_ns, self._undo) for m in made.meters}
+        self._side = _OneSide(self.map(SIDE_MAP), self._undo, lambda: None)
         self._ternary = self._ternary_maps()
         self._ternary_rows: dict[str, dict[Matches, _Row]] = defaultdict(dict)
         self._defaults = self._default_maps()
@@ -147,6 +156,7 @@ class KernelLevel(KernelState):
         for name, held in self._ternary.items():
             for named in self._ternary_rows.pop(name, {}):
                 held.delete(named)
+        self._side.commit()
         for counter in self.pipeline.counters:
             for index in range(min(counter.size, max(COMPARED_INDICES, self.asked.get(counter.name, 0)))):
                 self._zero(self.layout.counter(counter.name).map, index)
@@ -166,7 +176,6 @@ class KernelLevel(KernelState):
         self._begin()
 
     def insert(self, *changes: Change) -> None:
-        self._undo.clear()
         for change in changes:
             match change:
                 case TableEntry():
@@ -175,6 +184,7 @@ class KernelLevel(KernelState):
                     self._insert_member(change)
                 case Group():
                     self._selectors[change.selector].groups[change.id] = change
+        self._side.commit()
 
     def modify(self, change: Change) -> None:
         self.insert(change)
@@ -190,6 +200,7 @@ class KernelLevel(KernelState):
                 self._selectors[change.selector].index.pop(change.id)
             case Group():
                 self._selectors[change.selector].groups.pop(change.id)
+        self._side.commit()
 
     def set_time(self, now_ms: int, beyond_ns: int = 0) -> None:
         self._now_ns = now_ms * NS_PER_MS + beyond_ns
@@ -262,7 +273,7 @@ class KernelLevel(KernelState):
             if table.masks is not None and table.mask_map is not None:
                 maps = (self.map(table.map.name), self.map(table.mask_map.name))
                 counters = self.map(table.counters.name) if table.counters is not None else None
-                found[table.table] = TernaryMap(table, table.masks, *maps, counters, self._undo)
+                found[table.table] = TernaryMap(table, table.masks, *maps, counters, self._side, self._undo)
         return found
 
     def _default_maps(self) -> dict[str, DefaultMap]:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.conformance.client import Client, RpcRefusedError, entity
 
-ALL_OR_NONE = ["ROLLBACK_ON_ERROR"]
+ALL_OR_NONE = ["ROLLBACK_ON_ERROR", "DATAPLANE_ATOMIC"]
 PORT = r'table_entry { table_id: 0x02000001 match { field_id: 1 exact { value: "\%03o" } } match { field_id: 2 exact { value: "\005" } } action { action { %s } } %s }'
 UPLINK = "action_id: 0x01000003"
 WORKLOAD = r'action_id: 0x01000002 params { param_id: 1 value: "\007" } params { param_id: 2 value: "\010" }'
@@ -98,7 +98,7 @@ ALONE = (
     f"MODIFY {DIRECT % (1, 70)}",
     f"DELETE {FLOW}",
 )
-"""What is set or taken away at the end of a batch. Ports have a tag, so that no frame of the machine's own is counted."""
+"""What no batch of DATAPLANE_ATOMIC may hold. Ports have a tag, so that no frame of the machine's own is counted."""
 FAILING = f"INSERT {GATEWAY % (9, 1)}"
 EXISTS = (6, "table network, entry network=0x9: it is there already")
 
@@ -152,12 +152,28 @@ def test_counters_are_as_they_were(primary: Client) -> None:
     assert direct.direct_counter_entry.data.packet_count == 70
 
 
-def test_no_batch_is_atomic_for_packets_yet(primary: Client) -> None:
+def test_what_is_no_part_of_one_step_is_refused_before_anything_is_done(primary: Client) -> None:
+    before = fill(primary)
+    texts = {
+        ALONE[0]: "DATAPLANE_ATOMIC: counter_entry is changed by itself, not in one step with others",
+        ALONE[2]: "DATAPLANE_ATOMIC: direct_counter_entry is changed by itself, not in one step with others",
+        ALONE[3]: "DATAPLANE_ATOMIC: entries of table flow_ipv4, which is learned, leave one by one",
+        f"MODIFY {PORT % (2, UPLINK, COUNTED % 1)}": "DATAPLANE_ATOMIC: counter_data of table port changes while packets use it",
+    }
+    for change, text in texts.items():
+        with pytest.raises(RpcRefusedError) as refused:
+            primary.write(*CHANGES, change, atomicity="DATAPLANE_ATOMIC")
+        assert (refused.value.code, refused.value.text, refused.value.errors) == ("UNIMPLEMENTED", text, [])
+    assert held(primary) == before
+
+
+def test_a_mistake_is_told_as_in_any_batch(primary: Client) -> None:
     with pytest.raises(RpcRefusedError) as refused:
-        primary.write(f"INSERT {GATEWAY % (1, 1)}", atomicity="DATAPLANE_ATOMIC")
-    assert refused.value.code == "UNIMPLEMENTED"
-    assert refused.value.text == "DATAPLANE_ATOMIC is not supported; CONTINUE_ON_ERROR and ROLLBACK_ON_ERROR are"
-    assert primary.read("table_entry { }") == []
+        primary.write("INSERT table_entry { table_id: 5 }", "INSERT register_entry { }", atomicity="DATAPLANE_ATOMIC")
+    assert refused.value.errors == [
+        (3, "the pipeline has no table of id 0x00000005"),
+        (10, "not tried, since update 1 of the batch failed"),
+    ]
 
 
 def test_an_empty_batch_is_done(primary: Client) -> None:

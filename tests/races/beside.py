@@ -67,6 +67,7 @@ class Device:
         hop = self.draw.randrange(self.hammered.places.backends)
         self.turns[hop] = 1 - self.turns.get(hop, 0)
         self.hammered.device.modify_entry(neighbor(self.hammered.book, hop, self.turns[hop]))
+        self.hammered.device.commit()
 
     def regroup(self) -> None:
         """Any backends but none for a service; then all."""
@@ -76,12 +77,15 @@ class Device:
         some = tuple(self.draw.sample(backends, self.draw.randint(1, len(backends))))
         for chosen in (some, backends):
             self.hammered.device.modify_group(group(places, version, service, chosen))
+            self.hammered.device.commit()
 
     def withdraw_a_service(self) -> None:
         version = self.draw.choice(self.hammered.places.versions)
         entry = service_entry(version, self.draw.randrange(self.hammered.places.services), self.hammered.book)
         self.hammered.device.delete_entry(entry.key)
+        self.hammered.device.commit()
         self.hammered.device.insert_entry(entry)
+        self.hammered.device.commit()
 
     def delete_a_backend(self) -> None:
         """Out of all groups, then its connections; from then on no packet may go there, until it is back."""
@@ -105,6 +109,7 @@ class Device:
             for service in range(places.services):
                 rest = tuple(each for each in places.backends_of(service) if each != backend)
                 self.hammered.device.modify_group(group(places, version, service, rest))
+        self.hammered.device.commit()
 
     def _delete_connections_to(self, store: StoreLayout, backend: int) -> None:
         """Nothing new leads there, so once over all of them is enough; the read may have missed one that moved."""

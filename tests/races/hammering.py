@@ -217,6 +217,7 @@ class Hammered:
                     self.device.insert_group(change)
                 case _:
                     self.device.insert_entry(change)
+        self.device.commit()
         self.pass_time(0)
         self.device.activate()
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Generator
-from dataclasses import replace
 
 import pytest
 
@@ -126,18 +125,9 @@ def test_counters_lose_no_packet(hammered: Hammered) -> None:
 
 
 def test_a_next_hop_changes_its_port_and_its_addresses(hammered: Hammered) -> None:
-    """In place: a packet of that instant may get the old port and the new addresses (ARCHITECTURE.md, limits)."""
-    device, changes = Device(hammered), 0
-
-    def change() -> None:
-        nonlocal changes
-        device.turn_a_neighbor()
-        changes += 1
-
-    seen = hammered.hammer(SECONDS, change, until_wrong=False)
-    print(f"{hammered.hook.name}: {seen.mixed} packets of {seen.runs} were of two next hops, in {changes} changes")
-    assert seen.mixed * 200 <= changes
-    expect_right(hammered, replace(seen, mixed=0))
+    """A packet has those of before or those of after."""
+    device = Device(hammered)
+    expect_right(hammered, hammered.hammer(SECONDS, device.any_of(device.turn_a_neighbor)))
 
 
 @pytest.mark.parametrize("hook", Hook, ids=lambda hook: hook.name)

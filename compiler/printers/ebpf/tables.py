@@ -12,8 +12,8 @@ from compiler.printers.ebpf.controls import FunctionView, Printer
 from compiler.printers.ebpf.expressions import c, given, hash_of, number, words
 from compiler.printers.ebpf.lines import Lines
 from compiler.printers.ebpf.structures import flag, table_constant
-from compiler.printers.layout import MapKind, StoreLayout, TableLayout
-from compiler.printers.layout_tables import DEFAULT_SLOTS
+from compiler.printers.layout import MapKind, MapLayout, StoreLayout, TableLayout
+from compiler.printers.layout_tables import DEFAULT_SLOTS, SIDE, SIDE_BITS, SIDES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +97,7 @@ def _written(lines: Lines, table: Table, printer: Printer, layout: TableLayout) 
     lines.add("")
     _miss(lines, table, printer, f"!{flag(table.name)}")
     if layout.mask_map is not None:
-        lines.add(f"masks = bpf_map_lookup_elem(&{layout.mask_map.name}, &zero);")
+        lines.add(f"masks = bpf_map_lookup_elem(&{layout.mask_map.name}, &side);")
         _miss(lines, table, printer, "!masks")
         ternary.look_up(lines, table, layout)
     else:
@@ -116,26 +116,36 @@ def _look_up(lines: Lines, layout: TableLayout, key: str) -> None:
     if layout.direct is None:
         lines.add(f"value = bpf_map_lookup_elem(&{layout.map.name}, {key});")
         return
-    first, *others = (member.name for member in layout.key.members)
+    first, *others = (member.name for member in layout.key_members)
     with lines.block(f"if ({' || '.join(f'key.{name}' for name in others)})"):
         lines.add(f"value = bpf_map_lookup_elem(&{layout.map.name}, {key});")
     with lines.otherwise():
-        lines.add(f"u32 index = key.{first};", "", f"value = bpf_map_lookup_elem(&{layout.direct.name}, &index);")
+        lines.add(
+            f"u32 index = {_array_index(f'key.{first}', layout.direct)};",
+            "",
+            f"value = bpf_map_lookup_elem(&{layout.direct.name}, &index);",
+        )
 
 
 def _key(lines: Lines, table: Table, layout: TableLayout) -> None:
     if layout.map.kind is MapKind.ARRAY:
-        lines.add(f"u32 key = {c(table.keys[0].expr)};")
+        lines.add(f"u32 key = {_array_index(c(table.keys[0].expr), layout.map)};")
         return
     if layout.map.kind is MapKind.LPM_TRIE:
         # Not on the stack, where the kernel wants every write aligned.
         lines.add(f"struct {table.name}_key *key = &scratch->{table.name};")
-        lines.add("", f"key->prefix_len = {sum(width_bits(key.expr) for key in table.keys)};")
+        lines.add("", f"key->prefix_len = {SIDE_BITS + sum(width_bits(key.expr) for key in table.keys)};")
+        lines.add(f"key->{SIDE}[0] = scratch->side;")
         lines.extend(f"write_u{width_bits(key.expr)}(key->{key.name}, {given(key.expr)});" for key in table.keys)
         return
     lines.add(f"struct {table.name}_key key = {{")
     lines.extend(f"\t.{key.name} = {c(key.expr)}," for key in table.keys)
-    lines.add("};")
+    lines.add(f"\t.{SIDE} = scratch->side,", "};")
+
+
+def _array_index(key: str, layout: MapLayout) -> str:
+    """The entry of a key on the packet's side; those of side 1 come behind those of side 0."""
+    return f"{key} + {layout.max_entries // SIDES} * scratch->side"
 
 
 def _selected(lines: Lines, table: Table, printer: Printer, layout: TableLayout) -> None:

@@ -11,6 +11,7 @@ from compiler.ir.tables import Table
 from compiler.printers.ebpf.expressions import WORD_BITS, c
 from compiler.printers.ebpf.lines import Lines
 from compiler.printers.layout import TableLayout
+from compiler.printers.layout_tables import SIDE
 from compiler.printers.layout_ternary import MASK_ID
 
 
@@ -20,13 +21,17 @@ def declare(lines: Lines, table: Table) -> None:
     lines.add(f"struct {name}_key *key = &scratch->{name};", f"struct {name}_key packet = {{")
     lines.extend(f"\t.{key.name} = {c(key.expr)}," for key in table.keys)
     lines.add(
-        "};", f"struct {name}_value *found;", f"struct {name}_masks *masks;", "u32 zero = 0;", "u64 order, rank = 0;"
+        "};",
+        f"struct {name}_value *found;",
+        f"struct {name}_masks *masks;",
+        "u32 side = scratch->side;",
+        "u64 order, rank = 0;",
     )
 
 
 def look_up(lines: Lines, table: Table, layout: TableLayout) -> None:
     """Leaves the entry in `value`, or none there; `masks` is the list."""
-    lines.add("value = 0;", "order = FLOW_READ(masks->order);")
+    lines.add("value = 0;", "order = FLOW_READ(masks->order);", f"key->{SIDE} = side;")
     with lines.block("for (u32 i = 0; i < MAX_MASKS; i++)"):
         lines.add("u32 at = mask_at(order, i);", f"struct {table.name}_mask *mask = &masks->slots[at];", "")
         lines.add(

@@ -6,6 +6,7 @@ import struct
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 
 from compiler.printers.layout import TableLayout
 from runtime.bpf.maps import Map, possible_cpus
@@ -121,7 +122,10 @@ class DirectCounters:
         self._undo = undo
         self._next = 1
         self._free: deque[int] = deque()
-        """Given back, oldest first: a packet that still holds an index has long counted when it is used again."""
+        self._resting: deque[int] = deque()
+        """Given back in this batch, or while packets may still hold the index."""
+        self._sealed = 0
+        """How many of those that rest, from the left, the next release frees."""
         self._expected: dict[bytes, int] = {}
 
     def expect(self, indices: Mapping[bytes, int]) -> None:
@@ -141,33 +145,44 @@ class DirectCounters:
         """The index that the entry of a key has, or a fresh one, its counter zero. Raises RESOURCE_EXHAUSTED."""
         if key in self._expected:
             return self._undo.pop(self._expected, key)
+        source = self._free or self._resting
         if self._next < self._end:
             index, self._next = self._next, self._next + 1
-        elif self._free:
-            index = self._free.popleft()
-            self._counters.write(index, ZERO)
+        elif source:
+            # One that rests is that of an entry that packets still meet: it may begin with a few of theirs.
+            index = source.popleft()
+            self._undo.at_commit(partial(self._counters.write, index, ZERO))
         else:
             raise exhausted(f"table {self._table}: all {self._end - 1} direct counters are taken")
-        self._undo.note(lambda: self._free.appendleft(index))
+        self._undo.note(partial(source.appendleft, index))
         return index
 
     def take_many(self, count: int) -> list[int]:
         """Fresh indices, their counters zero; fewer when there are no more."""
-        fresh = range(self._next, min(self._next + count, self._counters.size))
+        fresh = range(self._next, min(self._next + count, self._end))
         self._next = fresh.stop
         used = [self._free.popleft() for _ in range(min(count - len(fresh), len(self._free)))]
-        self._counters.clear(used)
+        if used:
+            self._undo.at_commit(partial(self._counters.clear, used))
         taken = [*fresh, *used]
         self._undo.note(lambda: self._free.extendleft(reversed(taken)))
         return taken
 
     def give_back(self, index: int) -> None:
-        self._free.append(index)
-        self._undo.note(self._free.pop)
+        self._resting.append(index)
+        self._undo.note(self._resting.pop)
+
+    def seal(self) -> None:
+        self._sealed = len(self._resting)
+
+    def release(self) -> None:
+        for _ in range(min(self._sealed, len(self._resting))):
+            self._free.append(self._resting.popleft())
+        self._sealed = 0
 
     def give_back_many(self, indices: Sequence[int]) -> None:
-        self._free.extend(indices)
-        self._undo.note(lambda: [self._free.pop() for _ in indices])
+        self._resting.extend(indices)
+        self._undo.note(lambda: [self._resting.pop() for _ in indices])
 
     def read_many(self, indices: Sequence[int]) -> list[Tally]:
         return self._counters.read_many(indices)

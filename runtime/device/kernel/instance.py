@@ -23,9 +23,11 @@ from runtime.device.filling import fill
 from runtime.device.kernel.besides import besides
 from runtime.device.kernel.countermaps import CounterMap, DirectCounters
 from runtime.device.kernel.defaultmaps import DefaultMap
+from runtime.device.kernel.grace import GracePeriods
 from runtime.device.kernel.metermaps import MeterMap
 from runtime.device.kernel.predecessor import Predecessor
 from runtime.device.kernel.selectormaps import SelectorMaps
+from runtime.device.kernel.sides import SIDE_MAP, Sides
 from runtime.device.kernel.stores import StoreMap
 from runtime.device.kernel.tablemaps import Matches, TableMap
 from runtime.device.kernel.ternarymaps import TernaryMap, with_priority
@@ -54,6 +56,8 @@ class KernelInstance:
     ) -> None:
         """Take over `loaded`. Raises `UnknownName` when the ELF is not that of the pipeline."""
         self.undo = UndoLog()
+        self._grace = GracePeriods()
+        self._sides = Sides(loaded.map(SIDE_MAP), self.undo, self._grace.wait)
         self._pipeline = pipeline
         self._loaded = loaded
         plan = layout(pipeline)
@@ -128,6 +132,8 @@ class KernelInstance:
             self._upcalls.close()
         for beside in self._besides.values():
             beside.close()
+        self._sides.close()
+        self._grace.close()
         self._variants.close()
         self._loaded.close()
 
@@ -136,8 +142,7 @@ class KernelInstance:
         self._unpin(self._place)
 
     def commit(self) -> None:
-        self.undo.finish()
-        self.undo.clear()
+        self._sides.commit()
 
     def insert_entry(self, entry: TableEntry) -> None:
         if not self._held[entry.table]:
@@ -201,17 +206,17 @@ class KernelInstance:
         self._hold(codec.name, done)
         return done
 
-    def modify_rows(self, codec: TableCodec, rows: Sequence[Row], old: Sequence[Row]) -> int:
+    def modify_rows(self, codec: TableCodec, rows: Sequence[Row]) -> int:
         table = self._of_many.get(codec.name)
         if table is None:
             return done_one_by_one(lambda row: self.modify_entry(codec.entry(row)), rows, self.undo)
-        return table.modify_many(*_packed(codec, table, rows), _calls(old))
+        return table.modify_many(*_packed(codec, table, rows))
 
     def delete_rows(self, codec: TableCodec, old: Sequence[Row]) -> int:
         table = self._of_many.get(codec.name)
         if table is None:
             return done_one_by_one(lambda row: self.delete_entry(codec.entry_key(row.key)), old, self.undo)
-        done = table.delete_many(*_packed(codec, table, old))
+        done = table.delete_many(_keys(codec, table, old))
         self._hold(codec.name, -done)
         return done
 
@@ -292,8 +297,7 @@ class KernelInstance:
 
     def tick(self) -> None:
         learned = self._sweep()
-        for selector in self._selectors.values():
-            selector.tick()
+        self._sides.tick()
         if self._upcalls is not None:
             self._upcalls.tick()
         self._variants.settle(self._held_tables() | learned)
@@ -310,10 +314,10 @@ class KernelInstance:
     def _table(self, table: TableLayout) -> TableMap | TernaryMap:
         counters = self._loaded.map(table.counters.name) if table.counters is not None else None
         if table.masks is not None and table.mask_map is not None:
-            mask_list = self._loaded.map(table.mask_map.name)
-            return TernaryMap(table, table.masks, self._loaded.map(table.map.name), mask_list, counters, self.undo)
+            entries, mask_list = self._loaded.map(table.map.name), self._loaded.map(table.mask_map.name)
+            return TernaryMap(table, table.masks, entries, mask_list, counters, self._sides, self.undo)
         direct = self._loaded.map(table.direct.name) if table.direct is not None else None
-        return TableMap(table, self._loaded.map(table.map.name), counters, direct, self.undo)
+        return TableMap(table, self._loaded.map(table.map.name), counters, direct, self._sides, self.undo)
 
     def _counters_of(self, table: TableLayout) -> DirectCounters | None:
         held = self._tables[table.table]
@@ -334,7 +338,12 @@ class KernelInstance:
             raise InternalError(f"table {table.table} has no selector")
         ring, members = table.selector.ring.name, table.selector.members.name
         return SelectorMaps(
-            table.selector, self._loaded.map(ring), self._loaded.map(members), self._tables[table.table], self.undo
+            table.selector,
+            self._loaded.map(ring),
+            self._loaded.map(members),
+            self._tables[table.table],
+            self._sides,
+            self.undo,
         )
 
     def _store_maps(self, plan: Layout, hash_seed: int) -> dict[str, StoreMap]:
@@ -368,9 +377,9 @@ def _program(loaded: Object) -> Program:
 
 def _packed(codec: TableCodec, table: TableMap, rows: Sequence[Row]) -> tuple[list[bytes], list[ActionCall]]:
     """Keys as they are in the map, and the actions, of rows of a direct table."""
+    return _keys(codec, table, rows), [cast("ActionCall", row.action) for row in rows]
+
+
+def _keys(codec: TableCodec, table: TableMap, rows: Sequence[Row]) -> list[bytes]:
     numbers_of, pack = codec.keys.numbers_of, table.pack_key
-    return [pack(numbers_of(row.key)) for row in rows], _calls(rows)
-
-
-def _calls(rows: Sequence[Row]) -> list[ActionCall]:
-    return [cast("ActionCall", row.action) for row in rows]
+    return [pack(numbers_of(row.key)) for row in rows]

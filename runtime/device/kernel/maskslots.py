@@ -1,8 +1,6 @@
 """The list of masks of one table, as packets read it: which there are, in which order, and up to which rank.
 
-The list is one value of an array map, written over while packets read it. So a slot that is not in use gets its mask
-first, and in a second write its id and its place in the order, which is one word. A slot's highest rank is raised
-before a higher entry is written and lowered when it is gone, so that packets never pass over a mask that matters.
+The list is one value of an array map with a value for each side (`sides`): packets never read the one that changes.
 """
 
 from __future__ import annotations
@@ -11,12 +9,13 @@ import heapq
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from compiler.ir.ranks import highest_rank
 from compiler.printers.layout_ternary import MAX_MASKS, MaskLayout, MaskSlot, Numbers
 from compiler.span import InternalError
-from runtime.bpf.maps import Map
-from runtime.device.kernel.mapfaults import refusals_of
+from runtime.device.kernel.sides import SidedMap, Sides
+from runtime.device.undo import UndoLog
 
 _ONLY = bytes(4)
 """The key of the list."""
@@ -55,11 +54,13 @@ class _Slot:
 class MaskSlots:
     """Masks are named by their numbers, one for each key of the table."""
 
-    def __init__(self, layout: MaskLayout, mask_list: Map) -> None:
+    def __init__(self, layout: MaskLayout, sides: Sides, mask_list: SidedMap, undo: UndoLog) -> None:
         self._layout = layout
+        self._sides = sides
+        self._undo = undo
         self._map = mask_list
         self._used: dict[Numbers, _Slot] = {}
-        self._left: list[MaskSlot] = [MaskSlot((0,) * len(layout.widths), 0, 0)] * MAX_MASKS
+        self._left = dict.fromkeys(range(MAX_MASKS), MaskSlot((0,) * len(layout.widths), 0, 0))
         """What each slot holds when it is not in use: what it held last."""
         self._next_id = 1
         self._written = self._encode()
@@ -74,30 +75,22 @@ class MaskSlots:
         if len(new) > len(free):
             raise InternalError(f"table {self._layout.table} gets more than {MAX_MASKS} masks")
         for mask, at in zip(new, free, strict=False):
-            self._left[at] = MaskSlot(mask, self._left[at].mask_id, 0)
-        self._write()
-        for mask, at in zip(new, free, strict=False):
-            self._used[mask] = _Slot(at, mask, self._new_id())
+            self._undo.put(self._used, mask, _Slot(at, mask, self._new_id()))
         for mask in masks:
             self._used[mask].add(priority)
-        try:
-            self._write()
-        except BaseException:
-            self._forget(masks, priority)
-            raise
+            self._undo.note(partial(self._used[mask].remove, priority))
+        self._write()
 
     def leave(self, masks: Iterable[Numbers], priority: int) -> None:
         """After the entry is gone from a place under each of `masks`."""
-        self._forget(masks, priority)
-        self._write()
-
-    def _forget(self, masks: Iterable[Numbers], priority: int) -> None:
         for mask in masks:
             slot = self._used[mask]
             slot.remove(priority)
+            self._undo.note(partial(slot.add, priority))
             if not slot.priorities:
-                self._left[slot.at] = MaskSlot(mask, slot.mask_id, 0)
-                del self._used[mask]
+                self._undo.put(self._left, slot.at, MaskSlot(mask, slot.mask_id, 0))
+                self._undo.pop(self._used, mask)
+        self._write()
 
     def _new_id(self) -> int:
         number, taken = self._next_id, {slot.mask_id for slot in self._used.values()}
@@ -107,7 +100,7 @@ class MaskSlots:
         return number
 
     def _encode(self) -> bytes:
-        slots = list(self._left)
+        slots = [self._left[at] for at in range(MAX_MASKS)]
         for slot in self._used.values():
             slots[slot.at] = MaskSlot(slot.mask, slot.mask_id, highest_rank(slot.highest))
         in_order = sorted(self._used.values(), key=lambda slot: (-slot.highest, slot.at))
@@ -116,6 +109,6 @@ class MaskSlots:
     def _write(self) -> None:
         raw = self._encode()
         if raw != self._written:
-            with refusals_of(f"table {self._layout.table}, its masks"):
-                self._map.update(_ONLY, raw)
+            self._sides.write(self._map, _ONLY, raw)
+            self._undo.note(partial(setattr, self, "_written", self._written))
             self._written = raw

@@ -13,11 +13,11 @@ from functools import partial
 from compiler.ir.entries import ActionCall
 from compiler.ir.tables import MatchKind
 from compiler.printers.layout import MapKind, StructLayout, TableLayout, ValueLayout
-from compiler.printers.layout_tables import VALUE_HEAD
+from compiler.printers.layout_tables import SIDE_BITS, VALUE_HEAD
 from compiler.span import InternalError
 
 PackKey = Callable[[Sequence[int]], bytes]
-"""From the numbers of `runtime.device.keyforms`."""
+"""From the numbers of `runtime.device.keyforms` to the key on side 0."""
 PackValue = Callable[[ActionCall, int], bytes]
 """From an action and the index of its entry's direct counter."""
 
@@ -25,22 +25,26 @@ PackValue = Callable[[ActionCall, int], bytes]
 def key_packer(table: TableLayout) -> PackKey:
     if table.map.kind is MapKind.LPM_TRIE:
         return _trie_packer(table)
-    pack = _packer(table.key, "", table.key.size)
-    return lambda numbers: pack(*numbers)
+    pack, side = _packer(table.key, "", table.key.size), table.side_index
+    if table.map.kind is MapKind.ARRAY:
+        return lambda numbers: pack(*numbers)
+    return lambda numbers: pack(*numbers[:side], 0, *numbers[side:])
 
 
 def _trie_packer(table: TableLayout) -> PackKey:
-    """The number of bits that count, then the fields; the prefix length is the last number."""
-    length, *others = table.key.members
-    fixed = sum(m.width_bits for m, kind in zip(others, table.matches, strict=True) if kind is MatchKind.EXACT)
+    """The number of bits that count, the side, then the fields; the prefix length is the last number."""
+    length, _, *others = table.key.members
+    fixed = SIDE_BITS + sum(
+        m.width_bits for m, kind in zip(others, table.matches, strict=True) if kind is MatchKind.EXACT
+    )
     sizes = [member.size for member in others]
-    head = struct.Struct("<I")
+    head, side = struct.Struct("<I"), bytes(SIDE_BITS // 8)
     if length.size != head.size:
         raise InternalError(f"{table.key.name} does not begin with a word")
 
     def pack(numbers: Sequence[int]) -> bytes:
         fields = [number.to_bytes(size, "big") for number, size in zip(numbers, sizes, strict=False)]
-        return head.pack(fixed + numbers[-1]) + b"".join(fields)
+        return head.pack(fixed + numbers[-1]) + side + b"".join(fields)
 
     return pack
 

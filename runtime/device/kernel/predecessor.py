@@ -7,6 +7,7 @@ finished before their eyes, and nothing has to be mended in place. An entry keep
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from compiler.printers.layout import MapLayout, TableLayout
 from compiler.printers.layout_tables import VALUE_HEAD
 from runtime.bpf.maps import Map
 from runtime.device.kernel.sharing import shared_maps
+from runtime.device.kernel.sides import SIDE_MAP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,16 +33,22 @@ class Predecessor:
     def counter_indices(self, table: TableLayout) -> dict[bytes, int]:
         """The index of each entry's direct counter, by its encoded key; none for a table that is not here like that."""
         found: dict[bytes, int] = {}
+        read = self._side()
         for held in (table.map, table.direct):
             if held is None or held.name not in self.maps or not _has_same_shape(held, self.maps[held.name]):
                 continue
             keys, values = self.maps[held.name].lookup_batch()
             for at in range(len(keys) // held.key_size):
-                key = keys[at * held.key_size : (at + 1) * held.key_size]
+                key, side = held.off_side(keys[at * held.key_size : (at + 1) * held.key_size])
                 index = _counter_of(table, values[at * held.value_size : (at + 1) * held.value_size])
-                if index:
+                if index and side == read:
                     found[_whole_key(table, held, key)] = index
         return found
+
+    def _side(self) -> int:
+        """Of the tables: the one that packets read."""
+        word = self.maps[SIDE_MAP].lookup(bytes(4)) if SIDE_MAP in self.maps else None
+        return int.from_bytes(word or b"", sys.byteorder)
 
 
 def _has_same_shape(wanted: MapLayout, held: Map) -> bool:

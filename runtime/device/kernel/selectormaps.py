@@ -1,7 +1,7 @@
 """Members and groups of a selector in its two maps: an array of member actions, and slices of Maglev rings.
 
 Nothing that packets read is changed in place: a group gets a new slice, a changed member a new place, then the table's
-entries are pointed there, then the old places rest until no packet can hold them.
+entries are pointed there, on the side that no packet reads. The old places rest until no packet can hold them.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from compiler.ir.maglev import build_ring
 from compiler.printers.layout import GroupSlice, SelectorLayout
 from runtime.bpf.maps import Map
 from runtime.device.kernel.mapfaults import refusals_of
+from runtime.device.kernel.sides import Sides
 from runtime.device.kernel.slices import Slice, Slices
 from runtime.device.kernel.tablemaps import Matches, TableMap
 from runtime.device.kernel.ternarymaps import TernaryMap
@@ -29,15 +30,24 @@ class SelectorMaps:
     """One selector, and the table whose entries refer to it."""
 
     def __init__(
-        self, selector: SelectorLayout, ring: Map, members: Map, table: TableMap | TernaryMap, undo: UndoLog
+        self,
+        selector: SelectorLayout,
+        ring: Map,
+        members: Map,
+        table: TableMap | TernaryMap,
+        sides: Sides,
+        undo: UndoLog,
     ) -> None:
         self._layout = selector
+        self._sides = sides
         self._undo = undo
         self._ring = ring
         self._members = members
         self._table = table
         self._slots = Slices(selector.ring.max_entries)
         self._places = Slices(selector.members.max_entries)
+        sides.add_resting(self._slots)
+        sides.add_resting(self._places)
         self._place_of: dict[int, Slice] = {}
         """Where in the array of members each one is, by member id."""
         self._groups: dict[int, Group] = {}
@@ -92,11 +102,6 @@ class SelectorMaps:
         self._table.delete(matches)
         self._release(matches)
 
-    def tick(self) -> None:
-        """About once a second."""
-        self._slots.tick()
-        self._places.tick()
-
     @property
     def free_slots(self) -> int:
         """Of the ring; those that rest are not free."""
@@ -139,7 +144,7 @@ class SelectorMaps:
     def _write_ring(self, ring: tuple[int, ...]) -> Slice:
         if not ring:
             return EMPTY
-        slots = self._slots.take(len(ring))
+        slots = self._take(self._slots, len(ring))
         if slots is None:
             raise exhausted(
                 f"action profile {self._layout.name}: its rings are full: {len(ring)} slots are needed in one piece, "
@@ -151,7 +156,7 @@ class SelectorMaps:
         return slots
 
     def _write_member(self, member: Member) -> Slice:
-        place = self._places.take(1)
+        place = self._take(self._places, 1)
         if place is None:
             most = self._layout.members.max_entries
             raise exhausted(f"action profile {self._layout.name}: all {most} places of members are taken; try again")
@@ -159,6 +164,14 @@ class SelectorMaps:
         with refusals_of(f"action profile {self._layout.name}"):
             self._members.update(_numbers((place.offset,)), self._layout.member.encode(member.action))
         return place
+
+    def _take(self, slices: Slices, size: int) -> Slice | None:
+        """None when there are none, not even once the last batch has settled."""
+        taken = slices.take(size)
+        if taken is None:
+            self._sides.settle()
+            taken = slices.take(size)
+        return taken
 
     def _give_back(self, slices: Slices, used: Slice) -> None:
         if used.size:

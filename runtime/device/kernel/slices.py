@@ -17,15 +17,15 @@ class Slice:
 class Slices:
     """Places in an array of `size` slots.
 
-    A packet may still be reading a slice that an entry has just left, so `give_back` keeps it until the second
-    `tick` from then.
+    A packet may still be reading a slice that an entry has just left, so what is given back rests: until the batch
+    ends (`seal`), and then until no packet can have seen what was before (`release`).
     """
 
     def __init__(self, size: int) -> None:
         self._free: list[tuple[int, int]] = [(0, size)]
         """(offset, size), sorted, never adjacent."""
         self._resting: list[Slice] = []
-        self._older: list[Slice] = []
+        self._sealed: list[Slice] = []
 
     def take(self, size: int) -> Slice | None:
         """None when no stretch is long enough."""
@@ -43,14 +43,17 @@ class Slices:
         self._resting.append(used)
 
     def keep(self, used: Slice) -> None:
-        """What was given back since the last `tick` is in use after all."""
+        """What was given back since the last `seal` is in use after all."""
         self._resting.remove(used)
 
-    def tick(self) -> None:
-        """About once a second."""
-        for used in self._older:
+    def seal(self) -> None:
+        self._sealed += self._resting
+        self._resting = []
+
+    def release(self) -> None:
+        for used in self._sealed:
             self._release(used)
-        self._older, self._resting = self._resting, []
+        self._sealed = []
 
     @property
     def free_slots(self) -> int:

@@ -1,8 +1,7 @@
 """Entries with priorities in the kernel: the places of each in a hash map, under the masks that packets go through.
 
-A place holds the entry of the largest rank that lies there; the others wait here. A packet sees an entry that is being
-written before or after, at each of its places, and always those that nobody touches: a mask is in the list before its
-first entry is in the map and until its last one has left it, and no mask is ever given an id for the second time.
+A place holds the entry of the largest rank that lies there; the others wait here. Places and the list of masks change
+on the side that no packet reads (`sides`), so a packet sees the list that belongs to the entries.
 """
 
 from __future__ import annotations
@@ -15,12 +14,13 @@ from functools import partial
 
 from compiler.ir.entries import ActionCall, Exact, MatchValue
 from compiler.ir.ranks import rank
-from compiler.printers.layout import GroupSlice, TableLayout
+from compiler.printers.layout import GroupSlice, MapLayout, TableLayout
 from compiler.printers.layout_ternary import MaskLayout, Numbers
+from compiler.span import InternalError
 from runtime.bpf.maps import Map
 from runtime.device.kernel.countermaps import direct_counters
-from runtime.device.kernel.mapfaults import refusals_of
 from runtime.device.kernel.maskslots import MaskSlots
+from runtime.device.kernel.sides import Sides
 from runtime.device.records import ZERO, Tally
 from runtime.device.undo import UndoLog
 
@@ -63,25 +63,28 @@ class TernaryMap:
         entries: Map,
         mask_list: Map,
         counters: Map | None,
+        sides: Sides,
         undo: UndoLog,
     ) -> None:
         self._layout = table
         self._masks = masks
-        self._map = entries
+        self._sides = sides
+        self._map = sides.add(table.table, table.map, entries)
         self._undo = undo
-        self._slots = MaskSlots(masks, mask_list)
+        self._slots = MaskSlots(masks, sides, sides.add(f"{table.table}, its masks", _mask_map(table), mask_list), undo)
         self._counters = direct_counters(table, counters, undo)
+        if self._counters is not None:
+            sides.add_resting(self._counters)
         self._entries: dict[Matches, _Held] = {}
         self._at: dict[Located, list[_Held]] = {}
 
     def insert(self, named: Matches, value: ActionCall | GroupSlice) -> None:
-        """Raises `RefusedError`: RESOURCE_EXHAUSTED (the kernel's memory), INTERNAL."""
+        """Raises `RefusedError`: RESOURCE_EXHAUSTED (no direct counter is left)."""
         matches, priority = _split(named)
         held = _Held(rank(matches, priority), priority, self._counters.take() if self._counters is not None else 0)
         held.value = self._encode(value, held)
         held.places += ((place.mask, self._layout.encode_place(place, 0)) for place in self._masks.places(matches))
         self._slots.use(held.masks, priority)
-        self._undo.note(partial(self._slots.leave, held.masks, priority))
         for place in held.places:
             self._put(place, held)
             self._undo.note(partial(self._take, place, held))
@@ -99,7 +102,6 @@ class TernaryMap:
             self._take(place, held)
             self._undo.note(partial(self._put, place, held))
         self._slots.leave(held.masks, held.priority)
-        self._undo.note(partial(self._slots.use, held.masks, held.priority))
         if self._counters is not None:
             self._counters.give_back(held.counter)
 
@@ -147,11 +149,13 @@ class TernaryMap:
     def _write(self, place: Located, value: bytes | None) -> None:
         mask, key = place
         key = _ID.pack(self._slots.id_of(mask)) + key[_ID.size :]
-        with refusals_of(f"table {self._layout.table}"):
-            if value is None:
-                self._map.delete(key)
-            else:
-                self._map.update(key, value)
+        self._sides.write(self._map, key, value)
+
+
+def _mask_map(table: TableLayout) -> MapLayout:
+    if table.mask_map is None:
+        raise InternalError(f"table {table.table} has no list of masks")
+    return table.mask_map
 
 
 def _split(named: Matches) -> tuple[Matches, int]:

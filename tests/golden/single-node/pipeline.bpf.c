@@ -276,10 +276,14 @@ _Static_assert(__builtin_offsetof(struct to_backend_ipv6, padding18) == 18, "str
 struct port_key {
 	u16 port;
 	u16 vlan;
+	u8 side;
+	u8 padding5[1];
 };
-_Static_assert(sizeof(struct port_key) == 4, "struct port_key");
+_Static_assert(sizeof(struct port_key) == 6, "struct port_key");
 _Static_assert(__builtin_offsetof(struct port_key, port) == 0, "struct port_key");
 _Static_assert(__builtin_offsetof(struct port_key, vlan) == 2, "struct port_key");
+_Static_assert(__builtin_offsetof(struct port_key, side) == 4, "struct port_key");
+_Static_assert(__builtin_offsetof(struct port_key, padding5) == 5, "struct port_key");
 
 struct port_value {
 	u32 action; /* enum action; 0: no entry */
@@ -294,10 +298,14 @@ _Static_assert(__builtin_offsetof(struct port_value, arguments) == 8, "struct po
 struct tunnel_key {
 	u32 destination;
 	u32 vni;
+	u8 side;
+	u8 padding9[3];
 };
-_Static_assert(sizeof(struct tunnel_key) == 8, "struct tunnel_key");
+_Static_assert(sizeof(struct tunnel_key) == 12, "struct tunnel_key");
 _Static_assert(__builtin_offsetof(struct tunnel_key, destination) == 0, "struct tunnel_key");
 _Static_assert(__builtin_offsetof(struct tunnel_key, vni) == 4, "struct tunnel_key");
+_Static_assert(__builtin_offsetof(struct tunnel_key, side) == 8, "struct tunnel_key");
+_Static_assert(__builtin_offsetof(struct tunnel_key, padding9) == 9, "struct tunnel_key");
 
 struct tunnel_value {
 	u32 action; /* enum action; 0: no entry */
@@ -311,12 +319,14 @@ _Static_assert(__builtin_offsetof(struct tunnel_value, arguments) == 8, "struct 
 
 struct arp_key {
 	u16 network;
-	u8 padding2[2];
+	u8 side;
+	u8 padding3[1];
 	u32 address;
 };
 _Static_assert(sizeof(struct arp_key) == 8, "struct arp_key");
 _Static_assert(__builtin_offsetof(struct arp_key, network) == 0, "struct arp_key");
-_Static_assert(__builtin_offsetof(struct arp_key, padding2) == 2, "struct arp_key");
+_Static_assert(__builtin_offsetof(struct arp_key, side) == 2, "struct arp_key");
+_Static_assert(__builtin_offsetof(struct arp_key, padding3) == 3, "struct arp_key");
 _Static_assert(__builtin_offsetof(struct arp_key, address) == 4, "struct arp_key");
 
 struct arp_value {
@@ -331,12 +341,14 @@ _Static_assert(__builtin_offsetof(struct arp_value, arguments) == 8, "struct arp
 
 struct nd_key {
 	u16 network;
-	u8 padding2[6];
+	u8 side;
+	u8 padding3[5];
 	struct u128 address;
 };
 _Static_assert(sizeof(struct nd_key) == 24, "struct nd_key");
 _Static_assert(__builtin_offsetof(struct nd_key, network) == 0, "struct nd_key");
-_Static_assert(__builtin_offsetof(struct nd_key, padding2) == 2, "struct nd_key");
+_Static_assert(__builtin_offsetof(struct nd_key, side) == 2, "struct nd_key");
+_Static_assert(__builtin_offsetof(struct nd_key, padding3) == 3, "struct nd_key");
 _Static_assert(__builtin_offsetof(struct nd_key, address) == 8, "struct nd_key");
 
 struct nd_value {
@@ -371,7 +383,8 @@ _Static_assert(__builtin_offsetof(struct network_value, arguments) == 8, "struct
 
 struct service_ipv4_key {
 	u16 network;
-	u8 padding2[2];
+	u8 side;
+	u8 padding3[1];
 	u32 address;
 	u8 protocol;
 	u8 padding9[1];
@@ -379,7 +392,8 @@ struct service_ipv4_key {
 };
 _Static_assert(sizeof(struct service_ipv4_key) == 12, "struct service_ipv4_key");
 _Static_assert(__builtin_offsetof(struct service_ipv4_key, network) == 0, "struct service_ipv4_key");
-_Static_assert(__builtin_offsetof(struct service_ipv4_key, padding2) == 2, "struct service_ipv4_key");
+_Static_assert(__builtin_offsetof(struct service_ipv4_key, side) == 2, "struct service_ipv4_key");
+_Static_assert(__builtin_offsetof(struct service_ipv4_key, padding3) == 3, "struct service_ipv4_key");
 _Static_assert(__builtin_offsetof(struct service_ipv4_key, address) == 4, "struct service_ipv4_key");
 _Static_assert(__builtin_offsetof(struct service_ipv4_key, protocol) == 8, "struct service_ipv4_key");
 _Static_assert(__builtin_offsetof(struct service_ipv4_key, padding9) == 9, "struct service_ipv4_key");
@@ -415,13 +429,15 @@ _Static_assert(__builtin_offsetof(struct backends_ipv4_value, arguments) == 8, "
 
 struct route_ipv4_key {
 	u32 prefix_len;
+	u8 side[1];
 	u8 network[2];
 	u8 dst[4];
 } __attribute__((packed));
-_Static_assert(sizeof(struct route_ipv4_key) == 10, "struct route_ipv4_key");
+_Static_assert(sizeof(struct route_ipv4_key) == 11, "struct route_ipv4_key");
 _Static_assert(__builtin_offsetof(struct route_ipv4_key, prefix_len) == 0, "struct route_ipv4_key");
-_Static_assert(__builtin_offsetof(struct route_ipv4_key, network) == 4, "struct route_ipv4_key");
-_Static_assert(__builtin_offsetof(struct route_ipv4_key, dst) == 6, "struct route_ipv4_key");
+_Static_assert(__builtin_offsetof(struct route_ipv4_key, side) == 4, "struct route_ipv4_key");
+_Static_assert(__builtin_offsetof(struct route_ipv4_key, network) == 5, "struct route_ipv4_key");
+_Static_assert(__builtin_offsetof(struct route_ipv4_key, dst) == 7, "struct route_ipv4_key");
 
 struct route_ipv4_value {
 	u32 action; /* enum action; 0: no entry */
@@ -435,7 +451,8 @@ _Static_assert(__builtin_offsetof(struct route_ipv4_value, arguments) == 8, "str
 
 struct service_ipv6_key {
 	u16 network;
-	u8 padding2[6];
+	u8 side;
+	u8 padding3[5];
 	struct u128 address;
 	u8 protocol;
 	u8 padding25[1];
@@ -444,7 +461,8 @@ struct service_ipv6_key {
 };
 _Static_assert(sizeof(struct service_ipv6_key) == 32, "struct service_ipv6_key");
 _Static_assert(__builtin_offsetof(struct service_ipv6_key, network) == 0, "struct service_ipv6_key");
-_Static_assert(__builtin_offsetof(struct service_ipv6_key, padding2) == 2, "struct service_ipv6_key");
+_Static_assert(__builtin_offsetof(struct service_ipv6_key, side) == 2, "struct service_ipv6_key");
+_Static_assert(__builtin_offsetof(struct service_ipv6_key, padding3) == 3, "struct service_ipv6_key");
 _Static_assert(__builtin_offsetof(struct service_ipv6_key, address) == 8, "struct service_ipv6_key");
 _Static_assert(__builtin_offsetof(struct service_ipv6_key, protocol) == 24, "struct service_ipv6_key");
 _Static_assert(__builtin_offsetof(struct service_ipv6_key, padding25) == 25, "struct service_ipv6_key");
@@ -481,13 +499,15 @@ _Static_assert(__builtin_offsetof(struct backends_ipv6_value, arguments) == 8, "
 
 struct route_ipv6_key {
 	u32 prefix_len;
+	u8 side[1];
 	u8 network[2];
 	u8 dst[16];
 } __attribute__((packed));
-_Static_assert(sizeof(struct route_ipv6_key) == 22, "struct route_ipv6_key");
+_Static_assert(sizeof(struct route_ipv6_key) == 23, "struct route_ipv6_key");
 _Static_assert(__builtin_offsetof(struct route_ipv6_key, prefix_len) == 0, "struct route_ipv6_key");
-_Static_assert(__builtin_offsetof(struct route_ipv6_key, network) == 4, "struct route_ipv6_key");
-_Static_assert(__builtin_offsetof(struct route_ipv6_key, dst) == 6, "struct route_ipv6_key");
+_Static_assert(__builtin_offsetof(struct route_ipv6_key, side) == 4, "struct route_ipv6_key");
+_Static_assert(__builtin_offsetof(struct route_ipv6_key, network) == 5, "struct route_ipv6_key");
+_Static_assert(__builtin_offsetof(struct route_ipv6_key, dst) == 7, "struct route_ipv6_key");
 
 struct route_ipv6_value {
 	u32 action; /* enum action; 0: no entry */
@@ -671,14 +691,14 @@ _Static_assert(sizeof(union connections_ipv6_arguments) == 40, "union connection
 
 struct {
 	int (*type)[BPF_MAP_TYPE_HASH];
-	int (*max_entries)[1024];
+	int (*max_entries)[2048];
 	struct port_key *key;
 	struct port_value *value;
 } port SEC(".maps");
 
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY];
-	int (*max_entries)[65536];
+	int (*max_entries)[131072];
 	u32 *key;
 	struct port_value *value;
 } port_direct SEC(".maps");
@@ -692,7 +712,7 @@ struct {
 
 struct {
 	int (*type)[BPF_MAP_TYPE_HASH];
-	int (*max_entries)[4096];
+	int (*max_entries)[8192];
 	struct tunnel_key *key;
 	struct tunnel_value *value;
 } tunnel SEC(".maps");
@@ -706,35 +726,35 @@ struct {
 
 struct {
 	int (*type)[BPF_MAP_TYPE_HASH];
-	int (*max_entries)[65536];
+	int (*max_entries)[131072];
 	struct arp_key *key;
 	struct arp_value *value;
 } arp SEC(".maps");
 
 struct {
 	int (*type)[BPF_MAP_TYPE_HASH];
-	int (*max_entries)[65536];
+	int (*max_entries)[131072];
 	struct nd_key *key;
 	struct nd_value *value;
 } nd SEC(".maps");
 
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY];
-	int (*max_entries)[65536];
+	int (*max_entries)[131072];
 	u32 *key;
 	struct neighbor_value *value;
 } neighbor SEC(".maps");
 
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY];
-	int (*max_entries)[65536];
+	int (*max_entries)[131072];
 	u32 *key;
 	struct network_value *value;
 } network SEC(".maps");
 
 struct {
 	int (*type)[BPF_MAP_TYPE_HASH];
-	int (*max_entries)[10000];
+	int (*max_entries)[20000];
 	struct service_ipv4_key *key;
 	struct service_ipv4_value *value;
 } service_ipv4 SEC(".maps");
@@ -748,7 +768,7 @@ struct {
 
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY];
-	int (*max_entries)[65536];
+	int (*max_entries)[131072];
 	u32 *key;
 	struct backend_ipv4_value *value;
 } backend_ipv4 SEC(".maps");
@@ -769,7 +789,7 @@ struct {
 
 struct {
 	int (*type)[BPF_MAP_TYPE_LPM_TRIE];
-	int (*max_entries)[65536];
+	int (*max_entries)[131072];
 	int (*map_flags)[BPF_F_NO_PREALLOC];
 	struct route_ipv4_key *key;
 	struct route_ipv4_value *value;
@@ -777,7 +797,7 @@ struct {
 
 struct {
 	int (*type)[BPF_MAP_TYPE_HASH];
-	int (*max_entries)[10000];
+	int (*max_entries)[20000];
 	struct service_ipv6_key *key;
 	struct service_ipv6_value *value;
 } service_ipv6 SEC(".maps");
@@ -791,7 +811,7 @@ struct {
 
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY];
-	int (*max_entries)[65536];
+	int (*max_entries)[131072];
 	u32 *key;
 	struct backend_ipv6_value *value;
 } backend_ipv6 SEC(".maps");
@@ -812,7 +832,7 @@ struct {
 
 struct {
 	int (*type)[BPF_MAP_TYPE_LPM_TRIE];
-	int (*max_entries)[65536];
+	int (*max_entries)[131072];
 	int (*map_flags)[BPF_F_NO_PREALLOC];
 	struct route_ipv6_key *key;
 	struct route_ipv6_value *value;
@@ -1005,6 +1025,7 @@ struct scratch {
 	struct packet packet;
 	struct position position;
 	u64 now_ms;
+	u32 side; /* of the tables, see tables_side */
 	struct metadata meta;
 	struct later later;
 	struct headers headers;
@@ -1030,6 +1051,25 @@ static __always_inline struct scratch *scratch_of_cpu(void)
 	u32 zero = 0;
 
 	return bpf_map_lookup_elem(&scratch, &zero);
+}
+
+/*
+ * Every table is there twice, on sides 0 and 1. Packets read the side that this word tells at their start; the device
+ * writes the other one, then turns the word. So a packet sees all changes of a batch, or none.
+ */
+struct {
+	int (*type)[BPF_MAP_TYPE_ARRAY];
+	int (*max_entries)[1];
+	u32 *key;
+	u32 *value;
+} tables_side SEC(".maps");
+
+static __always_inline u32 side_of_tables(void)
+{
+	u32 zero = 0;
+	volatile u32 *side = bpf_map_lookup_elem(&tables_side, &zero);
+
+	return side ? *side & 1 : 0;
 }
 
 static __always_inline void count_later(const struct scratch *scratch)
@@ -1610,6 +1650,7 @@ static __always_inline bool apply_port(struct scratch *scratch)
 	struct port_key key = {
 		.port = scratch->meta.ingress_port,
 		.vlan = scratch->meta.vlan_id,
+		.side = scratch->side,
 	};
 
 	if (!uses_port)
@@ -1617,7 +1658,7 @@ static __always_inline bool apply_port(struct scratch *scratch)
 	if (key.vlan) {
 		value = bpf_map_lookup_elem(&port, &key);
 	} else {
-		u32 index = key.port;
+		u32 index = key.port + 65536 * scratch->side;
 
 		value = bpf_map_lookup_elem(&port_direct, &index);
 	}
@@ -1646,6 +1687,7 @@ static __always_inline bool apply_tunnel(struct scratch *scratch)
 	struct tunnel_key key = {
 		.destination = scratch->headers.outer_ipv4.dst,
 		.vni = scratch->headers.vxlan.vni,
+		.side = scratch->side,
 	};
 
 	if (!uses_tunnel)
@@ -1677,6 +1719,7 @@ static __always_inline bool apply_arp(struct scratch *scratch)
 	struct arp_key key = {
 		.network = scratch->meta.network,
 		.address = scratch->headers.arp.target_address,
+		.side = scratch->side,
 	};
 
 	if (!uses_arp)
@@ -1703,6 +1746,7 @@ static __always_inline bool apply_nd(struct scratch *scratch)
 	struct nd_key key = {
 		.network = scratch->meta.network,
 		.address = scratch->headers.neighbor.target,
+		.side = scratch->side,
 	};
 
 	if (!uses_nd)
@@ -1729,7 +1773,7 @@ static __always_inline bool apply_nd(struct scratch *scratch)
 static __always_inline bool apply_neighbor(struct scratch *scratch)
 {
 	struct neighbor_value *value;
-	u32 key = scratch->meta.nexthop;
+	u32 key = scratch->meta.nexthop + 65536 * scratch->side;
 
 	if (!uses_neighbor)
 		return missed(0x02000005);
@@ -1756,7 +1800,7 @@ static __always_inline bool apply_neighbor(struct scratch *scratch)
 static __always_inline bool apply_network(struct scratch *scratch)
 {
 	struct network_value *value;
-	u32 key = scratch->meta.network;
+	u32 key = scratch->meta.network + 65536 * scratch->side;
 
 	if (!uses_network)
 		return missed(0x02000006);
@@ -1861,6 +1905,7 @@ static __always_inline bool apply_service_ipv4(struct scratch *scratch)
 		.address = scratch->headers.ipv4.dst,
 		.protocol = scratch->meta.protocol,
 		.port = scratch->meta.dst_port,
+		.side = scratch->side,
 	};
 
 	if (!uses_service_ipv4)
@@ -1886,7 +1931,7 @@ static __always_inline bool apply_service_ipv4(struct scratch *scratch)
 static __always_inline bool apply_backend_ipv4(struct scratch *scratch)
 {
 	struct backend_ipv4_value *value;
-	u32 key = scratch->meta.service_id;
+	u32 key = scratch->meta.service_id + 65536 * scratch->side;
 
 	if (!uses_backend_ipv4)
 		return missed(0x02000014);
@@ -1922,7 +1967,8 @@ static __always_inline bool apply_route_ipv4(struct scratch *scratch)
 	struct route_ipv4_value *value;
 	struct route_ipv4_key *key = &scratch->route_ipv4;
 
-	key->prefix_len = 48;
+	key->prefix_len = 56;
+	key->side[0] = scratch->side;
 	write_u16(key->network, scratch->meta.network);
 	write_u32(key->dst, scratch->meta.route_ipv4);
 
@@ -2034,6 +2080,7 @@ static __always_inline bool apply_service_ipv6(struct scratch *scratch)
 		.address = scratch->headers.ipv6.dst,
 		.protocol = scratch->meta.protocol,
 		.port = scratch->meta.dst_port,
+		.side = scratch->side,
 	};
 
 	if (!uses_service_ipv6)
@@ -2058,7 +2105,7 @@ static __always_inline bool apply_service_ipv6(struct scratch *scratch)
 static __always_inline bool apply_backend_ipv6(struct scratch *scratch)
 {
 	struct backend_ipv6_value *value;
-	u32 key = scratch->meta.service_id;
+	u32 key = scratch->meta.service_id + 65536 * scratch->side;
 
 	if (!uses_backend_ipv6)
 		return missed(0x02000044);
@@ -2091,7 +2138,8 @@ static __always_inline bool apply_route_ipv6(struct scratch *scratch)
 	struct route_ipv6_value *value;
 	struct route_ipv6_key *key = &scratch->route_ipv6;
 
-	key->prefix_len = 144;
+	key->prefix_len = 152;
+	key->side[0] = scratch->side;
 	write_u16(key->network, scratch->meta.network);
 	write_u128(key->dst, &scratch->meta.route_ipv6);
 
@@ -2835,6 +2883,7 @@ static __always_inline void begin(struct packet_context *ctx, struct scratch *sc
 	packet_begin(ctx, &scratch->packet);
 	scratch->outcome = (struct outcome){.verdict = VERDICT_TO_KERNEL, .ingress_port = port};
 	scratch->now_ms = clock_ms();
+	scratch->side = side_of_tables();
 	__builtin_memset(&scratch->meta, 0, sizeof(scratch->meta));
 	__builtin_memset(&scratch->later, 0, sizeof(scratch->later));
 	scratch->meta.ingress_port = port;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 from collections import Counter
 from collections.abc import Iterator
 
@@ -27,6 +28,7 @@ from runtime.bpf.constants import MapFlag, MapType
 from runtime.bpf.maps import Map, MapShape
 from runtime.device.kernel.countermaps import CounterMap, DirectCounters
 from runtime.device.kernel.selectormaps import SelectorMaps
+from runtime.device.kernel.sides import Sides
 from runtime.device.kernel.tablemaps import TableMap
 from runtime.device.records import Tally
 from runtime.device.refusals import Code, RefusedError
@@ -66,111 +68,188 @@ def laid_out(pipeline: Pipeline, name: str) -> TableLayout:
     return table_layout(next(table for table in pipeline.tables if table.name == name), actions)
 
 
-def table_of(
-    pipeline: Pipeline, name: str, made: list[Map], undo: UndoLog | None = None
-) -> tuple[TableMap, TableLayout, Map]:
-    layout = laid_out(pipeline, name)
-    entries = create(made, layout.map)
-    counters = create(made, layout.counters) if layout.counters is not None else None
-    return TableMap(layout, entries, counters, None, undo or UndoLog()), layout, entries
+class Held:
+    """A table of the pipeline in maps of its own; packets would read what `side` has."""
+
+    def __init__(self, pipeline: Pipeline, name: str, made: list[Map]) -> None:
+        self.undo = UndoLog()
+        word = MapShape(name="word", type=MapType.ARRAY, key_size=4, value_size=4, max_entries=1)
+        made.append(Map.create(word))
+        self.word = made[-1]
+        self.sides = Sides(self.word, self.undo, lambda: None)
+        self.layout = laid_out(pipeline, name)
+        self.entries = create(made, self.layout.map)
+        counters = create(made, self.layout.counters) if self.layout.counters is not None else None
+        self.table = TableMap(self.layout, self.entries, counters, None, self.sides, self.undo)
+
+    def commit(self) -> None:
+        """Both sides are alike afterwards."""
+        self.sides.commit()
+        self.sides.settle()
+
+    def value(self, *matches: MatchValue) -> bytes:
+        """Of an entry, on the side that packets read."""
+        key = self.layout.map.on_side(self.layout.encode_key(matches), self.side)
+        return self.entries.lookup(key) or b""
+
+    @property
+    def side(self) -> int:
+        return int.from_bytes(self.word.lookup(bytes(4)) or b"", sys.byteorder)
+
+    def on_each_side(self) -> list[dict[tuple[MatchValue, ...], tuple[ActionCall, int] | None]]:
+        """What a map without places of its own holds, by side."""
+        at = self.layout.map.side_at
+        assert at is not None
+        found = [(key[at], key, value) for key, value in self.entries.items()]
+        decoded = self.layout.decode_key, self.layout.decode_value
+        return [{decoded[0](key): decoded[1](value) for on, key, value in found if on == side} for side in (0, 1)]
 
 
 def test_entries_of_a_hash(pipeline: Pipeline, made: list[Map]) -> None:
-    undo = UndoLog()
-    table, layout, entries = table_of(pipeline, "exact", made, undo)
-    one, other = (Exact(value=1), Exact(value=2)), (Exact(value=3), Exact(value=4))
+    held = Held(pipeline, "exact", made)
+    table, one, other = held.table, (Exact(value=1), Exact(value=2)), (Exact(value=3), Exact(value=4))
     table.insert(one, SEND)
     table.insert(other, NOTHING)
-    found = {layout.decode_key(key): layout.decode_value(value) for key, value in entries.items()}
-    assert found == {one: (SEND, 1), other: (NOTHING, 2)}
+    assert held.on_each_side() == [{}, {}]
+    held.commit()
+    assert held.on_each_side() == [{one: (SEND, 1), other: (NOTHING, 2)}] * 2
     table.modify(one, NOTHING)
-    assert layout.decode_value(entries.lookup(layout.encode_key(one)) or b"") == (NOTHING, 1)
+    held.commit()
+    assert held.layout.decode_value(held.value(*one)) == (NOTHING, 1)
     table.set_tally(one, Tally(5, 6))
-    undo.finish()
+    assert table.tallies([other, one]) == [Tally(0, 0)] * 2
+    held.commit()
     assert table.tallies([other, one]) == [Tally(0, 0), Tally(5, 6)]
     table.delete(one)
-    assert [layout.decode_key(key) for key, _ in entries.items()] == [other]
+    held.commit()
+    assert held.on_each_side() == [{other: (NOTHING, 2)}] * 2
     table.insert(one, SEND)
     assert table.tallies([one]) == [Tally(0, 0)]
 
 
-def test_a_map_that_is_full_gives_its_counter_back(pipeline: Pipeline, made: list[Map]) -> None:
-    undo = UndoLog()
-    table, _, entries = table_of(pipeline, "exact", made, undo)
+def test_what_is_undone_was_never_there(pipeline: Pipeline, made: list[Map]) -> None:
+    held = Held(pipeline, "exact", made)
+    table, one, other = held.table, (Exact(value=1), Exact(value=2)), (Exact(value=3), Exact(value=4))
+    table.insert(one, SEND)
+    held.commit()
+    table.set_tally(one, Tally(5, 6))
+    held.commit()
+    table.delete(one)
+    table.insert(other, SEND)
+    table.insert(one, NOTHING)
+    table.modify(one, SEND)
+    table.set_tally(one, Tally(7, 8))
+    held.undo.back_to(0)
+    side = held.side
+    held.commit()
+    assert (held.side, held.on_each_side(), table.tallies([one])) == (side, [{one: (SEND, 1)}] * 2, [Tally(5, 6)])
+
+
+def test_packets_see_a_batch_when_it_is_whole(pipeline: Pipeline, made: list[Map]) -> None:
+    held = Held(pipeline, "exact", made)
+    table, one, other = held.table, (Exact(value=1), Exact(value=2)), (Exact(value=3), Exact(value=4))
+    table.insert(one, SEND)
+    held.commit()
+    side = held.side
+    table.delete(one)
+    table.insert(other, NOTHING)
+    assert held.side == side
+    held.sides.commit()
+    assert held.side == 1 - side
+    held.sides.settle()
+    assert held.on_each_side() == [{other: (NOTHING, 2)}] * 2
+
+
+def test_a_map_that_is_full_changes_nothing(pipeline: Pipeline, made: list[Map]) -> None:
+    held = Held(pipeline, "exact", made)
     for number in range(4):
-        table.insert((Exact(value=number), Exact(value=0)), NOTHING)
-    with pytest.raises(RefusedError) as refused:
-        table.insert((Exact(value=9), Exact(value=0)), NOTHING)
-    assert refused.value.code == Code.RESOURCE_EXHAUSTED
-    assert len(list(entries.items())) == 4
+        held.table.insert((Exact(value=number), Exact(value=0)), NOTHING)
+    held.commit()
+    before, side = held.on_each_side(), held.side
+    with pytest.raises(RefusedError) as counters:
+        held.table.insert((Exact(value=9), Exact(value=0)), NOTHING)
+    assert (counters.value.code, counters.value.text) == (
+        Code.RESOURCE_EXHAUSTED,
+        "table exact: all 4 direct counters are taken",
+    )
+    other = tuple(held.layout.encode_key((Exact(value=number), Exact(value=1))) for number in range(5))
+    for key in other:
+        held.sides.write(held.sides.maps[0], key, bytes(held.layout.map.value_size))
+    with pytest.raises(RefusedError) as full:
+        held.commit()
+    assert (full.value.code, full.value.text) == (Code.RESOURCE_EXHAUSTED, "table exact: the kernel's map is full")
+    held.undo.back_to(0)
+    held.commit()
+    assert (held.on_each_side(), held.side) == (before, side)
 
 
 def test_prefixes(pipeline: Pipeline, made: list[Map]) -> None:
-    table, layout, entries = table_of(pipeline, "lpm", made)
+    held = Held(pipeline, "lpm", made)
     keys = [(Exact(value=1), Lpm(value=0x0A000000, prefix_len=8)), (Exact(value=1), Lpm(value=0, prefix_len=0))]
     for key in keys:
-        table.insert(key, SEND)
-    assert {layout.decode_key(key) for key, _ in entries.items()} == set(keys)
-    looked = layout.encode_key((Exact(value=1), Lpm(value=0x0A010203, prefix_len=32)))
-    assert layout.decode_value(entries.lookup(looked) or b"") == (SEND, 0)
+        held.table.insert(key, SEND)
+    held.commit()
+    assert held.on_each_side() == [dict.fromkeys(keys, (SEND, 0))] * 2
+    assert held.layout.decode_value(held.value(Exact(value=1), Lpm(value=0x0A010203, prefix_len=32))) == (SEND, 0)
+    assert held.value(Exact(value=2), Lpm(value=0x0A010203, prefix_len=32)) == b""
 
 
 @pytest.mark.parametrize("name", ["exact", "lpm"])
 def test_many_entries_at_once(pipeline: Pipeline, made: list[Map], name: str) -> None:
     """In a hash with counters and in a trie; counters that are given back begin at zero. Undone, all is as before."""
-    undo = UndoLog()
-    table, layout, entries = table_of(pipeline, name, made, undo)
+    held = Held(pipeline, name, made)
+    table, layout = held.table, held.layout
     matches = [_numbered(name, number) for number in range(3)]
     keys = [layout.encode_key(one) for one in matches]
     counted = [1, 2, 3] if layout.counters else [0, 0, 0]
     assert table.insert_many(keys, [SEND, NOTHING, SEND]) == 3
+    held.commit()
     first = dict(zip(matches, zip([SEND, NOTHING, SEND], counted, strict=True), strict=True))
-    assert _held(layout, entries) == first
-    mark = undo.mark
-    assert table.modify_many(keys[:2], [NOTHING, SEND], [SEND, NOTHING]) == 2
-    assert _held(layout, entries)[matches[1]] == (SEND, counted[1])
-    assert table.delete_many(keys[:2], [NOTHING, SEND]) == 2
-    assert _held(layout, entries) == {matches[2]: (SEND, counted[2])}
-    assert table.insert_many(keys[:2], [SEND, SEND]) == 2
+    assert held.on_each_side() == [first] * 2
+    assert table.modify_many(keys[:2], [NOTHING, SEND]) == 2
+    assert table.delete_many(keys[:1]) == 1
+    held.undo.back_to(0)
+    held.commit()
+    assert held.on_each_side() == [first] * 2
+    assert table.modify_many(keys[:2], [NOTHING, SEND]) == 2
+    assert table.delete_many(keys[:1]) == 1
+    held.commit()
+    assert held.on_each_side() == [{matches[1]: (SEND, counted[1]), matches[2]: (SEND, counted[2])}] * 2
+    assert table.insert_many(keys[:1], [SEND]) == 1
+    held.commit()
     assert table.tallies(matches) == [Tally(0, 0)] * 3
-    undo.back_to(mark)
-    assert _held(layout, entries) == first
-    undo.back_to(0)
-    assert _held(layout, entries) == {}
-    assert table.insert_many(keys, [SEND] * 3) == 3
 
 
-def test_many_entries_until_the_map_is_full(pipeline: Pipeline, made: list[Map]) -> None:
-    table, layout, entries = table_of(pipeline, "exact", made)
-    keys = [layout.encode_key((Exact(value=number), Exact(value=0))) for number in range(6)]
-    assert table.insert_many(keys, [NOTHING] * 6) == 4
-    assert {value[1] for value in _held(layout, entries).values()} == {1, 2, 3, 4}
-    assert table.delete_many(keys[:1], [NOTHING]) == 1
-    assert table.insert_many(keys[4:], [NOTHING] * 2) == 1
+def test_many_entries_until_their_counters_are_taken(pipeline: Pipeline, made: list[Map]) -> None:
+    held = Held(pipeline, "exact", made)
+    keys = [held.layout.encode_key((Exact(value=number), Exact(value=0))) for number in range(6)]
+    assert held.table.insert_many(keys, [NOTHING] * 6) == 4
+    held.commit()
+    assert {value[1] for value in held.on_each_side()[0].values() if value is not None} == {1, 2, 3, 4}
+    assert held.table.delete_many(keys[:1]) == 1
+    held.commit()
+    assert held.table.insert_many(keys[4:], [NOTHING] * 2) == 1
 
 
 def _numbered(name: str, number: int) -> tuple[MatchValue, ...]:
     return Exact(value=number), Exact(value=1) if name == "exact" else Lpm(value=0x0A000000, prefix_len=8)
 
 
-def _held(layout: TableLayout, entries: Map) -> dict[tuple[MatchValue, ...], tuple[ActionCall, int]]:
-    found = ((layout.decode_key(key), layout.decode_value(value)) for key, value in entries.items())
-    return {key: value for key, value in found if value is not None}
-
-
 class Selected:
     """Table `spread`, an array by a key of 12 bits, its selector, and what a packet would find."""
 
     def __init__(self, pipeline: Pipeline, made: list[Map]) -> None:
-        self.undo = UndoLog()
-        table, self.layout, self.entries = table_of(pipeline, "spread", made, self.undo)
+        self.held = Held(pipeline, "spread", made)
+        self.layout, self.undo, self.commit = self.held.layout, self.held.undo, self.held.commit
         assert self.layout.selector is not None
         self.selector = self.layout.selector
         self.ring, self.members = create(made, self.selector.ring), create(made, self.selector.members)
-        self.maps = SelectorMaps(self.selector, self.ring, self.members, table, self.undo)
+        self.maps = SelectorMaps(self.selector, self.ring, self.members, self.held.table, self.held.sides, self.undo)
 
     def slice_of(self, a: int) -> GroupSlice:
-        return self.layout.decode_group(self.entries.lookup(self.layout.encode_key((Exact(value=a),))) or b"")
+        """As packets see it when the batch is over."""
+        self.commit()
+        return self.layout.decode_group(self.held.value(Exact(value=a)))
 
     def actions(self, a: int) -> list[ActionCall]:
         """The action of every slot of the entry's ring, in order."""
@@ -234,14 +313,12 @@ def test_an_entry_that_names_its_member_again(selected: Selected) -> None:
     maps.insert_member(member(1, 11))
     maps.insert_entry((Exact(value=7),), alone)
     maps.modify_entry((Exact(value=7),), alone)
-    maps.tick()
-    maps.tick()
+    selected.commit()
     maps.modify_member(member(1, 12))
     assert selected.actions(7) == [call(12)]
     maps.delete_entry((Exact(value=7),))
     maps.delete_member(1)
-    maps.tick()
-    maps.tick()
+    selected.commit()
     assert maps.free_slots == selected.selector.ring.max_entries
 
 
@@ -290,8 +367,7 @@ def test_everything_comes_back(selected: Selected) -> None:
         maps.delete_group(5)
         for number in range(1, 5):
             maps.delete_member(number)
-        maps.tick()
-        maps.tick()
+        selected.commit()
     assert maps.free_slots == slots
 
 
@@ -319,16 +395,17 @@ def test_full_rings_are_named_and_nothing_changes(selected: Selected) -> None:
 def test_indexed_counters(made: list[Map]) -> None:
     shape = MapShape(name="cells", type=MapType.PERCPU_ARRAY, key_size=4, value_size=16, max_entries=200)
     made.append(Map.create(shape))
-    counters = CounterMap(made[-1])
+    counters, undo = CounterMap(made[-1]), UndoLog()
     counters.write_range(0, 200, Tally(1, 2))
     counters.write(150, Tally(7, 8))
     assert counters.read_many(range(149, 152)) == [Tally(1, 2), Tally(7, 8), Tally(1, 2)]
     whole = counters.read_many(range(200))
     assert (whole[150], sum(t.packets for t in whole)) == (Tally(7, 8), 206)
-    direct = DirectCounters(CounterMap(made[-1]), "t", UndoLog())
+    direct = DirectCounters(CounterMap(made[-1]), "t", undo)
     assert [direct.take() for _ in range(199)] == list(range(1, 200))
     with pytest.raises(RefusedError, match="table t: all 199 direct counters are taken"):
         direct.take()
     direct.give_back(150)
     assert direct.take() == 150
+    undo.finish()
     assert counters.read(150) == Tally(0, 0)

@@ -106,9 +106,11 @@ def test_a_slice_rests_before_it_is_given_again() -> None:
     assert second == Slice(offset=4, size=6)
     assert slices.take(1) is None
     slices.give_back(Slice(offset=0, size=4))
-    slices.tick()
+    slices.release()
     assert slices.take(4) is None
-    slices.tick()
+    slices.seal()
+    assert slices.take(4) is None
+    slices.release()
     assert slices.take(3) == Slice(offset=0, size=3)
     assert slices.free_slots == 1
 
@@ -125,9 +127,11 @@ def test_slices_never_overlap_and_all_come_back(steps: list[tuple[bool, int]]) -
                 held.append(taken)
         elif held:
             slices.give_back(held.pop(size % len(held)))
-            slices.tick()
+            slices.seal()
+        else:
+            slices.release()
     for one in held:
         slices.give_back(one)
-    slices.tick()
-    slices.tick()
+    slices.seal()
+    slices.release()
     assert slices.take(32) == Slice(offset=0, size=32)

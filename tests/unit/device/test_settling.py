@@ -63,11 +63,13 @@ def test_a_connection_goes_on_when_no_service_is_left(running: Running) -> None:
         running.instance.insert_group(group)
     for entry in shop.table_entries:
         running.instance.insert_entry(entry)
+    running.instance.commit()
     running.instance.activate()
     assert running.verdict() != NEXT
     for entry in shop.table_entries:
         if entry.table.startswith(("service_", "backend_")):
             running.instance.delete_entry(entry.key)
+    running.instance.commit()
     for _ in range(2):
         running.instance.tick()
     assert len(running.programs) == 2

@@ -12,10 +12,11 @@ from compiler.ir.entries import ActionCall, MatchValue, Optional, Range, Ternary
 from compiler.ir.nodes import Pipeline
 from compiler.ir.ranks import highest_rank, rank
 from compiler.printers.layout import MapLayout, TableLayout
-from compiler.printers.layout_tables import action_layout, table_layout
-from compiler.printers.layout_ternary import MAX_MASKS, Place
+from compiler.printers.layout_tables import SIDE, action_layout, table_layout
+from compiler.printers.layout_ternary import MASK_ID, MAX_MASKS, Place
 from runtime.bpf.constants import MapFlag, MapType
 from runtime.bpf.maps import Map, MapShape
+from runtime.device.kernel.sides import Sides
 from runtime.device.kernel.ternarymaps import TernaryMap, with_priority
 from runtime.device.refusals import Code, RefusedError
 from runtime.device.undo import UndoLog
@@ -39,14 +40,24 @@ class Held:
         self.masks = self.layout.masks
         self.map, self.list = create(self.layout.map), create(self.layout.mask_map)
         self.undo = UndoLog()
-        self.table = TernaryMap(self.layout, self.masks, self.map, self.list, None, self.undo)
+        self.word = Map.create(MapShape(name="word", type=MapType.ARRAY, key_size=4, value_size=4, max_entries=1))
+        self.sides = Sides(self.word, self.undo, lambda: None)
+        self.table = TernaryMap(self.layout, self.masks, self.map, self.list, None, self.sides, self.undo)
+
+    def commit(self) -> None:
+        """Both sides are alike afterwards."""
+        self.sides.commit()
+        self.sides.settle()
 
     def close(self) -> None:
+        self.sides.close()
+        self.word.close()
         self.map.close()
         self.list.close()
 
     def slots(self) -> tuple[list[int], list[tuple[int, ...]]]:
-        """The places in the order of packets, and all slots: (highest, id, mask...)."""
+        """The places in the order of packets, and all slots: (highest, id, mask...). The batch ends here."""
+        self.commit()
         raw = self.list.lookup(bytes(4)) or b""
         order = struct.unpack_from("<Q", raw)[0]
         places = [order >> 4 * at & 15 for at in range(MAX_MASKS)]
@@ -55,11 +66,16 @@ class Held:
         return used, [self.masks.slot.decode(raw[8 + at * step : 8 + (at + 1) * step]) for at in range(MAX_MASKS)]
 
     def content(self) -> dict[Place, tuple[ActionCall, int]]:
-        """Action and rank at each place, whose mask is told by its id."""
+        """Action and rank at each place of side 0, whose mask is told by its id."""
+        self.commit()
         mask_of = {slot[1]: slot[2:] for slot in self.slots()[1] if slot[0]}
         found: dict[Place, tuple[ActionCall, int]] = {}
+        names = [member.name for member in self.layout.key.members]
         for key, value in self.map.items():
-            mask_id, *values = self.layout.key.decode(key)
+            parts = dict(zip(names, self.layout.key.decode(key), strict=True))
+            if parts.pop(SIDE):
+                continue
+            mask_id, values = parts.pop(MASK_ID), parts.values()
             decoded = self.layout.decode_value(value)
             assert decoded is not None
             found[Place(mask_of[mask_id], tuple(values))] = decoded[0], struct.unpack_from("<Q", value, 8)[0]
@@ -133,13 +149,13 @@ def test_masks_are_in_the_order_of_their_highest_priority_and_ids_are_never_give
 
 
 def test_an_entry_that_the_kernel_has_no_room_for_leaves_nothing_behind(pipeline: Pipeline) -> None:
-    held = Held(pipeline, room=4)
+    held = Held(pipeline, room=8)
     held.table.insert(with_priority(ports(0, 1), 1), NOTHING)
     before = held.content(), held.slots()
-    mark = held.undo.mark
+    held.table.insert(with_priority(ports(1, 17), 5), SEND)
     with pytest.raises(RefusedError) as refused:
-        held.table.insert(with_priority(ports(1, 17), 5), SEND)
-    held.undo.back_to(mark)
+        held.commit()
+    held.undo.back_to(0)
     assert (refused.value.code, refused.value.text) == (
         Code.RESOURCE_EXHAUSTED,
         "table mixed: the kernel's map is full",
@@ -156,7 +172,6 @@ def test_changes_are_taken_back(held: Held) -> None:
     held.table.insert(one, SEND)
     held.table.insert(other, NOTHING)
     before, slots = held.content(), held.slots()
-    held.undo.clear()
     held.table.modify(other, SEND)
     held.table.delete(other)
     held.table.delete(one)

@@ -11,6 +11,8 @@ from compiler.ir.hashing import mix64, mix64_words
 from compiler.ir.tables import MatchKind
 from compiler.pipeline.assembly import pipeline
 from compiler.printers.layout import GroupSlice, MapKind, Slot, SlotHead, StoreLayout, TableLayout, layout
+from compiler.printers.layout_struct import natural, with_byte
+from compiler.printers.layout_tables import SIDES
 
 LAYOUT = layout(pipeline())
 TABLES = st.sampled_from(LAYOUT.tables)
@@ -24,9 +26,8 @@ def number(width: int) -> st.SearchStrategy[int]:
 @st.composite
 def keys(draw: st.DrawFn) -> tuple[TableLayout, tuple[MatchValue, ...]]:
     table = draw(TABLES)
-    members = table.key.members[1:] if table.map.kind is MapKind.LPM_TRIE else table.key.members
     matches: list[MatchValue] = []
-    for kind, member in zip(table.matches, members, strict=True):
+    for kind, member in zip(table.matches, table.key_members, strict=True):
         value = draw(number(member.width_bits))
         if kind is MatchKind.EXACT:
             matches.append(Exact(value=value))
@@ -97,7 +98,7 @@ def test_key_bytes_of_a_service() -> None:
 
 def test_key_bytes_of_a_route_count_the_exact_bits() -> None:
     raw = LAYOUT.table("route_ipv4").encode_key((Exact(value=0x0102), Lpm(value=0x0A000000, prefix_len=8)))
-    assert raw == bytes.fromhex("18000000 0102 0a000000")
+    assert raw == bytes.fromhex("20000000 00 0102 0a000000")
 
 
 def test_a_wide_number_is_two_words_high_first() -> None:
@@ -107,7 +108,7 @@ def test_a_wide_number_is_two_words_high_first() -> None:
 
 def test_one_narrow_key_makes_an_array_of_every_value() -> None:
     table = LAYOUT.table("neighbor")
-    assert (table.map.kind, table.map.max_entries) == (MapKind.ARRAY, 1 << 16)
+    assert (table.map.kind, table.map.max_entries) == (MapKind.ARRAY, 2 << 16)
     assert table.encode_key((Exact(value=258),)) == b"\x02\x01\0\0"
 
 
@@ -165,3 +166,37 @@ def test_wrong_values_are_refused() -> None:
     with pytest.raises(ValueError) as refused:
         LAYOUT.table("backend_ipv4").encode_value(ActionCall(action="set_uplink"))
     assert str(refused.value) == "table backend_ipv4 holds groups, not actions"
+
+
+@given(keys())
+def test_both_sides_have_a_place_for_every_key(given_key: tuple[TableLayout, tuple[MatchValue, ...]]) -> None:
+    table, matches = given_key
+    held, key = table.place(table.encode_key(matches))
+    places = [held.on_side(key, side) for side in range(SIDES)]
+    assert places[0] == key
+    assert places[1] != key
+    assert [len(place) for place in places] == [held.key_size] * 2
+    if held.kind is MapKind.ARRAY:
+        first, second = (int.from_bytes(place, "little") for place in places)
+        assert first < held.max_entries // 2 <= second == first + held.max_entries // 2 < held.max_entries
+    else:
+        assert {table.decode_key(place) for place in places} == {matches}
+
+
+@pytest.mark.parametrize(
+    ("widths", "offset", "size"),
+    [
+        ((16, 16), 4, 6),
+        ((8,), 1, 2),
+        ((64,), 8, 16),
+        ((16, 32), 2, 8),
+        ((32, 16), 6, 8),
+        ((16, 128, 8), 2, 32),
+        ((16, 32, 8, 16), 2, 12),
+    ],
+)
+def test_one_more_byte_goes_into_the_first_gap(widths: tuple[int, ...], offset: int, size: int) -> None:
+    struct = natural("key", ((f"k{at}", width) for at, width in enumerate(widths)))
+    more = with_byte(struct, "side")
+    assert (more.member("side").offset, more.size) == (offset, size)
+    assert [m for m in more.members if m.name != "side"] == list(struct.members)

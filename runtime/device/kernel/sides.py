@@ -1,0 +1,179 @@
+"""Two sides of every table: packets read one, the device writes the other, and turning over is one word.
+
+Between two batches both sides hold the same. A batch is gathered (`write`); `commit` writes it to the side that no
+packet reads, turns the word, and then, in a thread of its own, waits until the packets that read the old side have
+left their program and writes the same changes there. So a packet sees all of a batch or none of it, nothing that a
+packet can see is ever changed in place, and what a batch gives back (an element of a hash, a slice of a ring, a
+counter) is used again when no packet can hold it any more.
+"""
+
+from __future__ import annotations
+
+import logging
+import struct
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from compiler.printers.layout import MapKind, MapLayout
+from runtime.bpf.maps import Map
+from runtime.device.kernel.grace import order_writes
+from runtime.device.kernel.mapfaults import refusals_of
+from runtime.device.refusals import RefusedError
+from runtime.device.undo import UndoLog
+
+LOG = logging.getLogger("turnout.device")
+SIDE_MAP = "tables_side"
+"""The printed C's map with the one word."""
+_NUMBER = struct.Struct("=I")
+Changes = dict[bytes, bytes | None]
+"""By the key on side 0: the value, None for no entry."""
+
+
+class Resting(Protocol):
+    """What is given back during a batch, and must not be used again before all packets have seen the batch."""
+
+    def seal(self) -> None:
+        """The batch is over: what was given back until now may go with the next `release`."""
+        ...
+
+    def release(self) -> None:
+        """No packet holds what was sealed."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class SidedMap:
+    """A map of a table. `staged` is what the batch changes, `behind` what the side that no packet reads still lacks."""
+
+    table: str
+    layout: MapLayout
+    map: Map
+    staged: Changes = field(default_factory=dict[bytes, bytes | None])
+    behind: Changes = field(default_factory=dict[bytes, bytes | None])
+
+    def apply(self, side: int, changes: Changes) -> None:
+        """Raises `RefusedError`; some of the changes may be done then."""
+        on_side, is_array = self.layout.on_side, self.layout.kind is MapKind.ARRAY
+        absent = bytes(self.layout.value_size) if is_array else None
+        written = [(on_side(key, side), value or absent) for key, value in changes.items()]
+        puts = [(key, value) for key, value in written if value is not None]
+        with refusals_of(f"table {self.table}"):
+            if len(puts) < len(written):
+                self.map.delete_batch(b"".join(key for key, value in written if value is None))
+            if len(puts) == 1:
+                self.map.update(*puts[0])
+            elif puts:
+                self.map.update_batch(b"".join(key for key, _ in puts), b"".join(value for _, value in puts))
+
+    def on_side(self, side: int, keys: Iterable[bytes]) -> Changes:
+        """What the map holds under these keys."""
+        return {key: self.map.lookup(self.layout.on_side(key, side)) for key in keys}
+
+
+class Sides:
+    """All tables of one pipeline. `wait_for_packets` returns when no packet is under way that had begun before."""
+
+    def __init__(self, word: Map, undo: UndoLog, wait_for_packets: Callable[[], None]) -> None:
+        self._word, self._undo, self._wait_for_packets = word, undo, wait_for_packets
+        self._read = 0
+        """The side that packets read."""
+        self.maps: list[SidedMap] = []
+        self._resting: list[Resting] = []
+        self._settling: Future[None] | None = None
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sides")
+
+    def add(self, table: str, layout: MapLayout, held: Map) -> SidedMap:
+        self.maps.append(SidedMap(table, layout, held))
+        return self.maps[-1]
+
+    def add_resting(self, resting: Resting) -> None:
+        self._resting.append(resting)
+
+    def write(self, held: SidedMap, key: bytes, value: bytes | None) -> None:
+        """A part of the batch; `key` is that of side 0."""
+        self._undo.put(held.staged, key, value)
+
+    def write_many(self, held: SidedMap, changes: Changes) -> None:
+        """The same for many keys."""
+        staged, old = held.staged, {key: held.staged[key] for key in changes if key in held.staged}
+        staged.update(changes)
+
+        def take_back() -> None:
+            for key in changes:
+                del staged[key]
+            staged.update(old)
+
+        self._undo.note(take_back)
+
+    def commit(self) -> None:
+        """Let packets see the batch, and clear the log. Raises `RefusedError`: nothing has changed then."""
+        changed = [held for held in self.maps if held.staged]
+        if changed:
+            self.settle()
+            self._stage(changed)
+            self._turn(changed)
+        else:
+            self._undo.finish()
+        self._undo.clear()
+        for resting in self._resting:
+            resting.seal()
+        if changed:
+            self._settling = self._thread.submit(self._catch_up, changed)
+        elif self._settling is None:
+            self._release()
+
+    def settle(self) -> None:
+        """Wait until both sides hold the same, and what rests can be used again. Raises `RefusedError`."""
+        settling, self._settling = self._settling, None
+        if settling is not None:
+            try:
+                settling.result()
+            except RefusedError as refusal:
+                LOG.warning("one side of the tables is behind: %s", refusal)
+        behind = [held for held in self.maps if held.behind]
+        if behind:
+            self._catch_up(behind)
+        if settling is not None or behind:
+            self._release()
+
+    def tick(self) -> None:
+        """About once a second: what a batch has left to do, once packets have left."""
+        if self._settling is not None and self._settling.done():
+            try:
+                self.settle()
+            except RefusedError as refusal:
+                LOG.warning("one side of the tables stays behind: %s", refusal)
+
+    def close(self) -> None:
+        """The maps may be closed after this."""
+        self._thread.shutdown(wait=True)
+
+    def _stage(self, changed: list[SidedMap]) -> None:
+        try:
+            for held in changed:
+                held.apply(1 - self._read, held.staged)
+            self._undo.finish()
+        except BaseException:
+            for held in changed:
+                held.behind = held.on_side(self._read, held.staged)
+            raise
+
+    def _turn(self, changed: list[SidedMap]) -> None:
+        order_writes()
+        self._read = 1 - self._read
+        self._word.update(bytes(_NUMBER.size), _NUMBER.pack(self._read))
+        for held in changed:
+            held.behind, held.staged = held.staged, {}
+
+    def _catch_up(self, behind: list[SidedMap]) -> None:
+        """Bring the side that no packet is sent to any more to what the other one holds. Raises `RefusedError`."""
+        self._wait_for_packets()
+        for held in behind:
+            held.apply(1 - self._read, held.behind)
+            held.behind = {}
+
+    def _release(self) -> None:
+        for resting in self._resting:
+            resting.release()

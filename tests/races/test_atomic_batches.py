@@ -1,0 +1,162 @@
+"""A thousand batches under packets: every table changes its version in each, and no packet meets two versions.
+
+Faults on purpose show that the packets would notice: one that reads the side at each table, and a device that does not
+wait for packets that are still on the old side.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import pytest
+
+from compiler.printers.ebpf.printing import print_c
+from runtime.bpf.object import Object, load
+from runtime.bpf.testrun import SkbContext, pinned_to_cpu, run_skb
+from runtime.build import Hook, compile_source
+from runtime.device.kernel.grace import GracePeriods
+from runtime.device.kernel.instance import KernelInstance
+from runtime.device.kernel.interfaces import DIRECT, OTHER, Interfaces
+from tests.mutation.mutant import PRINTED, SubstitutedText
+from tests.mutation.objects import changed_object
+from tests.pipelines.agreeing import (
+    PORT,
+    PROBE,
+    agreeing_pipeline,
+    backend,
+    group,
+    masked,
+    members,
+    plain_entries,
+    prefix,
+)
+
+pytestmark = [pytest.mark.root, pytest.mark.slow]
+BATCHES, REPEAT, IFINDEX = 1000, 20_000, 1000 + PORT
+MIXTURE, AGREEMENT = 1, 2
+EACH_TABLE_ITS_OWN = SubstitutedText(
+    name="the side is read at each table",
+    file=PRINTED,
+    old=".side = scratch->side",
+    new=".side = side_of_tables()",
+    everywhere=True,
+)
+
+
+def slowness(steps: int) -> SubstitutedText:
+    """Some two nanoseconds each, so that a packet is under way when the device goes on."""
+    function = "static __always_inline bool apply_by_other(struct scratch *scratch)\n{\n"
+    return SubstitutedText(
+        name="a packet takes time before its last table",
+        file=PRINTED,
+        old=function,
+        new=f"{function}\tfor (u32 i = 0; i < {steps}; i++)\n\t\tside_of_tables();\n",
+    )
+
+
+class Agreeing:
+    """A device with version 0 in every table."""
+
+    def __init__(self, elf: bytes) -> None:
+        self.loaded = load(elf)
+        self.instance = KernelInstance(agreeing_pipeline(), self.loaded, 0, lambda _: _never(), lambda _: None)
+        Interfaces(self.loaded.map(DIRECT), self.loaded.map(OTHER)).put(IFINDEX, PORT)
+        self.version = 0
+        for member in members(0):
+            self.instance.insert_member(member)
+        self.instance.insert_group(group(0))
+        for entry in (*plain_entries(0), prefix(0), masked(0), backend()):
+            self.instance.insert_entry(entry)
+        self.instance.commit()
+
+    def next_version(self) -> None:
+        """As one batch."""
+        old, new, device = self.version, self.version + 1, self.instance
+        for entry in plain_entries(new):
+            device.modify_entry(entry)
+        device.delete_entry(prefix(old).key)
+        device.insert_entry(prefix(new))
+        device.insert_entry(masked(new))
+        device.delete_entry(masked(old).key)
+        for member in members(new):
+            device.insert_member(member)
+        device.modify_group(group(new))
+        for member in members(old):
+            device.delete_member("members", member.id)
+        device.commit()
+        self.version = new
+
+    def count(self, reason: int) -> int:
+        return self.instance.tallies("dropped", reason, 1)[0].packets
+
+    def send(self, repeat: int) -> None:
+        program = self.loaded.program(Hook.TC.value)
+        run_skb(program.fd, PROBE, SkbContext(ingress_ifindex=IFINDEX), repeat=repeat)
+
+
+def _never() -> Object:
+    raise AssertionError("no other program is loaded")
+
+
+@contextmanager
+def packets(device: Agreeing, repeat: int) -> Generator[None]:
+    """On two CPUs, for as long as the block takes."""
+    is_over = threading.Event()
+
+    def run(cpu: int) -> None:
+        with pinned_to_cpu(cpu):
+            while not is_over.is_set():
+                device.send(repeat)
+
+    threads = [threading.Thread(target=run, args=(cpu,)) for cpu in sorted(os.sched_getaffinity(0))[:2]]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        for thread in threads:
+            thread.join()
+
+
+def mixtures(elf: bytes, batches: int, repeat: int = REPEAT) -> tuple[int, int]:
+    """How many packets met two versions, and how many met one, until the first has or the batches are over."""
+    device = Agreeing(elf)
+    try:
+        with packets(device, repeat):
+            for _ in range(batches):
+                device.next_version()
+                if device.count(MIXTURE):
+                    break
+        return device.count(MIXTURE), device.count(AGREEMENT)
+    finally:
+        device.instance.close()
+
+
+def test_no_packet_meets_two_versions() -> None:
+    mixed, agreed = mixtures(compile_source(print_c(agreeing_pipeline()), Hook.TC), BATCHES)
+    print(f"{agreed} packets agreed in {BATCHES} batches")
+    assert mixed == 0
+    assert agreed > BATCHES
+
+
+def test_a_slow_packet_meets_one_version() -> None:
+    mixed, agreed = mixtures(changed_object((slowness(4000),), agreeing_pipeline(), Hook.TC), BATCHES // 10, 500)
+    assert mixed == 0
+    assert agreed > 0
+
+
+def test_two_sides_in_one_packet_are_seen() -> None:
+    elf = changed_object((slowness(4000), EACH_TABLE_ITS_OWN), agreeing_pipeline(), Hook.TC)
+    assert mixtures(elf, BATCHES, 500)[0] > 0
+
+
+def test_a_device_that_does_not_wait_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    def at_once(periods: GracePeriods) -> None:
+        del periods
+
+    monkeypatch.setattr(GracePeriods, "wait", at_once)
+    assert mixtures(changed_object((slowness(60_000),), agreeing_pipeline(), Hook.TC), BATCHES, 20)[0] > 0
