@@ -115,6 +115,8 @@ struct flow_delete_slot {
 	u32 busy;
 };
 
+#define FLOW_SEEN(event, profile) ((u32)(event) | (u32)(profile) << 8)
+
 #define FLOW_HELD -1	/* instead of how many entries were removed: somebody else is changing one of them */
 
 #define FLOW_READ(place) (*(const volatile __typeof__(place) *)&(place))
@@ -391,18 +393,18 @@ static __always_inline bool FLOW(may_move)(u32 event, u32 profile)
 }
 
 /*
- * What follows from an event: the new profile of the entry, that of its other half << 8, and the one that the other half
- * must be in << 16; 0 where it stays, or any will do. Without branches, of which the verifier would follow every
- * combination.
+ * What follows from an event in a profile (FLOW_SEEN): the new profile of the entry, that of its other half << 8, and the
+ * one that the other half must be in << 16; 0 where it stays, or any will do. Without branches, of which the verifier
+ * would follow every combination. A part of its caller, whose stack must be small: the kernel counts 32 bytes a call.
  */
-__noinline u32 FLOW(transition)(u32 event, u32 profile, u32 other)
+static __always_inline u32 FLOW(transition)(u32 seen, u32 other)
 {
 	u32 found = 0;
 
 #pragma clang loop unroll(disable)
 	for (u32 i = FLOW_TRANSITIONS; i > 0; i--) {
 		const volatile struct flow_transition *row = &FLOW(transitions)[i - 1];
-		u32 asks = row->other, differs = (row->event ^ event) | (row->current ^ profile);
+		u32 asks = row->other, differs = FLOW_SEEN(row->event, row->current) ^ seen;
 
 		differs |= (asks ^ other) & (0 - ((0 - asks) >> 31));
 		u32 fits = flow_one_register((u32)(((u64)differs - 1) >> 63));
@@ -445,34 +447,30 @@ static __always_inline u64 FLOW(with_profile)(u64 head, u32 profile)
 __noinline int FLOW(advance)(u32 index, u64 head, u32 event)
 {
 	struct FLOW(slot) *slot = FLOW(at)(index);
-	u32 profile = FLOW(profile_of)(head), version = (u32)head;
-	bool has_moved = false;
+	u32 seen = FLOW_SEEN(event, FLOW(profile_of)(head)), has_moved = 0;
 
 #pragma clang loop unroll(disable)
 	for (u32 attempt = 0; slot && attempt < FLOW_ATTEMPTS; attempt++) {
 		u64 other_head = 0;
 		struct FLOW(slot) *other = FLOW(other_half)(slot, index, &other_head);
-		u32 next = FLOW(transition)(event, profile, other ? FLOW(profile_of)(other_head) : 0);
+		u32 next = FLOW(transition)(seen, other ? FLOW(profile_of)(other_head) : 0);
 
 		if (!next || (has_moved && !(next >> 16)))
 			return 0;
-		u64 after = FLOW(with_profile)(head, next & 0xff);
-		u64 was = __sync_val_compare_and_swap(&slot->head, head, after);
+		u64 was = __sync_val_compare_and_swap(&slot->head, head, FLOW(with_profile)(head, next & 0xff));
 		if (was != head) {
 			/* Another packet of the flow was first; or the other half's, that saw what has become of this one. */
-			if (has_moved || (u32)was != version)
+			if (has_moved || (u32)was != (u32)head)
 				return 0;
 			head = was;
-			profile = FLOW(profile_of)(head);
+			seen = FLOW_SEEN(seen & 0xff, FLOW(profile_of)(head));
 			continue;
 		}
-		head = after;
-		has_moved = true;
-		if (!other)
-			return 0;
+		head = FLOW(with_profile)(head, next & 0xff);
+		has_moved = 1;
 		u32 other_next = next >> 8 & 0xff;
-		after = other_next ? FLOW(with_profile)(other_head, other_next) : other_head;
-		if (__sync_val_compare_and_swap(&other->head, other_head, after) == other_head)
+		u64 after = other_next ? FLOW(with_profile)(other_head, other_next) : other_head;
+		if (!other || __sync_val_compare_and_swap(&other->head, other_head, after) == other_head)
 			return 0;
 	}
 	return 0;
