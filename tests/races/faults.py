@@ -31,8 +31,8 @@ FAULTS = (
     SubstitutedText(
         name="a profile changes by a plain store",
         file="flow_table.h",
-        old="u64 was = __sync_val_compare_and_swap(&hit->slot->head, hit->head, after.head);",
-        new="u64 was = hit->head;\n\n\t\t*(volatile u64 *)&hit->slot->head = after.head;",
+        old="u64 was = __sync_val_compare_and_swap(&slot->head, head, FLOW(with_profile)(head, next & 0xff));",
+        new="u64 was = head;\n\n\t\t*(volatile u64 *)&slot->head = FLOW(with_profile)(head, next & 0xff);",
     ),
     SubstitutedText(
         name="a slot is taken by a plain store",
