@@ -8,7 +8,7 @@ import sys
 from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -21,6 +21,9 @@ from runtime.device.server import Settings, serve
 from runtime.device.statefolder import Beginning, StateFolder, without_folder
 from runtime.device.target import Target, TargetError
 from runtime.device.tls import Renewal, TlsError, TlsFiles
+
+if TYPE_CHECKING:
+    from runtime.device.kernel.ports import PortSpec
 
 WRONG_USE = 2
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The P4Runtime server of one device.")
@@ -88,6 +91,7 @@ def run(
         _refuse("the kernel target has its ports; leave --wire out", WRONG_USE)
     if target is TargetKind.KERNEL and state_dir is None:
         _refuse("the kernel target needs --state-dir", WRONG_USE)
+    wanted = _ports(port) if target is TargetKind.KERNEL else ()
     try:
         settings = Settings(
             name=name,
@@ -103,7 +107,7 @@ def run(
                 ports = ModelWire(wire) if wire is not None else None
                 made: Target = ModelTarget(hash_seed=beginning.hash_seed, wire=ports)
             else:
-                made = _kernel(state_dir, port, ephemeral, beginning)
+                made = _kernel(state_dir, wanted, ephemeral, beginning)
             undo.callback(made.close)
             asyncio.run(serve(settings, made, beginning, _ready))
     except RightsError as problem:
@@ -151,18 +155,22 @@ def _beginning(
     return beginning
 
 
-def _kernel(state_dir: Path, ports: list[str] | None, ephemeral: bool, beginning: Beginning) -> Target:
-    """The kernel target. Imported here: the model target must start where there is no libbpf."""
+def _ports(texts: list[str] | None) -> tuple[PortSpec, ...]:
+    """Read before the state directory is made. Imported here: the model target must start where there is no libbpf."""
     from runtime.device.kernel.ports import PortSyntaxError, parse_ports
-    from runtime.device.kernel.target import KernelTarget
 
     try:
-        wanted = parse_ports(ports or [])
+        return parse_ports(texts or [])
     except PortSyntaxError as problem:
         _refuse(problem, WRONG_USE)
+
+
+def _kernel(state_dir: Path, ports: tuple[PortSpec, ...], ephemeral: bool, beginning: Beginning) -> Target:
+    from runtime.device.kernel.target import KernelTarget  # not at the top, as above
+
     return KernelTarget(
         state_dir=state_dir,
-        ports=wanted,
+        ports=ports,
         ephemeral=ephemeral,
         hash_seed=beginning.hash_seed,
         is_clean=beginning.is_clean,

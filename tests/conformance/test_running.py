@@ -60,6 +60,7 @@ def test_wrong_use(arguments: list[str], words: str, tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(app, ["run", "--name", "d", *arguments])
     assert (result.exit_code, result.stderr) == (2, f"turnout device: error: {words}\n")
+    assert not list(tmp_path.iterdir())
 
 
 def test_without_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
