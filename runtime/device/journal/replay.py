@@ -101,7 +101,9 @@ class Replay:
             case p4r.WriteRequest() | Config():
                 self._conclude(pending, frozenset())
                 self._pending = record
-            case Device():  # a process begins: it says what became of what its predecessor had under way
+            case Device() | Election() | Moved():
+                # A process begins, and tells a few things before what became of what its predecessor had under way.
+                self._note(record)
                 self._pending = pending
             case _:
                 self._conclude(pending, frozenset())

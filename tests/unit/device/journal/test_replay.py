@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 from compiler.ir.entries import Exact, TableEntry
 from compiler.ir.nodes import Pipeline
 from runtime.device.journal.framing import HEAD_SIZE, HEADER, scan
-from runtime.device.journal.records import Kind
+from runtime.device.journal.records import DONE, Config, Election, Kind, Moved, Outcome, Record
+from runtime.device.journal.records import Device as RecordedDevice
+from runtime.device.journal.replay import Replay
 from runtime.device.modeltarget import ModelInstance
 from runtime.device.refusals import Code, RefusedError, exhausted
 from tests.unit.device.journal.batches import BATCHES, EXACT, NOTHING
@@ -159,6 +161,25 @@ def entry(value: int) -> p4r.Update:
         made.entity.table_entry.match.add(field_id=field_id).exact.value = bytes((value,))
     made.entity.table_entry.action.action.action_id = NOTHING
     return made
+
+
+@pytest.mark.parametrize(
+    "between", [Moved(old="a", new="b"), Election(role="", election_id=7)], ids=["moved", "elected"]
+)
+def test_what_was_under_way_waits_for_its_outcome(pipeline: Pipeline, between: Record) -> None:
+    """The next process says something else first: the batch, of which one update was refused, is not done by that."""
+    config = config_of(pipeline)
+    objects = {"p4info": config.p4info.SerializeToString(), "bundle": config.p4_device_config}
+    replay = Replay(objects.__getitem__)
+    begun = RecordedDevice(boot_id="1", target="model", hash_seed=1)
+    under_way = p4r.WriteRequest(updates=[entry(1), entry(2)], atomicity=p4r.WriteRequest.ROLLBACK_ON_ERROR)
+    commit = Config(action="VERIFY_AND_COMMIT", p4info="p4info", device_config="bundle", cookie=None, place="a")
+    first = p4r.WriteRequest(updates=[entry(1)])
+    undone = Outcome(failed=frozenset({0, 1}))
+    replay.take_all([begun, commit, DONE, first, DONE, under_way, begun, between, undone])
+    assert replay.finish() is None
+    assert replay.committed is not None
+    assert len(replay.committed.loaded.contents.tables["exact"].rows) == 1
 
 
 def test_a_save_then_a_kill_then_a_commit(pipeline: Pipeline, tmp_path: Path) -> None:

@@ -1,0 +1,85 @@
+"""A device that is killed in the midst of writes, again and again: what it had acknowledged is there each time."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from finsy.proto import p4r
+
+from compiler.pipeline.assembly import pipeline
+from compiler.printers.bundle import write_bundle
+from compiler.printers.p4info import p4info
+from tests.conformance.client import Client
+from tests.conformance.conftest import TARGETS, Device
+from tests.conformance.kernel import Topology, compiled_tc, topology
+from tests.conformance.killing import Killable
+from tests.conformance.talking import Talk, echoing
+from tests.conformance.test_traffic import BACKEND, CLIENT, TARGET_PORT, VIP, VIP_PORT, write_with_finsy
+from tests.conformance.writing import State, Writing, held
+
+KILLS = int(os.environ.get("TURNOUT_KILLS", "20"))
+LONGEST_S = 0.25
+SEED = int(os.environ.get("TURNOUT_SEED", "1"))
+
+
+@pytest.fixture(params=TARGETS)
+def ports(request: pytest.FixtureRequest) -> Iterator[Topology | None]:
+    if request.param == "model":
+        yield None
+        return
+    with topology("cfk") as made:
+        yield made
+
+
+@pytest.fixture
+def device(ports: Topology | None, tmp_path: Path) -> Iterator[Killable]:
+    """Running, with a pipeline; in the kernel with a service and a backend that echoes, too."""
+    with ExitStack() as stack:
+        device = stack.enter_context(Killable(tmp_path, ports))
+        device.start()
+        tc = compiled_tc(pipeline()) if ports is not None else None
+        bundle = write_bundle(pipeline(), tc=tc)
+        config = p4r.ForwardingPipelineConfig(p4info=p4info(pipeline()), p4_device_config=bundle)
+        if ports is None:
+            client = device.primary()
+            client.set_config("VERIFY_AND_COMMIT", config)
+            client.close()
+        else:
+            stack.enter_context(echoing(ports.behind(BACKEND), TARGET_PORT))
+            made = Device(target="kernel", address=device.address, config=config, pipeline=pipeline(), ports=ports)
+            asyncio.run(write_with_finsy(made, 10, tmp_path))
+        yield device
+
+
+@pytest.mark.timeout(60 + 6 * KILLS)
+def test_killed_at_any_instant_of_writing(device: Killable, ports: Topology | None) -> None:
+    rng, state, batches, in_midst = random.Random(SEED), State(), 0, 0
+    talk = Talk(ports.behind(CLIENT), VIP, VIP_PORT) if ports is not None else None
+    for kill in range(KILLS):
+        client = device.primary(100 + kill)
+        writing = Writing(client, rng, state)
+        time.sleep(rng.uniform(0, LONGEST_S))
+        device.kill()
+        writing.end()
+        client.close()
+        device.start()
+        reader = Client(device.address)
+        state = held(reader)
+        reader.close()
+        assert state in (writing.acknowledged, writing.pending), f"after {writing.batches} batches of round {kill}"
+        in_midst += state != writing.acknowledged
+        batches += writing.batches
+        assert "Traceback" not in device.said
+    print(f"{KILLS} kills, {batches} batches acknowledged, {in_midst} done that were not")
+    assert batches > KILLS
+    if talk is not None:
+        assert talk.goes_on()
+        talk.end()
+        assert talk.failed is None
