@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.root.end_to_end.shop import CLIENT, WEB, Shop, shop_policies, turnout, write
-from tests.root.end_to_end.traffic import ask, steady_requests
+from tests.root.end_to_end.traffic import Requests, ask, steady_requests
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 
@@ -28,38 +28,49 @@ def end_device(shop: Shop, device: str, number: signal.Signals) -> None:
         os.close(handle)
 
 
-def assert_repaired(shop: Shop) -> None:
-    """`lab up` starts the device anew, empty; `apply` fills it."""
+def bring_back(shop: Shop) -> None:
+    """`lab up` starts the device anew."""
     assert turnout("lab", "status", "--name", shop.name).returncode == 1
     assert shop.up().returncode == 0
-    with pytest.raises(OSError):
-        ask(shop.namespace(CLIENT), WEB[0], timeout_s=0.5)
-    done = shop.applied()
-    assert "dpu-a: + pipeline turnout 1\n" in done.stdout
-    assert "dpu-b: + pipeline" not in done.stdout
+
+
+def assert_all_answer(shop: Shop) -> None:
     assert {ask(shop.namespace(CLIENT), WEB[0]).server for _ in range(40)} == {"web-1", "web-2", "web-3"}
 
 
 def test_packets_pass_on_when_a_device_is_killed(restored: Shop) -> None:
-    """Programs and tables stay in the kernel, so nothing but changes needs the process."""
+    """Programs and tables stay in the kernel: only changes need the process, and the next one takes them over."""
     with steady_requests(restored.namespace(CLIENT), WEB[0]) as requests:
         end_device(restored, "dpu-a", signal.SIGKILL)
-        since = len(requests.answers)
-        while len(requests.answers) < since + 50 and not requests.failures:
-            time.sleep(0.01)
+        _wait_for_answers(requests, 50)
         refused = restored.apply()
+        bring_back(restored)
+        _wait_for_answers(requests, 50)
     assert requests.failures == []
     assert refused.returncode == 1
     assert refused.stderr.endswith("/dpu-a.sock: connection refused; is the device running?\n")
-    assert_repaired(restored)
+    assert "+" not in restored.applied().stdout
+    assert_all_answer(restored)
+
+
+def _wait_for_answers(requests: Requests, more: int) -> None:
+    since = len(requests.answers)
+    while len(requests.answers) < since + more and not requests.failures:
+        time.sleep(0.01)
 
 
 def test_a_device_that_is_asked_to_end_takes_everything_with_it(restored: Shop) -> None:
-    """Devices of a lab are ephemeral."""
+    """Devices of a lab are ephemeral: the next one starts empty, and `apply` fills it."""
     end_device(restored, "dpu-a", signal.SIGTERM)
     with pytest.raises(OSError):
         ask(restored.namespace(CLIENT), WEB[0], timeout_s=0.5)
-    assert_repaired(restored)
+    bring_back(restored)
+    with pytest.raises(OSError):
+        ask(restored.namespace(CLIENT), WEB[0], timeout_s=0.5)
+    done = restored.applied()
+    assert "dpu-a: + pipeline turnout 1\n" in done.stdout
+    assert "dpu-b: + pipeline" not in done.stdout
+    assert_all_answer(restored)
 
 
 def test_a_lab_with_a_killed_device_leaves_nothing(shop: Shop, tmp_path: Path) -> None:
