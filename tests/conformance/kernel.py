@@ -51,6 +51,8 @@ def topology(prefix: str) -> Generator[Topology]:
             far = made.behind(number)
             _ip("netns", "add", far)
             _ip("link", "add", interface, "netns", made.namespace, "type", "veth", "peer", "eth0", "netns", far)
+            # Without an address of its own making, nothing is sent but what a test sends.
+            _ip("-n", far, "link", "set", "eth0", "addrgenmode", "none")
             _ip("-n", far, "link", "set", "eth0", "address", f"02:00:00:00:00:{number:02x}", "up")
             _ip("-n", far, "address", "add", f"{ADDRESS.format(number)}/24", "dev", "eth0")
             _ip("-n", far, "route", "add", "default", "via", ADDRESS.format(254))
