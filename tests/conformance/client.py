@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import grpc
@@ -266,3 +267,19 @@ def update(text: str) -> p4r.Update:
 
 def entity(text: str) -> p4r.Entity:
     return text_format.Parse(text, p4r.Entity())
+
+
+@contextmanager
+def connecting(address: str) -> Generator[Callable[[], Client]]:
+    """Makes clients, which are closed at the end of the block."""
+    made: list[Client] = []
+
+    def connected() -> Client:
+        made.append(Client(address))
+        return made[-1]
+
+    try:
+        yield connected
+    finally:
+        for client in made:
+            client.close()

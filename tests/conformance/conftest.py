@@ -16,11 +16,9 @@ from finsy.proto import p4r
 
 from compiler.ir.nodes import Pipeline
 from compiler.pipeline.assembly import pipeline as whole_pipeline
-from compiler.printers.bundle import write_bundle
-from compiler.printers.p4info import p4info
 from runtime.bpf.namespaces import entered
-from tests.conformance.client import Client
-from tests.conformance.kernel import Topology, compiled_tc, topology
+from tests.conformance.client import Client, connecting
+from tests.conformance.kernel import Topology, config_of, topology
 
 COMMAND = (sys.executable, "-c", "from cli.main import main; main()", "device", "run")
 TARGETS = [
@@ -45,10 +43,7 @@ class Device:
 def device(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Generator[Device]:
     folder = tmp_path_factory.mktemp("device")
     target: str = request.param
-    tc = compiled_tc(whole_pipeline()) if target == "kernel" else None
-    config = p4r.ForwardingPipelineConfig(
-        p4info=p4info(whole_pipeline()), p4_device_config=write_bundle(whole_pipeline(), tc=tc)
-    )
+    config = config_of(whole_pipeline(), target)
     config.cookie.cookie = 77
     arguments = ["--name", "d", "--listen", f"unix:{folder}/d.sock", "--target", target]
     with topology("cfm") if target == "kernel" else nullcontext() as ports:
@@ -91,15 +86,8 @@ def next_id() -> int:
 @pytest.fixture
 def connect(device: Device) -> Iterator[Callable[[], Client]]:
     """Makes clients, which are closed at the end of the test."""
-    clients: list[Client] = []
-
-    def connected() -> Client:
-        clients.append(Client(device.address))
-        return clients[-1]
-
-    yield connected
-    for client in clients:
-        client.close()
+    with connecting(device.address) as connect:
+        yield connect
 
 
 @pytest.fixture

@@ -8,8 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 
+from finsy.proto import p4r
+
 from compiler.ir.nodes import Pipeline
+from compiler.printers.bundle import write_bundle
 from compiler.printers.ebpf.printing import INCLUDE, print_c
+from compiler.printers.p4info import p4info
 from runtime.bpf.toolchain import compile_c
 
 PORTS = {1: "up1", 16: "rep16", 17: "rep17"}
@@ -20,6 +24,12 @@ ADDRESS = "10.0.0.{}"
 @cache
 def compiled_tc(pipeline: Pipeline) -> bytes:
     return compile_c(print_c(pipeline), name="pipeline.bpf.c", include_dirs=[INCLUDE], defines={"TURNOUT_TC": "1"})
+
+
+def config_of(pipeline: Pipeline, target: str) -> p4r.ForwardingPipelineConfig:
+    """A configuration that the target takes."""
+    tc = compiled_tc(pipeline) if target == "kernel" else None
+    return p4r.ForwardingPipelineConfig(p4info=p4info(pipeline), p4_device_config=write_bundle(pipeline, tc=tc))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterator
 import pytest
 from finsy.proto import p4r
 
-from tests.conformance.client import Client, RpcRefusedError, Session
+from tests.conformance.client import Client, RpcRefusedError, Session, connecting
 from tests.conformance.conftest import TARGETS
 from tests.conformance.wired import WiredDevice, wired
 from tests.pipelines.digests import digests
@@ -35,15 +35,8 @@ def wired_device(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 
 @pytest.fixture
 def clients(wired_device: WiredDevice) -> Iterator[Callable[[], Client]]:
-    made: list[Client] = []
-
-    def connected() -> Client:
-        made.append(Client(wired_device.address))
-        return made[-1]
-
-    yield connected
-    for client in made:
-        client.close()
+    with connecting(wired_device.address) as connect:
+        yield connect
 
 
 @pytest.fixture

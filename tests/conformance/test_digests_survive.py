@@ -7,13 +7,10 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
-from finsy.proto import p4r
 
-from compiler.printers.bundle import write_bundle
-from compiler.printers.p4info import p4info
 from tests.conformance.client import Session
 from tests.conformance.conftest import TARGETS
-from tests.conformance.kernel import Topology, compiled_tc, topology
+from tests.conformance.kernel import Topology, config_of, topology
 from tests.conformance.killing import Killable
 from tests.conformance.test_digests import LEARN, config, frame, told
 from tests.conformance.wired import KernelWire, ModelWire, Wire
@@ -29,8 +26,7 @@ def wire_of(folder: Path, ports: Topology | None) -> Generator[Wire]:
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_killed_device_goes_on_to_tell(target: str, tmp_path: Path) -> None:
     is_kernel = target == "kernel"
-    bundle = write_bundle(digests(), tc=compiled_tc(digests()) if is_kernel else None)
-    given = p4r.ForwardingPipelineConfig(p4info=p4info(digests()), p4_device_config=bundle)
+    given = config_of(digests(), target)
     more = () if is_kernel else ("--wire", str(tmp_path / "wire.sock"))
     with topology("cds") if is_kernel else nullcontext() as ports, Killable(tmp_path, ports) as device:
         device.start(*more)

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from finsy.proto import p4r
 
-from compiler.printers.bundle import write_bundle
-from compiler.printers.p4info import p4info
 from tests.conformance.client import Client, RpcRefusedError, entity
 from tests.conformance.conftest import Device
-from tests.conformance.kernel import compiled_tc
+from tests.conformance.kernel import config_of
 from tests.pipelines.fixed import fixed_pipeline
 
 KINDS, PORTS, NETWORKS = 0x02000001, 0x02000002, 0x02000003
@@ -41,9 +38,7 @@ INVALID, EXISTS, DENIED, UNIMPLEMENTED = 3, 6, 7, 12
 @pytest.fixture
 def fixed(primary: Client, device: Device) -> Client:
     """The primary of a device with the pipeline of `tests.pipelines.fixed`."""
-    made = fixed_pipeline()
-    bundle = write_bundle(made, tc=compiled_tc(made) if device.target == "kernel" else None)
-    primary.set_config("VERIFY_AND_COMMIT", p4r.ForwardingPipelineConfig(p4info=p4info(made), p4_device_config=bundle))
+    primary.set_config("VERIFY_AND_COMMIT", config_of(fixed_pipeline(), device.target))
     return primary
 
 

@@ -8,14 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
-from finsy.proto import p4r
 
-from compiler.printers.bundle import write_bundle
-from compiler.printers.p4info import p4info
 from runtime.bpf.namespaces import entered
 from tests.conformance.client import Client, Session, entity
 from tests.conformance.conftest import Device
-from tests.conformance.kernel import compiled_tc
+from tests.conformance.kernel import config_of
 from tests.differential.metered import frame, metered
 
 ENTRY = r'table_entry { table_id: 0x02000001 match { field_id: 1 exact { value: "\%03o" } } %s }'
@@ -46,9 +43,7 @@ class Watched:
 def watched(connect: Callable[[], Client], device: Device, next_id: int) -> Watched:
     client = connect()
     session = client.become_primary(next_id)
-    tc = compiled_tc(metered()) if device.target == "kernel" else None
-    config = p4r.ForwardingPipelineConfig(p4info=p4info(metered()), p4_device_config=write_bundle(metered(), tc=tc))
-    client.set_config("VERIFY_AND_COMMIT", config)
+    client.set_config("VERIFY_AND_COMMIT", config_of(metered(), device.target))
     return Watched(client, session)
 
 

@@ -11,14 +11,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from finsy.proto import p4r
 
 from compiler.pipeline.assembly import pipeline
-from compiler.printers.bundle import write_bundle
-from compiler.printers.p4info import p4info
 from tests.conformance.client import Client
 from tests.conformance.conftest import TARGETS, Device
-from tests.conformance.kernel import Topology, compiled_tc, topology
+from tests.conformance.kernel import Topology, config_of, topology
 from tests.conformance.killing import Killable
 from tests.conformance.talking import Talk, echoing
 from tests.conformance.test_traffic import BACKEND, CLIENT, TARGET_PORT, VIP, VIP_PORT, write_with_finsy
@@ -44,9 +41,7 @@ def device(ports: Topology | None, tmp_path: Path) -> Iterator[Killable]:
     with ExitStack() as stack:
         device = stack.enter_context(Killable(tmp_path, ports))
         device.start()
-        tc = compiled_tc(pipeline()) if ports is not None else None
-        bundle = write_bundle(pipeline(), tc=tc)
-        config = p4r.ForwardingPipelineConfig(p4info=p4info(pipeline()), p4_device_config=bundle)
+        config = config_of(pipeline(), "model" if ports is None else "kernel")
         if ports is None:
             client = device.primary()
             client.set_config("VERIFY_AND_COMMIT", config)

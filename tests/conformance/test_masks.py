@@ -6,11 +6,9 @@ import pytest
 from finsy.proto import p4r
 
 from compiler.ir.entries import Exact, Lpm, MatchValue, Optional, Range, Ternary
-from compiler.printers.bundle import write_bundle
-from compiler.printers.p4info import p4info
 from tests.conformance.client import Client, RpcRefusedError, entity
 from tests.conformance.conftest import Device
-from tests.conformance.kernel import compiled_tc
+from tests.conformance.kernel import config_of
 from tests.pipelines.acl import acl_pipeline
 
 ACL = 0x02000001
@@ -22,9 +20,7 @@ ALL_PORTS = Range(low=0, high=65535)
 @pytest.fixture
 def acl(primary: Client, device: Device) -> Client:
     """The primary of a device with the pipeline of `tests.pipelines.acl`."""
-    made = acl_pipeline()
-    bundle = write_bundle(made, tc=compiled_tc(made) if device.target == "kernel" else None)
-    primary.set_config("VERIFY_AND_COMMIT", p4r.ForwardingPipelineConfig(p4info=p4info(made), p4_device_config=bundle))
+    primary.set_config("VERIFY_AND_COMMIT", config_of(acl_pipeline(), device.target))
     return primary
 
 

@@ -5,13 +5,10 @@
 from __future__ import annotations
 
 import pytest
-from finsy.proto import p4r
 
-from compiler.printers.bundle import write_bundle
-from compiler.printers.p4info import p4info
 from tests.conformance.client import Client, RpcRefusedError, entity
 from tests.conformance.conftest import Device
-from tests.conformance.kernel import compiled_tc
+from tests.conformance.kernel import config_of
 from tests.differential.metered import metered
 
 LINE, EXCESS = "0x14000001", "0x14000002"
@@ -25,9 +22,7 @@ PASS = "action { action { action_id: 0x01000002 } }"
 @pytest.fixture
 def client(primary: Client, device: Device) -> Client:
     """The primary of a device that runs the pipeline of meters."""
-    tc = compiled_tc(metered()) if device.target == "kernel" else None
-    config = p4r.ForwardingPipelineConfig(p4info=p4info(metered()), p4_device_config=write_bundle(metered(), tc=tc))
-    primary.set_config("VERIFY_AND_COMMIT", config)
+    primary.set_config("VERIFY_AND_COMMIT", config_of(metered(), device.target))
     return primary
 
 

@@ -14,7 +14,7 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Dot1Q, Ether
 from scapy.packet import Raw
 
-from tests.conformance.client import Client, Session, StalledSession
+from tests.conformance.client import Client, Session, StalledSession, connecting
 from tests.conformance.conftest import TARGETS
 from tests.conformance.wired import SILENCE_S, WiredDevice, wired
 from tests.pipelines.controllers import controllers
@@ -66,15 +66,8 @@ def wired_device(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 
 @pytest.fixture
 def clients(wired_device: WiredDevice) -> Iterator[Callable[[], Client]]:
-    made: list[Client] = []
-
-    def connected() -> Client:
-        made.append(Client(wired_device.address))
-        return made[-1]
-
-    yield connected
-    for client in made:
-        client.close()
+    with connecting(wired_device.address) as connect:
+        yield connect
 
 
 @pytest.fixture

@@ -12,17 +12,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import pytest
-from finsy.proto import p4r
 
 from compiler.ir.nodes import Pipeline
 from compiler.ir.text import from_text
 from compiler.ir.verifier import check
-from compiler.printers.bundle import write_bundle
-from compiler.printers.p4info import p4info
 from runtime.bpf.namespaces import entered
 from tests.conformance.client import Client
 from tests.conformance.conftest import Device
-from tests.conformance.kernel import compiled_tc
+from tests.conformance.kernel import config_of
 
 TEXT = """
 /// What a workload sends goes out of its port, but for what is over its rate.
@@ -75,9 +72,7 @@ def policing() -> Pipeline:
 
 @pytest.fixture
 def client(primary: Client, device: Device) -> Client:
-    tc = compiled_tc(policing()) if device.target == "kernel" else None
-    config = p4r.ForwardingPipelineConfig(p4info=p4info(policing()), p4_device_config=write_bundle(policing(), tc=tc))
-    primary.set_config("VERIFY_AND_COMMIT", config)
+    primary.set_config("VERIFY_AND_COMMIT", config_of(policing(), device.target))
     return primary
 
 

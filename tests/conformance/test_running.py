@@ -20,13 +20,12 @@ from cli.device import app
 from compiler.pipeline.assembly import pipeline
 from compiler.printers.bundle import write_bundle
 from compiler.printers.ebpf.printing import INCLUDE
-from compiler.printers.p4info import p4info
 from runtime.bpf.attach import attached
 from runtime.bpf.namespaces import entered
 from runtime.bpf.toolchain import compile_c
 from tests.conformance.client import Client, RpcRefusedError
 from tests.conformance.conftest import COMMAND, running
-from tests.conformance.kernel import Topology, compiled_tc, topology
+from tests.conformance.kernel import Topology, config_of, topology
 
 ROOT = Path(__file__).parents[2]
 PORT = r'table_entry { table_id: 0x02000001 match { field_id: 1 exact { value: "\001" } } match { field_id: 2 exact { value: "\000" } } action { action { action_id: 0x01000003 } } }'
@@ -152,8 +151,7 @@ def kernel(tmp_path: Path) -> Iterator[Kernel]:
 
 @pytest.fixture
 def config() -> p4r.ForwardingPipelineConfig:
-    bundle = write_bundle(pipeline(), tc=compiled_tc(pipeline()))
-    return p4r.ForwardingPipelineConfig(p4info=p4info(pipeline()), p4_device_config=bundle)
+    return config_of(pipeline(), "kernel")
 
 
 DISPATCHER = "turnout_dispatc"

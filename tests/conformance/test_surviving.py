@@ -10,11 +10,9 @@ import pytest
 from finsy.proto import p4r
 
 from compiler.pipeline.assembly import pipeline
-from compiler.printers.bundle import write_bundle
-from compiler.printers.p4info import p4info
 from tests.conformance.client import Client, RpcRefusedError
 from tests.conformance.conftest import TARGETS
-from tests.conformance.kernel import compiled_tc, topology
+from tests.conformance.kernel import config_of, topology
 from tests.conformance.killing import Killable
 from tests.conformance.test_configs import OTHER, PORT
 
@@ -30,9 +28,7 @@ def device(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Killable]
 
 @pytest.fixture
 def config(request: pytest.FixtureRequest) -> p4r.ForwardingPipelineConfig:
-    is_kernel = "kernel" in request.node.name
-    bundle = write_bundle(pipeline(), tc=compiled_tc(pipeline()) if is_kernel else None)
-    made = p4r.ForwardingPipelineConfig(p4info=p4info(pipeline()), p4_device_config=bundle)
+    made = config_of(pipeline(), "kernel" if "kernel" in request.node.name else "model")
     made.cookie.cookie = 7
     return made
 

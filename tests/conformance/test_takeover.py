@@ -13,11 +13,9 @@ import pytest
 from finsy.proto import p4r
 
 from compiler.pipeline.assembly import pipeline
-from compiler.printers.bundle import write_bundle
-from compiler.printers.p4info import p4info
 from tests.conformance.client import Client
 from tests.conformance.conftest import Device
-from tests.conformance.kernel import Topology, compiled_tc, topology
+from tests.conformance.kernel import Topology, config_of, topology
 from tests.conformance.killing import Killable
 from tests.conformance.talking import Talk, echoing
 from tests.conformance.test_surviving import state
@@ -37,8 +35,7 @@ def device(ports: Topology, tmp_path: Path) -> Generator[Killable]:
     """Running, with a service and a backend that echoes."""
     with Killable(tmp_path, ports) as made, echoing(ports.behind(BACKEND), TARGET_PORT):
         made.start()
-        bundle = write_bundle(pipeline(), tc=compiled_tc(pipeline()))
-        config = p4r.ForwardingPipelineConfig(p4info=p4info(pipeline()), p4_device_config=bundle)
+        config = config_of(pipeline(), "kernel")
         found = Device(target="kernel", address=made.address, config=config, pipeline=pipeline(), ports=ports)
         asyncio.run(write_with_finsy(found, 10, tmp_path))
         yield made
@@ -46,6 +43,12 @@ def device(ports: Topology, tmp_path: Path) -> Generator[Killable]:
 
 def talk(ports: Topology) -> Talk:
     return Talk(ports.behind(CLIENT), VIP, VIP_PORT)
+
+
+def new_connection_goes_on(ports: Topology) -> None:
+    one = talk(ports)
+    assert one.goes_on()
+    one.end()
 
 
 def counted(client: Client) -> int:
@@ -115,9 +118,7 @@ def test_pins_that_are_gone(device: Killable, ports: Topology) -> None:
     client = device.primary(101)
     assert state(client) == before
     client.close()
-    one = talk(ports)
-    assert one.goes_on()
-    one.end()
+    new_connection_goes_on(ports)
 
 
 def test_a_journal_that_is_gone(device: Killable, ports: Topology) -> None:
@@ -138,18 +139,14 @@ def test_ports_that_changed_their_numbers(device: Killable, ports: Topology) -> 
     assert "interface rep17 was port 17, it is port 16 now" in device.said
     device.kill()
     device.start()
-    one = talk(ports)
-    assert one.goes_on()
-    one.end()
+    new_connection_goes_on(ports)
 
 
 def test_ports_that_are_none_any_more(device: Killable, ports: Topology) -> None:
     device.kill()
     device.start(ports=["16=rep16", "17=rep17"])
     assert "port 1 is none any more" in device.said
-    one = talk(ports)
-    assert one.goes_on()
-    one.end()
+    new_connection_goes_on(ports)
 
 
 def test_an_interface_that_is_made_anew(device: Killable, ports: Topology) -> None:
@@ -166,9 +163,7 @@ def test_an_interface_that_is_made_anew(device: Killable, ports: Topology) -> No
     subprocess.run(["ip", "-n", ports.namespace, "link", "set", "rep17", "up"], check=True)
     device.kill()
     device.start()
-    one = talk(ports)
-    assert one.goes_on()
-    one.end()
+    new_connection_goes_on(ports)
 
 
 def test_saved_and_then_committed_after_a_kill(device: Killable, ports: Topology) -> None:
@@ -196,8 +191,7 @@ def test_a_connection_goes_on_in_another_pipeline(device: Killable, ports: Topol
     whole = pipeline()
     tables = tuple(replace(table, size=2 * table.size) if table.name == "arp" else table for table in whole.tables)
     changed = replace(whole, tables=tables, version="2")
-    bundle = write_bundle(changed, tc=compiled_tc(changed))
-    config = p4r.ForwardingPipelineConfig(p4info=p4info(changed), p4_device_config=bundle)
+    config = config_of(changed, "kernel")
     client = device.primary(100)
     before = state(client)
     client.set_config("RECONCILE_AND_COMMIT", config)

@@ -16,11 +16,9 @@ from typing import Protocol
 from finsy.proto import p4r
 
 from compiler.ir.nodes import Pipeline
-from compiler.printers.bundle import write_bundle
-from compiler.printers.p4info import p4info
 from runtime.bpf.namespaces import entered
 from tests.conformance.conftest import running
-from tests.conformance.kernel import PORTS, Topology, compiled_tc, topology
+from tests.conformance.kernel import PORTS, Topology, config_of, topology
 
 PATIENCE_S = 10.0
 SILENCE_S = 0.3
@@ -126,8 +124,7 @@ class WiredDevice:
 def wired(target: str, pipeline: Pipeline, folder: Path, prefix: str) -> Generator[WiredDevice]:
     """A device until the end of the block; a prefix of namespaces is used by one at a time."""
     is_kernel = target == "kernel"
-    bundle = write_bundle(pipeline, tc=compiled_tc(pipeline) if is_kernel else None)
-    config = p4r.ForwardingPipelineConfig(p4info=p4info(pipeline), p4_device_config=bundle)
+    config = config_of(pipeline, target)
     arguments = ["--name", "d", "--listen", f"unix:{folder}/d.sock", "--target", target]
     with topology(prefix) if is_kernel else nullcontext() as ports, ExitStack() as held:
         if ports is None:

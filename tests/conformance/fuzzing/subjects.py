@@ -11,18 +11,14 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from finsy.proto import p4r
-
 from compiler.ir.nodes import Pipeline
 from compiler.ir.statements import ExecuteDirect
 from compiler.ir.tables import Action
 from compiler.ir.text import from_text
 from compiler.ir.verifier import check
 from compiler.pipeline.assembly import pipeline as whole_pipeline
-from compiler.printers.bundle import write_bundle
-from compiler.printers.p4info import p4info
 from tests.conformance.conftest import COMMAND
-from tests.conformance.kernel import compiled_tc
+from tests.conformance.kernel import config_of
 from tests.conformance.oracle.device import Config
 from tests.conformance.oracle.program import program
 from tests.conformance.oracle.state import Declared
@@ -96,16 +92,14 @@ def running(subject: Subject) -> Generator[Running]:
 @cache
 def config(name: str, target: str) -> Config:
     pipeline = named_pipeline(name)
-    tc = compiled_tc(pipeline) if target == "kernel" else None
-    info = p4info(pipeline)
-    message = p4r.ForwardingPipelineConfig(p4info=info, p4_device_config=write_bundle(pipeline, tc=tc))
+    message = config_of(pipeline, target)
     message.cookie.cookie = len(name)
     declared = Declared(
         learned=frozenset(table.id for table in pipeline.tables if table.store is not None),
         metering=frozenset(action.id for action in pipeline.actions if _executes_meter(action)),
         may_run_out=target == "kernel",
     )
-    return Config(name=name, message=message, known=program(info), declared=declared)
+    return Config(name=name, message=message, known=program(message.p4info), declared=declared)
 
 
 def _executes_meter(action: Action) -> bool:
