@@ -37,7 +37,7 @@ test: ## every test; needs root for namespaces and BPF
 	$(BIN)/python -m pytest
 
 soak: ## look for differences that no test has met: HOURS=8 or SECONDS=60, TURNOUT_SEED to repeat one; needs root
-	TURNOUT_KILLS=200 $(BIN)/python -m pytest -q -s tests/conformance/test_killing.py
+	TURNOUT_KILLS=200 $(BIN)/python -m pytest -q -s tests/conformance/test_killing.py tests/conformance/test_failing.py
 	$(BIN)/python -m tests.conformance.soak
 	$(if $(HOURS),HOURS=$(HOURS)) $(if $(SECONDS),SECONDS=$(SECONDS)) $(BIN)/python -m tests.differential.soak
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from finsy.proto import p4r
 
+from runtime.device.failpoints import Point, reached
 from runtime.device.refusals import Code, RefusedError, invalid
 from runtime.device.runs import Runs
 from runtime.device.target import Instance
@@ -57,6 +58,7 @@ def _all_or_none(updates: Sequence[p4r.Update], apply: Apply, instance: Instance
         refusal = _try(updates[at], apply, instance)
         if refusal is not None:
             instance.undo.back_to(0)
+            reached(Point.UNDONE)
             undone = aborted(f"undone, since update {at + 1} of the batch failed")
             not_tried = aborted(f"not tried, since update {at + 1} of the batch failed")
             return [*[undone] * at, refusal, *[not_tried] * (len(updates) - at - 1)]

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 
 from runtime.device.configs import Configs
+from runtime.device.failpoints import Point, reached
 from runtime.device.journal.journal import Recorder, Snapshot
 from runtime.device.journal.records import Record
 from runtime.device.journal.snapshots import records_of
@@ -41,6 +42,7 @@ class Compaction:
         try:
             snapshot = self._journal.begin_snapshot()
             records = self._records()
+            reached(Point.SNAPSHOT_BEGUN)
         except OSError as problem:
             self._failed(problem)
             return
@@ -66,6 +68,7 @@ class Compaction:
         try:
             for record in records:
                 snapshot.add(record)
+                reached(Point.SNAPSHOT_PIECE)
                 await asyncio.sleep(0)
             snapshot.finish()
         except OSError as problem:

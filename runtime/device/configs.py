@@ -7,25 +7,26 @@ COMMIT is one step. A refused configuration leaves both as they were. Whatever c
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from finsy.proto import p4r
 
+from compiler.printers.bundle import Bundle
 from runtime.device.batch import Outcomes
-from runtime.device.deferred import Deferred
 from runtime.device.digesting import Tell
+from runtime.device.failpoints import Point, reached
 from runtime.device.journal.journal import Recorder
 from runtime.device.journal.records import DONE, REFUSED, outcome_of
-from runtime.device.journal.replay import Replayed, carry
+from runtime.device.journal.replay import carry, replayed
 from runtime.device.loaded import Loaded, check_fit, loaded, read_config
 from runtime.device.packetio import decode_packet_out
 from runtime.device.refusals import Code, RefusedError, invalid, not_found
-from runtime.device.target import PipelineRefusedError, Target
+from runtime.device.target import Instance, PipelineRefusedError, Target
 from runtime.device.upcalls import Upcalls
 
-LOG = logging.getLogger("turnout.device")
 REQUEST = p4r.SetForwardingPipelineConfigRequest
+NO_CONFIG_GIVEN = "the request has no config"
 NO_CONFIG = "No forwarding pipeline config is set for this device"
 
 
@@ -53,11 +54,14 @@ class Configs:
         """One outcome for each update, in order. Raises `RefusedError`: nothing is done."""
         current = self.current
         self._journal.intend(request)
+        reached(Point.INTENT)
         outcomes: Sequence[object] = request.updates  # none of them took effect, if this raises
         try:
             outcomes = given = current.writer.apply_all(request.updates, request.atomicity)
+            reached(Point.APPLIED)
         finally:
             self._journal.conclude(outcome_of(outcomes))
+        reached(Point.CONCLUDED)
         return given
 
     async def set(self, request: p4r.SetForwardingPipelineConfigRequest) -> None:
@@ -137,23 +141,23 @@ class Configs:
         self.saved = self.committed = None
 
     async def _load(self, request: p4r.SetForwardingPipelineConfigRequest) -> Loaded:
-        if not request.HasField("config"):
-            raise invalid("the request has no config")
-        config = p4r.ForwardingPipelineConfig()
-        config.CopyFrom(request.config)
-        bundle = await asyncio.to_thread(read_config, config)
+        config, bundle = await _read(request)
+        return loaded(config, bundle.pipeline, await self._prepared(self._target.prepare, bundle))
+
+    async def _prepared(self, prepare: Callable[[Bundle], Instance], bundle: Bundle) -> Instance:
         try:
-            instance = await asyncio.to_thread(self._target.prepare, bundle)
+            return await asyncio.to_thread(prepare, bundle)
         except PipelineRefusedError as refusal:
             raise invalid(f"the target {self._target.name} refuses the pipeline: {refusal}") from refusal
-        return loaded(config, bundle.pipeline, instance)
 
     def _save(self, given: Loaded) -> None:
         self._intend("VERIFY_AND_SAVE", given)
         if self.saved is not None:
             self.saved.instance.remove()
+        reached(Point.RELEASED)
         self.saved = given
         self._journal.conclude(DONE)
+        reached(Point.CONFIG_CONCLUDED)
 
     def _commit(self, given: Loaded, action: str = "VERIFY_AND_COMMIT") -> None:
         self._intend("COMMIT" if given is self.saved else action, given)
@@ -164,34 +168,40 @@ class Configs:
             if given is not self.saved:
                 given.instance.remove()
             raise invalid(f"the target {self._target.name} cannot activate the pipeline: {refusal}") from refusal
+        reached(Point.ACTIVATED)
         self.hear(given)
         for other in (self.saved, self.committed):
             if other is not None and other is not given:
                 other.instance.remove()
+        reached(Point.RELEASED)
         self.saved, self.committed = None, given
         self._journal.conclude(DONE)
+        reached(Point.CONFIG_CONCLUDED)
 
     def _intend(self, action: str, given: Loaded) -> None:
         """Write down what is about to change. Raises `RefusedError`: it must not change then."""
+        reached(Point.LOADED)
         try:
             self._journal.intend_config(action, given.config, given.instance.place)
         except RefusedError:
             if given is not self.saved:
                 given.instance.remove()
             raise
+        reached(Point.CONFIG_INTENT)
 
     async def _reconcile(self, request: p4r.SetForwardingPipelineConfigRequest) -> None:
-        if not request.HasField("config"):
-            raise invalid("the request has no config")
         old = self.committed
         if old is None:
             self._commit(await self._load(request))
             return
+        if not request.HasField("config"):
+            raise invalid(NO_CONFIG_GIVEN)
         if old.config.p4_device_config != request.config.p4_device_config:
             await self._carry_over(old, request)
             return
         check_fit(request.config.p4info, old.schema.pipeline)
         self._journal.intend_config("RECONCILE_AND_COMMIT", request.config, old.instance.place)
+        reached(Point.CONFIG_INTENT)
         old.config.CopyFrom(request.config)
         if self.saved is not None:
             self.saved.instance.remove()
@@ -200,19 +210,13 @@ class Configs:
 
     async def _carry_over(self, old: Loaded, request: p4r.SetForwardingPipelineConfigRequest) -> None:
         """All that was written goes on in another pipeline, or nothing changes: INVALID_ARGUMENT."""
-        config = p4r.ForwardingPipelineConfig()
-        config.CopyFrom(request.config)
-        bundle = await asyncio.to_thread(read_config, config)
-        deferred = Deferred(bundle.pipeline)
-        made = Replayed(loaded=loaded(config, bundle.pipeline, deferred), deferred=deferred, place="")
+        config, bundle = await _read(request)
+        made = replayed(config, bundle, place="")
         refusals = carry(old, made)
         if refusals:
             more = f" (and {len(refusals) - 1} more)" if len(refusals) > 1 else ""
             raise invalid(f"pipeline {bundle.pipeline.name} cannot keep what is there: {refusals[0]}{more}")
-        try:
-            instance = await asyncio.to_thread(self._target.prepare_after, old.instance, bundle)
-        except PipelineRefusedError as refusal:
-            raise invalid(f"the target {self._target.name} refuses the pipeline: {refusal}") from refusal
+        instance = await self._prepared(partial(self._target.prepare_after, old.instance), bundle)
         placed = made.loaded.moved_to(instance)
         try:
             instance.adopt(placed.contents)
@@ -220,3 +224,12 @@ class Configs:
             instance.remove()
             raise
         self._commit(placed, "RECONCILE_AND_COMMIT")
+
+
+async def _read(request: p4r.SetForwardingPipelineConfigRequest) -> tuple[p4r.ForwardingPipelineConfig, Bundle]:
+    """A copy of the config, which is the device's own from now on, and what it holds. Raises INVALID_ARGUMENT."""
+    if not request.HasField("config"):
+        raise invalid(NO_CONFIG_GIVEN)
+    config = p4r.ForwardingPipelineConfig()
+    config.CopyFrom(request.config)
+    return config, await asyncio.to_thread(read_config, config)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 
 from runtime.device.configs import Configs
+from runtime.device.failpoints import Point, reached
 from runtime.device.journal.journal import Recorder
 from runtime.device.journal.replay import Replay, Replayed
-from runtime.device.loaded import Loaded, read_config
+from runtime.device.loaded import Loaded
 from runtime.device.refusals import RefusedError
 from runtime.device.target import PipelineRefusedError, Target, TargetError
 
@@ -22,6 +23,7 @@ def recover(configs: Configs, target: Target, replay: Replay, journal: Recorder)
         configs.saved = _placed(replay.saved, target, journal)
         if configs.committed is not None:
             configs.committed.instance.activate()
+            reached(Point.STARTED)
             configs.hear(configs.committed)
         if outcome is not None:
             journal.conclude(outcome)
@@ -39,9 +41,11 @@ def _placed(replayed: Replayed | None, target: Target, journal: Recorder) -> Loa
     """The contents of the journal in the target's own place for them."""
     if replayed is None:
         return None
-    instance = target.take_over(replayed.place, read_config(replayed.loaded.config))
+    instance = target.take_over(replayed.place, replayed.bundle)
+    reached(Point.TAKEN_OVER)
     placed = replayed.loaded.moved_to(instance)
     instance.adopt(placed.contents)
+    reached(Point.ADOPTED)
     if instance.place != replayed.place:
         journal.note_move(replayed.place, instance.place)
     LOG.info("pipeline %s has %s of the journal", placed.pipeline.name, _counted(placed))

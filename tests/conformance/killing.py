@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import time
 from contextlib import nullcontext
@@ -9,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from runtime.bpf.namespaces import entered
+from runtime.device.failpoints import VARIABLE, Point
 from tests.conformance.client import Client
 from tests.conformance.conftest import COMMAND
 from tests.conformance.kernel import PORTS, Topology
@@ -29,6 +32,7 @@ class Killable:
         self._ports = [] if ports is None else [f"{number}={name}" for number, name in PORTS.items()]
         self._process: subprocess.Popen[str] | None = None
         self._elected = 0
+        self._fail_point = folder / "fail-point"
         self.start_s = 0.0
         """How long the last start took, until clients could connect."""
 
@@ -38,7 +42,14 @@ class Killable:
         chosen = self._ports if ports is None else ports
         given = [*COMMAND, *self._arguments, *more, *(part for port in chosen for part in ("--port", port))]
         with self.log.open("w") as errors, entered(self._namespace) if self._namespace else nullcontext():
-            self._process = subprocess.Popen(given, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=ROOT)
+            self._process = subprocess.Popen(
+                given,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                cwd=ROOT,
+                env={**os.environ, VARIABLE: str(self._fail_point)},
+            )
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line.startswith("ready "):
@@ -54,6 +65,24 @@ class Killable:
         assert self._process.stdout is not None
         self._process.stdout.close()
         self._process = None
+
+    def die_at(self, point: Point) -> None:
+        """It will, when it next gets there."""
+        unfinished = self._fail_point.with_suffix(".new")
+        unfinished.write_text(point)
+        unfinished.replace(self._fail_point)
+
+    def dies(self) -> None:
+        """Wait until it has died where it was told to."""
+        assert self._process is not None
+        code = self._process.wait(timeout=END_S)
+        assert code == -signal.SIGKILL, self.said
+        self.forget_point()
+        self.kill()
+
+    def forget_point(self) -> None:
+        """It may go on past there."""
+        self._fail_point.unlink()
 
     def end(self) -> None:
         """As a service manager would."""

@@ -1,4 +1,7 @@
-"""A device that is killed in the midst of writes, again and again: what it had acknowledged is there each time."""
+"""A device that is killed in the midst of writes, again and again: what it had acknowledged is there each time.
+
+Every other time it dies at a place that is chosen by name, else after a time that is chosen.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from compiler.pipeline.assembly import pipeline
+from runtime.device.failpoints import Point
 from tests.conformance.client import Client
 from tests.conformance.conftest import TARGETS, Device
 from tests.conformance.kernel import Topology, config_of, topology
@@ -23,6 +27,9 @@ from tests.conformance.writing import State, Writing, held
 
 KILLS = int(os.environ.get("TURNOUT_KILLS", "20"))
 LONGEST_S = 0.25
+PLACES = (Point.INTENT, Point.APPLIED, Point.CONCLUDED)
+OF_SIDES = (Point.STAGED, Point.TURNED, Point.LEFT, Point.ALIKE)
+"""In the kernel alone."""
 SEED = int(os.environ.get("TURNOUT_SEED", "1"))
 
 
@@ -61,7 +68,11 @@ def test_killed_at_any_instant_of_writing(device: Killable, ports: Topology | No
         client = device.primary(100 + kill)
         writing = Writing(client, rng, state)
         time.sleep(rng.uniform(0, LONGEST_S))
-        device.kill()
+        if kill % 2:
+            device.die_at(rng.choice(PLACES if ports is None else PLACES + OF_SIDES))
+            device.dies()
+        else:
+            device.kill()
         writing.end()
         client.close()
         device.start()

@@ -16,6 +16,7 @@ from typing import Protocol
 from finsy.proto import p4r
 
 from compiler.span import InternalError
+from runtime.device.failpoints import Point, reached
 from runtime.device.journal.files import Folder, Log
 from runtime.device.journal.framing import HEAD_SIZE
 from runtime.device.journal.records import Config, Device, Election, End, Moved, Outcome, Record, encode
@@ -198,7 +199,9 @@ class Snapshot:
         self._log.append(*encode(End()))
         self._log.trim()
         self._log.close()
+        reached(Point.SNAPSHOT_WHOLE)
         self._log.path.replace(self._folder.snapshot(self._number))
+        reached(Point.SNAPSHOT_NAMED)
         self._journal.replace_by_snapshot(self._number, self._log.size)
 
     def abandon(self) -> None:

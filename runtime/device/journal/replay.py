@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from finsy.proto import p4r
 
+from compiler.printers.bundle import Bundle
 from runtime.device.batch import ATOMIC, ROLLBACK, Outcomes
 from runtime.device.deferred import Deferred, Effect
 from runtime.device.journal.framing import FormatError
@@ -42,8 +43,15 @@ class Replayed:
     """A config as it was, and where its target had it."""
 
     loaded: Loaded
+    bundle: Bundle
     deferred: Deferred
     place: str
+
+
+def replayed(config: p4r.ForwardingPipelineConfig, bundle: Bundle, place: str) -> Replayed:
+    """With nothing written into it yet."""
+    deferred = Deferred(bundle.pipeline)
+    return Replayed(loaded=loaded(config, bundle.pipeline, deferred), bundle=bundle, deferred=deferred, place=place)
 
 
 class Replay:
@@ -192,11 +200,9 @@ class Replay:
     def _read(self, record: Config) -> Replayed:
         config = self._config(record)
         try:
-            pipeline = read_config(config).pipeline
+            return replayed(config, read_config(config), record.place)
         except RefusedError as refusal:
             raise FormatError(f"its pipeline config is refused now: {refusal}") from refusal
-        deferred = Deferred(pipeline)
-        return Replayed(loaded=loaded(config, pipeline, deferred), deferred=deferred, place=record.place)
 
     def _config(self, record: Config) -> p4r.ForwardingPipelineConfig:
         config = p4r.ForwardingPipelineConfig(p4_device_config=self._get_object(record.device_config))

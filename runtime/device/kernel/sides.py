@@ -18,6 +18,7 @@ from typing import Protocol
 
 from compiler.printers.layout import MapKind, MapLayout
 from runtime.bpf.maps import Map
+from runtime.device.failpoints import Point, reached
 from runtime.device.kernel.grace import order_writes
 from runtime.device.kernel.mapfaults import refusals_of
 from runtime.device.refusals import RefusedError
@@ -113,7 +114,9 @@ class Sides:
         if changed:
             self.settle()
             self._stage(changed)
+            reached(Point.STAGED)
             self._turn(changed)
+            reached(Point.TURNED)
         else:
             self._undo.finish()
         self._undo.clear()
@@ -170,9 +173,11 @@ class Sides:
     def _catch_up(self, behind: list[SidedMap]) -> None:
         """Bring the side that no packet is sent to any more to what the other one holds. Raises `RefusedError`."""
         self._wait_for_packets()
+        reached(Point.LEFT)
         for held in behind:
             held.apply(1 - self._read, held.behind)
             held.behind = {}
+        reached(Point.ALIKE)
 
     def _release(self) -> None:
         for resting in self._resting:
