@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from compiler.ir.controller import ControllerHeader, Digest
+from compiler.ir.controller import PACKET_IN, PACKET_OUT, ControllerHeader, Digest
 from compiler.ir.headers import Field, Header, HeaderType, State
 from compiler.ir.statements import Statement
 from compiler.ir.tables import Action, Counter, Meter, Store, Table
@@ -59,3 +59,9 @@ class Pipeline:
     """None: controllers can send no packets."""
     digests: tuple[Digest, ...] = ()
     doc: str = ""
+
+    @property
+    def controller_headers(self) -> dict[str, ControllerHeader]:
+        """Those that there are, by `packet_in` and `packet_out`."""
+        both = {PACKET_IN: self.packet_in, PACKET_OUT: self.packet_out}
+        return {name: header for name, header in both.items() if header is not None}

@@ -1,6 +1,7 @@
 """P4Info of the printed v1model program: the contract of `compiler.printers.p4info`, and the digests it learns by.
 
-Equal to what p4c writes for the program. Called for a device that runs that program, such as BMv2.
+Equal to what p4c writes for the program, but for the words about digests and controllers' packets, which it leaves out.
+Called for a device that runs that program, such as BMv2.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from compiler.printers.p4info import p4info
 
 PROFILE_BITS = 8
 """Width of an expiry profile's id."""
-DIGEST_PREFIX, _CONTROLLER_HEADER_PREFIX = 0x17, 0x81
+DIGEST_PREFIX, _CONTROLLER_HEADER_PREFIX = 0x17, 0x04
 _MASK = 0xFFFFFFFF
 
 

@@ -17,9 +17,9 @@ header ethernet: ethernet
 metadata { ingress_port: 16  egress_port: 16  fate: 8  reason: 6  src: 48 }
 
 /// Where a packet came in, and why it is not forwarded.
-packet_in 0x81000001 { 1 ingress_port: 16  2 reason: 6  4 entropy: 10 }
+packet_in 0x04000001 { 1 ingress_port: 16  2 reason: 6  4 entropy: 10 }
 /// Straight out of a port, or into the pipeline.
-packet_out 0x81000002 { 1 egress_port: 16  2 submit_to_ingress: 1  3 unused: 7 }
+packet_out 0x04000002 { 1 egress_port: 16  2 submit_to_ingress: 1  3 unused: 7 }
 
 state start { extract ethernet default -> accept }
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from compiler.diagnostic import Report
 from compiler.ir.controller import (
     EGRESS_PORT,
-    PACKET_IN,
     PACKET_OUT,
     PADDING,
     SUBMIT_TO_INGRESS,
-    ControllerHeader,
 )
 from compiler.ir.headers import ACCEPT, HeaderType
 from compiler.ir.interpreter.run import INGRESS_PORT
@@ -25,7 +23,7 @@ _Named = tuple[str, Span]
 
 ACTION_PREFIX, TABLE_PREFIX, SELECTOR_PREFIX, COUNTER_PREFIX, DIRECT_COUNTER_PREFIX = 0x01, 0x02, 0x11, 0x12, 0x13
 METER_PREFIX, DIRECT_METER_PREFIX = 0x14, 0x15
-CONTROLLER_HEADER_PREFIX, DIGEST_PREFIX = 0x81, 0x17
+CONTROLLER_HEADER_PREFIX, DIGEST_PREFIX = 0x04, 0x17
 """The top byte of an id says what it is of (P4Runtime specification, section 6.3)."""
 
 
@@ -46,11 +44,10 @@ def _check_names(pipeline: Pipeline, report: Report) -> None:
     entities += [(table.selector.name, table.span) for table in pipeline.tables if table.selector]
     entities += [(counter.name, NOWHERE) for counter in pipeline.counters]
     entities += [(meter.name, NOWHERE) for meter in pipeline.meters]
-    controllers = [name for name, _ in _controller_headers(pipeline)]
     spaces: list[tuple[str, Iterable[_Named]]] = [
         ("action, table, selector, counter or meter", entities),
         ("header type", [(t.name, NOWHERE) for t in pipeline.header_types]),
-        ("header", [(name, NOWHERE) for name in (*controllers, *(h.name for h in pipeline.headers))]),
+        ("header", [(name, NOWHERE) for name in (*pipeline.controller_headers, *(h.name for h in pipeline.headers))]),
         ("metadata field", [(f.name, NOWHERE) for f in pipeline.metadata]),
         ("parser state", [(ACCEPT, NOWHERE), *((s.name, s.span) for s in pipeline.parser)]),
         ("control", [(c.name, c.span) for c in pipeline.controls]),
@@ -60,7 +57,7 @@ def _check_names(pipeline: Pipeline, report: Report) -> None:
     ]
     for digest in pipeline.digests:
         spaces.append((f"field of digest {digest.name}", [(f.name, NOWHERE) for f in digest.fields]))
-    for name, header in _controller_headers(pipeline):
+    for name, header in pipeline.controller_headers.items():
         spaces.append((f"field of {name}", [(f.name, NOWHERE) for f in header.fields]))
     for table in pipeline.tables:
         spaces.append((f"key of table {table.name}", [(key.name, table.span) for key in table.keys]))
@@ -89,7 +86,7 @@ def _check_ids(pipeline: Pipeline, report: Report) -> None:
     ids += [(f"counter {c.name}", c.id, COUNTER_PREFIX, NOWHERE) for c in pipeline.counters]
     ids += [(f"meter {m.name}", m.id, METER_PREFIX, NOWHERE) for m in pipeline.meters]
     ids += [(f"digest {d.name}", d.id, DIGEST_PREFIX, NOWHERE) for d in pipeline.digests]
-    ids += [(name, header.id, CONTROLLER_HEADER_PREFIX, NOWHERE) for name, header in _controller_headers(pipeline)]
+    ids += [(name, h.id, CONTROLLER_HEADER_PREFIX, NOWHERE) for name, h in pipeline.controller_headers.items()]
     for table in pipeline.tables:
         if table.selector is not None:
             ids.append((f"selector {table.selector.name}", table.selector.id, SELECTOR_PREFIX, table.span))
@@ -109,7 +106,7 @@ def _check_ids(pipeline: Pipeline, report: Report) -> None:
         _check_small_ids(
             f"parameter of action {action.name}", [(p.id, p.name) for p in action.params], action.span, report
         )
-    for name, header in _controller_headers(pipeline):
+    for name, header in pipeline.controller_headers.items():
         _check_small_ids(f"field of {name}", [(f.id, f.name) for f in header.fields], NOWHERE, report)
     reasons = [(r.id, r.name) for r in pipeline.drop_reasons]
     _check_small_ids("drop reason", reasons, NOWHERE, report)
@@ -195,19 +192,13 @@ def _check_parts(pipeline: Pipeline, report: Report) -> None:
             report.add(codes.BAD_SIZE, NOWHERE, f"meter {meter.name} has the size {meter.size}")
 
 
-def _controller_headers(pipeline: Pipeline) -> Iterator[tuple[str, ControllerHeader]]:
-    for name, header in ((PACKET_IN, pipeline.packet_in), (PACKET_OUT, pipeline.packet_out)):
-        if header is not None:
-            yield name, header
-
-
 def _check_controller_headers(pipeline: Pipeline, report: Report) -> None:
     """Whole bytes, since P4 puts them in front of a frame; a packet-out says its port, and nothing unheard of."""
     for digest in pipeline.digests:
         if not digest.fields or any(not 1 <= f.width_bits <= 128 for f in digest.fields):
             message = f"digest {digest.name} has no fields, or one that is not 1 to 128 bits wide"
             report.add(codes.BAD_HEADER, NOWHERE, message)
-    for name, header in _controller_headers(pipeline):
+    for name, header in pipeline.controller_headers.items():
         total = sum(f.width_bits for f in header.fields)
         if total == 0 or total % 8 or any(not 1 <= f.width_bits <= 64 for f in header.fields):
             message = f"{name} is {total} bits wide, in fields of {', '.join(str(f.width_bits) for f in header.fields)}"

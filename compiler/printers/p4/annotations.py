@@ -22,5 +22,10 @@ def preamble(number: int, name: str, doc: str) -> Lines:
     return (*lines, f"@brief({quoted(doc)})") if doc else lines
 
 
+def renamed(name: str, identifier: str) -> str:
+    """What a declaration with that identifier needs in front for the control plane to know it by its name."""
+    return "" if name == identifier else f'@name("{name}") '
+
+
 def comment(text: str) -> Lines:
     return (f"/// {text}",) if text else ()

@@ -17,7 +17,7 @@ from compiler.ir.controller import (
     ControllerHeader,
 )
 from compiler.ir.nodes import Pipeline
-from compiler.printers.p4.annotations import comment
+from compiler.printers.p4.annotations import comment, renamed
 from compiler.printers.p4.identifiers import Identifiers
 from compiler.printers.p4.view import DeclarationView, Lines, StateView
 
@@ -25,13 +25,8 @@ _DOCS = {
     PACKET_IN: "In front of a frame on its way to the controller.",
     PACKET_OUT: "In front of a frame that comes from the controller.",
 }
-_FRAME = "frame"
-
-
-def controller_headers(pipeline: Pipeline) -> dict[str, ControllerHeader]:
-    """Those that the pipeline has, by the name of their header in the program."""
-    both = {PACKET_IN: pipeline.packet_in, PACKET_OUT: pipeline.packet_out}
-    return {name: header for name, header in both.items() if header is not None}
+_FRAME, _FROM_CONTROLLER = "frame", "from_controller"
+"""What the first states are called."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,16 +35,16 @@ class ControllerPrinter:
     ids: Identifiers
 
     def constants(self) -> tuple[DeclarationView, ...]:
-        if not controller_headers(self.pipeline):
+        if not self.pipeline.controller_headers:
             return ()
         words = "The controller: BMv2 is started with --cpu-port, and this number."
         return (DeclarationView(comment=comment(words), lines=(f"const bit<9> CPU_PORT = {CPU_PORT};",)),)
 
     def types(self) -> tuple[DeclarationView, ...]:
-        return tuple(self._type(name, header) for name, header in controller_headers(self.pipeline).items())
+        return tuple(self._type(name, header) for name, header in self.pipeline.controller_headers.items())
 
     def headers(self) -> Lines:
-        return tuple(f"{self.ids.controller_types[name]} {name};" for name in controller_headers(self.pipeline))
+        return tuple(f"{self.ids.controller_types[name]} {name};" for name in self.pipeline.controller_headers)
 
     def states(self, states: tuple[StateView, ...], start: Lines) -> tuple[StateView, ...]:
         """The parser, which first takes a packet-out's header off; `start` is what the first state does before all."""
@@ -57,7 +52,7 @@ class ControllerPrinter:
         if header is None:
             return states
         taken = {view.name for view in states}
-        frame, controller = (_free(name, taken) for name in (_FRAME, PACKET_OUT))
+        frame, controller = (_free(name, taken) for name in (_FRAME, _FROM_CONTROLLER))
         first = StateView(
             comment=(),
             name="start",
@@ -96,8 +91,10 @@ class ControllerPrinter:
 
     def _type(self, name: str, header: ControllerHeader) -> DeclarationView:
         fields = (
-            f"    {'@padding ' if f.name.startswith(PADDING) else ''}@id({f.id}) bit<{f.width_bits}> {f.name};"
+            f"    {'@padding ' if f.name.startswith(PADDING) else ''}@id({f.id}) {renamed(f.name, own)}"
+            f"bit<{f.width_bits}> {own};"
             for f in header.fields
+            for own in (self.ids.controller_fields[name, f.name],)
         )
         lines = (f'@controller_header("{name}")', f"header {self.ids.controller_types[name]} {{", *fields, "}")
         return DeclarationView(comment=comment(header.doc or _DOCS[name]), lines=lines)

@@ -13,7 +13,7 @@ from compiler.ir.names import Names
 from compiler.ir.nodes import Pipeline
 from compiler.ir.statements import Apply, Run
 from compiler.ir.tables import Action, ActionRef, Key, Table
-from compiler.printers.p4.annotations import FORMATS, comment, preamble
+from compiler.printers.p4.annotations import FORMATS, comment, preamble, renamed
 from compiler.printers.p4.expressions import AHEAD, ExpressionPrinter, number
 from compiler.printers.p4.identifiers import Identifiers
 from compiler.printers.p4.refusals import UnprintableError
@@ -141,7 +141,8 @@ def signature(action: Action, identifier: str, ids: Identifiers, directed: tuple
     params = list(directed)
     for param in action.params:
         annotations = ("" if counted else f"@id({param.id}) ") + (f"{FORMATS[param.format]} " if param.format else "")
-        params.append(f"{annotations}bit<{param.width_bits}> {ids.params[action.name, param.name]}")
+        own = ids.params[action.name, param.name]
+        params.append(f"{annotations}{renamed(param.name, own)}bit<{param.width_bits}> {own}")
     line = f"action {identifier}({', '.join(params)}) {{"
     if len(line) <= _LINE_WIDTH:
         return (line,)

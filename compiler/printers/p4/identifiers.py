@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from compiler.ir.controller import PACKET_IN, PACKET_OUT
 from compiler.ir.names import Names
 from compiler.ir.nodes import Pipeline
 from compiler.ir.tables import Store, Table
@@ -104,6 +103,8 @@ class Identifiers:
     """The struct of each digest, by its name."""
     controller_types: Mapping[str, str]
     """The header types of packets to and from controllers, by `packet_in` and `packet_out`."""
+    controller_fields: Mapping[tuple[str, str], str]
+    """By that, and field."""
 
 
 def direct_counter_name(table: Table) -> str:
@@ -154,10 +155,11 @@ def identifiers(pipeline: Pipeline) -> Identifiers:
         states=_states(pipeline),
         params=_params(pipeline),
         digest_types=top.allocate_all(digest.name for digest in pipeline.digests),
-        controller_types={
-            name: top.allocate(f"{name}_t")
-            for name, header in ((PACKET_IN, pipeline.packet_in), (PACKET_OUT, pipeline.packet_out))
-            if header is not None
+        controller_types={name: top.allocate(f"{name}_t") for name in pipeline.controller_headers},
+        controller_fields={
+            (name, field): own
+            for name, header in pipeline.controller_headers.items()
+            for field, own in Scope(_HEADER_METHODS, members=True).allocate_all(header.names).items()
         },
     )
 

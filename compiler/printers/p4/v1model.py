@@ -14,7 +14,7 @@ from compiler.ir.expressions import Expr, Hash, Now, Random, width_bits
 from compiler.ir.nodes import Pipeline
 from compiler.ir.statements import Advance, Drop, Forward, Learn, Punt, Reply, SendDigest, Statement, ToKernel, Verdict
 from compiler.ir.tables import Action, Counter, DirectMeter, Meter, Selector, Store, Table
-from compiler.printers.p4.annotations import comment, preamble
+from compiler.printers.p4.annotations import comment, preamble, renamed
 from compiler.printers.p4.controllers import ControllerPrinter
 from compiler.printers.p4.expressions import ExpressionPrinter, sized
 from compiler.printers.p4.identifiers import Scope, direct_counter_name, direct_meter_name
@@ -127,7 +127,8 @@ class _Statements(StatementPrinter):
 
     def _packet_in(self, values: dict[str, Expr]) -> list[str]:
         texts = [
-            f"    {name} = {self.expressions.value(values[name]) if name in values else '0'}"
+            f"    {self.ids.controller_fields[PACKET_IN, name]} = "
+            f"{self.expressions.value(values[name]) if name in values else '0'}"
             for name in self.names.packet_in
         ]
         return [f"hdr.{PACKET_IN} = {{", *(f"{text}," for text in texts[:-1]), texts[-1], "};"]
@@ -219,7 +220,8 @@ class _Program(ProgramPrinter):
 
     def _said(self, digest: Digest) -> DeclarationView:
         scope = Scope(members=True)
-        fields = (f"    bit<{f.width_bits}> {scope.allocate(f.name)};" for f in digest.fields)
+        named = ((f, scope.allocate(f.name)) for f in digest.fields)
+        fields = (f"    {renamed(f.name, own)}bit<{f.width_bits}> {own};" for f, own in named)
         lines = (f"struct {self.ids.digest_types[digest.name]} {{", *fields, "}")
         return DeclarationView(comment=comment(digest.doc or "What a digest says."), lines=lines)
 

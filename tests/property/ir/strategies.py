@@ -355,6 +355,6 @@ def pipelines(draw: st.DrawFn) -> Pipeline:
         drop_reasons=(DropReason(name="bad", id=1, doc=draw(doc_texts)),),
         controls=(Control(name="main", body=body, hot=draw(st.booleans())), side),
         main="main",
-        packet_in=ControllerHeader(id=0x81000001, fields=PACKET_IN_FIELDS, doc=draw(doc_texts)),
+        packet_in=ControllerHeader(id=0x04000001, fields=PACKET_IN_FIELDS, doc=draw(doc_texts)),
         doc=draw(doc_texts),
     )

@@ -13,13 +13,13 @@ from compiler.ir.text import TextError, from_text, to_text
 from compiler.ir.verifier import codes, verify
 from tests.pipelines.controllers import TEXT, controllers
 
-IN = "packet_in 0x81000001 { 1 ingress_port: 16  2 reason: 6  4 entropy: 10 }"
-OUT = "packet_out 0x81000002 { 1 egress_port: 16  2 submit_to_ingress: 1  3 unused: 7 }"
+IN = "packet_in 0x04000001 { 1 ingress_port: 16  2 reason: 6  4 entropy: 10 }"
+OUT = "packet_out 0x04000002 { 1 egress_port: 16  2 submit_to_ingress: 1  3 unused: 7 }"
 PUNT = "punt full controller_full { reason = meta.reason  ingress_port = meta.ingress_port }"
 ROWS = [
     ("no packet_in", IN, "", codes.MISSING_PART, "a packet goes to the controller, but the pipeline has no packet_in"),
-    ("id", "0x81000001", "0x01000009", codes.BAD_ID, "packet_in has the id 0x01000009"),
-    ("same id", "0x81000002", "0x81000001", codes.DUPLICATE_ID, "packet_in and packet_out have it"),
+    ("id", "0x04000001", "0x01000009", codes.BAD_ID, "packet_in has the id 0x01000009"),
+    ("same id", "0x04000002", "0x04000001", codes.DUPLICATE_ID, "packet_in and packet_out have it"),
     ("field id", "2 reason", "1 reason", codes.DUPLICATE_ID, "id of a field of packet_in 0x1: ingress_port and reason"),
     ("field name", "4 entropy", "4 reason", codes.DUPLICATE_NAME, "'reason' names more than one field of packet_in"),
     ("no whole bytes", "entropy: 10", "entropy: 9", codes.BAD_HEADER, "packet_in is 31 bits wide"),

@@ -41,13 +41,13 @@ struct headers_t {
     state start {
         meta.ingress_port = (bit<16>)standard.ingress_port;
         transition select(standard.ingress_port) {
-            CPU_PORT: packet_out;
+            CPU_PORT: from_controller;
             default: frame;
         }
     }
 
     /// In front of a frame that comes from the controller.
-    state packet_out {
+    state from_controller {
         packet.extract(hdr.packet_out);
         transition select(hdr.packet_out.submit_to_ingress) {
             1: frame;
@@ -98,8 +98,8 @@ def test_pna_has_no_words_for_them() -> None:
 def test_p4info_says_what_the_metadata_is() -> None:
     ours, p4c = p4info(controllers()), v1model_p4info(controllers())
     assert [(m.preamble.id, m.preamble.name) for m in ours.controller_packet_metadata] == [
-        (0x81000001, "packet_in"),
-        (0x81000002, "packet_out"),
+        (0x04000001, "packet_in"),
+        (0x04000002, "packet_out"),
     ]
     fields = [[(f.id, f.name, f.bitwidth) for f in m.metadata] for m in ours.controller_packet_metadata]
     assert fields == [
@@ -107,4 +107,4 @@ def test_p4info_says_what_the_metadata_is() -> None:
         [(1, "egress_port", 16), (2, "submit_to_ingress", 1), (3, "unused", 7)],
     ]
     assert [list(f.annotations) for f in ours.controller_packet_metadata[1].metadata] == [[], [], ["@padding"]]
-    assert [m.preamble.id >> 24 for m in p4c.controller_packet_metadata] == [0x81, 0x81]
+    assert [m.preamble.id >> 24 for m in p4c.controller_packet_metadata] == [0x04, 0x04]
