@@ -84,11 +84,12 @@ def _scaled(units: int, shift: int) -> int:
     return ((units << shift + 1) // NS_PER_S + 1) >> 1
 
 
-def new_bucket(units_per_s: int, burst: int, now_ns: int) -> Bucket:
-    """A bucket that is full with a word of 0."""
+def new_bucket(units_per_s: int, burst: int, now_ns: int, last: Bucket | None = None) -> Bucket:
+    """A bucket that is full with a word of its `base`, and with any that packets of the last one may leave."""
     multiplier, shift = rate_of(units_per_s)
     limit = min(burst, MAX_BURST)
-    return Bucket(start_ns=now_ns, base=0, floor=0, burst=limit, multiplier=multiplier, shift=shift)
+    base = last.level(now_ns) + last.burst + LAG & MASK if last is not None else 0
+    return Bucket(start_ns=now_ns, base=base, floor=base, burst=limit, multiplier=multiplier, shift=shift)
 
 
 def changed_bucket(old: Bucket, units_per_s: int, burst: int, now_ns: int) -> Bucket:
@@ -129,9 +130,11 @@ class Words:
     second: int
 
 
-def new_buckets(kind: MeterType, config: MeterConfig, now_ns: int) -> Buckets:
+def new_buckets(kind: MeterType, config: MeterConfig, now_ns: int, last: Buckets | None = None) -> Buckets:
+    """`last` are those that the same words had before, if packets may still be under way that have met them."""
     return Buckets(
-        first=new_bucket(config.cir, config.cburst, now_ns), second=new_bucket(*_second(kind, config), now_ns)
+        first=new_bucket(config.cir, config.cburst, now_ns, last.first if last is not None else None),
+        second=new_bucket(*_second(kind, config), now_ns, last.second if last is not None else None),
     )
 
 
@@ -144,7 +147,8 @@ def changed_buckets(kind: MeterType, old: Buckets, config: MeterConfig, now_ns: 
 
 def full_words(kind: MeterType, buckets: Buckets) -> Words:
     """Those of a meter that starts, with all of its bursts."""
-    return Words(0, buckets.second.burst if kind is MeterType.SINGLE_RATE_THREE_COLOR else 0)
+    second = buckets.second
+    return Words(buckets.first.base, second.burst if kind is MeterType.SINGLE_RATE_THREE_COLOR else second.base)
 
 
 def _second(kind: MeterType, config: MeterConfig) -> tuple[int, int]:

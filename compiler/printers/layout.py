@@ -15,22 +15,12 @@ from functools import lru_cache
 from compiler.ir.nodes import Pipeline
 from compiler.ir.statements import Punt
 from compiler.ir.walking import all_statements
+from compiler.printers.layout_maps import COUNTER, MapKind, MapLayout, counter_map
 from compiler.printers.layout_meter import MeterLayout, direct_meter_layout, meter_layout
 from compiler.printers.layout_store import LearnedTableLayout, Slot, SlotHead, StoreLayout, store_layout
 from compiler.printers.layout_struct import Member, StructLayout, natural
-from compiler.printers.layout_tables import (
-    COUNTER,
-    ActionLayout,
-    GroupSlice,
-    MapKind,
-    MapLayout,
-    SelectorLayout,
-    TableLayout,
-    ValueLayout,
-    action_layout,
-    counter_map,
-    table_layout,
-)
+from compiler.printers.layout_tables import TableLayout, table_layout
+from compiler.printers.layout_values import ActionLayout, GroupSlice, SelectorLayout, ValueLayout, action_layout
 from compiler.span import InternalError
 
 

@@ -1,6 +1,6 @@
 """How meters lie in BPF maps: what ebpf/include/turnout/meter.h declares, as bytes. Pure.
 
-A meter has three arrays, indexed alike: configurations, which the device writes and packets read; words, the other way
+A meter has three arrays: configurations, on two sides, which the device writes and packets read; words, the other way
 around once a cell has begun; and counters, three a cell, in the order of the colours.
 """
 
@@ -11,21 +11,11 @@ from dataclasses import dataclass
 
 from compiler.ir.metering import Bucket, Buckets, Color, Words
 from compiler.ir.tables import DirectMeter, Meter, MeterType, MeterUnit, Table
-from compiler.printers.layout_tables import MapKind, MapLayout, counter_map
+from compiler.printers.layout_maps import MapKind, MapLayout, counter_map, sided_array
 
 _BUCKET = struct.Struct("<QQQQII")
 _BUCKETS = struct.Struct(f"<{_BUCKET.size}s{_BUCKET.size}sQ")
-_CONFIG = struct.Struct(f"<I4x{_BUCKETS.size}s{_BUCKETS.size}s")
 _WORDS = struct.Struct("<QQ")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CellConfig:
-    """A cell's configuration: its version, and the one that counts, None for a cell that says green."""
-
-    version: int
-    buckets: Buckets | None
-    raw: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,14 +60,14 @@ def _layout(name: str, table: str, meter: Meter | DirectMeter, size: int, doc: s
         unit=meter.unit,
         size=size,
         doc=doc,
-        configs=_array(f"{name}_config", _CONFIG.size, size),
-        words=_array(f"{name}_words", _WORDS.size, size),
+        configs=sided_array(f"{name}_config", _BUCKETS.size, size),
+        words=_words(f"{name}_words", size),
         colors=counter_map(f"{name}_colors", size * len(Color)),
     )
 
 
-def _array(name: str, value_size: int, size: int) -> MapLayout:
-    return MapLayout(name=name, kind=MapKind.ARRAY, key_size=4, value_size=value_size, max_entries=size)
+def _words(name: str, size: int) -> MapLayout:
+    return MapLayout(name=name, kind=MapKind.ARRAY, key_size=4, value_size=_WORDS.size, max_entries=size)
 
 
 def encode_words(words: Words) -> bytes:
@@ -88,22 +78,8 @@ def decode_words(raw: bytes) -> Words:
     return Words(*_WORDS.unpack(raw))
 
 
-def decode_config(raw: bytes) -> CellConfig:
-    version, *versions = _CONFIG.unpack(raw)
-    return CellConfig(version=version, buckets=_decode_buckets(versions[version & 1]), raw=raw)
-
-
-def next_config(cell: CellConfig, buckets: Buckets | None) -> tuple[bytes, bytes]:
-    """The two values to write, one after the other: the new configuration beside the old one, then its version."""
-    version = cell.version + 1 & 0xFFFFFFFF
-    _, *versions = _CONFIG.unpack(cell.raw)
-    versions[version & 1] = _encode_buckets(buckets)
-    return _CONFIG.pack(cell.version, *versions), _CONFIG.pack(version, *versions)
-
-
-def _encode_buckets(buckets: Buckets | None) -> bytes:
-    if buckets is None:
-        return bytes(_BUCKETS.size)
+def encode_buckets(buckets: Buckets) -> bytes:
+    """The configuration of a cell; one that says green has zeros."""
     return _BUCKETS.pack(_encode_bucket(buckets.first), _encode_bucket(buckets.second), 1)
 
 
@@ -111,7 +87,7 @@ def _encode_bucket(bucket: Bucket) -> bytes:
     return _BUCKET.pack(bucket.start_ns, bucket.base, bucket.floor, bucket.burst, bucket.multiplier, bucket.shift)
 
 
-def _decode_buckets(raw: bytes) -> Buckets | None:
+def decode_buckets(raw: bytes) -> Buckets | None:
     first, second, is_set = _BUCKETS.unpack(raw)
     return Buckets(first=_decode_bucket(first), second=_decode_bucket(second)) if is_set else None
 

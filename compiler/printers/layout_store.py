@@ -13,8 +13,9 @@ from compiler.ir.expressions import width_bits
 from compiler.ir.hashing import pack_words
 from compiler.ir.nodes import Pipeline
 from compiler.ir.tables import Store, Table
+from compiler.printers.layout_maps import MapKind, MapLayout
 from compiler.printers.layout_struct import StructLayout, natural, round_up
-from compiler.printers.layout_tables import ActionLayout, MapKind, MapLayout
+from compiler.printers.layout_values import ActionLayout
 from compiler.span import InternalError
 
 CACHE_LINE = 64

@@ -1,167 +1,41 @@
-"""How tables, selectors and actions lie in BPF maps, and the codecs of their keys and values. Pure.
-
-A value is `{u32 action, u32 counter, arguments}`: the action's number, the index in the table's map of direct counters
-(from 1, 0 for none), and the arguments of that action. In a table whose entries have priorities a rank stands before
-the arguments (`layout_ternary`). Unused bytes are zero.
-
-Every map of a table holds all its entries twice, on two *sides*, 0 and 1. A packet reads one side, and the device
-writes the other (`runtime.device.kernel.sides`). The side is a part of the key: a byte of a hash's or trie's, and the
-half of an array. Keys are encoded for side 0; `MapLayout.on_side` leads to the other.
-"""
+"""How the tables that controllers write lie in BPF maps, and the codecs of their keys and values. Pure."""
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 
 from compiler.ir.entries import ActionCall, Exact, Lpm, MatchValue
 from compiler.ir.expressions import width_bits
-from compiler.ir.maglev import SLOTS_PER_MEMBER
-from compiler.ir.tables import Action, MatchKind, Selector, Table
+from compiler.ir.tables import MatchKind, Table
+from compiler.printers.layout_maps import SIDE, SIDE_BITS, SIDES, U32, MapKind, MapLayout, counter_map, sided_array
 from compiler.printers.layout_struct import Member, StructLayout, natural, packed, with_byte
 from compiler.printers.layout_ternary import MASK_ID, MaskLayout, Place, has_masks, mask_layout, place_limit
+from compiler.printers.layout_values import (
+    ActionLayout,
+    GroupSlice,
+    SelectorLayout,
+    ValueLayout,
+    selector_layout,
+    value_layout,
+)
 from compiler.span import InternalError
 
-ACTION_BITS = 24
-"""The P4Runtime prefix of an action id is left out of the number."""
 MAX_ARRAY_BITS = 16
 MAX_DIRECT_BITS = 12
-VALUE_HEAD = struct.Struct("<II")
-RANK = struct.Struct("<Q")
-DEFAULT_SLOTS = 4
-COUNTER = natural("counter", (("packets", 64), ("bytes", 64)))
-U32 = natural("index", (("index", 32),))
-SIDES = 2
-SIDE = "side"
-SIDE_BITS = 8
 PREFIX_LEN = "prefix_len"
-_INDEX = struct.Struct("<I")
-
-
-class MapKind(Enum):
-    """Types of BPF maps, named as in `BPF_MAP_TYPE_*`."""
-
-    HASH = "hash"
-    ARRAY = "array"
-    LPM_TRIE = "lpm_trie"
-    PERCPU_ARRAY = "percpu_array"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MapLayout:
-    """One BPF map. Sizes in bytes; of a per-CPU map, one CPU's value.
-
-    `max_entries` are those of both sides where there are two; `side_at` is where the side's byte is in a key.
-    """
-
-    name: str
-    kind: MapKind
-    key_size: int
-    value_size: int
-    max_entries: int
-    no_prealloc: bool = False
-    mmapable: bool = False
-    """The device reads it as shared memory."""
-    side_at: int | None = None
-
-    def on_side(self, key: bytes, side: int) -> bytes:
-        """The key on a side of an entry whose key on side 0 is `key`."""
-        if self.side_at is not None:
-            return key[: self.side_at] + bytes((side,)) + key[self.side_at + 1 :]
-        return _INDEX.pack(_INDEX.unpack(key)[0] + side * self.max_entries // SIDES)
-
-    def off_side(self, key: bytes) -> tuple[bytes, int]:
-        """The opposite of `on_side`: the key on side 0, and the side."""
-        if self.side_at is not None:
-            return self.on_side(key, 0), key[self.side_at]
-        side, index = divmod(_INDEX.unpack(key)[0], self.max_entries // SIDES)
-        return _INDEX.pack(index), side
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ActionLayout:
-    """An action as values hold it."""
-
-    name: str
-    number: int
-    arguments: StructLayout
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ValueLayout:
-    """The value of a table or of a selector's member: a head, then the arguments of one of `actions`."""
-
-    name: str
-    size: int
-    actions: tuple[ActionLayout, ...]
-    has_rank: bool = False
-
-    @property
-    def arguments_offset(self) -> int:
-        return VALUE_HEAD.size + (RANK.size if self.has_rank else 0)
-
-    def encode(self, call: ActionCall, counter: int = 0, rank: int = 0) -> bytes:
-        """Raises ValueError when an argument does not fit or the action is not one of the table's."""
-        action = next((a for a in self.actions if a.name == call.action), None)
-        if action is None:
-            raise ValueError(f"{self.name} holds no action {call.action}")
-        head = VALUE_HEAD.pack(action.number, counter) + (RANK.pack(rank) if self.has_rank else b"")
-        return (head + action.arguments.encode(call.arguments)).ljust(self.size, b"\0")
-
-    def decode(self, raw: bytes) -> tuple[ActionCall, int] | None:
-        """The action and the counter's index; None for the empty slot of an array."""
-        number, counter = VALUE_HEAD.unpack_from(raw)
-        if number == 0:
-            return None
-        action = next((a for a in self.actions if a.number == number), None)
-        if action is None:
-            raise ValueError(f"{self.name} holds no action with number {number:#x}")
-        at = self.arguments_offset
-        end = at + action.arguments.size
-        arguments = action.arguments.decode(raw[at:end]) if action.arguments.members else ()
-        return ActionCall(action=action.name, arguments=arguments), counter
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SelectorLayout:
-    """The two maps of a selector, shared by all groups.
-
-    `ring` holds member indices; a group is a slice of it. `members` holds the action of each member at the index that
-    the device gave it. The slot of a packet is offset + (hash >> 32) % size, `hash` the 64 bits of `mix64`.
-    """
-
-    name: str
-    ring: MapLayout
-    members: MapLayout
-    member: ValueLayout
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupSlice:
-    """The value of a selector table: a slice of the ring; size 0 is a miss (no entry, or a group without members)."""
-
-    offset: int
-    size: int
-    counter: int = 0
-    rank: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DefaultLayout:
-    """A default entry that may be modified: an array of one value, `{u32 current, u32 unused, DEFAULT_SLOTS values}`.
-
-    Packets read the slot that `current` names, so a new value goes into another slot first.
-    """
+    """A default entry that may be modified: an array with one value a side."""
 
     map: MapLayout
     value: ValueLayout
     counter: int
     """Its direct counter, the last of the table's; 0 in a table without."""
 
-    def encode(self, current: int, values: Sequence[bytes]) -> bytes:
-        return VALUE_HEAD.pack(current, 0) + b"".join(values)
+    def encode(self, call: ActionCall) -> bytes:
+        return self.value.encode(call, self.counter)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,16 +151,6 @@ class TableLayout:
         return self.group
 
 
-def action_layout(action: Action) -> ActionLayout:
-    arguments = natural(action.name, ((p.name, p.width_bits) for p in action.params))
-    return ActionLayout(name=action.name, number=action.id & (1 << ACTION_BITS) - 1, arguments=arguments)
-
-
-def counter_map(name: str, size: int) -> MapLayout:
-    """A map of packet and byte counts."""
-    return MapLayout(name=name, kind=MapKind.PERCPU_ARRAY, key_size=4, value_size=COUNTER.size, max_entries=size)
-
-
 def table_layout(table: Table, actions: dict[str, ActionLayout]) -> TableLayout:
     """The layout of a table that is not learned."""
     kinds = tuple(key.match for key in table.keys)
@@ -298,9 +162,9 @@ def table_layout(table: Table, actions: dict[str, ActionLayout]) -> TableLayout:
     offered = tuple(actions[ref.name] for ref in table.actions if ref.in_entries)
     value = selector = group = None
     if table.selector is None:
-        value = _value(table.name, offered, has_rank=masks is not None)
+        value = value_layout(table.name, offered, has_rank=masks is not None)
     else:
-        selector = _selector(table.selector, offered)
+        selector = selector_layout(table.selector, offered)
         words = ("group_offset", "ring_size", "counter")[: 3 if has_index(table) else 2]
         rank = (("rank", 64),) if masks is not None else ()
         group = natural(table.name, (*((word, 32) for word in words), *rank))
@@ -319,25 +183,16 @@ def table_layout(table: Table, actions: dict[str, ActionLayout]) -> TableLayout:
         indices=table.size + 1 if has_index(table) else 0,
         direct=_direct(table, kind, value) if masks is None else None,
         masks=masks,
-        mask_map=_mask_map(masks) if masks is not None else None,
+        mask_map=sided_array(f"{table.name}_masks", masks.size) if masks is not None else None,
         default=None if table.has_const_default else _default(table, actions),
     )
 
 
 def _default(table: Table, actions: dict[str, ActionLayout]) -> DefaultLayout:
     name = f"{table.name}_default"
-    value = _value(name, tuple(actions[action] for action in table.default_actions))
-    size = VALUE_HEAD.size + DEFAULT_SLOTS * value.size
-    return DefaultLayout(
-        map=MapLayout(name=name, kind=MapKind.ARRAY, key_size=4, value_size=size, max_entries=1),
-        value=value,
-        counter=table.size + 1 if table.counter_id is not None else 0,
-    )
-
-
-def _mask_map(masks: MaskLayout) -> MapLayout:
-    name = f"{masks.table}_masks"
-    return MapLayout(name=name, kind=MapKind.ARRAY, key_size=4, value_size=masks.size, max_entries=SIDES)
+    value = value_layout(name, tuple(actions[action] for action in table.default_actions))
+    counter = table.size + 1 if table.counter_id is not None else 0
+    return DefaultLayout(map=sided_array(name, value.size), value=value, counter=counter)
 
 
 def has_index(table: Table) -> bool:
@@ -363,10 +218,7 @@ def _direct(table: Table, kind: MapKind, value: ValueLayout | None) -> MapLayout
     first, *others = (width_bits(key.expr) for key in table.keys)
     if kind is not MapKind.HASH or value is None or first > MAX_ARRAY_BITS or sum(others) > MAX_DIRECT_BITS:
         return None
-    entries = SIDES << first
-    return MapLayout(
-        name=f"{table.name}_direct", kind=MapKind.ARRAY, key_size=4, value_size=value.size, max_entries=entries
-    )
+    return sided_array(f"{table.name}_direct", value.size, 1 << first)
 
 
 def _map_kind(table: Table, kinds: tuple[MatchKind, ...]) -> MapKind:
@@ -415,27 +267,4 @@ def _map(table: Table, kind: MapKind, key: StructLayout, value_size: int) -> Map
         max_entries=SIDES * entries,
         no_prealloc=kind is MapKind.LPM_TRIE or (kind is MapKind.HASH and limit > table.size),
         side_at=side_at,
-    )
-
-
-def _value(name: str, actions: tuple[ActionLayout, ...], *, has_rank: bool = False) -> ValueLayout:
-    words = [action.arguments.size for action in actions]
-    head = VALUE_HEAD.size + (RANK.size if has_rank else 0)
-    return ValueLayout(name=name, size=head + -(-max(words, default=0) // 8) * 8, actions=actions, has_rank=has_rank)
-
-
-def _selector(selector: Selector, actions: tuple[ActionLayout, ...]) -> SelectorLayout:
-    member = _value(f"{selector.name}_member", actions)
-    slots = 1 << (selector.size * SLOTS_PER_MEMBER - 1).bit_length()
-    return SelectorLayout(
-        name=selector.name,
-        ring=MapLayout(name=f"{selector.name}_ring", kind=MapKind.ARRAY, key_size=4, value_size=4, max_entries=slots),
-        members=MapLayout(
-            name=f"{selector.name}_member",
-            kind=MapKind.ARRAY,
-            key_size=4,
-            value_size=member.size,
-            max_entries=selector.size,
-        ),
-        member=member,
     )

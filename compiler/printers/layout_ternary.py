@@ -9,7 +9,6 @@ masks are what packets pay for.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -20,14 +19,12 @@ from compiler.ir.tables import MatchKind
 from compiler.printers.layout_struct import StructLayout, natural
 
 MAX_MASKS = 16
-"""The places of masks in `order` are 4 bits each."""
+"""Each costs a packet a look-up."""
 STEP_BITS = 4
 PLACES_PER_ENTRY = 16
 """What a table with range keys has room for on average."""
 WITH_PRIORITY = frozenset({MatchKind.TERNARY, MatchKind.RANGE, MatchKind.OPTIONAL})
 MASK_ID, HIGHEST = "mask_id", "highest"
-_ORDER = struct.Struct("<Q")
-
 Numbers = tuple[int, ...]
 """One for each key."""
 
@@ -42,7 +39,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class MaskSlot:
-    """A mask as the list holds it. `highest`: no entry with this mask has a larger rank; 0 for a slot not in use."""
+    """A mask as the list holds it. `highest`: no entry with this mask has a larger rank."""
 
     mask: Numbers
     mask_id: int
@@ -51,7 +48,7 @@ class MaskSlot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskLayout:
-    """The list of masks: one value, `order` (64 bits) and `MAX_MASKS` slots."""
+    """The list of masks: one value of `MAX_MASKS` slots, those in use first."""
 
     table: str
     slot: StructLayout
@@ -59,19 +56,12 @@ class MaskLayout:
 
     @property
     def size(self) -> int:
-        return _ORDER.size + MAX_MASKS * self.slot.size
+        return MAX_MASKS * self.slot.size
 
-    def encode(self, in_order: Sequence[int], slots: Sequence[MaskSlot]) -> bytes:
-        """`in_order` are the places of the slots that packets look at, first to last.
-
-        Behind the last one `order` names the first again: one word says which there are, and how many.
-        """
-        first = in_order[0] if in_order else 0
-        places = [*in_order, *[first] * (MAX_MASKS - len(in_order))]
-        order = sum(place << 4 * at for at, place in enumerate(places))
-        return _ORDER.pack(order) + b"".join(
-            self.slot.encode((slot.highest, slot.mask_id, *slot.mask)) for slot in slots
-        )
+    def encode(self, slots: Sequence[MaskSlot]) -> bytes:
+        """Slots in the order in which packets look at them, the largest `highest` first; where it is 0 they end."""
+        used = (self.slot.encode((slot.highest, slot.mask_id, *slot.mask)) for slot in slots)
+        return b"".join(used).ljust(self.size, b"\0")
 
     def places(self, matches: tuple[MatchValue, ...]) -> Iterator[Place]:
         """Every place of an entry; no packet is found at two of them."""

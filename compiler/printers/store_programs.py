@@ -10,8 +10,8 @@ import struct
 from dataclasses import dataclass
 from enum import IntEnum
 
+from compiler.printers.layout_maps import MapKind, MapLayout
 from compiler.printers.layout_store import StoreLayout
-from compiler.printers.layout_tables import MapKind, MapLayout
 
 MAX_PROFILES = 16
 MAX_RANKS = 8

@@ -82,9 +82,8 @@ class Deferred:
     def set_tallies(self, counter: str, first: int, count: int, tally: Tally) -> None:
         self._defer(lambda instance: instance.set_tallies(counter, first, count, tally))
 
-    def delete_learned(self, key: EntryKey) -> bool:
+    def delete_learned(self, key: EntryKey) -> None:
         self._defer(lambda instance: instance.delete_learned(key))
-        return True
 
     def _defer(self, effect: Effect) -> None:
         self.undo.at_commit(lambda: self.effects.append(effect))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Collection, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 
 from compiler.ir.controller import CPU_PORT
@@ -183,7 +183,10 @@ class ModelInstance:
         self._insert(entry)
 
     def modify_entry(self, entry: TableEntry) -> None:
-        self._modify(entry, self.model.match_table(entry.table).row(entry.key).entry)
+        row = self.model.match_table(entry.table).row(entry.key)
+        if row.meter is not None:
+            self.undo.note(partial(row.meter.restore, row.meter.state))
+        self._modify(entry, row.entry)
 
     def delete_entry(self, key: EntryKey) -> None:
         row = self.model.match_table(key.table).row(key)
@@ -261,7 +264,7 @@ class ModelInstance:
         now_ns = self._now_ns
         for index in range(first, first + count):
             cell = self.model.meter_cell(meter, index)
-            self.undo.note(partial(cell.configure, cell.config, now_ns))
+            self.undo.note(partial(cell.restore, cell.state))
             cell.configure(config, now_ns)
 
     def meter_tallies(self, meter: str, first: int, count: int) -> list[ColorTallies]:
@@ -290,12 +293,12 @@ class ModelInstance:
     def find_learned(self, key: EntryKey) -> LearnedRow | None:
         return next((row for row in self.learned(key.table) if row.matches == key.matches), None)
 
-    def delete_learned(self, key: EntryKey) -> bool:
-        try:
-            self.model.delete_learned(key)
-        except NotFound:
-            return False
-        return True
+    def delete_learned(self, key: EntryKey) -> None:
+        def change() -> None:
+            with suppress(NotFound):
+                self.model.delete_learned(key)
+
+        self.undo.at_commit(change)
 
     def tick(self) -> None:
         self.model.sweep(self._clock())

@@ -180,8 +180,8 @@ class Instance(Protocol):
     def learned(self, table: str) -> Iterable[LearnedRow]: ...
     def find_learned(self, key: EntryKey) -> LearnedRow | None: ...
 
-    def delete_learned(self, key: EntryKey) -> bool:
-        """Remove a learned entry and the other half of its pair, at once; False if there is none."""
+    def delete_learned(self, key: EntryKey) -> None:
+        """Remove a learned entry and the other half of its pair, if it is there, when the changes are committed."""
         ...
 
     def tick(self) -> None:

@@ -2,7 +2,7 @@
 
 Whoever changes something that a Write can change, in the device or in a target, says right behind the change how to
 undo it (`note`, or `put` and `pop` for a dictionary). Undoing runs backwards, so an inverse finds everything as its
-change left it. What cannot be undone waits until everything else has succeeded (`at_commit`).
+change left it. What packets write too, as counters, is set when everything else has succeeded (`at_commit`).
 """
 
 from __future__ import annotations
@@ -13,17 +13,18 @@ from typing import TypeVar, cast
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 _ABSENT = object()
+Inverse = Callable[[], object]
 
 
 class UndoLog:
     """Of one instance of a pipeline, from one commit to the next."""
 
     def __init__(self) -> None:
-        self._inverses: list[Callable[[], object]] = []
-        self._finals: list[Callable[[], object]] = []
+        self._inverses: list[Inverse] = []
+        self._finals: list[Callable[[], Inverse | None]] = []
         self._is_undoing = False
 
-    def note(self, inverse: Callable[[], object]) -> None:
+    def note(self, inverse: Inverse) -> None:
         """`inverse` undoes what has just been done. It does not fail; what it does is not noted in its turn."""
         if not self._is_undoing:
             self._inverses.append(inverse)
@@ -43,8 +44,11 @@ class UndoLog:
         self.note(lambda: held.__setitem__(key, value))
         return value
 
-    def at_commit(self, final: Callable[[], object]) -> None:
-        """Have `final` run when everything else has succeeded. It may raise `RefusedError`, which undoes the rest."""
+    def at_commit(self, final: Callable[[], Inverse | None]) -> None:
+        """Have `final` run when everything else has succeeded; it returns how to undo it, if that can be.
+
+        It may raise `RefusedError`, which undoes the rest.
+        """
         self._finals.append(final)
         self.note(self._finals.pop)
 
@@ -65,7 +69,9 @@ class UndoLog:
     def finish(self) -> None:
         """Do what waits for the end. Raises `RefusedError`."""
         for final in self._finals:
-            final()
+            inverse = final()
+            if inverse is not None:
+                self.note(inverse)
 
     def clear(self) -> None:
         """Nothing of what was noted will be undone any more."""

@@ -25,8 +25,6 @@ from runtime.device.target import Instance
 
 INSERT, MODIFY, DELETE = p4r.Update.INSERT, p4r.Update.MODIFY, p4r.Update.DELETE
 MAX_COUNT = (1 << 63) - 1
-ATOMIC_KINDS = frozenset({"table_entry", "action_profile_member", "action_profile_group"})
-"""What packets see in one step, as the target promises it."""
 
 
 class Writer:
@@ -77,19 +75,9 @@ class Writer:
 
     def _check_atomic(self, update: p4r.Update) -> None:
         """Whether packets can see an update in one step with others; what is wrong with it is told later."""
-        kind = update.entity.WhichOneof("entity")
-        if kind in self._appliers and kind not in ATOMIC_KINDS:
-            raise unimplemented(f"DATAPLANE_ATOMIC: {kind} is changed by itself, not in one step with others")
         codec = self._schema.tables.get(update.entity.table_entry.table_id)
-        if codec is None:
-            return
-        if codec.is_learned and update.type == DELETE:
+        if codec is not None and codec.is_learned and update.type == DELETE:
             raise unimplemented(f"DATAPLANE_ATOMIC: entries of table {codec.name}, which is learned, leave one by one")
-        if update.entity.table_entry.is_default_action and not codec.table.has_const_default:
-            raise unimplemented(f"DATAPLANE_ATOMIC: the default entry of table {codec.name} is changed by itself")
-        for beside in ("counter_data", "meter_config"):
-            if update.type == MODIFY and update.entity.table_entry.HasField(beside):
-                raise unimplemented(f"DATAPLANE_ATOMIC: {beside} of table {codec.name} changes while packets use it")
 
     # table entries
 
@@ -143,7 +131,7 @@ class Writer:
             raise denied(f"table {codec.name} is learned: the data plane fills it, entries can be read and deleted")
         # Not NOT_FOUND when it is gone: ageing takes entries away at any time and a delete takes both halves of a pair,
         # so a controller that reads all tables and deletes what it read (finsy's delete_all) would always fail.
-        self._undo.at_commit(partial(self._instance.delete_learned, key))
+        self._instance.delete_learned(key)
 
     def _insert_entry(self, entry: p4r.TableEntry, codec: TableCodec, tally: Tally | None) -> None:
         if not codec.matches:

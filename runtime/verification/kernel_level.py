@@ -21,8 +21,8 @@ from compiler.ir.maglev import build_ring
 from compiler.ir.nodes import Pipeline
 from compiler.printers.ebpf.printing import print_c
 from compiler.printers.layout import GroupSlice, MapLayout, TableLayout, layout
+from compiler.printers.layout_maps import MapKind
 from compiler.printers.layout_meter import direct_meter_name
-from compiler.printers.layout_tables import MapKind
 from compiler.printers.store_programs import read_sweep, store_programs, sweep_context
 from runtime.bpf.machine import MACHINE_CONSTANTS
 from runtime.bpf.object import LoadSettings, load
@@ -31,7 +31,7 @@ from runtime.build import Hook, compile_source
 from runtime.device.kernel.defaultmaps import DefaultMap
 from runtime.device.kernel.interfaces import DIRECT, OTHER, Interfaces
 from runtime.device.kernel.metermaps import MeterMap
-from runtime.device.kernel.sides import SIDE_MAP, SidedMap, Sides
+from runtime.device.kernel.sides import SIDE_MAP, Changes, SidedMap, Sides
 from runtime.device.kernel.tablemaps import Matches
 from runtime.device.kernel.ternarymaps import TernaryMap, with_priority
 from runtime.device.records import ZERO, ColorTallies
@@ -80,6 +80,9 @@ class _OneSide(Sides):
     def write(self, held: SidedMap, key: bytes, value: bytes | None) -> None:
         held.apply(0, {key: value})
 
+    def write_many(self, held: SidedMap, changes: Changes) -> None:
+        held.apply(0, changes)
+
 
 class KernelLevel(KernelState):
     """A loaded program with its maps. Close it, or use it as a context.
@@ -111,8 +114,8 @@ class KernelLevel(KernelState):
         self._now_ns = 0
         self._selectors: dict[str, _Selector] = defaultdict(_Selector)
         self._undo = UndoLog()
-        self._meters = {m.name: MeterMap(m, self.map, lambda: self._now_ns, self._undo) for m in made.meters}
         self._side = _OneSide(self.map(SIDE_MAP), self._undo, lambda: None)
+        self._meters = {m.name: MeterMap(m, self.map, self._clock_ns, self._side, self._undo) for m in made.meters}
         self._ternary = self._ternary_maps()
         self._ternary_rows: dict[str, dict[Matches, _Row]] = defaultdict(dict)
         self._defaults = self._default_maps()
@@ -127,8 +130,7 @@ class KernelLevel(KernelState):
             if table.name in self._defaults:
                 self._defaults[table.name].modify(table.default_call)
                 self._defaults[table.name].set_tally(ZERO)
-        self._undo.finish()
-        self._undo.clear()
+        self._side.commit()
 
     def __enter__(self) -> Self:
         return self
@@ -156,7 +158,6 @@ class KernelLevel(KernelState):
         for name, held in self._ternary.items():
             for named in self._ternary_rows.pop(name, {}):
                 held.delete(named)
-        self._side.commit()
         for counter in self.pipeline.counters:
             for index in range(min(counter.size, max(COMPARED_INDICES, self.asked.get(counter.name, 0)))):
                 self._zero(self.layout.counter(counter.name).map, index)
@@ -164,6 +165,7 @@ class KernelLevel(KernelState):
             for index in range(min(meter.size, COMPARED_INDICES)):
                 self._meters[meter.name].configure(index, None)
             self._meters[meter.name].clear(0, min(meter.size, COMPARED_INDICES))
+        self._side.commit()
         for store in self.pipeline.stores:
             for name in (store.name, store_programs(store.name).tags):
                 with self.map(name).memory() as memory:
@@ -208,8 +210,12 @@ class KernelLevel(KernelState):
         if self._meters:
             self.map("test_clock_ns").update(_U32.pack(0), _U64.pack(beyond_ns))
 
+    def _clock_ns(self) -> int:
+        return self._now_ns
+
     def configure_meter(self, meter: str, index: int, config: MeterConfig | None) -> None:
         self._meters[meter].configure(index, config)
+        self._side.commit()
 
     def meter_tallies(self, meter: str, index: int) -> ColorTallies:
         return self._meters[meter].tallies([index])[0]
@@ -283,7 +289,7 @@ class KernelLevel(KernelState):
                 counters = self.map(table.counters.name) if table.counters is not None else None
                 initial = next(t.default_call for t in self.pipeline.tables if t.name == table.table)
                 held = self.map(table.default.map.name)
-                found[table.table] = DefaultMap(table.default, initial, held, counters, self._undo)
+                found[table.table] = DefaultMap(table.default, initial, held, counters, self._side, self._undo)
         return found
 
     def _insert_ternary(self, entry: TableEntry, table: TableLayout) -> None:
@@ -299,7 +305,6 @@ class KernelLevel(KernelState):
         meter = self._meters.get(direct_meter_name(entry.table))
         if meter is not None and is_new:
             meter.begin(index, entry.meter)
-            meter.clear(index, 1)
         elif meter is not None:
             meter.configure(index, entry.meter)
         if table.seen is not None and is_new:

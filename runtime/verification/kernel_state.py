@@ -14,7 +14,7 @@ from compiler.ir.entries import ActionCall, Exact
 from compiler.ir.interpreter import LearnedEntry, Outcome, SentDigest, Tally, VerdictKind
 from compiler.ir.nodes import Pipeline
 from compiler.printers.layout import COUNTER, Layout, MapLayout, Slot, StoreLayout
-from compiler.printers.layout_tables import action_layout
+from compiler.printers.layout_values import action_layout
 from compiler.printers.store_programs import store_programs
 from runtime.bpf.maps import Map
 from runtime.bpf.object import Object

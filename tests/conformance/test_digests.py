@@ -102,7 +102,8 @@ def test_what_is_refused(primary: tuple[Client, Session], update: str, code: int
     assert found.digest_entry.config == p4r.DigestEntry.Config(max_timeout_ns=4)
 
 
-def test_a_batch_that_is_rolled_back_leaves_digests_as_they_were(primary: tuple[Client, Session]) -> None:
+@pytest.mark.parametrize("atomicity", ["ROLLBACK_ON_ERROR", "DATAPLANE_ATOMIC"])
+def test_a_batch_that_fails_leaves_digests_as_they_were(primary: tuple[Client, Session], atomicity: str) -> None:
     client, _ = primary
     client.write(f"INSERT {config(timeout=4)}")
     with pytest.raises(RpcRefusedError):
@@ -111,7 +112,7 @@ def test_a_batch_that_is_rolled_back_leaves_digests_as_they_were(primary: tuple[
             f"INSERT {config(ODD)}",
             f"DELETE {config()}",
             f"INSERT {config(OTHER)}",
-            atomicity="ROLLBACK_ON_ERROR",
+            atomicity=atomicity,
         )
     (found,) = client.read("digest_entry { }")
     assert found.digest_entry.config == p4r.DigestEntry.Config(max_timeout_ns=4)

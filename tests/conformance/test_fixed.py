@@ -75,6 +75,22 @@ def test_default_entries_at_first(fixed: Client) -> None:
     assert fixed.read(default(NETWORKS)) == [entity(default(NETWORKS, NOTHING))]
 
 
+@pytest.mark.parametrize("atomicity", ["ROLLBACK_ON_ERROR", "DATAPLANE_ATOMIC"])
+def test_default_entries_are_part_of_a_batch(fixed: Client, atomicity: str) -> None:
+    changes = (f"MODIFY {default(PORTS, to(8))}", f"INSERT {port(3, to(8))}", f"MODIFY {default(NETWORKS, to(8))}")
+    before = fixed.read("table_entry { }", default(PORTS), default(NETWORKS))
+    for at in range(len(changes) + 1):
+        with pytest.raises(RpcRefusedError) as refused:
+            fixed.write(*changes[:at], f"INSERT {default(PORTS)}", *changes[at:], atomicity=atomicity)
+        assert [code for code, _ in refused.value.errors] == [10] * at + [INVALID] + [10] * (len(changes) - at)
+        assert fixed.read("table_entry { }", default(PORTS), default(NETWORKS)) == before
+    fixed.write(*changes, f"MODIFY {counter_of_default('packet_count: 6')}", atomicity=atomicity)
+    assert fixed.read(default(PORTS), default(NETWORKS)) == [
+        entity(default(PORTS, to(8))),
+        entity(default(NETWORKS, to(8))),
+    ]
+
+
 def test_a_default_entry_is_modified_and_reset(fixed: Client) -> None:
     changed = default(PORTS, rf'{to(8)} metadata: "mine" controller_metadata: 3')
     fixed.write(f"MODIFY {changed}")

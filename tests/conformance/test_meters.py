@@ -162,7 +162,8 @@ def test_counters_of_colors_are_read_when_asked_for_and_cleared(client: Client) 
     assert found == entity(ENTRY % (1, f"{POLICE} meter_{nothing}"))
 
 
-def test_a_batch_that_fails_takes_meters_back(client: Client) -> None:
+@pytest.mark.parametrize("atomicity", ["ROLLBACK_ON_ERROR", "DATAPLANE_ATOMIC"])
+def test_a_batch_changes_meters_or_leaves_them(client: Client, atomicity: str) -> None:
     client.write(f"MODIFY {cell(1, TWO)}", f"INSERT {ENTRY % (1, POLICE + ' meter_config { ' + TWO + ' }')}")
     before = client.read("meter_entry { }", "direct_meter_entry { table_entry { } }")
     with pytest.raises(RpcRefusedError) as refused:
@@ -172,8 +173,12 @@ def test_a_batch_that_fails_takes_meters_back(client: Client) -> None:
             f"MODIFY {direct(1)}",
             f"DELETE {ENTRY % (1, '')}",
             f"INSERT {ENTRY % (2, POLICE + ' meter_config { ' + TWO + ' }')}",
+            f"INSERT {ENTRY % (1, POLICE + ' meter_config { ' + TWO + ' }')}",
+            f"MODIFY {cell(1, more='counter_data { }')}",
             f"MODIFY {cell(99, TWO)}",
-            atomicity="ROLLBACK_ON_ERROR",
+            atomicity=atomicity,
         )
-    assert [code for code, _ in refused.value.errors] == [10, 10, 10, 10, 10, 11]
+    assert [code for code, _ in refused.value.errors] == [10] * 7 + [11]
     assert client.read("meter_entry { }", "direct_meter_entry { table_entry { } }") == before
+    client.write(f"MODIFY {cell(1)}", f"MODIFY {cell(2, TWO)}", f"MODIFY {direct(1)}", atomicity=atomicity)
+    assert client.read(cell(1), cell(2), direct(1)) == [entity(cell(1)), entity(cell(2, TWO)), entity(direct(1))]

@@ -17,7 +17,7 @@ from compiler.ir.interpreter.learning import Slot, SlotStore
 from compiler.ir.nodes import Pipeline
 from compiler.ir.tables import Action, ActionRef, Key, Param, Profile, Store, Table, Transition
 from compiler.printers.layout_store import StoreLayout, store_layout
-from compiler.printers.layout_tables import action_layout
+from compiler.printers.layout_values import action_layout
 from compiler.printers.store_programs import (
     Deleted,
     StoreEvent,

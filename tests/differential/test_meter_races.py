@@ -18,8 +18,10 @@ from compiler.ir.entries import MeterConfig
 from compiler.printers.layout import layout
 from runtime.bpf.testrun import SkbContext, pinned_to_cpu, run_skb
 from runtime.build import Hook
+from runtime.device.kernel.grace import GracePeriods
 from runtime.device.kernel.metermaps import MeterMap
-from runtime.device.records import Tally
+from runtime.device.kernel.sides import SIDE_MAP, Sides
+from runtime.device.records import ColorTallies, Tally
 from runtime.device.undo import UndoLog
 from runtime.verification.testrun_level import FIRST_IFINDEX, TestRunLevel
 from tests.differential.metered import frame, metered
@@ -48,22 +50,36 @@ class Hammered:
     seconds_in_between: float
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def level() -> Iterator[TestRunLevel]:
     with TestRunLevel(metered(), Hook.TC, flags={"test_mode": 0}, traces=False) as made:
         made.add_port(PORT)
         yield made
 
 
-def _meter(level: TestRunLevel, name: str) -> MeterMap:
-    return MeterMap(layout(metered()).meter(name), level.map, time.monotonic_ns, UndoLog())
+class Device:
+    """The device's part of it: a meter, written as a Write does."""
+
+    def __init__(self, level: TestRunLevel, name: str) -> None:
+        self._undo, self._grace = UndoLog(), GracePeriods()
+        self._sides = Sides(level.map(SIDE_MAP), self._undo, self._grace.wait)
+        self._meter = MeterMap(layout(metered()).meter(name), level.map, time.monotonic_ns, self._sides, self._undo)
+
+    def configure(self, config: MeterConfig) -> None:
+        self._meter.configure(PORT, config)
+        self._sides.commit()
+
+    def tallies(self) -> ColorTallies:
+        return self._meter.tallies([PORT])[0]
+
+    def close(self) -> None:
+        self._sides.close()
+        self._grace.close()
 
 
-def _hammer(level: TestRunLevel, name: str, change: Callable[[MeterMap, int], None]) -> Hammered:
+def _hammer(level: TestRunLevel, name: str, change: Callable[[Device, int], None]) -> Hammered:
     """Packets on every CPU until the time is over; `change` is called again and again meanwhile, with a count."""
-    meter, cpus = _meter(level, name), sorted(os.sched_getaffinity(0))
-    meter.configure(PORT, None)
-    meter.clear(PORT, 1)
+    device, cpus = Device(level, name), sorted(os.sched_getaffinity(0))
     over, begun = threading.Event(), threading.Barrier(len(cpus) + 1)
 
     def send(cpu: int) -> None:
@@ -74,20 +90,21 @@ def _hammer(level: TestRunLevel, name: str, change: Callable[[MeterMap, int], No
                 run_skb(level.program.fd, frame(9, LENGTH), context, repeat=AT_ONCE)
 
     began = time.monotonic()
-    change(meter, 0)
+    change(device, 0)
     threads = [threading.Thread(target=send, args=(cpu,)) for cpu in cpus]
     for thread in threads:
         thread.start()
     begun.wait()
-    _change_until(began + DRAINED_S, meter, change)
-    (first,), drained = meter.tallies([PORT]), time.monotonic()
-    _change_until(began + SECONDS, meter, change)
+    _change_until(began + DRAINED_S, device, change)
+    first, drained = device.tallies(), time.monotonic()
+    _change_until(began + SECONDS, device, change)
     seconds_in_between = time.monotonic() - drained
     over.set()
     for thread in threads:
         thread.join()
     run_skb(level.program.fd, frame(9, LENGTH), SkbContext(ingress_ifindex=FIRST_IFINDEX + PORT), repeat=5 * BURST)
-    (last,) = meter.tallies([PORT])
+    last = device.tallies()
+    device.close()
     return Hammered(
         *last,
         seconds=time.monotonic() - began,
@@ -97,11 +114,11 @@ def _hammer(level: TestRunLevel, name: str, change: Callable[[MeterMap, int], No
     )
 
 
-def _change_until(end: float, meter: MeterMap, change: Callable[[MeterMap, int], None]) -> None:
+def _change_until(end: float, device: Device, change: Callable[[Device, int], None]) -> None:
     number = 0
     while time.monotonic() < end:
         number += 1
-        change(meter, number)
+        change(device, number)
         time.sleep(0.001)
 
 
@@ -110,8 +127,8 @@ def _more(last: Sequence[Tally], first: Sequence[Tally]) -> Tally:
     return Tally(sum(one.packets - two.packets for one, two in pairs), sum(one.bytes - two.bytes for one, two in pairs))
 
 
-def _first_only(config: MeterConfig) -> Callable[[MeterMap, int], None]:
-    return lambda meter, number: meter.configure(PORT, config) if number == 0 else None
+def _first_only(config: MeterConfig) -> Callable[[Device, int], None]:
+    return lambda device, number: device.configure(config) if number == 0 else None
 
 
 def test_two_rates_on_all_cpus(level: TestRunLevel) -> None:
@@ -139,9 +156,9 @@ def test_one_rate_on_all_cpus(level: TestRunLevel) -> None:
 def test_a_configuration_that_changes_all_the_time_gives_no_fresh_bursts(level: TestRunLevel) -> None:
     """A thousand changes of the burst, each of which would let a burst through if tokens were not kept."""
 
-    def change(meter: MeterMap, number: int) -> None:
+    def change(device: Device, number: int) -> None:
         burst = BURST if number % 2 else 100
-        meter.configure(PORT, MeterConfig(cir=RATE, cburst=burst, pir=RATE, pburst=burst))
+        device.configure(MeterConfig(cir=RATE, cburst=burst, pir=RATE, pburst=burst))
 
     told = _hammer(level, "line", change)
     assert told.red.packets > told.green.packets
@@ -152,9 +169,9 @@ def test_a_configuration_that_changes_all_the_time_gives_no_fresh_bursts(level: 
 def test_a_rate_that_changes_all_the_time_is_kept(level: TestRunLevel) -> None:
     """Between two rates: as many as both allow at most, and not fewer than the lower one."""
 
-    def change(meter: MeterMap, number: int) -> None:
+    def change(device: Device, number: int) -> None:
         rate = RATE * (1 + number % 2)
-        meter.configure(PORT, MeterConfig(cir=rate, cburst=BURST, pir=rate, pburst=BURST))
+        device.configure(MeterConfig(cir=rate, cburst=BURST, pir=rate, pburst=BURST))
 
     told = _hammer(level, "line", change)
     assert told.red.packets > told.green.packets
@@ -163,11 +180,11 @@ def test_a_rate_that_changes_all_the_time_is_kept(level: TestRunLevel) -> None:
 
 
 def test_every_packet_gets_one_color(level: TestRunLevel) -> None:
-    meter = _meter(level, "line")
-    meter.configure(PORT, MeterConfig(cir=1, cburst=7, pir=1, pburst=9))
-    meter.clear(PORT, 1)
+    device = Device(level, "line")
+    device.configure(MeterConfig(cir=1, cburst=7, pir=1, pburst=9))
     with pinned_to_cpu():
         run_skb(level.program.fd, frame(9, LENGTH), SkbContext(ingress_ifindex=FIRST_IFINDEX + PORT), repeat=1_000)
-    (tallies,) = meter.tallies([PORT])
+    tallies = device.tallies()
+    device.close()
     assert [one.packets for one in tallies] == [7, 2, 991]
     assert sum(one.bytes for one in tallies) == 1_000 * LENGTH

@@ -1,4 +1,6 @@
-"""A pipeline whose tables must agree: every kind of table tells a version, and a packet that hears two is dropped.
+"""A pipeline whose tables must agree: every kind of entity tells a version, and a packet that hears two is dropped.
+
+Meters tell whether a version is odd: without a configuration they say green, with a burst that no packet fits red.
 
 Nothing is learned and nothing is kept, so a packet's versions are those of the entries that it has met itself.
 """
@@ -7,7 +9,19 @@ from __future__ import annotations
 
 from functools import cache
 
-from compiler.ir.entries import ActionCall, Exact, Group, GroupRef, Lpm, Member, TableEntry, Ternary, WeightedMember
+from compiler.ir.entries import (
+    ActionCall,
+    Exact,
+    Group,
+    GroupRef,
+    Lpm,
+    Member,
+    MeterConfig,
+    TableEntry,
+    Ternary,
+    WeightedMember,
+)
+from compiler.ir.metering import Color
 from compiler.ir.nodes import Pipeline
 from compiler.ir.text import from_text
 from compiler.ir.verifier import check
@@ -25,6 +39,7 @@ header ethernet: ethernet
 header probe: probe
 metadata {
   ingress_port: 16  by_hash: 16  by_array: 16  by_prefix: 16  by_backend: 16  by_mask: 16  by_other: 16
+  by_default: 16  color: 2  entry_color: 2  line_color: 2
 }
 
 state start {
@@ -35,13 +50,18 @@ state start {
 }
 state probe { extract probe  default -> accept }
 
-action 0x01000001 hash_says(1 version: 16) { meta.by_hash = param.version }
+action 0x01000001 hash_says(1 version: 16, 2 color: 2) {
+  meta.by_hash = param.version
+  meta.color = param.color
+  execute_direct into meta.entry_color
+}
 action 0x01000002 array_says(1 version: 16) { meta.by_array = param.version }
 action 0x01000003 prefix_says(1 version: 16) { meta.by_prefix = param.version }
 action 0x01000004 backend_says(1 version: 16) { meta.by_backend = param.version }
 action 0x01000005 mask_says(1 version: 16) { meta.by_mask = param.version }
 action 0x01000006 other_says(1 version: 16) { meta.by_other = param.version }
 action 0x01000007 miss() { }
+action 0x01000008 default_says(1 version: 16) { meta.by_default = param.version }
 
 table 0x02000001 by_hash {
   key 1 address: exact(probe.address)
@@ -49,6 +69,8 @@ table 0x02000001 by_hash {
   action miss as_default
   default miss
   size 16
+  counter 0x13000001
+  meter 0x15000001 bytes
 }
 /// A hash again, met last.
 table 0x02000006 by_other {
@@ -90,7 +112,19 @@ table 0x02000005 by_mask {
   size 16
 }
 
+/// Nothing but its default entry.
+table 0x02000007 by_default {
+  key 1 address: exact(probe.address)
+  action miss in_entries
+  action default_says as_default
+  default default_says(0) modifiable
+  size 16
+  counter 0x13000007
+}
+
 counter 0x12000001 dropped size 8
+/// Bytes of each port.
+meter 0x14000001 line size 8 bytes
 /// Two versions met one packet.
 drop_reason 1 mixture
 /// All tables agree.
@@ -103,12 +137,17 @@ hot control ingress {
     apply by_prefix
     apply by_backend
     apply by_mask
+    apply by_default
+    execute line meta.ingress_port into meta.line_color
     apply by_other
     if meta.by_hash != meta.by_array { drop mixture }
     if meta.by_hash != meta.by_prefix { drop mixture }
     if meta.by_hash != meta.by_backend { drop mixture }
     if meta.by_hash != meta.by_mask { drop mixture }
+    if meta.by_hash != meta.by_default { drop mixture }
     if meta.by_hash != meta.by_other { drop mixture }
+    if meta.color != meta.entry_color { drop mixture }
+    if meta.color != meta.line_color { drop mixture }
     drop agreement
   }
 }
@@ -130,10 +169,23 @@ def plain_entries(version: int) -> tuple[TableEntry, ...]:
     """Of the tables whose entry stays and changes its value."""
     address, service = (Exact(value=ADDRESS),), (Exact(value=SERVICE),)
     return (
-        TableEntry(table="by_hash", matches=address, action=_says("hash", version)),
+        TableEntry(
+            table="by_hash",
+            matches=address,
+            action=ActionCall(action="hash_says", arguments=(version, Color.RED if version % 2 else Color.GREEN)),
+            meter=meter(version),
+        ),
         TableEntry(table="by_array", matches=service, action=_says("array", version)),
         TableEntry(table="by_other", matches=address, action=_says("other", version)),
     )
+
+
+def meter(version: int) -> MeterConfig | None:
+    return MeterConfig(cir=0, cburst=1, pir=0, pburst=1) if version % 2 else None
+
+
+def default(version: int) -> TableEntry:
+    return TableEntry(table="by_default", matches=(), action=_says("default", version))
 
 
 def prefix(version: int) -> TableEntry:

@@ -51,7 +51,9 @@ class Device:
         for _ in range(BUSY_ATTEMPTS):
             try:
                 self.hammered.device.delete_learned(EntryKey(table=table, matches=exact(*key)))
+                self.hammered.device.commit()
             except RefusedError:
+                self.hammered.device.undo.back_to(0)
                 continue  # packets are at the entry; a client would ask again as well
             return
 

@@ -1,4 +1,6 @@
-"""A thousand batches under packets: every table changes its version in each, and no packet meets two versions.
+"""A thousand batches under packets: every entity changes its version in each, and no packet meets two versions.
+
+Tables of every kind, a default entry, a list of masks, members and a group, the configurations of meters.
 
 Faults on purpose show that the packets would notice: one that reads the side at each table, and a device that does not
 wait for packets that are still on the old side.
@@ -27,9 +29,11 @@ from tests.pipelines.agreeing import (
     PROBE,
     agreeing_pipeline,
     backend,
+    default,
     group,
     masked,
     members,
+    meter,
     plain_entries,
     prefix,
 )
@@ -37,20 +41,21 @@ from tests.pipelines.agreeing import (
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 BATCHES, REPEAT, IFINDEX = 1000, 20_000, 1000 + PORT
 MIXTURE, AGREEMENT = 1, 2
-EACH_TABLE_ITS_OWN = SubstitutedText(
-    name="the side is read at each table",
-    file=PRINTED,
-    old=".side = scratch->side",
-    new=".side = side_of_tables()",
-    everywhere=True,
-)
+EACH_ITS_OWN = [
+    SubstitutedText(name=f"the side is read at each {what}", file=PRINTED, old=old, new=new, everywhere=True)
+    for what, old, new in (
+        ("hash", ".side = scratch->side", ".side = side_of_tables()"),
+        ("default entry and list of masks", "u32 side = scratch->side", "u32 side = side_of_tables()"),
+        ("array and meter", "* scratch->side", "* side_of_tables()"),
+    )
+]
 
 
-def slowness(steps: int) -> SubstitutedText:
+def slowness(steps: int, *, before: str = "by_other") -> SubstitutedText:
     """Some two nanoseconds each, so that a packet is under way when the device goes on."""
-    function = "static __always_inline bool apply_by_other(struct scratch *scratch)\n{\n"
+    function = f"static __always_inline bool apply_{before}(struct scratch *scratch)\n{{\n"
     return SubstitutedText(
-        name="a packet takes time before its last table",
+        name=f"a packet takes time before table {before}",
         file=PRINTED,
         old=function,
         new=f"{function}\tfor (u32 i = 0; i < {steps}; i++)\n\t\tside_of_tables();\n",
@@ -75,8 +80,9 @@ class Agreeing:
     def next_version(self) -> None:
         """As one batch."""
         old, new, device = self.version, self.version + 1, self.instance
-        for entry in plain_entries(new):
+        for entry in (*plain_entries(new), default(new)):
             device.modify_entry(entry)
+        device.configure_meter("line", 0, 8, meter(new))
         device.delete_entry(prefix(old).key)
         device.insert_entry(prefix(new))
         device.insert_entry(masked(new))
@@ -149,9 +155,10 @@ def test_a_slow_packet_meets_one_version() -> None:
     assert agreed > 0
 
 
-def test_two_sides_in_one_packet_are_seen() -> None:
-    elf = changed_object((slowness(4000), EACH_TABLE_ITS_OWN), agreeing_pipeline(), Hook.TC)
-    assert mixtures(elf, BATCHES, 500)[0] > 0
+@pytest.mark.parametrize("fault", EACH_ITS_OWN, ids=lambda fault: fault.name)
+def test_two_sides_in_one_packet_are_seen(fault: SubstitutedText) -> None:
+    slow = (slowness(4000, before="by_array"), slowness(4000))
+    assert mixtures(changed_object((*slow, fault), agreeing_pipeline(), Hook.TC), BATCHES, 500)[0] > 0
 
 
 def test_a_device_that_does_not_wait_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:

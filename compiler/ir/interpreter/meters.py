@@ -20,6 +20,14 @@ ColorTallies = tuple[Tally, Tally, Tally]
 """What was green, yellow and red."""
 
 
+class CellState(NamedTuple):
+    """A configuration and what is left of its tokens."""
+
+    config: MeterConfig | None
+    buckets: Buckets | None
+    words: Words
+
+
 class Cell:
     """One cell; without a configuration every packet is green."""
 
@@ -50,6 +58,14 @@ class Cell:
         else:
             self._buckets = new_buckets(self._kind, config, now_ns)
             self._words = full_words(self._kind, self._buckets)
+
+    @property
+    def state(self) -> CellState:
+        return CellState(self.config, self._buckets, self._words)
+
+    def restore(self, state: CellState) -> None:
+        """As it was; packets in between have never been."""
+        self.config, self._buckets, self._words = state
 
     def execute(self, length: int, now_ns: int) -> Color:
         color = Color.GREEN

@@ -10,12 +10,13 @@ from compiler.printers.layout import Layout
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeterView:
-    """`units` is the C of what a packet counts; `two_rates` that of how colours are told."""
+    """`units` and `two_rates` are the C of what a packet counts, and of how colours are told; a side has `cells`."""
 
     name: str
     doc: str
     units: str
     two_rates: str
+    cells: int
 
 
 _UNITS = {MeterUnit.PACKETS: "1", MeterUnit.BYTES: "scratch->packet.length"}
@@ -28,6 +29,7 @@ def meter_views(layout: Layout) -> tuple[MeterView, ...]:
             doc=meter.doc,
             units=_UNITS[meter.unit],
             two_rates="false" if meter.type is MeterType.SINGLE_RATE_THREE_COLOR else "true",
+            cells=meter.size,
         )
         for meter in layout.meters
     )

@@ -82,7 +82,6 @@ class PipelineView:
     stores: tuple[structures.StoreView, ...]
     learned: tuple[tuple[str, str], ...]
     """(table, store) of each learned table."""
-    has_masks: bool
     made_keys: tuple[str, ...]
     """Tables whose key is made in the scratch memory."""
     later: tuple[LaterView, ...]
@@ -147,7 +146,6 @@ def pipeline_view(pipeline: Pipeline, provenance: Mapping[str, Sequence[str]]) -
         ),
         stores=tuple(structures.store_view(store) for store in laid.stores),
         learned=tuple((t.table, store.store.name) for store in laid.stores for t in store.tables),
-        has_masks=any(t.masks is not None for t in laid.tables),
         made_keys=tuple(t.table for t in laid.tables if t.map.kind is MapKind.LPM_TRIE or t.masks is not None),
         later=_later(pipeline, laid),
         meters=metering.meter_views(laid),

@@ -19,7 +19,6 @@ from compiler.printers.layout import (
     TableLayout,
     ValueLayout,
 )
-from compiler.printers.layout_tables import DEFAULT_SLOTS, DefaultLayout
 from compiler.printers.layout_ternary import MAX_MASKS, MaskLayout
 
 
@@ -127,29 +126,13 @@ def table_structs(table: TableLayout) -> tuple[StructView, ...]:
     if table.masks is not None:
         found += _mask_structs(table.masks)
     if table.default is not None:
-        found += _default_structs(table.default)
+        found.append(value_struct(f"{table.default.map.name}_value", table.default.value))
     return tuple(found)
 
 
-def _default_structs(default: DefaultLayout) -> tuple[StructView, StructView]:
-    name = default.map.name
-    members = (
-        MemberView(type="u32", name="current", offset=0, comment="the slot that counts"),
-        MemberView(type="u32", name="padding4", offset=4),
-        MemberView(type=f"struct {name}_value", name=f"slots[{DEFAULT_SLOTS}]", offset=8),
-    )
-    return value_struct(f"{name}_value", default.value), StructView(
-        name=name, members=members, size=default.map.value_size
-    )
-
-
 def _mask_structs(masks: MaskLayout) -> tuple[StructView, StructView]:
-    slots = f"slots[{MAX_MASKS}]"
-    members = (
-        MemberView(type="u64", name="order", offset=0, comment="4 bits for each slot in use"),
-        MemberView(type=f"struct {masks.table}_mask", name=slots, offset=masks.size - MAX_MASKS * masks.slot.size),
-    )
-    whole = StructView(name=f"{masks.table}_masks", members=members, size=masks.size)
+    slots = MemberView(type=f"struct {masks.table}_mask", name=f"slots[{MAX_MASKS}]", offset=0)
+    whole = StructView(name=f"{masks.table}_masks", members=(slots,), size=masks.size)
     return c_struct(f"{masks.table}_mask", masks.slot), whole
 
 
@@ -162,7 +145,7 @@ def table_maps(table: TableLayout) -> tuple[MapView, ...]:
     if table.mask_map is not None:
         found.append(_map(table.mask_map, "u32", f"struct {table.table}_masks"))
     if table.default is not None:
-        found.append(_map(table.default.map, "u32", f"struct {table.default.map.name}"))
+        found.append(_map(table.default.map, "u32", f"struct {table.default.map.name}_value"))
     if table.counters is not None:
         found.append(_map(table.counters, "u32", "struct counter"))
     if table.seen is not None:
@@ -178,7 +161,7 @@ def counter_maps(layout: Layout) -> tuple[MapView, ...]:
 
 
 def meter_maps(layout: Layout) -> tuple[MapView, ...]:
-    types = ("struct meter_config", "struct meter_words", "struct counter")
+    types = ("struct meter_buckets", "struct meter_words", "struct counter")
     return tuple(
         _map(held, "u32", value) for meter in layout.meters for held, value in zip(meter.maps, types, strict=True)
     )

@@ -13,7 +13,7 @@ from compiler.printers.ebpf.expressions import c, given, hash_of, number, words
 from compiler.printers.ebpf.lines import Lines
 from compiler.printers.ebpf.structures import flag, table_constant
 from compiler.printers.layout import MapKind, MapLayout, StoreLayout, TableLayout
-from compiler.printers.layout_tables import DEFAULT_SLOTS, SIDE, SIDE_BITS, SIDES
+from compiler.printers.layout_maps import SIDE, SIDE_BITS, SIDES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,9 +67,8 @@ def default_view(table: Table, printer: Printer) -> FunctionView | None:
     if layout is None or layout.default is None:
         return None
     lines, name = Lines(), layout.default.map.name
-    lines.add("u32 zero = 0;", f"struct {name} *held = bpf_map_lookup_elem(&{name}, &zero);")
-    lines.add(f"struct {name}_value *value;", "", "if (!held)", f"\treturn missed({table_id(table)});")
-    lines.add(f"value = &held->slots[FLOW_READ(held->current) % {DEFAULT_SLOTS}];")
+    lines.add("u32 side = scratch->side;", f"struct {name}_value *value = bpf_map_lookup_elem(&{name}, &side);", "")
+    lines.add("if (!value)", f"\treturn missed({table_id(table)});")
     if layout.default.counter:
         lines.add(f"scratch->later.{table.name} = value->counter;")
     lines.add("switch (value->action) {")

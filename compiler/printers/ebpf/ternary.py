@@ -1,7 +1,7 @@
 """Tables with ternary, range or optional keys as C: one look-up for each mask in use, the largest rank wins.
 
-A mask below whose highest rank something has been found is passed over. The order is read once, so every mask that is
-in use all the time is met once, whatever changes under way.
+Masks are in the order of the highest rank that an entry has under them, so the search ends at the first that cannot
+give a larger one than what is found. Behind the masks in use the highest rank is 0.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from compiler.ir.tables import Table
 from compiler.printers.ebpf.expressions import WORD_BITS, c
 from compiler.printers.ebpf.lines import Lines
 from compiler.printers.layout import TableLayout
-from compiler.printers.layout_tables import SIDE
-from compiler.printers.layout_ternary import MASK_ID
+from compiler.printers.layout_maps import SIDE
+from compiler.printers.layout_ternary import MASK_ID, MAX_MASKS
 
 
 def declare(lines: Lines, table: Table) -> None:
@@ -25,19 +25,16 @@ def declare(lines: Lines, table: Table) -> None:
         f"struct {name}_value *found;",
         f"struct {name}_masks *masks;",
         "u32 side = scratch->side;",
-        "u64 order, rank = 0;",
+        "u64 rank = 0;",
     )
 
 
 def look_up(lines: Lines, table: Table, layout: TableLayout) -> None:
     """Leaves the entry in `value`, or none there; `masks` is the list."""
-    lines.add("value = 0;", "order = FLOW_READ(masks->order);", f"key->{SIDE} = side;")
-    with lines.block("for (u32 i = 0; i < MAX_MASKS; i++)"):
-        lines.add("u32 at = mask_at(order, i);", f"struct {table.name}_mask *mask = &masks->slots[at];", "")
-        lines.add(
-            "if (i && at == mask_at(order, 0))", "\tbreak;", "if (FLOW_READ(mask->highest) <= rank)", "\tcontinue;"
-        )
-        lines.add(f"key->{MASK_ID} = FLOW_READ(mask->{MASK_ID});", f"mask = mask_behind(mask, key->{MASK_ID});")
+    lines.add("value = 0;", f"key->{SIDE} = side;")
+    with lines.block(f"for (u32 at = 0; at < {MAX_MASKS}; at++)"):
+        lines.add(f"const struct {table.name}_mask *mask = &masks->slots[at];", "")
+        lines.add("if (mask->highest <= rank)", "\tbreak;", f"key->{MASK_ID} = mask->{MASK_ID};")
         for one in table.keys:
             lines.extend(_masked(one.name, one.expr))
         lines.add(f"found = bpf_map_lookup_elem(&{layout.map.name}, key);")
@@ -47,6 +44,6 @@ def look_up(lines: Lines, table: Table, layout: TableLayout) -> None:
 
 def _masked(name: str, expr: Expr) -> tuple[str, ...]:
     if width_bits(expr) <= WORD_BITS:
-        return (f"key->{name} = packet.{name} & FLOW_READ(mask->{name});",)
+        return (f"key->{name} = packet.{name} & mask->{name};",)
     halves = (f"{name}.high", f"{name}.low")
-    return tuple(f"key->{half} = packet.{half} & FLOW_READ(mask->{half});" for half in halves)
+    return tuple(f"key->{half} = packet.{half} & mask->{half};" for half in halves)

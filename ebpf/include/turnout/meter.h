@@ -1,7 +1,7 @@
 /*
  * Meters, as compiler.ir.metering computes them to the bit: RFC 2698 and RFC 2697, colour-blind.
  *
- * A cell has two words that packets change, one for each bucket, and a configuration that the device changes. A word is
+ * A cell has two words that packets change, one for each bucket, and a configuration that the device writes. A word is
  * the level at which its bucket would be full again; tokens come in by the level, which is a product of the time, so
  * nobody refills anything and nothing is lost between packets. Taking tokens is one compare-and-swap.
  *
@@ -13,8 +13,8 @@
  * after it has left the committed one, so a packet of that very instant may be red instead of yellow.
  * A CPU that is beaten METER_ATTEMPTS times takes its tokens whether or not they are still there, as a debt.
  *
- * A configuration is there twice; `version` says which one counts. The device writes the other one and then the version,
- * so a packet that finds the version unchanged behind its look has seen a whole one.
+ * A configuration lies on each of the two sides, as entries of tables do, and packets of both sides share the words:
+ * levels count on from one configuration to the next (compiler.ir.metering).
  */
 #ifndef TURNOUT_METER_H
 #define TURNOUT_METER_H
@@ -46,12 +46,7 @@ struct meter_buckets {
 	u64 is_set;
 };
 
-struct meter_config {
-	u32 version;
-	u32 unused;
-	struct meter_buckets versions[2];
-};
-_Static_assert(sizeof(struct meter_config) == 184, "struct meter_config");
+_Static_assert(sizeof(struct meter_buckets) == 88, "struct meter_buckets");
 
 struct meter_words {
 	u64 first;
@@ -179,45 +174,27 @@ static __always_inline enum meter_color meter_one_rate(const struct meter_bucket
 	return meter_excess(most, &words->second, overflow, units) ? METER_YELLOW : METER_RED;
 }
 
-/* A whole configuration. False when the device has changed it again and again while this packet looked. */
-static __always_inline bool meter_configuration(const struct meter_config *config, struct meter_buckets *buckets)
+/*
+ * The colour of a packet of so many units, and of so many bytes for the counter of its colour. `on_side` is where the
+ * configuration of the cell is, on the packet's side.
+ */
+static __always_inline u8 meter_execute(const void *configs, u32 on_side, const void *words, const void *colors,
+					u32 index, u32 units, u32 bytes, bool two_rates)
 {
-	for (u32 attempt = 0; attempt < METER_ATTEMPTS; attempt++) {
-		u32 version = FLOW_READ(config->version);
-		const u64 *from = (const u64 *)&config->versions[version & 1];
-		u64 *to = (u64 *)buckets, all = 0;
-		const u32 *again;
-
-#pragma unroll
-		for (u32 at = 0; at < sizeof(*buckets) / sizeof(u64); at++) {
-			to[at] = FLOW_READ(from[at]);
-			all |= to[at];
-		}
-		again = (const u32 *)((const char *)&config->version + flow_after(all));
-		if (FLOW_READ(*again) == version)
-			return true;
-	}
-	return false;
-}
-
-/* The colour of a packet of so many units, and of so many bytes for the counter of its colour. */
-static __always_inline u8 meter_execute(const void *configs, const void *words, const void *colors, u32 index,
-					u32 units, u32 bytes, bool two_rates)
-{
-	struct meter_config *config = bpf_map_lookup_elem(configs, &index);
 	struct meter_words *cell = bpf_map_lookup_elem(words, &index);
 	enum meter_color color = METER_GREEN;
-	struct meter_buckets buckets;
+	const struct meter_buckets *buckets;
 	u64 now;
 
-	if (!config || !cell)
+	if (!cell)
 		return METER_GREEN;
-	if (!meter_configuration(config, &buckets)) {
-		color = METER_RED;
-	} else if (buckets.is_set) {
+	buckets = bpf_map_lookup_elem(configs, &on_side);
+	if (!buckets)
+		return METER_GREEN;
+	if (buckets->is_set) {
 		now = meter_now_ns();
-		color = two_rates ? meter_two_rates(&buckets, cell, now, units) :
-				    meter_one_rate(&buckets, cell, now, units);
+		color = two_rates ? meter_two_rates(buckets, cell, now, units) :
+				    meter_one_rate(buckets, cell, now, units);
 	}
 	count_packet(colors, index * METER_COLORS + color, bytes);
 	return color;

@@ -6,11 +6,13 @@ import mmap
 import struct
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from compiler.ir.entries import MeterConfig
 from compiler.printers.layout import Layout, TableLayout
 from runtime.bpf.maps import Map
 from runtime.device.kernel.metermaps import MeterMap
+from runtime.device.kernel.sides import Sides
 from runtime.device.kernel.stores import clock_ms
 from runtime.device.undo import UndoLog
 
@@ -40,13 +42,13 @@ class LastHits:
 class Beside:
     """Of one table, what of it there is."""
 
-    def __init__(self, meter: MeterMap | None, seen: LastHits | None) -> None:
-        self.meter, self.seen = meter, seen
+    def __init__(self, meter: MeterMap | None, seen: LastHits | None, undo: UndoLog) -> None:
+        self.meter, self.seen, self._undo = meter, seen, undo
 
     def begin(self, index: int, meter: MeterConfig | None) -> None:
         """The index is that of a new entry."""
         if self.seen is not None:
-            self.seen.begin(index)
+            self._undo.at_commit(partial(self.seen.begin, index))
         if self.meter is not None:
             self.meter.begin(index, meter)
 
@@ -59,11 +61,11 @@ class Beside:
             self.seen.close()
 
 
-def besides(plan: Layout, open_map: OpenMap, undo: UndoLog) -> dict[str, Beside]:
+def besides(plan: Layout, open_map: OpenMap, sides: Sides, undo: UndoLog) -> dict[str, Beside]:
     """By the names of the tables that have something beside their entries but counters."""
-    direct = {meter.table: MeterMap(meter, open_map, time.monotonic_ns, undo) for meter in plan.meters if meter.table}
+    direct = {m.table: MeterMap(m, open_map, time.monotonic_ns, sides, undo) for m in plan.meters if m.table}
     return {
-        table.table: Beside(direct.get(table.table), _last_hits(table, open_map))
+        table.table: Beside(direct.get(table.table), _last_hits(table, open_map), undo)
         for table in plan.tables
         if table.seen is not None or table.table in direct
     }

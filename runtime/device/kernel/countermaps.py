@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 
@@ -47,13 +47,17 @@ class CounterMap:
 
     def write(self, index: int, tally: Tally) -> None:
         """All of it to the first CPU's cell. A packet that is counted at this instant may be lost."""
-        with self._refusals():
-            self._map.update(_key(index), _spread(tally))
+        self._write_raw((index,), _spread(tally))
 
-    def write_range(self, first: int, count: int, tally: Tally) -> None:
-        keys = struct.pack(f"={count}I", *range(first, first + count))
-        with self._refusals():
-            self._map.update_batch(keys, _spread(tally) * count)
+    def replace(self, first: int, count: int, tally: Tally) -> Callable[[], None]:
+        """The same for cells from `first` on. Returns how to undo it; what was counted in between is lost then."""
+        cells = range(first, first + count)
+        old = self._raw(cells)
+        self._write_raw(cells, _spread(tally) * count)
+        return partial(self._write_raw, cells, old)
+
+    def clear(self, indices: Sequence[int]) -> None:
+        self._write_raw(indices, _spread(ZERO) * len(indices))
 
     def clear_all_but(self, kept: Collection[int]) -> None:
         """Zero every cell but these. Those are left alone: packets may be counted in them meanwhile."""
@@ -64,10 +68,21 @@ class CounterMap:
             if values[index * step : (index + 1) * step] != zero and index not in kept:
                 self.write(index, ZERO)
 
-    def clear(self, indices: Sequence[int]) -> None:
-        keys = struct.pack(f"={len(indices)}I", *indices)
+    def _raw(self, cells: range) -> bytes:
+        """What all CPUs hold, one cell after the other."""
         with self._refusals():
-            self._map.update_batch(keys, _spread(ZERO) * len(indices))
+            if len(cells) <= FEW:
+                return b"".join(self._map.lookup(_key(index)) or b"" for index in cells)
+            _, values = self._map.lookup_batch()
+        step = self._map.details.buffer_size
+        return values[cells.start * step : cells.stop * step]
+
+    def _write_raw(self, indices: Sequence[int], values: bytes) -> None:
+        with self._refusals():
+            if len(indices) == 1:
+                self._map.update(_key(indices[0]), values)
+            else:
+                self._map.update_batch(struct.pack(f"={len(indices)}I", *indices), values)
 
     def _refusals(self) -> AbstractContextManager[None]:
         return refusals_of(f"counter {self._map.details.name}")
@@ -88,9 +103,10 @@ class LostPackets:
         lost = (self._tallies.get(index, ZERO) for index in range(first, first + len(tallies)))
         return [Tally(t.packets + more.packets, t.bytes + more.bytes) for t, more in zip(tallies, lost, strict=True)]
 
-    def forget(self, first: int, count: int) -> None:
-        for index in range(first, first + count):
-            self._tallies.pop(index, None)
+    def forget(self, first: int, count: int) -> Callable[[], None]:
+        """Returns how to undo it."""
+        lost = {index: self._tallies.pop(index) for index in range(first, first + count) if index in self._tallies}
+        return partial(self._tallies.update, lost)
 
 
 class Uncounted:
@@ -102,11 +118,14 @@ class Uncounted:
     def read_many(self, indices: Sequence[int]) -> list[Tally]:
         return [ZERO] * len(indices)
 
+    def replace(self, first: int, count: int, tally: Tally) -> None:
+        """There is nothing to replace."""
+
     def write(self, index: int, tally: Tally) -> None:
-        """There is nothing to write."""
+        """Nor to write."""
 
     def clear_all_but(self, kept: Collection[int]) -> None:
-        """There is nothing to clear."""
+        """Nor to clear."""
 
     def clear(self, indices: Sequence[int]) -> None:
         """Nor to clear."""
@@ -187,8 +206,9 @@ class DirectCounters:
     def read_many(self, indices: Sequence[int]) -> list[Tally]:
         return self._counters.read_many(indices)
 
-    def write(self, index: int, tally: Tally) -> None:
-        self._counters.write(index, tally)
+    def set(self, index: int, tally: Tally) -> None:
+        """At the end of the batch."""
+        self._undo.at_commit(partial(self._counters.replace, index, 1, tally))
 
 
 def direct_counters(table: TableLayout, values: Map | None, undo: UndoLog) -> DirectCounters | None:

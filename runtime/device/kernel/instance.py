@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -12,25 +11,20 @@ from typing import cast
 from compiler.ir.entries import ActionCall, EntryKey, Group, GroupRef, Member, MemberRef, MeterConfig, TableEntry
 from compiler.ir.interpreter.matching import initial_entry
 from compiler.ir.nodes import Pipeline
-from compiler.printers.layout import Layout, TableLayout, layout
-from compiler.printers.store_programs import store_programs
+from compiler.printers.layout import TableLayout, layout
 from compiler.span import InternalError
 from runtime.bpf.errors import BpfError
 from runtime.bpf.object import Object
 from runtime.bpf.program import Program
 from runtime.device.contents import Contents
 from runtime.device.filling import fill
-from runtime.device.kernel.besides import besides
-from runtime.device.kernel.countermaps import CounterMap, DirectCounters
-from runtime.device.kernel.defaultmaps import DefaultMap
+from runtime.device.kernel.countermaps import DirectCounters
 from runtime.device.kernel.grace import GracePeriods
-from runtime.device.kernel.metermaps import MeterMap
+from runtime.device.kernel.openmaps import open_maps
 from runtime.device.kernel.predecessor import Predecessor
-from runtime.device.kernel.selectormaps import SelectorMaps
 from runtime.device.kernel.sides import SIDE_MAP, Sides
-from runtime.device.kernel.stores import StoreMap
 from runtime.device.kernel.tablemaps import Matches, TableMap
-from runtime.device.kernel.ternarymaps import TernaryMap, with_priority
+from runtime.device.kernel.ternarymaps import with_priority
 from runtime.device.kernel.upcallrings import UpcallRings
 from runtime.device.kernel.variants import LoadVariant, Variants
 from runtime.device.records import ColorTallies, Row, Tally
@@ -60,27 +54,18 @@ class KernelInstance:
         self._sides = Sides(loaded.map(SIDE_MAP), self.undo, self._grace.wait)
         self._pipeline = pipeline
         self._loaded = loaded
-        plan = layout(pipeline)
         self._variants = Variants(pipeline, loaded.program(TC_PROGRAM), load_variant, _program, activate)
         self._held: Counter[str] = Counter()
-        self._tables = {table.table: self._table(table) for table in plan.tables}
-        self._defaults = self._default_maps(plan)
-        self._selectors = {t.table: self._selector(t) for t in plan.tables if t.selector is not None}
-        self._selectors_by_name = {
-            t.selector.name: self._selectors[t.table] for t in plan.tables if t.selector is not None
-        }
-        self._besides = besides(plan, loaded.map, self.undo)
+        maps = open_maps(pipeline, loaded, hash_seed, self._sides, self.undo)
+        self._tables, self._defaults, self._besides = maps.tables, maps.defaults, maps.besides
+        self._selectors, self._selectors_by_name = maps.selectors, maps.selectors_by_name
+        self._meters, self._counters, self._stores = maps.meters, maps.counters, maps.stores
         self._of_many = {
             name: table
             for name, table in self._tables.items()
             if isinstance(table, TableMap) and table.takes_many and name not in self._besides
         }
-        """Tables whose map takes many entries at once, and that have nothing beside it."""
-        self._meters = {
-            m.name: MeterMap(m, loaded.map, time.monotonic_ns, self.undo) for m in plan.meters if not m.table
-        }
-        self._counters = {c.counter: CounterMap(loaded.map(c.map.name)) for c in plan.counters}
-        self._stores = self._store_maps(plan, hash_seed)
+        """Tables that take many entries at once, and that have nothing beside them."""
         self._upcalls: UpcallRings | None = None
         self._place, self._unpin = "", _nothing_pinned
 
@@ -210,15 +195,16 @@ class KernelInstance:
         table = self._of_many.get(codec.name)
         if table is None:
             return done_one_by_one(lambda row: self.modify_entry(codec.entry(row)), rows, self.undo)
-        return table.modify_many(*_packed(codec, table, rows))
+        table.modify_many(*_packed(codec, table, rows))
+        return len(rows)
 
     def delete_rows(self, codec: TableCodec, old: Sequence[Row]) -> int:
         table = self._of_many.get(codec.name)
         if table is None:
             return done_one_by_one(lambda row: self.delete_entry(codec.entry_key(row.key)), old, self.undo)
-        done = table.delete_many(_keys(codec, table, old))
-        self._hold(codec.name, -done)
-        return done
+        table.delete_many(_keys(codec, table, old))
+        self._hold(codec.name, -len(old))
+        return len(old)
 
     def insert_member(self, member: Member) -> None:
         self._selectors_by_name[member.selector].insert_member(member)
@@ -256,7 +242,7 @@ class KernelInstance:
         return self._upcalls.lost.added(tallies, first)
 
     def set_tallies(self, counter: str, first: int, count: int, tally: Tally) -> None:
-        self.undo.at_commit(partial(self._counters[counter].write_range, first, count, tally))
+        self.undo.at_commit(partial(self._counters[counter].replace, first, count, tally))
         if self._upcalls is not None and counter == self._pipeline.drop_counter:
             self.undo.at_commit(partial(self._upcalls.lost.forget, first, count))
 
@@ -267,7 +253,7 @@ class KernelInstance:
         return self._meters[meter].tallies(range(first, first + count))
 
     def clear_meter_tallies(self, meter: str, first: int, count: int) -> None:
-        self.undo.at_commit(partial(self._meters[meter].clear, first, count))
+        self._meters[meter].clear(first, count)
 
     def direct_meter_tallies(self, table: str, keys: Sequence[EntryKey]) -> list[ColorTallies]:
         meter = self._besides[table].meter
@@ -278,7 +264,7 @@ class KernelInstance:
     def clear_direct_meter_tallies(self, key: EntryKey) -> None:
         meter = self._besides[key.table].meter
         if meter is not None:
-            self.undo.at_commit(partial(meter.clear, self._index_of(key), 1))
+            meter.clear(self._index_of(key), 1)
 
     def idle_ms(self, table: str, keys: Sequence[EntryKey]) -> list[int]:
         seen = self._besides[table].seen
@@ -292,8 +278,8 @@ class KernelInstance:
     def find_learned(self, key: EntryKey) -> LearnedRow | None:
         return self._stores[key.table].find(key)
 
-    def delete_learned(self, key: EntryKey) -> bool:
-        return self._stores[key.table].delete(key)
+    def delete_learned(self, key: EntryKey) -> None:
+        self.undo.at_commit(partial(self._stores[key.table].delete, key))
 
     def tick(self) -> None:
         learned = self._sweep()
@@ -301,6 +287,10 @@ class KernelInstance:
         if self._upcalls is not None:
             self._upcalls.tick()
         self._variants.settle(self._held_tables() | learned)
+
+    def _counters_of(self, table: TableLayout) -> DirectCounters | None:
+        held = self._tables[table.table]
+        return held.counters if isinstance(held, TableMap) else None
 
     def _sweep(self) -> frozenset[str]:
         """The learned tables that may still hold entries; all of them when that cannot be told."""
@@ -310,56 +300,6 @@ class KernelInstance:
             LOG.error("the sweep of learned entries failed: %s", problem)  # noqa: TRY400  the kernel's words say it all
             return frozenset(self._stores)
         return frozenset(table for table, store in self._stores.items() if left[store])
-
-    def _table(self, table: TableLayout) -> TableMap | TernaryMap:
-        counters = self._loaded.map(table.counters.name) if table.counters is not None else None
-        if table.masks is not None and table.mask_map is not None:
-            entries, mask_list = self._loaded.map(table.map.name), self._loaded.map(table.mask_map.name)
-            return TernaryMap(table, table.masks, entries, mask_list, counters, self._sides, self.undo)
-        direct = self._loaded.map(table.direct.name) if table.direct is not None else None
-        return TableMap(table, self._loaded.map(table.map.name), counters, direct, self._sides, self.undo)
-
-    def _counters_of(self, table: TableLayout) -> DirectCounters | None:
-        held = self._tables[table.table]
-        return held.counters if isinstance(held, TableMap) else None
-
-    def _default_maps(self, plan: Layout) -> dict[str, DefaultMap]:
-        initial = {table.name: table.default_call for table in self._pipeline.tables}
-        found: dict[str, DefaultMap] = {}
-        for table in plan.tables:
-            if table.default is not None:
-                counters = self._loaded.map(table.counters.name) if table.counters is not None else None
-                held = self._loaded.map(table.default.map.name)
-                found[table.table] = DefaultMap(table.default, initial[table.table], held, counters, self.undo)
-        return found
-
-    def _selector(self, table: TableLayout) -> SelectorMaps:
-        if table.selector is None:
-            raise InternalError(f"table {table.table} has no selector")
-        ring, members = table.selector.ring.name, table.selector.members.name
-        return SelectorMaps(
-            table.selector,
-            self._loaded.map(ring),
-            self._loaded.map(members),
-            self._tables[table.table],
-            self._sides,
-            self.undo,
-        )
-
-    def _store_maps(self, plan: Layout, hash_seed: int) -> dict[str, StoreMap]:
-        """By the names of the learned tables; those of one store share one."""
-        found: dict[str, StoreMap] = {}
-        for store in plan.stores:
-            programs = store_programs(store.store.name)
-            made = StoreMap(
-                store,
-                self._loaded.map(store.map.name),
-                self._loaded.program(programs.sweep),
-                self._loaded.program(programs.delete_key),
-                hash_seed,
-            )
-            found |= {table.table: made for table in store.tables}
-        return found
 
 
 def _nothing_pinned(place: str) -> None:

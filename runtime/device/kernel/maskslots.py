@@ -1,6 +1,6 @@
 """The list of masks of one table, as packets read it: which there are, in which order, and up to which rank.
 
-The list is one value of an array map with a value for each side (`sides`): packets never read the one that changes.
+The list is one value, on two sides as entries are: a packet reads the one that belongs to the entries it looks up.
 """
 
 from __future__ import annotations
@@ -19,15 +19,12 @@ from runtime.device.undo import UndoLog
 
 _ONLY = bytes(4)
 """The key of the list."""
-_ID_BITS = 32
 
 
 @dataclass(slots=True)
 class _Slot:
-    """A mask in use; `priorities` counts the places of each."""
+    """A mask in use; `priorities` counts the places of each. Its id may have been that of a mask without entries."""
 
-    at: int
-    mask: Numbers
     mask_id: int
     priorities: Counter[int] = field(default_factory=lambda: Counter())
     heap: list[int] = field(default_factory=list[int])
@@ -60,9 +57,6 @@ class MaskSlots:
         self._undo = undo
         self._map = mask_list
         self._used: dict[Numbers, _Slot] = {}
-        self._left = dict.fromkeys(range(MAX_MASKS), MaskSlot((0,) * len(layout.widths), 0, 0))
-        """What each slot holds when it is not in use: what it held last."""
-        self._next_id = 1
         self._written = self._encode()
 
     def id_of(self, mask: Numbers) -> int:
@@ -71,11 +65,11 @@ class MaskSlots:
     def use(self, masks: Sequence[Numbers], priority: int) -> None:
         """Before an entry is written at a place under each of `masks`; there are enough slots. Raises INTERNAL."""
         new = [mask for mask in dict.fromkeys(masks) if mask not in self._used]
-        free = sorted(set(range(MAX_MASKS)) - {slot.at for slot in self._used.values()})
+        free = sorted(set(range(1, MAX_MASKS + 1)) - {slot.mask_id for slot in self._used.values()})
         if len(new) > len(free):
             raise InternalError(f"table {self._layout.table} gets more than {MAX_MASKS} masks")
-        for mask, at in zip(new, free, strict=False):
-            self._undo.put(self._used, mask, _Slot(at, mask, self._new_id()))
+        for mask, mask_id in zip(new, free, strict=False):
+            self._undo.put(self._used, mask, _Slot(mask_id))
         for mask in masks:
             self._used[mask].add(priority)
             self._undo.note(partial(self._used[mask].remove, priority))
@@ -88,23 +82,14 @@ class MaskSlots:
             slot.remove(priority)
             self._undo.note(partial(slot.add, priority))
             if not slot.priorities:
-                self._undo.put(self._left, slot.at, MaskSlot(mask, slot.mask_id, 0))
                 self._undo.pop(self._used, mask)
         self._write()
 
-    def _new_id(self) -> int:
-        number, taken = self._next_id, {slot.mask_id for slot in self._used.values()}
-        while number in taken:
-            number = number % ((1 << _ID_BITS) - 1) + 1
-        self._next_id = number % ((1 << _ID_BITS) - 1) + 1
-        return number
-
     def _encode(self) -> bytes:
-        slots = [self._left[at] for at in range(MAX_MASKS)]
-        for slot in self._used.values():
-            slots[slot.at] = MaskSlot(slot.mask, slot.mask_id, highest_rank(slot.highest))
-        in_order = sorted(self._used.values(), key=lambda slot: (-slot.highest, slot.at))
-        return self._layout.encode([slot.at for slot in in_order], slots)
+        in_order = sorted(self._used.items(), key=lambda used: (-used[1].highest, used[1].mask_id))
+        return self._layout.encode(
+            [MaskSlot(mask, slot.mask_id, highest_rank(slot.highest)) for mask, slot in in_order]
+        )
 
     def _write(self) -> None:
         raw = self._encode()

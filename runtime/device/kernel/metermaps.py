@@ -1,21 +1,18 @@
-"""Meters in BPF maps: configurations written so that packets see whole ones, and what was counted of each colour.
-
-Nothing is kept here but the maps, so that a device which takes over pinned ones goes on with the tokens there are.
-"""
+"""Meters in BPF maps: configurations on two sides as entries have them, and what was counted of each colour."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from compiler.ir.entries import MeterConfig
 from compiler.ir.metering import Buckets, Color, changed_buckets, full_words, new_buckets
-from compiler.printers.layout_meter import CellConfig, MeterLayout, decode_config, encode_words, next_config
+from compiler.printers.layout_meter import MeterLayout, encode_buckets, encode_words
 from runtime.bpf.maps import Map
-from runtime.device.kernel.countermaps import FEW, CounterMap
+from runtime.device.kernel.countermaps import CounterMap
 from runtime.device.kernel.mapfaults import refusals_of
+from runtime.device.kernel.sides import Sides
 from runtime.device.records import ZERO, ColorTallies
 from runtime.device.undo import UndoLog
 
@@ -26,13 +23,22 @@ class MeterMap:
     """The cells of one meter. `clock_ns` is the clock that its packets have."""
 
     def __init__(
-        self, meter: MeterLayout, open_map: Callable[[str], Map], clock_ns: Callable[[], int], undo: UndoLog
+        self,
+        meter: MeterLayout,
+        open_map: Callable[[str], Map],
+        clock_ns: Callable[[], int],
+        sides: Sides,
+        undo: UndoLog,
     ) -> None:
-        self._layout, self._undo = meter, undo
-        self._configs = open_map(meter.configs.name)
+        self._layout, self._sides, self._undo = meter, sides, undo
+        self._name = f"meter {meter.name}"
+        self._configs = sides.add(self._name, meter.configs, open_map(meter.configs.name))
         self._words = open_map(meter.words.name)
         self._colors = CounterMap(open_map(meter.colors.name))
         self._clock_ns = clock_ns
+        self._configured: dict[int, Buckets] = {}
+        self._last: dict[int, Buckets] = {}
+        """Of every cell that ever had a configuration, the last one."""
 
     def configure(self, index: int, config: MeterConfig | None) -> None:
         """A cell with a configuration keeps its tokens, as far as the new bursts hold them; another one begins full.
@@ -44,19 +50,24 @@ class MeterMap:
     def configure_all(self, indices: range, config: MeterConfig | None) -> None:
         """The same for many cells."""
         now_ns = self._clock_ns()
-        old = {index: cell.buckets for index, cell in zip(indices, self._read(indices), strict=True)}
-        new = {index: self._next(buckets, config, now_ns) for index, buckets in old.items()}
+        new = {index: self._next(index, config, now_ns) for index in indices}
+        old = {index: self._configured.get(index) for index in indices}
         changed = {index: buckets for index, buckets in new.items() if _says(buckets) != _says(old[index])}
-        if changed:
-            self._write(changed, [index for index in changed if old[index] is None])
-            self._undo.note(partial(self._write, {index: old[index] for index in changed}, ()))
+        if not changed:
+            return
+        begun = {index: made for index, made in changed.items() if made is not None and old[index] is None}
+        if begun:
+            self._undo.at_commit(partial(self._fill, begun))
+        self._hold(changed)
+        self._undo.note(partial(self._hold, {index: old[index] for index in changed}))
+        self._sides.write_many(self._configs, {_U32.pack(at): _encoded(buckets) for at, buckets in changed.items()})
 
     def begin(self, index: int, config: MeterConfig | None) -> None:
         """The cell is a new entry's: nothing of the last one stays."""
         self.configure(index, None)
         if config is not None:
             self.configure(index, config)
-        self._undo.at_commit(partial(self.clear, index, 1))
+        self.clear(index, 1)
 
     def tallies(self, indices: Sequence[int]) -> list[ColorTallies]:
         """Of each cell, what was green, yellow and red."""
@@ -64,36 +75,29 @@ class MeterMap:
         return [(counted[at], counted[at + 1], counted[at + 2]) for at in range(0, len(counted), len(Color))]
 
     def clear(self, first: int, count: int) -> None:
-        """Set the counters of cells to 0, at once."""
-        self._colors.write_range(first * len(Color), count * len(Color), ZERO)
+        """Set the counters of cells to 0, at the end of the batch."""
+        self._undo.at_commit(partial(self._colors.replace, first * len(Color), count * len(Color), ZERO))
 
-    def _next(self, old: Buckets | None, config: MeterConfig | None, now_ns: int) -> Buckets | None:
+    def _next(self, index: int, config: MeterConfig | None, now_ns: int) -> Buckets | None:
         if config is None:
             return None
-        if old is None:
-            return new_buckets(self._layout.type, config, now_ns)
-        return changed_buckets(self._layout.type, old, config, now_ns)
+        old = self._configured.get(index)
+        if old is not None:
+            return changed_buckets(self._layout.type, old, config, now_ns)
+        return new_buckets(self._layout.type, config, now_ns, self._last.get(index))
 
-    def _read(self, indices: Sequence[int]) -> list[CellConfig]:
-        with self._refusals():
-            if len(indices) <= FEW:
-                return [decode_config(self._configs.lookup(_U32.pack(index)) or b"") for index in indices]
-            _, values = self._configs.lookup_batch()
-        size = self._configs.details.buffer_size
-        return [decode_config(values[index * size : (index + 1) * size]) for index in indices]
+    def _hold(self, cells: Mapping[int, Buckets | None]) -> None:
+        for index, buckets in cells.items():
+            if buckets is None:
+                self._configured.pop(index, None)
+            else:
+                self._configured[index] = self._last[index] = buckets
 
-    def _write(self, new: Mapping[int, Buckets | None], begins: Collection[int]) -> None:
-        """What packets see of cells from now on; those that begin are full."""
-        steps = [next_config(cell, new[index]) for index, cell in zip(new, self._read(list(new)), strict=True)]
-        full = {index: buckets for index in begins if (buckets := new[index]) is not None}
-        words = [encode_words(full_words(self._layout.type, buckets)) for buckets in full.values()]
-        with self._refusals():
-            _update(self._words, list(full), words)
-            _update(self._configs, list(new), [beside for beside, _ in steps])
-            _update(self._configs, list(new), [turned for _, turned in steps])
-
-    def _refusals(self) -> AbstractContextManager[None]:
-        return refusals_of(f"meter {self._layout.name}")
+    def _fill(self, cells: Mapping[int, Buckets]) -> None:
+        """Cells that begin are full. Packets that still have their last configuration may find them so, too."""
+        words = [encode_words(full_words(self._layout.type, buckets)) for buckets in cells.values()]
+        with refusals_of(self._name):
+            _update(self._words, list(cells), words)
 
 
 def _update(held: Map, indices: Sequence[int], values: Sequence[bytes]) -> None:
@@ -101,6 +105,10 @@ def _update(held: Map, indices: Sequence[int], values: Sequence[bytes]) -> None:
         held.update(_U32.pack(indices[0]), values[0])
     elif indices:
         held.update_batch(struct.pack(f"={len(indices)}I", *indices), b"".join(values))
+
+
+def _encoded(buckets: Buckets | None) -> bytes | None:
+    return encode_buckets(buckets) if buckets is not None else None
 
 
 def _says(buckets: Buckets | None) -> tuple[tuple[int, int, int], ...] | None:

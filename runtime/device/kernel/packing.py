@@ -13,7 +13,8 @@ from functools import partial
 from compiler.ir.entries import ActionCall
 from compiler.ir.tables import MatchKind
 from compiler.printers.layout import MapKind, StructLayout, TableLayout, ValueLayout
-from compiler.printers.layout_tables import SIDE_BITS, VALUE_HEAD
+from compiler.printers.layout_maps import SIDE_BITS
+from compiler.printers.layout_values import VALUE_HEAD
 from compiler.span import InternalError
 
 PackKey = Callable[[Sequence[int]], bytes]

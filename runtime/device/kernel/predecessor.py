@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from compiler.ir.nodes import Pipeline
 from compiler.printers.layout import MapLayout, TableLayout
-from compiler.printers.layout_tables import VALUE_HEAD
+from compiler.printers.layout_values import VALUE_HEAD
 from runtime.bpf.maps import Map
 from runtime.device.kernel.sharing import shared_maps
 from runtime.device.kernel.sides import SIDE_MAP

@@ -1,10 +1,18 @@
-"""Two sides of every table: packets read one, the device writes the other, and turning over is one word.
+"""Two sides of all that packets read: they read one, the device writes the other, and turning over is one word.
 
 Between two batches both sides hold the same. A batch is gathered (`write`); `commit` writes it to the side that no
 packet reads, turns the word, and then, in a thread of its own, waits until the packets that read the old side have
 left their program and writes the same changes there. So a packet sees all of a batch or none of it, nothing that a
 packet can see is ever changed in place, and what a batch gives back (an element of a hash, a slice of a ring, a
 counter) is used again when no packet can hold it any more.
+
+A new kind of entity takes part in this step, and so in batches of every atomicity, when three things are so:
+
+* What packets read of it is in maps that `Sides.add` knows, and is changed by `Sides.write` alone (such maps come from
+  `compiler.printers.layout_maps`: `sided_array`), or in places that are led to from there and taken afresh for each
+  change, as the slices of a ring.
+* Such places, once given back, rest: `Resting`.
+* What packets write as well, as counters, is set by `UndoLog.at_commit`: behind the last thing that may be refused.
 """
 
 from __future__ import annotations
@@ -16,7 +24,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from compiler.printers.layout import MapKind, MapLayout
+from compiler.printers.layout_maps import SIDES, MapKind, MapLayout
 from runtime.bpf.maps import Map
 from runtime.device.failpoints import Point, reached
 from runtime.device.kernel.grace import order_writes
@@ -46,9 +54,12 @@ class Resting(Protocol):
 
 @dataclass(slots=True, eq=False)
 class SidedMap:
-    """A map of a table. `staged` is what the batch changes, `behind` what the side that no packet reads still lacks."""
+    """A map with two sides. `name` is what a refusal says.
 
-    table: str
+    `staged` is what the batch changes, `behind` what the side that no packet reads still lacks.
+    """
+
+    name: str
     layout: MapLayout
     map: Map
     staged: Changes = field(default_factory=dict[bytes, bytes | None])
@@ -60,7 +71,7 @@ class SidedMap:
         absent = bytes(self.layout.value_size) if is_array else None
         written = [(on_side(key, side), value or absent) for key, value in changes.items()]
         puts = [(key, value) for key, value in written if value is not None]
-        with refusals_of(f"table {self.table}"):
+        with refusals_of(self.name):
             if len(puts) < len(written):
                 self.map.delete_batch(b"".join(key for key, value in written if value is None))
             if len(puts) == 1:
@@ -74,7 +85,7 @@ class SidedMap:
 
 
 class Sides:
-    """All tables of one pipeline. `wait_for_packets` returns when no packet is under way that had begun before."""
+    """All such maps of one pipeline. `wait_for_packets` returns when no packet is under way that had begun before."""
 
     def __init__(self, word: Map, undo: UndoLog, wait_for_packets: Callable[[], None]) -> None:
         self._word, self._undo, self._wait_for_packets = word, undo, wait_for_packets
@@ -85,9 +96,14 @@ class Sides:
         self._settling: Future[None] | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sides")
 
-    def add(self, table: str, layout: MapLayout, held: Map) -> SidedMap:
-        self.maps.append(SidedMap(table, layout, held))
+    def add(self, name: str, layout: MapLayout, held: Map) -> SidedMap:
+        self.maps.append(SidedMap(name, layout, held))
         return self.maps[-1]
+
+    def begin(self, held: SidedMap, changes: Changes) -> None:
+        """What both sides hold from the start; no packet has come yet. Raises `RefusedError`."""
+        for side in range(SIDES):
+            held.apply(side, changes)
 
     def add_resting(self, resting: Resting) -> None:
         self._resting.append(resting)

@@ -74,15 +74,15 @@ class StoreMap:
                 return self._row(slot, now_ms())
         return None
 
-    def delete(self, key: EntryKey) -> bool:
-        """Remove an entry and its pair. Raises UNAVAILABLE when packets do not let go of it."""
+    def delete(self, key: EntryKey) -> None:
+        """Remove an entry, if it is there, and its pair. Raises UNAVAILABLE when packets do not let go of it."""
         context = delete_key_context(self._layout, _values(key))
         for _ in range(ATTEMPTS):
             if self.find(key) is None:
-                return False
+                return
             done = read_delete(run_syscall(self._delete.fd, context).context)
             if not done.busy:
-                return done.removed > 0
+                return
         raise RefusedError(Code.UNAVAILABLE, f"table {key.table}: packets are changing the entry; try again")
 
     def sweep(self) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from compiler.ir.entries import ActionCall, MatchValue
-from compiler.printers.layout import GroupSlice, MapKind, TableLayout
+from compiler.printers.layout import GroupSlice, TableLayout
 from runtime.bpf.maps import Map
 from runtime.device.kernel.countermaps import DirectCounters, direct_counters
 from runtime.device.kernel.packing import key_packer, value_packer
@@ -28,10 +28,10 @@ class TableMap:
         self, table: TableLayout, entries: Map, counters: Map | None, direct: Map | None, sides: Sides, undo: UndoLog
     ) -> None:
         self._layout, self._sides, self._undo = table, sides, undo
-        self._map = sides.add(table.table, table.map, entries)
+        self._map = sides.add(f"table {table.table}", table.map, entries)
         self._direct = self._map
         if table.direct is not None and direct is not None:
-            self._direct = sides.add(table.table, table.direct, direct)
+            self._direct = sides.add(f"table {table.table}", table.direct, direct)
         self._counters = direct_counters(table, counters, undo)
         if self._counters is not None:
             sides.add_resting(self._counters)
@@ -69,9 +69,8 @@ class TableMap:
 
     @property
     def takes_many(self) -> bool:
-        """Whether the `..._many` below can be used: of a hash or a trie, which take an entry whole, and of actions."""
-        layout = self._layout
-        return layout.direct is None and layout.selector is None and layout.map.kind is not MapKind.ARRAY
+        """Whether the `..._many` below can be used: all entries are in one map, and their values are actions."""
+        return self._layout.direct is None and self._layout.selector is None
 
     def insert_many(self, keys: Sequence[bytes], values: Sequence[ActionCall]) -> int:
         """New entries. Returns how many there is room for; keys are those of `pack_key`."""
@@ -82,19 +81,17 @@ class TableMap:
         self._undo.note(partial(self._forget_many, taken))
         return len(taken)
 
-    def modify_many(self, keys: Sequence[bytes], values: Sequence[ActionCall]) -> int:
-        """Entries that are there. Returns how many are changed: all."""
+    def modify_many(self, keys: Sequence[bytes], values: Sequence[ActionCall]) -> None:
+        """Entries that are there."""
         self._write_many(keys, values, [self._indices[key] for key in keys])
-        return len(keys)
 
-    def delete_many(self, keys: Sequence[bytes]) -> int:
-        """Entries that are there. Returns how many are gone: all."""
+    def delete_many(self, keys: Sequence[bytes]) -> None:
+        """Entries that are there."""
         self._sides.write_many(self._map, dict.fromkeys(keys))
         indices = [self._indices.pop(key) for key in keys]
         self._undo.note(partial(self._indices.update, zip(keys, indices, strict=True)))
         if self._counters is not None:
             self._counters.give_back_many(indices)
-        return len(keys)
 
     def _write_many(self, keys: Sequence[bytes], values: Sequence[ActionCall], indices: Sequence[int]) -> None:
         """One value and one index for each key, at least."""
@@ -113,8 +110,7 @@ class TableMap:
 
     def set_tally(self, matches: Matches, tally: Tally) -> None:
         if self._counters is not None:
-            index = self._indices[self._layout.encode_key(matches)]
-            self._undo.at_commit(partial(self._counters.write, index, tally))
+            self._counters.set(self._indices[self._layout.encode_key(matches)], tally)
 
     def _encode(self, value: ActionCall | GroupSlice, index: int) -> bytes:
         if isinstance(value, ActionCall):

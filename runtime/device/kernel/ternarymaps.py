@@ -1,7 +1,7 @@
 """Entries with priorities in the kernel: the places of each in a hash map, under the masks that packets go through.
 
-A place holds the entry of the largest rank that lies there; the others wait here. Places and the list of masks change
-on the side that no packet reads (`sides`), so a packet sees the list that belongs to the entries.
+A place holds the entry of the largest rank that lies there; the others wait here. Places and the list of masks lie on
+two sides (`sides`), so a packet sees the list that belongs to the entries.
 """
 
 from __future__ import annotations
@@ -69,9 +69,11 @@ class TernaryMap:
         self._layout = table
         self._masks = masks
         self._sides = sides
-        self._map = sides.add(table.table, table.map, entries)
+        self._map = sides.add(f"table {table.table}", table.map, entries)
         self._undo = undo
-        self._slots = MaskSlots(masks, sides, sides.add(f"{table.table}, its masks", _mask_map(table), mask_list), undo)
+        self._slots = MaskSlots(
+            masks, sides, sides.add(f"table {table.table}, its masks", _mask_map(table), mask_list), undo
+        )
         self._counters = direct_counters(table, counters, undo)
         if self._counters is not None:
             sides.add_resting(self._counters)
@@ -116,7 +118,7 @@ class TernaryMap:
 
     def set_tally(self, named: Matches, tally: Tally) -> None:
         if self._counters is not None:
-            self._undo.at_commit(partial(self._counters.write, self._entries[named].counter, tally))
+            self._counters.set(self._entries[named].counter, tally)
 
     def _encode(self, value: ActionCall | GroupSlice, held: _Held) -> bytes:
         if isinstance(value, ActionCall):

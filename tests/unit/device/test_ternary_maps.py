@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import takewhile
 
 import pytest
 
@@ -12,8 +13,10 @@ from compiler.ir.entries import ActionCall, MatchValue, Optional, Range, Ternary
 from compiler.ir.nodes import Pipeline
 from compiler.ir.ranks import highest_rank, rank
 from compiler.printers.layout import MapLayout, TableLayout
-from compiler.printers.layout_tables import SIDE, action_layout, table_layout
+from compiler.printers.layout_maps import SIDE
+from compiler.printers.layout_tables import table_layout
 from compiler.printers.layout_ternary import MASK_ID, MAX_MASKS, Place
+from compiler.printers.layout_values import action_layout
 from runtime.bpf.constants import MapFlag, MapType
 from runtime.bpf.maps import Map, MapShape
 from runtime.device.kernel.sides import Sides
@@ -55,20 +58,17 @@ class Held:
         self.map.close()
         self.list.close()
 
-    def slots(self) -> tuple[list[int], list[tuple[int, ...]]]:
-        """The places in the order of packets, and all slots: (highest, id, mask...). The batch ends here."""
+    def slots(self) -> list[tuple[int, ...]]:
+        """In the order of packets, and as far as they look: (highest, id, mask...). The batch ends here."""
         self.commit()
-        raw = self.list.lookup(bytes(4)) or b""
-        order = struct.unpack_from("<Q", raw)[0]
-        places = [order >> 4 * at & 15 for at in range(MAX_MASKS)]
-        used = [place for at, place in enumerate(places) if at == 0 or place != places[0]]
-        step = self.masks.slot.size
-        return used, [self.masks.slot.decode(raw[8 + at * step : 8 + (at + 1) * step]) for at in range(MAX_MASKS)]
+        raw, step = self.list.lookup(bytes(4)) or b"", self.masks.slot.size
+        decoded = [self.masks.slot.decode(raw[at * step : (at + 1) * step]) for at in range(MAX_MASKS)]
+        return list(takewhile(lambda slot: slot[0], decoded))
 
     def content(self) -> dict[Place, tuple[ActionCall, int]]:
         """Action and rank at each place of side 0, whose mask is told by its id."""
         self.commit()
-        mask_of = {slot[1]: slot[2:] for slot in self.slots()[1] if slot[0]}
+        mask_of = {slot[1]: slot[2:] for slot in self.slots()}
         found: dict[Place, tuple[ActionCall, int]] = {}
         names = [member.name for member in self.layout.key.members]
         for key, value in self.map.items():
@@ -122,30 +122,27 @@ def test_of_several_entries_at_a_place_the_largest_rank_is_there(held: Held) -> 
     held.table.delete(with_priority(one, 2))
     held.table.delete(with_priority(wider, 1))
     assert held.content() == {}
-    assert {slot[0] for slot in held.slots()[1]} == {0}
+    assert held.slots() == []
 
 
-def test_masks_are_in_the_order_of_their_highest_priority_and_ids_are_never_given_again(held: Held) -> None:
+def test_masks_are_in_the_order_of_their_highest_priority_and_ids_are_given_again(held: Held) -> None:
     for number, mask in ((1, 0xF), (3, 0xFF), (2, 0xFFF)):
         held.table.insert(with_priority((Ternary(value=0, mask=mask), *ANY[1:]), number), NOTHING)
-    order, slots = held.slots()
-    assert [slots[at] for at in order] == [
+    assert held.slots() == [
         (highest_rank(3), 2, 0xFF, 0, 0),
         (highest_rank(2), 3, 0xFFF, 0, 0),
         (highest_rank(1), 1, 0xF, 0, 0),
     ]
     held.table.insert(with_priority((Ternary(value=1, mask=0xF), *ANY[1:]), 7), NOTHING)
     held.table.delete(with_priority((Ternary(value=0, mask=0xFF), *ANY[1:]), 3))
-    held.table.insert(with_priority((Ternary(value=0, mask=0xFF), *ANY[1:]), 4), NOTHING)
-    order, slots = held.slots()
-    assert [slots[at][:3] for at in order] == [
+    held.table.insert(with_priority((Ternary(value=0, mask=0xFF0), *ANY[1:]), 4), NOTHING)
+    assert [slot[:3] for slot in held.slots()] == [
         (highest_rank(7), 1, 0xF),
-        (highest_rank(4), 4, 0xFF),
+        (highest_rank(4), 2, 0xFF0),
         (highest_rank(2), 3, 0xFFF),
     ]
     held.table.delete(with_priority((Ternary(value=1, mask=0xF), *ANY[1:]), 7))
-    order, slots = held.slots()
-    assert [slots[at][:2] for at in order] == [(highest_rank(4), 4), (highest_rank(2), 3), (highest_rank(1), 1)]
+    assert [slot[:2] for slot in held.slots()] == [(highest_rank(4), 2), (highest_rank(2), 3), (highest_rank(1), 1)]
 
 
 def test_an_entry_that_the_kernel_has_no_room_for_leaves_nothing_behind(pipeline: Pipeline) -> None:
@@ -161,7 +158,7 @@ def test_an_entry_that_the_kernel_has_no_room_for_leaves_nothing_behind(pipeline
         "table mixed: the kernel's map is full",
     )
     assert held.content() == before[0]
-    assert [slot[:1] for slot in held.slots()[1]] == [slot[:1] for slot in before[1][1]]
+    assert held.slots() == before[1]
     held.table.insert(with_priority(ports(16, 17), 5), SEND)
     assert len(held.content()) == 4
     held.close()
@@ -179,5 +176,4 @@ def test_changes_are_taken_back(held: Held) -> None:
     held.table.insert(other, SEND)
     held.undo.back_to(0)
     assert held.content() == before
-    order, after = held.slots()
-    assert [(after[at][0], after[at][2:]) for at in order] == [(s[0], s[2:]) for s in (slots[1][at] for at in slots[0])]
+    assert held.slots() == slots

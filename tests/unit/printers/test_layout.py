@@ -11,8 +11,8 @@ from compiler.ir.hashing import mix64, mix64_words
 from compiler.ir.tables import MatchKind
 from compiler.pipeline.assembly import pipeline
 from compiler.printers.layout import GroupSlice, MapKind, Slot, SlotHead, StoreLayout, TableLayout, layout
+from compiler.printers.layout_maps import SIDES
 from compiler.printers.layout_struct import natural, with_byte
-from compiler.printers.layout_tables import SIDES
 
 LAYOUT = layout(pipeline())
 TABLES = st.sampled_from(LAYOUT.tables)

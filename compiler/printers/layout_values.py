@@ -1,0 +1,118 @@
+"""Actions as the values of BPF maps, and the maps of selectors, whose members are such values. Pure.
+
+A value is `{u32 action, u32 counter, arguments}`: the action's number, the index in the table's map of direct counters
+(from 1, 0 for none), and the arguments of that action. In a table whose entries have priorities a rank stands before
+the arguments (`layout_ternary`). Unused bytes are zero.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from compiler.ir.entries import ActionCall
+from compiler.ir.maglev import SLOTS_PER_MEMBER
+from compiler.ir.tables import Action, Selector
+from compiler.printers.layout_maps import MapKind, MapLayout
+from compiler.printers.layout_struct import StructLayout, natural
+
+ACTION_BITS = 24
+"""The P4Runtime prefix of an action id is left out of the number."""
+VALUE_HEAD = struct.Struct("<II")
+RANK = struct.Struct("<Q")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionLayout:
+    """An action as values hold it."""
+
+    name: str
+    number: int
+    arguments: StructLayout
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValueLayout:
+    """The value of a table or of a selector's member: a head, then the arguments of one of `actions`."""
+
+    name: str
+    size: int
+    actions: tuple[ActionLayout, ...]
+    has_rank: bool = False
+
+    @property
+    def arguments_offset(self) -> int:
+        return VALUE_HEAD.size + (RANK.size if self.has_rank else 0)
+
+    def encode(self, call: ActionCall, counter: int = 0, rank: int = 0) -> bytes:
+        """Raises ValueError when an argument does not fit or the action is not one of the table's."""
+        action = next((a for a in self.actions if a.name == call.action), None)
+        if action is None:
+            raise ValueError(f"{self.name} holds no action {call.action}")
+        head = VALUE_HEAD.pack(action.number, counter) + (RANK.pack(rank) if self.has_rank else b"")
+        return (head + action.arguments.encode(call.arguments)).ljust(self.size, b"\0")
+
+    def decode(self, raw: bytes) -> tuple[ActionCall, int] | None:
+        """The action and the counter's index; None for the empty slot of an array."""
+        number, counter = VALUE_HEAD.unpack_from(raw)
+        if number == 0:
+            return None
+        action = next((a for a in self.actions if a.number == number), None)
+        if action is None:
+            raise ValueError(f"{self.name} holds no action with number {number:#x}")
+        at = self.arguments_offset
+        end = at + action.arguments.size
+        arguments = action.arguments.decode(raw[at:end]) if action.arguments.members else ()
+        return ActionCall(action=action.name, arguments=arguments), counter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelectorLayout:
+    """The two maps of a selector, shared by all groups.
+
+    `ring` holds member indices; a group is a slice of it. `members` holds the action of each member at the index that
+    the device gave it. The slot of a packet is offset + (hash >> 32) % size, `hash` the 64 bits of `mix64`.
+    """
+
+    name: str
+    ring: MapLayout
+    members: MapLayout
+    member: ValueLayout
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupSlice:
+    """The value of a selector table: a slice of the ring; size 0 is a miss (no entry, or a group without members)."""
+
+    offset: int
+    size: int
+    counter: int = 0
+    rank: int = 0
+
+
+def action_layout(action: Action) -> ActionLayout:
+    arguments = natural(action.name, ((p.name, p.width_bits) for p in action.params))
+    return ActionLayout(name=action.name, number=action.id & (1 << ACTION_BITS) - 1, arguments=arguments)
+
+
+def value_layout(name: str, actions: tuple[ActionLayout, ...], *, has_rank: bool = False) -> ValueLayout:
+    words = [action.arguments.size for action in actions]
+    head = VALUE_HEAD.size + (RANK.size if has_rank else 0)
+    return ValueLayout(name=name, size=head + -(-max(words, default=0) // 8) * 8, actions=actions, has_rank=has_rank)
+
+
+def selector_layout(selector: Selector, actions: tuple[ActionLayout, ...]) -> SelectorLayout:
+    member = value_layout(f"{selector.name}_member", actions)
+    slots = 1 << (selector.size * SLOTS_PER_MEMBER - 1).bit_length()
+    return SelectorLayout(
+        name=selector.name,
+        ring=MapLayout(name=f"{selector.name}_ring", kind=MapKind.ARRAY, key_size=4, value_size=4, max_entries=slots),
+        members=MapLayout(
+            name=f"{selector.name}_member",
+            kind=MapKind.ARRAY,
+            key_size=4,
+            value_size=member.size,
+            max_entries=selector.size,
+        ),
+        member=member,
+    )

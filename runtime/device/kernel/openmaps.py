@@ -1,0 +1,95 @@
+"""The maps of a loaded pipeline, each in the hands of what writes it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from compiler.ir.nodes import Pipeline
+from compiler.printers.layout import Layout, SelectorLayout, TableLayout, layout
+from compiler.printers.store_programs import store_programs
+from runtime.bpf.object import Object
+from runtime.device.kernel.besides import Beside, besides
+from runtime.device.kernel.countermaps import CounterMap
+from runtime.device.kernel.defaultmaps import DefaultMap
+from runtime.device.kernel.metermaps import MeterMap
+from runtime.device.kernel.selectormaps import SelectorMaps
+from runtime.device.kernel.sides import Sides
+from runtime.device.kernel.stores import StoreMap
+from runtime.device.kernel.tablemaps import TableMap
+from runtime.device.kernel.ternarymaps import TernaryMap
+from runtime.device.undo import UndoLog
+
+AnyTable = TableMap | TernaryMap
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenMaps:
+    """By the names of tables, but for selectors, indexed meters and counters: these have their own."""
+
+    tables: dict[str, AnyTable]
+    defaults: dict[str, DefaultMap]
+    besides: dict[str, Beside]
+    selectors: dict[str, SelectorMaps]
+    selectors_by_name: dict[str, SelectorMaps]
+    meters: dict[str, MeterMap]
+    counters: dict[str, CounterMap]
+    stores: dict[str, StoreMap]
+    """The learned tables; those of one store share one."""
+
+
+def open_maps(pipeline: Pipeline, loaded: Object, hash_seed: int, sides: Sides, undo: UndoLog) -> OpenMaps:
+    """Raises `UnknownName` when the ELF is not that of the pipeline."""
+    plan = layout(pipeline)
+    tables = {table.table: _table(table, loaded, sides, undo) for table in plan.tables}
+    chosen = [
+        (table.table, table.selector, _selector(table.selector, loaded, tables[table.table], sides, undo))
+        for table in plan.tables
+        if table.selector is not None
+    ]
+    indexed = (meter for meter in plan.meters if not meter.table)
+    return OpenMaps(
+        tables=tables,
+        defaults=_defaults(pipeline, plan, loaded, sides, undo),
+        besides=besides(plan, loaded.map, sides, undo),
+        selectors={name: made for name, _, made in chosen},
+        selectors_by_name={selector.name: made for _, selector, made in chosen},
+        meters={m.name: MeterMap(m, loaded.map, time.monotonic_ns, sides, undo) for m in indexed},
+        counters={c.counter: CounterMap(loaded.map(c.map.name)) for c in plan.counters},
+        stores=_stores(plan, loaded, hash_seed),
+    )
+
+
+def _table(table: TableLayout, loaded: Object, sides: Sides, undo: UndoLog) -> AnyTable:
+    counters = loaded.map(table.counters.name) if table.counters is not None else None
+    if table.masks is not None and table.mask_map is not None:
+        entries, mask_list = loaded.map(table.map.name), loaded.map(table.mask_map.name)
+        return TernaryMap(table, table.masks, entries, mask_list, counters, sides, undo)
+    direct = loaded.map(table.direct.name) if table.direct is not None else None
+    return TableMap(table, loaded.map(table.map.name), counters, direct, sides, undo)
+
+
+def _defaults(pipeline: Pipeline, plan: Layout, loaded: Object, sides: Sides, undo: UndoLog) -> dict[str, DefaultMap]:
+    initial = {table.name: table.default_call for table in pipeline.tables}
+    found: dict[str, DefaultMap] = {}
+    for table in plan.tables:
+        if table.default is not None:
+            counters = loaded.map(table.counters.name) if table.counters is not None else None
+            held = loaded.map(table.default.map.name)
+            found[table.table] = DefaultMap(table.default, initial[table.table], held, counters, sides, undo)
+    return found
+
+
+def _selector(selector: SelectorLayout, loaded: Object, table: AnyTable, sides: Sides, undo: UndoLog) -> SelectorMaps:
+    ring, members = loaded.map(selector.ring.name), loaded.map(selector.members.name)
+    return SelectorMaps(selector, ring, members, table, sides, undo)
+
+
+def _stores(plan: Layout, loaded: Object, hash_seed: int) -> dict[str, StoreMap]:
+    found: dict[str, StoreMap] = {}
+    for store in plan.stores:
+        programs = store_programs(store.store.name)
+        sweep, delete = loaded.program(programs.sweep), loaded.program(programs.delete_key)
+        made = StoreMap(store, loaded.map(store.map.name), sweep, delete, hash_seed)
+        found |= {table.table: made for table in store.tables}
+    return found
