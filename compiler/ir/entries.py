@@ -50,6 +50,21 @@ class Optional:
 MatchValue = Exact | Lpm | Ternary | Range | Optional
 
 
+def numbers_of(match: MatchValue) -> tuple[int, ...]:
+    """Value; value and prefix length; value and mask; both ends; value and 1 (0 and 0 for "any")."""
+    match match:
+        case Exact():
+            return (match.value,)
+        case Lpm():
+            return match.value, match.prefix_len
+        case Ternary():
+            return match.value, match.mask
+        case Range():
+            return match.low, match.high
+        case Optional():
+            return (0, 0) if match.value is None else (match.value, 1)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionCall:
     """An action with one argument for each parameter, in the order of `Action.params`."""

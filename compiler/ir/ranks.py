@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from compiler.ir.entries import Exact, Lpm, MatchValue, Optional, Range, Ternary
+from compiler.ir.entries import MatchValue, numbers_of
 from compiler.ir.hashing import MASK, mix64_words
 
 HASH_BITS = 33
@@ -30,20 +30,6 @@ def highest_rank(priority: int) -> int:
 
 def _words(matches: tuple[MatchValue, ...]) -> Iterator[int]:
     for match in matches:
-        for number in _numbers(match):
+        for number in numbers_of(match):
             yield number >> _WORD
             yield number & MASK
-
-
-def _numbers(match: MatchValue) -> tuple[int, ...]:
-    match match:
-        case Exact(value=value):
-            return (value,)
-        case Lpm(value=value, prefix_len=prefix_len):
-            return value, prefix_len
-        case Ternary(value=value, mask=mask):
-            return value, mask
-        case Range(low=low, high=high):
-            return low, high
-        case Optional(value=value):
-            return (0, 0) if value is None else (value, 1)

@@ -84,7 +84,7 @@ class _Parser:
     def __init__(self, text: str, table: Table, keys: tuple[tuple[str, MatchKind, int], ...]) -> None:
         self._text, self._table = text, table
         self._keys = {name: (kind, width) for name, kind, width in keys}
-        self._has_priority = any(kind not in (MatchKind.EXACT, MatchKind.LPM) for _, kind, _ in keys)
+        self._has_priority = table.has_priority
         self._tokens = self._tokenize()
         self._next = 0
 

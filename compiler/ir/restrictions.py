@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from compiler.ir.entries import Exact, Lpm, MatchValue, Optional, Range, Ternary
+from compiler.ir.entries import MatchValue, Optional, numbers_of
 from compiler.ir.tables import MatchKind
 
 PARTS: Mapping[MatchKind, tuple[str, ...]] = {
@@ -75,14 +75,6 @@ class Restriction:
 
 
 def _parts(match: MatchValue, width: int) -> Numbers:
-    match match:
-        case Exact(value=value):
-            return (value,)
-        case Ternary(value=value, mask=mask):
-            return value, mask
-        case Lpm(value=value, prefix_len=prefix_len):
-            return value, prefix_len
-        case Range(low=low, high=high):
-            return low, high
-        case Optional(value=value):
-            return (0, 0) if value is None else (value, (1 << width) - 1)
+    if isinstance(match, Optional) and match.value is not None:
+        return match.value, (1 << width) - 1
+    return numbers_of(match)

@@ -21,6 +21,10 @@ class MatchKind(Enum):
     OPTIONAL = "optional"
 
 
+WITH_PRIORITY = frozenset({MatchKind.TERNARY, MatchKind.RANGE, MatchKind.OPTIONAL})
+"""A table with a key of these has entries with priorities."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
     """One match field; `id` counts from 1 within its table."""
@@ -216,6 +220,11 @@ class Table:
     """Which entries it may hold, in the language of `compiler.ir.restrictions`."""
     doc: str = ""
     span: Span = field(default=NOWHERE, compare=False, repr=False)
+
+    @property
+    def has_priority(self) -> bool:
+        """Whether its entries have one."""
+        return any(key.match in WITH_PRIORITY for key in self.keys)
 
     @property
     def default_call(self) -> ActionCall:

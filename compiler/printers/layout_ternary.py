@@ -15,7 +15,7 @@ from itertools import product
 from math import prod
 
 from compiler.ir.entries import Exact, Lpm, MatchValue, Optional, Range, Ternary
-from compiler.ir.tables import MatchKind
+from compiler.ir.tables import WITH_PRIORITY, MatchKind
 from compiler.printers.layout_struct import StructLayout, natural
 
 MAX_MASKS = 16
@@ -23,7 +23,6 @@ MAX_MASKS = 16
 STEP_BITS = 4
 PLACES_PER_ENTRY = 16
 """What a table with range keys has room for on average."""
-WITH_PRIORITY = frozenset({MatchKind.TERNARY, MatchKind.RANGE, MatchKind.OPTIONAL})
 MASK_ID, HIGHEST = "mask_id", "highest"
 Numbers = tuple[int, ...]
 """One for each key."""

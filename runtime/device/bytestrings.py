@@ -16,6 +16,11 @@ def to_bytes(value: int) -> bytes:
     return value.to_bytes((value.bit_length() + 7) // 8 or 1, "big")
 
 
+def shortest(data: bytes) -> bytes:
+    """The canonical string of the same value."""
+    return to_bytes(int.from_bytes(data, "big"))
+
+
 def to_int(data: bytes, width_bits: int, what: str) -> int:
     """The number. Raises INVALID_ARGUMENT, naming `what`, for an empty string and for more than `width_bits` bits.
 

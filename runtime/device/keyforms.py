@@ -1,9 +1,8 @@
 """The key of a table's entry as bytes: what a device names its entries by, and what they take least memory as. Pure.
 
-A value is one number (exact), two (lpm: value and prefix length, ternary: value and mask, range: both ends), or a 1 and
-a number (optional; 0 and 0 for "any"). The numbers of all fields in the table's order, big-endian, and the priority
-where the table has one: one string of bytes for each key, the same for equal keys. `runtime.device.schema` makes one
-form for each table.
+The numbers of all fields (`compiler.ir.entries.numbers_of`) in the table's order, big-endian, and the priority where
+the table has one: one string of bytes for each key, the same for equal keys. `runtime.device.schema` makes one form for
+each table.
 """
 
 from __future__ import annotations
@@ -11,9 +10,9 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Sequence
 
-from compiler.ir.entries import Exact, Lpm, MatchValue, Optional, Range, Ternary
+from compiler.ir.entries import Exact, Lpm, MatchValue, Optional, Range, Ternary, numbers_of
 from compiler.ir.expressions import width_bits
-from compiler.ir.tables import Key, MatchKind
+from compiler.ir.tables import WITH_PRIORITY, Key, MatchKind
 from compiler.printers.layout_struct import WORD, number_size
 from runtime.device.records import RowKey
 
@@ -21,7 +20,6 @@ Numbers = Sequence[int]
 PRIORITY_BITS = 32
 _PREFIX_BITS = 16
 _CODES = {1: "B", 2: "H", 4: "I", 8: "Q", 16: "16s"}
-WITH_PRIORITY = frozenset({MatchKind.TERNARY, MatchKind.RANGE, MatchKind.OPTIONAL})
 
 
 class KeyForm:
@@ -42,7 +40,7 @@ class KeyForm:
 
     def key_of(self, matches: Sequence[MatchValue], priority: int = 0) -> RowKey:
         """One match for each field, of the kind that the field has."""
-        numbers = [number for match in matches for number in _numbers(match)]
+        numbers = [number for match in matches for number in numbers_of(match)]
         return self.pack(*numbers, priority) if self.has_priority else self.pack(*numbers)
 
     def matches_of(self, key: RowKey) -> tuple[MatchValue, ...]:
@@ -63,21 +61,7 @@ def _widths(kind: MatchKind, width: int) -> list[int]:
         case MatchKind.TERNARY | MatchKind.RANGE:
             return [width, width]
         case MatchKind.OPTIONAL:
-            return [1, width]
-
-
-def _numbers(match: MatchValue) -> tuple[int, ...]:
-    match match:
-        case Exact():
-            return (match.value,)
-        case Lpm():
-            return match.value, match.prefix_len
-        case Ternary():
-            return match.value, match.mask
-        case Range():
-            return match.low, match.high
-        case Optional():
-            return (0, 0) if match.value is None else (1, match.value)
+            return [width, 1]
 
 
 def _match(kind: MatchKind, numbers: Numbers, at: int) -> MatchValue:
@@ -91,7 +75,7 @@ def _match(kind: MatchKind, numbers: Numbers, at: int) -> MatchValue:
         case MatchKind.RANGE:
             return Range(low=numbers[at], high=numbers[at + 1])
         case MatchKind.OPTIONAL:
-            return Optional(value=numbers[at + 1] if numbers[at] else None)
+            return Optional(value=numbers[at] if numbers[at + 1] else None)
 
 
 def _packing(widths: Sequence[int]) -> tuple[Callable[..., bytes], Callable[[bytes], tuple[int, ...]]]:

@@ -14,6 +14,7 @@ from finsy.proto import p4r, stratum1
 from google.protobuf.any_pb2 import Any
 from google.protobuf.message import DecodeError
 
+from runtime.device.bytestrings import shortest
 from runtime.device.refusals import RefusedError, denied, invalid
 
 P4RoleConfig = stratum1.p4_role_config_pb2.P4RoleConfig
@@ -51,7 +52,7 @@ class RoleConfig:
         if not self.receives_packets or self.packet_filter is None:
             return self.receives_packets
         wanted = self.packet_filter
-        return any(m.metadata_id == wanted.metadata_id and _shortest(m.value) == wanted.value for m in metadata)
+        return any(m.metadata_id == wanted.metadata_id and shortest(m.value) == wanted.value for m in metadata)
 
 
 def read_role_config(role: str, given: Any) -> RoleConfig:
@@ -96,7 +97,7 @@ def _packet_filter(role: str, message: P4RoleConfig) -> PacketFilter | None:
     if not message.packet_in_filter.metadata_id or not message.packet_in_filter.value:
         raise invalid(f"{shown(role)}: its config's packet filter lacks a metadata id or a value")
     return PacketFilter(
-        metadata_id=message.packet_in_filter.metadata_id, value=_shortest(message.packet_in_filter.value)
+        metadata_id=message.packet_in_filter.metadata_id, value=shortest(message.packet_in_filter.value)
     )
 
 
@@ -156,7 +157,3 @@ def shown(role: str) -> str:
 
 def _ids(ids: Iterable[int]) -> str:
     return ", ".join(f"0x{one:08x}" for one in sorted(ids)[:4])
-
-
-def _shortest(value: bytes) -> bytes:
-    return value.lstrip(b"\0") or b"\0"

@@ -28,7 +28,6 @@ _VALUE_TYPES: dict[MatchKind, type[MatchValue]] = {
     MatchKind.RANGE: Range,
     MatchKind.OPTIONAL: Optional,
 }
-_WITH_PRIORITY = (MatchKind.TERNARY, MatchKind.RANGE, MatchKind.OPTIONAL)
 MAX_MEMBER_ID = (1 << 32) - 1
 
 
@@ -44,10 +43,6 @@ def find_selector(names: Names, name: str) -> Selector:
     if name not in names.selectors:
         raise NotFound(f"the pipeline has no selector '{name}'")
     return names.selectors[name]
-
-
-def has_priority(table: Table) -> bool:
-    return any(key.match in _WITH_PRIORITY for key in table.keys)
 
 
 def check_entry(names: Names, entry: TableEntry, *, is_there: bool = False) -> None:
@@ -76,9 +71,9 @@ def check_matches(table: Table, matches: tuple[MatchValue, ...], priority: int) 
         raise InvalidEntry(f"table {table.name} has {len(table.keys)} keys, the entry has {len(matches)} values")
     for key, value in zip(table.keys, matches, strict=True):
         _check_match(table, key, value)
-    if has_priority(table) and priority <= 0:
+    if table.has_priority and priority <= 0:
         raise InvalidEntry(f"an entry of table {table.name} needs a priority above 0")
-    if not has_priority(table) and priority != 0:
+    if not table.has_priority and priority != 0:
         raise InvalidEntry(f"an entry of table {table.name} has no priority")
 
 

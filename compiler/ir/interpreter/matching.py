@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from compiler.ir.entries import EntryKey, Exact, Lpm, MatchValue, Optional, Range, TableEntry, Ternary
 from compiler.ir.expressions import width_bits
-from compiler.ir.interpreter.entrycheck import has_priority
 from compiler.ir.interpreter.errors import AlreadyExists, NotFound, TableFull
 from compiler.ir.interpreter.meters import Cell
 from compiler.ir.ranks import rank
@@ -58,7 +57,7 @@ class MatchTable:
         self.table = table
         self._rows: dict[EntryKey, Row] = {}
         self.default = Row(TableEntry(table=table.name, matches=(), action=table.default_call))
-        self._is_indexed = not has_priority(table)
+        self._is_indexed = not table.has_priority
         self._widths = tuple(width_bits(key.expr) for key in table.keys)
         self._lpm = next((i for i, key in enumerate(table.keys) if key.match is MatchKind.LPM), None)
         self._by_prefix: dict[int, dict[_Found, Row]] = {}

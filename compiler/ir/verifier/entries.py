@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from compiler.diagnostic import Report
-from compiler.ir.interpreter.entrycheck import check_arguments, check_matches, has_priority
+from compiler.ir.interpreter.entrycheck import check_arguments, check_matches
 from compiler.ir.interpreter.errors import ModelError
 from compiler.ir.restriction_parsing import RestrictionError, restriction
 from compiler.ir.tables import Action, InitialEntry, Table
@@ -70,7 +70,7 @@ def _check_entry(table: Table, entry: InitialEntry, actions: dict[str, Action], 
 
 def _check_priorities(table: Table, report: Report) -> None:
     """P4 gives the entries of a constant table their priorities by their order, the first the largest."""
-    if not table.has_const_entries or not has_priority(table):
+    if not table.has_const_entries or not table.has_priority:
         return
     count = len(table.entries)
     if [entry.priority for entry in table.entries] != list(range(count, 0, -1)):
