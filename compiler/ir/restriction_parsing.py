@@ -1,4 +1,4 @@
-"""Reads restrictions (`compiler.ir.restrictions`), and says where a text is none of its table."""
+"""Reads restrictions (`compiler.ir.restrictions`), and says where a text is none of its table or action."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import NoReturn, TypeAlias
 
 from compiler.ir.expressions import width_bits
 from compiler.ir.restrictions import PARTS, PRIORITY, Clause, Numbers, Restriction, Test, Values
-from compiler.ir.tables import MatchKind, Table
+from compiler.ir.tables import Action, MatchKind, Table
 
 Operand: TypeAlias = Callable[[Values], Numbers]
 _TOKEN = re.compile(
@@ -31,17 +31,38 @@ _COMPARISONS: Mapping[str, Callable[[Numbers, Numbers], bool]] = {
 
 
 class RestrictionError(Exception):
-    """A text that is no restriction of its table; `line` and `column` count from 1 within it."""
+    """A text that is no restriction of what it stands at; `line` and `column` count from 1 within it."""
 
     def __init__(self, message: str, line: int, column: int) -> None:
         super().__init__(message)
         self.line, self.column = line, column
 
 
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """What a restriction is of, in the words for its refusals."""
+
+    name: str
+    instances: str
+    keys: tuple[tuple[str, MatchKind, int], ...]
+    noun: str
+    has_priority: bool = False
+
+
 def restriction(text: str, table: Table) -> Restriction:
-    """Raises `RestrictionError`."""
+    """Of a table's entries. Raises `RestrictionError`."""
     keys = tuple((key.name, key.match, width_bits(key.expr)) for key in table.keys)
-    return Restriction(keys, _Parser(text, table, keys).clauses())
+    return _read(text, _Subject(f"table {table.name}", "entries", keys, "key", table.has_priority))
+
+
+def action_restriction(text: str, action: Action) -> Restriction:
+    """Of an action's arguments. Raises `RestrictionError`."""
+    keys = tuple((param.name, MatchKind.EXACT, param.width_bits) for param in action.params)
+    return _read(text, _Subject(f"action {action.name}", "calls", keys, "parameter"))
+
+
+def _read(text: str, subject: _Subject) -> Restriction:
+    return Restriction(subject.keys, _Parser(text, subject).clauses())
 
 
 def _as_whole(kind: MatchKind, width: int, value: int) -> Numbers:
@@ -81,10 +102,9 @@ class _Condition:
 
 
 class _Parser:
-    def __init__(self, text: str, table: Table, keys: tuple[tuple[str, MatchKind, int], ...]) -> None:
-        self._text, self._table = text, table
-        self._keys = {name: (kind, width) for name, kind, width in keys}
-        self._has_priority = table.has_priority
+    def __init__(self, text: str, subject: _Subject) -> None:
+        self._text, self._subject = text, subject
+        self._keys = {name: (kind, width) for name, kind, width in subject.keys}
         self._tokens = self._tokenize()
         self._next = 0
 
@@ -171,23 +191,25 @@ class _Parser:
         if token.kind == "literal":
             return _number(self._literal(token))
         if token.kind != "name":
-            self._refuse(f"expected a key or a number, found {_shown(token)}", token)
+            self._refuse(f"expected a {self._subject.noun} or a number, found {_shown(token)}", token)
         return self._name(token)
 
     def _name(self, token: _Token) -> _Term:
         name, _, part = token.text.partition("::")
+        subject = self._subject
         if not name:
             if token.text != PRIORITY:
-                self._refuse(f"entries have no attribute '{token.text}', only {PRIORITY}", token)
-            if not self._has_priority:
-                self._refuse(f"entries of table {self._table.name} have no priority", token)
+                self._refuse(f"{subject.instances} have no attribute '{token.text}', only {PRIORITY}", token)
+            if not subject.has_priority:
+                self._refuse(f"{subject.instances} of {subject.name} have no priority", token)
             return _Term(lambda v: v[PRIORITY], (PRIORITY,))
         if name not in self._keys:
-            self._refuse(f"table {self._table.name} has no key '{name}', only {', '.join(self._keys)}", token)
+            self._refuse(f"{subject.name} has no {subject.noun} '{name}', only {', '.join(self._keys)}", token)
         kind, width = self._keys[name]
         parts = PARTS[kind]
         if part and part not in parts:
-            self._refuse(f"key {name} is matched {kind.value}: it has no '{part}', only {', '.join(parts)}", token)
+            matched = f"{subject.noun} {name} is matched {kind.value}" if subject.noun == "key" else f"parameter {name}"
+            self._refuse(f"{matched}: it has no '{part}', only {', '.join(parts)}", token)
         if part or len(parts) == 1:
             named = token.text if part else f"{name}::value"
             return _Term(lambda v: v[named], (named,))

@@ -1,4 +1,4 @@
-"""The language of `@entry_restriction`: which entries a table may hold, as p4-constraints defines it.
+"""The language of `@entry_restriction` and `@action_restriction`, as p4-constraints defines it: what a table may hold.
 
     vrf != 0;  // a semicolon is an "and" of the lowest precedence
     ttl::mask == 0 || ttl::mask == 255;
@@ -8,6 +8,7 @@ A key has the parts of its kind of match: `value`; `value` and `mask` (ternary, 
 `low` and `high`. Compared as a whole with a number it must match that number and nothing else; `<` and its like take
 numbers alone. Numbers are as large as they are, in bases 2, 8, 10 and 16, or written `ipv4('10.0.0.1')`, `ipv6('::1')`,
 `mac('02:00:00:00:00:01')`. From weak to strong: `;`, `->` (from right to left), `||`, `&&`, comparisons, `!` and `-`.
+The restriction of an action is about its parameters, which are compared as exact keys are.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from compiler.ir.entries import MatchValue, Optional, numbers_of
+from compiler.ir.entries import ActionCall, Exact, MatchValue, Optional, numbers_of
 from compiler.ir.tables import MatchKind
 
 PARTS: Mapping[MatchKind, tuple[str, ...]] = {
@@ -60,7 +61,11 @@ class Restriction:
     keys: tuple[tuple[str, MatchKind, int], ...]
     clauses: tuple[Clause, ...]
 
-    def violation(self, matches: tuple[MatchValue, ...], priority: int) -> Violation | None:
+    def violation_by(self, call: ActionCall) -> Violation | None:
+        """Of a call that fits its action; None when it may be there."""
+        return self.violation(tuple(Exact(value=argument) for argument in call.arguments))
+
+    def violation(self, matches: tuple[MatchValue, ...], priority: int = 0) -> Violation | None:
         """Of an entry that fits its table; None when it may be there."""
         values: dict[str, Numbers] = {PRIORITY: (priority,)}
         for (name, kind, width), match in zip(self.keys, matches, strict=True):

@@ -26,6 +26,14 @@ WITH_PRIORITY = frozenset({MatchKind.TERNARY, MatchKind.RANGE, MatchKind.OPTIONA
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """Some entry of `table` has the same value in `field`, an exact key (`compiler.ir.references`)."""
+
+    table: str
+    field: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
     """One match field; `id` counts from 1 within its table."""
 
@@ -35,6 +43,7 @@ class Key:
     match: MatchKind = MatchKind.EXACT
     format: str = ""
     """How people write it: "" (number), "ipv4", "ipv6", "mac"."""
+    refers_to: tuple[Reference, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +54,7 @@ class Param:
     id: int
     width_bits: int
     format: str = ""
+    refers_to: tuple[Reference, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +65,8 @@ class Action:
     id: int
     params: tuple[Param, ...] = ()
     body: tuple[Statement, ...] = ()
+    restriction: str = ""
+    """Which arguments a control plane may give it, in the language of `compiler.ir.restrictions`."""
     doc: str = ""
     span: Span = field(default=NOWHERE, compare=False, repr=False)
 

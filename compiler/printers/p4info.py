@@ -22,6 +22,7 @@ from compiler.ir.tables import (
     MeterType,
     MeterUnit,
     Param,
+    Reference,
     Selector,
     Table,
 )
@@ -126,7 +127,7 @@ def _match_field(key: Key) -> p4i.MatchField:
         name=key.name,
         bitwidth=width_bits(key.expr),
         match_type=_MATCH_TYPES[key.match],
-        annotations=_annotations(key.format),
+        annotations=_annotations(key.format, key.refers_to),
     )
 
 
@@ -139,14 +140,20 @@ def _action_ref(ref: ActionRef, action: Action) -> p4i.ActionRef:
 
 
 def _action(action: Action) -> p4i.Action:
-    return p4i.Action(
+    made = p4i.Action(
         preamble=_preamble(action.id, action.name, action.doc), params=[_param(param) for param in action.params]
     )
+    if action.restriction:
+        made.preamble.annotations.append(f'@action_restriction("{action.restriction}")')
+    return made
 
 
 def _param(param: Param) -> p4i.Action.Param:
     return p4i.Action.Param(
-        id=param.id, name=param.name, bitwidth=param.width_bits, annotations=_annotations(param.format)
+        id=param.id,
+        name=param.name,
+        bitwidth=param.width_bits,
+        annotations=_annotations(param.format, param.refers_to),
     )
 
 
@@ -223,5 +230,7 @@ def _controller_header(name: str, header: ControllerHeader) -> p4i.ControllerPac
     return p4i.ControllerPacketMetadata(preamble=preamble, metadata=fields)
 
 
-def _annotations(shown_as: str) -> list[str]:
-    return [_FORMATS[shown_as]] if shown_as else []
+def _annotations(shown_as: str, references: tuple[Reference, ...]) -> list[str]:
+    """In the spelling of p4c, which puts a space between the words of what it does not know."""
+    shown = [_FORMATS[shown_as]] if shown_as else []
+    return [*shown, *(f"@refers_to({one.table.replace('::', ' : : ')} , {one.field})" for one in references)]

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from finsy.proto import p4r
 
 from compiler.ir.entries import ActionCall
+from compiler.ir.restriction_parsing import action_restriction
+from compiler.ir.restrictions import Restriction
 from compiler.ir.tables import Action, ActionRef
 from runtime.device.bytestrings import to_bytes, to_int
 from runtime.device.refusals import denied, invalid
@@ -29,9 +31,13 @@ class ActionCodec:
     params: tuple[ParamCodec, ...]
     positions: Mapping[int, int]
     """Place in `params` by parameter id."""
+    restriction: Restriction | None = None
 
     def decode(self, message: p4r.Action, where: str) -> ActionCall:
-        """Raises INVALID_ARGUMENT for a parameter that is unknown, doubled, missing, empty or too wide."""
+        """Raises INVALID_ARGUMENT for a parameter that is unknown, doubled, missing, empty or too wide.
+
+        And for arguments that the action's restriction does not allow.
+        """
         given: dict[int, int] = {}
         for param in message.params:
             position = self.positions.get(param.param_id)
@@ -44,7 +50,12 @@ class ActionCodec:
         if len(given) != len(self.params):
             missing = next(codec for position, codec in enumerate(self.params) if position not in given)
             raise invalid(f"{where}: {missing.where} is missing")
-        return ActionCall(action=self.name, arguments=tuple(given[position] for position in range(len(given))))
+        call = ActionCall(action=self.name, arguments=tuple(given[position] for position in range(len(given))))
+        if self.restriction is not None:
+            violation = self.restriction.violation_by(call)
+            if violation is not None:
+                raise invalid(f"{where}: violates the @action_restriction of action {self.name}: {violation}")
+        return call
 
     def encode(self, call: ActionCall) -> p4r.Action:
         params = [
@@ -64,6 +75,7 @@ def action_codec(action: Action) -> ActionCodec:
         name=action.name,
         params=params,
         positions={p.id: position for position, p in enumerate(action.params)},
+        restriction=action_restriction(action.restriction, action) if action.restriction else None,
     )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from compiler.ir.entries import Member
-from runtime.device.contents import Contents, SelectorContents, TableContents
+from runtime.device.contents import Contents, TableContents
 from runtime.device.records import ActionSet
+from runtime.device.selectorcontents import SelectorContents
 from runtime.device.target import Instance
 from runtime.device.updates import hidden_group
 

@@ -53,12 +53,13 @@ class Run:
                 row = Row(key, action, metadata, cookie)
                 table.add(row)
             elif kind == MODIFY and _is_plain(old) and action is not None:
-                table.check_action(action, old.action)
+                table.check_changed(old, action)
                 row = Row(key, action, metadata, cookie)
                 table.replace(row)
                 self._old.append(old)
             elif kind == DELETE and _is_plain(old):
                 row = old
+                table.check_removable(row)
                 table.remove(key)
             else:
                 return False
@@ -135,12 +136,16 @@ class Runs:
             return False
         kind = update.type
         run = table.run_for(kind, recognised[0])
-        if run is None or not run.take(place, recognised):
+        if run is None or not self._may_stand_beside_others(run) or not run.take(place, recognised):
             return False
         if kind not in table.open:
             table.open[kind] = run
             self._open.append(run)
         return True
+
+    def _may_stand_beside_others(self, run: Run) -> bool:
+        """What others may refer to, or refers to others, waits for all that came before: the target may refuse that."""
+        return run in self._open or not self._open or not (run.table.references or self._open[-1].table.references)
 
     def finish(self) -> list[int]:
         """Have the target do all that is open. Returns the places of updates that it has not done."""

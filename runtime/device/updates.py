@@ -14,13 +14,14 @@ from finsy.proto import p4r
 
 from compiler.ir.entries import EntryKey, Group, GroupRef, Member, MemberRef, WeightedMember
 from runtime.device.batch import ATOMIC, CONTINUE, Atomicity, Outcomes, apply_batch
-from runtime.device.contents import Contents, SelectorContents, TableContents
+from runtime.device.contents import Contents, TableContents
 from runtime.device.digestentries import DigestWriter
 from runtime.device.meterwrites import MeterWriter, entry_meter
 from runtime.device.records import ZERO, ActionSet, Row, RowAction, RowKey, Tally
 from runtime.device.refusals import denied, invalid, out_of_range, unimplemented
 from runtime.device.runs import Runs
 from runtime.device.schema import Schema, TableCodec, refuse_watch
+from runtime.device.selectorcontents import SelectorContents
 from runtime.device.target import Instance
 
 INSERT, MODIFY, DELETE = p4r.Update.INSERT, p4r.Update.MODIFY, p4r.Update.DELETE
@@ -117,12 +118,14 @@ class Writer:
         """Without an action it becomes again what it was at first, and its counter is 0."""
         table, tally, row = self._contents.tables[codec.name], self._tally_of(entry, codec), None
         if entry.HasField("action"):
-            row = Row(b"", codec.decode_default(entry.action), entry.metadata, _cookie(entry))
+            action = codec.decode_default(entry.action)
+            table.check_default(action)
+            row = Row(b"", action, entry.metadata, _cookie(entry))
         elif codec.counts_misses:
             tally = tally or ZERO
         self._instance.modify_entry(codec.default_entry(row))
-        self._undo.note(partial(setattr, table, "default", table.default))
-        table.default = row
+        self._undo.note(partial(table.set_default, table.default))
+        table.set_default(row)
         if tally is not None:
             self._instance.set_direct_tally(codec.default_key, tally)
 
@@ -151,9 +154,8 @@ class Writer:
         table = self._contents.tables[codec.name]
         old = table.find(codec.decode_key(entry))
         if entry.HasField("action"):
-            table.check_changeable(old.key)
             action = codec.decode_action(entry.action)
-            table.check_action(action, old.action)
+            table.check_changed(old, action)
             row = self._hidden(table.selector, _row(entry, codec, old.key, action))
             self._instance.modify_entry(codec.entry(row))
             table.replace(row)
@@ -179,7 +181,7 @@ class Writer:
     def _delete_entry(self, codec: TableCodec, key: RowKey) -> None:
         table = self._contents.tables[codec.name]
         old = table.find(key)
-        table.check_changeable(key)
+        table.check_removable(old)
         self._instance.delete_entry(codec.entry_key(key))
         table.remove(old.key)
         self._undo.note(partial(table.add, old))
@@ -222,7 +224,7 @@ class Writer:
         if kind == DELETE:
             contents.check_unused(MemberRef(member_id=given.member_id))
             self._instance.delete_member(selector.name, given.member_id)
-            self._undo.pop(contents.members, given.member_id)
+            self._undo.note(partial(contents.add_member, contents.remove_member(given.member_id)))
             return
         if not given.HasField("action"):
             raise invalid(f"{where}: the action is missing")
@@ -230,10 +232,12 @@ class Writer:
         if kind == INSERT:
             contents.check_new_member(member)
             self._instance.insert_member(member)
+            self._undo.note(partial(contents.remove_member, member.id))
         else:
-            contents.find_member(member.id)
+            contents.check_changed_member(member)
             self._instance.modify_member(member)
-        self._undo.put(contents.members, member.id, member)
+            self._undo.note(partial(contents.add_member, contents.members[member.id]))
+        contents.add_member(member)
 
     def _group(self, kind: int, given: p4r.ActionProfileGroup) -> None:
         selector, _ = self._schema.selector(given.action_profile_id)

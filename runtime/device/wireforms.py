@@ -40,9 +40,9 @@ _ACTION_ID, _PARAMS = 1, 4
 _BEHIND = frozenset({"metadata", "controller_metadata"})
 _KNOWN = {
     Table: {"name", "id", "keys", "actions", "default_action", "size", "counter_id", "selector", "doc", "span"},
-    Key: {"name", "id", "expr", "match", "format"},
-    Action: {"name", "id", "params", "body", "doc", "span"},
-    Param: {"name", "id", "width_bits", "format"},
+    Key: {"name", "id", "expr", "match", "format", "refers_to"},
+    Action: {"name", "id", "params", "body", "restriction", "doc", "span"},
+    Param: {"name", "id", "width_bits", "format", "refers_to"},
 }
 """What forms take into account. A table with anything else (a restriction, a translation) is read the plain way."""
 
@@ -186,6 +186,8 @@ def _call_forms(
         return ()
     forms: list[tuple[str, Callable[[bytes], re.Match[bytes] | None], list[int]]] = []
     for action in (actions[ref.name] for ref in table.actions if ref.in_entries):
+        if action.restriction:
+            continue  # its arguments are checked where they are decoded
         patterns = [wire.param_pattern(_PARAMS, param.id, param.width_bits) for param in action.params]
         head = _CALL_TAG + wire.ANY_LENGTH + re.escape(wire.number_field(_ACTION_ID, action.id))
         whole = re.compile(head + b"".join(pattern for pattern, _ in patterns), re.DOTALL)

@@ -16,9 +16,11 @@ SEED = os.environ.get("TURNOUT_SEED")
 EXAMPLES = {
     "model-kinds": 70,
     "model-metered": 30,
+    "model-referring": 50,
     "model-turnout": 50,
     "kernel-kinds": 50,
     "kernel-metered": 25,
+    "kernel-referring": 25,
     "kernel-turnout": 5,
 }
 """About half a minute for each target."""

@@ -17,6 +17,7 @@ from compiler.ir.tables import (
     Meter,
     MeterType,
     Param,
+    Reference,
     Selector,
     Store,
     Table,
@@ -151,7 +152,8 @@ def _store_lines(store: Store) -> Iterator[str]:
 def _action_lines(action: Action) -> Iterator[str]:
     yield from _doc_lines(action.doc)
     params = [_param_text(param) for param in action.params]
-    opening, closing = f"action {action.id:#010x} {action.name}(", ") {" if action.body else ") { }"
+    restriction = f" restriction {json.dumps(action.restriction)}" if action.restriction else ""
+    opening, closing = f"action {action.id:#010x} {action.name}(", f"){restriction} {{" + ("" if action.body else " }")
     line = opening + ", ".join(params) + closing
     if len(line) <= MAX_LINE:
         yield line
@@ -163,11 +165,15 @@ def _action_lines(action: Action) -> Iterator[str]:
 
 
 def _param_text(param: Param) -> str:
-    return f"{param.id} {param.name}: {param.width_bits}{_format_text(param.format)}"
+    return f"{param.id} {param.name}: {param.width_bits}{_format_text(param.format)}{_references_text(param.refers_to)}"
 
 
 def _format_text(form: str) -> str:
     return f" as {form}" if form else ""
+
+
+def _references_text(references: tuple[Reference, ...]) -> str:
+    return "".join(f" refers_to({one.table}, {one.field})" for one in references)
 
 
 def _table_lines(table: Table) -> Iterator[str]:
@@ -200,7 +206,8 @@ def _default_text(table: Table) -> str:
 
 
 def _key_text(key: Key) -> str:
-    return f"key {key.id} {key.name}: {key.match.value}({expression_text(key.expr)}){_format_text(key.format)}"
+    end = _format_text(key.format) + _references_text(key.refers_to)
+    return f"key {key.id} {key.name}: {key.match.value}({expression_text(key.expr)}){end}"
 
 
 def _action_ref_text(reference: ActionRef) -> str:

@@ -10,6 +10,7 @@ from compiler.ir.tables import (
     MatchKind,
     Param,
     Profile,
+    Reference,
     Selector,
     Store,
     Table,
@@ -77,10 +78,13 @@ class TableReader:
             if params:
                 cursor.take(",")
             params.append(self._param())
+        restriction = cursor.string("a restriction") if cursor.take_if("restriction") else ""
         self._expressions.params = {param.name: param.width_bits for param in params}
         body = self._statements.read_block()
         self._expressions.params = {}
-        return Action(name=name, id=number, params=tuple(params), body=body, doc=doc, span=span)
+        return Action(
+            name=name, id=number, params=tuple(params), body=body, restriction=restriction, doc=doc, span=span
+        )
 
     def control(self, doc: str, span: Span, *, hot: bool) -> Control:
         name = self._cursor.name("a control")
@@ -151,7 +155,7 @@ class TableReader:
         name = self._cursor.name("a parameter")
         self._cursor.take(":")
         width = self._cursor.number("a width")
-        return Param(name=name, id=number, width_bits=width, format=self._format())
+        return Param(name=name, id=number, width_bits=width, format=self._format(), refers_to=self._references())
 
     def _format(self) -> str:
         return self._cursor.name("a format") if self._cursor.take_if("as") else ""
@@ -167,7 +171,23 @@ class TableReader:
         cursor.take("(")
         expr = self._expressions.read()
         cursor.take(")")
-        return Key(name=name, id=number, expr=expr, match=_MATCH_KINDS[kind], format=self._format())
+        form, references = self._format(), self._references()
+        return Key(name=name, id=number, expr=expr, match=_MATCH_KINDS[kind], format=form, refers_to=references)
+
+    def _references(self) -> tuple[Reference, ...]:
+        """`refers_to(table, field)`, any number of times; what is in no table has a name with `::`."""
+        cursor = self._cursor
+        found: list[Reference] = []
+        while cursor.take_if("refers_to"):
+            cursor.take("(")
+            table = cursor.name("a table")
+            while cursor.take_if(":"):
+                cursor.take(":")
+                table += f"::{cursor.name('a table')}"
+            cursor.take(",")
+            found.append(Reference(table=table, field=cursor.name("a key")))
+            cursor.take(")")
+        return tuple(found)
 
     def _action_ref(self) -> ActionRef:
         name = self._cursor.name("an action")

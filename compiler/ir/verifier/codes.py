@@ -16,6 +16,7 @@ BAD_SIZE: Final = Code(id="E0507", name="ir-bad-size")
 UNUSED: Final = Code(id="E0508", name="ir-unused")
 MISSING_PART: Final = Code(id="E0509", name="ir-missing-part")
 
+BAD_REFERENCE: Final = Code(id="E0510", name="ir-bad-reference")
 BAD_KEY: Final = Code(id="E0511", name="ir-bad-key")
 TWO_LPM_KEYS: Final = Code(id="E0512", name="ir-two-lpm-keys")
 BAD_DEFAULT: Final = Code(id="E0513", name="ir-bad-default-action")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from compiler.diagnostic import Report
+from compiler.ir.entries import ActionCall
 from compiler.ir.interpreter.entrycheck import check_arguments, check_matches
 from compiler.ir.interpreter.errors import ModelError
-from compiler.ir.restriction_parsing import RestrictionError, restriction
+from compiler.ir.nodes import Pipeline
+from compiler.ir.restriction_parsing import RestrictionError, action_restriction, restriction
 from compiler.ir.tables import Action, InitialEntry, Table
 from compiler.ir.verifier import codes
+from compiler.span import Span
 
 
 def check_restriction(table: Table, report: Report) -> None:
@@ -18,9 +21,7 @@ def check_restriction(table: Table, report: Report) -> None:
         report.add(
             codes.BAD_RESTRICTION, table.span, f"table {table.name} is learned: nobody would check a restriction"
         )
-    if any(sign in table.restriction for sign in '"\\\n'):
-        message = f"the restriction of table {table.name} has a quote, a backslash or a line end, which P4 cannot say"
-        report.add(codes.BAD_RESTRICTION, table.span, message)
+    _check_printable(f"the restriction of table {table.name}", table.restriction, table.span, report)
     try:
         read = restriction(table.restriction, table)
     except RestrictionError as problem:
@@ -32,6 +33,38 @@ def check_restriction(table: Table, report: Report) -> None:
         if violation is not None:
             message = f"an entry of table {table.name} violates its restriction: {violation}"
             report.add(codes.BAD_RESTRICTION, entry.span, message)
+
+
+def check_action_restriction(action: Action, pipeline: Pipeline, report: Report) -> None:
+    """The same; nobody checks the arguments by which packets learn."""
+    if not action.restriction:
+        return
+    what = f"the restriction of action {action.name}"
+    _check_printable(what, action.restriction, action.span, report)
+    try:
+        read = action_restriction(action.restriction, action)
+    except RestrictionError as problem:
+        report.add(codes.BAD_RESTRICTION, action.span, f"{what}, column {problem.column}: {problem}")
+        return
+    for table in pipeline.tables:
+        if table.store is not None and any(ref.name == action.name for ref in table.actions):
+            message = f"{what}: table {table.name}, which offers it, is learned, and nobody would check it"
+            report.add(codes.BAD_RESTRICTION, action.span, message)
+        for call in (table.default_call, *(entry.action for entry in table.entries)):
+            violation = read.violation_by(call) if _is_whole(call, action) else None
+            if violation is not None:
+                message = f"{what} is violated by an entry of table {table.name}: {violation}"
+                report.add(codes.BAD_RESTRICTION, table.span, message)
+
+
+def _is_whole(call: ActionCall, action: Action) -> bool:
+    return call.action == action.name and len(call.arguments) == len(action.params)
+
+
+def _check_printable(what: str, text: str, span: Span, report: Report) -> None:
+    if any(sign in text for sign in '"\\\n'):
+        message = f"{what} has a quote, a backslash or a line end, which P4 cannot say"
+        report.add(codes.BAD_RESTRICTION, span, message)
 
 
 def check_entries(table: Table, actions: dict[str, Action], report: Report) -> None:

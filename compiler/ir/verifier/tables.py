@@ -11,8 +11,9 @@ from compiler.ir.nodes import Pipeline
 from compiler.ir.statements import Advance, If, Statement
 from compiler.ir.tables import Action, MatchKind, Store, Table, Transition
 from compiler.ir.verifier import codes
-from compiler.ir.verifier.entries import check_entries, check_restriction
+from compiler.ir.verifier.entries import check_action_restriction, check_entries, check_restriction
 from compiler.ir.verifier.metering import check_meters
+from compiler.ir.verifier.references import check_references
 from compiler.span import NOWHERE, Span
 
 _FORMAT_WIDTHS = {"ipv4": 32, "ipv6": 128, "mac": 48}
@@ -27,6 +28,7 @@ def check_tables(pipeline: Pipeline, report: Report) -> None:
         for param in action.params:
             what = f"parameter {param.name} of action {action.name}"
             _check_format(what, param.format, param.width_bits, action.span, report)
+        check_action_restriction(action, pipeline, report)
     for table in pipeline.tables:
         _check_table(table, actions, report)
         if table.store is not None:
@@ -38,6 +40,7 @@ def check_tables(pipeline: Pipeline, report: Report) -> None:
         _check_key_types(store, [table for table in pipeline.tables if table.store == store.name], report)
     _check_advances(pipeline, actions, stores, report)
     check_meters(pipeline, report)
+    check_references(pipeline, report)
     offered = {reference.name for table in pipeline.tables for reference in table.actions}
     for action in pipeline.actions:
         if action.name not in offered:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from compiler.ir.tables import Reference
 from compiler.printers.p4.view import Lines
 from compiler.span import InternalError
 
@@ -25,6 +26,17 @@ def preamble(number: int, name: str, doc: str) -> Lines:
 def renamed(name: str, identifier: str) -> str:
     """What a declaration with that identifier needs in front for the control plane to know it by its name."""
     return "" if name == identifier else f'@name("{name}") '
+
+
+def restriction(kind: str, text: str) -> Lines:
+    """`@entry_restriction` or `@action_restriction`, none where there is no text."""
+    return (f"@{kind}_restriction({quoted(text)})",) if text else ()
+
+
+def shown_and_referred(form: str, references: tuple[Reference, ...]) -> list[str]:
+    """What else P4Info says of a key or a parameter."""
+    shown = [FORMATS[form]] if form else []
+    return [*shown, *(f"@refers_to({one.table}, {one.field})" for one in references)]
 
 
 def comment(text: str) -> Lines:

@@ -13,7 +13,7 @@ from compiler.ir.names import Names
 from compiler.ir.nodes import Pipeline
 from compiler.ir.statements import Apply, Run
 from compiler.ir.tables import Action, ActionRef, Key, Table
-from compiler.printers.p4.annotations import FORMATS, comment, preamble, renamed
+from compiler.printers.p4.annotations import comment, preamble, renamed, restriction, shown_and_referred
 from compiler.printers.p4.expressions import AHEAD, ExpressionPrinter, number
 from compiler.printers.p4.identifiers import Identifiers
 from compiler.printers.p4.refusals import UnprintableError
@@ -125,7 +125,7 @@ def keys(table: Table, expressions: ExpressionPrinter) -> Lines:
 def _key(key: Key, expressions: ExpressionPrinter, *, with_id: bool) -> str:
     annotations = [f"@id({key.id})"] if with_id else []
     annotations.append(f'@name("{key.name}")')
-    annotations += [FORMATS[key.format]] if key.format else []
+    annotations += shown_and_referred(key.format, key.refers_to)
     return f"{expressions.value(key.expr)} : {key.match.value} {' '.join(annotations)};"
 
 
@@ -140,17 +140,22 @@ def signature(action: Action, identifier: str, ids: Identifiers, directed: tuple
     counted = all(param.id == place for place, param in enumerate(action.params, 1))
     params = list(directed)
     for param in action.params:
-        annotations = ("" if counted else f"@id({param.id}) ") + (f"{FORMATS[param.format]} " if param.format else "")
         own = ids.params[action.name, param.name]
-        params.append(f"{annotations}{renamed(param.name, own)}bit<{param.width_bits}> {own}")
+        annotations = [] if counted else [f"@id({param.id})"]
+        annotations += shown_and_referred(param.format, param.refers_to)
+        params.append(" ".join((*annotations, f"{renamed(param.name, own)}bit<{param.width_bits}> {own}")))
     line = f"action {identifier}({', '.join(params)}) {{"
     if len(line) <= _LINE_WIDTH:
         return (line,)
     return (f"action {identifier}(", *(f"    {param}," for param in params[:-1]), f"    {params[-1]}", ") {")
 
 
+def table_preamble(table: Table) -> Lines:
+    return (*preamble(table.id, table.name, table.doc), *restriction("entry", table.restriction))
+
+
 def action_preamble(action: Action) -> Lines:
-    return preamble(action.id, action.name, action.doc)
+    return (*preamble(action.id, action.name, action.doc), *restriction("action", action.restriction))
 
 
 def policy_comment(lines: tuple[str, ...]) -> Lines:

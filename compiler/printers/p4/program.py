@@ -13,7 +13,7 @@ from compiler.ir.nodes import Control, Pipeline
 from compiler.ir.statements import Apply, Pop, PopVlan, Push, PushVlan, Rewrite, Statement
 from compiler.ir.tables import Action, Counter, DirectMeter, InitialEntry, Meter, MeterType, Selector, Table
 from compiler.printers.p4 import declarations
-from compiler.printers.p4.annotations import comment, quoted
+from compiler.printers.p4.annotations import comment
 from compiler.printers.p4.expressions import ExpressionPrinter, number
 from compiler.printers.p4.identifiers import Identifiers, Scope, identifiers
 from compiler.printers.p4.statements import StatementPrinter, indented
@@ -199,7 +199,7 @@ class ProgramPrinter(ABC):
         printer = self.expression_printer(self.ids.top.copy())
         return TableView(
             comment=declarations.policy_comment(self.provenance.get(table.name, ())),
-            annotations=(*declarations.preamble(table.id, table.name, table.doc), *_restriction(table)),
+            annotations=declarations.table_preamble(table),
             name=self.ids.tables[table.name],
             keys=declarations.keys(table, printer),
             actions=self.action_list(table),
@@ -251,10 +251,6 @@ class ProgramPrinter(ABC):
 def meter_type(kind: MeterType) -> Lines:
     """The annotation by which P4Info gets a meter's type; two rates and three colours are what it is without one."""
     return () if kind is MeterType.TWO_RATE_THREE_COLOR else (f"@{kind.value}",)
-
-
-def _restriction(table: Table) -> Lines:
-    return (f"@entry_restriction({quoted(table.restriction)})",) if table.restriction else ()
 
 
 def _touches_headers(statement: Statement) -> bool:

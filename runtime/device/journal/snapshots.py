@@ -12,12 +12,13 @@ from finsy.proto import p4r
 
 from compiler.ir.entries import MeterConfig
 from compiler.ir.tables import Meter
-from runtime.device.contents import SelectorContents, TableContents
+from runtime.device.contents import TableContents
 from runtime.device.journal.records import Hidden, Record
 from runtime.device.loaded import Loaded
 from runtime.device.metercodec import encode_meter_config
 from runtime.device.records import ActionSet, Row
 from runtime.device.schema import TableCodec
+from runtime.device.selectorcontents import SelectorContents
 
 PIECE = 1000
 """Updates in one record."""

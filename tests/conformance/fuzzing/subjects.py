@@ -43,9 +43,11 @@ class Subject:
 SUBJECTS = (
     Subject(target="model", programs=("kinds", "plain")),
     Subject(target="model", programs=("metered", "plain")),
+    Subject(target="model", programs=("referring", "plain")),
     Subject(target="model", programs=(WHOLE,)),
     Subject(target="kernel", programs=("kinds", "plain")),
     Subject(target="kernel", programs=("metered",)),
+    Subject(target="kernel", programs=("referring",)),
     Subject(target="kernel", programs=(WHOLE,)),
 )
 

@@ -11,7 +11,7 @@ from tests.conformance.oracle.meters import check_colors, check_executed, check_
 from tests.conformance.oracle.profiles import decode_reference
 from tests.conformance.oracle.program import Table
 from tests.conformance.oracle.state import ZERO, Forwarding, Row, RowKey, Tally, initial_default
-from tests.conformance.oracle.values import decode_action, decode_matches
+from tests.conformance.oracle.values import check_restriction, decode_action, decode_matches, encode_matches
 
 INSERT, MODIFY, DELETE = p4r.Update.INSERT, p4r.Update.MODIFY, p4r.Update.DELETE
 
@@ -51,6 +51,11 @@ def _judge_row(state: Forwarding, kind: int, table: Table, given: p4r.TableEntry
     if table.id in state.declared.learned:
         _judge_learned(kind, found)
     elif kind == INSERT:
+        if is_named:
+            check_restriction(table, key[0], key[1], found)
+            row = _decode_content(state, table, given, None, Judgement())
+            if row is not None:
+                state.check_wanted(table.id, encode_matches(table, key[0]), row.action, found)
         _judge_insert(state, table, given, key, old, found)
     elif is_named and old is None:
         found.refuse(Code.NOT_FOUND, *((Code.PERMISSION_DENIED,) if table.is_const else ()))
@@ -61,6 +66,8 @@ def _judge_row(state: Forwarding, kind: int, table: Table, given: p4r.TableEntry
     elif old is not None:
         if table.is_const or old.is_const:
             found.refuse(Code.PERMISSION_DENIED)
+        else:
+            state.check_unused(table, old, found)
         found.change = lambda: _drop(state, table, key)
 
 
@@ -97,6 +104,8 @@ def _judge_modify(state: Forwarding, table: Table, given: p4r.TableEntry, old: R
     if state.declared.may_run_out:
         found.allow(Code.RESOURCE_EXHAUSTED)
     row = _decode_content(state, table, given, old, found)
+    if row is not None and old is not None:
+        state.check_wanted(table.id, encode_matches(table, old.match), row.action, found)
     if row is not None and old is not None:
         made = replace(row, match=old.match, priority=old.priority, is_const=old.is_const)
         found.change = lambda: state.rows[table.id].update({old.key: made})
@@ -188,6 +197,7 @@ def _judge_default(state: Forwarding, kind: int, table: Table, given: p4r.TableE
         meter=meter,
         is_default=True,
     )
+    state.check_wanted(table.id, (), made.action, found)
     found.change = lambda: state.defaults.update({table.id: made})
 
 

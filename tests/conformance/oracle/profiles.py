@@ -156,6 +156,8 @@ def judge_member(state: Forwarding, kind: int, given: p4r.ActionProfileMember) -
             found.refuse(Code.RESOURCE_EXHAUSTED)
     if state.declared.may_run_out:
         found.allow(Code.RESOURCE_EXHAUSTED)
+    if given.HasField("action"):
+        state.check_wanted(profile.tables[0], (), p4r.TableAction(action=action), found)
     found.change = lambda: members.update({given.member_id: action})
     return found
 

@@ -8,6 +8,9 @@ from enum import Enum
 
 from finsy.proto import p4i
 
+from tests.conformance.oracle.references import Referring, referring
+from tests.conformance.oracle.restrictions import restriction_of
+
 ENTRY_ONLY, DEFAULT_ONLY = p4i.ActionRef.TABLE_ONLY, p4i.ActionRef.DEFAULT_ONLY
 _TYPES = p4i.MatchField
 
@@ -52,6 +55,7 @@ class Action:
     id: int
     name: str
     params: Mapping[int, Value]
+    restriction: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +74,7 @@ class Table:
     size: int
     has_timeout: bool
     is_const: bool
+    restriction: str
 
     @property
     def has_priority(self) -> bool:
@@ -115,6 +120,7 @@ class Program:
     packet_out: Mapping[int, int]
     """Widths of the metadata of a packet-out, by id."""
     names: Mapping[int, str]
+    referring: Referring
 
     def may_use(self, profile: Profile) -> Mapping[int, int]:
         """The scopes of the actions that members of a profile may have: those of its tables, which are the same."""
@@ -145,6 +151,7 @@ def program(info: p4i.P4Info) -> Program:
             for field in header.metadata
         },
         names={one.preamble.id: one.preamble.name for part in parts for one in part},
+        referring=referring(info),
     )
 
 
@@ -164,12 +171,14 @@ def _table(given: p4i.Table, counters: set[int], meters: set[int], info: p4i.P4I
         size=given.size,
         has_timeout=given.idle_timeout_behavior == p4i.Table.NOTIFY_CONTROL,
         is_const=given.is_const_table,
+        restriction=restriction_of(given.preamble.annotations),
     )
 
 
 def _action(given: p4i.Action, info: p4i.P4Info) -> Action:
     params = {param.id: _param(param, info) for param in given.params}
-    return Action(id=given.preamble.id, name=given.preamble.name, params=params)
+    restriction = restriction_of(given.preamble.annotations)
+    return Action(id=given.preamble.id, name=given.preamble.name, params=params, restriction=restriction)
 
 
 def _field(given: p4i.MatchField, info: p4i.P4Info) -> Value:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from finsy.proto import p4r
 
+from tests.conformance.oracle.judgement import Judgement
 from tests.conformance.oracle.program import Profile, Program, Table
-from tests.conformance.oracle.values import Match, encode_matches
+from tests.conformance.oracle.references import MULTICAST, Wanted, check_unused, check_wanted, offered_by, wanted_by
+from tests.conformance.oracle.values import Match, encode_matches, to_bytes
 
 RowKey: TypeAlias = tuple[Match, int]
 """Match and priority."""
@@ -146,9 +148,56 @@ class Forwarding:
             digests=dict(self.digests),
         )
 
+    # references
+
+    def check_wanted(
+        self, table: int, matches: Sequence[p4r.FieldMatch], action: p4r.TableAction, found: Judgement
+    ) -> None:
+        """Whether all is there that an entry refers to; of a member or the default entry `matches` is empty."""
+        if self.known.referring.is_any:
+            wanted = wanted_by(self.known.referring, table, matches, _calls(action))
+            check_wanted(wanted, self._offered(None), found)
+
+    def check_unused(self, table: Table, row: Row, found: Judgement) -> None:
+        """Whether something else refers to an entry."""
+        if self.known.referring.is_any:
+            mine = offered_by(self.known.referring, table.id, encode_matches(table, row.match))
+            check_unused(mine, self._offered(row), self._wanted(row), found)
+
+    def _offered(self, without: Row | None) -> list[tuple[str, dict[str, bytes]]]:
+        known = self.known
+        entries = [
+            offered_by(known.referring, number, encode_matches(known.tables[number], row.match))
+            for number, rows in self.rows.items()
+            for row in rows.values()
+            if row is not without
+        ]
+        return entries + [(MULTICAST, {"multicast_group_id": to_bytes(number)}) for number in self.multicast]
+
+    def _wanted(self, without: Row) -> set[Wanted]:
+        known, found = self.known, set[Wanted]()
+        for number, rows in self.rows.items():
+            for row in rows.values():
+                if row is not without:
+                    match = encode_matches(known.tables[number], row.match)
+                    found |= wanted_by(known.referring, number, match, _calls(row.action))
+        for number, row in self.defaults.items():
+            found |= wanted_by(known.referring, number, (), _calls(row.action))
+        for number, members in self.members.items():
+            for action in members.values():
+                found |= wanted_by(known.referring, known.profiles[number].tables[0], (), [action])
+        return found
+
     def rows_of(self, profile: Profile) -> Iterator[Row]:
         for number in profile.tables:
             yield from self.rows[number].values()
+
+
+def _calls(action: p4r.TableAction) -> list[p4r.Action]:
+    """The actions that an entry has of its own."""
+    if action.HasField("action"):
+        return [action.action]
+    return [one.action for one in action.action_profile_action_set.action_profile_actions]
 
 
 def forwarding(known: Program, declared: Declared) -> Forwarding:

@@ -12,11 +12,21 @@ from finsy.proto import p4r
 
 from tests.conformance.oracle.judgement import BAD_BYTES, Code, Judgement
 from tests.conformance.oracle.program import DEFAULT_ONLY, ENTRY_ONLY, Action, Kind, Program, Table, Value
+from tests.conformance.oracle.restrictions import fulfils
 
 Plain: TypeAlias = int | bytes
 """A value as the wire means it: a number, or an SDN string."""
 Match: TypeAlias = tuple[tuple[int, tuple[Plain, ...]], ...]
 """Field ids in order, each with its numbers: value; value and prefix length; value and mask; low and high."""
+
+
+_PARTS = {
+    Kind.EXACT: ("value",),
+    Kind.LPM: ("value", "prefix_length"),
+    Kind.TERNARY: ("value", "mask"),
+    Kind.RANGE: ("low", "high"),
+    Kind.OPTIONAL: ("value", "mask"),
+}
 
 
 def to_bytes(value: Plain) -> bytes:
@@ -84,6 +94,24 @@ def _checked_lpm(field: Value, value: Plain, prefix_len: int, found: Judgement) 
     return value, prefix_len
 
 
+def check_restriction(table: Table, match: Match, priority: int, found: Judgement) -> None:
+    """Of a key that fits its table."""
+    if not table.restriction:
+        return
+    given, numbers = dict(match), {"::priority": priority}
+    for field in table.fields.values():
+        values = given.get(field.id) or ((0, field.highest) if field.kind is Kind.RANGE else (0, 0))
+        if field.kind is Kind.OPTIONAL and field.id in given:
+            values = (values[0], field.highest)
+        for part, value in zip(_PARTS[field.kind], values, strict=False):
+            assert isinstance(value, int)
+            numbers[f"{field.name}::{part}"] = value
+        if field.kind is Kind.EXACT:
+            numbers[field.name] = numbers[f"{field.name}::value"]
+    if not fulfils(table.restriction, numbers):
+        found.refuse(Code.INVALID_ARGUMENT)
+
+
 def encode_matches(table: Table, match: Match) -> list[p4r.FieldMatch]:
     return [_encode_match(table.fields[number], numbers) for number, numbers in match]
 
@@ -117,6 +145,10 @@ def decode_action(
     if scopes[action.id] == (ENTRY_ONLY if as_default else DEFAULT_ONLY):
         found.refuse(Code.PERMISSION_DENIED)
     params = _decode_params(action, given, found)
+    if action.restriction and params.keys() == action.params.keys():
+        named = {action.params[number].name: value for number, value in params.items()}
+        if not fulfils(action.restriction, {name: value for name, value in named.items() if isinstance(value, int)}):
+            found.refuse(Code.INVALID_ARGUMENT)
     encoded = [p4r.Action.Param(param_id=number, value=to_bytes(value)) for number, value in sorted(params.items())]
     return p4r.Action(action_id=action.id, params=encoded)
 

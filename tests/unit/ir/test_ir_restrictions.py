@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from compiler.ir.entries import Exact, Lpm, MatchValue, Optional, Range, Ternary
+from compiler.ir.entries import ActionCall, Exact, Lpm, MatchValue, Optional, Range, Ternary
 from compiler.ir.expressions import MetaRef
-from compiler.ir.restriction_parsing import RestrictionError, restriction
-from compiler.ir.tables import Key, MatchKind, Table
+from compiler.ir.restriction_parsing import RestrictionError, action_restriction, restriction
+from compiler.ir.tables import Action, Key, MatchKind, Param, Table
 
 KINDS = {
     "vrf": (MatchKind.EXACT, 16),
@@ -107,6 +107,37 @@ def test_says_where_a_text_is_wrong(text: str, line: int, column: int, message: 
     with pytest.raises(RestrictionError) as refused:
         restriction(text, TABLE)
     assert (refused.value.line, refused.value.column, str(refused.value)) == (line, column, message)
+
+
+ACTION = Action(
+    name="send", id=1, params=(Param(name="port", id=1, width_bits=9), Param(name="tag", id=2, width_bits=12))
+)
+
+
+def test_of_an_action() -> None:
+    read = action_restriction("port != 0 && port < 509; tag::value == 7 -> port == 1", ACTION)
+    assert read.violation_by(ActionCall(action="send", arguments=(1, 7))) is None
+    assert read.violation_by(ActionCall(action="send", arguments=(2, 6))) is None
+    assert (
+        str(read.violation_by(ActionCall(action="send", arguments=(509, 0))))
+        == "'port < 509', where port::value = 0x1fd"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("prt == 1", "action send has no parameter 'prt', only port, tag"),
+        ("port::mask == 1", "parameter port: it has no 'mask', only value"),
+        ("::priority == 1", "calls of action send have no priority"),
+        ("::age == 1", "calls have no attribute '::age', only ::priority"),
+        ("port == ", "expected a parameter or a number, found the end"),
+    ],
+)
+def test_says_what_is_wrong_about_an_action(text: str, message: str) -> None:
+    with pytest.raises(RestrictionError) as refused:
+        action_restriction(text, ACTION)
+    assert str(refused.value) == message
 
 
 def test_a_table_without_priorities_has_no_priority() -> None:

@@ -338,6 +338,87 @@ ROWS: list[tuple[str, str, str, Code, str]] = [
         codes.BAD_RESTRICTION,
         "table flow is learned: nobody would check a restriction",
     ),
+    *(
+        (
+            f"restriction of an action {name}",
+            "note_a(1 value: 16) {",
+            f'note_a(1 value: 16) restriction "{text}" {{',
+            codes.BAD_RESTRICTION,
+            message,
+        )
+        for name, text, message in (
+            (
+                "that cannot be read",
+                "valu == 1",
+                "the restriction of action note_a, column 1: action note_a has no parameter 'valu', only value",
+            ),
+            (
+                "that P4 cannot say",
+                "value == 1;\\n",
+                "the restriction of action note_a has a quote, a backslash or a line end, which P4 cannot say",
+            ),
+        )
+    ),
+    (
+        "restriction of an action that packets learn",
+        "known(1 value: 16) {",
+        'known(1 value: 16) restriction "value == 1" {',
+        codes.BAD_RESTRICTION,
+        "the restriction of action known: table flow, which offers it, is learned, and nobody would check it",
+    ),
+    *(
+        (
+            f"reference {name}",
+            "key 1 port: exact(meta.ingress_port)",
+            f"key 1 port: exact(meta.ingress_port) refers_to({to})",
+            code,
+            f"key port of table first refers to {message}",
+        )
+        for name, to, code, message in (
+            ("to no table", "frst, port", codes.UNKNOWN_NAME, "the unknown table 'frst'"),
+            ("to no key", "first, prt", codes.UNKNOWN_NAME, "the unknown key 'prt' of table first"),
+            (
+                "to a learned table",
+                "flow, a",
+                codes.BAD_REFERENCE,
+                "key a of table flow, which is learned: its entries come and go by themselves",
+            ),
+            (
+                "to a key that is not exact",
+                "first, mac",
+                codes.BAD_REFERENCE,
+                "key mac of table first, which is matched lpm",
+            ),
+            ("of another width", "first, mac", codes.BAD_REFERENCE, "key mac of table first: they have 16 and 48 bits"),
+            (
+                "to what there is not",
+                "builtin::clone_session_table, id",
+                codes.BAD_REFERENCE,
+                "builtin::clone_session_table, id",
+            ),
+        )
+    ),
+    (
+        "reference of a key that is neither exact nor optional",
+        "as mac",
+        "as mac refers_to(builtin::multicast_group_table, multicast_group_id)",
+        codes.BAD_REFERENCE,
+        "key mac of table first refers to multicast groups, whose ids have 32 bits, and has 48",
+    ),
+    (
+        "reference of a learned entry",
+        "known(1 value: 16) {",
+        "known(1 value: 16 refers_to(first, port)) {",
+        codes.BAD_REFERENCE,
+        "table flow is learned: nobody would check what its entries refer to",
+    ),
+    (
+        "reference twice",
+        "note_a(1 value: 16)",
+        "note_a(1 value: 16 refers_to(first, port) refers_to(first, mac), 2 more: 16 refers_to(first, port))",
+        codes.BAD_REFERENCE,
+        "an entry of table first with action note_a refers twice to one key of table first, and to others of it",
+    ),
     (
         "entries of a learned table",
         "  size 4\n  store memory",
