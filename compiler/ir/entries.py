@@ -150,9 +150,26 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """The port that a member's life depends on: while it is down, no packet is given to the member. 0 is no port.
+
+    `is_number`: it was written as P4Runtime's deprecated `watch`, and is told so.
+    """
+
+    port: int
+    is_number: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WeightedMember:
     member_id: int
     weight: int = 1
+    watch: Watch | None = None
+
+    @property
+    def watched_port(self) -> int:
+        """0 for a member that lives whatever ports do."""
+        return self.watch.port if self.watch is not None else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +181,11 @@ class Group:
     members: tuple[WeightedMember, ...]
     max_size: int = 0
     span: Span = field(default=NOWHERE, compare=False)
+
+    @property
+    def watched_ports(self) -> frozenset[int]:
+        """The ports that a member's life depends on."""
+        return frozenset(member.watched_port for member in self.members) - {0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

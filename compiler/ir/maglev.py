@@ -5,8 +5,9 @@ The interpreter and the eBPF target build the same ring from the same members, s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
+from compiler.ir.entries import WeightedMember
 from compiler.ir.hashing import mix64
 
 RING_SIZES = (251, 1021, 4093, 16381, 65521, 131071)
@@ -22,15 +23,35 @@ def ring_size(total_weight: int) -> int:
     return next((size for size in RING_SIZES if size >= wanted), RING_SIZES[-1])
 
 
-def build_ring(members: Sequence[tuple[int, int]]) -> tuple[int, ...]:
+def living_ring(members: Sequence[WeightedMember], down_ports: Container[int]) -> tuple[int, ...]:
+    """The ring of a group's members, without those whose watched port is down; empty when none is left.
+
+    The slots of those, and no others, go to the living ones, as a ring of the living ones alone would give them away.
+    So the packets of a member that lives stay with it, and when all ports are up the ring is the same again.
+    """
+    weighted = [(member.member_id, member.weight) for member in members]
+    dead = {member.member_id for member in members if member.watched_port and member.watched_port in down_ports}
+    whole = build_ring(weighted)
+    if not dead:
+        return whole
+    living = build_ring([one for one in weighted if one[0] not in dead], size=len(whole))
+    return (
+        tuple(other if member in dead else member for member, other in zip(whole, living, strict=True))
+        if living
+        else ()
+    )
+
+
+def build_ring(members: Sequence[tuple[int, int]], size: int | None = None) -> tuple[int, ...]:
     """The ring: a member id a slot, from (member id, weight >= 1) pairs in any order; empty without members.
 
-    In a turn, a member takes as many free slots of its permutation as its weight.
+    In a turn, a member takes as many free slots of its permutation as its weight. `size` is `ring_size` of the weights
+    unless given.
     """
     ordered = sorted(members)
     if not ordered:
         return ()
-    size = ring_size(sum(weight for _, weight in ordered))
+    size = ring_size(sum(weight for _, weight in ordered)) if size is None else size
     permutations = [
         (mix64(_OFFSET_SEED, [(member, 32)]) % size, mix64(_SKIP_SEED, [(member, 32)]) % (size - 1) + 1)
         for member, _ in ordered

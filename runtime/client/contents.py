@@ -17,6 +17,7 @@ from runtime.client.plan import Entity, Kind, Step
 from runtime.client.session import Session
 from runtime.device.records import ActionSet, Row
 from runtime.device.schema import Schema, TableCodec, schema
+from runtime.device.watching import decode_watch, encode_watch
 
 _UPDATE_TYPES = {
     Kind.INSERT: p4r.Update.INSERT,
@@ -78,12 +79,12 @@ class Contents:
 
     def _group(self, message: p4r.ActionProfileGroup) -> Group:
         selector, _ = self._schema.selector(message.action_profile_id)
-        members = sorted((m.member_id, m.weight) for m in message.members)
-        return Group(
-            selector=selector.name,
-            id=message.group_id,
-            members=tuple(WeightedMember(member_id=number, weight=weight) for number, weight in members),
+        where = f"action profile {selector.name}, group {message.group_id}"
+        members = (
+            WeightedMember(member_id=m.member_id, weight=m.weight, watch=decode_watch(m, where))
+            for m in sorted(message.members, key=lambda m: m.member_id)
         )
+        return Group(selector=selector.name, id=message.group_id, members=tuple(members))
 
     def updates(self, steps: Iterable[Step]) -> Iterator[p4r.Update]:
         for step in steps:
@@ -103,10 +104,9 @@ class Contents:
                 )
                 return p4r.Entity(action_profile_member=message)
             case Group(selector=name, id=number, members=members):
-                chosen = [p4r.ActionProfileGroup.Member(member_id=m.member_id, weight=m.weight) for m in members]
-                message = p4r.ActionProfileGroup(
-                    action_profile_id=self._selectors[name][0], group_id=number, members=chosen
-                )
+                message = p4r.ActionProfileGroup(action_profile_id=self._selectors[name][0], group_id=number)
+                for m in members:
+                    encode_watch(m.watch, message.members.add(member_id=m.member_id, weight=m.weight))
                 return p4r.Entity(action_profile_group=message)
             case _:
                 assert_never(entity)

@@ -12,6 +12,7 @@ from compiler.ir.entries import (
     Member,
     MemberRef,
     TableEntry,
+    WeightedMember,
 )
 from compiler.ir.formats import match_to_text, number_to_text
 from compiler.ir.nodes import Pipeline
@@ -54,8 +55,7 @@ class Renderer:
             case Member(action=action) | TableEntry(action=action):
                 return f"-> {self.action(action)}"
             case Group(members=members):
-                weights = (f"{m.member_id}" + (f"*{m.weight}" if m.weight != 1 else "") for m in members)
-                return f"= {{{', '.join(weights)}}}"
+                return f"= {{{', '.join(map(_member, members))}}}"
             case _:
                 assert_never(entity)
 
@@ -71,3 +71,8 @@ class Renderer:
                 return f"group {number}"
             case _:
                 assert_never(action)
+
+
+def _member(member: WeightedMember) -> str:
+    weight = f"*{member.weight}" if member.weight != 1 else ""
+    return f"{member.member_id}{weight}" + (f" (port {member.watched_port})" if member.watched_port else "")

@@ -20,6 +20,7 @@ from compiler.printers.bundle import Bundle
 from runtime.device.contents import Contents
 from runtime.device.filling import fill
 from runtime.device.modelwire import ModelWire
+from runtime.device.portstates import PortStates
 from runtime.device.records import ColorTallies, Row, Tally
 from runtime.device.refusals import Code, RefusedError, invalid
 from runtime.device.schema import TableCodec
@@ -52,6 +53,8 @@ class ModelTarget:
         self._hash_seed = random.getrandbits(64) if hash_seed is None else hash_seed
         self._active: ModelInstance | None = None
         self._wire = wire
+        self.ports = PortStates(range(1, MAX_PORT + 1))
+        """All are up, until somebody says otherwise."""
 
     @property
     def name(self) -> str:
@@ -95,6 +98,9 @@ class ModelTarget:
         if self._wire is not None:
             self._wire.emit(port, frame)
 
+    def start(self) -> None:
+        """Ports change when they are told to."""
+
     def tick(self) -> None:
         """Nothing happens to a model by itself."""
 
@@ -106,7 +112,7 @@ class ModelTarget:
     def start_wire(self) -> None:
         """Let frames come in, on the event loop that runs."""
         if self._wire is not None:
-            self._wire.start(self.process)
+            self._wire.start(self.process, self.ports)
 
     def activate(self, instance: ModelInstance) -> None:
         self._active = instance
@@ -124,6 +130,9 @@ class ModelInstance:
     ) -> None:
         self._target = target
         self.model = model
+        for port in target.ports.down:
+            model.set_port(port, is_up=False)
+        target.ports.follow(self._follow)
         self.undo = UndoLog()
         self._clock = clock
         self.interpreter = Interpreter(model, clock=clock, random=random_bits)
@@ -167,7 +176,15 @@ class ModelInstance:
                 self.model.count(self.model.pipeline.drop_counter, reason.id, len(frame))
         return outcome
 
+    def has_port(self, port: int) -> bool:
+        return port in self._target.ports.ports
+
+    def _follow(self, changed: frozenset[int]) -> None:
+        for port in changed:
+            self.model.set_port(port, is_up=port not in self._target.ports.down)
+
     def close(self) -> None:
+        self._target.ports.leave(self._follow)
         self._target.deactivate(self)
 
     def remove(self) -> None:

@@ -24,6 +24,7 @@ from runtime.device.refusals import invalid, unimplemented
 from runtime.device.schema import Schema, TableCodec
 from runtime.device.target import Instance, LearnedRow
 from runtime.device.updates import checked_index
+from runtime.device.watching import encode_watch
 
 PIECE = 1000
 """Entities in one ReadResponse at most: well under gRPC's default limit of 4 MiB."""
@@ -301,12 +302,9 @@ def _encoded_members(selector: Selector, codec: TableCodec, members: list[Member
 
 def _encoded_groups(selector: Selector, groups: list[Group]) -> Iterator[p4r.Entity]:
     for group in groups:
-        members = [
-            p4r.ActionProfileGroup.Member(member_id=member.member_id, weight=member.weight) for member in group.members
-        ]
-        made = p4r.ActionProfileGroup(
-            action_profile_id=selector.id, group_id=group.id, members=members, max_size=group.max_size
-        )
+        made = p4r.ActionProfileGroup(action_profile_id=selector.id, group_id=group.id, max_size=group.max_size)
+        for member in group.members:
+            encode_watch(member.watch, made.members.add(member_id=member.member_id, weight=member.weight))
         yield p4r.Entity(action_profile_group=made)
 
 

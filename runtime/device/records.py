@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from compiler.ir.entries import ActionCall, GroupRef, MemberRef, MeterConfig
+from compiler.ir.entries import ActionCall, GroupRef, MemberRef, MeterConfig, Watch
 
 RowKey: TypeAlias = bytes
 """What names an entry within its table: matches and priority in the table's form (`runtime.device.keyforms`)."""
@@ -15,6 +15,7 @@ RowKey: TypeAlias = bytes
 class WeightedAction:
     call: ActionCall
     weight: int
+    watch: Watch | None = None
 
 
 @dataclass(frozen=True, slots=True)

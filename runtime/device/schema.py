@@ -35,6 +35,7 @@ from runtime.device.keyforms import KeyForm
 from runtime.device.matchcodec import MatchCodec, match_codec
 from runtime.device.records import ActionSet, Row, RowAction, RowKey, WeightedAction
 from runtime.device.refusals import invalid, unimplemented
+from runtime.device.watching import decode_watch, encode_watch
 from runtime.device.wireforms import TableForm, table_form
 
 _SET = p4r.ActionProfileActionSet
@@ -203,10 +204,9 @@ class TableCodec:
         return ActionSet(actions, int(mode), int(semantics))
 
     def _decode_weighted(self, given: p4r.ActionProfileAction, where: str) -> WeightedAction:
-        refuse_watch(given.WhichOneof("watch_kind"), where)
         if given.weight <= 0:
             raise invalid(f"{where}: a weight is above 0, given is {given.weight}")
-        return WeightedAction(self.choice.decode_for_entry(given.action), given.weight)
+        return WeightedAction(self.choice.decode_for_entry(given.action), given.weight, decode_watch(given, where))
 
     def _encode_action(self, into: p4r.TableAction, action: RowAction) -> None:
         match action:
@@ -222,6 +222,7 @@ class TableCodec:
                 into.action_profile_action_set.SetInParent()
                 for one in action.actions:
                     encoded = p4r.ActionProfileAction(action=self.choice.encode(one.call), weight=one.weight)
+                    encode_watch(one.watch, encoded)
                     into.action_profile_action_set.action_profile_actions.append(encoded)
 
 
@@ -303,12 +304,6 @@ def table_codec(table: Table, actions: Mapping[str, Action]) -> TableCodec:
 
 def _is_metering(action: Action) -> bool:
     return any(isinstance(statement, ExecuteDirect) for statement in statements(action.body))
-
-
-def refuse_watch(kind: str | None, where: str) -> None:
-    """Raises UNIMPLEMENTED for a member that watches a port."""
-    if kind is not None:
-        raise unimplemented(f"{where}: watching a port ({kind}) is not supported")
 
 
 def _id(value: int, what: str) -> int:

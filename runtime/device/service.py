@@ -51,6 +51,7 @@ class Service(p4r_grpc.P4RuntimeServicer):
         self._idling = Idling(self._running, self._streams.tell)
         self._compaction = Compaction(self._configs, beginning.journal)
         recover(self._configs, target, beginning.replay, beginning.journal)
+        target.start()
 
     async def Capabilities(self, request: p4r.CapabilitiesRequest, context: Any) -> p4r.CapabilitiesResponse:  # noqa: N802
         await self._check(request.device_id or self._device_id, context)

@@ -20,9 +20,10 @@ from runtime.device.meterwrites import MeterWriter, entry_meter
 from runtime.device.records import ZERO, ActionSet, Row, RowAction, RowKey, Tally
 from runtime.device.refusals import denied, invalid, out_of_range, unimplemented
 from runtime.device.runs import Runs
-from runtime.device.schema import Schema, TableCodec, refuse_watch
+from runtime.device.schema import Schema, TableCodec
 from runtime.device.selectorcontents import SelectorContents
 from runtime.device.target import Instance
+from runtime.device.watching import check_watch, decode_watch
 
 INSERT, MODIFY, DELETE = p4r.Update.INSERT, p4r.Update.MODIFY, p4r.Update.DELETE
 MAX_COUNT = (1 << 63) - 1
@@ -143,6 +144,7 @@ class Writer:
         action = codec.decode_action(entry.action)
         table = self._contents.tables[codec.name]
         table.check_new(key, action)
+        self._check_watches(codec, action)
         row = self._hidden(table.selector, _row(entry, codec, key, action))
         self._instance.insert_entry(codec.entry(row))
         table.add(row)
@@ -186,6 +188,10 @@ class Writer:
         table.remove(old.key)
         self._undo.note(partial(table.add, old))
         self._drop_hidden(table.selector, old)
+
+    def _check_watches(self, codec: TableCodec, action: RowAction) -> None:
+        for one in action.actions if isinstance(action, ActionSet) else ():
+            check_watch(one.watch, self._instance.has_port, f"table {codec.name}, action set")
 
     def _hidden(self, selector: SelectorContents | None, row: Row) -> Row:
         """The row with members and a group of its own when its action is a set."""
@@ -255,7 +261,7 @@ class Writer:
         group = Group(
             selector=selector.name,
             id=given.group_id,
-            members=_decode_members(given, where),
+            members=_decode_members(given, where, self._instance.has_port),
             max_size=given.max_size,
         )
         if kind == INSERT:
@@ -344,7 +350,9 @@ def _decode_tally(data: p4r.CounterData, where: str) -> Tally:
     return Tally(data.packet_count, data.byte_count)
 
 
-def _decode_members(given: p4r.ActionProfileGroup, where: str) -> tuple[WeightedMember, ...]:
+def _decode_members(
+    given: p4r.ActionProfileGroup, where: str, has_port: Callable[[int], bool]
+) -> tuple[WeightedMember, ...]:
     members: list[WeightedMember] = []
     seen: set[int] = set()
     for one in given.members:
@@ -354,16 +362,20 @@ def _decode_members(given: p4r.ActionProfileGroup, where: str) -> tuple[Weighted
             raise invalid(f"{where}: member {one.member_id} is there twice; its weight says how often it counts")
         if one.weight <= 0:
             raise invalid(f"{where}: member {one.member_id} has weight {one.weight}; a weight is above 0")
-        refuse_watch(one.WhichOneof("watch_kind"), f"{where}, member {one.member_id}")
+        watch = decode_watch(one, f"{where}, member {one.member_id}")
+        check_watch(watch, has_port, f"{where}, member {one.member_id}")
         seen.add(one.member_id)
-        members.append(WeightedMember(member_id=one.member_id, weight=one.weight))
+        members.append(WeightedMember(member_id=one.member_id, weight=one.weight, watch=watch))
     return tuple(members)
 
 
 def hidden_group(selector: str, row: Row, action: ActionSet) -> Group:
     """The group of a set: its members have the ids just below the group's own."""
     first = row.hidden_group - len(action.actions)
-    members = tuple(WeightedMember(member_id=first + at, weight=one.weight) for at, one in enumerate(action.actions))
+    members = tuple(
+        WeightedMember(member_id=first + at, weight=one.weight, watch=one.watch)
+        for at, one in enumerate(action.actions)
+    )
     return Group(selector=selector, id=row.hidden_group, members=members)
 
 

@@ -45,6 +45,10 @@ class Topology:
     def behind(self, port: int) -> str:
         return f"{self.prefix}-far{port}"
 
+    def set_link(self, port: int, *, is_up: bool) -> None:
+        """As when the cable of a port is pulled, or put in again."""
+        _ip("-n", self.behind(port), "link", "set", "eth0", "up" if is_up else "down")
+
     @property
     def arguments(self) -> list[str]:
         return [part for number, name in PORTS.items() for part in ("--port", f"{number}={name}")]
@@ -57,19 +61,24 @@ def topology(prefix: str) -> Generator[Topology]:
     _remove(made)
     try:
         _ip("netns", "add", made.namespace)
-        for number, interface in PORTS.items():
-            far = made.behind(number)
-            _ip("netns", "add", far)
-            _ip("link", "add", interface, "netns", made.namespace, "type", "veth", "peer", "eth0", "netns", far)
-            # Without an address of its own making, nothing is sent but what a test sends.
-            _ip("-n", far, "link", "set", "eth0", "addrgenmode", "none")
-            _ip("-n", far, "link", "set", "eth0", "address", f"02:00:00:00:00:{number:02x}", "up")
-            _ip("-n", far, "address", "add", f"{ADDRESS.format(number)}/24", "dev", "eth0")
-            _ip("-n", far, "route", "add", "default", "via", ADDRESS.format(254))
-            _ip("-n", made.namespace, "link", "set", interface, "up")
+        for number in PORTS:
+            _ip("netns", "add", made.behind(number))
+            add_port(made, number)
         yield made
     finally:
         _remove(made)
+
+
+def add_port(made: Topology, number: int) -> None:
+    """Its interface, and that of the far end: at first, and when it was removed."""
+    interface, far = PORTS[number], made.behind(number)
+    _ip("link", "add", interface, "netns", made.namespace, "type", "veth", "peer", "eth0", "netns", far)
+    # Without an address of its own making, nothing is sent but what a test sends.
+    _ip("-n", far, "link", "set", "eth0", "addrgenmode", "none")
+    _ip("-n", far, "link", "set", "eth0", "address", f"02:00:00:00:00:{number:02x}", "up")
+    _ip("-n", far, "address", "add", f"{ADDRESS.format(number)}/24", "dev", "eth0")
+    _ip("-n", far, "route", "add", "default", "via", ADDRESS.format(254))
+    _ip("-n", made.namespace, "link", "set", interface, "up")
 
 
 def _remove(made: Topology) -> None:

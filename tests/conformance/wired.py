@@ -17,6 +17,7 @@ from finsy.proto import p4r
 
 from compiler.ir.nodes import Pipeline
 from runtime.bpf.namespaces import entered
+from runtime.device.modelwire import link_message
 from tests.conformance.conftest import running
 from tests.conformance.kernel import PORTS, Topology, config_of, topology
 
@@ -40,11 +41,16 @@ class Wire(Protocol):
         """The next frame that came out of a port; None after so long."""
         ...
 
+    def set_link(self, port: int, *, is_up: bool) -> None:
+        """As when the cable of a port is pulled, or put in again."""
+        ...
+
 
 class KernelWire:
     """Packet sockets in the namespaces behind the ports; what the device's kernel says by itself is passed over."""
 
     def __init__(self, ports: Topology, held: ExitStack) -> None:
+        self._ports = ports
         self._sockets: dict[int, socket.socket] = {}
         for port in PORTS:
             with entered(ports.behind(port)):
@@ -70,6 +76,10 @@ class KernelWire:
             if about[2] != _OUTGOING and not is_chatter:
                 return _with_tag(frame, told)
         return None
+
+    def set_link(self, port: int, *, is_up: bool) -> None:
+        self._ports.set_link(port, is_up=is_up)
+        self._sockets[port].getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # forget that the link was down
 
 
 def _with_tag(frame: bytes, told: list[tuple[int, int, bytes]]) -> bytes:
@@ -101,6 +111,9 @@ class ModelWire:
             return self._frames[port].get(timeout=timeout)
         except queue.Empty:
             return None
+
+    def set_link(self, port: int, *, is_up: bool) -> None:
+        self._socket.send(link_message(port, is_up=is_up))
 
     def _read(self) -> None:
         while message := self._socket.recv(LARGEST):

@@ -65,7 +65,10 @@ class Model:
         self.names = Names(pipeline)
         self.hash_seed = hash_seed
         self._tables = {table.name: MatchTable(table) for table in pipeline.tables if table.store is None}
-        self._selections = {name: Selection(selector) for name, selector in self.names.selectors.items()}
+        self._down_ports: set[int] = set()
+        self._selections = {
+            name: Selection(selector, self._down_ports) for name, selector in self.names.selectors.items()
+        }
         self._stores = {
             store.name: SlotStore(store, [t for t in pipeline.tables if t.store == store.name], hash_seed)
             for store in pipeline.stores
@@ -107,6 +110,12 @@ class Model:
             case Group():
                 check_group(self.names, change)
                 self._selections[change.selector].modify_group(change)
+
+    def set_port(self, port: int, *, is_up: bool) -> None:
+        """Members of groups that watch the port live while it is up, which all are at first."""
+        (self._down_ports.discard if is_up else self._down_ports.add)(port)
+        for selection in self._selections.values():
+            selection.follow(port)
 
     def delete(self, change: Change | EntryKey) -> None:
         """Only what names the thing counts: key and priority of an entry, id of a member or group."""

@@ -6,17 +6,21 @@ The docstring of `compiler.ir.tables.Selector` and `compiler.ir.maglev` say how.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Container
 
 from compiler.ir.entries import Group, GroupRef, Member, MemberRef
 from compiler.ir.interpreter.entrycheck import group_limit
 from compiler.ir.interpreter.errors import AlreadyExists, InUse, InvalidEntry, NotFound, TableFull
-from compiler.ir.maglev import build_ring
+from compiler.ir.maglev import living_ring
 from compiler.ir.tables import Selector
 
 
 class Selection:
-    def __init__(self, selector: Selector) -> None:
+    """`down_ports` are those that are down now, whoever changes them calls `follow`."""
+
+    def __init__(self, selector: Selector, down_ports: Container[int] = ()) -> None:
         self.selector = selector
+        self._down_ports = down_ports
         self._members: dict[int, Member] = {}
         self._groups: dict[int, Group] = {}
         self._rings: dict[int, tuple[int, ...]] = {}
@@ -41,14 +45,20 @@ class Selection:
         return self._groups[group_id]
 
     def pick(self, reference: MemberRef | GroupRef, digest: int) -> Member | None:
-        """The member for a 64-bit hash; None for an empty group."""
+        """The member for a 64-bit hash; None for a group that is empty, or whose members' ports are all down."""
         if isinstance(reference, MemberRef):
             return self._members[reference.member_id]
         if reference.group_id not in self._rings:
-            members = [(m.member_id, m.weight) for m in self._groups[reference.group_id].members]
-            self._rings[reference.group_id] = build_ring(members)
+            members = self._groups[reference.group_id].members
+            self._rings[reference.group_id] = living_ring(members, self._down_ports)
         ring = self._rings[reference.group_id]
         return self._members[ring[(digest >> 32) % len(ring)]] if ring else None
+
+    def follow(self, port: int) -> None:
+        """A port has gone down or come up."""
+        for group in self._groups.values():
+            if port in group.watched_ports:
+                self._rings.pop(group.id, None)
 
     def insert_member(self, member: Member) -> None:
         if member.id in self._members:

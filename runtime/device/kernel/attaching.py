@@ -23,6 +23,7 @@ from runtime.device.kernel.interfaces import Interfaces
 from runtime.device.kernel.links import Link, LinkChange, LinkWatch, links
 from runtime.device.kernel.portpins import arrange, pin_of
 from runtime.device.kernel.ports import MAX_PORT, Delivery, Port, PortSpec, port_of, resolve
+from runtime.device.portstates import PortStates
 from runtime.device.target import TargetError
 
 LOG = logging.getLogger("turnout.device")
@@ -50,6 +51,10 @@ class Ports:
             self._egress = Map.create(_EGRESS_SHAPE)
         self._attached: dict[int, tuple[Port, Attachment]] = {}
         """By interface index."""
+        self._alive: set[int] = set()
+        """Interface indices of links that are alive."""
+        self._ids = frozenset(spec.id for spec in self._specs.values())
+        self.states = PortStates(self._ids, down=self._ids)
 
     def attach_all(self) -> None:
         """Raises `TargetError`: an interface that is missing or down, or a refusal of the kernel."""
@@ -69,6 +74,12 @@ class Ports:
             except BpfError as problem:
                 raise TargetError(f"port {port.id}: {problem}") from problem
             LOG.info("port %d is %s (%s)", port.id, port.interface, port.delivery.name.lower())
+        self._alive = {link.index for link in found if link.is_alive}
+        self._tell()
+
+    def fileno(self) -> int:
+        """Readable when `tick` has something to do."""
+        return self._watch.fileno()
 
     def interface(self, number: int) -> str | None:
         """The interface of a port, None where there is none now."""
@@ -113,6 +124,7 @@ class Ports:
             self._follow(self._watch.changes())
         except (BpfError, OSError) as problem:
             LOG.error("cannot follow the interfaces: %s", problem)  # noqa: TRY400  the kernel's words say it all
+        self._tell()
 
     def detach_all(self) -> None:
         """Take the dispatcher off every port. Failures are logged: the rest must still be done."""
@@ -139,11 +151,20 @@ class Ports:
         self._egress.update(_U32.pack(port.id), _EGRESS.pack(port.ifindex, port.delivery))
         self._interfaces.put(port.ifindex, port.id)
 
+    def _tell(self) -> None:
+        """Which ports are down now: those without an interface, and those whose link is not alive."""
+        up = {port.id for index, (port, _) in self._attached.items() if index in self._alive}
+        was_down = frozenset(self.states.down)
+        self.states.set_down(self._ids - up)
+        for port in sorted(was_down ^ self.states.down):
+            LOG.info("the link of port %d is %s", port, "up" if port in up else "down")
+
     def _follow(self, changes: tuple[LinkChange, ...] | None) -> None:
         if changes is None:
             self._compare(links())
             return
         for change in changes:
+            (self._alive.add if change.link.is_alive and not change.is_gone else self._alive.discard)(change.link.index)
             if change.is_gone:
                 self._lose(change.link.index)
             else:
@@ -180,6 +201,7 @@ class Ports:
     def _compare(self, found: Iterable[Link]) -> None:
         """After missed news: look at everything."""
         by_index = {link.index: link for link in found}
+        self._alive = {link.index for link in by_index.values() if link.is_alive}
         for ifindex in [index for index in self._attached if index not in by_index]:
             self._lose(ifindex)
         for link in by_index.values():

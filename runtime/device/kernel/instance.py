@@ -19,6 +19,7 @@ from runtime.bpf.program import Program
 from runtime.device.contents import Contents
 from runtime.device.filling import fill
 from runtime.device.kernel.countermaps import DirectCounters
+from runtime.device.kernel.failover import Failover
 from runtime.device.kernel.grace import GracePeriods
 from runtime.device.kernel.openmaps import open_maps
 from runtime.device.kernel.predecessor import Predecessor
@@ -27,6 +28,7 @@ from runtime.device.kernel.tablemaps import Matches, TableMap
 from runtime.device.kernel.ternarymaps import with_priority
 from runtime.device.kernel.upcallrings import UpcallRings
 from runtime.device.kernel.variants import LoadVariant, Variants
+from runtime.device.portstates import PortStates
 from runtime.device.records import ColorTallies, Row, Tally
 from runtime.device.refusals import RefusedError, internal
 from runtime.device.schema import TableCodec
@@ -47,6 +49,7 @@ class KernelInstance:
         hash_seed: int,
         load_variant: LoadVariant,
         activate: Callable[[Program], None],
+        ports: PortStates | None = None,
     ) -> None:
         """Take over `loaded`. Raises `UnknownName` when the ELF is not that of the pipeline."""
         self.undo = UndoLog()
@@ -54,12 +57,14 @@ class KernelInstance:
         self._sides = Sides(loaded.map(SIDE_MAP), self.undo, self._grace.wait)
         self._pipeline = pipeline
         self._loaded = loaded
+        self._ports = PortStates(()) if ports is None else ports
         self._variants = Variants(pipeline, loaded.program(TC_PROGRAM), load_variant, _program, activate)
         self._held: Counter[str] = Counter()
-        maps = open_maps(pipeline, loaded, hash_seed, self._sides, self.undo)
+        maps = open_maps(pipeline, loaded, hash_seed, self._sides, self.undo, self._ports.down)
         self._tables, self._defaults, self._besides = maps.tables, maps.defaults, maps.besides
         self._selectors, self._selectors_by_name = maps.selectors, maps.selectors_by_name
         self._meters, self._counters, self._stores = maps.meters, maps.counters, maps.stores
+        self._failover = Failover(self._selectors.values(), self._ports, self.undo, self._sides.commit)
         self._of_many = {
             name: table
             for name, table in self._tables.items()
@@ -113,6 +118,7 @@ class KernelInstance:
         self._upcalls = UpcallRings(self._pipeline, self._loaded, hearer)
 
     def close(self) -> None:
+        self._failover.close()
         if self._upcalls is not None:
             self._upcalls.close()
         for beside in self._besides.values():
@@ -128,6 +134,10 @@ class KernelInstance:
 
     def commit(self) -> None:
         self._sides.commit()
+        self._failover.catch_up()
+
+    def has_port(self, port: int) -> bool:
+        return port in self._ports.ports
 
     def insert_entry(self, entry: TableEntry) -> None:
         if not self._held[entry.table]:
@@ -284,6 +294,7 @@ class KernelInstance:
     def tick(self) -> None:
         learned = self._sweep()
         self._sides.tick()
+        self._failover.catch_up()
         if self._upcalls is not None:
             self._upcalls.tick()
         self._variants.settle(self._held_tables() | learned)

@@ -16,7 +16,8 @@ _HEADER = struct.Struct("=IHHII")
 _IFINFO = struct.Struct("=BxHiII")
 _IFLA_IFNAME, _IFLA_LINKINFO, _IFLA_LINK_NETNSID = 3, 18, 37
 _IFLA_INFO_KIND = 1
-_IFF_UP = 1
+_IFF_UP, _IFF_RUNNING, _IFF_LOWER_UP = 1, 1 << 6, 1 << 16
+_IFF_ALIVE = _IFF_UP | _IFF_RUNNING | _IFF_LOWER_UP
 _AF_BRIDGE = 7
 _BUFFER = 1 << 18
 
@@ -29,6 +30,9 @@ class Link:
     name: str
     kind: str
     is_up: bool
+    """By whoever administers it."""
+    is_alive: bool
+    """Up, with a carrier, and operational (RFC 2863): what is sent into it gets somewhere."""
     peer_is_elsewhere: bool
     """The other end (of a veth) is in another namespace."""
 
@@ -78,6 +82,10 @@ class LinkWatch:
                 if kind in (RTM_NEWLINK, RTM_DELLINK) and payload[0] != _AF_BRIDGE:
                     found.append(LinkChange(link=_link(payload), is_gone=kind == RTM_DELLINK))
 
+    def fileno(self) -> int:
+        """Readable when something has happened."""
+        return self._sock.fileno()
+
     def close(self) -> None:
         self._sock.close()
 
@@ -108,6 +116,7 @@ def _link(payload: bytes) -> Link:
         name=_text(attributes.get(_IFLA_IFNAME, b"")),
         kind=_text(info.get(_IFLA_INFO_KIND, b"")),
         is_up=bool(flags & _IFF_UP),
+        is_alive=flags & _IFF_ALIVE == _IFF_ALIVE,
         peer_is_elsewhere=_IFLA_LINK_NETNSID in attributes,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Container
 from dataclasses import dataclass
 
 from compiler.ir.nodes import Pipeline
@@ -38,12 +39,14 @@ class OpenMaps:
     """The learned tables; those of one store share one."""
 
 
-def open_maps(pipeline: Pipeline, loaded: Object, hash_seed: int, sides: Sides, undo: UndoLog) -> OpenMaps:
-    """Raises `UnknownName` when the ELF is not that of the pipeline."""
+def open_maps(
+    pipeline: Pipeline, loaded: Object, hash_seed: int, sides: Sides, undo: UndoLog, down_ports: Container[int]
+) -> OpenMaps:
+    """Raises `UnknownName` when the ELF is not that of the pipeline. `down_ports` are those that are down now."""
     plan = layout(pipeline)
     tables = {table.table: _table(table, loaded, sides, undo) for table in plan.tables}
     chosen = [
-        (table.table, table.selector, _selector(table.selector, loaded, tables[table.table], sides, undo))
+        (table.table, table.selector, _selector(table.selector, loaded, tables[table.table], sides, undo, down_ports))
         for table in plan.tables
         if table.selector is not None
     ]
@@ -80,9 +83,11 @@ def _defaults(pipeline: Pipeline, plan: Layout, loaded: Object, sides: Sides, un
     return found
 
 
-def _selector(selector: SelectorLayout, loaded: Object, table: AnyTable, sides: Sides, undo: UndoLog) -> SelectorMaps:
+def _selector(
+    selector: SelectorLayout, loaded: Object, table: AnyTable, sides: Sides, undo: UndoLog, down_ports: Container[int]
+) -> SelectorMaps:
     ring, members = loaded.map(selector.ring.name), loaded.map(selector.members.name)
-    return SelectorMaps(selector, ring, members, table, sides, undo)
+    return SelectorMaps(selector, ring, members, table, sides, undo, down_ports)
 
 
 def _stores(plan: Layout, loaded: Object, hash_seed: int) -> dict[str, StoreMap]:

@@ -7,11 +7,11 @@ entries are pointed there, on the side that no packet reads. The old places rest
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Collection, Container, Iterable
 from functools import partial
 
 from compiler.ir.entries import Group, GroupRef, Member, MemberRef
-from compiler.ir.maglev import build_ring
+from compiler.ir.maglev import living_ring
 from compiler.printers.layout import GroupSlice, SelectorLayout
 from runtime.bpf.maps import Map
 from runtime.device.kernel.mapfaults import refusals_of
@@ -19,7 +19,7 @@ from runtime.device.kernel.sides import Sides
 from runtime.device.kernel.slices import Slice, Slices
 from runtime.device.kernel.tablemaps import Matches, TableMap
 from runtime.device.kernel.ternarymaps import TernaryMap
-from runtime.device.refusals import exhausted
+from runtime.device.refusals import RefusedError, exhausted
 from runtime.device.undo import UndoLog
 
 EMPTY = Slice(offset=0, size=0)
@@ -37,7 +37,10 @@ class SelectorMaps:
         table: TableMap | TernaryMap,
         sides: Sides,
         undo: UndoLog,
+        down_ports: Container[int] = (),
     ) -> None:
+        """`down_ports` are those that are down now; whoever changes them has groups rebuilt."""
+        self._down_ports = down_ports
         self._layout = selector
         self._sides = sides
         self._undo = undo
@@ -86,6 +89,25 @@ class SelectorMaps:
         self._undo.pop(self._groups, group_id)
         self._give_back(self._slots, self._undo.pop(self._slice_of, GroupRef(group_id=group_id)))
 
+    # groups whose members watch ports
+
+    def groups_that_watch(self, ports: Collection[int]) -> list[Group]:
+        return [group for group in self._groups.values() if not group.watched_ports.isdisjoint(ports)]
+
+    def rebuild_group(self, group_id: int) -> None:
+        """A ring by the ports as they are now. Where there is no room for a new slice, the old one is overwritten.
+
+        A packet looks at one slot alone, so it meets the old member or the new one there, too.
+        """
+        target = GroupRef(group_id=group_id)
+        ring, old = self._ring_for(target), self._slice_of[target]
+        try:
+            self._lead_to(target, self._write_ring(ring))
+        except RefusedError:
+            if len(ring) != old.size:
+                raise
+            self._fill(old, ring)
+
     # entries of the table
 
     def insert_entry(self, matches: Matches, target: Target) -> None:
@@ -118,7 +140,7 @@ class SelectorMaps:
     def _ring_of(self, group: Group) -> tuple[int, ...]:
         """The ring as places in the array of members."""
         places = {one.member_id: self._place_of[one.member_id].offset for one in group.members}
-        return tuple(map(places.__getitem__, build_ring([(one.member_id, one.weight) for one in group.members])))
+        return tuple(map(places.__getitem__, living_ring(group.members, self._down_ports)))
 
     def _ring_for(self, target: Target) -> tuple[int, ...]:
         match target:
@@ -151,9 +173,12 @@ class SelectorMaps:
                 f"{self._slots.free_slots} of {self._layout.ring.max_entries} are free"
             )
         self._undo.note(partial(self._slots.give_back, slots))
+        self._fill(slots, ring)
+        return slots
+
+    def _fill(self, slots: Slice, ring: tuple[int, ...]) -> None:
         with refusals_of(f"action profile {self._layout.name}"):
             self._ring.update_batch(_numbers(range(slots.offset, slots.offset + slots.size)), _numbers(ring))
-        return slots
 
     def _write_member(self, member: Member) -> Slice:
         place = self._take(self._places, 1)

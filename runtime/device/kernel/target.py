@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from collections.abc import Collection, Generator, Iterable, Mapping
@@ -134,7 +135,9 @@ class KernelTarget:
             try:
                 place = self._places.pin(loaded.maps)
                 undo.callback(self._places.remove, place)
-                made = KernelInstance(bundle.pipeline, loaded, self._hash_seed, load_variant, self._activate)
+                made = KernelInstance(
+                    bundle.pipeline, loaded, self._hash_seed, load_variant, self._activate, self._ports.states
+                )
                 made.pinned_at(place, self._places.remove)
             except (BpfError, InternalError, OSError) as problem:
                 raise PipelineRefusedError(f"tc.o does not belong to pipeline.ir: {problem}") from problem
@@ -158,6 +161,9 @@ class KernelTarget:
                 raise RefusedError(Code.UNAVAILABLE, f"packet-out: there is no CPU port: {problem}") from problem
             LOG.info("the CPU port is %s", self._cpu_port.name)
         self._cpu_port.submit(frame)
+
+    def start(self) -> None:
+        asyncio.get_running_loop().add_reader(self._ports.fileno(), self._ports.tick)
 
     def tick(self) -> None:
         self._ports.tick()

@@ -1,4 +1,4 @@
-"""The state machine: batches, reads, clients that come, go and take over, configurations, bytes that are no message.
+"""The state machine: batches, reads, clients that come, go and take over, configurations, no messages at all, links.
 
 One device is used by all examples of a run. Each example begins with a new primary that loads the pipeline anew, so
 that it depends on nothing before it; only election ids go on rising, and are drawn as steps from the highest.
@@ -72,6 +72,11 @@ class Fuzz(RuleBasedStateMachine):
         for _ in range(4):
             self.driver.write(data.draw(batches(self, LONGEST_BATCH), label="batch"))
         self.driver.read_everything()
+
+    @rule(port=st.sampled_from((1, 16)), is_up=st.booleans())
+    def change_a_link(self, port: int, is_up: bool) -> None:
+        """Nothing that a client reads changes by it."""
+        self.running.set_link(port, is_up)
 
     @rule(data=st.data())
     def write_as_somebody(self, data: st.DataObject) -> None:

@@ -136,6 +136,18 @@ class Maker:
         for _ in range(self._dice.below(4)):
             one = into.action_profile_actions.add(weight=0 if profile.weights_disallowed else 1 + self._dice.below(3))
             self._call(table.scopes, one.action)
+            self._watch(one)
+
+    def _watch(self, one: p4r.ActionProfileAction | p4r.ActionProfileGroup.Member) -> None:
+        """Every few members depend on a port."""
+        ports = sorted(self._state.declared.ports - {self._state.declared.controller_port})
+        if not ports or not self._dice.rarely(3):
+            return
+        port = self._dice.one((*ports[:3], ports[-1]))
+        if self._dice.below(3):
+            one.watch_port = to_bytes(port)
+        else:
+            one.watch = port  # pyright: ignore[reportDeprecated]
 
     def _default(self, update: p4r.Update) -> None:
         table, entry = self._table(), update.entity.table_entry
@@ -172,7 +184,8 @@ class Maker:
         made.max_size = old.max_size if old and update.type == MODIFY else self._max_size(profile)
         chosen = [number for number in members if self._dice.below(2)]
         for number in chosen[: made.max_size or 3]:
-            made.members.add(member_id=number, weight=0 if profile.weights_disallowed else 1 + self._dice.below(2))
+            weight = 0 if profile.weights_disallowed else 1 + self._dice.below(2)
+            self._watch(made.members.add(member_id=number, weight=weight))
 
     def _max_size(self, profile: Profile) -> int:
         return self._dice.one((profile.max_group_size, 1, min(4, profile.max_group_size)))

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import tempfile
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
+from compiler.ir.controller import CPU_PORT
 from compiler.ir.nodes import Pipeline
 from compiler.ir.statements import ExecuteDirect
 from compiler.ir.tables import Action
 from compiler.ir.text import from_text
 from compiler.ir.verifier import check
 from compiler.pipeline.assembly import pipeline as whole_pipeline
+from runtime.bpf.namespaces import entered
+from runtime.device.modeltarget import MAX_PORT
+from runtime.device.modelwire import link_message
 from tests.conformance.conftest import COMMAND
-from tests.conformance.kernel import config_of
+from tests.conformance.kernel import PORTS, Topology, config_of, topology
 from tests.conformance.oracle.device import Config
 from tests.conformance.oracle.program import program
 from tests.conformance.oracle.state import Declared
@@ -61,19 +66,24 @@ class Running:
     pid: int
     log: Path
     configs: tuple[Config, ...]
+    set_link: Callable[[int, bool], None]
+    """Lets the link of a port go down, or come up."""
 
 
 @contextmanager
 def running(subject: Subject) -> Generator[Running]:
     """Until the end of the block; it must end cleanly, and may not have logged a traceback."""
     configs = tuple(config(name, subject.target) for name in subject.programs)
-    with tempfile.TemporaryDirectory(prefix="turnout-fuzz-") as made:
+    with tempfile.TemporaryDirectory(prefix="turnout-fuzz-") as made, ExitStack() as held:
         folder = Path(made)
         arguments = ["--name", "fuzzed", "--listen", f"unix:{folder}/d.sock", "--target", subject.target]
-        if subject.target == "kernel":
-            arguments += ["--state-dir", str(folder / "state"), "--ephemeral"]
+        ports = held.enter_context(topology(f"fz{subject.programs[0]}")) if subject.target == "kernel" else None
+        if ports is None:
+            arguments += ["--wire", str(folder / "wire.sock")]
+        else:
+            arguments += ["--state-dir", str(folder / "state"), "--ephemeral", *ports.arguments]
         log = folder / "device.log"
-        with log.open("w") as errors:
+        with log.open("w") as errors, entered(ports.namespace) if ports is not None else nullcontext():
             process = subprocess.Popen(
                 [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=errors, text=True, cwd=ROOT
             )
@@ -83,12 +93,30 @@ def running(subject: Subject) -> Generator[Running]:
                 line = process.stdout.readline()
                 assert line.startswith("ready "), log.read_text()
                 address = line.removeprefix("ready ").strip()
-                yield Running(subject=subject, address=address, pid=process.pid, log=log, configs=configs)
+                yield Running(
+                    subject=subject,
+                    address=address,
+                    pid=process.pid,
+                    log=log,
+                    configs=configs,
+                    set_link=partial(_set_link, folder / "wire.sock") if ports is None else partial(_pull, ports),
+                )
             finally:
                 process.send_signal(signal.SIGTERM)
                 code = process.wait(timeout=30)
         assert code == 0, log.read_text()
         assert "Traceback" not in log.read_text(), log.read_text()
+
+
+def _set_link(wire: Path, port: int, is_up: bool) -> None:
+    """Of the model."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as told:
+        told.connect(str(wire))
+        told.send(link_message(port, is_up=is_up))
+
+
+def _pull(ports: Topology, port: int, is_up: bool) -> None:
+    ports.set_link(port, is_up=is_up)
 
 
 @cache
@@ -99,6 +127,8 @@ def config(name: str, target: str) -> Config:
     declared = Declared(
         learned=frozenset(table.id for table in pipeline.tables if table.store is not None),
         metering=frozenset(action.id for action in pipeline.actions if _executes_meter(action)),
+        ports=frozenset(PORTS if target == "kernel" else range(1, MAX_PORT + 1)),
+        controller_port=CPU_PORT,
         may_run_out=target == "kernel",
     )
     return Config(name=name, message=message, known=program(message.p4info), declared=declared)

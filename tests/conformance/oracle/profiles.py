@@ -85,6 +85,7 @@ def _decode_set(
         copied = made.action_profile_actions.add()
         copied.CopyFrom(one)
         copied.action.CopyFrom(action)
+        _as_read(copied)
     size = _weight(profile, given.action_profile_actions)
     if profile.max_group_size and size > profile.max_group_size:
         found.refuse(Code.INVALID_ARGUMENT)
@@ -99,15 +100,24 @@ def _check_weight(profile: Profile, given: Weighted, found: Judgement) -> None:
 
 
 def _check_watch(state: Forwarding, given: Weighted, found: Judgement) -> None:
-    kind = given.WhichOneof("watch_kind")
-    if kind == "watch":  # deprecated, of older versions
-        found.allow(Code.INVALID_ARGUMENT, Code.UNIMPLEMENTED)
-    elif kind == "watch_port" and not state.declared.has_watch_ports:
-        found.refuse(Code.UNIMPLEMENTED, Code.INVALID_ARGUMENT)
-    elif kind == "watch_port" and given.watch_port:
-        found.allow(Code.UNIMPLEMENTED)
-        if int.from_bytes(given.watch_port, "big") not in state.declared.ports:
-            found.refuse(Code.INVALID_ARGUMENT)
+    """`watch_port` is empty or a port ("Action Profile Group Programming"); `watch` is one as a number, 0 is none."""
+    match given.WhichOneof("watch_kind"):
+        case "watch":
+            is_none, port = not given.watch, given.watch  # pyright: ignore[reportDeprecated]
+        case "watch_port":
+            is_none, port = not given.watch_port, int.from_bytes(given.watch_port, "big")
+        case None:
+            return
+    if port == state.declared.controller_port:
+        found.refuse(Code.UNIMPLEMENTED)
+    elif not is_none and port not in state.declared.ports:
+        found.refuse(Code.INVALID_ARGUMENT)
+
+
+def _as_read(given: Weighted) -> None:
+    """A port is told in the shortest form, in the field in which it was written."""
+    if given.watch_port:
+        given.watch_port = given.watch_port.lstrip(b"\0") or b"\0"
 
 
 def _weight(profile: Profile, given: Iterable[Weighted]) -> int:
@@ -192,6 +202,7 @@ def judge_group(state: Forwarding, kind: int, given: p4r.ActionProfileGroup) -> 
     members = [p4r.ActionProfileGroup.Member() for _ in given.members]
     for member, one in zip(members, given.members, strict=True):
         member.CopyFrom(one)
+        _as_read(member)
     made = Group(max_size=given.max_size, members=tuple(members))
     found.change = lambda: groups.update({given.group_id: made})
     return found

@@ -34,11 +34,12 @@ class Declared:
     initial: tuple[p4r.TableEntry, ...] = ()
     """Entries of the P4 program, which P4Info does not carry."""
     ports: frozenset[int] = frozenset()
+    controller_port: int = 0
+    """The one that is no link, and that members cannot watch."""
     atomicities: frozenset[int] = frozenset({p4r.WriteRequest.CONTINUE_ON_ERROR, p4r.WriteRequest.ROLLBACK_ON_ERROR})
     counts_misses: bool = False
     """Whether default entries have direct counters, as "Default Entry" has it."""
     has_replication: bool = False
-    has_watch_ports: bool = False
     metering: frozenset[int] = frozenset()
     """Actions that execute their table's meter, which P4Info does not say ("Known Limitations")."""
     may_run_out: bool = False

@@ -18,6 +18,7 @@ from compiler.ir.entries import (
     MatchValue,
     Member,
     MemberRef,
+    Watch,
     WeightedMember,
 )
 from compiler.ir.maglev import build_ring
@@ -245,7 +246,10 @@ class Selected:
         assert self.layout.selector is not None
         self.selector = self.layout.selector
         self.ring, self.members = create(made, self.selector.ring), create(made, self.selector.members)
-        self.maps = SelectorMaps(self.selector, self.ring, self.members, self.held.table, self.held.sides, self.undo)
+        self.down: set[int] = set()
+        self.maps = SelectorMaps(
+            self.selector, self.ring, self.members, self.held.table, self.held.sides, self.undo, self.down
+        )
 
     def slice_of(self, a: int) -> GroupSlice:
         """As packets see it when the batch is over."""
@@ -289,6 +293,57 @@ def test_a_group_is_a_maglev_ring(selected: Selected) -> None:
     maps.insert_group(group(5, (1, 1), (2, 3)))
     maps.insert_entry((Exact(value=7),), GroupRef(group_id=5))
     assert selected.actions(7) == [call(10 + number) for number in build_ring([(1, 1), (2, 3)])]
+
+
+def watching(number: int) -> Group:
+    """Members 1 and 2, which watch ports 11 and 12."""
+    members = tuple(WeightedMember(member_id=m, watch=Watch(port=10 + m)) for m in (1, 2))
+    return Group(selector="hops", id=number, members=members)
+
+
+def test_a_group_follows_ports_on_another_slice(selected: Selected) -> None:
+    maps = selected.maps
+    for number in (1, 2):
+        maps.insert_member(member(number, 10 + number))
+    maps.insert_group(watching(5))
+    maps.insert_group(group(6, (1, 1), (2, 1)))
+    for a, number in ((7, 5), (8, 6)):
+        maps.insert_entry((Exact(value=a),), GroupRef(group_id=number))
+    before, other = selected.slice_of(7), selected.slice_of(8)
+    actions = selected.actions(7)
+    assert maps.groups_that_watch({11}) == [watching(5)]
+    assert maps.groups_that_watch({13}) == []
+    selected.down.add(11)
+    maps.rebuild_group(5)
+    assert selected.actions(7) == [call(12)] * 251
+    assert selected.slice_of(7).offset != before.offset
+    selected.down.add(12)
+    maps.rebuild_group(5)
+    assert selected.slice_of(7).size == 0
+    selected.down.clear()
+    maps.rebuild_group(5)
+    assert selected.actions(7) == actions
+    assert selected.slice_of(8) == other
+
+
+def test_a_group_follows_ports_where_there_is_no_room(selected: Selected) -> None:
+    """Its own slice is overwritten: a packet reads one slot of it."""
+    maps = selected.maps
+    for number in (1, 2):
+        maps.insert_member(member(number, 10 + number))
+    maps.insert_group(watching(5))
+    maps.insert_entry((Exact(value=7),), GroupRef(group_id=5))
+    number = 100
+    while maps.free_slots >= 251:
+        maps.insert_group(group(number, (1, 1)))
+        number += 1
+    before, actions = selected.slice_of(7), selected.actions(7)
+    for down, wanted in (({12}, [call(11)] * 251), (set[int](), actions)):
+        selected.down.clear()
+        selected.down |= down
+        maps.rebuild_group(5)
+        assert selected.actions(7) == wanted
+        assert selected.slice_of(7) == before
 
 
 def test_a_changed_member_moves_with_all_its_rings(selected: Selected) -> None:

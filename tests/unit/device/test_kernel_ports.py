@@ -17,7 +17,7 @@ from runtime.device.target import TargetError
 
 
 def link(name: str, *, kind: str = "veth", up: bool = True, elsewhere: bool = True) -> Link:
-    return Link(index=len(name), name=name, kind=kind, is_up=up, peer_is_elsewhere=elsewhere)
+    return Link(index=len(name), name=name, kind=kind, is_up=up, is_alive=up, peer_is_elsewhere=elsewhere)
 
 
 def test_ports_are_parsed() -> None:

@@ -88,7 +88,7 @@ ENTRIES = [
     (f"{SPREAD} action {{ action_profile_group_id: 4 }}", MISSING, "action profile hops, group 4: there is no such group"),
     (f"{SPREAD} action {{ action_profile_action_set {{ action_profile_actions {{ action {{ action_id: 0x01000002 }} }} }} }}", INVALID, "table spread, action set: a weight is above 0, given is 0"),
     (f"{SPREAD} action {{ action_profile_action_set {{ action_profile_actions {{ action {{ action_id: 0x01000002 }} weight: 6 }} }} }}", INVALID, "table spread, action set: the weights sum to 6, at most 5 are possible"),
-    (f"{SPREAD} action {{ action_profile_action_set {{ action_profile_actions {{ action {{ action_id: 0x01000002 }} weight: 1 watch_port: '1' }} }} }}", UNIMPLEMENTED, "table spread, action set: watching a port (watch_port) is not supported"),
+    (f"{SPREAD} action {{ action_profile_action_set {{ action_profile_actions {{ action {{ action_id: 0x01000002 }} weight: 1 watch_port: 'zz' }} }} }}", INVALID, "table spread, action set: watch_port 31354: this device has no such port"),
     (f"{SPREAD} action {{ action_profile_action_set {{ action_selection_mode: RANDOM }} }}", UNIMPLEMENTED, "table spread, action set: members are chosen by hash, and weights are what counts; nothing else is"),
 ]  # fmt: skip
 
@@ -129,7 +129,7 @@ UPDATES = [
     ("type: INSERT entity { action_profile_group { action_profile_id: 0x11000001 group_id: 1 members { weight: 1 } } }", INVALID, "action profile hops, group 1: member id is missing"),
     ("type: INSERT entity { action_profile_group { action_profile_id: 0x11000001 group_id: 1 members { member_id: 2 } } }", INVALID, "action profile hops, group 1: member 2 has weight 0; a weight is above 0"),
     ("type: INSERT entity { action_profile_group { action_profile_id: 0x11000001 group_id: 1 members { member_id: 2 weight: 1 } members { member_id: 2 weight: 1 } } }", INVALID, "action profile hops, group 1: member 2 is there twice; its weight says how often it counts"),
-    ("type: INSERT entity { action_profile_group { action_profile_id: 0x11000001 group_id: 1 members { member_id: 2 weight: 1 watch: 3 } } }", UNIMPLEMENTED, "action profile hops, group 1, member 2: watching a port (watch) is not supported"),
+    ("type: INSERT entity { action_profile_group { action_profile_id: 0x11000001 group_id: 1 members { member_id: 2 weight: 1 watch: 512 } } }", INVALID, "action profile hops, group 1, member 2: watch 512: this device has no such port"),
     ("type: INSERT entity { action_profile_group { action_profile_id: 0x11000001 group_id: 1 members { member_id: 2 weight: 1 } } }", MISSING, "action profile hops, group 1: there is no member 2"),
     ("type: MODIFY entity { action_profile_group { action_profile_id: 0x11000001 group_id: 1 } }", MISSING, "action profile hops, group 1: there is no such group"),
     ("type: DELETE entity { action_profile_group { action_profile_id: 0x11000001 group_id: 1 } }", MISSING, "action profile hops, group 1: there is no such group"),

@@ -6,8 +6,9 @@ from collections import Counter
 
 import pytest
 
+from compiler.ir.entries import Watch, WeightedMember
 from compiler.ir.hashing import mix64
-from compiler.ir.maglev import RING_SIZES, build_ring, ring_size
+from compiler.ir.maglev import RING_SIZES, build_ring, living_ring, ring_size
 
 
 def paper_ring(members: dict[int, int], size: int) -> list[int | None]:
@@ -71,3 +72,28 @@ def test_most_slots_stay_when_a_member_leaves() -> None:
     assert len(before) == len(after)
     moved = sum(1 for old, new in zip(before, after, strict=True) if old not in (10, new))
     assert moved < len(before) / 20
+
+
+def watching(*ports: int) -> list[WeightedMember]:
+    """Members 1, 2, ... of weights 1, 2, 3, 1, ...; port 0 is none."""
+    watches = [Watch(port=port) if port else None for port in ports]
+    return [WeightedMember(member_id=n, weight=1 + (n - 1) % 3, watch=watch) for n, watch in enumerate(watches, 1)]
+
+
+def test_only_slots_of_members_whose_port_is_down_change_hands() -> None:
+    members = watching(11, 12, 0, 12, 14)
+    whole = living_ring(members, ())
+    assert whole == build_ring([(member.member_id, member.weight) for member in members])
+    ring = living_ring(members, {12, 99})
+    moved = [(old, new) for old, new in zip(whole, ring, strict=True) if old != new]
+    assert {old for old, _ in moved} == {2, 4}
+    assert set(ring) == {1, 3, 5}
+    units = {1: 1, 3: 3, 5: 2}  # what they take over is shared by weight, about
+    taken = Counter(new for _, new in moved)
+    assert all(abs(taken[member] / len(moved) - weight / 6) < 0.1 for member, weight in units.items())
+
+
+def test_nobody_is_left() -> None:
+    assert living_ring(watching(1, 2), {1, 2}) == ()
+    assert set(living_ring(watching(1, 0), {1})) == {2}
+    assert set(living_ring(watching(0, 0), {0})) == {1, 2}

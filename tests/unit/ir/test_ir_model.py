@@ -21,6 +21,7 @@ from compiler.ir.entries import (
     Range,
     TableEntry,
     Ternary,
+    Watch,
     WeightedMember,
 )
 from compiler.ir.interpreter import (
@@ -366,3 +367,26 @@ def test_counters_can_be_set_and_go_on_over_a_modify() -> None:
     assert model.indexed_counter("dropped", 3) == (0, 0)
     with pytest.raises(PermissionDenied, match="table seen is learned"):
         model.insert(entry("seen", Exact(value=1), action=ActionCall(action="unused", arguments=(1,))))
+
+
+def test_groups_follow_ports() -> None:
+    model = filled()
+    members = tuple(WeightedMember(member_id=number, watch=Watch(port=10 + number)) for number in (1, 2))
+    model.modify(Group(selector="picks", id=1, members=members))
+    selection, reference = model.selection("picks"), GroupRef(group_id=1)
+
+    def picked() -> list[int | None]:
+        found = (selection.pick(reference, slot << 32) for slot in range(251))
+        return [one.id if one is not None else None for one in found]
+
+    before = picked()
+    model.set_port(11, is_up=False)
+    assert picked() == [2] * 251
+    model.set_port(12, is_up=False)
+    assert picked() == [None] * 251
+    model.modify(Group(selector="picks", id=1, members=(WeightedMember(member_id=1),)))
+    assert picked() == [1] * 251
+    model.modify(Group(selector="picks", id=1, members=members))
+    for port in (12, 11):
+        model.set_port(port, is_up=True)
+    assert picked() == before

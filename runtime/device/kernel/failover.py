@@ -1,0 +1,62 @@
+"""Rings follow ports: when one goes down or comes back, the groups with members that watch it get new rings.
+
+It is done as a Write would do it, new slices first and then one step for packets, but no client asks for it. A chunk of
+groups is a step of its own, so that the first ones need not wait for the last.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+
+from compiler.ir.entries import Group
+from runtime.device.kernel.selectormaps import SelectorMaps
+from runtime.device.portstates import PortStates
+from runtime.device.refusals import RefusedError
+from runtime.device.undo import UndoLog
+
+LOG = logging.getLogger("turnout.device")
+AT_ONCE = 32
+"""Groups in one step."""
+
+
+class Failover:
+    """Of one instance. `commit` is its own: packets see all that was changed."""
+
+    def __init__(
+        self, selectors: Iterable[SelectorMaps], states: PortStates, undo: UndoLog, commit: Callable[[], None]
+    ) -> None:
+        self._selectors = tuple(selectors)
+        self._states = states
+        self._undo = undo
+        self._commit = commit
+        self._changed: frozenset[int] = frozenset()
+        """Ports that groups are still to follow."""
+        states.follow(self._follow)
+
+    def close(self) -> None:
+        self._states.leave(self._follow)
+
+    def catch_up(self) -> None:
+        """Do what could not be done at once: a batch was under way, or the kernel refused. Called between batches."""
+        if not self._changed or self._undo.mark:
+            return
+        changed, self._changed = self._changed, frozenset()
+        try:
+            for selector in self._selectors:
+                groups = selector.groups_that_watch(changed)
+                for first in range(0, len(groups), AT_ONCE):
+                    self._rebuild(selector, groups[first : first + AT_ONCE])
+        except RefusedError as refusal:
+            self._undo.back_to(0)
+            self._changed |= changed
+            LOG.error("groups cannot follow their ports yet: %s", refusal)  # noqa: TRY400  the refusal says it all
+
+    def _follow(self, changed: frozenset[int]) -> None:
+        self._changed |= changed
+        self.catch_up()
+
+    def _rebuild(self, selector: SelectorMaps, groups: Iterable[Group]) -> None:
+        for group in groups:
+            selector.rebuild_group(group.id)
+        self._commit()
