@@ -58,6 +58,8 @@ class Arbitration:
     device_id: int
     note_highest: Callable[[str, int], None] = lambda _role, _election_id: None
     """Called with a role's name before an election id becomes its highest. What it raises ends the client's stream."""
+    note_config: Callable[[str, bytes], None] = lambda _role, _config: None
+    """The same before a role gets another config: the bytes of its message, none for none."""
     _roles: dict[str, _Role] = field(default_factory=lambda: {"": _Role()})
     _role_of: dict[Hashable, str] = field(default_factory=lambda: {})
 
@@ -72,8 +74,8 @@ class Arbitration:
         config = self._read_config(role_name, update)
         if client not in role.clients and len(role.clients) >= MAX_CLIENTS:
             raise exhausted(f"{shown(role_name)} has {MAX_CLIENTS} streams, no more are taken")
-        if election_id is not None and (role.highest is None or election_id > role.highest):
-            self.note_highest(role_name, election_id)
+        if election_id is not None and (role.highest is None or election_id >= role.highest):
+            self._note(role_name, role, election_id, config)
         was_primary = role.primary == client
         self._roles[role_name], self._role_of[client] = role, role_name
         role.clients[client] = _Client(election_id, peer)
@@ -82,10 +84,17 @@ class Arbitration:
             return Notices(now=tuple(other for other in role.clients if other != client), settled=(client,))
         return Notices(now=tuple(role.clients) if was_primary else (client,))
 
-    def remember(self, highest: Mapping[str, int]) -> None:
+    def _note(self, role_name: str, role: _Role, election_id: int, config: RoleConfig | None) -> None:
+        """What an earlier primary did not say: a new one is not one before it is written down."""
+        if role.highest is None or election_id > role.highest:
+            self.note_highest(role_name, election_id)
+        if config != role.config:
+            self.note_config(role_name, b"" if config is None else config.given.SerializeToString())
+
+    def remember(self, highest: Mapping[str, int], configs: Mapping[str, RoleConfig]) -> None:
         """By role, what an earlier process of this device has seen; only a full restart forgets it."""
         for role_name, election_id in highest.items():
-            self._roles[role_name] = _Role(highest=election_id)
+            self._roles[role_name] = _Role(highest=election_id, config=configs.get(role_name))
 
     def leave(self, client: Hashable) -> Notices:
         """A stream has ended. When it was the primary's, there is none until another client asks to be."""

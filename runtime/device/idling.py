@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from finsy.proto import p4r
 
@@ -21,6 +21,11 @@ from runtime.device.timers import NS_PER_MS, IdleTimers
 
 AT_ONCE = 100
 """Entries that are looked at without letting go of the event loop, and in one notification at most."""
+MAX_BYTES = 1 << 20
+"""Of entries in one notification: metadata may be long, and clients take 4 MiB unless told otherwise.
+
+An entry that is longer by itself comes alone.
+"""
 BEGIN_AT_ONCE = 1000
 Tell = Callable[[p4r.StreamMessageResponse], bool]
 """False when nobody has taken the message."""
@@ -65,10 +70,8 @@ class Idling:
                 timers.begin(table.rows[key], now_ms)
             await asyncio.sleep(0)
         while self._running() is loaded and (due := timers.take_due(now_ms, AT_ONCE)):
-            over = _over(loaded, table, timers, due, now_ms)
-            if over and is_heard:
-                made = _notification(table, over)
-                is_heard = self._tell(p4r.StreamMessageResponse(idle_timeout_notification=made))
+            for made in _notifications(table, _over(loaded, table, timers, due, now_ms)):
+                is_heard = is_heard and self._tell(p4r.StreamMessageResponse(idle_timeout_notification=made))
             await asyncio.sleep(0)
 
 
@@ -80,10 +83,16 @@ def _over(loaded: Loaded, table: TableContents, timers: IdleTimers, keys: list[R
     return [row for row, idle_ms in pairs if timers.look(row, idle_ms - IDLE_GRANULARITY_MS, now_ms)]
 
 
-def _notification(table: TableContents, rows: list[Row]) -> p4r.IdleTimeoutNotification:
-    made = p4r.IdleTimeoutNotification(timestamp=time.time_ns())
+def _notifications(table: TableContents, rows: list[Row]) -> Iterator[p4r.IdleTimeoutNotification]:
+    """None of them is empty (specification), and none longer than `MAX_BYTES` if it has more than one entry."""
+    made, size = p4r.IdleTimeoutNotification(timestamp=time.time_ns()), 0
     for row in rows:
         entry = table.codec.encode(row)
         entry.ClearField("action")
+        if made.table_entry and size + entry.ByteSize() > MAX_BYTES:
+            yield made
+            made, size = p4r.IdleTimeoutNotification(timestamp=time.time_ns()), 0
+        size += entry.ByteSize()
         made.table_entry.append(entry)
-    return made
+    if made.table_entry:
+        yield made

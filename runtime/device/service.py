@@ -44,8 +44,8 @@ class Service(p4r_grpc.P4RuntimeServicer):
         self._device_id = device_id
         self._rights = rights
         self._changing = asyncio.Lock()
-        self._arbitration = Arbitration(device_id, beginning.journal.note_election)
-        self._arbitration.remember(beginning.replay.elections)
+        self._arbitration = Arbitration(device_id, beginning.journal.note_election, beginning.journal.note_role)
+        self._arbitration.remember(beginning.replay.elections, beginning.replay.role_configs())
         self._streams = Streams(self._arbitration, self._changing, self._receive)
         self._configs = Configs(target, beginning.journal, self._streams.tell)
         self._idling = Idling(self._running, self._streams.tell)

@@ -60,7 +60,8 @@ class StateFolder:
             else:
                 replay.take_all(records)
             device = found or Device(boot_id=_boot_id(), target=target, hash_seed=secrets.randbits(SEED_BITS))
-            self._journal = Journal(folder, device, replay.elections)
+            replay.role_configs()  # here, while it can still be refused
+            self._journal = Journal(folder, device, replay.elections, replay.roles)
         except (OSError, FormatError) as problem:
             raise TargetError(
                 f"the journal in {self.path} cannot be used: {problem}; nothing is changed, packets pass as they did; "

@@ -5,11 +5,13 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
+from finsy.proto import p4r
 
 from runtime.bpf.namespaces import entered
+from runtime.device.idling import AT_ONCE
 from tests.conformance.client import Client, Session, entity
 from tests.conformance.conftest import Device
 from tests.conformance.kernel import config_of
@@ -88,6 +90,29 @@ def test_packets_keep_an_entry_from_being_idle(watched: Watched, device: Device)
     (found,) = watched.client.read(ENTRY % (1, "time_since_last_hit { } counter_data { }"))
     assert found.table_entry.time_since_last_hit.elapsed_ns < 2 * S
     assert found.table_entry.counter_data.packet_count == 20
+
+
+def test_thousands_of_entries_that_are_idle_at_once(watched: Watched, device: Device) -> None:
+    """They come in pieces, every one of them, and clients need not raise the limits that gRPC has."""
+    pipeline, count = metered(), 8000
+    large = replace(pipeline, tables=tuple(replace(table, size=count) for table in pipeline.tables))
+    watched.client.set_config("VERIFY_AND_COMMIT", config_of(large, device.target))
+    template = entity(timed(1, 3 * S)).table_entry
+    template.metadata = b"m" * 1000
+    for first in range(0, count, 1000):
+        request = p4r.WriteRequest(device_id=1)
+        for source in range(first, first + 1000):
+            template.match[0].exact.value = source.to_bytes(2, "big").lstrip(b"\0") or b"\0"
+            request.updates.add(type=p4r.Update.INSERT).entity.table_entry.CopyFrom(template)
+        watched.client.write_request(request)
+    heard: list[int] = []
+    end = time.monotonic() + 60
+    while len(set(heard)) < count:
+        assert time.monotonic() < end, len(set(heard))
+        for sources in watched.hear(0.5):
+            assert 1 <= len(sources) <= AT_ONCE
+            heard += sources
+    assert set(heard) == set(range(count))
 
 
 def test_a_backup_is_not_told(watched: Watched, connect: Callable[[], Client], next_id: int) -> None:

@@ -10,11 +10,12 @@ import pytest
 from finsy.proto import p4r
 
 from compiler.pipeline.assembly import pipeline
-from tests.conformance.client import Client, RpcRefusedError
+from tests.conformance.client import Client, RpcRefusedError, entity
 from tests.conformance.conftest import TARGETS
 from tests.conformance.kernel import config_of, topology
 from tests.conformance.killing import Killable
 from tests.conformance.test_configs import OTHER, PORT
+from tests.conformance.test_roles import GATEWAY
 
 EVERYTHING = ("table_entry { }", "action_profile_member { }", "action_profile_group { }")
 
@@ -100,6 +101,47 @@ def test_the_highest_election_id_is_remembered(device: Killable) -> None:
     device.kill()
     device.start("--clean")
     device.primary().close()
+
+
+def test_what_roles_may_do_is_remembered(device: Killable, config: p4r.ForwardingPipelineConfig) -> None:
+    """Nobody has more rights, or sees more, because the device has started again."""
+    limited = "exclusive_p4_ids: 0x02000006"
+    device.start()
+    client = device.primary()
+    client.set_config("VERIFY_AND_COMMIT", config)
+    client.write(f"INSERT {PORT}", f"INSERT {GATEWAY}")
+    first = client.session()
+    first.arbitrate(5, role="routing", config=limited)
+    given = first.receive().arbitration.role.config
+    client.close()
+    for _ in range(2):
+        device.kill()
+        device.start()
+        client = Client(device.address)
+        client.role = "routing"
+        assert client.read("table_entry { }") == [entity(GATEWAY)]
+        backup = client.session()
+        backup.arbitrate(4, role="routing")
+        told = backup.receive().arbitration
+        assert (told.status.code, told.role.config) == (5, given)
+        other = client.session()
+        other.arbitrate(5, role="monitoring", config="shared_p4_ids: 0x02000006")
+        with pytest.raises(RpcRefusedError, match="role 'monitoring' cannot share 0x02000006: role 'routing' has it"):
+            other.receive()
+        client.close()
+    client = Client(device.address)
+    client.become_primary(6, role="routing", config=limited)
+    with pytest.raises(RpcRefusedError) as refused:
+        client.write(f"DELETE {PORT}", f"DELETE {GATEWAY}")
+    assert [code for code, _ in refused.value.errors] == [7, 0]
+    client.become_primary(7, role="routing")  # which asks for full access, as the specification says
+    client.close()
+    device.kill()
+    device.start()
+    client = Client(device.address)
+    client.role = "routing"
+    assert client.read("table_entry { }") == [entity(PORT)]
+    client.close()
 
 
 def test_clean_begins_with_nothing(device: Killable, config: p4r.ForwardingPipelineConfig) -> None:

@@ -19,7 +19,7 @@ from compiler.span import InternalError
 from runtime.device.failpoints import Point, reached
 from runtime.device.journal.files import Folder, Log
 from runtime.device.journal.framing import HEAD_SIZE
-from runtime.device.journal.records import Config, Device, Election, End, Moved, Outcome, Record, encode
+from runtime.device.journal.records import Config, Device, Election, End, Moved, Outcome, Record, Role, encode
 from runtime.device.refusals import RefusedError, exhausted, internal
 
 LOG = logging.getLogger("turnout.device")
@@ -49,6 +49,10 @@ class Recorder(Protocol):
         """The highest that a role has seen."""
         ...
 
+    def note_role(self, role: str, config: bytes) -> None:
+        """The config that a role's primary has given, as the bytes of its message; none is empty."""
+        ...
+
     def note_move(self, old: str, new: str) -> None:
         """A config is in another place now."""
         ...
@@ -74,6 +78,7 @@ class Forgetful:
     def conclude(self, outcome: Outcome) -> None: ...
     def intend_config(self, action: str, config: p4r.ForwardingPipelineConfig, place: str) -> None: ...
     def note_election(self, role: str, election_id: int) -> None: ...
+    def note_role(self, role: str, config: bytes) -> None: ...
     def note_move(self, old: str, new: str) -> None: ...
 
     @property
@@ -90,11 +95,15 @@ class Forgetful:
 class Journal:
     """A folder that this process alone appends to."""
 
-    def __init__(self, folder: Folder, device: Device, elections: Mapping[str, int]) -> None:
-        """Begin a log of this process. `elections` are those of the logs before it. Raises OSError."""
+    def __init__(self, folder: Folder, device: Device, elections: Mapping[str, int], roles: Mapping[str, str]) -> None:
+        """Begin a log of this process. `elections` and configs of `roles` are those of the logs before it.
+
+        Raises OSError.
+        """
         self._folder = folder
         self._device = device
         self._elections = dict(elections)
+        self._roles = dict(roles)
         self._broken: str | None = None
         """Why the log does not say what has happened, until a snapshot does."""
         self._digests: set[str] = set()
@@ -136,6 +145,10 @@ class Journal:
         self._append(Election(role=role, election_id=election_id), 0)
         self._elections[role] = election_id
 
+    def note_role(self, role: str, config: bytes) -> None:
+        self._append(Role(role=role, config=config.hex()), 0)
+        self._roles[role] = config.hex()
+
     def note_move(self, old: str, new: str) -> None:
         self._append(Moved(old=old, new=new), 0)
 
@@ -150,6 +163,8 @@ class Journal:
         begun.add(self._device)
         for role, election_id in self._elections.items():
             begun.add(Election(role=role, election_id=election_id))
+        for role, config in self._roles.items():
+            begun.add(Role(role=role, config=config))
         return begun
 
     def replace_by_snapshot(self, number: int, size: int) -> None:

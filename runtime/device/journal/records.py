@@ -30,6 +30,7 @@ class Kind(IntEnum):
     ELECTION = 6
     MOVED = 7
     END = 8
+    ROLE = 9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +77,14 @@ class Election:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    """The config that a role's primary gave last: its `Any` in hexadecimal, empty for none."""
+
+    role: str
+    config: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Moved:
     """A config is in another place of the target now: what was in the old one was not there any more."""
 
@@ -88,12 +97,13 @@ class End:
     """Last in a snapshot: it is whole."""
 
 
-Record: TypeAlias = Device | Write | Outcome | Config | Hidden | Election | Moved | End
-_PLAIN: dict[Kind, type[Device | Config | Hidden | Election | Moved | End]] = {
+Record: TypeAlias = Device | Write | Outcome | Config | Hidden | Election | Role | Moved | End
+_PLAIN: dict[Kind, type[Device | Config | Hidden | Election | Role | Moved | End]] = {
     Kind.DEVICE: Device,
     Kind.CONFIG: Config,
     Kind.HIDDEN: Hidden,
     Kind.ELECTION: Election,
+    Kind.ROLE: Role,
     Kind.MOVED: Moved,
     Kind.END: End,
 }

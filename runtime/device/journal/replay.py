@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from finsy.proto import p4r
+from google.protobuf.any_pb2 import Any
+from google.protobuf.message import DecodeError
 
 from compiler.printers.bundle import Bundle
 from runtime.device.batch import ATOMIC, ROLLBACK, Outcomes
@@ -26,12 +28,14 @@ from runtime.device.journal.records import (
     Moved,
     Outcome,
     Record,
+    Role,
     Write,
     outcome_of,
 )
 from runtime.device.journal.snapshots import records_of
 from runtime.device.loaded import Loaded, loaded, read_config
 from runtime.device.refusals import RefusedError
+from runtime.device.roles import RoleConfig, read_role_config
 
 LOG = logging.getLogger("turnout.device")
 GetObject = Callable[[str], bytes]
@@ -65,6 +69,8 @@ class Replay:
         self.committed: Replayed | None = None
         self.saved: Replayed | None = None
         self.elections: dict[str, int] = {}
+        self.roles: dict[str, str] = {}
+        """The configs that primaries of roles gave last, in hexadecimal."""
 
     def take_all(self, records: Iterable[Record]) -> None:
         """Raises `FormatError`, OSError: what the records need is not there."""
@@ -78,6 +84,17 @@ class Replay:
         self._conclude(pending, frozenset())
         self._try_left()
         return [refusal for _, refusal in self._left]
+
+    def role_configs(self) -> dict[str, RoleConfig]:
+        """Of the roles that have one. Raises `FormatError`."""
+        found: dict[str, RoleConfig] = {}
+        for role, config in self.roles.items():
+            try:
+                if config:
+                    found[role] = read_role_config(role, Any.FromString(bytes.fromhex(config)))
+            except (RefusedError, DecodeError, ValueError) as problem:
+                raise FormatError(f"the config of role {role!r} is refused now: {problem}") from problem
+        return found
 
     def finish(self) -> Outcome | None:
         """Do what was under way; what became of it, for the journal. None if nothing was."""
@@ -109,7 +126,7 @@ class Replay:
             case p4r.WriteRequest() | Config():
                 self._conclude(pending, frozenset())
                 self._pending = record
-            case Device() | Election() | Moved():
+            case Device() | Election() | Role() | Moved():
                 # A process begins, and tells a few things before what became of what its predecessor had under way.
                 self._note(record)
                 self._pending = pending
@@ -133,6 +150,8 @@ class Replay:
                     self._current.loaded.contents.selectors[record.selector].next_hidden_id = record.next_id
             case Election():
                 self.elections[record.role] = record.election_id
+            case Role():
+                self.roles[record.role] = record.config
             case Moved():
                 for one in (self.committed, self.saved):
                     if one is not None and one.place == record.old:

@@ -11,7 +11,7 @@ from google.protobuf import text_format
 
 from compiler.ir.entries import ActionCall
 from compiler.printers.bundle import Bundle
-from runtime.device.idling import AT_ONCE, Idling
+from runtime.device.idling import AT_ONCE, MAX_BYTES, Idling
 from runtime.device.loaded import Loaded, loaded
 from runtime.device.modeltarget import ModelTarget
 from runtime.device.records import Row
@@ -118,6 +118,19 @@ def test_several_entries_come_in_one_message(device: Device) -> None:
     device.wait(10_000)
     assert len(device.told) == 1
     assert sorted(device.heard()) == list(range(1, 21))
+
+
+def test_a_message_is_never_long(device: Device) -> None:
+    """An entry that is too long by itself comes alone."""
+    lengths = [MAX_BYTES // 3, MAX_BYTES // 3, MAX_BYTES // 3, 10, 2 * MAX_BYTES, 20]
+    for source, length in enumerate(lengths, 1):
+        device.write("INSERT", timed(source, more=f'metadata: "{"m" * length}"'))
+    device.wait(0)
+    device.wait(4_000)
+    assert all(told.table_entry for told in device.told)
+    assert all(told.ByteSize() <= MAX_BYTES + 100 or len(told.table_entry) == 1 for told in device.told)
+    assert len(device.told) <= 5
+    assert sorted(device.heard()) == [1, 2, 3, 4, 5, 6]
 
 
 def test_a_deleted_entry_is_not_told_of(device: Device) -> None:

@@ -8,7 +8,7 @@ from google.protobuf import text_format
 from google.protobuf.any_pb2 import Any
 
 from runtime.device.arbitration import Arbitration, Notices
-from runtime.device.refusals import Code, RefusedError
+from runtime.device.refusals import Code, RefusedError, exhausted
 from runtime.device.roles import MAX_IDS, P4RoleConfig, object_id, read_role_config
 
 TABLE, OTHER, COUNTER = 0x02000001, 0x02000002, 0x12000001
@@ -173,3 +173,41 @@ def test_no_kind_of_entity_is_forgotten() -> None:
     kinds = {field.name for field in p4r.Entity.DESCRIPTOR.fields}
     assert len(kinds) == 12
     assert stratum1.p4_role_config_pb2.P4RoleConfig is P4RoleConfig
+
+
+def test_a_config_is_noted_before_it_counts_and_remembered() -> None:
+    noted: list[tuple[str, bytes]] = []
+    arbitration = Arbitration(1, note_config=lambda role, given: noted.append((role, given)))
+    mine, other = config(f"exclusive_p4_ids: {TABLE}"), config(f"shared_p4_ids: {OTHER}")
+    arbitration.arbitrate("a", update("x", 5, mine))
+    arbitration.arbitrate("a", update("x", 5, mine))
+    arbitration.arbitrate("b", update("x", 4, other))  # a backup's counts for nothing
+    assert noted == [("x", mine.SerializeToString())]
+    arbitration.arbitrate("a", update("x", 6, other))
+    arbitration.arbitrate("a", update("x", 7))
+    assert noted[1:] == [("x", other.SerializeToString()), ("x", b"")]
+
+
+def test_what_was_remembered_holds_before_any_client_is_there() -> None:
+    arbitration = Arbitration(1)
+    mine = config(f"exclusive_p4_ids: {TABLE}")
+    arbitration.remember({"x": 5, "y": 3}, {"x": read_role_config("x", mine)})
+    wanted = f"role 'y' cannot share 0x{TABLE:08x}: role 'x' has it to itself"
+    assert refused(arbitration, "b", update("y", 4, config(f"shared_p4_ids: {TABLE}"))) == wanted
+    kept = arbitration.config_of("x")
+    assert kept is not None
+    assert (kept.covers(TABLE), kept.covers(OTHER)) == (True, False)
+    assert arbitration.config_of("y") is None
+    arbitration.arbitrate("a", update("x", None))
+    assert arbitration.notification("a").role.config == mine
+
+
+def test_a_config_that_cannot_be_written_down_does_not_count() -> None:
+    def full(role: str, given: bytes) -> None:
+        raise exhausted(f"no room for {len(given)} bytes of {role}")
+
+    arbitration = Arbitration(1, note_config=full)
+    with pytest.raises(RefusedError, match="no room for"):
+        arbitration.arbitrate("a", update("x", 5, config(f"exclusive_p4_ids: {TABLE}")))
+    with pytest.raises(RefusedError, match="no client has ever named role 'x'"):
+        arbitration.config_of("x")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from finsy.proto import p4r
+from google.protobuf.any_pb2 import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +23,8 @@ from runtime.device.journal.records import Device as RecordedDevice
 from runtime.device.journal.replay import Replay
 from runtime.device.modeltarget import ModelInstance
 from runtime.device.refusals import Code, RefusedError, exhausted
+from runtime.device.roles import P4RoleConfig
+from runtime.device.target import TargetError
 from tests.unit.device.journal.batches import BATCHES, EXACT, NOTHING
 from tests.unit.device.journal.device import Device, Held, config_of, held
 
@@ -261,3 +264,30 @@ def test_a_pipeline_without_room_for_them_is_refused(pipeline: Pipeline, tmp_pat
     device = Device(tmp_path)
     assert device.held == there
     device.kill()
+
+
+def test_configs_of_roles_are_in_the_log_and_in_snapshots() -> None:
+    message = Any()
+    message.Pack(P4RoleConfig(exclusive_p4_ids=[7]))
+    with folder() as path:
+        device = Device(path)
+        device.beginning.journal.note_election("x", 3)
+        device.beginning.journal.note_role("x", message.SerializeToString())
+        device.beginning.journal.note_role("y", message.SerializeToString())
+        device.beginning.journal.note_role("y", b"")
+        device.kill()
+        for _ in range(2):
+            device = Device(path)
+            assert {role: one.given for role, one in device.beginning.replay.role_configs().items()} == {"x": message}
+            device.snapshot()
+            device.kill()
+        assert len(list((path / "journal").glob("*.snapshot"))) == 1
+
+
+def test_a_config_of_a_role_that_is_none(tmp_path: Path) -> None:
+    """As of a version with another scheme: the device does not start with more rights for somebody."""
+    device = Device(tmp_path)
+    device.beginning.journal.note_role("x", Any(type_url="type.googleapis.com/other").SerializeToString())
+    device.kill()
+    with pytest.raises(TargetError, match="the config of role 'x' is refused now: role 'x': its config is "):
+        Device(tmp_path)
