@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from cli.certs import certs
+from runtime.device.limits import LimitError, parse_limits
 from runtime.device.listening import Address, ListenError, TcpAddress, group_id, parse_address
 from runtime.device.modeltarget import ModelTarget
 from runtime.device.modelwire import ModelWire
@@ -70,6 +71,9 @@ def run(
     ] = None,
     rights: Annotated[Path | None, typer.Option(help="What each client with a certificate may do (YAML).")] = None,
     socket_group: Annotated[str | None, typer.Option(help="A group that may use the unix socket as well.")] = None,
+    limit: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE, such as message-mib=64; may be repeated (docs/device.md).")
+    ] = None,
     wire: Annotated[
         Path | None, typer.Option(help="model target: a unix socket by which frames come in and go out.")
     ] = None,
@@ -82,6 +86,10 @@ def run(
         addresses = _addresses(listen, insecure=insecure, tls=files is not None)
         group = None if socket_group is None else group_id(socket_group)
     except ListenError as problem:
+        _refuse(problem, WRONG_USE)
+    try:
+        limits = parse_limits(limit or [])
+    except LimitError as problem:
         _refuse(problem, WRONG_USE)
     if rights is not None and files is None:
         _refuse("--rights are those of clients with a certificate: it needs --tls-cert and the like", WRONG_USE)
@@ -100,6 +108,7 @@ def run(
             tls=None if files is None else Renewal(files),
             socket_group=group,
             rights=None if rights is None else read_rights(rights),
+            limits=limits,
         )
         with ExitStack() as undo:
             beginning = _beginning(undo, state_dir, target, clean=clean, ephemeral=ephemeral)

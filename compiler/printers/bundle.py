@@ -25,6 +25,8 @@ FORMAT = 1
 MANIFEST, PIPELINE, TC, XDP = "manifest.json", "pipeline.ir", "tc.o", "xdp.o"
 VERIFICATION = "verification.json"
 MAX_PART_BYTES = 64 << 20
+MAX_PIPELINE_BYTES = 1 << 20
+"""Of text, which takes some seconds to read: thirty times what the pipeline of this project has."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -85,8 +87,9 @@ def _parts(data: bytes) -> dict[str, bytes]:
             for info in infos:
                 if info.filename not in (MANIFEST, PIPELINE, TC, XDP, VERIFICATION):
                     raise BundleError(f"it has a part {info.filename!r} that does not belong there")
-                if info.file_size > MAX_PART_BYTES:
-                    raise BundleError(f"part {info.filename} has {info.file_size} bytes, at most {MAX_PART_BYTES}")
+                most = MAX_PIPELINE_BYTES if info.filename == PIPELINE else MAX_PART_BYTES
+                if info.file_size > most:
+                    raise BundleError(f"part {info.filename} has {info.file_size} bytes, at most {most}")
             return {info.filename: archive.read(info) for info in infos}
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as problem:
         raise BundleError(f"it is no zip file, or a damaged one ({problem})") from problem

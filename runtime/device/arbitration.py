@@ -81,6 +81,8 @@ class Arbitration:
         role.clients[client] = _Client(election_id, peer)
         if election_id is not None and (role.highest is None or election_id >= role.highest):
             role.highest, role.config = election_id, config
+            if was_primary:
+                return Notices(now=tuple(role.clients))
             return Notices(now=tuple(other for other in role.clients if other != client), settled=(client,))
         return Notices(now=tuple(role.clients) if was_primary else (client,))
 

@@ -2,7 +2,8 @@
 
 Updates are done in their order, each as a whole or not at all; `Instance.commit` lets packets see them in one step,
 whatever the atomicity. What differs is what an error does to the others, and that a DATAPLANE_ATOMIC batch is refused
-when it holds what is no part of that step. Called by `runtime.device.updates` with no other writer in between.
+when it holds what is no part of that step. Called by `runtime.device.updates`: a batch pauses after each `SLICE`
+updates, and whoever runs it keeps other writers, and readers, away until it is over.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from finsy.proto import p4r
 from runtime.device.failpoints import Point, reached
 from runtime.device.refusals import Code, RefusedError, invalid
 from runtime.device.runs import Runs
+from runtime.device.slices import PAUSE, Steps
 from runtime.device.target import Instance
 
 Atomicity = p4r.WriteRequest.Atomicity.ValueType
@@ -22,19 +24,26 @@ ROLLBACK = p4r.WriteRequest.ROLLBACK_ON_ERROR
 ATOMIC = p4r.WriteRequest.DATAPLANE_ATOMIC
 Apply = Callable[[p4r.Update], None]
 """Does one update. Raises `RefusedError`; what it has done by then is in the instance's log."""
+SLICE = 50
+"""Updates between two pauses."""
+RUN = 100
+"""Updates that are handed to the target together at most."""
+COMMIT = 1000
+"""Changes that a commit may have without a thread of its own."""
+UNDONE_AT_ONCE = 10
 Outcomes = list[RefusedError | None]
 """One for each update, in order; None for one that took effect."""
 
 
 def apply_batch(
     updates: Sequence[p4r.Update], atomicity: Atomicity, apply: Apply, instance: Instance, runs: Runs
-) -> Outcomes:
+) -> Steps[Outcomes]:
     """Raises INVALID_ARGUMENT for an atomicity that there is not."""
     try:
         if atomicity == CONTINUE:
-            return _each(updates, apply, instance, runs)
+            return (yield from _each(updates, apply, instance, runs))
         if atomicity in (ROLLBACK, ATOMIC):
-            return _all_or_none(updates, apply, instance, runs)
+            return (yield from _all_or_none(updates, apply, instance, runs))
     except BaseException:
         runs.abandon()
         instance.undo.back_to(0)
@@ -42,32 +51,49 @@ def apply_batch(
     raise invalid(f"there is no atomicity {atomicity}")
 
 
-def _each(updates: Sequence[p4r.Update], apply: Apply, instance: Instance, runs: Runs) -> Outcomes:
+def _each(updates: Sequence[p4r.Update], apply: Apply, instance: Instance, runs: Runs) -> Steps[Outcomes]:
     outcomes: Outcomes = [None] * len(updates)
     for at in _alone(updates, runs):
-        outcomes[at] = _try(updates[at], apply, instance)
-    refusal = _commit(instance)
+        if at is None:
+            yield PAUSE
+        else:
+            outcomes[at] = _try(updates[at], apply, instance)
+    refusal = yield from _commit(instance, len(updates))
     if refusal is None:
         return outcomes
     # It is not known which one the target refuses: each gets a step of its own.
-    return [_try(update, apply, instance) or _commit(instance) for update in updates]
+    for at, update in enumerate(updates):
+        outcomes[at] = _try(update, apply, instance) or (yield from _commit(instance, 1))
+        yield PAUSE
+    return outcomes
 
 
-def _all_or_none(updates: Sequence[p4r.Update], apply: Apply, instance: Instance, runs: Runs) -> Outcomes:
+def _all_or_none(updates: Sequence[p4r.Update], apply: Apply, instance: Instance, runs: Runs) -> Steps[Outcomes]:
     for at in _alone(updates, runs):
+        if at is None:
+            yield PAUSE
+            continue
         refusal = _try(updates[at], apply, instance)
         if refusal is not None:
-            instance.undo.back_to(0)
+            yield from _undo(instance)
             reached(Point.UNDONE)
             undone = aborted(f"undone, since update {at + 1} of the batch failed")
             not_tried = aborted(f"not tried, since update {at + 1} of the batch failed")
             return [*[undone] * at, refusal, *[not_tried] * (len(updates) - at - 1)]
-    return [_commit(instance)] * len(updates)
+    refusal = yield from _commit(instance, len(updates))
+    return [refusal] * len(updates)
 
 
-def _alone(updates: Sequence[p4r.Update], runs: Runs) -> Iterator[int]:
-    """The places of those updates that are to be done alone, each when all before it are done; the others are done."""
+def _alone(updates: Sequence[p4r.Update], runs: Runs) -> Iterator[int | None]:
+    """The places of those updates that are to be done alone, each when all before it are done; the others are done.
+
+    None at the end of each slice, where others may go on.
+    """
     for at, update in enumerate(updates):
+        if at and at % SLICE == 0:
+            if at % RUN == 0:
+                yield from runs.finish()
+            yield None
         if runs.take(at, update):
             continue
         if runs.are_open:
@@ -89,13 +115,23 @@ def _try(update: p4r.Update, apply: Apply, instance: Instance) -> RefusedError |
     return None
 
 
-def _commit(instance: Instance) -> RefusedError | None:
+def _commit(instance: Instance, changes: int) -> Steps[RefusedError | None]:
+    """In a thread when the target has so much to do, or is so far behind, that others would feel it."""
     try:
-        instance.commit()
+        if max(changes, instance.lag) > COMMIT:
+            yield instance.commit
+        else:
+            instance.commit()
     except RefusedError as refusal:
-        instance.undo.back_to(0)
+        yield from _undo(instance)
         return refusal
     return None
+
+
+def _undo(instance: Instance) -> Steps[None]:
+    while instance.undo.mark:
+        instance.undo.back_to(max(0, instance.undo.mark - UNDONE_AT_ONCE))
+        yield PAUSE
 
 
 def aborted(text: str) -> RefusedError:

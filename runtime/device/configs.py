@@ -22,6 +22,7 @@ from runtime.device.journal.replay import carry, replayed
 from runtime.device.loaded import Loaded, check_fit, loaded, read_config
 from runtime.device.packetio import decode_packet_out
 from runtime.device.refusals import Code, RefusedError, invalid, not_found
+from runtime.device.slices import Steps
 from runtime.device.target import Instance, PipelineRefusedError, Target
 from runtime.device.upcalls import Upcalls
 
@@ -50,14 +51,17 @@ class Configs:
             raise RefusedError(Code.FAILED_PRECONDITION, NO_CONFIG)
         return found
 
-    def write(self, request: p4r.WriteRequest) -> Outcomes:
-        """One outcome for each update, in order. Raises `RefusedError`: nothing is done."""
+    def write(self, request: p4r.WriteRequest) -> Steps[Outcomes]:
+        """One outcome for each update, in order. Raises `RefusedError`: nothing is done.
+
+        The caller keeps readers away until it is over.
+        """
         current = self.current
         self._journal.intend(request)
         reached(Point.INTENT)
         outcomes: Sequence[object] = request.updates  # none of them took effect, if this raises
         try:
-            outcomes = given = current.writer.apply_all(request.updates, request.atomicity)
+            outcomes = given = yield from current.writer.steps(request.updates, request.atomicity)
             reached(Point.APPLIED)
         finally:
             self._journal.conclude(outcome_of(outcomes))

@@ -32,6 +32,10 @@ class Deferred:
         return self._pipeline
 
     @property
+    def lag(self) -> int:
+        return 0
+
+    @property
     def place(self) -> str:
         return ""
 

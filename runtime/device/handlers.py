@@ -6,90 +6,80 @@ gRPC's own handlers log a traceback for each of them, so any client could fill a
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing
+from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
 from finsy.proto import p4r
 from google.protobuf.message import DecodeError, Message
 
-from runtime.device.refusals import invalid
-from runtime.device.service import Service
+from runtime.device.admission import READ, Admission, Client
+from runtime.device.refusals import RefusedError, invalid
+from runtime.device.service import Service, abort
 
 SERVICE = "p4.v1.P4Runtime"
 
 
-class _Undecodable:
-    """Bytes in the place of a message."""
+def add_to_server(service: Service, admission: Admission, server: Any) -> None:
+    def unary(rpc: str, method: Callable[[Any, Any], Any], kind: type[Message]) -> Any:
+        async def handle(_requests: Any, context: Any) -> Any:
+            async with _request(admission, rpc, kind, context) as request:
+                return await method(request, context)
 
-    def __init__(self, kind: type[Message]) -> None:
-        self.text = f"the request is no {kind.DESCRIPTOR.full_name}: its bytes cannot be decoded"
+        return grpc.stream_unary_rpc_method_handler(handle, None, _encode)  # pyright: ignore[reportUnknownVariableType]
 
+    async def read(_requests: Any, context: Any) -> None:
+        async with _request(admission, READ, p4r.ReadRequest, context) as request:
+            answer = await service.Read(request, context)
+        await service.send_all(answer, context)
 
-def add_to_server(service: Service, server: Any) -> None:
-    handlers: dict[str, Any] = {
-        "Write": _unary(service.Write, p4r.WriteRequest),
-        "Read": _streamed(service.Read, p4r.ReadRequest),
-        "SetForwardingPipelineConfig": _unary(
-            service.SetForwardingPipelineConfig, p4r.SetForwardingPipelineConfigRequest
-        ),
-        "GetForwardingPipelineConfig": _unary(
-            service.GetForwardingPipelineConfig, p4r.GetForwardingPipelineConfigRequest
-        ),
-        "StreamChannel": _both_streamed(service.StreamChannel, p4r.StreamMessageRequest),
-        "Capabilities": _unary(service.Capabilities, p4r.CapabilitiesRequest),
+    async def stream(requests: AsyncIterator[Any], context: Any) -> None:
+        await _entered(admission, "StreamChannel", context)
+        await service.StreamChannel(_decoded(requests), context)
+
+    methods: dict[str, tuple[Callable[[Any, Any], Any], type[Message]]] = {
+        "Write": (service.Write, p4r.WriteRequest),
+        "SetForwardingPipelineConfig": (service.SetForwardingPipelineConfig, p4r.SetForwardingPipelineConfigRequest),
+        "GetForwardingPipelineConfig": (service.GetForwardingPipelineConfig, p4r.GetForwardingPipelineConfigRequest),
+        "Capabilities": (service.Capabilities, p4r.CapabilitiesRequest),
     }
+    handlers = {rpc: unary(rpc, method, kind) for rpc, (method, kind) in methods.items()}
+    handlers[READ] = grpc.stream_stream_rpc_method_handler(read, None, _encode)
+    handlers["StreamChannel"] = grpc.stream_stream_rpc_method_handler(stream, None, _encode)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
 
 
-def _unary(method: Callable[[Any, Any], Any], kind: type[Message]) -> Any:
-    async def handle(request: Any, context: Any) -> Any:
-        await _check(request, context)
-        return await method(request, context)
-
-    return grpc.unary_unary_rpc_method_handler(handle, _decoder(kind), _encode)
-
-
-def _streamed(method: Callable[[Any, Any], AsyncGenerator[Any]], kind: type[Message]) -> Any:
-    async def handle(request: Any, context: Any) -> AsyncIterator[Any]:
-        await _check(request, context)
-        async with aclosing(method(request, context)) as answers:
-            async for answer in answers:
-                yield answer
-
-    return grpc.unary_stream_rpc_method_handler(handle, _decoder(kind), _encode)
-
-
-def _both_streamed(method: Callable[[Any, Any], AsyncGenerator[Any]], kind: type[Message]) -> Any:
-    async def handle(requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
-        async with aclosing(method(_checked(requests), context)) as answers:
-            async for answer in answers:
-                yield answer
-
-    return grpc.stream_stream_rpc_method_handler(handle, _decoder(kind), _encode)
-
-
-async def _check(request: Any, context: Any) -> None:
-    if isinstance(request, _Undecodable):
-        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, request.text)
-
-
-async def _checked(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
-    """Raises `RefusedError`, which ends the stream."""
-    async for request in requests:
-        if isinstance(request, _Undecodable):
-            raise invalid(request.text)
+@asynccontextmanager
+async def _request(admission: Admission, rpc: str, kind: type[Message], context: Any) -> AsyncGenerator[Any]:
+    """The request of an RPC that has one, while it is worked on."""
+    client = await _entered(admission, rpc, context)
+    async with client.requests:
+        try:
+            request = _read(kind, await admission.received(client, context))
+        except RefusedError as refusal:
+            await abort(context, refusal)
         yield request
 
 
-def _decoder(kind: type[Message]) -> Callable[[bytes], Message | _Undecodable]:
-    def decode(data: bytes) -> Message | _Undecodable:
-        try:
-            return kind.FromString(data)
-        except DecodeError:
-            return _Undecodable(kind)
+async def _entered(admission: Admission, rpc: str, context: Any) -> Client:
+    try:
+        return admission.enter(context, rpc)
+    except RefusedError as refusal:
+        await abort(context, refusal)
 
-    return decode
+
+async def _decoded(requests: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+    """Raises `RefusedError`, which ends the stream."""
+    async for data in requests:
+        yield _read(p4r.StreamMessageRequest, data)
+
+
+def _read(kind: type[Message], data: bytes) -> Any:
+    """Raises INVALID_ARGUMENT."""
+    try:
+        return kind.FromString(data)
+    except DecodeError as problem:
+        raise invalid(f"the request is no {kind.DESCRIPTOR.full_name}: its bytes cannot be decoded") from problem
 
 
 def _encode(message: Message) -> bytes:

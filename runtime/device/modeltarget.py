@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from collections.abc import Callable, Collection, Generator, Sequence
@@ -28,6 +29,8 @@ from runtime.device.target import Hearer, Instance, LearnedRow, PipelineRefusedE
 from runtime.device.undo import UndoLog
 
 MAX_PORT = 511
+MAX_WAITING = 1000
+PAUSE_S = 0.001
 
 
 def _now_ms() -> int:
@@ -52,6 +55,8 @@ class ModelTarget:
         self._random_bits = random_bits
         self._hash_seed = random.getrandbits(64) if hash_seed is None else hash_seed
         self._active: ModelInstance | None = None
+        self._waiting: list[tuple[int, bytes]] = []
+        """Frames that came in the midst of a batch."""
         self._wire = wire
         self.ports = PortStates(range(1, MAX_PORT + 1))
         """All are up, until somebody says otherwise."""
@@ -92,7 +97,7 @@ class ModelTarget:
         self._emit(port, frame)
 
     def submit(self, frame: bytes) -> None:
-        self.process(CPU_PORT, frame)
+        self._arrive(CPU_PORT, frame)
 
     def _emit(self, port: int, frame: bytes) -> None:
         if self._wire is not None:
@@ -112,7 +117,28 @@ class ModelTarget:
     def start_wire(self) -> None:
         """Let frames come in, on the event loop that runs."""
         if self._wire is not None:
-            self._wire.start(self.process, self.ports)
+            self._wire.start(self._arrive, self.ports)
+
+    def _arrive(self, port: int, frame: bytes) -> None:
+        """A frame meets all of a batch or none of it: while one is under way it waits, or is lost if many do."""
+        if self._active is not None and (self._waiting or self._active.undo.mark):
+            if not self._waiting:
+                self._later()
+            if len(self._waiting) < MAX_WAITING:
+                self._waiting.append((port, frame))
+        else:
+            self.process(port, frame)
+
+    def _later(self) -> None:
+        asyncio.get_running_loop().call_later(PAUSE_S, self._let_in)
+
+    def _let_in(self) -> None:
+        if self._active is not None and self._active.undo.mark:
+            self._later()
+            return
+        waiting, self._waiting = self._waiting, []
+        for port, frame in waiting if self._active is not None else ():
+            self.process(port, frame)
 
     def activate(self, instance: ModelInstance) -> None:
         self._active = instance
@@ -148,6 +174,10 @@ class ModelInstance:
     @property
     def pipeline(self) -> Pipeline:
         return self.model.pipeline
+
+    @property
+    def lag(self) -> int:
+        return 0
 
     @property
     def place(self) -> str:
@@ -191,7 +221,7 @@ class ModelInstance:
         self.close()
 
     def commit(self) -> None:
-        """No packet has passed since the last one: the device has not let go of its thread."""
+        """No packet has passed since the last one: frames have waited."""
         with _translated():
             self.undo.finish()
         self.undo.clear()

@@ -9,6 +9,8 @@ from enum import IntEnum
 
 from finsy.proto import p4r, rpc_code
 
+MAX_TEXT = 600
+"""Characters of a text: what a client has sent may be megabytes, and is shown in part."""
 SPACE = "turnout"
 """`p4.v1.Error.space` of every refusal."""
 
@@ -19,6 +21,7 @@ class Code(IntEnum):
     OK = rpc_code.OK
     UNKNOWN = rpc_code.UNKNOWN
     INVALID_ARGUMENT = rpc_code.INVALID_ARGUMENT
+    DEADLINE_EXCEEDED = rpc_code.DEADLINE_EXCEEDED
     NOT_FOUND = rpc_code.NOT_FOUND
     ALREADY_EXISTS = rpc_code.ALREADY_EXISTS
     PERMISSION_DENIED = rpc_code.PERMISSION_DENIED
@@ -36,8 +39,8 @@ class RefusedError(Exception):
 
     def __init__(self, code: Code, text: str) -> None:
         self.code = code
-        self.text = text
-        super().__init__(text)
+        self.text = text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}... ({len(text)} characters)"
+        super().__init__(self.text)
 
     def to_p4_error(self) -> p4r.Error:
         return p4r.Error(canonical_code=int(self.code), message=self.text, space=SPACE, code=int(self.code))

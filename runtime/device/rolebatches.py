@@ -6,30 +6,42 @@ from collections.abc import Callable, Iterator
 
 from finsy.proto import p4r
 
-from runtime.device.batch import CONTINUE, Outcomes, aborted
+from runtime.device.batch import CONTINUE, SLICE, Outcomes, aborted
 from runtime.device.roles import RoleConfig, object_id, refusal_of
+from runtime.device.slices import PAUSE, Steps
 
 Pieces = Iterator[list[p4r.Entity]]
-Apply = Callable[[p4r.WriteRequest], Outcomes]
+Apply = Callable[[p4r.WriteRequest], Steps[Outcomes]]
 
 
-def apply_allowed(request: p4r.WriteRequest, config: RoleConfig | None, apply: Apply) -> Outcomes:
+def apply_allowed(request: p4r.WriteRequest, config: RoleConfig | None, apply: Apply) -> Steps[Outcomes]:
     """What became of each update: those that the role may not do fail with PERMISSION_DENIED.
 
     The others are done, if the batch goes on after errors; else none is.
     """
+    if config is None:
+        return (yield from apply(request))
     updates = request.updates
-    refusals = [] if config is None else [refusal_of(request.role, config, one.entity) for one in updates]
+    refusals = yield from _refusals(request, config)
     first = next((at for at, refusal in enumerate(refusals) if refusal is not None), None)
     if first is None:
-        return apply(request)
+        return (yield from apply(request))
     if request.atomicity != CONTINUE:
         not_tried = aborted(f"not tried, since update {first + 1} of the batch failed")
         return [refusal or not_tried for refusal in refusals]
     allowed = p4r.WriteRequest(device_id=request.device_id, role=request.role, election_id=request.election_id)
     allowed.updates.extend(one for one, refusal in zip(updates, refusals, strict=True) if refusal is None)
-    rest = iter(apply(allowed))
+    rest = iter((yield from apply(allowed)))
     return [next(rest) if refusal is None else refusal for refusal in refusals]
+
+
+def _refusals(request: p4r.WriteRequest, config: RoleConfig) -> Steps[Outcomes]:
+    refusals: Outcomes = []
+    for at, update in enumerate(request.updates):
+        if at and at % SLICE == 0:
+            yield PAUSE
+        refusals.append(refusal_of(request.role, config, update.entity))
+    return refusals
 
 
 def readable(pieces: Pieces, config: RoleConfig | None) -> Pieces:

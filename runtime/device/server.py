@@ -6,11 +6,14 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import grpc
 
+from runtime.device.admission import Admission
+from runtime.device.complaints import Complaints
 from runtime.device.handlers import add_to_server
+from runtime.device.limits import Limits
 from runtime.device.listening import Address, ListenError, TcpAddress, UnixAddress, hand_over, make_way, private_umask
 from runtime.device.rights import Rights
 from runtime.device.service import Service
@@ -19,13 +22,8 @@ from runtime.device.target import Target
 from runtime.device.tls import Renewal
 
 LOG = logging.getLogger("turnout.device")
-MAX_MESSAGE_BYTES = 64 << 20
 GRACE_S = 2.0
 TICK_S = 1.0
-_OPTIONS = (
-    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-    ("grpc.so_reuseport", 0),  # else two devices could share a port, and each get half of the clients
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +37,7 @@ class Settings:
     """Whose members may use the unix sockets besides their owner."""
     rights: Rights | None = None
     """Of clients with a certificate; None gives all of them every right."""
+    limits: Limits = field(default_factory=Limits)
 
 
 class Server:
@@ -46,15 +45,19 @@ class Server:
 
     def __init__(self, settings: Settings, target: Target, beginning: Beginning) -> None:
         self._settings = settings
-        self._service = Service(settings.device_id, target, beginning, settings.rights)
+        complaints, limits = Complaints(), settings.limits
+        self._admission = Admission(limits, complaints)
+        self._service = Service(
+            settings.device_id, target, beginning, rights=settings.rights, limits=limits, complaints=complaints
+        )
         self._server: grpc.aio.Server | None = None
         self._ticking: asyncio.Task[None] | None = None
         self.addresses: tuple[Address, ...] = ()
 
     async def __aenter__(self) -> Server:
         """Raises `ListenError`."""
-        server = grpc.aio.server(options=_OPTIONS)
-        add_to_server(self._service, server)
+        server = grpc.aio.server(options=self._settings.limits.channel_options())
+        add_to_server(self._service, self._admission, server)
         self._server = server
         try:
             for address in self._settings.addresses:

@@ -1,32 +1,41 @@
 """The RPCs of P4Runtime for one device: who may call, the order of the specification's checks, status codes.
 
-It runs on grpc.aio, one event loop: a batch of updates is applied without letting go of it, which makes writes
-serializable and reads consistent without a lock on every table, and an idle stream costs no thread. Only loading a
-pipeline (a second in the kernel's verifier) goes to a thread, with `_changing` held.
+It runs on grpc.aio, one event loop. Whoever changes something has its turn (`_changing`). A large batch is applied in
+slices, and everything goes on in between but reads (`_contents`), which see all of it or none of it. What takes long in
+the kernel, such as loading a pipeline, goes to a thread.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from typing import Any, NoReturn, cast
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, NoReturn
 
 import grpc
-from finsy.proto import U128, p4r, p4r_grpc, rpc_status
+from finsy.proto import U128, p4r
 
+from runtime.device import garbage
+from runtime.device.admission import client_of
 from runtime.device.arbitration import Arbitration
 from runtime.device.compaction import Compaction
+from runtime.device.complaints import Complaints
 from runtime.device.configs import Configs
+from runtime.device.details import status_of
 from runtime.device.idling import Idling
+from runtime.device.limits import Limits
 from runtime.device.loaded import Loaded
 from runtime.device.recovery import recover
-from runtime.device.refusals import Code, RefusedError, not_found
+from runtime.device.refusals import Code, RefusedError, exhausted, not_found
 from runtime.device.rights import ANYBODY, Peer, Rights, certificate_names
 from runtime.device.rolebatches import apply_allowed, readable
+from runtime.device.slices import in_slices, to_the_end
 from runtime.device.statefolder import Beginning
 from runtime.device.streams import Streams
 from runtime.device.target import Target
+from runtime.device.turns import Turns
 
 LOG = logging.getLogger("turnout.device")
 API_VERSION = "1.5.0"
@@ -34,63 +43,92 @@ DETAILS_KEY = "grpc-status-details-bin"
 _STATUS_CODES = {int(code.value[0]): code for code in grpc.StatusCode}
 
 
-class Service(p4r_grpc.P4RuntimeServicer):
+@dataclass(slots=True)
+class Answer:
+    """What is still to be sent of a Read, and what became of each of its requests."""
+
+    pieces: Iterator[list[p4r.Entity]]
+    outcomes: list[RefusedError | None]
+
+
+class Service:
     """One device. gRPC's context is untyped here: its stubs mix the two kinds of server.
 
     Being made it is again what the journal says. Raises `TargetError`.
     """
 
-    def __init__(self, device_id: int, target: Target, beginning: Beginning, rights: Rights | None = None) -> None:
+    def __init__(
+        self,
+        device_id: int,
+        target: Target,
+        beginning: Beginning,
+        *,
+        rights: Rights | None,
+        limits: Limits,
+        complaints: Complaints,
+    ) -> None:
         self._device_id = device_id
         self._rights = rights
-        self._changing = asyncio.Lock()
+        self._limits = limits
+        self._complaints = complaints
+        self._changing = Turns()
+        self._contents = asyncio.Lock()
         self._arbitration = Arbitration(device_id, beginning.journal.note_election, beginning.journal.note_role)
         self._arbitration.remember(beginning.replay.elections, beginning.replay.role_configs())
-        self._streams = Streams(self._arbitration, self._changing, self._receive)
+        self._streams = Streams(self._arbitration, self._changing, self._receive, complaints, limits.stream_rate)
         self._configs = Configs(target, beginning.journal, self._streams.tell)
         self._idling = Idling(self._running, self._streams.tell)
         self._compaction = Compaction(self._configs, beginning.journal)
         recover(self._configs, target, beginning.replay, beginning.journal)
         target.start()
+        garbage.begin()
 
     async def Capabilities(self, request: p4r.CapabilitiesRequest, context: Any) -> p4r.CapabilitiesResponse:  # noqa: N802
         await self._check(request.device_id or self._device_id, context)
         return p4r.CapabilitiesResponse(p4runtime_api_version=API_VERSION)
 
     async def Write(self, request: p4r.WriteRequest, context: Any) -> p4r.WriteResponse:  # noqa: N802
-        async with self._changing:
-            try:
+        try:
+            self._check_writer(request, context)  # who may not need not wait to hear it
+            self._check_size(request)
+            async with self._changing.of(request.role):
                 self._check_writer(request, context)
                 config = self._arbitration.config_of(request.role)
-                outcomes = apply_allowed(request, config, self._configs.write)
-            except RefusedError as refusal:
-                await _abort(context, refusal)
-        failed = sum(outcome is not None for outcome in outcomes)
-        if failed:
-            await _abort_with_details(context, f"{failed} of {len(outcomes)} updates failed", outcomes)
+                async with self._contents:
+                    outcomes = await in_slices(apply_allowed(request, config, self._configs.write))
+        except RefusedError as refusal:
+            await abort(context, refusal)
+        await self._finish(context, "updates", outcomes)
         return p4r.WriteResponse()
 
-    async def Read(self, request: p4r.ReadRequest, context: Any) -> AsyncGenerator[p4r.ReadResponse]:  # noqa: N802
+    async def Read(self, request: p4r.ReadRequest, context: Any) -> Answer:  # noqa: N802
+        """Takes references to what is asked for; `send_all` sends it."""
         await self._check(request.device_id, context)
         answers: list[Iterator[list[p4r.Entity]]] = []
         outcomes: list[RefusedError | None] = []
         try:
             config = self._arbitration.config_of(request.role)
-            reader = self._configs.current.reader
+            async with self._contents:
+                reader = self._configs.current.reader
+                for entity in request.entities:  # nothing is awaited here: all requests see one state
+                    try:
+                        answers.append(readable(reader.answer(entity), config))
+                        outcomes.append(None)
+                    except RefusedError as refusal:
+                        outcomes.append(refusal)
         except RefusedError as refusal:
-            await _abort(context, refusal)
-        for entity in request.entities:  # nothing is awaited here: all requests see one state
-            try:
-                answers.append(readable(reader.answer(entity), config))
-                outcomes.append(None)
-            except RefusedError as refusal:
-                outcomes.append(refusal)
-        for answer in answers:
-            for piece in answer:
-                yield p4r.ReadResponse(entities=piece)
-        failed = sum(outcome is not None for outcome in outcomes)
-        if failed:
-            await _abort_with_details(context, f"{failed} of {len(outcomes)} read requests failed", outcomes)
+            await abort(context, refusal)
+        return Answer(pieces=chain.from_iterable(answers), outcomes=outcomes)
+
+    async def send_all(self, answer: Answer, context: Any) -> None:
+        """Piece by piece, as its client takes them."""
+        try:
+            for piece in answer.pieces:
+                await self._send(p4r.ReadResponse(entities=piece), context)
+        except RefusedError as refusal:
+            answer.pieces = iter(())
+            await abort(context, refusal)
+        await self._finish(context, "read requests", answer.outcomes)
 
     async def SetForwardingPipelineConfig(  # noqa: N802
         self, request: p4r.SetForwardingPipelineConfigRequest, context: Any
@@ -98,10 +136,10 @@ class Service(p4r_grpc.P4RuntimeServicer):
         action = _named(p4r.SetForwardingPipelineConfigRequest.Action, request.action)
         try:
             # A client that cancels must not leave a pipeline half loaded: what has begun is brought to its end.
-            await asyncio.shield(asyncio.ensure_future(self._set_config(request, context)))
+            await to_the_end(self._set_config(request, context))
         except RefusedError as refusal:
             LOG.warning("%s refused: %s", action, refusal)
-            await _abort(context, refusal)
+            await abort(context, refusal)
         LOG.info("%s done", action)
         return p4r.SetForwardingPipelineConfigResponse()
 
@@ -111,25 +149,44 @@ class Service(p4r_grpc.P4RuntimeServicer):
         await self._check(request.device_id, context)
         return p4r.GetForwardingPipelineConfigResponse(config=self._configs.get(request.response_type))
 
-    async def StreamChannel(self, request_iterator: Any, context: Any) -> AsyncGenerator[p4r.StreamMessageResponse]:  # noqa: N802
+    async def StreamChannel(self, requests: AsyncIterator[p4r.StreamMessageRequest], context: Any) -> None:  # noqa: N802
         try:
-            stream = self._streams.open(self._peer(context))
+            stream = self._streams.open(self._peer(context), client_of(context))
         except RefusedError as refusal:
-            await _abort(context, refusal)
-        requests = cast("AsyncIterator[p4r.StreamMessageRequest]", request_iterator)
+            await abort(context, refusal)
         listener = asyncio.create_task(self._streams.listen(stream, requests))
         try:
-            while (message := await stream.outgoing.get()) is not None:
-                if isinstance(message, RefusedError):
-                    await _abort(context, message)
-                yield message
+            while (message := await stream.outbox.take()) is not None:
+                await self._send(message, context)
+        except RefusedError as refusal:
+            self._streams.closed(stream)  # before its client hears of it, which it may never
+            await abort(context, refusal)
         finally:
             self._streams.closed(stream)
             listener.cancel()
             await asyncio.gather(listener, return_exceptions=True)
 
+    async def _send(self, message: p4r.ReadResponse | p4r.StreamMessageResponse, context: Any) -> None:
+        """Raises RESOURCE_EXHAUSTED: the client takes nothing."""
+        try:
+            async with asyncio.timeout(self._limits.unread_s):
+                await context.write(message)
+        except TimeoutError as problem:
+            kind = "streams" if isinstance(message, p4r.StreamMessageResponse) else "reads"
+            self._complaints.note(client_of(context), f"{kind} ended, since nothing was taken from them")
+            text = f"the client has taken nothing for {self._limits.unread_s} s of what waits for it"
+            raise exhausted(text) from problem
+
+    async def _finish(self, context: Any, what: str, outcomes: list[RefusedError | None]) -> None:
+        """End the RPC with UNKNOWN if any of them failed, with one `p4.v1.Error` for each."""
+        if any(outcome is not None for outcome in outcomes):
+            status = await in_slices(status_of(what, outcomes, self._limits.error_bytes))
+            metadata = ((DETAILS_KEY, status.SerializeToString()),)
+            await context.abort(grpc.StatusCode.UNKNOWN, status.message, trailing_metadata=metadata)
+
     async def _set_config(self, request: p4r.SetForwardingPipelineConfigRequest, context: Any) -> None:
-        async with self._changing:
+        self._check_writer(request, context)
+        async with self._changing.of(request.role):
             self._check_writer(request, context)
             self._arbitration.check_pusher(request.role)
             await self._configs.set(request)
@@ -143,7 +200,9 @@ class Service(p4r_grpc.P4RuntimeServicer):
                 self._configs.digest_ack(request.digest_ack)
 
     def tick(self) -> None:
-        """About once a second; passed over while a pipeline is being loaded."""
+        """About once a second; passed over while something is being changed."""
+        self._complaints.tick()
+        garbage.look()
         if not self._changing.locked():
             self._configs.tick()
             self._compaction.tick()
@@ -159,7 +218,7 @@ class Service(p4r_grpc.P4RuntimeServicer):
 
     async def close(self) -> None:
         """Let the last change finish, then give the target's instances back."""
-        async with self._changing:
+        async with self._changing.of("the device's end"):
             await self._idling.close()
             await self._compaction.close()
             self._configs.close()
@@ -171,6 +230,13 @@ class Service(p4r_grpc.P4RuntimeServicer):
         election_id = U128.decode(request.election_id) if request.HasField("election_id") else None
         self._arbitration.check_writer(request.role, election_id, self._peer(context))
 
+    def _check_size(self, request: p4r.WriteRequest) -> None:
+        """Raises RESOURCE_EXHAUSTED; nothing is done then."""
+        if len(request.updates) > self._limits.updates:
+            raise exhausted(
+                f"the batch has {len(request.updates)} updates, this device takes {self._limits.updates} at most"
+            )
+
     async def _check(self, device_id: int, context: Any) -> None:
         """Whether a client may read at all, and means this device."""
         try:
@@ -178,7 +244,7 @@ class Service(p4r_grpc.P4RuntimeServicer):
             if device_id != self._device_id:
                 raise self._unknown_device(device_id)
         except RefusedError as refusal:
-            await _abort(context, refusal)
+            await abort(context, refusal)
 
     def _peer(self, context: Any) -> Peer:
         """Who calls. Raises PERMISSION_DENIED for a client without any right."""
@@ -196,18 +262,7 @@ def _named(kind: Any, number: int) -> str:
     return kind.Name(number) if number in kind.values() else f"{kind.DESCRIPTOR.name} {number}"
 
 
-async def _abort(context: Any, refusal: RefusedError) -> NoReturn:
+async def abort(context: Any, refusal: RefusedError) -> NoReturn:
     """End the RPC with the refusal's code and text."""
     await context.abort(_STATUS_CODES[int(refusal.code)], refusal.text)
-    raise AssertionError("abort raises")
-
-
-async def _abort_with_details(context: Any, text: str, outcomes: list[RefusedError | None]) -> NoReturn:
-    """End the RPC with UNKNOWN and one `p4.v1.Error` for each outcome, in order (specification, "Error Reporting")."""
-    status = rpc_status.Status(code=Code.UNKNOWN, message=text)
-    for outcome in outcomes:
-        error = outcome.to_p4_error() if outcome is not None else p4r.Error(canonical_code=Code.OK)
-        status.details.add().Pack(error)
-    metadata = ((DETAILS_KEY, status.SerializeToString()),)
-    await context.abort(grpc.StatusCode.UNKNOWN, text, trailing_metadata=metadata)
     raise AssertionError("abort raises")

@@ -2,62 +2,49 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Hashable, Iterable
 
 from finsy.proto import p4r
 
-from runtime.device.arbitration import Arbitration, Notices
-from runtime.device.refusals import SPACE, RefusedError, exhausted, unimplemented
+from runtime.device.arbitration import Arbitration
+from runtime.device.complaints import Complaints
+from runtime.device.outbox import Outbox
+from runtime.device.pace import Pace
+from runtime.device.refusals import SPACE, RefusedError, unimplemented
 from runtime.device.rights import Peer
+from runtime.device.turns import Turns
 
-MAX_WAITING = 1024
-"""Messages that may wait for a client that does not read; one more ends its stream."""
-MAX_NOTICES = 512
-"""Of those, packets and errors stop at so many: a client that is slow loses them, and keeps its stream."""
-
+ARBITRATION_COST = 50
+"""Messages that one about arbitration counts for: all clients of its role are told, and the journal may be."""
 Receive = Callable[[p4r.StreamMessageRequest], None]
 """Does what the primary asks on its stream. Raises `RefusedError`."""
 
 
 class Stream:
-    """One open stream: a queue of what is to be sent, or the refusal that ends it."""
+    """One open stream."""
 
-    def __init__(self, peer: Peer) -> None:
-        self.peer = peer
-        self.outgoing: asyncio.Queue[p4r.StreamMessageResponse | RefusedError | None] = asyncio.Queue(MAX_WAITING + 1)
-
-    def send(self, message: p4r.StreamMessageResponse) -> None:
-        waiting = self.outgoing.qsize()
-        if waiting < MAX_WAITING:
-            self.outgoing.put_nowait(message)
-        elif waiting == MAX_WAITING:
-            self.outgoing.put_nowait(exhausted(f"the client has left {MAX_WAITING} messages unread"))
-
-    def offer(self, message: p4r.StreamMessageResponse) -> bool:
-        """Send what may be lost; False when it is."""
-        if self.outgoing.qsize() >= MAX_NOTICES:
-            return False
-        self.outgoing.put_nowait(message)
-        return True
-
-    def end(self, refusal: RefusedError | None = None) -> None:
-        """Close the stream after what is waiting; a client that has left so much unread is closed anyway."""
-        if not self.outgoing.full():
-            self.outgoing.put_nowait(refusal)
+    def __init__(self, peer: Peer, name: str, pace: Pace) -> None:
+        self.peer, self.name, self.pace = peer, name, pace
+        self.outbox = Outbox()
 
 
 class Streams:
-    """All streams of a device. `changing` is held by whoever writes; a new primary hears of it when it is free."""
+    """All streams of a device. A new primary hears of it when the change that is under way (`changing`) is over."""
 
-    def __init__(self, arbitration: Arbitration, changing: asyncio.Lock, receive: Receive) -> None:
+    def __init__(
+        self, arbitration: Arbitration, changing: Turns, receive: Receive, complaints: Complaints, rate: int
+    ) -> None:
+        """`rate`: messages a second that are taken from one stream."""
         self._arbitration = arbitration
         self._changing = changing
         self._receive = receive
+        self._complaints = complaints
+        self._rate = rate
         self._open: dict[Hashable, Stream] = {}
 
-    def open(self, peer: Peer) -> Stream:
-        stream = Stream(peer)
+    def open(self, peer: Peer, name: str) -> Stream:
+        """`name` is the client's, for the log."""
+        stream = Stream(peer, name, Pace(self._rate))
         self._open[id(stream)] = stream
         return stream
 
@@ -69,12 +56,12 @@ class Streams:
     def end_all(self, refusal: RefusedError) -> None:
         """The device ends: every client is told so at once, and none holds it up."""
         for stream in list(self._open.values()):
-            stream.end(refusal)
+            stream.outbox.end(refusal)
 
     def tell(self, message: p4r.StreamMessageResponse) -> bool:
         """Offer a message to the primary of each role that it is for; False if none has taken it."""
         taken = [
-            stream.offer(part)
+            self._offer(stream, part)
             for part, clients in self._addressed(message)
             for client in clients
             if (stream := self._open.get(client)) is not None
@@ -100,18 +87,24 @@ class Streams:
         try:
             async for request in requests:
                 await self._take(stream, request)
+                await stream.pace.keep(ARBITRATION_COST if request.HasField("arbitration") else 1)
         except RefusedError as refusal:
             self.closed(stream)
-            stream.end(refusal)
+            stream.outbox.end(refusal)
             return
-        stream.end()
+        stream.outbox.end()
 
     async def _take(self, stream: Stream, request: p4r.StreamMessageRequest) -> None:
         kind = request.WhichOneof("update")
         match kind:
             case "arbitration":
                 notices = self._arbitration.arbitrate(id(stream), request.arbitration, stream.peer)
-                await self._notify(notices)
+                self._tell(notices.now)
+                if notices.settled:
+                    # The specification's order: the new primary hears of it when writes under way are done. Those
+                    # that wait are not: they are refused when it is their turn.
+                    await self._changing.settled(request.arbitration.role.name)
+                    self._tell(notices.settled)
             case "packet" | "digest_ack":
                 self._ask(stream, request)
             case _:
@@ -139,21 +132,22 @@ class Streams:
                 error.other.other.CopyFrom(request.other)
             case _:
                 error.other.SetInParent()
-        stream.offer(p4r.StreamMessageResponse(error=error))
+        self._offer(stream, p4r.StreamMessageResponse(error=error))
 
-    async def _notify(self, notices: Notices) -> None:
-        self._tell(notices.now)
-        if notices.settled:
-            # The specification's order: the new primary hears of it when writes under way are done.
-            async with self._changing:
-                self._tell(notices.settled)
+    def _offer(self, stream: Stream, message: p4r.StreamMessageResponse) -> bool:
+        if stream.outbox.offer(message):
+            return True
+        self._complaints.note(
+            stream.name, f"messages lost, since it leaves too many unread: {message.WhichOneof('update')}"
+        )
+        return False
 
     def _tell(self, clients: tuple[Hashable, ...]) -> None:
         for client in clients:
             stream = self._open.get(client)
             if stream is not None and self._arbitration.is_live(client):
                 told = self._arbitration.notification(client)
-                stream.send(p4r.StreamMessageResponse(arbitration=told))
+                stream.outbox.notify(p4r.StreamMessageResponse(arbitration=told))
 
 
 def _by_table(message: p4r.StreamMessageResponse) -> Iterable[tuple[int, p4r.StreamMessageResponse]]:

@@ -80,7 +80,13 @@ class Instance(Protocol):
         """Let packets see all changes since the last commit, in one step: a packet sees all of them or none.
 
         Empties the log. Raises `RefusedError`: packets see nothing then, and the log still holds everything.
+        May be called in another thread than everything else; nothing else is called meanwhile.
         """
+        ...
+
+    @property
+    def lag(self) -> int:
+        """How many changes of earlier commits are still to be brought to an end before another can be."""
         ...
 
     @property

@@ -1,7 +1,7 @@
 """The updates of a Write, one at a time: decode, check, ask the target, note.
 
 What becomes of a batch is for `runtime.device.batch`; here every step notes in the log how to undo it, as the target
-does (`runtime.device.undo`). Called by `runtime.device.service` with one thread and no other writer in between.
+does (`runtime.device.undo`). Called by `runtime.device.configs`, with no other writer in between.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import partial
 from finsy.proto import p4r
 
 from compiler.ir.entries import EntryKey, Group, GroupRef, Member, MemberRef, WeightedMember
-from runtime.device.batch import ATOMIC, CONTINUE, Atomicity, Outcomes, apply_batch
+from runtime.device.batch import ATOMIC, CONTINUE, SLICE, Atomicity, Outcomes, apply_batch
 from runtime.device.contents import Contents, TableContents
 from runtime.device.digestentries import DigestWriter
 from runtime.device.meterwrites import MeterWriter, entry_meter
@@ -22,6 +22,7 @@ from runtime.device.refusals import denied, invalid, out_of_range, unimplemented
 from runtime.device.runs import Runs
 from runtime.device.schema import Schema, TableCodec
 from runtime.device.selectorcontents import SelectorContents
+from runtime.device.slices import PAUSE, Steps, at_once
 from runtime.device.target import Instance
 from runtime.device.watching import check_watch, decode_watch
 
@@ -53,10 +54,16 @@ class Writer:
 
     def apply_all(self, updates: Sequence[p4r.Update], atomicity: Atomicity = CONTINUE) -> Outcomes:
         """Raises UNIMPLEMENTED when a DATAPLANE_ATOMIC batch cannot be; nothing has changed then."""
+        return at_once(self.steps(updates, atomicity))
+
+    def steps(self, updates: Sequence[p4r.Update], atomicity: Atomicity = CONTINUE) -> Steps[Outcomes]:
+        """The same with pauses: see `runtime.device.batch`."""
         if atomicity == ATOMIC:
-            for update in updates:
+            for at, update in enumerate(updates):
                 self._check_atomic(update)
-        return apply_batch(updates, atomicity, self._apply, self._instance, self.runs)
+                if at % SLICE == SLICE - 1:
+                    yield PAUSE
+        return (yield from apply_batch(updates, atomicity, self._apply, self._instance, self.runs))
 
     def apply(self, update: p4r.Update) -> None:
         """One update by itself. Raises `RefusedError`; nothing has changed then."""

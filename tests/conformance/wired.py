@@ -134,11 +134,11 @@ class WiredDevice:
 
 
 @contextmanager
-def wired(target: str, pipeline: Pipeline, folder: Path, prefix: str) -> Generator[WiredDevice]:
-    """A device until the end of the block; a prefix of namespaces is used by one at a time."""
+def wired(target: str, pipeline: Pipeline, folder: Path, prefix: str, *more: str) -> Generator[WiredDevice]:
+    """A device until the end of the block; a prefix of namespaces is used by one at a time. `more`: arguments."""
     is_kernel = target == "kernel"
     config = config_of(pipeline, target)
-    arguments = ["--name", "d", "--listen", f"unix:{folder}/d.sock", "--target", target]
+    arguments = ["--name", "d", "--listen", f"unix:{folder}/d.sock", "--target", target, *more]
     with topology(prefix) if is_kernel else nullcontext() as ports, ExitStack() as held:
         if ports is None:
             arguments += ["--wire", str(folder / "wire.sock")]

@@ -104,6 +104,8 @@ class Journal:
         self._device = device
         self._elections = dict(elections)
         self._roles = dict(roles)
+        self._promised = 0
+        """Bytes behind the last record for the outcome of what is under way."""
         self._broken: str | None = None
         """Why the log does not say what has happened, until a snapshot does."""
         self._digests: set[str] = set()
@@ -121,8 +123,10 @@ class Journal:
     def intend(self, request: p4r.WriteRequest) -> None:
         room = HEAD_SIZE + len(request.updates) // 8 + 1
         self._append(request, room)
+        self._promised = room
 
     def conclude(self, outcome: Outcome) -> None:
+        self._promised = 0
         try:
             self._log.follow(*encode(outcome))
         except OSError as problem:
@@ -133,6 +137,7 @@ class Journal:
         with _told():
             record = self.describe(action, config, place)
         self._append(record, 2 * HEAD_SIZE)
+        self._promised = 2 * HEAD_SIZE
 
     def describe(self, action: str, config: p4r.ForwardingPipelineConfig, place: str) -> Config:
         p4info = self._folder.put(config.p4info.SerializeToString(deterministic=True))
@@ -142,11 +147,12 @@ class Journal:
         return Config(action=action, p4info=p4info, device_config=device_config, cookie=cookie, place=place)
 
     def note_election(self, role: str, election_id: int) -> None:
-        self._append(Election(role=role, election_id=election_id), 0)
+        """Also in the midst of a write: what becomes of that has its room still."""
+        self._append(Election(role=role, election_id=election_id), self._promised)
         self._elections[role] = election_id
 
     def note_role(self, role: str, config: bytes) -> None:
-        self._append(Role(role=role, config=config.hex()), 0)
+        self._append(Role(role=role, config=config.hex()), self._promised)
         self._roles[role] = config.hex()
 
     def note_move(self, old: str, new: str) -> None:

@@ -7,7 +7,9 @@ groups is a step of its own, so that the first ones need not wait for the last.
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable
+from threading import Lock
 
 from compiler.ir.entries import Group
 from runtime.device.kernel.selectormaps import SelectorMaps
@@ -30,18 +32,30 @@ class Failover:
         self._states = states
         self._undo = undo
         self._commit = commit
-        self._changed: frozenset[int] = frozenset()
+        self._changed: deque[int] = deque()
         """Ports that groups are still to follow."""
+        self._lock = Lock()
         states.follow(self._follow)
 
     def close(self) -> None:
         self._states.leave(self._follow)
 
+    def commit(self) -> None:
+        """What a Write commits, perhaps in a thread; ports that change meanwhile are followed behind it."""
+        with self._lock:
+            self._commit()
+        self.catch_up()
+
     def catch_up(self) -> None:
         """Do what could not be done at once: a batch was under way, or the kernel refused. Called between batches."""
-        if not self._changed or self._undo.mark:
+        if not self._changed or self._undo.mark or not self._lock.acquire(blocking=False):
             return
-        changed, self._changed = self._changed, frozenset()
+        try:
+            self._rebuild_all(frozenset(self._changed.popleft() for _ in range(len(self._changed))))
+        finally:
+            self._lock.release()
+
+    def _rebuild_all(self, changed: frozenset[int]) -> None:
         try:
             for selector in self._selectors:
                 groups = selector.groups_that_watch(changed)
@@ -49,11 +63,11 @@ class Failover:
                     self._rebuild(selector, groups[first : first + AT_ONCE])
         except RefusedError as refusal:
             self._undo.back_to(0)
-            self._changed |= changed
+            self._changed.extend(changed)
             LOG.error("groups cannot follow their ports yet: %s", refusal)  # noqa: TRY400  the refusal says it all
 
     def _follow(self, changed: frozenset[int]) -> None:
-        self._changed |= changed
+        self._changed.extend(changed)
         self.catch_up()
 
     def _rebuild(self, selector: SelectorMaps, groups: Iterable[Group]) -> None:

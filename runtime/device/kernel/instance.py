@@ -104,6 +104,10 @@ class KernelInstance:
             raise PipelineRefusedError(str(problem)) from problem
 
     @property
+    def lag(self) -> int:
+        return self._sides.lag
+
+    @property
     def place(self) -> str:
         return self._place
 
@@ -133,8 +137,7 @@ class KernelInstance:
         self._unpin(self._place)
 
     def commit(self) -> None:
-        self._sides.commit()
-        self._failover.catch_up()
+        self._failover.commit()
 
     def has_port(self, port: int) -> bool:
         return port in self._ports.ports

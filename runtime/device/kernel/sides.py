@@ -143,6 +143,11 @@ class Sides:
         elif self._settling is None:
             self._release()
 
+    @property
+    def lag(self) -> int:
+        """Changes that the side behind still lacks."""
+        return sum(len(held.behind) for held in self.maps)
+
     def settle(self) -> None:
         """Wait until both sides hold the same, and what rests can be used again. Raises `RefusedError`."""
         settling, self._settling = self._settling, None

@@ -67,7 +67,7 @@ def test_higher_id_takes_over(two: Arbitration) -> None:
 
 
 def test_the_primary_says_the_same_again(two: Arbitration) -> None:
-    assert two.arbitrate("a", update(10)) == Notices(now=("b",), settled=("a",))
+    assert two.arbitrate("a", update(10)) == Notices(now=("a", "b"))
 
 
 def test_the_primary_steps_down(two: Arbitration) -> None:

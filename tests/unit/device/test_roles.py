@@ -97,9 +97,9 @@ def test_a_config_is_the_primarys(two: Arbitration) -> None:
     assert two.arbitrate("c", update("x", 4, given)) == Notices(now=("c",))
     assert two.config_of("x") == read_role_config("x", config(f"exclusive_p4_ids: {TABLE} shared_p4_ids: {COUNTER}"))
     assert two.notification("c").role.config == config(f"exclusive_p4_ids: {TABLE} shared_p4_ids: {COUNTER}")
-    assert two.arbitrate("a", update("x", 5, given)) == Notices(now=("c",), settled=("a",))
+    assert two.arbitrate("a", update("x", 5, given)) == Notices(now=("a", "c"))
     assert two.notification("c").role.config == given
-    assert two.arbitrate("a", update("x", 5)) == Notices(now=("c",), settled=("a",))
+    assert two.arbitrate("a", update("x", 5)) == Notices(now=("a", "c"))
     assert not two.notification("c").role.HasField("config")
     assert two.config_of("x") is None
 

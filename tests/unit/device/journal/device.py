@@ -20,6 +20,7 @@ from runtime.device.contents import Contents
 from runtime.device.modeltarget import ModelTarget
 from runtime.device.records import Row, RowKey
 from runtime.device.recovery import recover
+from runtime.device.slices import at_once
 from runtime.device.statefolder import StateFolder
 
 SET = p4r.SetForwardingPipelineConfigRequest
@@ -76,7 +77,7 @@ class Device:
         asyncio.run(self.configs.set(SET(action=SET.Action.Value(action), config=config)))
 
     def write(self, updates: Iterable[p4r.Update]) -> list[str | None]:
-        outcomes = self.configs.write(p4r.WriteRequest(updates=updates))
+        outcomes = at_once(self.configs.write(p4r.WriteRequest(updates=updates)))
         return [None if outcome is None else str(outcome) for outcome in outcomes]
 
     def snapshot(self, *, killed_after: int | None = None) -> None:
