@@ -8,6 +8,7 @@ hash's or trie's, and the half of an array. Keys are encoded for side 0; `MapLay
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -52,6 +53,16 @@ class MapLayout:
         if self.side_at is not None:
             return key[: self.side_at] + bytes((side,)) + key[self.side_at + 1 :]
         return _INDEX.pack(_INDEX.unpack(key)[0] + side * self.max_entries // SIDES)
+
+    def all_on_side(self, keys: Sequence[bytes], side: int) -> bytearray:
+        """`on_side` of many keys, one behind the other."""
+        joined = bytearray().join(keys)
+        if side and self.side_at is not None:
+            joined[self.side_at :: self.key_size] = bytes((side,)) * len(keys)
+        elif side:
+            half, every = self.max_entries // SIDES, f"<{len(keys)}I"
+            joined[:] = struct.pack(every, *(index + half for index in struct.unpack(every, joined)))
+        return joined
 
     def off_side(self, key: bytes) -> tuple[bytes, int]:
         """The opposite of `on_side`: the key on side 0, and the side."""

@@ -43,6 +43,12 @@ class TableContents:
     """Entries that the pipeline has for ever."""
     rows: dict[RowKey, Row] = field(default_factory=lambda: {})
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether its entries are rows alone: all that is checked is whether one is there, and how many there are."""
+        parts = (self.selector, self.masks, self.restriction, self.references, self.timers)
+        return all(part is None for part in parts) and not self.codec.table.has_const_entries and not self.const_keys
+
     def find(self, key: RowKey) -> Row:
         """Raises NOT_FOUND."""
         row = self.rows.get(key)

@@ -19,7 +19,7 @@ from typing import TypeGuard
 from finsy.proto import p4r
 
 from runtime.device.contents import Contents, TableContents
-from runtime.device.records import ActionSet, Row, RowKey
+from runtime.device.records import ActionSet, Row, RowAction, RowKey
 from runtime.device.refusals import RefusedError
 from runtime.device.schema import Schema
 from runtime.device.target import Instance
@@ -31,7 +31,7 @@ INSERT, MODIFY, DELETE = p4r.Update.INSERT, p4r.Update.MODIFY, p4r.Update.DELETE
 class Run:
     """Updates of one kind to one table, checked and noted in its contents."""
 
-    __slots__ = ("_old", "kind", "places", "rows", "table")
+    __slots__ = ("_change", "_old", "kind", "places", "rows", "table")
 
     def __init__(self, kind: int, table: TableContents) -> None:
         self.kind = kind
@@ -41,10 +41,34 @@ class Run:
         self.rows: dict[RowKey, Row] = {}
         """As they are to be; for DELETE, as they were."""
         self._old: list[Row] = []
+        self._change = self._change_row if table.is_plain else self._change_entry
 
     def take(self, place: int, recognised: Recognised) -> bool:
         """Whether the update passes its check. It is noted then."""
-        key, action, metadata, cookie = recognised
+        row = self._change(*recognised)
+        if row is None:
+            return False
+        self.places.append(place)
+        self.rows[row.key] = row
+        return True
+
+    def _change_row(self, key: RowKey, action: RowAction | None, metadata: bytes, cookie: int) -> Row | None:
+        """What `_change_entry` does, of a plain table: most entries are in one."""
+        rows, kind = self.table.rows, self.kind
+        old = rows.get(key)
+        if old is None:
+            if kind != INSERT or action is None or len(rows) >= self.table.codec.table.size:
+                return None
+            row = rows[key] = Row(key, action, metadata, cookie)
+            return row
+        if kind == MODIFY and action is not None:
+            self._old.append(old)
+            row = rows[key] = Row(key, action, metadata, cookie)
+            return row
+        return rows.pop(key) if kind == DELETE else None
+
+    def _change_entry(self, key: RowKey, action: RowAction | None, metadata: bytes, cookie: int) -> Row | None:
+        """Note an entry as the update makes it; for DELETE, as it was. None: the update is not for a run."""
         table, kind = self.table, self.kind
         old = table.rows.get(key)
         try:
@@ -62,12 +86,10 @@ class Run:
                 table.check_removable(row)
                 table.remove(key)
             else:
-                return False
+                return None
         except RefusedError:
-            return False
-        self.places.append(place)
-        self.rows[key] = row
-        return True
+            return None
+        return row
 
     def hand_over(self, instance: Instance) -> list[int]:
         """Have the target do it. Returns the places of updates that it has not done; they are forgotten."""
@@ -134,18 +156,24 @@ class Runs:
         recognised = table.read(entry.SerializeToString()) if table is not None else None
         if table is None or recognised is None:
             return False
-        kind = update.type
-        run = table.run_for(kind, recognised[0])
-        if run is None or not self._may_stand_beside_others(run) or not run.take(place, recognised):
+        kind, key = update.type, recognised[0]
+        run = table.open.get(kind)
+        if run is not None and len(table.open) == 1:
+            return key not in run.rows and run.take(place, recognised)
+        run = table.run_for(kind, key)
+        if run is None:
             return False
-        if kind not in table.open:
-            table.open[kind] = run
-            self._open.append(run)
+        if kind in table.open:
+            return run.take(place, recognised)
+        if not self._may_stand_beside_others(run) or not run.take(place, recognised):
+            return False
+        table.open[kind] = run
+        self._open.append(run)
         return True
 
     def _may_stand_beside_others(self, run: Run) -> bool:
         """What others may refer to, or refers to others, waits for all that came before: the target may refuse that."""
-        return run in self._open or not self._open or not (run.table.references or self._open[-1].table.references)
+        return not self._open or not (run.table.references or self._open[-1].table.references)
 
     def finish(self) -> list[int]:
         """Have the target do all that is open. Returns the places of updates that it has not done."""

@@ -19,6 +19,7 @@ from finsy.proto import p4r
 from compiler.ir.entries import ActionCall
 from compiler.ir.expressions import width_bits
 from compiler.ir.tables import Action, Key, MatchKind, Param, Table
+from compiler.span import InternalError
 from runtime.device import wirepatterns as wire
 from runtime.device.keyforms import KeyForm
 from runtime.device.records import ActionSet, RowAction, RowKey
@@ -27,16 +28,23 @@ from runtime.device.refusals import RefusedError
 Recognised: TypeAlias = tuple[RowKey, RowAction | None, bytes, int]
 """Key, action (None when the message has none), metadata, controller_metadata."""
 DecodeAction: TypeAlias = Callable[[p4r.TableAction], RowAction]
+Groups: TypeAlias = tuple[Any, ...]
+"""Of a match: bytes, or None."""
+_Call: TypeAlias = tuple[str, int, Callable[[Groups], tuple[int, ...]]]
+"""An action, its group, and its arguments in those behind it."""
 
 REMEMBERED = 4096
 """Actions and metadata are kept by their bytes, for entries share them (next hops, owners); then all are forgotten."""
 _TABLE_ID, _MATCH, _ACTION = 1, 2, 3
 """Of `p4.v1.TableEntry`."""
-_ACTION_TAG = wire.varint(_ACTION << 3 | wire.LENGTH)[0]
+_ACTION_TAG = wire.varint(_ACTION << 3 | wire.LENGTH)
 _CALL_TAG = wire.varint(1 << 3 | wire.LENGTH)
 """`p4.v1.TableAction.action`."""
+_PREFIX_TAG = wire.varint(wire.PREFIX_LEN << 3 | wire.VARINT)[0]
 _ACTION_ID, _PARAMS = 1, 4
 """Of `p4.v1.Action`."""
+_SHORT, _NOTHING = rb"[\x00-\x7f]", rb"(?!)"
+"""A length below 128; what never matches."""
 _BEHIND = frozenset({"metadata", "controller_metadata"})
 _KNOWN = {
     Table: {"name", "id", "keys", "actions", "default_action", "size", "counter_id", "selector", "doc", "span"},
@@ -50,15 +58,18 @@ _KNOWN = {
 class TableForm:
     """The wire form of one table's entries."""
 
-    __slots__ = ("_calls", "_decode_action", "_fields", "_numbers_of", "_pack", "_remembered", "_rests")
+    __slots__ = ("_calls", "_decode_action", "_given", "_key_of", "_match", "_remembered", "_rests")
 
     def __init__(self, table: Table, actions: Mapping[str, Action], keys: KeyForm, decode_action: DecodeAction) -> None:
         head = re.escape(wire.number_field(_TABLE_ID, table.id))
         patterns = [_key_pattern(key) for key in table.keys]
-        self._fields = re.compile(head + b"".join(pattern for pattern, _ in patterns), re.DOTALL).match
-        self._numbers_of = _numbers_of(table.keys, [start for _, start in patterns])
-        self._pack = keys.pack
-        self._calls = _call_forms(table, actions)
+        self._given = len(patterns)
+        """The group of what a `TableAction` is, where it is a plain call of at most 127 bytes."""
+        calls, self._calls = _calls(table, actions, self._given + 1)
+        given = rb"(?:" + re.escape(_ACTION_TAG) + _SHORT + rb"(" + calls + rb"))?"
+        pattern = head + b"".join(pattern for pattern, _ in patterns) + given
+        self._match = re.compile(pattern, re.DOTALL).match
+        self._key_of = _key_of(table.keys, [start for _, start in patterns], keys.pack)
         self._decode_action = decode_action
         self._remembered: dict[bytes, RowAction] = {}
         self._rests: dict[bytes, tuple[bytes, int]] = {b"": (b"", 0)}
@@ -70,50 +81,51 @@ class TableForm:
 
     def read(self, raw: bytes) -> Recognised | None:
         """`raw` is a `p4.v1.TableEntry` as protobuf writes it."""
-        found = self._fields(raw)
+        found = self._match(raw)
         if found is None:
             return None
-        numbers = self._numbers_of(found.groups())
-        if numbers is None:
+        groups, end = found.groups(), found.end()
+        key, given = self._key_of(groups), groups[self._given]
+        if key is None:
             return None
-        key, at = self._pack(*numbers), found.end()
-        if at == len(raw):
+        if given is not None:
+            size = len(given)
+            if raw[end - size - 1] != size or given[1] != size - 2:
+                return None  # there is more in it than what was matched
+            action = self._remembered.get(given) or self._remember(given, self._call(groups))
+        elif end == len(raw):
             return key, None, b"", 0
-        if raw[at] != _ACTION_TAG:
-            return None
-        start, size = at + 2, raw[at + 1]
-        if size > wire.LONGEST_PREFIX_BYTE:
-            start, size = at + 3, size & 127 | raw[at + 2] << 7
-        end = start + size
-        given = raw[start:end]
-        action = self._remembered.get(given) or self._read_action(given)
+        else:
+            given, end = _action_at(raw, end)
+            action = self._remembered.get(given) or self._read_action(given)
+            if action is None:
+                return None
+        if end == len(raw):
+            return key, action, b"", 0
         behind = self._rests.get(raw[end:]) or self._read_rest(raw[end:])
-        if action is None or behind is None:
-            return None
-        return key, action, *behind
+        return None if behind is None else (key, action, *behind)
+
+    def _call(self, groups: Groups) -> ActionCall:
+        """The one that was matched."""
+        for name, marker, arguments_of in self._calls:
+            if groups[marker] is not None:
+                return ActionCall(action=name, arguments=arguments_of(groups))
+        raise InternalError("a call was matched, and none of the actions")
 
     def _read_action(self, raw: bytes) -> RowAction | None:
-        action = self._read_call(raw)
-        if action is None:
-            try:
-                action = self._decode_action(p4r.TableAction.FromString(raw))
-            except RefusedError:
-                return None  # to be told by whoever reads it the plain way
-            if isinstance(action, ActionSet):
-                return None  # rare, and large
+        try:
+            action = self._decode_action(p4r.TableAction.FromString(raw))
+        except RefusedError:
+            return None  # to be told by whoever reads it the plain way
+        if isinstance(action, ActionSet):
+            return None  # rare, and large
+        return self._remember(raw, action)
+
+    def _remember(self, raw: bytes, action: RowAction) -> RowAction:
         if len(self._remembered) >= REMEMBERED:
             self._remembered.clear()
         self._remembered[raw] = action
         return action
-
-    def _read_call(self, raw: bytes) -> ActionCall | None:
-        for name, match, starts in self._calls:
-            found = match(raw)
-            if found is not None:
-                groups = found.groups()
-                values = [int.from_bytes(one[start:], "big") for one, start in zip(groups, starts, strict=True)]
-                return ActionCall(action=name, arguments=tuple(values))
-        return None
 
     def _read_rest(self, raw: bytes) -> tuple[bytes, int] | None:
         """What comes behind the action, when it is only what controllers keep for themselves."""
@@ -151,45 +163,69 @@ def _key_pattern(key: Key) -> tuple[bytes, int]:
     return pattern(_MATCH, key.id, width_bits(key.expr))
 
 
-def _numbers_of(keys: Sequence[Key], starts: list[int]) -> Callable[[tuple[Any, ...]], list[int] | None]:
-    """From the groups of a match to the numbers of `KeyForm`; None for a prefix that is none."""
-    from_bytes = int.from_bytes
+def _key_of(keys: Sequence[Key], starts: list[int], pack: Callable[..., RowKey]) -> Callable[[Groups], RowKey | None]:
+    """From the groups of a match to the key; None where a prefix is none."""
     if all(key.match is MatchKind.EXACT for key in keys):
-        return lambda groups: [from_bytes(one[start:], "big") for one, start in zip(groups, starts, strict=True)]
+        return _of_numbers("pack(%s)", 0, starts, {"pack": pack})
     plan = [(start, key.match is MatchKind.LPM, width_bits(key.expr)) for start, key in zip(starts, keys, strict=True)]
-    tag = wire.varint(wire.PREFIX_LEN << 3 | wire.VARINT)[0]
 
-    def numbers(groups: tuple[Any, ...]) -> list[int] | None:
+    def packed(groups: Groups) -> RowKey | None:
         found: list[int] = []
-        for one, (start, is_lpm, width) in zip(groups, plan, strict=True):
+        for one, (start, is_lpm, width) in zip(groups, plan, strict=False):
             if not is_lpm:
-                found.append(from_bytes(one[start:], "big"))
+                found.append(int.from_bytes(one[start:], "big"))
             elif one is None:
                 found += (0, 0)
             else:
-                # One byte of prefix length behind its tag, or the two of 128.
-                size, length = (2, one[-1]) if one[-2] == tag else (3, wire.LONGEST_PREFIX_BYTE + 1)
-                value = from_bytes(one[start:-size], "big")
+                value, length = _prefix(one, start)
                 if length > width or value & (1 << width - length) - 1:
                     return None
                 found += (value, length)
-        return found
+        return pack(*found)
 
-    return numbers
+    return packed
 
 
-def _call_forms(
-    table: Table, actions: Mapping[str, Action]
-) -> tuple[tuple[str, Callable[[bytes], re.Match[bytes] | None], list[int]], ...]:
-    """Name, pattern and starts of values, for each action of a direct table that entries may use."""
+def _of_numbers(form: str, first: int, starts: Sequence[int], names: dict[str, Any]) -> Callable[[Groups], Any]:
+    """A function of the values in groups from the first, each from its start.
+
+    It is one expression, as one would write it by hand for these fields: a loop over them takes three times as long.
+    """
+    numbers = "".join(f"number(groups[{at}][{start}:], 'big')," for at, start in enumerate(starts, first))
+    return eval(f"lambda groups: {form % numbers}", {"number": int.from_bytes, **names})
+
+
+def _prefix(field: bytes, start: int) -> tuple[int, int]:
+    """Value and length: one byte behind its tag, or the two of 128."""
+    size, length = (2, field[-1]) if field[-2] == _PREFIX_TAG else (3, wire.LONGEST_PREFIX_BYTE + 1)
+    return int.from_bytes(field[start:-size], "big"), length
+
+
+def _action_at(raw: bytes, at: int) -> tuple[bytes, int]:
+    """The `TableAction` in a `TableEntry`, and where it ends; empty where none begins there."""
+    if raw[at] != _ACTION_TAG[0]:
+        return b"", at
+    start, size = at + 2, raw[at + 1]
+    if size > wire.LONGEST_PREFIX_BYTE:
+        start, size = at + 3, size & 127 | raw[at + 2] << 7
+    return raw[start : start + size], start + size
+
+
+def _calls(table: Table, actions: Mapping[str, Action], group: int) -> tuple[bytes, tuple[_Call, ...]]:
+    """A pattern of what entries of a direct table may call, and how to read it when its first group is `group`."""
     if table.selector is not None:
-        return ()
-    forms: list[tuple[str, Callable[[bytes], re.Match[bytes] | None], list[int]]] = []
+        return _NOTHING, ()
+    patterns: list[bytes] = []
+    found: list[_Call] = []
     for action in (actions[ref.name] for ref in table.actions if ref.in_entries):
         if action.restriction:
             continue  # its arguments are checked where they are decoded
-        patterns = [wire.param_pattern(_PARAMS, param.id, param.width_bits) for param in action.params]
-        head = _CALL_TAG + wire.ANY_LENGTH + re.escape(wire.number_field(_ACTION_ID, action.id))
-        whole = re.compile(head + b"".join(pattern for pattern, _ in patterns), re.DOTALL)
-        forms.append((action.name, whole.fullmatch, [start for _, start in patterns]))
-    return tuple(forms)
+        params = [wire.param_pattern(_PARAMS, param.id, param.width_bits) for param in action.params]
+        head = re.escape(wire.number_field(_ACTION_ID, action.id))
+        patterns.append(rb"(" + head + b"".join(pattern for pattern, _ in params) + rb")")
+        arguments_of = _of_numbers("(%s)", group + 1, [start for _, start in params], {})
+        found.append((action.name, group, arguments_of))
+        group += 1 + len(params)
+    if not patterns:
+        return _NOTHING, ()
+    return _CALL_TAG + _SHORT + rb"(?:" + b"|".join(patterns) + rb")", tuple(found)

@@ -258,3 +258,19 @@ def test_no_more_is_remembered_than_said() -> None:
 @pytest.mark.parametrize("kind", [MatchKind.TERNARY, MatchKind.RANGE, MatchKind.OPTIONAL])
 def test_tables_with_priorities_are_read_the_plain_way(kind: MatchKind) -> None:
     assert table_codec(_table(300, (16, EXACT), (8, kind)), {action.name: action for action in ACTIONS}).form is None
+
+
+@pytest.mark.parametrize("where", ["behind the call", "behind the entry's action"])
+def test_a_parameter_in_another_place_is_none(where: str) -> None:
+    """Protobuf writes unknown fields last: what looks like the next parameter is not in the call, which lacks it."""
+    codec, one = CODECS[0x02000000 + WIDTHS.index(16)], ACTIONS[2]
+    call = p4r.Action(action_id=one.id)
+    stray = p4r.Action(params=[p4r.Action.Param(param_id=1, value=b"\x05")]).SerializeToString()
+    action = p4r.TableAction(action=call).SerializeToString() + (stray if where == "behind the call" else b"")
+    entry = p4r.TableEntry(table_id=codec.table.id)
+    entry.match.add(field_id=1).exact.value = b"\x07"
+    raw = entry.SerializeToString() + bytes((0x1A, len(action))) + action
+    raw += stray if where != "behind the call" else b""
+    parsed = p4r.TableEntry.FromString(raw)
+    assert _plainly(codec, parsed) is None
+    assert _recognised(codec, parsed) is None

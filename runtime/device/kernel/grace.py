@@ -23,7 +23,8 @@ PATIENCE_S = 0.05
 """How long a visit to all CPUs may take before the kernel's way is taken."""
 ONLINE, REALTIME = Path("/sys/devices/system/cpu/online"), Path("/sys/kernel/realtime")
 _FIRST = bytes(4)
-_MEMBARRIER = {"x86_64": 324, "aarch64": 283}
+_SYSCALL = ct.CDLL(None).syscall
+_MEMBARRIER = {"x86_64": 324, "aarch64": 283}.get(platform.machine())
 _GLOBAL_EXPEDITED = 1 << 1
 
 
@@ -83,6 +84,5 @@ def _online_cpus() -> Iterator[int]:
 
 def order_writes() -> None:
     """What was written before, in the kernel too, is seen before what is written after (a full memory barrier)."""
-    number = _MEMBARRIER.get(platform.machine())
-    if number is None or ct.CDLL(None).syscall(number, _GLOBAL_EXPEDITED, 0, 0):
+    if _MEMBARRIER is None or _SYSCALL(_MEMBARRIER, _GLOBAL_EXPEDITED, 0, 0):
         os.sched_yield()  # a context switch is one, too

@@ -22,7 +22,7 @@ import struct
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, cast
 
 from compiler.printers.layout_maps import SIDES, MapKind, MapLayout
 from runtime.bpf.maps import Map
@@ -67,17 +67,25 @@ class SidedMap:
 
     def apply(self, side: int, changes: Changes) -> None:
         """Raises `RefusedError`; some of the changes may be done then."""
-        on_side, is_array = self.layout.on_side, self.layout.kind is MapKind.ARRAY
-        absent = bytes(self.layout.value_size) if is_array else None
-        written = [(on_side(key, side), value or absent) for key, value in changes.items()]
-        puts = [(key, value) for key, value in written if value is not None]
+        puts, gone = self._sorted(changes)
         with refusals_of(self.name):
-            if len(puts) < len(written):
-                self.map.delete_batch(b"".join(key for key, value in written if value is None))
+            if gone:
+                self.map.delete_batch(self.layout.all_on_side(gone, side))
             if len(puts) == 1:
-                self.map.update(*puts[0])
+                ((key, value),) = puts.items()
+                self.map.update(self.layout.on_side(key, side), value)
             elif puts:
-                self.map.update_batch(b"".join(key for key, _ in puts), b"".join(value for _, value in puts))
+                self.map.update_batch(self.layout.all_on_side(list(puts), side), b"".join(puts.values()))
+
+    def _sorted(self, changes: Changes) -> tuple[dict[bytes, bytes], list[bytes]]:
+        """What is to be written, and what is to be deleted: nothing can be from an array, zeros mean the same there."""
+        if None not in changes.values():
+            return cast("dict[bytes, bytes]", changes), []
+        puts = {key: value for key, value in changes.items() if value is not None}
+        gone = [key for key, value in changes.items() if value is None]
+        if self.layout.kind is MapKind.ARRAY:
+            return {**puts, **dict.fromkeys(gone, bytes(self.layout.value_size))}, []
+        return puts, gone
 
     def on_side(self, side: int, keys: Iterable[bytes]) -> Changes:
         """What the map holds under these keys."""

@@ -176,6 +176,7 @@ def test_both_sides_have_a_place_for_every_key(given_key: tuple[TableLayout, tup
     assert places[0] == key
     assert places[1] != key
     assert [len(place) for place in places] == [held.key_size] * 2
+    assert [held.all_on_side([key, key], side) for side in range(SIDES)] == [place * 2 for place in places]
     if held.kind is MapKind.ARRAY:
         first, second = (int.from_bytes(place, "little") for place in places)
         assert first < held.max_entries // 2 <= second == first + held.max_entries // 2 < held.max_entries
