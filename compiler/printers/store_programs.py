@@ -18,10 +18,15 @@ MAX_RANKS = 8
 SWEEP_SLOTS = 4096
 """Slots that one run of the sweep program looks at, at most."""
 
+BEFORE_TABLES = 8
+"""Of a store before this one: its tables, from 1."""
+MAX_BEFORE_WAYS = 4
+
 _SWEEP_IN = struct.Struct("<II")
 _SWEEP = struct.Struct(f"<IIII{MAX_PROFILES}I{MAX_PROFILES}I")
 _DELETE_SLOT = struct.Struct("<IIII")
 _REMOVED = struct.Struct("<II")
+_BRING = struct.Struct("<IIII")
 
 
 class StoreEvent(IntEnum):
@@ -63,10 +68,25 @@ class Deleted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BeforeNames:
+    """Of what a program knows of the store before its own (flow_before.h): the map of its slots, and the constants."""
+
+    map: str
+    slots: str
+    ways: str
+    bytes: str
+    tables: str
+    profiles: str
+    places: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StorePrograms:
     """Names of a store's programs and of its map of events, in the printed C."""
 
     sweep: str
+    bring_all: str
+    before: BeforeNames
     delete_key: str
     delete_slot: str
     events: MapLayout
@@ -85,6 +105,16 @@ def store_programs(store: str) -> StorePrograms:
     )
     return StorePrograms(
         sweep=f"{store}_sweep",
+        bring_all=f"{store}_bring_all",
+        before=BeforeNames(
+            map=f"{store}_before",
+            slots=f"{store}_before_slots",
+            ways=f"{store}_before_ways",
+            bytes=f"{store}_before_bytes",
+            tables=f"{store}_before_tables",
+            profiles=f"{store}_before_profiles",
+            places=f"{store}_before_places",
+        ),
         delete_key=f"{store}_delete_key",
         delete_slot=f"{store}_delete_slot",
         events=events,
@@ -109,6 +139,22 @@ def read_sweep(context: bytes) -> Swept:
     _, _, next_slot, busy, *counts = _SWEEP.unpack(context)
     live, removed = tuple(counts[:MAX_PROFILES]), tuple(counts[MAX_PROFILES:])
     return Swept(next_slot=next_slot, busy=busy, live=live, removed=removed)
+
+
+def bring_context(first: int) -> bytes:
+    """The context that brings what the next slots of the store before hold, from `first` on."""
+    return _BRING.pack(first, SWEEP_SLOTS, 0, 0)
+
+
+def read_bring(context: bytes) -> tuple[int, int]:
+    """Where the next run goes on, and how many entries this one has left where they were."""
+    _, _, next_slot, left = _BRING.unpack(context)
+    return next_slot, left
+
+
+def argument_bytes(layout: StoreLayout) -> int:
+    """Of the arguments in a slot, filled up to whole words."""
+    return -(-layout.arguments.size // 8) * 8
 
 
 def delete_slot_context(slot: int, version: int) -> bytes:

@@ -52,7 +52,8 @@ class LoadSettings:
     """What is set between reading an ELF and loading it. Keys are names in the C; unknown ones raise `UnknownName`.
 
     `constants` are globals (`const volatile`, or initial values of others): a number that fits the variable, or
-    exactly its bytes. `reuse` gives descriptors of existing maps, which stay the caller's. `pins` are paths to pin
+    exactly its bytes. `reuse` gives descriptors of existing maps, which stay the caller's; those in `any_size` may have
+    values of another size than the C says, since constants tell the program. `pins` are paths to pin
     maps at; a map already pinned there is taken over if it has the same shape. `skip` are programs not to load.
     """
 
@@ -60,6 +61,7 @@ class LoadSettings:
     max_entries: Mapping[str, int] = field(default_factory=_no_sizes)
     constants: Mapping[str, int | bytes] = field(default_factory=_no_constants)
     reuse: Mapping[str, int] = field(default_factory=_no_sizes)
+    any_size: frozenset[str] = frozenset()
     pins: Mapping[str, Path] = field(default_factory=_no_pins)
     skip: frozenset[str] = frozenset()
     log_dir: Path | None = None
@@ -154,7 +156,8 @@ def _set_maps(handle: Handle, settings: LoadSettings) -> None:
         check(lib.bpf_map__set_max_entries(_pick(handle.maps, "map", name), entries), f"size map {name}")
     for name, fd in settings.reuse.items():
         pointer = _pick(handle.maps, "map", name)
-        _expect_same_shape(name, pointer, fd)
+        if name not in settings.any_size:
+            _expect_same_shape(name, pointer, fd)
         check(lib.bpf_map__reuse_fd(pointer, fd), f"reuse a map as {name}")
     for name, path in settings.pins.items():
         pin_name(path.name)

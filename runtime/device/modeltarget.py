@@ -25,7 +25,7 @@ from runtime.device.portstates import PortStates
 from runtime.device.records import ColorTallies, Row, Tally
 from runtime.device.refusals import Code, RefusedError, invalid
 from runtime.device.schema import TableCodec
-from runtime.device.target import Hearer, Instance, LearnedRow, PipelineRefusedError, done_one_by_one
+from runtime.device.target import Before, Hearer, Instance, LearnedRow, PipelineRefusedError, done_one_by_one
 from runtime.device.undo import UndoLog
 
 MAX_PORT = 511
@@ -74,9 +74,9 @@ class ModelTarget:
         del old
         return self.prepare(bundle)
 
-    def take_over(self, place: str, bundle: Bundle) -> ModelInstance:
+    def take_over(self, place: str, bundle: Bundle, before: Before | None = None) -> ModelInstance:
         """A model goes with its process."""
-        del place
+        del place, before
         return self.prepare(bundle)
 
     def keep_only(self, places: Collection[str]) -> None:

@@ -41,7 +41,7 @@ def _placed(replayed: Replayed | None, target: Target, journal: Recorder) -> Loa
     """The contents of the journal in the target's own place for them."""
     if replayed is None:
         return None
-    instance = target.take_over(replayed.place, replayed.bundle)
+    instance = target.take_over(replayed.place, replayed.bundle, replayed.before)
     reached(Point.TAKEN_OVER)
     placed = replayed.loaded.moved_to(instance)
     instance.adopt(placed.contents)

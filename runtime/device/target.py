@@ -43,6 +43,14 @@ class LearnedRow:
     bytes: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Before:
+    """The pipeline that another one was about to follow, and the place where the target has it."""
+
+    place: str
+    pipeline: Pipeline
+
+
 class Hearer(Protocol):
     """Who is told what packets have for controllers."""
 
@@ -213,12 +221,16 @@ class Target(Protocol):
         ...
 
     def prepare_after(self, old: Instance, bundle: Bundle) -> Instance:
-        """As `prepare`, with the learned entries and counters of another instance where they mean the same in both."""
+        """As `prepare`, with the learned entries and counters of another instance that have a place in both.
+
+        Says which have none.
+        """
         ...
 
-    def take_over(self, place: str, bundle: Bundle) -> Instance:
+    def take_over(self, place: str, bundle: Bundle, before: Before | None = None) -> Instance:
         """What an earlier process prepared from this bundle, as it is there; loaded anew, and said so, if it is not.
 
+        `before`: that process ended while it prepared this after another pipeline, which is still there.
         Raises `PipelineRefusedError`.
         """
         ...

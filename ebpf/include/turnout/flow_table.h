@@ -22,7 +22,8 @@
  *   static const volatile struct flow_transition <store>_transitions[FLOW_TRANSITIONS];   the first that fits counts
  *
  * (volatile keeps them in .rodata under their names; the compiler would scatter them over sections of constants.)
- * It defines find, find_or_free, saw, use, learn for packets and the programs sweep, delete_key, delete_slot for the device.
+ * It defines find, find_or_free, reach, saw, use, learn for packets and the programs sweep, delete_key, delete_slot and
+ * bring_all (flow_before.h) for the device.
  *
  * How packets share a slot. `version` is odd while somebody changes what the slot is: its table, key, arguments, pair.
  * Whoever makes it odd does so by compare-and-swap from the even number that was seen before, and is alone until the
@@ -54,6 +55,8 @@
 #define FLOW_SWEEP_SLOTS 4096
 #define FLOW_SWEEP_STRIDE 64
 #define FLOW_ATTEMPTS 3
+#define FLOW_BEFORE_TABLES 8	/* that a store before this one may have, and index 0 */
+#define FLOW_BEFORE_WAYS 4
 
 /* What happened to entries, counted in the map <store>_events. Learned ones are those there and all that left. */
 enum flow_event {
@@ -113,6 +116,14 @@ struct flow_delete_slot {
 	u32 version;
 	u32 removed;
 	u32 busy;
+};
+
+/* The context of <store>_bring_all. In: `first`, `count`. Out: the rest; `left` entries stay, since they have no place. */
+struct flow_bring {
+	u32 first;
+	u32 count;	/* at most FLOW_SWEEP_SLOTS are looked at */
+	u32 next;	/* where to go on */
+	u32 left;
 };
 
 #define FLOW_SEEN(event, profile) ((u32)(event) | (u32)(profile) << 8)
@@ -488,6 +499,7 @@ static __always_inline void FLOW(use)(struct FLOW(hit) *hit, u32 now_ms, u64 byt
 
 #include "flow_change.h"
 #include "flow_programs.h"
+#include "flow_before.h"
 
 #undef FLOW_STORE
 #undef FLOW_KEY_WORDS
@@ -500,5 +512,6 @@ static __always_inline void FLOW(use)(struct FLOW(hit) *hit, u32 now_ms, u64 byt
 #undef FLOW_TRANSITIONS
 #undef FLOW_SETS
 #undef FLOW_ARGUMENT_WORDS
+#undef FLOW_ARGUMENT_BYTES
 
 #endif

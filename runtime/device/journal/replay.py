@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from finsy.proto import p4r
 from google.protobuf.any_pb2 import Any
@@ -36,6 +36,7 @@ from runtime.device.journal.snapshots import records_of
 from runtime.device.loaded import Loaded, loaded, read_config
 from runtime.device.refusals import RefusedError
 from runtime.device.roles import RoleConfig, read_role_config
+from runtime.device.target import Before
 
 LOG = logging.getLogger("turnout.device")
 GetObject = Callable[[str], bytes]
@@ -50,6 +51,8 @@ class Replayed:
     bundle: Bundle
     deferred: Deferred
     place: str
+    before: Before | None = None
+    """What it was about to follow when the device was killed: learned entries may still be there."""
 
 
 def replayed(config: p4r.ForwardingPipelineConfig, bundle: Bundle, place: str) -> Replayed:
@@ -104,7 +107,10 @@ class Replay:
             case p4r.WriteRequest():
                 return outcome_of(self._finish_write(pending))
             case Config():
+                old = self.committed
                 self._set(pending)
+                if pending.action == "RECONCILE_AND_COMMIT" and old is not None and self.committed is not None:
+                    self.committed.before = Before(place=old.place, pipeline=old.loaded.pipeline)
                 return DONE
             case None:
                 return None
@@ -129,7 +135,7 @@ class Replay:
             case Device() | Election() | Role() | Moved():
                 # A process begins, and tells a few things before what became of what its predecessor had under way.
                 self._note(record)
-                self._pending = pending
+                self._pending = _moved(pending, record)
             case _:
                 self._conclude(pending, frozenset())
                 self._note(record)
@@ -229,6 +235,13 @@ class Replay:
         if record.cookie is not None:
             config.cookie.cookie = record.cookie
         return config
+
+
+def _moved(pending: Write | Config | None, record: Record) -> Write | Config | None:
+    """What is under way, after a record: a config may be in another place by now."""
+    if isinstance(pending, Config) and isinstance(record, Moved) and pending.place == record.old:
+        return replace(pending, place=record.new)
+    return pending
 
 
 def carry(old: Loaded, new: Replayed) -> list[RefusedError]:

@@ -18,6 +18,7 @@ from runtime.bpf.object import Object
 from runtime.bpf.program import Program
 from runtime.device.contents import Contents
 from runtime.device.filling import fill
+from runtime.device.kernel.bringing import Bringing
 from runtime.device.kernel.countermaps import DirectCounters
 from runtime.device.kernel.failover import Failover
 from runtime.device.kernel.grace import GracePeriods
@@ -26,6 +27,7 @@ from runtime.device.kernel.predecessor import Predecessor
 from runtime.device.kernel.sides import SIDE_MAP, Sides
 from runtime.device.kernel.tablemaps import Matches, TableMap
 from runtime.device.kernel.ternarymaps import with_priority
+from runtime.device.kernel.translation import Translation
 from runtime.device.kernel.upcallrings import UpcallRings
 from runtime.device.kernel.variants import LoadVariant, Variants
 from runtime.device.portstates import PortStates
@@ -73,6 +75,7 @@ class KernelInstance:
         """Tables that take many entries at once, and that have nothing beside them."""
         self._upcalls: UpcallRings | None = None
         self._place, self._unpin = "", _nothing_pinned
+        self._bringing: Bringing | None = None
 
     def write_initial(self) -> None:
         """The entries that tables have from the start; behind `follow`, which says what counters they have."""
@@ -93,6 +96,11 @@ class KernelInstance:
             if counters is not None and table.counters is not None and table.counters.name in shared:
                 counters.expect(predecessor.counter_indices(table))
 
+    def bring(self, translations: Sequence[Translation]) -> None:
+        """Learned entries are to be brought over when it is activated."""
+        if translations:
+            self._bringing = Bringing(self._loaded, translations, self._grace.wait)
+
     @property
     def pipeline(self) -> Pipeline:
         return self._pipeline
@@ -100,6 +108,8 @@ class KernelInstance:
     def activate(self) -> None:
         try:
             self._variants.activate()
+            if self._bringing is not None:
+                self._bringing.run()
         except BpfError as problem:
             raise PipelineRefusedError(str(problem)) from problem
 
@@ -295,6 +305,7 @@ class KernelInstance:
         self.undo.at_commit(partial(self._stores[key.table].delete, key))
 
     def tick(self) -> None:
+        self._end_bringing()
         learned = self._sweep()
         self._sides.tick()
         self._failover.catch_up()
@@ -305,6 +316,18 @@ class KernelInstance:
     def _counters_of(self, table: TableLayout) -> DirectCounters | None:
         held = self._tables[table.table]
         return held.counters if isinstance(held, TableMap) else None
+
+    def _end_bringing(self) -> None:
+        """A program that need not look into a store before its own takes over."""
+        if self._bringing is None:
+            return
+        try:
+            self._variants.renew()
+        except BpfError as problem:
+            LOG.warning("the program that looks into an earlier store goes on: %s", problem)
+        else:
+            self._bringing.let_go()
+        self._bringing = None
 
     def _sweep(self) -> frozenset[str]:
         """The learned tables that may still hold entries; all of them when that cannot be told."""

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from compiler.ir.nodes import Pipeline
 from compiler.printers.layout import MapLayout, TableLayout
 from compiler.printers.layout_values import VALUE_HEAD
 from runtime.bpf.maps import Map
+from runtime.device.kernel.bringing import maps_before
 from runtime.device.kernel.sharing import shared_maps
 from runtime.device.kernel.sides import SIDE_MAP
+from runtime.device.kernel.translation import Changed, changed_stores
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +31,15 @@ class Predecessor:
     def shared_with(self, new: Pipeline) -> dict[str, Map]:
         """Maps that a program of another pipeline goes on with."""
         return {name: self.maps[name] for name in shared_maps(self.pipeline, new) if name in self.maps}
+
+    def changed(self, new: Pipeline) -> Changed:
+        """Stores that a program of another pipeline cannot go on with as they are, of those that are here."""
+        found = changed_stores(self.pipeline, new)
+        return replace(found, translations=tuple(one for one in found.translations if one.store in self.maps))
+
+    def before(self, changed: Changed) -> dict[str, Map]:
+        """Maps that the other program looks into, by their names there."""
+        return {name: self.maps[store] for store, name in maps_before(changed.translations).items()}
 
     def counter_indices(self, table: TableLayout) -> dict[bytes, int]:
         """The index of each entry's direct counter, by its encoded key; none for a table that is not here like that."""

@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from compiler.ir.controller import CPU_PORT
-from compiler.ir.nodes import Pipeline
 from compiler.printers.bundle import Bundle
 from compiler.span import InternalError
 from runtime.bpf.elf import opened
@@ -21,6 +20,7 @@ from runtime.bpf.maps import Map
 from runtime.bpf.object import LoadSettings, Object, load
 from runtime.bpf.program import Program
 from runtime.device.kernel.attaching import Ports
+from runtime.device.kernel.bringing import reading, without_before
 from runtime.device.kernel.dispatcher import SLOT, load_dispatcher, make_prog_array
 from runtime.device.kernel.instance import TC_PROGRAM, KernelInstance
 from runtime.device.kernel.packetouts import CpuPort, PacketSocket
@@ -28,8 +28,9 @@ from runtime.device.kernel.places import Places
 from runtime.device.kernel.ports import PortSpec
 from runtime.device.kernel.predecessor import Predecessor
 from runtime.device.kernel.statedir import StateDir
+from runtime.device.kernel.translation import UNCHANGED
 from runtime.device.refusals import Code, RefusedError, invalid
-from runtime.device.target import Instance, PipelineRefusedError, TargetError
+from runtime.device.target import Before, Instance, PipelineRefusedError, TargetError
 
 LOG = logging.getLogger("turnout.device")
 HASH_SEED = "hash_seed"
@@ -82,58 +83,70 @@ class KernelTarget:
         return "kernel"
 
     def prepare(self, bundle: Bundle) -> KernelInstance:
-        return self._made(bundle, None)
+        return self._made(bundle, None, None)
 
     def prepare_after(self, old: Instance, bundle: Bundle) -> KernelInstance:
         """Beside `old`, with its learned entries and its counters where they have the same place in both."""
-        with self._predecessor(old.place, old.pipeline) as predecessor:
-            return self._made(bundle, predecessor)
+        with self._predecessor(Before(place=old.place, pipeline=old.pipeline)) as predecessor:
+            return self._made(bundle, predecessor, predecessor)
 
-    def take_over(self, place: str, bundle: Bundle) -> KernelInstance:
-        with self._predecessor(place, bundle.pipeline) as predecessor:
+    def take_over(self, place: str, bundle: Bundle, before: Before | None = None) -> KernelInstance:
+        with (
+            self._predecessor(Before(place=place, pipeline=bundle.pipeline)) as predecessor,
+            self._predecessor(before) as older,
+        ):
             if predecessor is None:
                 LOG.warning(
                     "the maps of pipeline %s are gone, though the machine has not been started anew (is the BPF file "
                     "system unmounted?): they are filled from the journal; connections and counters begin anew",
                     bundle.pipeline.name,
                 )
-            return self._made(bundle, predecessor)
+            return self._made(bundle, predecessor, older)
 
     def keep_only(self, places: Collection[str]) -> None:
         self._places.keep_only(places)
 
     @contextmanager
-    def _predecessor(self, place: str, pipeline: Pipeline) -> Generator[Predecessor | None]:
+    def _predecessor(self, before: Before | None) -> Generator[Predecessor | None]:
         """What is pinned in a place; None if nothing is. Raises `PipelineRefusedError`."""
+        if before is None:
+            yield None
+            return
         try:
-            maps = self._places.open(place)
+            maps = self._places.open(before.place)
         except BpfError as problem:
             raise PipelineRefusedError(str(problem)) from problem
         try:
-            yield Predecessor(pipeline=pipeline, maps=maps) if maps else None
+            yield Predecessor(pipeline=before.pipeline, maps=maps) if maps else None
         finally:
             for held in maps.values():
                 held.close()
 
-    def _made(self, bundle: Bundle, predecessor: Predecessor | None) -> KernelInstance:
-        """Loaded, pinned, and on no port."""
+    def _made(self, bundle: Bundle, predecessor: Predecessor | None, older: Predecessor | None) -> KernelInstance:
+        """Loaded, pinned, and on no port. Stores of `older` that have another layout are looked into."""
         if bundle.tc is None:
             raise PipelineRefusedError("the bundle has no tc.o: it was made for a model")
         elf = bundle.tc
         shared = {} if predecessor is None else predecessor.shared_with(bundle.pipeline)
+        changed = UNCHANGED if older is None else older.changed(bundle.pipeline)
+        for loss in changed.losses:
+            LOG.warning("%s", loss)
+        before = {} if older is None else older.before(changed)
         try:
             settings = self._settings(elf, bundle.pipeline.name, shared)
-            loaded = load(elf, settings)
+            loaded = load(elf, reading(settings, changed.translations, before))
         except (BpfError, ValueError) as problem:
             raise PipelineRefusedError(str(problem)) from problem
 
+        own = without_before(bundle.pipeline, loaded.maps)
+
         def load_variant(flags: Mapping[str, int]) -> Object:
-            return load(elf, _variant(settings, loaded, flags))
+            return load(elf, _variant(settings, loaded, own, flags))
 
         with ExitStack() as undo:
             undo.callback(loaded.close)
             try:
-                place = self._places.pin(loaded.maps)
+                place = self._places.pin(own)
                 undo.callback(self._places.remove, place)
                 made = KernelInstance(
                     bundle.pipeline, loaded, self._hash_seed, load_variant, self._activate, self._ports.states
@@ -143,6 +156,7 @@ class KernelTarget:
                 raise PipelineRefusedError(f"tc.o does not belong to pipeline.ir: {problem}") from problem
             if predecessor is not None:
                 made.follow(predecessor)
+            made.bring(changed.translations)
             made.write_initial()
             undo.pop_all()
         return made
@@ -202,9 +216,9 @@ class KernelTarget:
         )
 
 
-def _variant(whole: LoadSettings, loaded: Object, flags: Mapping[str, int]) -> LoadSettings:
-    """The same program with other flags, on the maps of the one that is loaded, and none of the store's programs."""
+def _variant(whole: LoadSettings, loaded: Object, maps: Mapping[str, Map], flags: Mapping[str, int]) -> LoadSettings:
+    """The same program with other flags, on maps of the one that is loaded, and none of the store's programs."""
     constants = {name: flags.get(name, value) for name, value in whole.constants.items()}
-    own = {name: held.fd for name, held in loaded.maps.items() if not name.startswith(".")}
+    own = {name: held.fd for name, held in maps.items() if not name.startswith(".")}
     others = frozenset(name for name in loaded.programs if name != TC_PROGRAM)
     return replace(whole, constants=constants, reuse=own, skip=others)

@@ -42,6 +42,8 @@ class Variants:
         self._running: Flags = self._everything
         self._wanted: Flags = self._everything
         self._fitted: Object | None = None
+        self._renewed: Object | None = None
+        """In place of the whole program that was given."""
         self._is_active = False
 
     @property
@@ -77,8 +79,20 @@ class Variants:
         self._fitted, self._running = fitted, self._wanted
         LOG.info("switched off: %s", ", ".join(self.switched_off) or "nothing")
 
+    def renew(self) -> None:
+        """The whole program is loaded anew, as all others are by now, and takes over if it runs. Raises `BpfError`."""
+        renewed = self._load(self._everything)
+        if self._renewed is not None:
+            self._renewed.close()
+        self._renewed, self._whole = renewed, self._program_of(renewed)
+        if self._is_active and self._fitted is None:
+            self.activate()
+
     def close(self) -> None:
         self._leave_fitted()
+        if self._renewed is not None:
+            self._renewed.close()
+            self._renewed = None
 
     def _leave_fitted(self) -> None:
         """Packets that are still in it keep it alive; the descriptors are not needed."""

@@ -1850,7 +1850,8 @@ static __always_inline bool apply_flow_ipv4(struct scratch *scratch)
 {
 	struct connections_ipv4_hit hit;
 
-	if (!find_flow_ipv4(scratch, &hit))
+	if (!find_flow_ipv4(scratch, &hit) &&
+	    !(connections_ipv4_reach(&scratch->flow_ipv4, &scratch->connections_ipv4_half) && find_flow_ipv4(scratch, &hit)))
 		return false;
 	connections_ipv4_use(&hit, (u32)scratch->now_ms, scratch->packet.length);
 	return true;
@@ -1888,7 +1889,8 @@ static __always_inline bool apply_flow_reverse_ipv4(struct scratch *scratch)
 {
 	struct connections_ipv4_hit hit;
 
-	if (!find_flow_reverse_ipv4(scratch, &hit))
+	if (!find_flow_reverse_ipv4(scratch, &hit) &&
+	    !(connections_ipv4_reach(&scratch->flow_reverse_ipv4, &scratch->connections_ipv4_half) && find_flow_reverse_ipv4(scratch, &hit)))
 		return false;
 	connections_ipv4_use(&hit, (u32)scratch->now_ms, scratch->packet.length);
 	return true;
@@ -2023,7 +2025,8 @@ static __always_inline bool apply_flow_ipv6(struct scratch *scratch)
 {
 	struct connections_ipv6_hit hit;
 
-	if (!find_flow_ipv6(scratch, &hit))
+	if (!find_flow_ipv6(scratch, &hit) &&
+	    !(connections_ipv6_reach(&scratch->flow_ipv6, &scratch->connections_ipv6_half) && find_flow_ipv6(scratch, &hit)))
 		return false;
 	connections_ipv6_use(&hit, (u32)scratch->now_ms, scratch->packet.length);
 	return true;
@@ -2064,7 +2067,8 @@ static __always_inline bool apply_flow_reverse_ipv6(struct scratch *scratch)
 {
 	struct connections_ipv6_hit hit;
 
-	if (!find_flow_reverse_ipv6(scratch, &hit))
+	if (!find_flow_reverse_ipv6(scratch, &hit) &&
+	    !(connections_ipv6_reach(&scratch->flow_reverse_ipv6, &scratch->connections_ipv6_half) && find_flow_reverse_ipv6(scratch, &hit)))
 		return false;
 	connections_ipv6_use(&hit, (u32)scratch->now_ms, scratch->packet.length);
 	return true;

@@ -185,6 +185,23 @@ def test_what_was_under_way_waits_for_its_outcome(pipeline: Pipeline, between: R
     assert len(replay.committed.loaded.contents.tables["exact"].rows) == 1
 
 
+def test_a_pipeline_that_was_under_way_is_where_the_next_process_put_it(pipeline: Pipeline) -> None:
+    """A device that was killed with a commit under way, and once more after its next start, finds its maps."""
+    config = config_of(pipeline)
+    objects = {"p4info": config.p4info.SerializeToString(), "bundle": config.p4_device_config}
+    begun = RecordedDevice(boot_id="1", target="model", hash_seed=1)
+    first = Config(action="VERIFY_AND_COMMIT", p4info="p4info", device_config="bundle", cookie=None, place="a")
+    second = replace(first, action="RECONCILE_AND_COMMIT", place="b")
+    for ending in ([], [DONE]):
+        replay = Replay(objects.__getitem__)
+        replay.take_all([begun, first, DONE, second, begun, Moved(old="b", new="c"), *ending])
+        assert replay.finish() == (None if ending else DONE)
+        assert replay.committed is not None
+        assert replay.committed.place == "c"
+        before = replay.committed.before
+        assert (before.place if before is not None else None) == (None if ending else "a")
+
+
 def test_a_save_then_a_kill_then_a_commit(pipeline: Pipeline, tmp_path: Path) -> None:
     first, second = config_of(pipeline, 1), config_of(pipeline, 2)
     device = Device(tmp_path)
