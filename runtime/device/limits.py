@@ -62,6 +62,7 @@ class Limits:
             ("grpc.max_connection_idle_ms", self.idle_s * 1000),
             ("grpc.keepalive_time_ms", self.keepalive_s * 1000),
             ("grpc.keepalive_timeout_ms", self.keepalive_timeout_s * 1000),
+            ("grpc.http2.ping_timeout_ms", self.keepalive_timeout_s * 1000),
             ("grpc.keepalive_permit_without_calls", 1),
             ("grpc.http2.max_pings_without_data", 0),  # for ever, as long as a client does nothing
             *_OPTIONS,

@@ -21,6 +21,8 @@ P4RoleConfig = stratum1.p4_role_config_pb2.P4RoleConfig
 SCHEME = P4RoleConfig.DESCRIPTOR.full_name
 MAX_IDS = 4096
 """Ids in one configuration; a pipeline has a few dozen objects."""
+MAX_BYTES = 32_768
+"""Of a configuration as it was given: every notification has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,8 @@ class RoleConfig:
 
 def read_role_config(role: str, given: Any) -> RoleConfig:
     """Raises INVALID_ARGUMENT for another scheme, and for what contradicts itself."""
+    if given.ByteSize() > MAX_BYTES:
+        raise invalid(f"{shown(role)}: its config has {given.ByteSize()} bytes, at most {MAX_BYTES}")
     message = P4RoleConfig()
     try:
         is_ours = given.Unpack(message)

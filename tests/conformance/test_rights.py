@@ -115,6 +115,36 @@ def test_a_client_that_may_only_read(limited: Limited, alice: Client) -> None:
     monitor.close()
 
 
+def test_names_that_are_nearly_a_role_of_the_client(limited: Limited, alice: Client) -> None:
+    bob = limited.client("bob")
+    for role in ("routing ", "Routing", "routing\0", "rou", "r\u043euting"):
+        assert arbitration(bob, 9, role) == (DENIED, f"client 'bob' has no right to role {role!r}")
+        bob.election_id = alice.election_id
+        with pytest.raises(RpcRefusedError) as refused:
+            bob.write(role=role)
+        assert refused.value.code in ("NOT_FOUND", DENIED)
+    bob.close()
+
+
+def test_the_highest_id_of_all_is_kept_within_its_role(limited: Limited, alice: Client) -> None:
+    """Who squats it has that role for good (P4Runtime remembers it); the default role is not concerned."""
+    bob = limited.client("bob")
+    highest = (1 << 128) - 1
+    bob.become_primary(highest, role="routing")
+    other = alice.session()
+    other.arbitrate(highest - 1, role="routing")
+    assert other.told() == (6, highest)
+    alice.write()
+    with pytest.raises(RpcRefusedError) as refused:
+        bob.set_config("COMMIT")
+    assert (refused.value.code, refused.value.text) == (
+        "NOT_FOUND",
+        "no config has been saved (VERIFY_AND_SAVE) since the last commit",
+    )
+    assert refusal(lambda: bob.set_config("COMMIT", election_id=highest - 1))[0] == DENIED
+    bob.close()
+
+
 def test_whoever_may_open_the_socket_has_all_rights(limited: Limited, alice: Client) -> None:
     local = Client(limited.unix)
     session = local.session()

@@ -9,7 +9,7 @@ from google.protobuf.any_pb2 import Any
 
 from runtime.device.arbitration import Arbitration, Notices
 from runtime.device.refusals import Code, RefusedError, exhausted
-from runtime.device.roles import MAX_IDS, P4RoleConfig, object_id, read_role_config
+from runtime.device.roles import MAX_BYTES, MAX_IDS, P4RoleConfig, object_id, read_role_config
 
 TABLE, OTHER, COUNTER = 0x02000001, 0x02000002, 0x12000001
 
@@ -58,6 +58,12 @@ def two() -> Arbitration:
 )
 def test_configs_that_contradict_themselves(text: str, words: str) -> None:
     assert refused(Arbitration(1), "a", update("x", 1, config(text))) == f"role 'x': {words}"
+
+
+def test_a_config_that_every_notification_would_have_to_carry(two: Arbitration) -> None:
+    large = Any(type_url="type.googleapis.com/stratum.P4RoleConfig", value=b"\x7a" + b"\x80\x80\x04" + bytes(65_536))
+    size = large.ByteSize()
+    assert refused(two, "c", update("x", 9, large)) == f"role 'x': its config has {size} bytes, at most {MAX_BYTES}"
 
 
 def test_other_schemes(two: Arbitration) -> None:
