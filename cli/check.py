@@ -53,6 +53,7 @@ def object_counts(loaded: Loaded) -> dict[str, int]:
         "devices": len(policies.devices),
         "workloads": len(policies.workloads),
         "services": len(policies.services),
+        "conversions": len(policies.conversions),
     }
 
 

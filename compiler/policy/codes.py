@@ -63,6 +63,7 @@ FAMILY_MISMATCH: Final = Code(id="W0223", name="family-mismatch")
 MTU_TOO_LARGE: Final = Code(id="W0224", name="mtu-too-large")
 ENDPOINT_OUTSIDE: Final = Code(id="W0225", name="endpoint-outside-network")
 ORPHAN_SLICE: Final = Code(id="W0226", name="orphan-endpoint-slice")
+DUPLICATE_DESTINATION: Final = Code(id="E0228", name="duplicate-destination")
 UNDERLAY_UNREACHABLE: Final = Code(id="W0227", name="underlay-unreachable")
 
 ABSENCES: Final = frozenset(

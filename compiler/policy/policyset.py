@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Network
 
+from compiler.policy.imagenames import ImageName
 from compiler.span import NOWHERE, Span
 
 Address = IPv4Address | IPv6Address
@@ -204,6 +205,26 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ImageConversion:
+    """An image to be made into volumes. `mode` is erofs, overlayfs or block; no platform is the machine's own."""
+
+    name: str
+    namespace: str
+    source: ImageName
+    destination: ImageName | None
+    mode: str
+    virtual_size_gib: int | None
+    platforms: tuple[str, ...]
+    pool: str
+    labels: Labels = ()
+    span: Span = field(default=NOWHERE, compare=False)
+
+    @property
+    def key(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PolicySet:
     """Everything, each tuple sorted by name or by key, then kind."""
 
@@ -212,3 +233,4 @@ class PolicySet:
     devices: tuple[Device, ...] = ()
     workloads: tuple[Workload, ...] = ()
     services: tuple[Service, ...] = ()
+    conversions: tuple[ImageConversion, ...] = ()

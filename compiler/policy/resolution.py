@@ -16,6 +16,8 @@ from compiler.policy.devices import check_mtu, check_reachability, check_underla
 from compiler.policy.dpuservices import DpuServiceResolver, label_index
 from compiler.policy.endpoints import collect_endpoints
 from compiler.policy.frontends import check_chains, check_clashes, holders_of
+from compiler.policy.imageconversions import resolve_conversions
+from compiler.policy.imagekinds import ImageConversion
 from compiler.policy.kubernetes import EndpointSlice, KubernetesService
 from compiler.policy.located import Located, Objects
 from compiler.policy.model import Kind
@@ -52,6 +54,7 @@ def resolve(objects: Objects, report: Report) -> PolicySet:
         devices=_by_name(devices),
         workloads=_by_name(resolved_workloads),
         services=_services(objects, networks, workloads, report),
+        conversions=resolve_conversions(_unique(objects, ImageConversion, report), report),
     )
 
 

@@ -1,0 +1,1 @@
+"""Long-running processes; each knows only its own world."""

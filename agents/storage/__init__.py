@@ -1,0 +1,1 @@
+"""Container images as volumes: `wire` (OCI types, tar), `translate` (pure), `io` (files, sockets), `conversion`."""

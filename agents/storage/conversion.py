@@ -1,0 +1,103 @@
+"""An image to volumes: read it, fetch its layers, put them together, write the volume, record it.
+
+Each step leaves only whole things behind and finds what an earlier run has left, so a conversion that was stopped goes
+on where it was. Called by `turnout image convert`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from agents.storage.io.ingest import ingest_layers, layer_path
+from agents.storage.io.layouts import Layout
+from agents.storage.io.sources import Source, read_image
+from agents.storage.io.store import Store, StoredImage, Volume
+from agents.storage.io.trees import LayerFiles
+from agents.storage.io.volumefiles import volume_path, write_volume
+from agents.storage.translate.erofs import plan
+from agents.storage.wire.errors import ImageError
+from agents.storage.wire.oci import Image, Platform
+from compiler.policy.imagenames import ImageName, LayoutImage
+
+_RECIPE: Final = "erofs merged 1"
+"""Part of every volume's recipe: another number when the same layers would give other bytes."""
+
+OnProgress = Callable[[str, int, int], None]
+"""(phase, bytes done, bytes in all); phases are Pulling and Converting. From several threads."""
+
+
+def no_progress(phase: str, done: int, total: int) -> None:
+    """For who does not want to know."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Converted:
+    image: StoredImage
+    was_there: bool
+    """The volume was made by an earlier conversion, of this image or of one with the same layers."""
+
+
+def open_source(name: ImageName) -> Source:
+    if isinstance(name, LayoutImage):
+        return Layout(name)
+    raise ImageError(f"{name}: images are read from layouts (oci:, oci-archive:); registries are not spoken to yet")
+
+
+def convert(name: ImageName, platform: Platform, store: Store, on_progress: OnProgress) -> Converted:
+    """Convert one platform's image to one merged EROFS volume. Raises ImageError; what was there stays as it was."""
+    source = open_source(name)
+    try:
+        image = read_image(source, platform, str(name))
+        recipe = recipe_of(image)
+        with store.alone():
+            volume = _existing(store, recipe)
+            was_there = volume is not None
+            if volume is None:
+                volume = _make_volume(source, image, recipe, store, on_progress)
+            store.add(image, "erofs", str(name), [volume])
+            _remove_layers(store, image)
+    finally:
+        source.close()
+    return Converted(image=store.find(image.digest), was_there=was_there)
+
+
+def recipe_of(image: Image) -> str:
+    """What the volume is made from: the layers' bytes, in order, and the way they are written."""
+    return hashlib.sha256("\n".join((_RECIPE, *(layer.diff_id for layer in image.layers))).encode()).hexdigest()
+
+
+def _existing(store: Store, recipe: str) -> Volume | None:
+    volume = store.volume(recipe)
+    if volume is None or not volume_path(store.folder, volume.digest).exists():
+        return None
+    return volume
+
+
+def _make_volume(source: Source, image: Image, recipe: str, store: Store, on_progress: OnProgress) -> Volume:
+    pulled = _Counter("Pulling", sum(layer.blob.size for layer in image.layers), on_progress)
+    paths = ingest_layers(source, image.layers, store.folder, pulled)
+    with LayerFiles(paths) as files:
+        root = files.merged([layer.blob.digest for layer in image.layers])
+        planned = plan(root, bytes.fromhex(recipe)[:16])
+        written = _Counter("Converting", planned.size, on_progress)
+        digest = write_volume(planned, files, store.folder, recipe, written)
+    return Volume(digest=digest, recipe=recipe, size_bytes=planned.size)
+
+
+def _remove_layers(store: Store, image: Image) -> None:
+    for layer in image.layers:
+        layer_path(store.folder, layer).unlink(missing_ok=True)
+
+
+class _Counter:
+    """Adds up bytes and says how far a phase is."""
+
+    def __init__(self, phase: str, total: int, on_progress: OnProgress) -> None:
+        self._phase, self._total, self._on_progress, self._done = phase, total, on_progress, 0
+
+    def __call__(self, count: int) -> None:
+        self._done += count
+        self._on_progress(self._phase, self._done, self._total)

@@ -1,0 +1,54 @@
+"""Files that appear whole or not at all, and locks that a killed process gives back."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from agents.storage.wire.errors import ImageError
+
+
+@contextmanager
+def locked(path: Path) -> Generator[None]:
+    """Hold the lock file `path`, waiting for it. The kernel gives it back when the process dies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def appearing(partial: Path) -> Generator[BinaryIO]:
+    """A file to be written at `partial`; whoever uses it calls `publish` when it is right. Removed if that fails."""
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with partial.open("wb", buffering=1 << 20) as stream:
+            yield stream
+    except OSError as error:
+        raise ImageError(f"{partial}: {error.strerror}") from error
+    finally:
+        with suppress(FileNotFoundError):
+            partial.unlink()
+
+
+def publish(stream: BinaryIO, partial: Path, final: Path) -> None:
+    """Give the written file its name, after its bytes are on the disk."""
+    stream.flush()
+    os.fsync(stream.fileno())
+    partial.rename(final)
+    fsync_directory(final.parent)
+
+
+def fsync_directory(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,42 @@
+"""Files of a store that no row names, and volumes that are not what their name says."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from agents.storage.io.store import Store
+from agents.storage.io.volumefiles import volume_path
+
+_PIECE: Final = 1 << 20
+
+
+def collect(store: Store) -> tuple[Path, ...]:
+    """Remove volumes without an image and what stopped conversions have left; returns what was removed."""
+    with store.alone():
+        kept = {volume_path(store.folder, digest) for digest in store.drop_unused()}
+        files = [*(store.folder / "volumes").iterdir(), *(store.folder / "layers").iterdir()]
+        waste = tuple(sorted(path for path in files if path not in kept))
+        for path in waste:
+            path.unlink()
+    return waste
+
+
+def faults(store: Store) -> Iterator[str]:
+    """Every volume that is missing, or whose bytes have another digest than its name, in words."""
+    for digest in store.volume_digests():
+        path = volume_path(store.folder, digest)
+        if not path.exists():
+            yield f"{path} is missing"
+        elif _digest(path) != digest:
+            yield f"{path} has other bytes than when it was written"
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while data := stream.read(_PIECE):
+            digest.update(data)
+    return f"sha256:{digest.hexdigest()}"

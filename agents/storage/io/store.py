@@ -1,0 +1,230 @@
+"""What has been converted: images, their volumes, the names they came by. SQLite, one file.
+
+A volume's file is named by the digest of its bytes and is in place before a row says so; rows of an image come in one
+transaction. So whatever instant a process dies at, each row has its file, and a file without a row is waste that `gc`
+removes. Several processes may use a store.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Generator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from agents.storage.io.files import locked
+from agents.storage.wire.errors import ImageError
+from agents.storage.wire.oci import Image
+
+_SCHEMA_VERSION: Final = 1
+_SCHEMA: Final = """
+CREATE TABLE images (
+    id INTEGER PRIMARY KEY,
+    manifest_digest TEXT NOT NULL,
+    config_digest TEXT NOT NULL,
+    platform TEXT NOT NULL,
+    mode TEXT NOT NULL,
+    manifest BLOB NOT NULL,
+    config BLOB NOT NULL,
+    UNIQUE (manifest_digest, mode)
+);
+CREATE TABLE layers (
+    image INTEGER NOT NULL REFERENCES images (id) ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    digest TEXT NOT NULL,
+    diff_id TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    PRIMARY KEY (image, position)
+);
+CREATE INDEX layers_by_diff_id ON layers (diff_id);
+CREATE TABLE volumes (
+    digest TEXT PRIMARY KEY,
+    recipe TEXT NOT NULL UNIQUE,
+    size_bytes INTEGER NOT NULL
+);
+CREATE TABLE image_volumes (
+    image INTEGER NOT NULL REFERENCES images (id) ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    role TEXT NOT NULL,
+    volume TEXT NOT NULL REFERENCES volumes (digest),
+    PRIMARY KEY (image, position)
+);
+CREATE TABLE names (
+    name TEXT NOT NULL,
+    image INTEGER NOT NULL REFERENCES images (id) ON DELETE CASCADE,
+    PRIMARY KEY (name, image)
+);
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Volume:
+    """`recipe` says what it was made from and how; `role` what it is to the image."""
+
+    digest: str
+    recipe: str
+    size_bytes: int
+    role: str = "root"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredImage:
+    manifest_digest: str
+    config_digest: str
+    platform: str
+    mode: str
+    names: tuple[str, ...]
+    layers: tuple[tuple[str, str], ...]
+    """Digest and diff ID of each, lowest first."""
+    volumes: tuple[Volume, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(volume.size_bytes for volume in self.volumes)
+
+
+class Store:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            for name in ("volumes", "layers"):
+                (folder / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._db = sqlite3.connect(folder / "store.db", timeout=60, isolation_level=None)
+            self._prepare()
+        except (OSError, sqlite3.Error) as error:
+            raise ImageError(f"{folder}: no store of images can be here: {error}") from error
+
+    def close(self) -> None:
+        self._db.close()
+
+    def alone(self) -> AbstractContextManager[None]:
+        """For whoever makes or removes files: one at a time, the others wait."""
+        return locked(self.folder / "lock")
+
+    def _prepare(self) -> None:
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        self._db.execute("PRAGMA foreign_keys = ON")
+        with self._transaction():
+            version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
+            if version == 0:
+                for statement in _SCHEMA.split(";\n"):
+                    self._db.execute(statement)
+                self._db.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+            elif version != _SCHEMA_VERSION:
+                raise ImageError(f"{self.folder} is a store of version {version}; this is {_SCHEMA_VERSION}")
+
+    @contextmanager
+    def _transaction(self) -> Generator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def volume(self, recipe: str) -> Volume | None:
+        """The volume made by `recipe`, if it is there."""
+        row = self._db.execute("SELECT digest, size_bytes FROM volumes WHERE recipe = ?", (recipe,)).fetchone()
+        return None if row is None else Volume(digest=row[0], recipe=recipe, size_bytes=row[1])
+
+    def add(self, image: Image, mode: str, name: str, volumes: Sequence[Volume]) -> None:
+        """Record an image whose volumes' files are in place; the name means this image of the platform from now on."""
+        with self._transaction():
+            for volume in volumes:
+                self._db.execute(
+                    "INSERT INTO volumes VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                    (volume.digest, volume.recipe, volume.size_bytes),
+                )
+            key = self._image_key(image, mode) or self._insert(image, mode, volumes)
+            self._db.execute(
+                "DELETE FROM names WHERE name = ? AND image IN (SELECT id FROM images WHERE platform = ? AND mode = ?)",
+                (name, str(image.platform), mode),
+            )
+            self._db.execute("INSERT INTO names VALUES (?, ?)", (name, key))
+
+    def _image_key(self, image: Image, mode: str) -> int | None:
+        query = "SELECT id FROM images WHERE manifest_digest = ? AND mode = ?"
+        row = self._db.execute(query, (image.digest, mode)).fetchone()
+        return None if row is None else int(row[0])
+
+    def _insert(self, image: Image, mode: str, volumes: Sequence[Volume]) -> int:
+        row = (image.digest, image.config_digest, str(image.platform), mode, image.manifest, image.config)
+        key = self._db.execute(
+            "INSERT INTO images (manifest_digest, config_digest, platform, mode, manifest, config)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            row,
+        ).lastrowid
+        assert key is not None
+        layers = [
+            (key, position, layer.blob.digest, layer.diff_id, layer.blob.size)
+            for position, layer in enumerate(image.layers)
+        ]
+        self._db.executemany("INSERT INTO layers VALUES (?, ?, ?, ?, ?)", layers)
+        held = [(key, position, volume.role, volume.digest) for position, volume in enumerate(volumes)]
+        self._db.executemany("INSERT INTO image_volumes VALUES (?, ?, ?, ?)", held)
+        return key
+
+    def images(self) -> tuple[StoredImage, ...]:
+        rows = self._db.execute(
+            "SELECT id, manifest_digest, config_digest, platform, mode FROM images ORDER BY manifest_digest, mode"
+        ).fetchall()
+        return tuple(self._stored(*row) for row in rows)
+
+    def _stored(self, key: int, manifest: str, config: str, platform: str, mode: str) -> StoredImage:
+        names = self._db.execute("SELECT name FROM names WHERE image = ? ORDER BY name", (key,))
+        layers = self._db.execute("SELECT digest, diff_id FROM layers WHERE image = ? ORDER BY position", (key,))
+        volumes = self._db.execute(
+            "SELECT digest, recipe, size_bytes, role FROM image_volumes JOIN volumes ON volume = digest"
+            " WHERE image = ? ORDER BY position",
+            (key,),
+        )
+        return StoredImage(
+            manifest_digest=manifest,
+            config_digest=config,
+            platform=platform,
+            mode=mode,
+            names=tuple(row[0] for row in names.fetchall()),
+            layers=tuple((row[0], row[1]) for row in layers.fetchall()),
+            volumes=tuple(
+                Volume(digest=row[0], recipe=row[1], size_bytes=row[2], role=row[3]) for row in volumes.fetchall()
+            ),
+        )
+
+    def find(self, wanted: str) -> StoredImage:
+        """By name, or by (the beginning of) the manifest's digest. Raises ImageError unless it is exactly one."""
+        start = wanted if wanted.startswith("sha256:") else f"sha256:{wanted}"
+        images = self.images()
+        found = [image for image in images if wanted in image.names]
+        if not found and len(start) >= len("sha256:") + 4:
+            found = [image for image in images if image.manifest_digest.startswith(start)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            keys = ", ".join(f"{image.manifest_digest[:19]} ({image.platform}, {image.mode})" for image in found)
+            raise ImageError(f"'{wanted}' is {len(found)} images: {keys}")
+        raise ImageError(f"'{wanted}' has not been converted into the store {self.folder}")
+
+    def remove(self, image: StoredImage) -> None:
+        """Forget the image. Volumes that no image has any more stay until `gc`."""
+        with self._transaction():
+            self._db.execute(
+                "DELETE FROM images WHERE manifest_digest = ? AND mode = ?", (image.manifest_digest, image.mode)
+            )
+
+    def drop_unused(self) -> tuple[str, ...]:
+        """Forget volumes without an image; returns the digests of those that are left."""
+        with self._transaction():
+            self._db.execute("DELETE FROM volumes WHERE digest NOT IN (SELECT volume FROM image_volumes)")
+            return self.volume_digests()
+
+    def volume_digests(self) -> tuple[str, ...]:
+        return tuple(row[0] for row in self._db.execute("SELECT digest FROM volumes ORDER BY digest").fetchall())
+
+    def references(self, digest: str) -> int:
+        """How many images have this volume."""
+        row = self._db.execute("SELECT count(DISTINCT image) FROM image_volumes WHERE volume = ?", (digest,)).fetchone()
+        return int(row[0])

@@ -1,0 +1,44 @@
+"""Writing an image of a file system to a file, hashed on the way."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Final
+
+from agents.storage.io.files import appearing, fsync_directory
+from agents.storage.io.ingest import OnBytes
+from agents.storage.io.trees import LayerFiles
+from agents.storage.translate.erofs import FileBytes, Image
+from agents.storage.wire.errors import ImageError
+
+SUFFIX: Final = ".erofs"
+
+
+def volume_path(folder: Path, digest: str) -> Path:
+    return folder / "volumes" / f"{digest.removeprefix('sha256:')}{SUFFIX}"
+
+
+def write_volume(image: Image, files: LayerFiles, folder: Path, recipe: str, on_bytes: OnBytes) -> str:
+    """Write the volume and return its digest; it has its name once its bytes are on the disk."""
+    partial = folder / "volumes" / f"{recipe}.part"
+    digest = hashlib.sha256()
+    with appearing(partial) as out:
+        free = os.statvfs(partial.parent)
+        if free.f_bavail * free.f_frsize < image.size:
+            raise ImageError(
+                f"{partial.parent}: the volume takes {image.size} bytes; {free.f_bavail * free.f_frsize} are free"
+            )
+        for piece in image.pieces():
+            for data in files.read(piece) if isinstance(piece, FileBytes) else (piece,):
+                digest.update(data)
+                out.write(data)
+                on_bytes(len(data))
+        out.flush()
+        os.fsync(out.fileno())
+        name = f"sha256:{digest.hexdigest()}"
+        final = volume_path(folder, name)
+        partial.rename(final)
+        fsync_directory(final.parent)
+    return name

@@ -1,0 +1,1 @@
+"""What others write and read: OCI image types, image names, tar."""

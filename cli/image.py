@@ -1,0 +1,235 @@
+"""`turnout image`: container images as volumes. What converts and keeps them is in agents/storage."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform as machine
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+from agents.storage.conversion import Converted, convert
+from agents.storage.io import housekeeping, mounts
+from agents.storage.io.store import Store, StoredImage
+from agents.storage.io.volumefiles import volume_path
+from agents.storage.translate.platforms import machine_platform, parse_platform
+from agents.storage.wire.errors import ImageError
+from agents.storage.wire.oci import Platform
+from cli.console import FAILED, Output, fail, print_rows, say
+from cli.policies import load_policies
+from compiler.policy.imagenames import ImageName, ImageNameError, parse_image_name
+from compiler.policy.policyset import ImageConversion
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, help=__doc__)
+
+STORE = Path("/var/lib/turnout/images")
+StoreOption = Annotated[
+    Path, typer.Option("--store", envvar="TURNOUT_IMAGES", help="Folder that converted images are kept in.")
+]
+OutputOption = Annotated[Output, typer.Option("--output", "-o", help="Form of the result on stdout.")]
+ImageArgument = Annotated[
+    str, typer.Argument(help="Name it was converted by, or the beginning of its digest.", show_default=False)
+]
+
+
+@contextmanager
+def _store(folder: Path) -> Generator[Store]:
+    """The store; what goes wrong with an image ends the command with exit code 1."""
+    try:
+        store = Store(folder)
+        try:
+            yield store
+        finally:
+            store.close()
+    except ImageError as error:
+        raise fail(str(error)) from error
+
+
+@app.command("convert")
+def convert_command(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            help="Policy files with ImageConversions, or images: oci:DIRECTORY[:NAME], oci-archive:FILE[:NAME].",
+            show_default=False,
+        ),
+    ],
+    platform: Annotated[
+        list[str] | None, typer.Option("--platform", help="os/architecture[/variant]; may be given again.")
+    ] = None,
+    store: StoreOption = STORE,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Convert images to volumes. Safe to run again: what is there is not made twice, what was stopped goes on."""
+    wanted = [pair for source in sources for pair in _wanted(source, platform or [])]
+    results: list[Converted] = []
+    with _store(store) as opened:
+        for name, target in wanted:
+            with _progress(str(name)) as on_progress:
+                results.append(convert(name, target, opened, on_progress))
+    rows = [{**_row(r.image), "made": "before" if r.was_there else "now"} for r in results]
+    print_rows([*_COLUMNS, "made"], rows, output)
+
+
+def _wanted(source: str, platforms: list[str]) -> list[tuple[ImageName, Platform]]:
+    """Images and platforms that an argument stands for: a policy file when there is one of that name."""
+    try:
+        if Path(source).exists():
+            return [pair for policy in _conversions(Path(source)) for pair in _of_policy(policy, platforms)]
+        return [(parse_image_name(source), target) for target in _platforms(platforms)]
+    except ImageNameError as error:
+        raise typer.BadParameter(f"'{source}' {error}") from error
+    except ImageError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _conversions(path: Path) -> tuple[ImageConversion, ...]:
+    found = load_policies([path]).set.conversions
+    if not found:
+        raise fail(f"{path} holds no ImageConversion")
+    return found
+
+
+def _of_policy(policy: ImageConversion, platforms: list[str]) -> list[tuple[ImageName, Platform]]:
+    return [(policy.source, target) for target in _platforms(platforms or list(policy.platforms))]
+
+
+def _platforms(texts: list[str]) -> list[Platform]:
+    return [parse_platform(text) for text in texts] or [machine_platform(machine.machine())]
+
+
+@contextmanager
+def _progress(name: str) -> Generator[Callable[[str, int, int], None]]:
+    """A bar on a terminal, nothing in a pipe."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
+        tasks: dict[str, Any] = {}
+
+        def on_progress(phase: str, done: int, total: int) -> None:
+            if phase not in tasks:
+                tasks[phase] = bar.add_task(f"{name}: {phase}", total=total)
+            bar.update(tasks[phase], completed=done)
+
+        yield on_progress
+
+
+_COLUMNS = ("digest", "platform", "mode", "layers", "volumes", "size", "names")
+
+
+def _row(image: StoredImage) -> dict[str, object]:
+    return {
+        "digest": image.manifest_digest,
+        "platform": image.platform,
+        "mode": image.mode,
+        "layers": len(image.layers),
+        "volumes": len(image.volumes),
+        "size": image.size_bytes,
+        "names": ", ".join(image.names),
+    }
+
+
+@app.command("list")
+def list_command(store: StoreOption = STORE, output: OutputOption = Output.TABLE) -> None:
+    """Images that have been converted."""
+    with _store(store) as opened:
+        print_rows(_COLUMNS, [_row(image) for image in opened.images()], output)
+
+
+@app.command()
+def inspect(image: ImageArgument, store: StoreOption = STORE, output: OutputOption = Output.YAML) -> None:
+    """One image: its layers, and its volumes with role, file, and how many images have each."""
+    with _store(store) as opened:
+        plain = _plain(opened.find(image), opened)
+    if output is Output.JSON:
+        sys.stdout.write(json.dumps(plain, indent=2) + "\n")
+    else:
+        yaml.safe_dump(plain, sys.stdout, sort_keys=False)
+
+
+def _plain(image: StoredImage, store: Store) -> dict[str, Any]:
+    volumes = [
+        {
+            "name": volume.digest,
+            "role": volume.role,
+            "sizeBytes": volume.size_bytes,
+            "images": store.references(volume.digest),
+            "file": str(volume_path(store.folder, volume.digest)),
+        }
+        for volume in image.volumes
+    ]
+    return {
+        "manifest": image.manifest_digest,
+        "config": image.config_digest,
+        "platform": image.platform,
+        "mode": image.mode,
+        "names": list(image.names),
+        "layers": [{"digest": digest, "diffID": diff_id} for digest, diff_id in image.layers],
+        "blocks": volumes,
+    }
+
+
+@app.command()
+def mount(
+    image: ImageArgument,
+    directory: Annotated[Path, typer.Argument(help="Where to.", show_default=False)],
+    upper: Annotated[
+        Path | None, typer.Option("--upper", help="Folder for changes; without it the image is read-only.")
+    ] = None,
+    store: StoreOption = STORE,
+) -> None:
+    """Mount an image's root file system. Needs root."""
+    _need_root()
+    with _store(store) as opened:
+        (root,) = opened.find(image).volumes
+        mounts.mount(volume_path(store, root.digest), directory, upper)
+
+
+@app.command()
+def unmount(directory: Annotated[Path, typer.Argument(help="What was given to mount.", show_default=False)]) -> None:
+    """Take away what `mount` put there; changes stay in the upper folder. Needs root."""
+    _need_root()
+    try:
+        mounts.unmount(directory)
+    except ImageError as error:
+        raise fail(str(error)) from error
+
+
+def _need_root() -> None:
+    if os.geteuid():
+        raise fail("only root can mount")
+
+
+@app.command()
+def remove(image: ImageArgument, store: StoreOption = STORE) -> None:
+    """Forget an image, and remove the volumes that no other image has."""
+    with _store(store) as opened:
+        opened.remove(opened.find(image))
+        housekeeping.collect(opened)
+
+
+@app.command()
+def gc(store: StoreOption = STORE) -> None:
+    """Remove volumes without an image, and what stopped conversions have left."""
+    with _store(store) as opened:
+        removed = housekeeping.collect(opened)
+    say(f"{len(removed)} files removed")
+
+
+@app.command()
+def fsck(store: StoreOption = STORE) -> None:
+    """Read every volume and compare it with its digest. Exit code 1 if one is missing or other."""
+    with _store(store) as opened:
+        found = list(housekeeping.faults(opened))
+    for fault in found:
+        say(fault)
+    if found:
+        raise typer.Exit(FAILED)

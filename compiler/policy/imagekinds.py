@@ -1,0 +1,107 @@
+"""The kind ImageConversion, as files and CustomResourceDefinitions write it. Explained in docs/policies.md."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, ClassVar, Final, Literal
+
+from pydantic import AfterValidator, Field
+
+from compiler.diagnostic import did_you_mean
+from compiler.policy.imagenames import EXPECTED, ImageNameError, parse_image_name
+from compiler.policy.kinds import ApiVersion
+from compiler.policy.model import Model, NamespacedKind
+from compiler.policy.scalar import shortened
+from compiler.policy.values import Name, refusal
+
+MODES: Final = ("erofs", "overlayfs", "block")
+MODE_ALIASES: Final = {"overlaybd": "block"}
+_PLATFORM: Final = re.compile(r"[a-z0-9]+/[a-z0-9_]+(/[a-z0-9.]+)?")
+
+
+def _check_image(value: str) -> str:
+    try:
+        parse_image_name(value)
+    except ImageNameError as error:
+        raise refusal(f"'{shortened(value)}' {error}", expected=EXPECTED) from None
+    return value
+
+
+def _check_mode(value: str) -> str:
+    if value not in MODES and value not in MODE_ALIASES:
+        hint = did_you_mean(value, (*MODES, *MODE_ALIASES))
+        raise refusal(
+            f"'{shortened(value)}' is not a mode", expected="erofs, overlayfs or block (or overlaybd)", hint=hint
+        )
+    return value
+
+
+def _check_platform(value: str) -> str:
+    if not _PLATFORM.fullmatch(value):
+        raise refusal(
+            f"'{shortened(value)}' is not a platform", expected="os/architecture[/variant], such as linux/arm64"
+        )
+    return value
+
+
+ImageText = Annotated[str, AfterValidator(_check_image)]
+ImageMode = Annotated[str, AfterValidator(_check_mode)]
+PlatformText = Annotated[str, AfterValidator(_check_platform), Field(pattern=f"^{_PLATFORM.pattern}$")]
+
+
+class ImageConversionSpec(Model):
+    field_hints: ClassVar[dict[str, str]] = {
+        "image": "write 'sourceImage'",
+        "platform": "write a list, 'platforms'",
+        "virtualSizeByGb": "write 'virtualSizeByGB'",
+    }
+
+    source_image: Annotated[ImageText, Field(description="What is converted: a registry's image, or a layout.")]
+    dest_image: Annotated[ImageText | None, Field(description="Where the image goes with hints about its volumes.")] = (
+        None
+    )
+    image_mode: Annotated[ImageMode, Field(description="erofs, overlayfs or block; overlaybd is block.")] = "erofs"
+    virtual_size_by_gb: Annotated[
+        int | None, Field(alias="virtualSizeByGB", ge=1, le=65_536, description="Size of the disk in GiB; for block.")
+    ] = None
+    platforms: Annotated[
+        tuple[PlatformText, ...], Field(description="os/architecture[/variant]; default: that of the machine.")
+    ] = ()
+    pool: Annotated[Name | None, Field(description="Where volumes are made; default: the machine's own store.")] = None
+
+
+class ImageBlock(Model):
+    """One volume of the result."""
+
+    name: Annotated[str, Field(description="The volume's digest.")]
+    role: Annotated[Literal["root", "layer", "disk"], Field(description="What it is to the image.")]
+    platform: str = ""
+    size_bytes: Annotated[int, Field(ge=0)] = 0
+
+
+class Condition(Model):
+    """As metav1.Condition."""
+
+    type: str
+    status: Literal["True", "False", "Unknown"]
+    reason: str = ""
+    message: str = ""
+    last_transition_time: str = ""
+    observed_generation: int = 0
+
+
+class ImageConversionStatus(Model):
+    phase: Literal["Pending", "Pulling", "Converting", "Publishing", "Succeeded", "Failed"] = "Pending"
+    progress: Annotated[int, Field(ge=0, le=100, description="Percent.")] = 0
+    blocks: tuple[ImageBlock, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+    ready: bool = False
+
+
+class ImageConversion(NamespacedKind):
+    """An image made into volumes once, so that containers start from them without pulling."""
+
+    api_version: ApiVersion
+    kind: Literal["ImageConversion"]
+    spec: ImageConversionSpec
+    status: ImageConversionStatus | None = None

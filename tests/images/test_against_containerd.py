@@ -1,0 +1,80 @@
+"""What is mounted from a converted image is what containerd unpacks; what it refuses is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from agents.storage.conversion import convert, no_progress
+from agents.storage.io.mounts import mount, unmount
+from agents.storage.io.store import Store
+from agents.storage.io.volumefiles import volume_path
+from agents.storage.translate.platforms import parse_platform
+from agents.storage.wire.errors import ImageError
+from compiler.policy.imagenames import parse_image_name
+from tests.images.archives import LayoutWriter, digest
+from tests.images.comparison import differences, facts
+from tests.images.containerd import Containerd, UnpackingError
+from tests.images.nasty import IMAGES, REFUSED, sparse_content
+
+pytestmark = [pytest.mark.root, pytest.mark.peer, pytest.mark.slow]
+AMD64 = parse_platform("linux/amd64")
+
+
+@contextmanager
+def _converted(folder: Path) -> Generator[Path]:
+    store = Store(folder / "store")
+    result = convert(parse_image_name(f"oci:{folder / 'layout'}"), AMD64, store, no_progress)
+    target = folder / "converted"
+    target.mkdir()
+    (volume,) = result.image.volumes
+    mount(volume_path(store.folder, volume.digest), target, None)
+    try:
+        yield target
+    finally:
+        unmount(target)
+        store.close()
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_a_converted_image_is_what_containerd_unpacks(name: str, peer: Containerd, tmp_path: Path) -> None:
+    layers = IMAGES[name]()
+    layout = LayoutWriter(tmp_path / "layout")
+    layout.image(layers, f"example.com/{name}:1")
+    archive = layout.write_archive(tmp_path / "image.tar")
+    with peer.mounted(layers, archive, tmp_path / "unpacked") as unpacked, _converted(tmp_path) as converted:
+        expected = facts(unpacked.root)
+        assert differences(expected, facts(converted), unpacked.started_ns) == []
+        assert expected  # an empty image would prove nothing
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_containerd_refuses_is_refused(name: str, peer: Containerd, tmp_path: Path) -> None:
+    make, message = REFUSED[name]
+    layers = make()
+    layout = LayoutWriter(tmp_path / "layout")
+    layout.image(layers, f"example.com/{name}:1", compression="")
+    archive = layout.write_archive(tmp_path / "image.tar")
+    with pytest.raises(UnpackingError):
+        peer.unpack(archive)
+    store = Store(tmp_path / "store")
+    with pytest.raises(ImageError) as refused:
+        convert(parse_image_name(f"oci-archive:{archive}"), AMD64, store, no_progress)
+    number = len(layers)
+    assert str(refused.value) == f"layer {number} of {number}, {digest(layers[-1])}: {message}"
+    assert store.images() == ()
+    assert list((tmp_path / "store" / "volumes").iterdir()) == []
+    store.close()
+
+
+def test_the_sparse_image_is_what_it_should_be(tmp_path: Path) -> None:
+    layout = LayoutWriter(tmp_path / "layout")
+    layout.image(IMAGES["sparse"]())
+    layout.write()
+    with _converted(tmp_path) as converted:
+        for name in ("s00/x", "s01/x", "s10/x"):
+            assert (converted / name).read_bytes() == sparse_content()
+        assert (converted / "hole").read_bytes() == bytes(5_000_001)

@@ -1,0 +1,293 @@
+"""Converting without root: what is told apart, what is verified, what is left after each way to fail."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agents.storage.io.housekeeping import collect, faults
+from agents.storage.io.store import Store
+from agents.storage.io.volumefiles import volume_path
+from agents.storage.wire.errors import ImageError
+from tests.images.archives import LayoutWriter, Tar, digest
+from tests.images.conversions import command, converted, turnout
+
+SMALL = Tar().add("file", data=b"content").finished()
+
+
+def _layout(folder: Path, *layers: bytes, compression: str = "gzip") -> Path:
+    writer = LayoutWriter(folder)
+    writer.image(layers or [SMALL], compression=compression)
+    return writer.write()
+
+
+def _rest(store: Path) -> list[str]:
+    return sorted(path.name for part in ("layers", "volumes") for path in (store / part).iterdir())
+
+
+def test_compressions_give_the_same_volume(tmp_path: Path) -> None:
+    found = {
+        converted(_layout(tmp_path / (name or "plain"), compression=name), tmp_path / "store").image.volumes[0].digest
+        for name in ("", "gzip", "zstd")
+    }
+    assert _rest(tmp_path / "store") == [f"{found.pop().removeprefix('sha256:')}.erofs"]
+    assert not found
+
+
+def test_a_second_conversion_makes_nothing(tmp_path: Path) -> None:
+    layout = _layout(tmp_path / "layout")
+    first, second = (converted(layout, tmp_path / "store") for _ in range(2))
+    assert (first.was_there, second.was_there) == (False, True)
+    assert first.image == second.image
+
+
+def test_a_volume_that_was_lost_is_made_again(tmp_path: Path) -> None:
+    layout = _layout(tmp_path / "layout")
+    path = volume_path(tmp_path / "store", converted(layout, tmp_path / "store").image.volumes[0].digest)
+    before = path.read_bytes()
+    path.unlink()
+    assert not converted(layout, tmp_path / "store").was_there
+    assert path.read_bytes() == before
+
+
+def test_the_platform_chooses(tmp_path: Path) -> None:
+    writer = LayoutWriter(tmp_path / "layout")
+    for architecture, variant in (("amd64", ""), ("arm64", "v8"), ("arm", "v6"), ("arm", "v7")):
+        layer = Tar().add(f"{architecture}-{variant}").finished()
+        platform = {"os": "linux", "architecture": architecture} | ({"variant": variant} if variant else {})
+        writer.image([layer], "", platform=platform)
+    for entry in writer.manifests:
+        del entry["annotations"]
+    layout = writer.write()
+    expected = {"linux/amd64": 0, "linux/arm64": 1, "linux/arm64/v8": 1, "linux/arm/v6": 2, "linux/arm/v7": 3}
+    for text, index in expected.items():
+        found = converted(layout, tmp_path / "store", text).image
+        assert found.manifest_digest == writer.manifests[index]["digest"], text
+    with pytest.raises(ImageError) as refused:
+        converted(layout, tmp_path / "store", "linux/riscv64")
+    assert str(refused.value) == (
+        f"oci:{layout} has no image for linux/riscv64; it has linux/amd64, linux/arm/v6, linux/arm/v7, linux/arm64/v8"
+    )
+
+
+def _other_bytes(layout: Path, blob: str) -> str:
+    path = layout / "blobs" / "sha256" / blob.removeprefix("sha256:")
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    return f"layer {blob}: what came has the digest {digest(bytes(data))}"
+
+
+def _cut(layout: Path, blob: str) -> str:
+    path = layout / "blobs" / "sha256" / blob.removeprefix("sha256:")
+    data = path.read_bytes()
+    path.write_bytes(data[:-1])
+    return f"layer {blob} should have {len(data)} bytes and has {len(data) - 1}"
+
+
+def _longer(layout: Path, blob: str) -> str:
+    path = layout / "blobs" / "sha256" / blob.removeprefix("sha256:")
+    data = path.read_bytes()
+    path.write_bytes(data + b"!")
+    return f"layer {blob} should have {len(data)} bytes and has more"
+
+
+def _missing(layout: Path, blob: str) -> str:
+    path = layout / "blobs" / "sha256" / blob.removeprefix("sha256:")
+    path.unlink()
+    return f"{path}: No such file or directory"
+
+
+@pytest.mark.parametrize("damage", [_other_bytes, _cut, _longer, _missing])
+@pytest.mark.parametrize("compression", ["", "zstd"])
+def test_a_damaged_layer_is_refused(compression: str, damage: Callable[[Path, str], str], tmp_path: Path) -> None:
+    layout = _layout(tmp_path / "layout", compression=compression)
+    manifest = json.loads((layout / "index.json").read_text())["manifests"][0]["digest"]
+    blob = json.loads((layout / "blobs/sha256" / manifest.removeprefix("sha256:")).read_text())["layers"][0]["digest"]
+    expected = damage(layout, blob)
+    with pytest.raises(ImageError) as refused:
+        converted(layout, tmp_path / "store")
+    assert str(refused.value) == expected
+    assert _rest(tmp_path / "store") == []
+
+
+def test_a_layer_that_unpacks_to_something_else_is_refused(tmp_path: Path) -> None:
+    writer = LayoutWriter(tmp_path / "layout")
+    other = Tar().add("other").finished()
+    blob = writer.blob(other)
+    layer = {"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": blob[0], "size": blob[1]}
+    writer.image([SMALL], compression="", changes={"layers": [layer]})
+    with pytest.raises(ImageError) as refused:
+        converted(writer.write(), tmp_path / "store")
+    assert str(refused.value) == (
+        f"layer {digest(other)} unpacks to {digest(other)}; the image's config says {digest(SMALL)}"
+    )
+    assert _rest(tmp_path / "store") == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"schemaVersion": 1}, "manifest {manifest} is no manifest of an image (schema version 2)"),
+        ({"layers": {}}, "manifest {manifest} has no list 'layers'"),
+        ({"layers": []}, "manifest {manifest} has 0 layers, its config 1 diff_ids"),
+        (
+            {"layers": [{"digest": "sha256:../../etc/passwd", "size": 1}]},
+            "manifest {manifest} refers to 'sha256:../../etc/passwd', which is no sha256 digest",
+        ),
+        (
+            {"layers": [{"digest": "sha256:" + "0" * 64, "size": -1}]},
+            "manifest {manifest} gives sha256:" + "0" * 64 + " the size '-1'",
+        ),
+        (
+            {"layers": [{"digest": "sha256:" + "0" * 64, "size": 1, "mediaType": "application/wasm"}]},
+            "layer sha256:" + "0" * 64 + " is of type 'application/wasm', which is no layer of files",
+        ),
+    ],
+)
+def test_a_manifest_that_makes_no_sense_is_refused(changes: dict[str, object], message: str, tmp_path: Path) -> None:
+    writer = LayoutWriter(tmp_path / "layout")
+    manifest = writer.image([SMALL], changes=changes)
+    with pytest.raises(ImageError) as refused:
+        converted(writer.write(), tmp_path / "store")
+    assert str(refused.value) == message.format(manifest=manifest)
+
+
+def test_volumes_go_with_their_last_image(tmp_path: Path) -> None:
+    shared = _layout(tmp_path / "one"), _layout(tmp_path / "two", compression="zstd")
+    first, second = (converted(layout, tmp_path / "store").image for layout in shared)
+    assert first.volumes == second.volumes
+    store = Store(tmp_path / "store")
+    volume = volume_path(store.folder, first.volumes[0].digest)
+    assert store.references(first.volumes[0].digest) == 2
+    store.remove(first)
+    assert collect(store) == ()
+    store.remove(second)
+    assert collect(store) == (volume,)
+    store.close()
+
+
+def test_a_changed_volume_is_found(tmp_path: Path) -> None:
+    image = converted(_layout(tmp_path / "layout"), tmp_path / "store").image
+    store = Store(tmp_path / "store")
+    path = volume_path(store.folder, image.volumes[0].digest)
+    assert list(faults(store)) == []
+    with path.open("r+b") as stream:
+        stream.write(b"!")
+    assert list(faults(store)) == [f"{path} has other bytes than when it was written"]
+    path.unlink()
+    assert list(faults(store)) == [f"{path} is missing"]
+    store.close()
+
+
+def _large(folder: Path, layers: int = 3, size: int = 3_000_000) -> Path:
+    made = [Tar().add(f"part{n}", data=random.Random(n).randbytes(size)).finished() for n in range(layers)]
+    return _layout(folder, *made)
+
+
+@pytest.mark.slow
+def test_a_conversion_that_is_killed_at_any_instant_leaves_the_store_whole(tmp_path: Path) -> None:
+    layout, store = _large(tmp_path / "layout"), tmp_path / "store"
+    expected = converted(layout, tmp_path / "other").image
+    chance = random.Random(1)
+    killed = 0
+    for _ in range(12):
+        process = subprocess.Popen(command("convert", f"oci:{layout}", "--store", store), stdout=subprocess.DEVNULL)
+        time.sleep(0.4 + chance.random() * 0.6)
+        process.send_signal(signal.SIGKILL)
+        killed += process.wait() == -signal.SIGKILL
+        opened = Store(store)
+        assert list(faults(opened)) == []
+        assert [image.volumes for image in opened.images()] in ([], [expected.volumes])
+        if opened.images():
+            opened.remove(opened.images()[0])
+            collect(opened)
+        opened.close()
+    assert killed
+    assert converted(layout, store).image == expected
+    opened = Store(store)
+    collect(opened)
+    opened.close()
+    assert _rest(store) == [volume_path(store, expected.volumes[0].digest).name]
+
+
+@pytest.mark.slow
+def test_conversions_at_once_make_one_volume(tmp_path: Path) -> None:
+    layout, store = _large(tmp_path / "layout", size=500_000), tmp_path / "store"
+    at_once = [
+        subprocess.Popen(command("convert", f"oci:{layout}", "--store", store, "-o", "json"), stdout=subprocess.PIPE)
+        for _ in range(4)
+    ]
+    found = [json.loads(process.communicate()[0])[0]["made"] for process in at_once]
+    assert sorted(found) == ["before", "before", "before", "now"]
+
+
+@pytest.mark.root
+@pytest.mark.slow
+@pytest.mark.parametrize("size_kib", [200, 3_500, 9_500, 12_000])
+def test_a_full_disk_is_said_and_leaves_what_was_there(size_kib: int, tmp_path: Path) -> None:
+    layout, store = _large(tmp_path / "layout"), tmp_path / "store"
+    store.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size_kib}k", "tmpfs", store], check=True)
+    try:
+        small = converted(_layout(tmp_path / "small"), store).image
+        with pytest.raises(ImageError, match=r"No space left on device|the volume takes \d+ bytes; \d+ are free"):
+            converted(layout, store)
+        opened = Store(store)
+        assert list(faults(opened)) == []
+        assert opened.images() == (small,)
+        collect(opened)
+        opened.close()
+        assert _rest(store) == [volume_path(store, small.volumes[0].digest).name]
+    finally:
+        subprocess.run(["umount", store], check=True)
+
+
+@pytest.mark.slow
+def test_the_command(tmp_path: Path) -> None:
+    layout, store = _layout(tmp_path / "layout"), tmp_path / "store"
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(f"""apiVersion: turnout.dev/v1alpha1
+kind: ImageConversion
+metadata: {{name: one}}
+spec: {{sourceImage: "oci:{layout}", platforms: [linux/amd64]}}
+""")
+    made = turnout("convert", policy, "--store", store, "-o", "json")
+    assert (made.returncode, made.stderr) == (0, "")
+    (row,) = json.loads(made.stdout)
+    assert row["made"] == "now"
+    assert json.loads(turnout("list", "--store", store, "-o", "json").stdout) == [
+        {name: value for name, value in row.items() if name != "made"}
+    ]
+    shown = json.loads(turnout("inspect", row["digest"][:20], "--store", store, "-o", "json").stdout)
+    assert [block["role"] for block in shown["blocks"]] == ["root"]
+    assert Path(shown["blocks"][0]["file"]).stat().st_size == row["size"]
+    assert turnout("fsck", "--store", store).returncode == 0
+    unknown = turnout("inspect", "sha256:0000", "--store", store)
+    expected = f"turnout: error: 'sha256:0000' has not been converted into the store {store}\n"
+    assert (unknown.returncode, unknown.stderr) == (1, expected)
+    assert turnout("remove", f"oci:{layout}", "--store", store).returncode == 0
+    assert turnout("list", "--store", store, "-o", "json").stdout == "[]\n"
+    assert _rest(store) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["convert", "oci:"], 2, "'oci:' names no file"),
+        (["convert", "shop/Web"], 2, "'shop/Web' has capitals in the repository"),
+        (["convert", "oci:/nowhere"], 1, "turnout: error: /nowhere/oci-layout: No such file or directory"),
+        (["convert", "oci:/nowhere", "--platform", "amd64"], 2, "'amd64' is no platform"),
+    ],
+)
+def test_wrong_use_is_told_from_failing(arguments: list[str], code: int, message: str, tmp_path: Path) -> None:
+    done = turnout(*arguments, "--store", tmp_path)
+    assert done.returncode == code
+    assert message in " ".join(done.stderr.replace("│", " ").split())
