@@ -18,6 +18,9 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from agents.storage.conversion import Converted, convert
 from agents.storage.io import housekeeping, mounts
+from agents.storage.io.credentials import CredentialFile
+from agents.storage.io.registries import RegistryOptions
+from agents.storage.io.registryhttp import Connection
 from agents.storage.io.store import Store, StoredImage
 from agents.storage.io.volumefiles import volume_path
 from agents.storage.translate.platforms import machine_platform, parse_platform
@@ -58,23 +61,40 @@ def convert_command(
     sources: Annotated[
         list[str],
         typer.Argument(
-            help="Policy files with ImageConversions, or images: oci:DIRECTORY[:NAME], oci-archive:FILE[:NAME].",
+            help="Policy files with ImageConversions, or images: [registry/]repository[:tag][@digest], "
+            "oci:DIRECTORY[:NAME], oci-archive:FILE[:NAME].",
             show_default=False,
         ),
     ],
     platform: Annotated[
         list[str] | None, typer.Option("--platform", help="os/architecture[/variant]; may be given again.")
     ] = None,
+    tls_ca: Annotated[
+        Path | None, typer.Option("--tls-ca", help="PEM file of authorities to trust besides the system's.")
+    ] = None,
+    plain_http: Annotated[bool, typer.Option("--plain-http", help="No TLS; for loopback that is the default.")] = False,
+    credentials: Annotated[
+        Path | None, typer.Option("--credentials", help="A config.json; default: where docker and podman look.")
+    ] = None,
+    mirror: Annotated[
+        list[str] | None, typer.Option("--mirror", help="REGISTRY=HOST[:PORT], asked first; may be given again.")
+    ] = None,
     store: StoreOption = STORE,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Convert images to volumes. Safe to run again: what is there is not made twice, what was stopped goes on."""
     wanted = [pair for source in sources for pair in _wanted(source, platform or [])]
+    mirrors = _mirrors(mirror or [])
     results: list[Converted] = []
     with _store(store) as opened:
+        registries = RegistryOptions(
+            connection=Connection(ca_file=tls_ca, plain_http=plain_http),
+            credentials=CredentialFile(credentials),
+            mirrors=mirrors,
+        )
         for name, target in wanted:
             with _progress(str(name)) as on_progress:
-                results.append(convert(name, target, opened, on_progress))
+                results.append(convert(name, target, opened, on_progress, registries))
     rows = [{**_row(r.image), "made": "before" if r.was_there else "now"} for r in results]
     print_rows([*_COLUMNS, "made"], rows, output)
 
@@ -89,6 +109,16 @@ def _wanted(source: str, platforms: list[str]) -> list[tuple[ImageName, Platform
         raise typer.BadParameter(f"'{source}' {error}") from error
     except ImageError as error:
         raise typer.BadParameter(str(error)) from error
+
+
+def _mirrors(texts: list[str]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for text in texts:
+        registry, sign, host = text.partition("=")
+        if not (registry and sign and host) or "/" in host:
+            raise typer.BadParameter(f"'{text}' is no mirror; expected REGISTRY=HOST[:PORT]")
+        found[registry] = (*found.get(registry, ()), host)
+    return found
 
 
 def _conversions(path: Path) -> tuple[ImageConversion, ...]:

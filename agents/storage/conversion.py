@@ -13,12 +13,12 @@ from typing import Final
 
 from agents.storage.io.ingest import ingest_layers, layer_path
 from agents.storage.io.layouts import Layout
+from agents.storage.io.registries import Registry, RegistryOptions
 from agents.storage.io.sources import Source, read_image
 from agents.storage.io.store import Store, StoredImage, Volume
 from agents.storage.io.trees import LayerFiles
 from agents.storage.io.volumefiles import volume_path, write_volume
 from agents.storage.translate.erofs import plan
-from agents.storage.wire.errors import ImageError
 from agents.storage.wire.oci import Image, Platform
 from compiler.policy.imagenames import ImageName, LayoutImage
 
@@ -40,15 +40,19 @@ class Converted:
     """The volume was made by an earlier conversion, of this image or of one with the same layers."""
 
 
-def open_source(name: ImageName) -> Source:
-    if isinstance(name, LayoutImage):
-        return Layout(name)
-    raise ImageError(f"{name}: images are read from layouts (oci:, oci-archive:); registries are not spoken to yet")
+def open_source(name: ImageName, registries: RegistryOptions) -> Source:
+    return Layout(name) if isinstance(name, LayoutImage) else Registry(name, registries)
 
 
-def convert(name: ImageName, platform: Platform, store: Store, on_progress: OnProgress) -> Converted:
+def convert(
+    name: ImageName,
+    platform: Platform,
+    store: Store,
+    on_progress: OnProgress = no_progress,
+    registries: RegistryOptions | None = None,
+) -> Converted:
     """Convert one platform's image to one merged EROFS volume. Raises ImageError; what was there stays as it was."""
-    source = open_source(name)
+    source = open_source(name, registries or RegistryOptions())
     try:
         image = read_image(source, platform, str(name))
         recipe = recipe_of(image)

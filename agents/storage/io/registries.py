@@ -1,0 +1,153 @@
+"""Images of registries (distribution-spec 1.1): manifests by tag or digest, blobs that survive broken connections."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import BinaryIO, Final, TypeVar
+
+import urllib3
+from urllib3.exceptions import HTTPError
+
+from agents.storage.io.credentials import CredentialFile
+from agents.storage.io.registryhttp import Connection, RegistryHttp, UnreachableError
+from agents.storage.wire.errors import ImageError
+from agents.storage.wire.oci import INDEX_TYPES, MANIFEST_TYPES, MAX_DOCUMENT_BYTES, Descriptor
+from compiler.policy.imagenames import DEFAULT_REGISTRY, RegistryImage
+
+_HUB_HOST: Final = "registry-1.docker.io"
+_ACCEPT: Final = ", ".join((*INDEX_TYPES, *MANIFEST_TYPES))
+_BREAKS: Final = 8
+"""How often a blob's connection may break; progress in between does not count them anew, so a bad one ends."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryOptions:
+    """`mirrors` maps a registry to hosts that are asked before it."""
+
+    connection: Connection = field(default_factory=Connection)
+    credentials: CredentialFile | None = None
+    mirrors: dict[str, tuple[str, ...]] = field(default_factory=lambda: {})
+
+
+class Registry:
+    """A `Source`. Mirrors are asked first, in order; the registry itself last. All of them must give the same digests
+    where digests are known, and a tag is what the first one that has it says."""
+
+    def __init__(self, image: RegistryImage, options: RegistryOptions) -> None:
+        self._image = image
+        self._scope = f"repository:{image.repository}:pull"
+        known = options.credentials or CredentialFile()
+        self._unreachable: dict[str, str] = {}
+        own = _HUB_HOST if image.registry == DEFAULT_REGISTRY else image.registry
+        mirrors = options.mirrors.get(image.registry, ())
+        self._hosts = [RegistryHttp(host, options.connection, known.find(host)) for host in mirrors]
+        self._hosts.append(RegistryHttp(own, options.connection, known.find(image.registry)))
+
+    def resolve(self) -> tuple[str, str, bytes]:
+        media_type, document = self._document(self._image.reference)
+        digest = f"sha256:{hashlib.sha256(document).hexdigest()}"
+        if self._image.digest not in ("", digest):
+            raise ImageError(f"{self._image}: what came has the digest {digest}")
+        return media_type, digest, document
+
+    def manifest(self, descriptor: Descriptor) -> bytes:
+        return self._document(descriptor.digest)[1]
+
+    def open_blob(self, descriptor: Descriptor, start: int = 0) -> BinaryIO:
+        return io.BufferedReader(_Blob(self, descriptor, start))
+
+    def blob_response(self, descriptor: Descriptor, start: int) -> urllib3.BaseHTTPResponse:
+        """The blob's bytes from `start` on."""
+        path = f"/v2/{self._image.repository}/blobs/{descriptor.digest}"
+        headers = {"Range": f"bytes={start}-"} if start else {}
+
+        def ask(host: RegistryHttp) -> urllib3.BaseHTTPResponse:
+            response = host.get(path, headers, self._scope)
+            if start and response.status != 206:
+                response.close()
+                raise ImageError(f"{host.host} gives no part of {descriptor.digest}, and the connection broke")
+            return response
+
+        return self._first(ask)
+
+    def close(self) -> None:
+        for host in self._hosts:
+            host.close()
+
+    def _document(self, reference: str) -> tuple[str, bytes]:
+        path = f"/v2/{self._image.repository}/manifests/{reference}"
+
+        def ask(host: RegistryHttp) -> tuple[str, bytes]:
+            response = host.get(path, {"Accept": _ACCEPT}, self._scope)
+            try:
+                document = response.read(MAX_DOCUMENT_BYTES + 1)
+            except HTTPError as error:
+                raise ImageError(f"{host.host}{path}: the connection broke: {error}") from error
+            finally:
+                response.close()
+            if len(document) > MAX_DOCUMENT_BYTES:
+                raise ImageError(f"{host.host}{path}: more than {MAX_DOCUMENT_BYTES} bytes")
+            return response.headers.get("Content-Type", "").partition(";")[0].strip(), document
+
+        return self._first(ask)
+
+    def _first(self, ask: Callable[[RegistryHttp], T]) -> T:
+        """What the first host answers; when none does, what each of them said."""
+        said: list[str] = []
+        for host in self._hosts:
+            if host.host in self._unreachable:
+                said.append(self._unreachable[host.host])
+                continue
+            try:
+                return ask(host)
+            except UnreachableError as error:
+                self._unreachable[host.host] = str(error)
+                said.append(str(error))
+            except ImageError as error:
+                said.append(str(error))
+        raise ImageError("; ".join(said))
+
+
+class _Blob(io.RawIOBase):
+    """A blob's bytes. Where the connection breaks, the rest is asked for anew."""
+
+    def __init__(self, registry: Registry, descriptor: Descriptor, start: int) -> None:
+        self._registry, self._descriptor, self._position = registry, descriptor, start
+        self._breaks = 0
+        self._response = registry.blob_response(descriptor, start)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview, /) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
+        while True:
+            try:
+                data = self._response.read(len(buffer), decode_content=False)
+            except HTTPError as error:
+                self._go_on(str(error))
+                continue
+            if not data and self._position < self._descriptor.size:
+                self._go_on("it ended early")
+                continue
+            buffer[: len(data)] = data
+            self._position += len(data)
+            return len(data)
+
+    def close(self) -> None:
+        self._response.close()
+        super().close()
+
+    def _go_on(self, why: str) -> None:
+        self._breaks += 1
+        if self._breaks > _BREAKS:
+            raise ImageError(
+                f"layer {self._descriptor.digest}: the connection broke {self._breaks} times, the last time "
+                f"after {self._position} of {self._descriptor.size} bytes: {why[:200]}"
+            )
+        self._response.close()
+        self._response = self._registry.blob_response(self._descriptor, self._position)
