@@ -17,6 +17,7 @@ from runtime.device.limits import LimitError, parse_limits
 from runtime.device.listening import Address, ListenError, TcpAddress, group_id, parse_address
 from runtime.device.modeltarget import ModelTarget
 from runtime.device.modelwire import ModelWire
+from runtime.device.portnames import NamedPort, PortNameError, PortNames, port_names, split_names
 from runtime.device.rightsfile import RightsError, read_rights
 from runtime.device.server import Settings, serve
 from runtime.device.statefolder import Beginning, StateFolder, without_folder
@@ -55,7 +56,10 @@ def run(
     device_id: Annotated[int, typer.Option(min=1, help="P4Runtime device id.")] = 1,
     port: Annotated[
         list[str] | None,
-        typer.Option(help="ID=INTERFACE, or ID=INTERFACE,redirect or ,peer to choose how packets get there."),
+        typer.Option(
+            help="ID=INTERFACE; behind it ,redirect or ,peer (how packets get there), ,name=NAME and ,sdn=NUMBER (what "
+            "controllers call it). Of the model, whose ports have no interface, a name."
+        ),
     ] = None,
     target: Annotated[TargetKind, typer.Option(help="kernel: eBPF on the ports. model: the interpreter.")] = (
         TargetKind.KERNEL
@@ -93,13 +97,13 @@ def run(
         _refuse(problem, WRONG_USE)
     if rights is not None and files is None:
         _refuse("--rights are those of clients with a certificate: it needs --tls-cert and the like", WRONG_USE)
-    if target is TargetKind.MODEL and port:
-        _refuse("the model target has no ports; leave --port out", WRONG_USE)
     if target is TargetKind.KERNEL and wire is not None:
         _refuse("the kernel target has its ports; leave --wire out", WRONG_USE)
     if target is TargetKind.KERNEL and state_dir is None:
         _refuse("the kernel target needs --state-dir", WRONG_USE)
-    wanted = _ports(port) if target is TargetKind.KERNEL else ()
+    split = _split_ports(port or [])
+    wanted = _ports(split) if target is TargetKind.KERNEL else _no_ports(split)
+    names = _port_names(split)
     try:
         settings = Settings(
             name=name,
@@ -111,7 +115,7 @@ def run(
             limits=limits,
         )
         with ExitStack() as undo:
-            beginning = _beginning(undo, state_dir, target, clean=clean, ephemeral=ephemeral)
+            beginning = _beginning(undo, state_dir, target, names, clean=clean, ephemeral=ephemeral)
             if state_dir is None or target is TargetKind.MODEL:
                 ports = ModelWire(wire) if wire is not None else None
                 made: Target = ModelTarget(hash_seed=beginning.hash_seed, wire=ports)
@@ -147,29 +151,51 @@ def _addresses(texts: list[str], *, insecure: bool, tls: bool) -> tuple[Address,
 
 
 def _beginning(
-    undo: ExitStack, state_dir: Path | None, target: TargetKind, *, clean: bool, ephemeral: bool
+    undo: ExitStack, state_dir: Path | None, target: TargetKind, names: PortNames, *, clean: bool, ephemeral: bool
 ) -> Beginning:
     """What the folder has, which is this process's until `undo`; nothing without a folder. Raises `TargetError`."""
     if state_dir is None:
-        return without_folder()
+        return without_folder(names)
     if target is TargetKind.KERNEL:
         from runtime.device.kernel.target import check_rights  # not at the top: a model starts where there is no libbpf
 
         check_rights()
     folder = StateFolder(state_dir)
     undo.callback(folder.close)
-    beginning = folder.begin(target.value, clean=clean)
+    beginning = folder.begin(target.value, clean=clean, ports=names)
     if ephemeral:
         undo.callback(folder.forget)
     return beginning
 
 
-def _ports(texts: list[str] | None) -> tuple[PortSpec, ...]:
+def _split_ports(texts: list[str]) -> list[NamedPort]:
+    try:
+        return [split_names(text) for text in texts]
+    except PortNameError as problem:
+        _refuse(problem, WRONG_USE)
+
+
+def _port_names(split: list[NamedPort]) -> PortNames:
+    try:
+        return port_names(split)
+    except PortNameError as problem:
+        _refuse(problem, WRONG_USE)
+
+
+def _no_ports(split: list[NamedPort]) -> tuple[PortSpec, ...]:
+    """Of the model, whose ports have names alone."""
+    odd = next((text for text, _, _ in split if "," in text), None)
+    if odd is not None:
+        _refuse(f"port {odd}: the model's ports are no interfaces, they have names alone", WRONG_USE)
+    return ()
+
+
+def _ports(split: list[NamedPort]) -> tuple[PortSpec, ...]:
     """Read before the state directory is made. Imported here: the model target must start where there is no libbpf."""
     from runtime.device.kernel.ports import PortSyntaxError, parse_ports
 
     try:
-        return parse_ports(texts or [])
+        return parse_ports([text for text, _, _ in split])
     except PortSyntaxError as problem:
         _refuse(problem, WRONG_USE)
 

@@ -22,6 +22,8 @@ class ControllerField:
     name: str
     id: int
     width_bits: int
+    type: str = ""
+    """Of `Pipeline.types`, where control planes have other values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

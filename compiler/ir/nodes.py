@@ -8,6 +8,7 @@ from compiler.ir.controller import PACKET_IN, PACKET_OUT, ControllerHeader, Dige
 from compiler.ir.headers import Field, Header, HeaderType, State
 from compiler.ir.statements import Statement
 from compiler.ir.tables import Action, Counter, Meter, Store, Table
+from compiler.ir.translation import TranslatedType
 from compiler.span import NOWHERE, Span
 
 
@@ -58,6 +59,7 @@ class Pipeline:
     packet_out: ControllerHeader | None = None
     """None: controllers can send no packets."""
     digests: tuple[Digest, ...] = ()
+    types: tuple[TranslatedType, ...] = ()
     doc: str = ""
 
     @property

@@ -46,6 +46,10 @@ class Link:
     table: str
     sources: tuple[Source, ...]
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        return tuple(one.field for one in self.sources)
+
     def wanted(self, matches: Sequence[MatchValue], arguments: Sequence[int]) -> Wanted | None:
         """None when every key that refers matches anything."""
         found = [(one.field, _value(one, matches, arguments)) for one in self.sources]
@@ -65,6 +69,23 @@ def links(table: Table | None, action: Action | None) -> tuple[Link, ...]:
         for reference in param.refers_to:
             found.setdefault(reference.table, []).append(Source(reference.field, position, is_key=False))
     return tuple(Link(name, sources) for name, all_sources in found.items() for sources in _apart(all_sources))
+
+
+def of_type(name: str) -> Reference:
+    """What has a value of a translated type refers to the number that stands for it."""
+    return Reference(table=f"::type {name}", field="number")
+
+
+def type_links(table: Table | None, action: Action | None) -> tuple[Link, ...]:
+    """As `links`, of values of translated types."""
+    keys, params = table.keys if table is not None else (), action.params if action is not None else ()
+    typed = [(key.type, position, True) for position, key in enumerate(keys)]
+    typed += [(param.type, position, False) for position, param in enumerate(params)]
+    return tuple(
+        Link(of_type(name).table, (Source(of_type(name).field, position, is_key),))
+        for name, position, is_key in typed
+        if name
+    )
 
 
 def wanted_by(

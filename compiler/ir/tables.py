@@ -43,6 +43,8 @@ class Key:
     match: MatchKind = MatchKind.EXACT
     format: str = ""
     """How people write it: "" (number), "ipv4", "ipv6", "mac"."""
+    type: str = ""
+    """Of `Pipeline.types`, where control planes have other values."""
     refers_to: tuple[Reference, ...] = ()
 
 
@@ -54,6 +56,8 @@ class Param:
     id: int
     width_bits: int
     format: str = ""
+    type: str = ""
+    """As of a key."""
     refers_to: tuple[Reference, ...] = ()
 
 

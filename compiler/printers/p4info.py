@@ -6,6 +6,8 @@ by the device, which compares it with what a controller sends.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from finsy.proto import p4i, p4t
 
 from compiler.ir.controller import PACKET_IN, PACKET_OUT, PADDING, ControllerHeader, Digest
@@ -26,8 +28,10 @@ from compiler.ir.tables import (
     Selector,
     Table,
 )
+from compiler.ir.translation import TranslatedType
 from compiler.printers.p4.identifiers import direct_counter_name, direct_meter_name
 
+Types = Mapping[str, TranslatedType]
 ORGANIZATION = "turnout.dev"
 _MATCH_TYPES = {
     MatchKind.EXACT: p4i.MatchField.EXACT,
@@ -49,6 +53,7 @@ _FORMATS = {"ipv4": "@format(IPV4_ADDRESS)", "ipv6": "@format(IPV6_ADDRESS)", "m
 def p4info(pipeline: Pipeline) -> p4i.P4Info:
     """A fresh message, parts in the order of the pipeline."""
     actions = {action.name: action for action in pipeline.actions}
+    types = {one.name: one for one in pipeline.types}
     return p4i.P4Info(
         pkg_info=p4i.PkgInfo(
             name=pipeline.name,
@@ -56,17 +61,17 @@ def p4info(pipeline: Pipeline) -> p4i.P4Info:
             organization=ORGANIZATION,
             doc=p4i.Documentation(brief=pipeline.doc),
         ),
-        tables=[_table(table, actions) for table in pipeline.tables],
-        actions=[_action(action) for action in pipeline.actions],
+        tables=[_table(table, actions, types) for table in pipeline.tables],
+        actions=[_action(action, types) for action in pipeline.actions],
         action_profiles=[_profile(t.selector, t) for t in pipeline.tables if t.selector is not None],
         counters=[_counter(counter) for counter in pipeline.counters],
         direct_counters=[_direct_counter(t, t.counter_id) for t in pipeline.tables if t.counter_id is not None],
         meters=[_meter(meter) for meter in pipeline.meters],
         direct_meters=[_direct_meter(t, t.meter) for t in pipeline.tables if t.meter is not None],
         digests=[_digest(digest) for digest in pipeline.digests],
-        type_info=_type_info(pipeline) if pipeline.digests else None,
+        type_info=_type_info(pipeline) if pipeline.digests or pipeline.types else None,
         controller_packet_metadata=[
-            _controller_header(name, header)
+            _controller_header(name, header, types)
             for name, header in ((PACKET_IN, pipeline.packet_in), (PACKET_OUT, pipeline.packet_out))
             if header is not None
         ],
@@ -80,10 +85,10 @@ def _preamble(number: int, name: str, doc: str) -> p4i.Preamble:
     return preamble
 
 
-def _table(table: Table, actions: dict[str, Action]) -> p4i.Table:
+def _table(table: Table, actions: dict[str, Action], types: Types) -> p4i.Table:
     made = p4i.Table(
         preamble=_preamble(table.id, table.name, table.doc),
-        match_fields=[_match_field(key) for key in table.keys],
+        match_fields=[_match_field(key, types) for key in table.keys],
         action_refs=[_action_ref(ref, actions[ref.name]) for ref in table.actions],
         initial_default_action=_default_action(table, actions[table.default_action]),
         size=table.size,
@@ -121,13 +126,14 @@ def canonical(value: int) -> bytes:
     return value.to_bytes(max(1, (value.bit_length() + 7) // 8), "big")
 
 
-def _match_field(key: Key) -> p4i.MatchField:
+def _match_field(key: Key, types: Types) -> p4i.MatchField:
     return p4i.MatchField(
         id=key.id,
         name=key.name,
-        bitwidth=width_bits(key.expr),
+        bitwidth=_sdn_bits(width_bits(key.expr), key.type, types),
         match_type=_MATCH_TYPES[key.match],
         annotations=_annotations(key.format, key.refers_to),
+        type_name=_type_name(key.type),
     )
 
 
@@ -139,21 +145,22 @@ def _action_ref(ref: ActionRef, action: Action) -> p4i.ActionRef:
     return p4i.ActionRef(id=action.id, scope=p4i.ActionRef.DEFAULT_ONLY, annotations=["@defaultonly"])
 
 
-def _action(action: Action) -> p4i.Action:
+def _action(action: Action, types: Types) -> p4i.Action:
     made = p4i.Action(
-        preamble=_preamble(action.id, action.name, action.doc), params=[_param(param) for param in action.params]
+        preamble=_preamble(action.id, action.name, action.doc), params=[_param(param, types) for param in action.params]
     )
     if action.restriction:
         made.preamble.annotations.append(f'@action_restriction("{action.restriction}")')
     return made
 
 
-def _param(param: Param) -> p4i.Action.Param:
+def _param(param: Param, types: Types) -> p4i.Action.Param:
     return p4i.Action.Param(
         id=param.id,
         name=param.name,
-        bitwidth=param.width_bits,
+        bitwidth=_sdn_bits(param.width_bits, param.type, types),
         annotations=_annotations(param.format, param.refers_to),
+        type_name=_type_name(param.type),
     )
 
 
@@ -212,22 +219,39 @@ def _type_info(pipeline: Pipeline) -> p4t.P4TypeInfo:
         for f in digest.fields:
             bits = p4t.P4BitstringLikeTypeSpec(bit=p4t.P4BitTypeSpec(bitwidth=f.width_bits))
             made.structs[digest.name].members.add(name=f.name, type_spec=p4t.P4DataTypeSpec(bitstring=bits))
+    for one in pipeline.types:
+        translated = made.new_types[one.name].translated_type
+        translated.uri = one.uri
+        if one.sdn_bits is None:
+            translated.sdn_string.SetInParent()
+        else:
+            translated.sdn_bitwidth = one.sdn_bits
     return made
 
 
-def _controller_header(name: str, header: ControllerHeader) -> p4i.ControllerPacketMetadata:
+def _controller_header(name: str, header: ControllerHeader, types: Types) -> p4i.ControllerPacketMetadata:
     preamble = _preamble(header.id, name, header.doc)
     preamble.annotations.append(f'@controller_header("{name}")')
     fields = [
         p4i.ControllerPacketMetadata.Metadata(
             id=f.id,
             name=f.name,
-            bitwidth=f.width_bits,
+            bitwidth=_sdn_bits(f.width_bits, f.type, types),
             annotations=["@padding"] if f.name.startswith(PADDING) else [],
+            type_name=_type_name(f.type),
         )
         for f in header.fields
     ]
     return p4i.ControllerPacketMetadata(preamble=preamble, metadata=fields)
+
+
+def _sdn_bits(width: int, name: str, types: Types) -> int:
+    """The width that controllers see; 0 is that of a string."""
+    return (types[name].sdn_bits or 0) if name else width
+
+
+def _type_name(name: str) -> p4t.P4NamedType | None:
+    return p4t.P4NamedType(name=name) if name else None
 
 
 def _annotations(shown_as: str, references: tuple[Reference, ...]) -> list[str]:

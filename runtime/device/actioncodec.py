@@ -13,6 +13,7 @@ from compiler.ir.restrictions import Restriction
 from compiler.ir.tables import Action, ActionRef
 from runtime.device.bytestrings import to_bytes, to_int
 from runtime.device.refusals import denied, invalid
+from runtime.device.translation import Translation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +21,17 @@ class ParamCodec:
     id: int
     width_bits: int
     where: str
+    translation: Translation | None = None
+
+    def decode(self, value: bytes, where: str) -> int:
+        """Raises INVALID_ARGUMENT."""
+        named = f"{where}: {self.where}"
+        if self.translation is not None:
+            return self.translation.decode(value, named)
+        return to_int(value, self.width_bits, named)
+
+    def encode(self, value: int) -> bytes:
+        return to_bytes(value) if self.translation is None else self.translation.encode(value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +58,7 @@ class ActionCodec:
             if position in given:
                 raise invalid(f"{where}: {self.params[position].where} is given twice")
             codec = self.params[position]
-            given[position] = to_int(param.value, codec.width_bits, f"{where}: {codec.where}")
+            given[position] = codec.decode(param.value, where)
         if len(given) != len(self.params):
             missing = next(codec for position, codec in enumerate(self.params) if position not in given)
             raise invalid(f"{where}: {missing.where} is missing")
@@ -59,15 +71,20 @@ class ActionCodec:
 
     def encode(self, call: ActionCall) -> p4r.Action:
         params = [
-            p4r.Action.Param(param_id=codec.id, value=to_bytes(value))
+            p4r.Action.Param(param_id=codec.id, value=codec.encode(value))
             for codec, value in zip(self.params, call.arguments, strict=True)
         ]
         return p4r.Action(action_id=self.id, params=params)
 
 
-def action_codec(action: Action) -> ActionCodec:
+def action_codec(action: Action, types: Mapping[str, Translation]) -> ActionCodec:
     params = tuple(
-        ParamCodec(id=p.id, width_bits=p.width_bits, where=f"action {action.name}, parameter {p.name}")
+        ParamCodec(
+            id=p.id,
+            width_bits=p.width_bits,
+            where=f"action {action.name}, parameter {p.name}",
+            translation=types[p.type] if p.type else None,
+        )
         for p in action.params
     )
     return ActionCodec(
@@ -116,8 +133,10 @@ class ActionChoice:
         return found
 
 
-def action_choice(where: str, refs: tuple[ActionRef, ...], actions: Mapping[str, Action]) -> ActionChoice:
-    codecs = {ref.name: action_codec(actions[ref.name]) for ref in refs}
+def action_choice(
+    where: str, refs: tuple[ActionRef, ...], actions: Mapping[str, Action], types: Mapping[str, Translation]
+) -> ActionChoice:
+    codecs = {ref.name: action_codec(actions[ref.name], types) for ref in refs}
     return ActionChoice(
         where=where,
         by_id={codecs[ref.name].id: (codecs[ref.name], ref) for ref in refs},

@@ -21,6 +21,7 @@ from runtime.device.journal.records import DONE, REFUSED, outcome_of
 from runtime.device.journal.replay import carry, replayed
 from runtime.device.loaded import Loaded, check_fit, loaded, read_config
 from runtime.device.packetio import decode_packet_out
+from runtime.device.portnames import NO_PORTS, PortNames
 from runtime.device.refusals import Code, RefusedError, invalid, not_found
 from runtime.device.slices import Steps
 from runtime.device.target import Instance, PipelineRefusedError, Target
@@ -34,8 +35,9 @@ NO_CONFIG = "No forwarding pipeline config is set for this device"
 class Configs:
     """One device's configurations. The caller sees to it that no two changes run at a time."""
 
-    def __init__(self, target: Target, journal: Recorder, tell: Tell) -> None:
-        """`tell` takes what packets have for controllers."""
+    def __init__(self, target: Target, journal: Recorder, tell: Tell, ports: PortNames = NO_PORTS) -> None:
+        """`tell` takes what packets have for controllers; `ports` are the names of ports."""
+        self._ports = ports
         self._target = target
         self._journal = journal
         self._tell = tell
@@ -64,6 +66,8 @@ class Configs:
             outcomes = given = yield from current.writer.steps(request.updates, request.atomicity)
             reached(Point.APPLIED)
         finally:
+            for space, value, number in current.schema.translations.take_new():
+                self._journal.note_name(space, value, number)
             self._journal.conclude(outcome_of(outcomes))
         reached(Point.CONCLUDED)
         return given
@@ -112,7 +116,8 @@ class Configs:
         """
         if self.committed is None:
             raise RefusedError(Code.FAILED_PRECONDITION, NO_CONFIG)
-        packet = decode_packet_out(self.committed.schema.pipeline.packet_out, message)
+        schema = self.committed.schema
+        packet = decode_packet_out(schema.pipeline.packet_out, message, schema.translations.types)
         if packet.port is None:
             self._target.submit(packet.frame)
         else:
@@ -146,7 +151,8 @@ class Configs:
 
     async def _load(self, request: p4r.SetForwardingPipelineConfigRequest) -> Loaded:
         config, bundle = await _read(request)
-        return loaded(config, bundle.pipeline, await self._prepared(self._target.prepare, bundle))
+        instance = await self._prepared(self._target.prepare, bundle)
+        return loaded(config, bundle.pipeline, instance, self._ports)
 
     async def _prepared(self, prepare: Callable[[Bundle], Instance], bundle: Bundle) -> Instance:
         try:
@@ -215,7 +221,7 @@ class Configs:
     async def _carry_over(self, old: Loaded, request: p4r.SetForwardingPipelineConfigRequest) -> None:
         """All that was written goes on in another pipeline, or nothing changes: INVALID_ARGUMENT."""
         config, bundle = await _read(request)
-        made = replayed(config, bundle, place="")
+        made = replayed(config, bundle, "", self._ports)
         refusals = carry(old, made)
         if refusals:
             more = f" (and {len(refusals) - 1} more)" if len(refusals) > 1 else ""

@@ -7,6 +7,7 @@ may be held by a read for as long as it takes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from compiler.ir.entries import ActionCall, MeterConfig
@@ -16,7 +17,7 @@ from compiler.ir.restrictions import Restriction
 from compiler.ir.tables import InitialEntry
 from runtime.device.masks import MaskCount, mask_count
 from runtime.device.records import DigestConfig, Row, RowAction, RowKey
-from runtime.device.referring import References, TableReferences, references
+from runtime.device.referring import References, TableReferences, Targets, references
 from runtime.device.refusals import denied, exhausted, exists, invalid, not_found
 from runtime.device.schema import TableCodec
 from runtime.device.selectorcontents import SelectorContents
@@ -173,8 +174,11 @@ class Contents:
     """Those that controllers have asked for."""
 
 
-def empty_contents(pipeline: Pipeline, codecs: tuple[TableCodec, ...]) -> Contents:
-    known = references(pipeline)
+def empty_contents(
+    pipeline: Pipeline, codecs: tuple[TableCodec, ...], numbers: Mapping[str, Targets] | None = None
+) -> Contents:
+    """`numbers` as of `Translations.numbers`."""
+    known = references(pipeline, numbers or {})
     selectors = {
         table.selector.name: SelectorContents(
             selector=table.selector, table=table.name, references=known.members.get(table.name)

@@ -12,6 +12,7 @@ from compiler.printers.bundle import Bundle, BundleError, read_bundle
 from compiler.printers.p4info import p4info
 from runtime.device.contents import Contents, empty_contents
 from runtime.device.fit import first_difference
+from runtime.device.portnames import NO_PORTS, PortNames
 from runtime.device.reads import Reader
 from runtime.device.refusals import invalid
 from runtime.device.schema import Schema, schema
@@ -44,10 +45,12 @@ class Loaded:
         return replace(self, instance=instance, writer=writer, reader=reader)
 
 
-def loaded(config: p4r.ForwardingPipelineConfig, pipeline: Pipeline, instance: Instance) -> Loaded:
+def loaded(
+    config: p4r.ForwardingPipelineConfig, pipeline: Pipeline, instance: Instance, ports: PortNames = NO_PORTS
+) -> Loaded:
     """With nothing written into it yet."""
-    codecs = schema(pipeline)
-    contents = empty_contents(pipeline, tuple(codecs.tables.values()))
+    codecs = schema(pipeline, ports)
+    contents = empty_contents(pipeline, tuple(codecs.tables.values()), codecs.translations.numbers)
     return Loaded(
         config=config,
         schema=codecs,

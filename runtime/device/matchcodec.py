@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 from finsy.proto import p4r
 
-from compiler.ir.entries import Exact, Lpm, MatchValue, Optional, Range, Ternary
+from compiler.ir.entries import Exact, Lpm, MatchValue, Optional, Range, Ternary, numbers_of
 from compiler.ir.expressions import width_bits
 from compiler.ir.tables import Key, MatchKind
 from runtime.device.bytestrings import bits, to_bytes, to_int
 from runtime.device.refusals import invalid
+from runtime.device.translation import Translation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,13 +31,19 @@ class MatchCodec:
     wildcard: MatchValue | None
     decode: Callable[[p4r.FieldMatch], MatchValue]
     """Raises INVALID_ARGUMENT; the message's field id is the caller's affair."""
+    translation: Translation | None = None
 
     def encode(self, value: MatchValue) -> p4r.FieldMatch | None:
         """The message, None for a wildcard."""
-        return None if value == self.wildcard else _encode(self.id, value)
+        if value == self.wildcard:
+            return None
+        if self.translation is not None:
+            return _encode_translated(self.id, value, self.translation)
+        return _encode(self.id, value)
 
 
-def match_codec(table: str, key: Key) -> MatchCodec:
+def match_codec(table: str, key: Key, translation: Translation | None = None) -> MatchCodec:
+    """`translation` where the key has a translated type; it is exact or optional then."""
     width = width_bits(key.expr)
     where = f"table {table}, match field {key.name}"
     return MatchCodec(
@@ -46,7 +53,8 @@ def match_codec(table: str, key: Key) -> MatchCodec:
         width_bits=width,
         where=where,
         wildcard=_wildcard(key.match, width),
-        decode=_decoder(key.match, width, where),
+        decode=_decoder(key.match, width, where, translation),
+        translation=translation,
     )
 
 
@@ -64,7 +72,9 @@ def _wildcard(kind: MatchKind, width: int) -> MatchValue | None:
             return Optional(value=None)
 
 
-def _decoder(kind: MatchKind, width: int, where: str) -> Callable[[p4r.FieldMatch], MatchValue]:
+def _decoder(
+    kind: MatchKind, width: int, where: str, translation: Translation | None
+) -> Callable[[p4r.FieldMatch], MatchValue]:
     make = {
         MatchKind.EXACT: _exact,
         MatchKind.LPM: _lpm,
@@ -72,7 +82,7 @@ def _decoder(kind: MatchKind, width: int, where: str) -> Callable[[p4r.FieldMatc
         MatchKind.RANGE: _range,
         MatchKind.OPTIONAL: _optional,
     }[kind]
-    decode = make(width, where)
+    decode = make(width, where) if translation is None else _translated(kind, translation, where)
     expected = kind.value
 
     def checked(message: p4r.FieldMatch) -> MatchValue:
@@ -82,6 +92,15 @@ def _decoder(kind: MatchKind, width: int, where: str) -> Callable[[p4r.FieldMatc
         return decode(message)
 
     return checked
+
+
+def _translated(kind: MatchKind, translation: Translation, where: str) -> Callable[[p4r.FieldMatch], MatchValue]:
+    def decode(message: p4r.FieldMatch) -> MatchValue:
+        if kind is MatchKind.EXACT:
+            return Exact(value=translation.decode(message.exact.value, where))
+        return Optional(value=translation.decode(message.optional.value, where))
+
+    return decode
 
 
 def _exact(width: int, where: str) -> Callable[[p4r.FieldMatch], MatchValue]:
@@ -138,6 +157,16 @@ def _optional(width: int, where: str) -> Callable[[p4r.FieldMatch], MatchValue]:
         return Optional(value=to_int(message.optional.value, width, where))
 
     return decode
+
+
+def _encode_translated(field_id: int, value: MatchValue, translation: Translation) -> p4r.FieldMatch:
+    message = p4r.FieldMatch(field_id=field_id)
+    (number, *_) = numbers_of(value)
+    if isinstance(value, Exact):
+        message.exact.value = translation.encode(number)
+    else:
+        message.optional.value = translation.encode(number)
+    return message
 
 
 def _encode(field_id: int, value: MatchValue) -> p4r.FieldMatch:

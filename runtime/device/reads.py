@@ -198,9 +198,9 @@ class Reader:
         if request.group_id and not request.action_profile_id:
             raise invalid(f"group {request.group_id}: a group is named together with its action profile")
         parts: list[Iterator[p4r.Entity]] = []
-        for selector, _ in self._selectors(request.action_profile_id):
+        for selector, codec in self._selectors(request.action_profile_id):
             groups = self._contents.selectors[selector.name].groups
-            parts.append(_encoded_groups(selector, _chosen(groups, request.group_id)))
+            parts.append(_encoded_groups(selector, codec, _chosen(groups, request.group_id)))
         return _chained(parts)
 
     # counters
@@ -300,11 +300,12 @@ def _encoded_members(selector: Selector, codec: TableCodec, members: list[Member
         yield p4r.Entity(action_profile_member=made)
 
 
-def _encoded_groups(selector: Selector, groups: list[Group]) -> Iterator[p4r.Entity]:
+def _encoded_groups(selector: Selector, codec: TableCodec, groups: list[Group]) -> Iterator[p4r.Entity]:
     for group in groups:
         made = p4r.ActionProfileGroup(action_profile_id=selector.id, group_id=group.id, max_size=group.max_size)
         for member in group.members:
-            encode_watch(member.watch, made.members.add(member_id=member.member_id, weight=member.weight))
+            added = made.members.add(member_id=member.member_id, weight=member.weight)
+            encode_watch(member.watch, added, codec.ports)
         yield p4r.Entity(action_profile_group=made)
 
 

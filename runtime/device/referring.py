@@ -9,13 +9,13 @@ to another pipeline need no words of their own.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from compiler.ir.entries import ActionCall, MatchValue, numbers_of
 from compiler.ir.nodes import Pipeline
-from compiler.ir.references import MULTICAST_GROUPS, Link, Values, links
+from compiler.ir.references import MULTICAST_GROUPS, Link, Values, links, of_type, type_links
 from compiler.ir.tables import Action, Table
 from runtime.device.records import ActionSet, RowAction
 from runtime.device.refusals import invalid, precondition
@@ -145,10 +145,10 @@ def note_claims(claims: Claims, step: int) -> None:
         _add(targets.used, values, step)
 
 
-def references(pipeline: Pipeline) -> References:
-    """With nothing there yet."""
+def references(pipeline: Pipeline, numbers: Mapping[str, Targets]) -> References:
+    """With nothing there yet. `numbers`, by type, are those that the device finds: who has one holds on to it."""
     actions = {action.name: action for action in pipeline.actions}
-    targets: dict[tuple[str, Fields], Targets] = {}
+    targets = {(of_type(name).table, (of_type(name).field,)): one for name, one in numbers.items()}
     entries = {table.name: _referring(table, table, actions, targets) for table in pipeline.tables}
     bare = {table.name: _referring(table, None, actions, targets) for table in pipeline.tables}
     return References(
@@ -174,12 +174,17 @@ def _referring(
     table: Table, keyed: Table | None, actions: Mapping[str, Action], targets: dict[tuple[str, Fields], Targets]
 ) -> Referring:
     """What goes by the actions of a table refers to; `keyed` is the table where it has its keys."""
-    calls = {ref.name: links(keyed, actions[ref.name]) for ref in table.actions}
-    made = Referring(links(keyed, None), calls, targets)
+    calls = {ref.name: _links(keyed, actions[ref.name], targets) for ref in table.actions}
+    made = Referring(_links(keyed, None, targets), calls, targets)
     for link in (*made.keys, *(link for each in calls.values() for link in each)):
         for fields in _field_sets(link):
             targets.setdefault((link.table, fields), Targets(link.table, fields))
     return made
+
+
+def _links(table: Table | None, action: Action | None, targets: Collection[tuple[str, Fields]]) -> tuple[Link, ...]:
+    typed = type_links(table, action)
+    return (*links(table, action), *(one for one in typed if (one.table, one.fields) in targets))
 
 
 def _field_sets(link: Link) -> list[Fields]:

@@ -24,6 +24,7 @@ from compiler.ir.entries import (
     Range,
     TableEntry,
     Ternary,
+    numbers_of,
 )
 from compiler.ir.nodes import Pipeline
 from compiler.ir.statements import ExecuteDirect
@@ -33,8 +34,10 @@ from compiler.span import InternalError
 from runtime.device.actioncodec import ActionChoice, action_choice
 from runtime.device.keyforms import KeyForm
 from runtime.device.matchcodec import MatchCodec, match_codec
+from runtime.device.portnames import NO_PORTS, PortNames
 from runtime.device.records import ActionSet, Row, RowAction, RowKey, WeightedAction
 from runtime.device.refusals import invalid, unimplemented
+from runtime.device.translation import NO_TRANSLATIONS, Translation, Translations, translations
 from runtime.device.watching import decode_watch, encode_watch
 from runtime.device.wireforms import TableForm, table_form
 
@@ -56,6 +59,8 @@ class TableCodec:
     choice: ActionChoice
     metering: frozenset[str] = frozenset()
     """The actions that execute the table's direct meter."""
+    ports: Translation | None = None
+    """Of ports that members watch, where the pipeline translates ports."""
     form: TableForm | None = None
     """Recognises most entries without reading them field by field."""
 
@@ -162,7 +167,9 @@ class TableCodec:
     def shown(self, key: RowKey) -> str:
         """An entry's key for a text."""
         named = self.entry_key(key)
-        fields = (f"{codec.name}={_shown(value)}" for codec, value in zip(self.matches, named.matches, strict=True))
+        fields = (
+            f"{codec.name}={_shown(value, codec)}" for codec, value in zip(self.matches, named.matches, strict=True)
+        )
         return f"table {self.name}, entry {', '.join(fields)}" + (
             f" priority {named.priority}" if self.has_priority else ""
         )
@@ -206,7 +213,9 @@ class TableCodec:
     def _decode_weighted(self, given: p4r.ActionProfileAction, where: str) -> WeightedAction:
         if given.weight <= 0:
             raise invalid(f"{where}: a weight is above 0, given is {given.weight}")
-        return WeightedAction(self.choice.decode_for_entry(given.action), given.weight, decode_watch(given, where))
+        return WeightedAction(
+            self.choice.decode_for_entry(given.action), given.weight, decode_watch(given, where, self.ports)
+        )
 
     def _encode_action(self, into: p4r.TableAction, action: RowAction) -> None:
         match action:
@@ -222,7 +231,7 @@ class TableCodec:
                 into.action_profile_action_set.SetInParent()
                 for one in action.actions:
                     encoded = p4r.ActionProfileAction(action=self.choice.encode(one.call), weight=one.weight)
-                    encode_watch(one.watch, encoded)
+                    encode_watch(one.watch, encoded, self.ports)
                     into.action_profile_action_set.action_profile_actions.append(encoded)
 
 
@@ -237,6 +246,12 @@ class Schema:
     counters: Mapping[int, Counter]
     meters: Mapping[int, Meter]
     digests: Mapping[int, Digest]
+    translations: Translations
+
+    @property
+    def ports(self) -> Translation:
+        """Of ports that are no keys or parameters: replicas, ports that are watched."""
+        return self.translations.ports
 
     def table(self, table_id: int) -> TableCodec:
         """Raises INVALID_ARGUMENT."""
@@ -274,9 +289,11 @@ class Schema:
         return found
 
 
-def schema(pipeline: Pipeline) -> Schema:
+def schema(pipeline: Pipeline, ports: PortNames = NO_PORTS) -> Schema:
+    """`ports` are the device's, for pipelines that translate them."""
     actions = {action.name: action for action in pipeline.actions}
-    tables = {table.id: table_codec(table, actions) for table in pipeline.tables}
+    translated = translations(pipeline, ports)
+    tables = {table.id: table_codec(table, actions, translated) for table in pipeline.tables}
     return Schema(
         pipeline=pipeline,
         tables=tables,
@@ -284,19 +301,22 @@ def schema(pipeline: Pipeline) -> Schema:
         counters={counter.id: counter for counter in pipeline.counters},
         meters={meter.id: meter for meter in pipeline.meters},
         digests={digest.id: digest for digest in pipeline.digests},
+        translations=translated,
     )
 
 
-def table_codec(table: Table, actions: Mapping[str, Action]) -> TableCodec:
+def table_codec(table: Table, actions: Mapping[str, Action], translated: Translations = NO_TRANSLATIONS) -> TableCodec:
     """`actions` by name, the table's and maybe more."""
-    matches = tuple(match_codec(table.name, key) for key in table.keys)
+    types = translated.types
+    matches = tuple(match_codec(table.name, key, types[key.type] if key.type else None) for key in table.keys)
     codec = TableCodec(
         table=table,
         matches=matches,
         positions={codec.id: position for position, codec in enumerate(matches)},
         wildcards=tuple(codec.wildcard for codec in matches),
         keys=KeyForm(table.keys),
-        choice=action_choice(f"table {table.name}", table.actions, actions),
+        choice=action_choice(f"table {table.name}", table.actions, actions, types),
+        ports=translated.translated_ports,
         metering=frozenset(ref.name for ref in table.actions if _is_metering(actions[ref.name])),
     )
     return replace(codec, form=table_form(table, actions, codec.keys, codec.decode_action))
@@ -312,7 +332,9 @@ def _id(value: int, what: str) -> int:
     return value
 
 
-def _shown(value: MatchValue) -> str:
+def _shown(value: MatchValue, codec: MatchCodec) -> str:
+    if codec.translation is not None and value != codec.wildcard:
+        return codec.translation.said(numbers_of(value)[0])
     match value:
         case Exact():
             return f"{value.value:#x}"

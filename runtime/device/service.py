@@ -76,7 +76,7 @@ class Service:
         self._arbitration = Arbitration(device_id, beginning.journal.note_election, beginning.journal.note_role)
         self._arbitration.remember(beginning.replay.elections, beginning.replay.role_configs())
         self._streams = Streams(self._arbitration, self._changing, self._receive, complaints, limits.stream_rate)
-        self._configs = Configs(target, beginning.journal, self._streams.tell)
+        self._configs = Configs(target, beginning.journal, self._streams.tell, beginning.ports)
         self._idling = Idling(self._running, self._streams.tell)
         self._compaction = Compaction(self._configs, beginning.journal)
         recover(self._configs, target, beginning.replay, beginning.journal)

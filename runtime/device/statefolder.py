@@ -14,6 +14,7 @@ from runtime.device.journal.framing import FormatError
 from runtime.device.journal.journal import Forgetful, Journal, Recorder
 from runtime.device.journal.records import Device, Record, decode
 from runtime.device.journal.replay import Replay
+from runtime.device.portnames import NO_PORTS, PortNames
 from runtime.device.target import TargetError
 
 LOG = logging.getLogger("turnout.device")
@@ -29,6 +30,7 @@ class Beginning:
     journal: Recorder
     hash_seed: int
     is_clean: bool
+    ports: PortNames = NO_PORTS
 
 
 class StateFolder:
@@ -45,14 +47,14 @@ class StateFolder:
         except OSError as problem:
             raise TargetError(f"cannot use state directory {self.path}: {problem}") from problem
 
-    def begin(self, target: str, *, clean: bool) -> Beginning:
+    def begin(self, target: str, *, clean: bool, ports: PortNames = NO_PORTS) -> Beginning:
         """Read the journal of an earlier process, and begin this one's. Raises `TargetError`."""
         try:
             folder = Folder(self.path / "journal")
             if clean:
                 folder.clear()
                 LOG.info("what was kept in %s is removed, as --clean asks", self.path)
-            replay = Replay(folder.get)
+            replay = Replay(folder.get, ports)
             records = (decode(frame) for frame in folder.frames())
             found = _usable(next(records, None), target)
             if found is None:
@@ -67,7 +69,13 @@ class StateFolder:
                 f"the journal in {self.path} cannot be used: {problem}; nothing is changed, packets pass as they did; "
                 "--clean begins with nothing"
             ) from problem
-        return Beginning(replay=replay, journal=self._journal, hash_seed=device.hash_seed, is_clean=found is None)
+        return Beginning(
+            replay=replay,
+            journal=self._journal,
+            hash_seed=device.hash_seed,
+            is_clean=found is None,
+            ports=ports,
+        )
 
     def forget(self) -> None:
         """Leave no journal behind. Raises `TargetError`."""
@@ -107,10 +115,14 @@ def _usable(first: Record | None, target: str) -> Device | None:
     return first
 
 
-def without_folder() -> Beginning:
+def without_folder(ports: PortNames = NO_PORTS) -> Beginning:
     """A device that keeps nothing."""
     return Beginning(
-        replay=Replay(_nothing_kept), journal=Forgetful(), hash_seed=secrets.randbits(SEED_BITS), is_clean=True
+        replay=Replay(_nothing_kept, ports),
+        journal=Forgetful(),
+        hash_seed=secrets.randbits(SEED_BITS),
+        is_clean=True,
+        ports=ports,
     )
 
 

@@ -38,7 +38,9 @@ class Upcalls:
         header = self._schema.pipeline.packet_in
         if header is None:
             return False
-        return self._tell(p4r.StreamMessageResponse(packet=encode_packet_in(header, values, frame)))
+        return self._tell(
+            p4r.StreamMessageResponse(packet=encode_packet_in(header, values, frame, self._schema.translations.types))
+        )
 
     def digest(self, name: str, values: tuple[int, ...]) -> None:
         self._digests[name].hear(values)

@@ -24,6 +24,7 @@ from runtime.device.schema import Schema, TableCodec
 from runtime.device.selectorcontents import SelectorContents
 from runtime.device.slices import PAUSE, Steps, at_once
 from runtime.device.target import Instance
+from runtime.device.translation import Translation
 from runtime.device.watching import check_watch, decode_watch
 
 INSERT, MODIFY, DELETE = p4r.Update.INSERT, p4r.Update.MODIFY, p4r.Update.DELETE
@@ -253,7 +254,7 @@ class Writer:
         contents.add_member(member)
 
     def _group(self, kind: int, given: p4r.ActionProfileGroup) -> None:
-        selector, _ = self._schema.selector(given.action_profile_id)
+        selector, codec = self._schema.selector(given.action_profile_id)
         contents = self._contents.selectors[selector.name]
         where = f"action profile {selector.name}, group {given.group_id}"
         if not given.group_id:
@@ -268,7 +269,7 @@ class Writer:
         group = Group(
             selector=selector.name,
             id=given.group_id,
-            members=_decode_members(given, where, self._instance.has_port),
+            members=_decode_members(given, where, codec.ports, self._instance.has_port),
             max_size=given.max_size,
         )
         if kind == INSERT:
@@ -358,7 +359,7 @@ def _decode_tally(data: p4r.CounterData, where: str) -> Tally:
 
 
 def _decode_members(
-    given: p4r.ActionProfileGroup, where: str, has_port: Callable[[int], bool]
+    given: p4r.ActionProfileGroup, where: str, ports: Translation | None, has_port: Callable[[int], bool]
 ) -> tuple[WeightedMember, ...]:
     members: list[WeightedMember] = []
     seen: set[int] = set()
@@ -369,7 +370,7 @@ def _decode_members(
             raise invalid(f"{where}: member {one.member_id} is there twice; its weight says how often it counts")
         if one.weight <= 0:
             raise invalid(f"{where}: member {one.member_id} has weight {one.weight}; a weight is above 0")
-        watch = decode_watch(one, f"{where}, member {one.member_id}")
+        watch = decode_watch(one, f"{where}, member {one.member_id}", ports)
         check_watch(watch, has_port, f"{where}, member {one.member_id}")
         seen.add(one.member_id)
         members.append(WeightedMember(member_id=one.member_id, weight=one.weight, watch=watch))

@@ -14,14 +14,15 @@ from compiler.ir.controller import CPU_PORT
 from compiler.ir.entries import Watch
 from runtime.device.bytestrings import to_bytes, to_int
 from runtime.device.refusals import invalid, unimplemented
+from runtime.device.translation import Translation
 
 PORT_BITS = 32
 """As wide as P4Runtime's ports are."""
 Weighted = p4r.ActionProfileGroup.Member | p4r.ActionProfileAction
 
 
-def decode_watch(given: Weighted, where: str) -> Watch | None:
-    """None for a member that watches nothing. Raises INVALID_ARGUMENT: no number of a port."""
+def decode_watch(given: Weighted, where: str, ports: Translation | None = None) -> Watch | None:
+    """None for a member that watches nothing; `ports` where they are translated. Raises INVALID_ARGUMENT: no port."""
     match given.WhichOneof("watch_kind"):
         case "watch":
             port = given.watch  # pyright: ignore[reportDeprecated]
@@ -29,12 +30,14 @@ def decode_watch(given: Weighted, where: str) -> Watch | None:
                 raise invalid(f"{where}: watch {port}: a port is not negative")
             return Watch(port=port, is_number=True)
         case "watch_port":
-            return Watch(port=_decode_port(given.watch_port, f"{where}, watch_port"))
+            return Watch(port=_decode_port(given.watch_port, f"{where}, watch_port", ports))
         case None:
             return None
 
 
-def _decode_port(value: bytes, where: str) -> int:
+def _decode_port(value: bytes, where: str, ports: Translation | None) -> int:
+    if value and ports is not None:
+        return ports.decode(value, where)
     port = to_int(value, PORT_BITS, where) if value else 0
     if value and not port:
         raise invalid(f"{where}: 0 is no port; empty bytes say that none is watched")
@@ -52,11 +55,13 @@ def check_watch(watch: Watch | None, has_port: Callable[[int], bool], where: str
         raise invalid(f"{named}: this device has no such port")
 
 
-def encode_watch(watch: Watch | None, into: Weighted) -> None:
+def encode_watch(watch: Watch | None, into: Weighted, ports: Translation | None = None) -> None:
     """As it was written, a port in its shortest form."""
     if watch is None:
         return
     if watch.is_number:
         into.watch = watch.port  # pyright: ignore[reportDeprecated]
+    elif watch.port:
+        into.watch_port = to_bytes(watch.port) if ports is None else ports.encode(watch.port)
     else:
-        into.watch_port = to_bytes(watch.port) if watch.port else b""
+        into.watch_port = b""

@@ -17,10 +17,12 @@ EXAMPLES = {
     "model-kinds": 70,
     "model-metered": 30,
     "model-referring": 50,
+    "model-named": 30,
     "model-turnout": 50,
     "kernel-kinds": 50,
     "kernel-metered": 25,
     "kernel-referring": 25,
+    "kernel-named": 15,
     "kernel-turnout": 5,
 }
 """About half a minute for each target."""

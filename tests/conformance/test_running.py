@@ -52,7 +52,7 @@ def refused(*arguments: str) -> tuple[int, str]:
         (["--listen", "unix:x.sock"], "the kernel target needs --state-dir"),
         (["--listen", "unix:x.sock", "--state-dir", "s", "--port", "1"], "a port is ID=INTERFACE, ID=INTERFACE,redirect or ID=INTERFACE,peer, not '1'"),
         (["--listen", "unix:x.sock", "--state-dir", "s", "--port", "1=a", "--port", "1=b"], "port 1 is given twice"),
-        (["--listen", "unix:x.sock", "--target", "model", "--port", "1=a"], "the model target has no ports; leave --port out"),
+        (["--listen", "unix:x.sock", "--target", "model", "--port", "1=a,redirect"], "port 1=a,redirect: the model's ports are no interfaces, they have names alone"),
     ],
 )  # fmt: skip
 def test_wrong_use(arguments: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,8 +134,18 @@ class WiredDevice:
 
 
 @contextmanager
-def wired(target: str, pipeline: Pipeline, folder: Path, prefix: str, *more: str) -> Generator[WiredDevice]:
-    """A device until the end of the block; a prefix of namespaces is used by one at a time. `more`: arguments."""
+def wired(
+    target: str,
+    pipeline: Pipeline,
+    folder: Path,
+    prefix: str,
+    *more: str,
+    named: Mapping[int, str] | None = None,
+) -> Generator[WiredDevice]:
+    """A device until the end of the block; a prefix of namespaces is used by one at a time. `more`: arguments.
+
+    `named` is what stands behind `--port` of some ports, such as `,name=web`; the model's have names only with it.
+    """
     is_kernel = target == "kernel"
     config = config_of(pipeline, target)
     arguments = ["--name", "d", "--listen", f"unix:{folder}/d.sock", "--target", target, *more]
@@ -143,7 +153,10 @@ def wired(target: str, pipeline: Pipeline, folder: Path, prefix: str, *more: str
         if ports is None:
             arguments += ["--wire", str(folder / "wire.sock")]
         else:
-            arguments += ["--state-dir", str(folder / "state"), "--ephemeral", *ports.arguments]
+            arguments += ["--state-dir", str(folder / "state"), "--ephemeral"]
+        if ports is not None or named is not None:
+            behind = named or {}
+            arguments += [f"--port={number}={name}{behind.get(number, '')}" for number, name in PORTS.items()]
         address = held.enter_context(running(arguments, folder, ports.namespace if ports is not None else None))
         wire = ModelWire(folder / "wire.sock", held) if ports is None else KernelWire(ports, held)
         yield WiredDevice(target=target, address=address, config=config, wire=wire, log=folder / "device.log")

@@ -7,6 +7,7 @@ from compiler.ir.headers import ACCEPT, Case, Checksum, Coverage, Field, Header,
 from compiler.ir.nodes import DropReason
 from compiler.ir.tables import Counter, DirectMeter, Meter, MeterType, MeterUnit
 from compiler.ir.text.expression_reading import ExpressionReader
+from compiler.ir.translation import TranslatedType
 from compiler.span import Span
 
 _COVERAGES = {coverage.value: coverage for coverage in Coverage}
@@ -53,6 +54,21 @@ class DeclarationReader:
         pseudo_of = cursor.names() if cursor.take_if("pseudo_of") else ()
         return Header(name=name, type=header_type, covered_by=covered_by, pseudo_of=pseudo_of)
 
+    def translated_type(self) -> TranslatedType:
+        """`name: width [ports] string|width "uri"`."""
+        cursor = self._cursor
+        name = cursor.name("a type")
+        cursor.take(":")
+        width = cursor.number("a width")
+        is_port = cursor.take_if("ports")
+        sdn_bits = None if cursor.take_if("string") else cursor.number("'string' or a width")
+        uri = cursor.string("a URI")
+        return TranslatedType(name=name, width_bits=width, sdn_bits=sdn_bits, uri=uri, is_port=is_port)
+
+    def type_name(self) -> str:
+        """Behind a key, a parameter or a field; "" without one."""
+        return self._cursor.name("a type") if self._cursor.take_if("type") else ""
+
     def digest(self, doc: str) -> Digest:
         number = self._cursor.number("an id")
         name = self._cursor.name("a digest")
@@ -66,7 +82,8 @@ class DeclarationReader:
         while not self._cursor.take_if("}"):
             field_id = self._cursor.number("a field's id")
             field = self._field()
-            fields.append(ControllerField(name=field.name, id=field_id, width_bits=field.width_bits))
+            made = ControllerField(name=field.name, id=field_id, width_bits=field.width_bits, type=self.type_name())
+            fields.append(made)
         return ControllerHeader(id=number, fields=tuple(fields), doc=doc)
 
     def state(self, doc: str, span: Span) -> State:

@@ -17,7 +17,6 @@ from compiler.ir.tables import (
     Meter,
     MeterType,
     Param,
-    Reference,
     Selector,
     Store,
     Table,
@@ -25,6 +24,7 @@ from compiler.ir.tables import (
 from compiler.ir.text.entry_text import call_text, entries_lines
 from compiler.ir.text.expression_text import expression_text, list_text, number_text
 from compiler.ir.text.statement_text import INDENT, MAX_LINE, block_lines, inside_lines
+from compiler.ir.translation import TranslatedType
 
 
 def to_text(pipeline: Pipeline) -> str:
@@ -34,6 +34,7 @@ def to_text(pipeline: Pipeline) -> str:
         *map(_header_type_lines, pipeline.header_types),
         [_header_line(header) for header in pipeline.headers],
         _wrapped("metadata {", [f"{f.name}: {f.width_bits}" for f in pipeline.metadata], "}"),
+        map(_type_line, pipeline.types),
         _controller_lines(PACKET_IN, pipeline.packet_in),
         _controller_lines(PACKET_OUT, pipeline.packet_out),
         *map(_digest_lines, pipeline.digests),
@@ -105,7 +106,7 @@ def _digest_lines(digest: Digest) -> Iterator[str]:
 def _controller_lines(keyword: str, header: ControllerHeader | None) -> Iterator[str]:
     if header is not None:
         yield from _doc_lines(header.doc)
-        fields = [f"{f.id} {f.name}: {f.width_bits}" for f in header.fields]
+        fields = [f"{f.id} {f.name}: {f.width_bits}{_type_text(f.type)}" for f in header.fields]
         yield from inside_lines(f"{keyword} {header.id:#010x}", fields)
 
 
@@ -165,15 +166,27 @@ def _action_lines(action: Action) -> Iterator[str]:
 
 
 def _param_text(param: Param) -> str:
-    return f"{param.id} {param.name}: {param.width_bits}{_format_text(param.format)}{_references_text(param.refers_to)}"
+    return f"{param.id} {param.name}: {param.width_bits}{_behind(param)}"
 
 
 def _format_text(form: str) -> str:
     return f" as {form}" if form else ""
 
 
-def _references_text(references: tuple[Reference, ...]) -> str:
-    return "".join(f" refers_to({one.table}, {one.field})" for one in references)
+def _behind(part: Key | Param) -> str:
+    """What control planes know of it."""
+    references = "".join(f" refers_to({one.table}, {one.field})" for one in part.refers_to)
+    return _format_text(part.format) + _type_text(part.type) + references
+
+
+def _type_text(name: str) -> str:
+    return f" type {name}" if name else ""
+
+
+def _type_line(one: TranslatedType) -> str:
+    ports = " ports" if one.is_port else ""
+    shown = "string" if one.sdn_bits is None else one.sdn_bits
+    return f"type {one.name}: {one.width_bits}{ports} {shown} {json.dumps(one.uri)}"
 
 
 def _table_lines(table: Table) -> Iterator[str]:
@@ -206,8 +219,7 @@ def _default_text(table: Table) -> str:
 
 
 def _key_text(key: Key) -> str:
-    end = _format_text(key.format) + _references_text(key.refers_to)
-    return f"key {key.id} {key.name}: {key.match.value}({expression_text(key.expr)}){end}"
+    return f"key {key.id} {key.name}: {key.match.value}({expression_text(key.expr)}){_behind(key)}"
 
 
 def _action_ref_text(reference: ActionRef) -> str:

@@ -13,11 +13,12 @@ from compiler.ir.text.expression_reading import ExpressionReader
 from compiler.ir.text.statement_reading import StatementReader
 from compiler.ir.text.table_reading import TableReader
 from compiler.ir.text.tokens import Cursor, TokenKind
+from compiler.ir.translation import TranslatedType
 from compiler.span import Span
 
 _PARTS = (
     *("header_type", "header", "metadata", "state", "store", "action", "table", "counter", "drop_reason"),
-    *("meter", "control", "hot", PACKET_IN, PACKET_OUT, "digest"),
+    *("meter", "control", "hot", PACKET_IN, PACKET_OUT, "digest", "type"),
 )
 
 
@@ -42,6 +43,7 @@ class _Parts:
     drop_reasons: list[DropReason] = field(default_factory=lambda: [])
     controls: list[Control] = field(default_factory=lambda: [])
     digests: list[Digest] = field(default_factory=lambda: [])
+    types: list[TranslatedType] = field(default_factory=lambda: [])
     packet_in: ControllerHeader | None = None
     packet_out: ControllerHeader | None = None
 
@@ -88,6 +90,7 @@ class _PipelineReader:
             packet_in=parts.packet_in,
             packet_out=parts.packet_out,
             digests=tuple(parts.digests),
+            types=tuple(parts.types),
             doc=doc,
         )
 
@@ -95,7 +98,7 @@ class _PipelineReader:
         cursor, parts = self._cursor, self._parts
         has_doc = cursor.token.kind is TokenKind.DOC
         doc, span = cursor.doc(), cursor.span()
-        if has_doc and (cursor.is_at("header") or cursor.is_at("metadata")):
+        if has_doc and any(cursor.is_at(word) for word in ("header", "metadata", "type")):
             cursor.refuse(f"a {cursor.token.text} has no doc comment")
         is_hot = cursor.take_if("hot")
         if is_hot and not cursor.is_at("control"):
@@ -127,6 +130,8 @@ class _PipelineReader:
                 digest = self._declarations.digest(doc)
                 self._expressions.digests[digest.name] = {f.name: f.width_bits for f in digest.fields}
                 parts.digests.append(digest)
+            case "type":
+                parts.types.append(self._declarations.translated_type())
             case "packet_in":
                 parts.packet_in = self._controller_header(PACKET_IN, parts.packet_in, doc, span)
                 self._expressions.packet_in = {f.name: f.width_bits for f in parts.packet_in.fields}

@@ -155,7 +155,8 @@ class TableReader:
         name = self._cursor.name("a parameter")
         self._cursor.take(":")
         width = self._cursor.number("a width")
-        return Param(name=name, id=number, width_bits=width, format=self._format(), refers_to=self._references())
+        form, type_name, references = self._format(), self._declarations.type_name(), self._references()
+        return Param(name=name, id=number, width_bits=width, format=form, type=type_name, refers_to=references)
 
     def _format(self) -> str:
         return self._cursor.name("a format") if self._cursor.take_if("as") else ""
@@ -171,8 +172,15 @@ class TableReader:
         cursor.take("(")
         expr = self._expressions.read()
         cursor.take(")")
-        form, references = self._format(), self._references()
-        return Key(name=name, id=number, expr=expr, match=_MATCH_KINDS[kind], format=form, refers_to=references)
+        return Key(
+            name=name,
+            id=number,
+            expr=expr,
+            match=_MATCH_KINDS[kind],
+            format=self._format(),
+            type=self._declarations.type_name(),
+            refers_to=self._references(),
+        )
 
     def _references(self) -> tuple[Reference, ...]:
         """`refers_to(table, field)`, any number of times; what is in no table has a name with `::`."""

@@ -27,6 +27,8 @@ BAD_METER: Final = Code(id="E0517", name="ir-bad-meter")
 BAD_ENTRY: Final = Code(id="E0518", name="ir-bad-entry")
 BAD_RESTRICTION: Final = Code(id="E0519", name="ir-bad-restriction")
 
+BAD_TYPE: Final = Code(id="E0520", name="ir-bad-type")
+
 PARSER_LOOP: Final = Code(id="E0521", name="ir-parser-loop")
 UNREACHED_STATE: Final = Code(id="E0522", name="ir-unreached-state")
 HEADER_ORDER: Final = Code(id="E0523", name="ir-header-order")

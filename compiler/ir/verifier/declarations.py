@@ -52,6 +52,7 @@ def _check_names(pipeline: Pipeline, report: Report) -> None:
         ("parser state", [(ACCEPT, NOWHERE), *((s.name, s.span) for s in pipeline.parser)]),
         ("control", [(c.name, c.span) for c in pipeline.controls]),
         ("store", [(s.name, NOWHERE) for s in pipeline.stores]),
+        ("type", [(t.name, NOWHERE) for t in pipeline.types]),
         ("digest", [(d.name, NOWHERE) for d in pipeline.digests]),
         ("drop reason", [(r.name, NOWHERE) for r in pipeline.drop_reasons]),
     ]

@@ -14,6 +14,7 @@ from compiler.ir.verifier import codes
 from compiler.ir.verifier.entries import check_action_restriction, check_entries, check_restriction
 from compiler.ir.verifier.metering import check_meters
 from compiler.ir.verifier.references import check_references
+from compiler.ir.verifier.translation import check_translation
 from compiler.span import NOWHERE, Span
 
 _FORMAT_WIDTHS = {"ipv4": 32, "ipv6": 128, "mac": 48}
@@ -41,6 +42,7 @@ def check_tables(pipeline: Pipeline, report: Report) -> None:
     _check_advances(pipeline, actions, stores, report)
     check_meters(pipeline, report)
     check_references(pipeline, report)
+    check_translation(pipeline, report)
     offered = {reference.name for table in pipeline.tables for reference in table.actions}
     for action in pipeline.actions:
         if action.name not in offered:

@@ -77,7 +77,9 @@ class ControllerPrinter:
         if header is None:
             return ()
         out = f"hdr.{PACKET_OUT}"
-        sent = (f"standard.egress_spec = (bit<9>){out}.{EGRESS_PORT};", f"{out}.setInvalid();", "exit;")
+        port = next(field for field in header.fields if field.name == EGRESS_PORT)
+        given = f"(bit<{port.width_bits}>){out}.{EGRESS_PORT}" if port.type else f"{out}.{EGRESS_PORT}"
+        sent = (f"standard.egress_spec = (bit<9>){given};", f"{out}.setInvalid();", "exit;")
         if SUBMIT_TO_INGRESS not in header.names:
             return (f"if ({out}.isValid()) {{", *(f"    {line}" for line in sent), "}")
         return (
@@ -92,7 +94,7 @@ class ControllerPrinter:
     def _type(self, name: str, header: ControllerHeader) -> DeclarationView:
         fields = (
             f"    {'@padding ' if f.name.startswith(PADDING) else ''}@id({f.id}) {renamed(f.name, own)}"
-            f"bit<{f.width_bits}> {own};"
+            f"{f.type or f'bit<{f.width_bits}>'} {own};"
             for f in header.fields
             for own in (self.ids.controller_fields[name, f.name],)
         )

@@ -13,7 +13,7 @@ from compiler.ir.names import Names
 from compiler.ir.nodes import Pipeline
 from compiler.ir.statements import Apply, Run
 from compiler.ir.tables import Action, ActionRef, Key, Table
-from compiler.printers.p4.annotations import comment, preamble, renamed, restriction, shown_and_referred
+from compiler.printers.p4.annotations import comment, preamble, quoted, renamed, restriction, shown_and_referred
 from compiler.printers.p4.expressions import AHEAD, ExpressionPrinter, number
 from compiler.printers.p4.identifiers import Identifiers
 from compiler.printers.p4.refusals import UnprintableError
@@ -28,6 +28,17 @@ def constants(pipeline: Pipeline, ids: Identifiers) -> tuple[DeclarationView, ..
         DeclarationView(comment=comment(r.doc), lines=(f"const bit<32> {ids.reasons[r.name]} = {r.id};",))
         for r in pipeline.drop_reasons
     )
+
+
+def translated_types(pipeline: Pipeline, ids: Identifiers, profile: str) -> tuple[DeclarationView, ...]:
+    made: list[DeclarationView] = []
+    for one in pipeline.types:
+        if ids.translated[one.name] != one.name:
+            raise UnprintableError(profile, f"a type with the name '{one.name}', by which control planes know it")
+        shown = "string" if one.sdn_bits is None else one.sdn_bits
+        annotation = f"@p4runtime_translation({quoted(one.uri)}, {shown})"
+        made.append(DeclarationView(comment=(), lines=(annotation, f"type bit<{one.width_bits}> {one.name};")))
+    return tuple(made)
 
 
 def header_types(pipeline: Pipeline, ids: Identifiers) -> tuple[DeclarationView, ...]:
@@ -126,7 +137,8 @@ def _key(key: Key, expressions: ExpressionPrinter, *, with_id: bool) -> str:
     annotations = [f"@id({key.id})"] if with_id else []
     annotations.append(f'@name("{key.name}")')
     annotations += shown_and_referred(key.format, key.refers_to)
-    return f"{expressions.value(key.expr)} : {key.match.value} {' '.join(annotations)};"
+    value = f"({key.type}){expressions.operand(key.expr)}" if key.type else expressions.value(key.expr)
+    return f"{value} : {key.match.value} {' '.join(annotations)};"
 
 
 def scope_annotation(ref: ActionRef) -> str:
@@ -143,7 +155,8 @@ def signature(action: Action, identifier: str, ids: Identifiers, directed: tuple
         own = ids.params[action.name, param.name]
         annotations = [] if counted else [f"@id({param.id})"]
         annotations += shown_and_referred(param.format, param.refers_to)
-        params.append(" ".join((*annotations, f"{renamed(param.name, own)}bit<{param.width_bits}> {own}")))
+        declared = f"{renamed(param.name, own)}{param.type or f'bit<{param.width_bits}>'} {own}"
+        params.append(" ".join((*annotations, declared)))
     line = f"action {identifier}({', '.join(params)}) {{"
     if len(line) <= _LINE_WIDTH:
         return (line,)

@@ -126,7 +126,7 @@ class ExpressionPrinter(ABC):
             case MetaRef(name=name):
                 return self.meta(name)
             case ParamRef(name=name):
-                return self.ids.params[self.action, name]
+                return self._param(name)
             case IsValid():
                 return f"(bit<1>){self.condition(expr)}"
             case Not(operand=operand):
@@ -142,6 +142,11 @@ class ExpressionPrinter(ABC):
             case _:
                 return self._environment(expr)
 
+    def _param(self, name: str) -> str:
+        param = next(one for one in self.names.actions[self.action].params if one.name == name)
+        own = self.ids.params[self.action, name]
+        return f"(bit<{param.width_bits}>){own}" if param.type else own
+
     def _binary(self, expr: Binary) -> str:
         if expr.operator.is_comparison or (expr.operator in _LOGICAL and width_bits(expr) == 1):
             return f"(bit<1>)({self.condition(expr)})"
@@ -153,7 +158,8 @@ class ExpressionPrinter(ABC):
 
     def _operand(self, expr: Expr) -> str:
         text = self.sized(expr)
-        is_loose = isinstance(expr, (Binary, Concat, Not, Extend, IsValid, NetworkLength, Now))
+        is_cast = isinstance(expr, ParamRef) and text.startswith("(")
+        is_loose = is_cast or isinstance(expr, (Binary, Concat, Not, Extend, IsValid, NetworkLength, Now))
         return f"({text})" if is_loose else text
 
     def _environment(self, expr: Hash | Now | Random | NetworkLength | Peek) -> str:

@@ -101,6 +101,8 @@ class Identifiers:
     """By action and parameter."""
     digest_types: Mapping[str, str]
     """The struct of each digest, by its name."""
+    translated: Mapping[str, str]
+    """Translated types: the one kind of name that P4Info takes from a program as it is."""
     controller_types: Mapping[str, str]
     """The header types of packets to and from controllers, by `packet_in` and `packet_out`."""
     controller_fields: Mapping[tuple[str, str], str]
@@ -130,6 +132,7 @@ def identifiers(pipeline: Pipeline) -> Identifiers:
     names, top, metadata = Names(pipeline), Scope((*PARAMETERS, *_TAKEN)), Scope(members=True)
     tables = pipeline.tables
     return Identifiers(
+        translated=top.allocate_all(one.name for one in pipeline.types),
         tables=top.allocate_all(table.name for table in tables),
         actions=top.allocate_all(action.name for action in pipeline.actions),
         counters=top.allocate_all(counter.name for counter in pipeline.counters),

@@ -114,7 +114,11 @@ class ProgramPrinter(ABC):
             version=self.pipeline.version,
             organization=ORGANIZATION,
             doc=self.pipeline.doc,
-            constants=(*declarations.constants(self.pipeline, self.ids), *self.extra_constants()),
+            constants=(
+                *declarations.translated_types(self.pipeline, self.ids, self.profile),
+                *declarations.constants(self.pipeline, self.ids),
+                *self.extra_constants(),
+            ),
             header_types=(*declarations.header_types(self.pipeline, self.ids), *self.extra_header_types()),
             headers=(*self.extra_headers(), *declarations.headers(self.pipeline, self.ids)),
             metadata=(*declarations.metadata(self.pipeline, self.ids), *self.extra_metadata()),

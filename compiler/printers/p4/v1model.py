@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from compiler.ir import walking
-from compiler.ir.controller import PACKET_IN, Digest
-from compiler.ir.expressions import Expr, Hash, Now, Random, width_bits
+from compiler.ir.controller import PACKET_IN, ControllerField, Digest
+from compiler.ir.expressions import Const, Expr, Hash, Now, Random, width_bits
 from compiler.ir.nodes import Pipeline
 from compiler.ir.statements import Advance, Drop, Forward, Learn, Punt, Reply, SendDigest, Statement, ToKernel, Verdict
 from compiler.ir.tables import Action, Counter, DirectMeter, Meter, Selector, Store, Table
@@ -126,12 +126,14 @@ class _Statements(StatementPrinter):
         return [*lines, "exit;"]
 
     def _packet_in(self, values: dict[str, Expr]) -> list[str]:
-        texts = [
-            f"    {self.ids.controller_fields[PACKET_IN, name]} = "
-            f"{self.expressions.value(values[name]) if name in values else '0'}"
-            for name in self.names.packet_in
-        ]
+        fields = self.pipeline.packet_in.fields if self.pipeline.packet_in is not None else ()
+        names = [self.ids.controller_fields[PACKET_IN, f.name] for f in fields]
+        texts = [f"    {name} = {self._controller_value(f, values)}" for name, f in zip(names, fields, strict=True)]
         return [f"hdr.{PACKET_IN} = {{", *(f"{text}," for text in texts[:-1]), texts[-1], "};"]
+
+    def _controller_value(self, field: ControllerField, values: dict[str, Expr]) -> str:
+        value = values.get(field.name, Const(value=0, width_bits=field.width_bits))
+        return f"({field.type}){self.expressions.operand(value)}" if field.type else self.expressions.value(value)
 
     def _port(self, port: Expr) -> str:
         if width_bits(port) == _PORT_BITS:

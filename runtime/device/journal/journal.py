@@ -19,7 +19,7 @@ from compiler.span import InternalError
 from runtime.device.failpoints import Point, reached
 from runtime.device.journal.files import Folder, Log
 from runtime.device.journal.framing import HEAD_SIZE
-from runtime.device.journal.records import Config, Device, Election, End, Moved, Outcome, Record, Role, encode
+from runtime.device.journal.records import Config, Device, Election, End, Moved, Named, Outcome, Record, Role, encode
 from runtime.device.refusals import RefusedError, exhausted, internal
 
 LOG = logging.getLogger("turnout.device")
@@ -57,6 +57,10 @@ class Recorder(Protocol):
         """A config is in another place now."""
         ...
 
+    def note_name(self, space: str, value: bytes, number: int) -> None:
+        """A write has found a number for a controller's value; before `conclude`. Never raises."""
+        ...
+
     @property
     def is_long(self) -> bool:
         """Whether a snapshot is due."""
@@ -80,6 +84,7 @@ class Forgetful:
     def note_election(self, role: str, election_id: int) -> None: ...
     def note_role(self, role: str, config: bytes) -> None: ...
     def note_move(self, old: str, new: str) -> None: ...
+    def note_name(self, space: str, value: bytes, number: int) -> None: ...
 
     @property
     def is_long(self) -> bool:
@@ -132,6 +137,13 @@ class Journal:
         except OSError as problem:
             LOG.error("journal: what became of a change cannot be written (%s): no more are taken", problem)  # noqa: TRY400
             self._broken = str(problem)
+
+    def note_name(self, space: str, value: bytes, number: int) -> None:
+        try:
+            self._append(Named(space=space, value=value.hex(), number=number), self._promised)
+        except RefusedError as problem:
+            LOG.error("journal: %s; no more changes are taken", problem.text)  # noqa: TRY400
+            self._broken = problem.text
 
     def intend_config(self, action: str, config: p4r.ForwardingPipelineConfig, place: str) -> None:
         with _told():

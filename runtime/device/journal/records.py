@@ -31,6 +31,7 @@ class Kind(IntEnum):
     MOVED = 7
     END = 8
     ROLE = 9
+    NAMED = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,13 +93,22 @@ class Moved:
     new: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """The number of a controller's value, in hexadecimal, in a space of `runtime.device.translation`."""
+
+    space: str
+    value: str
+    number: int
+
+
 @dataclass(frozen=True, slots=True)
 class End:
     """Last in a snapshot: it is whole."""
 
 
-Record: TypeAlias = Device | Write | Outcome | Config | Hidden | Election | Role | Moved | End
-_PLAIN: dict[Kind, type[Device | Config | Hidden | Election | Role | Moved | End]] = {
+Record: TypeAlias = Device | Write | Outcome | Config | Hidden | Election | Role | Moved | Named | End
+_PLAIN: dict[Kind, type[Device | Config | Hidden | Election | Role | Moved | Named | End]] = {
     Kind.DEVICE: Device,
     Kind.CONFIG: Config,
     Kind.HIDDEN: Hidden,
@@ -106,6 +116,7 @@ _PLAIN: dict[Kind, type[Device | Config | Hidden | Election | Role | Moved | End
     Kind.ROLE: Role,
     Kind.MOVED: Moved,
     Kind.END: End,
+    Kind.NAMED: Named,
 }
 _KINDS = {made: kind for kind, made in _PLAIN.items()}
 

@@ -26,6 +26,7 @@ from runtime.device.journal.records import (
     End,
     Hidden,
     Moved,
+    Named,
     Outcome,
     Record,
     Role,
@@ -34,6 +35,7 @@ from runtime.device.journal.records import (
 )
 from runtime.device.journal.snapshots import records_of
 from runtime.device.loaded import Loaded, loaded, read_config
+from runtime.device.portnames import NO_PORTS, PortNames
 from runtime.device.refusals import RefusedError
 from runtime.device.roles import RoleConfig, read_role_config
 from runtime.device.target import Before
@@ -55,17 +57,19 @@ class Replayed:
     """What it was about to follow when the device was killed: learned entries may still be there."""
 
 
-def replayed(config: p4r.ForwardingPipelineConfig, bundle: Bundle, place: str) -> Replayed:
+def replayed(config: p4r.ForwardingPipelineConfig, bundle: Bundle, place: str, ports: PortNames = NO_PORTS) -> Replayed:
     """With nothing written into it yet."""
     deferred = Deferred(bundle.pipeline)
-    return Replayed(loaded=loaded(config, bundle.pipeline, deferred), bundle=bundle, deferred=deferred, place=place)
+    made = loaded(config, bundle.pipeline, deferred, ports)
+    return Replayed(loaded=made, bundle=bundle, deferred=deferred, place=place)
 
 
 class Replay:
     """Takes records in their order; `finish` afterwards."""
 
-    def __init__(self, get_object: GetObject) -> None:
+    def __init__(self, get_object: GetObject, ports: PortNames = NO_PORTS) -> None:
         self._get_object = get_object
+        self._ports = ports
         self._pending: Write | Config | None = None
         self._left: list[tuple[p4r.Update, RefusedError]] = []
         """Updates that were refused: of a snapshot, because they need something which comes later."""
@@ -132,6 +136,10 @@ class Replay:
             case p4r.WriteRequest() | Config():
                 self._conclude(pending, frozenset())
                 self._pending = record
+            case Named() if isinstance(pending, p4r.WriteRequest):
+                # It was found for the write whose outcome comes next.
+                self._note(record)
+                self._pending = pending
             case Device() | Election() | Role() | Moved():
                 # A process begins, and tells a few things before what became of what its predecessor had under way.
                 self._note(record)
@@ -162,6 +170,10 @@ class Replay:
                 for one in (self.committed, self.saved):
                     if one is not None and one.place == record.old:
                         one.place = record.new
+            case Named():
+                if self._current is not None:
+                    names = self._current.loaded.schema.translations
+                    names.keep(record.space, bytes.fromhex(record.value), record.number)
             case End():
                 self._write_left()
             case _:
@@ -225,7 +237,7 @@ class Replay:
     def _read(self, record: Config) -> Replayed:
         config = self._config(record)
         try:
-            return replayed(config, read_config(config), record.place)
+            return replayed(config, read_config(config), record.place, self._ports)
         except RefusedError as refusal:
             raise FormatError(f"its pipeline config is refused now: {refusal}") from refusal
 

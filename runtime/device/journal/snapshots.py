@@ -13,7 +13,7 @@ from finsy.proto import p4r
 from compiler.ir.entries import MeterConfig
 from compiler.ir.tables import Meter
 from runtime.device.contents import TableContents
-from runtime.device.journal.records import Hidden, Record
+from runtime.device.journal.records import Hidden, Named, Record
 from runtime.device.loaded import Loaded
 from runtime.device.metercodec import encode_meter_config
 from runtime.device.records import ActionSet, Row
@@ -28,6 +28,7 @@ def records_of(loaded: Loaded) -> Iterator[Record]:
     """What was written into a pipeline up to now, as writes: members, groups, entries, meters. Replay orders them."""
     reader, contents = loaded.reader, loaded.contents
     parts: list[Iterable[Record]] = [
+        [Named(space=s, value=v.hex(), number=n) for s, v, n in loaded.schema.translations.all()],
         _writes(reader.answer(p4r.Entity(action_profile_member=p4r.ActionProfileMember()))),
         _writes(reader.answer(p4r.Entity(action_profile_group=p4r.ActionProfileGroup()))),
     ]

@@ -184,7 +184,7 @@ class KernelInstance:
                 self._tables[entry.table].modify(_named(entry), entry.action)
             case MemberRef() | GroupRef():
                 self._selectors[entry.table].modify_entry(_named(entry), entry.action)
-        if entry.table in self._besides:
+        if entry.table in self._besides and not entry.is_default:
             self._besides[entry.table].change(self._index_of(entry), entry.meter)
 
     def _index_of(self, key: TableEntry | EntryKey) -> int:

@@ -13,6 +13,8 @@ from tests.conformance.oracle.values import Match, encode_matches, to_bytes
 
 INSERT, MODIFY, DELETE = p4r.Update.INSERT, p4r.Update.MODIFY, p4r.Update.DELETE
 TYPES = (INSERT, INSERT, INSERT, MODIFY, MODIFY, DELETE)
+NAMES = (b"rep16", b"up1", b"nowhere")
+"""Strings of translated types; some are ports of a device whose ports have names."""
 HIGHEST_PRIORITY = (1 << 31) - 1
 MANY_CELLS = 1024
 """An array with more is read by index alone: reading all of it takes longer than everything else."""
@@ -83,7 +85,7 @@ class Maker:
     def _numbers(self, field: Value) -> tuple[int | bytes, ...]:
         """None of them is a field that does not care."""
         if field.is_translated and not field.width_bits:
-            return (self._dice.one((b"eth0", b"eth1", b"nowhere")),)
+            return (self._dice.one(NAMES),)
         number = self._dice.number(field.width_bits)
         match field.kind:
             case Kind.EXACT | Kind.OPTIONAL:
@@ -145,7 +147,8 @@ class Maker:
             return
         port = self._dice.one((*ports[:3], ports[-1]))
         if self._dice.below(3):
-            one.watch_port = to_bytes(port)
+            names = sorted(self._state.declared.port_names)
+            one.watch_port = self._dice.one(names) if names else to_bytes(port)
         else:
             one.watch = port  # pyright: ignore[reportDeprecated]
 
@@ -272,7 +275,8 @@ class Maker:
             return p4r.StreamMessageRequest(digest_ack=p4r.DigestListAck(digest_id=acked, list_id=self._dice.below(3)))
         made = p4r.StreamMessageRequest(packet=p4r.PacketOut(payload=bytes(60)))
         for number, width_bits in self._known.packet_out.items():
-            made.packet.metadata.add(metadata_id=number, value=to_bytes(self._dice.number(width_bits)))
+            value = self._dice.number(width_bits) if width_bits else self._dice.one(NAMES)
+            made.packet.metadata.add(metadata_id=number, value=to_bytes(value))
         return made
 
     # reads

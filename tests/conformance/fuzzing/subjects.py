@@ -49,10 +49,12 @@ SUBJECTS = (
     Subject(target="model", programs=("kinds", "plain")),
     Subject(target="model", programs=("metered", "plain")),
     Subject(target="model", programs=("referring", "plain")),
+    Subject(target="model", programs=("named", "plain")),
     Subject(target="model", programs=(WHOLE,)),
     Subject(target="kernel", programs=("kinds", "plain")),
     Subject(target="kernel", programs=("metered",)),
     Subject(target="kernel", programs=("referring",)),
+    Subject(target="kernel", programs=("named",)),
     Subject(target="kernel", programs=(WHOLE,)),
 )
 
@@ -80,6 +82,7 @@ def running(subject: Subject) -> Generator[Running]:
         ports = held.enter_context(topology(f"fz{subject.programs[0]}")) if subject.target == "kernel" else None
         if ports is None:
             arguments += ["--wire", str(folder / "wire.sock")]
+            arguments += [f"--port={number}={name}" for number, name in PORTS.items()]
         else:
             arguments += ["--state-dir", str(folder / "state"), "--ephemeral", *ports.arguments]
         log = folder / "device.log"
@@ -129,9 +132,14 @@ def config(name: str, target: str) -> Config:
         metering=frozenset(action.id for action in pipeline.actions if _executes_meter(action)),
         ports=frozenset(PORTS if target == "kernel" else range(1, MAX_PORT + 1)),
         controller_port=CPU_PORT,
+        port_names=frozenset(name.encode() for name in PORTS.values() if _names_ports(pipeline)),
         may_run_out=target == "kernel",
     )
     return Config(name=name, message=message, known=program(message.p4info), declared=declared)
+
+
+def _names_ports(pipeline: Pipeline) -> bool:
+    return any(one.is_port and one.sdn_bits is None for one in pipeline.types)
 
 
 def _executes_meter(action: Action) -> bool:

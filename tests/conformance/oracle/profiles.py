@@ -16,6 +16,8 @@ from tests.conformance.oracle.values import decode_action
 
 INSERT, MODIFY, DELETE = p4r.Update.INSERT, p4r.Update.MODIFY, p4r.Update.DELETE
 SET = p4r.ActionProfileActionSet
+CONTROLLER_NAME = b"cpu"
+"""Of the controller's own port, where ports have names."""
 Weighted = p4r.ActionProfileGroup.Member | p4r.ActionProfileAction
 
 
@@ -104,6 +106,12 @@ def _check_watch(state: Forwarding, given: Weighted, found: Judgement) -> None:
     match given.WhichOneof("watch_kind"):
         case "watch":
             is_none, port = not given.watch, given.watch  # pyright: ignore[reportDeprecated]
+        case "watch_port" if state.declared.port_names:
+            if given.watch_port == CONTROLLER_NAME:
+                found.refuse(Code.UNIMPLEMENTED)
+            elif given.watch_port and given.watch_port not in state.declared.port_names:
+                found.refuse(Code.INVALID_ARGUMENT)
+            return
         case "watch_port":
             is_none, port = not given.watch_port, int.from_bytes(given.watch_port, "big")
         case None:

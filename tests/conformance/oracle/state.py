@@ -36,6 +36,8 @@ class Declared:
     ports: frozenset[int] = frozenset()
     controller_port: int = 0
     """The one that is no link, and that members cannot watch."""
+    port_names: frozenset[bytes] = frozenset()
+    """Of a pipeline whose ports are translated: what `watch_port` may be ("Port Translation for PSA Extern APIs")."""
     atomicities: frozenset[int] = frozenset({p4r.WriteRequest.CONTINUE_ON_ERROR, p4r.WriteRequest.ROLLBACK_ON_ERROR})
     counts_misses: bool = False
     """Whether default entries have direct counters, as "Default Entry" has it."""

@@ -20,6 +20,7 @@ Match: TypeAlias = tuple[tuple[int, tuple[Plain, ...]], ...]
 """Field ids in order, each with its numbers: value; value and prefix length; value and mask; low and high."""
 
 
+_UNMAPPED = (Code.INVALID_ARGUMENT, Code.OUT_OF_RANGE, Code.NOT_FOUND, Code.RESOURCE_EXHAUSTED)
 _PARTS = {
     Kind.EXACT: ("value",),
     Kind.LPM: ("value", "prefix_length"),
@@ -39,7 +40,7 @@ def to_bytes(value: Plain) -> bytes:
 def to_plain(data: bytes, value: Value, found: Judgement) -> Plain:
     """The value; when it is not within its type the fault is noted, and what is returned means nothing."""
     if value.is_translated:
-        found.allow(Code.INVALID_ARGUMENT, Code.OUT_OF_RANGE, Code.NOT_FOUND)  # only the device knows which there are
+        found.allow(*_UNMAPPED)  # only the device knows which there are
         if not value.width_bits:
             return data
     number = int.from_bytes(data, "big")

@@ -398,6 +398,84 @@ ROWS: list[tuple[str, str, str, Code, str]] = [
             ),
         )
     ),
+    *(
+        (
+            f"type {name}",
+            "header_type ethernet",
+            f"{types} action 0x01000009 typed({params}) {{ }} header_type ethernet",
+            code,
+            message,
+        )
+        for name, types, params, code, message in (
+            (
+                "that is unknown",
+                "",
+                "1 a: 9 type prt",
+                codes.UNKNOWN_NAME,
+                "parameter a of action typed has the unknown type 'prt'",
+            ),
+            (
+                "of another width",
+                'type t: 9 string ""',
+                "1 a: 8 type t",
+                codes.BAD_TYPE,
+                "parameter a of action typed has 8 bits, its type t has 9",
+            ),
+            (
+                "with a format",
+                'type t: 32 string ""',
+                "1 a: 32 as ipv4 type t",
+                codes.BAD_TYPE,
+                "has 32 bits and is written as ipv4, its type t has 32",
+            ),
+            (
+                "without bits",
+                'type t: 9 0 ""',
+                "1 a: 9 type t",
+                codes.BAD_TYPE,
+                "type t has 9 bits, for control planes 0",
+            ),
+            ("that nothing has", 'type t: 9 string ""', "", codes.UNUSED, "nothing has the type t"),
+            (
+                "of a URI that P4 cannot say",
+                'type t: 9 string "a\\\\b"',
+                "1 a: 9 type t",
+                codes.BAD_TYPE,
+                "the URI of type t has a quote, a backslash or a line end",
+            ),
+            (
+                "unlike another of its URI",
+                'type t: 9 string "u" type u: 8 string "u"',
+                "1 a: 9 type t, 2 b: 8 type u",
+                codes.BAD_TYPE,
+                "types t and u share a URI and differ",
+            ),
+            (
+                "of ports unlike another",
+                'type t: 9 ports string "t" type u: 9 ports 32 "u"',
+                "1 a: 9 type t, 2 b: 9 type u",
+                codes.BAD_TYPE,
+                "types t and u are both of ports and differ",
+            ),
+        )
+    ),
+    *(
+        (
+            f"translated {name}",
+            "header_type ethernet",
+            'type t: 16 string "" type m: 48 string "" packet_out 0x04000002 { 1 egress_port: 16 type t } header_type ethernet',
+            codes.BAD_TYPE,
+            message,
+        )
+        for name, message in (("field of a packet-out", "field egress_port of packet_out has the type t"),)
+    ),
+    (
+        "translated key that is matched in parts",
+        "key 2 mac: lpm(ethernet.dst) as mac",
+        "key 2 mac: lpm(ethernet.dst) type m",
+        codes.UNKNOWN_NAME,
+        "key mac of table first has the unknown type 'm'",
+    ),
     (
         "reference of a key that is neither exact nor optional",
         "as mac",

@@ -35,7 +35,7 @@ SMALL = {
     "digests": digests,
     "fixed": fixed_pipeline,
     "metered": metered,
-    **{name: partial(named_pipeline, name) for name in ("kinds", "metered", "plain")},
+    **{name: partial(named_pipeline, name) for name in ("kinds", "metered", "plain", "referring", "named")},
 }
 """Pipelines with what the large one has no use for. They may leave parts unused."""
 
