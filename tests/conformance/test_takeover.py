@@ -12,14 +12,17 @@ from pathlib import Path
 import pytest
 from finsy.proto import p4r
 
+from compiler.ir.entries import Range, Ternary
 from compiler.pipeline.assembly import pipeline
 from tests.conformance.client import Client
 from tests.conformance.conftest import Device
 from tests.conformance.kernel import Topology, config_of, topology
 from tests.conformance.killing import Killable
 from tests.conformance.talking import Talk, echoing
+from tests.conformance.test_masks import entry
 from tests.conformance.test_surviving import state
 from tests.conformance.test_traffic import BACKEND, CLIENT, FLOW, SERVICE, TARGET_PORT, VIP, VIP_PORT, write_with_finsy
+from tests.pipelines.acl import acl_pipeline
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 
@@ -206,3 +209,32 @@ def test_a_connection_goes_on_in_another_pipeline(device: Killable, ports: Topol
     one.end()
     assert one.failed is None
     assert one.longest_s < 1.0
+
+
+def test_counters_of_entries_with_masks(device: Killable) -> None:
+    """Also where one entry has several places; one that is hidden wherever it is has none, and begins anew."""
+    client = device.primary(100)
+    client.set_config("VERIFY_AND_COMMIT", config_of(acl_pipeline(), "kernel"))
+    entries = [
+        entry(wide=Ternary(value=3, mask=7), priority=5),
+        entry(wide=Ternary(value=3, mask=7), priority=4),
+        entry(number=Range(low=3, high=900), priority=7),
+        entry(priority=1),
+    ]
+    request = p4r.WriteRequest(device_id=1)
+    for at, one in enumerate(entries):
+        request.updates.add(type=p4r.Update.INSERT).entity.table_entry.CopyFrom(one)
+        changed = request.updates.add(type=p4r.Update.MODIFY).entity.direct_counter_entry
+        changed.table_entry.CopyFrom(one)
+        changed.table_entry.ClearField("action")
+        changed.data.packet_count = at + 10
+    client.write_request(request)
+    for election in (101, 102):
+        device.kill()
+        client.close()
+        device.start()
+        client = device.primary(election)
+        found = client.read("table_entry { counter_data { } }")
+        counted = {one.table_entry.priority: one.table_entry.counter_data.packet_count for one in found}
+        assert counted == {5: 10, 4: 0, 7: 12, 1: 13}
+    client.close()

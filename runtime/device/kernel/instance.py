@@ -11,7 +11,7 @@ from typing import cast
 from compiler.ir.entries import ActionCall, EntryKey, Group, GroupRef, Member, MemberRef, MeterConfig, TableEntry
 from compiler.ir.interpreter.matching import initial_entry
 from compiler.ir.nodes import Pipeline
-from compiler.printers.layout import TableLayout, layout
+from compiler.printers.layout import layout
 from compiler.span import InternalError
 from runtime.bpf.errors import BpfError
 from runtime.bpf.object import Object
@@ -19,11 +19,10 @@ from runtime.bpf.program import Program
 from runtime.device.contents import Contents
 from runtime.device.filling import fill
 from runtime.device.kernel.bringing import Bringing
-from runtime.device.kernel.countermaps import DirectCounters
 from runtime.device.kernel.failover import Failover
 from runtime.device.kernel.grace import GracePeriods
 from runtime.device.kernel.openmaps import open_maps
-from runtime.device.kernel.predecessor import Predecessor
+from runtime.device.kernel.predecessor import Predecessor, indices_of
 from runtime.device.kernel.sides import SIDE_MAP, Sides
 from runtime.device.kernel.tablemaps import Matches, TableMap
 from runtime.device.kernel.ternarymaps import with_priority
@@ -92,9 +91,9 @@ class KernelInstance:
         """Entries that the other pipeline's maps hold go on with the counters that they have there."""
         plan, shared = layout(self._pipeline), predecessor.shared_with(self._pipeline)
         for table in plan.tables:
-            counters = self._counters_of(table)
+            counters = self._tables[table.table].counters
             if counters is not None and table.counters is not None and table.counters.name in shared:
-                counters.expect(predecessor.counter_indices(table))
+                counters.expect(indices_of(table, predecessor.entries(table)))
 
     def bring(self, translations: Sequence[Translation]) -> None:
         """Learned entries are to be brought over when it is activated."""
@@ -124,7 +123,7 @@ class KernelInstance:
     def adopt(self, contents: Contents) -> None:
         fill(self, contents)
         for table in layout(self._pipeline).tables:
-            counters = self._counters_of(table)
+            counters = self._tables[table.table].counters
             if counters is not None:
                 counters.stop_expecting()
 
@@ -312,10 +311,6 @@ class KernelInstance:
         if self._upcalls is not None:
             self._upcalls.tick()
         self._variants.settle(self._held_tables() | learned)
-
-    def _counters_of(self, table: TableLayout) -> DirectCounters | None:
-        held = self._tables[table.table]
-        return held.counters if isinstance(held, TableMap) else None
 
     def _end_bringing(self) -> None:
         """A program that need not look into a store before its own takes over."""

@@ -8,12 +8,12 @@ finished before their eyes, and nothing has to be mended in place. An entry keep
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from compiler.ir.nodes import Pipeline
 from compiler.printers.layout import MapLayout, TableLayout
-from compiler.printers.layout_values import VALUE_HEAD
+from compiler.printers.layout_values import RANK, VALUE_HEAD
 from runtime.bpf.maps import Map
 from runtime.device.kernel.bringing import maps_before
 from runtime.device.kernel.sharing import shared_maps
@@ -41,20 +41,24 @@ class Predecessor:
         """Maps that the other program looks into, by their names there."""
         return {name: self.maps[store] for store, name in maps_before(changed.translations).items()}
 
-    def counter_indices(self, table: TableLayout) -> dict[bytes, int]:
-        """The index of each entry's direct counter, by its encoded key; none for a table that is not here like that."""
-        found: dict[bytes, int] = {}
-        read = self._side()
+    def entries(self, table: TableLayout) -> dict[bytes, bytes]:
+        """Keys and values as packets read them, in a table with masks those of places; none where maps differ."""
+        found: dict[bytes, bytes] = {}
         for held in (table.map, table.direct):
-            if held is None or held.name not in self.maps or not _has_same_shape(held, self.maps[held.name]):
-                continue
-            keys, values = self.maps[held.name].lookup_batch()
-            for at in range(len(keys) // held.key_size):
-                key, side = held.off_side(keys[at * held.key_size : (at + 1) * held.key_size])
-                index = _counter_of(table, values[at * held.value_size : (at + 1) * held.value_size])
-                if index and side == read:
-                    found[_whole_key(table, held, key)] = index
-        return found
+            if held is not None:
+                found |= {_whole_key(table, held, key): value for key, value in self._read(held)}
+        return {key: value for key, value in found.items() if _is_entry(table, value)}
+
+    def _read(self, held: MapLayout) -> Iterator[tuple[bytes, bytes]]:
+        """What the side that packets read holds; keys are those of side 0."""
+        if held.name not in self.maps or not _has_same_shape(held, self.maps[held.name]):
+            return
+        read, step = self._side(), self.maps[held.name].details.buffer_size
+        keys, values = self.maps[held.name].lookup_batch()
+        for at in range(len(keys) // held.key_size):
+            key, side = held.off_side(keys[at * held.key_size : (at + 1) * held.key_size])
+            if side == read:
+                yield key, values[at * step : at * step + held.value_size]
 
     def _side(self) -> int:
         """Of the tables: the one that packets read."""
@@ -67,13 +71,30 @@ def _has_same_shape(wanted: MapLayout, held: Map) -> bool:
     return (details.key_size, details.value_size) == (wanted.key_size, wanted.value_size)
 
 
+def indices_of(table: TableLayout, entries: Mapping[bytes, bytes]) -> dict[bytes, int]:
+    """The index of each entry: of its counter, its meter, its last hit. By its key, in a table with masks its rank.
+
+    An entry that others hide wherever it is has no place in the maps, and is not here.
+    """
+    if table.masks is None:
+        return {key: _counter_of(table, value) for key, value in entries.items()}
+    return {_rank_of(table, value): _counter_of(table, value) for value in entries.values()}
+
+
+def _is_entry(table: TableLayout, value: bytes) -> bool:
+    """Not the empty slot of an array."""
+    return bool(VALUE_HEAD.unpack_from(value)[0]) if table.selector is None else table.decode_group(value).size > 0
+
+
 def _counter_of(table: TableLayout, value: bytes) -> int:
-    """0 for the empty slot of an array."""
+    return VALUE_HEAD.unpack_from(value)[1] if table.selector is None else table.decode_group(value).counter
+
+
+def _rank_of(table: TableLayout, value: bytes) -> bytes:
+    """As the keys of `TernaryMap.counters`."""
     if table.selector is None:
-        number, counter = VALUE_HEAD.unpack_from(value)
-        return counter if number else 0
-    group = table.decode_group(value)
-    return group.counter if group.size else 0
+        return value[VALUE_HEAD.size : VALUE_HEAD.size + RANK.size]
+    return RANK.pack(table.decode_group(value).rank)
 
 
 def _whole_key(table: TableLayout, held: MapLayout, key: bytes) -> bytes:

@@ -31,8 +31,7 @@ def shared_counters(old: Pipeline, new: Pipeline) -> frozenset[str]:
 
 def _counter_maps(pipeline: Pipeline) -> frozenset[MapLayout]:
     plan = layout(pipeline)
-    # Where there are masks it cannot be told from the maps which counter is whose: one entry hides another.
-    direct = (table.counters for table in plan.tables if table.counters is not None and table.masks is None)
+    direct = (table.counters for table in plan.tables if table.counters is not None)
     return frozenset((*(counter.map for counter in plan.counters), *direct))
 
 

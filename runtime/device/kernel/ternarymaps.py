@@ -16,9 +16,10 @@ from compiler.ir.entries import ActionCall, Exact, MatchValue
 from compiler.ir.ranks import rank
 from compiler.printers.layout import GroupSlice, MapLayout, TableLayout
 from compiler.printers.layout_ternary import MaskLayout, Numbers
+from compiler.printers.layout_values import RANK
 from compiler.span import InternalError
 from runtime.bpf.maps import Map
-from runtime.device.kernel.countermaps import direct_counters
+from runtime.device.kernel.countermaps import DirectCounters, direct_counters
 from runtime.device.kernel.maskslots import MaskSlots
 from runtime.device.kernel.sides import Sides
 from runtime.device.records import ZERO, Tally
@@ -80,10 +81,17 @@ class TernaryMap:
         self._entries: dict[Matches, _Held] = {}
         self._at: dict[Located, list[_Held]] = {}
 
+    @property
+    def counters(self) -> DirectCounters | None:
+        """Keys are ranks as bytes: no two entries have the same, but by a chance of one in 2^33."""
+        return self._counters
+
     def insert(self, named: Matches, value: ActionCall | GroupSlice) -> None:
         """Raises `RefusedError`: RESOURCE_EXHAUSTED (no direct counter is left)."""
         matches, priority = _split(named)
-        held = _Held(rank(matches, priority), priority, self._counters.take() if self._counters is not None else 0)
+        own = rank(matches, priority)
+        counter = self._counters.take(RANK.pack(own)) if self._counters is not None else 0
+        held = _Held(own, priority, counter)
         held.value = self._encode(value, held)
         held.places += ((place.mask, self._layout.encode_place(place, 0)) for place in self._masks.places(matches))
         self._slots.use(held.masks, priority)
