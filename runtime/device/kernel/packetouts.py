@@ -95,5 +95,5 @@ def _refusal(problem: OSError, where: str, length: int) -> RefusedError:
     if problem.errno == errno.EMSGSIZE:
         return invalid(f"{where}: the packet has {length} bytes, more than the MTU lets through")
     if problem.errno in _FULL:
-        return exhausted(f"{where}: the queue is full")
+        return exhausted(f"{where}: the queue is full, or the link is down")
     return RefusedError(Code.UNAVAILABLE, f"{where}: {problem.strerror}")

@@ -24,6 +24,7 @@ class Code(IntEnum):
     OUT_OF_RANGE = rpc_code.OUT_OF_RANGE
     UNIMPLEMENTED = rpc_code.UNIMPLEMENTED
     INTERNAL = rpc_code.INTERNAL
+    UNAVAILABLE = rpc_code.UNAVAILABLE
 
 
 UNKNOWN_ID = (Code.INVALID_ARGUMENT, Code.NOT_FOUND)

@@ -43,3 +43,4 @@ def _judge_packet(known: Program | None, given: p4r.PacketOut, found: Judgement)
         if width_bits and (not one.value or int.from_bytes(one.value, "big") >> width_bits):
             found.refuse(*BAD_BYTES)
     found.allow(Code.INVALID_ARGUMENT, Code.NOT_FOUND, Code.OUT_OF_RANGE, Code.FAILED_PRECONDITION)
+    found.allow(Code.RESOURCE_EXHAUSTED, Code.UNAVAILABLE)  # a queue that is full, a link that is down
