@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from enum import Enum
 
 from compiler.ir.nodes import Pipeline
+from compiler.ir.walking import clones, multicasts
 from compiler.printers.bundle import write_bundle
 from compiler.printers.ebpf.printing import INCLUDE, print_c
 from runtime.bpf.toolchain import compile_c
@@ -31,16 +32,19 @@ def compile_source(source: str, hook: Hook, *, defines: Mapping[str, str] | None
 
 
 def build_objects(pipeline: Pipeline) -> dict[Hook, bytes]:
-    """Both objects of a pipeline, as a bundle carries them. Raises as `compile_source` does."""
-    source = print_c(pipeline)
-    return {hook: compile_source(source, hook) for hook in Hook}
+    """The objects of a pipeline, as a bundle carries them. Raises as `compile_source` does.
+
+    Of one that makes copies of packets there is none for XDP, which cannot send a packet twice.
+    """
+    source, copies = print_c(pipeline), multicasts(pipeline) or clones(pipeline)
+    return {hook: compile_source(source, hook) for hook in Hook if not (copies and hook is Hook.XDP)}
 
 
 def build_bundle(pipeline: Pipeline, verification: bytes | None = None) -> bytes:
-    """The bundle of a pipeline with both objects. Raises as `compile_source` does.
+    """The bundle of a pipeline with its objects. Raises as `compile_source` does.
 
     Comments about policies stay out: they would move the line numbers in the objects, and equal pipelines have equal
     bundles.
     """
     objects = build_objects(pipeline)
-    return write_bundle(pipeline, tc=objects[Hook.TC], xdp=objects[Hook.XDP], verification=verification)
+    return write_bundle(pipeline, tc=objects[Hook.TC], xdp=objects.get(Hook.XDP), verification=verification)

@@ -189,6 +189,31 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Replica:
+    """A copy of a packet: the port that it leaves by, and which of the copies to that port it is."""
+
+    port: int
+    instance: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MulticastGroup:
+    """Ids have 16 bits and are above 0; no two replicas are equal."""
+
+    id: int
+    replicas: tuple[Replica, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloneSession:
+    """As a group, and how many bytes of the frame a copy keeps; 0 for all of it."""
+
+    id: int
+    replicas: tuple[Replica, ...] = ()
+    packet_length_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entries:
     """All that a control plane wants in one device, each part sorted by its key."""
 

@@ -239,7 +239,37 @@ class Punt:
     span: Span = field(default=NOWHERE, compare=False, repr=False)
 
 
-Verdict = Forward | Reply | ToKernel | Drop | Punt
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Multicast:
+    """Send a copy of the packet, as it is now, to each replica of a multicast group; the packet itself is gone.
+
+    `group` has 16 bits. For a group that no controller has written, as for 0, and for one without replicas the packet
+    is dropped for the reason `unknown`. With `not_back` no copy leaves by the port that the packet came in by. A
+    replica of the controller's port is a packet-in that says `values`, as `Punt` does; it is lost where nobody has
+    room.
+    """
+
+    group: Expr
+    unknown: str
+    values: tuple[tuple[str, Expr], ...] = ()
+    not_back: bool = False
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clone:
+    """Send a copy of the packet, as it came in, to each replica of a clone session; the packet itself goes on.
+
+    Nothing of the packet has been changed on any path that reaches this. `session` has 16 bits; one that no controller
+    has written has no replicas. `values` as in `Multicast`.
+    """
+
+    session: Expr
+    values: tuple[tuple[str, Expr], ...] = ()
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
+
+
+Verdict = Forward | Reply | ToKernel | Drop | Punt | Multicast
 Statement = (
     Assign
     | Rewrite
@@ -262,4 +292,6 @@ Statement = (
     | ToKernel
     | Drop
     | Punt
+    | Multicast
+    | Clone
 )

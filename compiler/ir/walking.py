@@ -28,6 +28,7 @@ from compiler.ir.statements import (
     Advance,
     Apply,
     Assign,
+    Clone,
     Count,
     Drop,
     Execute,
@@ -35,6 +36,7 @@ from compiler.ir.statements import (
     Forward,
     If,
     Learn,
+    Multicast,
     Pop,
     PopVlan,
     Punt,
@@ -99,6 +101,16 @@ def all_statements(pipeline: Pipeline) -> Iterator[Statement]:
         yield from statements(part.body)
 
 
+def multicasts(pipeline: Pipeline) -> bool:
+    """Whether packets may be sent to multicast groups."""
+    return any(isinstance(statement, Multicast) for statement in all_statements(pipeline))
+
+
+def clones(pipeline: Pipeline) -> bool:
+    """Whether packets may be cloned."""
+    return any(isinstance(statement, Clone) for statement in all_statements(pipeline))
+
+
 def read_by(statement: Statement) -> tuple[Expr, ...]:
     """The expressions that a statement itself evaluates; those of tables and branches are theirs."""
     match statement:
@@ -116,6 +128,8 @@ def read_by(statement: Statement) -> tuple[Expr, ...]:
             return (*arguments, profile)
         case Punt(values=values) | SendDigest(values=values):
             return tuple(value for _, value in values)
+        case Multicast(group=value, values=values) | Clone(session=value, values=values):
+            return (value, *(said for _, said in values))
         case Apply() | Run() | Pop() | PopVlan() | Truncate() | Advance() | Reply() | ToKernel() | Drop():
             return ()
         case ExecuteDirect():

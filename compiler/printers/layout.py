@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from compiler.ir.nodes import Pipeline
-from compiler.ir.statements import Punt
+from compiler.ir.statements import Clone, Multicast, Punt
 from compiler.ir.walking import all_statements
 from compiler.printers.layout_maps import COUNTER, MapKind, MapLayout, counter_map
 from compiler.printers.layout_meter import MeterLayout, direct_meter_layout, meter_layout
+from compiler.printers.layout_replication import replication_map
 from compiler.printers.layout_store import LearnedTableLayout, Slot, SlotHead, StoreLayout, store_layout
 from compiler.printers.layout_struct import Member, StructLayout, natural
 from compiler.printers.layout_tables import TableLayout, table_layout
@@ -48,6 +49,8 @@ class Layout:
     """What each digest says, in the records of the ring `digests`; see ebpf/include/turnout/digest.h."""
     packet_in: StructLayout | None = None
     """What a packet-in says, in the records of the ring `packet_ins`; see ebpf/include/turnout/punt.h."""
+    replication: MapLayout | None = None
+    """Multicast groups and clone sessions."""
 
     def table(self, name: str) -> TableLayout:
         """A table by name. Raises `InternalError` for a learned or unknown one."""
@@ -75,7 +78,7 @@ class Layout:
 
     @property
     def maps(self) -> tuple[MapLayout, ...]:
-        """Every map: of tables, their direct counters, last hits and selectors, of stores, counters, meters."""
+        """Every map: of tables, their direct counters, last hits and selectors, of stores, counters, meters, copies."""
         found: list[MapLayout] = []
         for table in self.tables:
             found += table.maps
@@ -88,6 +91,7 @@ class Layout:
         found += (store.map for store in self.stores)
         found += (counter.map for counter in self.counters)
         found += (held for meter in self.meters for held in meter.maps)
+        found += () if self.replication is None else (self.replication,)
         return tuple(found)
 
 
@@ -108,15 +112,17 @@ def layout(pipeline: Pipeline) -> Layout:
             *(direct_meter_layout(t, t.meter) for t in pipeline.tables if t.meter is not None),
         ),
         packet_in=_packet_in(pipeline),
+        replication=replication_map(pipeline),
         digests=tuple(natural(d.name, ((f.name, f.width_bits) for f in d.fields)) for d in pipeline.digests),
     )
 
 
 def _packet_in(pipeline: Pipeline) -> StructLayout | None:
-    """None for a pipeline that gives no packets to controllers, whatever it declares."""
-    if pipeline.packet_in is None or not any(isinstance(s, Punt) for s in all_statements(pipeline)):
+    """None for a pipeline that gives no packets to controllers, nor copies to the device, whatever it declares."""
+    if not any(isinstance(s, Punt | Multicast | Clone) for s in all_statements(pipeline)):
         return None
-    return natural("packet_in", ((f.name, f.width_bits) for f in pipeline.packet_in.fields))
+    fields = pipeline.packet_in.fields if pipeline.packet_in is not None else ()
+    return natural("packet_in", ((f.name, f.width_bits) for f in fields))
 
 
 __all__ = [

@@ -17,6 +17,7 @@ from compiler.ir.statements import (
     Forward,
     If,
     Learn,
+    Multicast,
     Punt,
     Reply,
     Run,
@@ -65,7 +66,7 @@ class Walk:
                 return self._apply(statement, touched)
             case Learn(on_full=on_full):
                 return either(touched, self.body(on_full, touched))
-            case Forward() | Reply() | ToKernel() | Drop() | Punt():
+            case Forward() | Reply() | ToKernel() | Drop() | Punt() | Multicast():
                 return None
             case _:
                 return touched

@@ -16,7 +16,7 @@ from compiler.ir.restriction_parsing import restriction
 from compiler.ir.restrictions import Restriction
 from compiler.ir.tables import InitialEntry
 from runtime.device.masks import MaskCount, mask_count
-from runtime.device.records import DigestConfig, Row, RowAction, RowKey
+from runtime.device.records import DigestConfig, GroupRow, Row, RowAction, RowKey, SessionRow
 from runtime.device.referring import References, TableReferences, Targets, references
 from runtime.device.refusals import denied, exhausted, exists, invalid, not_found
 from runtime.device.schema import TableCodec
@@ -172,6 +172,8 @@ class Contents:
     references: References
     digests: dict[str, DigestConfig] = field(default_factory=lambda: {})
     """Those that controllers have asked for."""
+    multicast_groups: dict[int, GroupRow] = field(default_factory=dict[int, GroupRow])
+    clone_sessions: dict[int, SessionRow] = field(default_factory=dict[int, SessionRow])
 
 
 def empty_contents(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from compiler.ir.entries import EntryKey, Group, Member, MeterConfig, TableEntry
+from compiler.ir.entries import CloneSession, EntryKey, Group, Member, MeterConfig, MulticastGroup, TableEntry
 from compiler.ir.nodes import Pipeline
 from compiler.span import InternalError
 from runtime.device.contents import Contents
@@ -17,9 +17,10 @@ Effect = Callable[[Instance], object]
 
 
 class Deferred:
-    """An instance of nothing. Entries, members, groups and meters are the contents' alone; what else was asked is kept.
+    """An instance of nothing. Entries, members, groups, meters and the like are the contents' alone.
 
-    `effects` are what is in no contents: counters that were set, learned entries that were deleted.
+    What else was asked is kept: `effects` are what is in no contents, counters that were set and learned entries that
+    were deleted.
     """
 
     def __init__(self, pipeline: Pipeline) -> None:
@@ -75,6 +76,8 @@ class Deferred:
     def insert_group(self, group: Group) -> None: ...
     def modify_group(self, group: Group) -> None: ...
     def delete_group(self, selector: str, group_id: int) -> None: ...
+    def put_replication(self, given: MulticastGroup | CloneSession) -> None: ...
+    def delete_replication(self, given: MulticastGroup | CloneSession) -> None: ...
     def tick(self) -> None: ...
 
     def configure_meter(self, meter: str, first: int, count: int, config: MeterConfig | None) -> None: ...

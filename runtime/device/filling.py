@@ -23,6 +23,8 @@ def fill(instance: Instance, contents: Contents) -> None:
     for meter, configs in contents.meters.items():
         for index, config in configs.items():
             instance.configure_meter(meter, index, 1, config)
+    for row in (*contents.multicast_groups.values(), *contents.clone_sessions.values()):
+        instance.put_replication(row.entry)
     for table in contents.tables.values():
         if table.selector is not None:
             _fill_sets(instance, table, table.selector)

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 
 from compiler.ir.controller import CPU_PORT
-from compiler.ir.entries import EntryKey, Group, Member, MeterConfig, TableEntry
+from compiler.ir.entries import CloneSession, EntryKey, Group, Member, MeterConfig, MulticastGroup, TableEntry
 from compiler.ir.interpreter import Interpreter, LearnedEntry, Model, ModelError, NotFound, Outcome
 from compiler.ir.interpreter import Tally as ModelTally
 from compiler.ir.interpreter.matching import NS_PER_MS
@@ -25,10 +25,17 @@ from runtime.device.portstates import PortStates
 from runtime.device.records import ColorTallies, Row, Tally
 from runtime.device.refusals import Code, RefusedError, invalid
 from runtime.device.schema import TableCodec
-from runtime.device.target import Before, Hearer, Instance, LearnedRow, PipelineRefusedError, done_one_by_one
+from runtime.device.target import (
+    MAX_PORT,
+    Before,
+    Hearer,
+    Instance,
+    LearnedRow,
+    PipelineRefusedError,
+    done_one_by_one,
+)
 from runtime.device.undo import UndoLog
 
-MAX_PORT = 511
 MAX_WAITING = 1000
 PAUSE_S = 0.001
 
@@ -89,6 +96,9 @@ class ModelTarget:
         outcome = self._active.process(port, frame)
         if outcome.egress_port is not None:
             self._emit(outcome.egress_port, outcome.packet)
+        for copy in outcome.copies:
+            if copy.packet_in is None:
+                self._emit(copy.port, copy.packet)
         return outcome
 
     def send(self, port: int, frame: bytes) -> None:
@@ -199,6 +209,9 @@ class ModelInstance:
         if self._hearer is not None:
             for digest in outcome.digests:
                 self._hearer.digest(digest.digest, digest.values)
+            for copy in outcome.copies:
+                if copy.packet_in is not None:
+                    self._hearer.packet_in(copy.packet_in, copy.packet)
         if outcome.packet_in is not None:
             told = self._hearer is not None and self._hearer.packet_in(outcome.packet_in, outcome.packet)
             if not told and outcome.drop_reason is not None:
@@ -282,6 +295,16 @@ class ModelInstance:
         with _translated():
             self.model.delete(old)
         self.undo.note(partial(self.model.insert, old))
+
+    def put_replication(self, given: MulticastGroup | CloneSession) -> None:
+        replication = self.model.replication
+        old = replication.find(given)
+        replication.put(given)
+        self.undo.note(partial(replication.remove, given) if old is None else partial(replication.put, old))
+
+    def delete_replication(self, given: MulticastGroup | CloneSession) -> None:
+        self.model.replication.remove(given)
+        self.undo.note(partial(self.model.replication.put, given))
 
     def direct_tallies(self, table: str, keys: Sequence[EntryKey]) -> list[Tally]:
         del table

@@ -21,6 +21,7 @@ from runtime.device.metercodec import encode_color_tallies, encode_meter_config
 from runtime.device.meterreads import MeterReader, the_one
 from runtime.device.records import ColorTallies, Row, RowKey, Tally
 from runtime.device.refusals import invalid, unimplemented
+from runtime.device.replicationentries import ReplicationReader
 from runtime.device.schema import Schema, TableCodec
 from runtime.device.target import Instance, LearnedRow
 from runtime.device.updates import checked_index
@@ -43,6 +44,7 @@ class Reader:
         self._instance = instance
         self._meters = MeterReader(schema, contents, instance, self._one_table)
         self._digests = DigestReader(schema, contents)
+        self._replication = ReplicationReader(schema.pipeline, contents)
 
     def answer(self, request: p4r.Entity) -> Iterator[list[p4r.Entity]]:
         """Pieces of at most `PIECE` entities. Raises `RefusedError` at once, never later."""
@@ -62,6 +64,8 @@ class Reader:
                 return _pieces(self._direct_counters(request.direct_counter_entry))
             case "digest_entry":
                 return _pieces(self._digests.entries(request.digest_entry))
+            case "packet_replication_engine_entry":
+                return _pieces(self._replication.entries(request.packet_replication_engine_entry))
             case "meter_entry":
                 return _pieces(self._meters.cells(request.meter_entry))
             case "direct_meter_entry":
@@ -71,12 +75,8 @@ class Reader:
 
     def _absent(self, kind: str, request: p4r.Entity) -> Iterator[list[p4r.Entity]]:
         """Kinds of which this device can have none: all of them are none, a certain one is refused."""
-        given = getattr(request, kind)
-        chosen = given.WhichOneof("type") if kind == "packet_replication_engine_entry" else None
-        if chosen is not None:
-            given = getattr(given, chosen)
-        if given.ListFields():
-            raise unimplemented(f"{chosen or kind}: this device has none")
+        if getattr(request, kind).ListFields():
+            raise unimplemented(f"{kind}: this device has none")
         return iter(())
 
     # table entries

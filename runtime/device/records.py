@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from compiler.ir.entries import ActionCall, GroupRef, MemberRef, MeterConfig, Watch
+from compiler.ir.entries import ActionCall, CloneSession, GroupRef, MemberRef, MeterConfig, MulticastGroup, Watch
 
 RowKey: TypeAlias = bytes
 """What names an entry within its table: matches and priority in the table's form (`runtime.device.keyforms`)."""
@@ -59,6 +59,26 @@ class DigestConfig:
     max_timeout_ns: int = 0
     max_list_size: int = 0
     ack_timeout_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRow:
+    """A multicast group, with what only controllers understand.
+
+    `old_style` are the places of replicas whose port was written as the deprecated `egress_port`.
+    """
+
+    entry: MulticastGroup
+    metadata: bytes = b""
+    old_style: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """A clone session; `old_style` as in `GroupRow`."""
+
+    entry: CloneSession
+    old_style: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

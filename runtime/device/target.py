@@ -12,7 +12,17 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from compiler.ir.entries import ActionCall, EntryKey, Exact, Group, Member, MeterConfig, TableEntry
+from compiler.ir.entries import (
+    ActionCall,
+    CloneSession,
+    EntryKey,
+    Exact,
+    Group,
+    Member,
+    MeterConfig,
+    MulticastGroup,
+    TableEntry,
+)
 from compiler.ir.nodes import Pipeline
 from compiler.printers.bundle import Bundle
 from runtime.device.contents import Contents
@@ -20,6 +30,9 @@ from runtime.device.records import ColorTallies, Row, Tally
 from runtime.device.refusals import RefusedError
 from runtime.device.schema import TableCodec
 from runtime.device.undo import UndoLog
+
+MAX_PORT = 511
+"""Ports are 1 to this; 0 is none."""
 
 
 class PipelineRefusedError(Exception):
@@ -154,6 +167,14 @@ class Instance(Protocol):
     def insert_group(self, group: Group) -> None: ...
     def modify_group(self, group: Group) -> None: ...
     def delete_group(self, selector: str, group_id: int) -> None: ...
+
+    def put_replication(self, given: MulticastGroup | CloneSession) -> None:
+        """Add one, or put it in the place of the one with its id."""
+        ...
+
+    def delete_replication(self, given: MulticastGroup | CloneSession) -> None:
+        """One that is there."""
+        ...
 
     def direct_tallies(self, table: str, keys: Sequence[EntryKey]) -> list[Tally]:
         """The direct counters of entries that exist, in the order of `keys`."""

@@ -19,6 +19,7 @@ from runtime.device.digestentries import DigestWriter
 from runtime.device.meterwrites import MeterWriter, entry_meter
 from runtime.device.records import ZERO, ActionSet, Row, RowAction, RowKey, Tally
 from runtime.device.refusals import denied, invalid, out_of_range, unimplemented
+from runtime.device.replicationentries import ReplicationWriter
 from runtime.device.runs import Runs
 from runtime.device.schema import Schema, TableCodec
 from runtime.device.selectorcontents import SelectorContents
@@ -42,6 +43,7 @@ class Writer:
         self.runs = Runs(schema, contents, instance)
         meters = MeterWriter(schema, contents, instance)
         digests = DigestWriter(schema, contents, instance.undo)
+        replication = ReplicationWriter(schema.pipeline, contents, instance)
         self._appliers: dict[str, Callable[[int, p4r.Entity], None]] = {
             "table_entry": lambda kind, entity: self._table_entry(kind, entity.table_entry),
             "action_profile_member": lambda kind, entity: self._member(kind, entity.action_profile_member),
@@ -49,6 +51,9 @@ class Writer:
             "counter_entry": lambda kind, entity: self._counter(kind, entity.counter_entry),
             "direct_counter_entry": lambda kind, entity: self._direct_counter(kind, entity.direct_counter_entry),
             "digest_entry": lambda kind, entity: digests.entry(kind, entity.digest_entry),
+            "packet_replication_engine_entry": lambda kind, entity: replication.entry(
+                kind, entity.packet_replication_engine_entry
+            ),
             "meter_entry": lambda kind, entity: meters.cells(kind, entity.meter_entry),
             "direct_meter_entry": lambda kind, entity: meters.of_entry(kind, entity.direct_meter_entry),
         }

@@ -148,8 +148,8 @@ class Fabric:
                 return End.DROPPED, None
             case VerdictKind.REPLY:
                 return End.ANSWERED, None
-            case VerdictKind.PUNT:
-                raise InternalError("the pipeline of policies gives no packets to controllers")
+            case VerdictKind.PUNT | VerdictKind.MULTICAST:
+                raise InternalError("the pipeline of policies gives no packets to controllers or groups")
             case VerdictKind.FORWARD:
                 is_underlay = outcome.egress_port in {port.id for port in self.device(name).uplinks}
                 return (End.LEFT, self._device_at(outcome.packet)) if is_underlay else (End.DELIVERED, None)

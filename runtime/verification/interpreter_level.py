@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from compiler.ir.entries import EntryKey, MeterConfig, TableEntry
+from compiler.ir.entries import CloneSession, EntryKey, MeterConfig, MulticastGroup, TableEntry
 from compiler.ir.interpreter import Interpreter, LearnedEntry, Model, Outcome, Tally, trace
 from compiler.ir.interpreter.matching import NS_PER_MS
 from compiler.ir.interpreter.meters import ColorTallies
@@ -52,6 +52,10 @@ class InterpreterLevel(ShowsAll):
 
     def configure_meter(self, meter: str, index: int, config: MeterConfig | None) -> None:
         self.model.configure_meter(meter, index, config, now_ns=self._now_ns)
+
+    def replicate(self, given: MulticastGroup | CloneSession) -> None:
+        """One more group or session, or another in its place."""
+        self.model.replication.put(given)
 
     def meter_tallies(self, meter: str, index: int) -> ColorTallies:
         return self.model.meter_cell(meter, index).tallies

@@ -14,7 +14,18 @@ from functools import cache
 from types import TracebackType
 from typing import Self
 
-from compiler.ir.entries import ActionCall, EntryKey, Group, GroupRef, Member, MemberRef, MeterConfig, TableEntry
+from compiler.ir.entries import (
+    ActionCall,
+    CloneSession,
+    EntryKey,
+    Group,
+    GroupRef,
+    Member,
+    MemberRef,
+    MeterConfig,
+    MulticastGroup,
+    TableEntry,
+)
 from compiler.ir.interpreter import Tally
 from compiler.ir.interpreter.matching import NS_PER_MS, initial_entry
 from compiler.ir.maglev import build_ring
@@ -23,6 +34,7 @@ from compiler.printers.ebpf.printing import print_c
 from compiler.printers.layout import GroupSlice, MapLayout, TableLayout, layout
 from compiler.printers.layout_maps import MapKind
 from compiler.printers.layout_meter import direct_meter_name
+from compiler.printers.layout_replication import REPLICATION, replication_key, replication_value
 from compiler.printers.store_programs import read_sweep, store_programs, sweep_context
 from runtime.bpf.machine import MACHINE_CONSTANTS
 from runtime.bpf.object import LoadSettings, load
@@ -119,6 +131,7 @@ class KernelLevel(KernelState):
         self._ternary = self._ternary_maps()
         self._ternary_rows: dict[str, dict[Matches, _Row]] = defaultdict(dict)
         self._defaults = self._default_maps()
+        self._replicated: dict[bytes, MulticastGroup | CloneSession] = {}
         self.set_time(START_MS)
         self._begin()
 
@@ -173,6 +186,9 @@ class KernelLevel(KernelState):
             events = store_programs(store.name).events
             for index in range(events.max_entries):
                 self._zero(events, index)
+        for given in self._replicated.values():
+            self.map(REPLICATION).delete(replication_key(given))
+        self._replicated.clear()
         self._rows.clear()
         self._selectors.clear()
         self._begin()
@@ -216,6 +232,12 @@ class KernelLevel(KernelState):
     def configure_meter(self, meter: str, index: int, config: MeterConfig | None) -> None:
         self._meters[meter].configure(index, config)
         self._side.commit()
+
+    def replicate(self, given: MulticastGroup | CloneSession) -> None:
+        """One more group or session, or another in its place."""
+        key = replication_key(given)
+        self.map(REPLICATION).update(key, replication_value(given))
+        self._replicated[key] = given
 
     def meter_tallies(self, meter: str, index: int) -> ColorTallies:
         return self._meters[meter].tallies([index])[0]

@@ -6,20 +6,22 @@ Reads maps alone; what goes into them is for `kernel_level`.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from itertools import islice
 
+from compiler.ir.controller import CPU_PORT
 from compiler.ir.entries import ActionCall, Exact
-from compiler.ir.interpreter import LearnedEntry, Outcome, SentDigest, Tally, VerdictKind
+from compiler.ir.interpreter import Copy, LearnedEntry, Outcome, SentDigest, Tally, VerdictKind
 from compiler.ir.nodes import Pipeline
 from compiler.printers.layout import COUNTER, Layout, MapLayout, Slot, StoreLayout
+from compiler.printers.layout_replication import MAX_REPLICAS
 from compiler.printers.layout_values import action_layout
 from compiler.printers.store_programs import store_programs
 from runtime.bpf.maps import Map
 from runtime.bpf.object import Object
 from runtime.bpf.ringbuf import RingReader
-from runtime.device.kernel.packetins import PACKET_INS, read_packet_in
+from runtime.device.kernel.packetins import PACKET_INS, PacketIn, read_packet_in
 from runtime.device.kernel.upcallrings import DIGESTS, read_digest
 from runtime.verification.levels import Contradiction, Lookup, ShowsAll
 from runtime.verification.offloads import joined
@@ -30,8 +32,18 @@ TRACE = "trace"
 _U32, _U64, _OUTCOME = struct.Struct("<I"), struct.Struct("<Q"), struct.Struct("<8I")
 _TRACE = struct.Struct("=127I")
 """How many look-ups there were, then of each the table's id and the action's number, 0 for a miss."""
-MOST_RECORDS = 8
-_VERDICTS = (VerdictKind.TO_KERNEL, VerdictKind.FORWARD, VerdictKind.REPLY, VerdictKind.DROP, VerdictKind.PUNT)
+MOST_RECORDS = 300
+COPIES = "copies"
+"""The map of where copies went (replicate.h)."""
+_COPIES = struct.Struct(f"=IH{2 * MAX_REPLICAS}H")
+_VERDICTS = (
+    VerdictKind.TO_KERNEL,
+    VerdictKind.FORWARD,
+    VerdictKind.REPLY,
+    VerdictKind.DROP,
+    VerdictKind.PUNT,
+    VerdictKind.MULTICAST,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +63,7 @@ class KernelState(ShowsAll):
         self.pipeline, self.layout = pipeline, layout
         self._object, self._is_traced = loaded, is_traced
         self._packet_ins: RingReader | None = None
+        self._copied: list[PacketIn] = []
         self._digests: RingReader | None = None
         self.asked: dict[str, int] = {}
         """How many of an indexed counter someone has looked at."""
@@ -105,6 +118,8 @@ class KernelState(ShowsAll):
             return self._punted()
         if left.kind is VerdictKind.DROP:
             return Outcome(verdict=left.kind, packet=b"", drop_reason=self._reason(left.drop_reason))
+        if left.kind is VerdictKind.MULTICAST:
+            return Outcome(verdict=left.kind, packet=b"")
         if left.tag:
             frame = frame[:12] + b"\x81\0" + (left.tag & 0xFFFF).to_bytes(2, "big") + frame[12:]
         leaves = left.kind in (VerdictKind.FORWARD, VerdictKind.REPLY)
@@ -126,19 +141,47 @@ class KernelState(ShowsAll):
 
     def _punted(self) -> Outcome:
         """What the device would tell the controller: the one record in the ring."""
-        assert self.layout.packet_in is not None
-        if self._packet_ins is None:
-            self._packet_ins = RingReader(self.map(PACKET_INS))
-        records = self._packet_ins.take(MOST_RECORDS)
-        if len(records) != 1:
-            raise Contradiction(f"{len(records)} packets for the controller, not one")
-        packet = read_packet_in(records[0], self.layout.packet_in)
+        packets = self._take_packets()
+        if len(packets) != 1:
+            raise Contradiction(f"{len(packets)} packets for the controller, not one")
+        packet = packets[0]
         return Outcome(
             verdict=VerdictKind.PUNT,
-            packet=packet.frames[0] if len(packet.frames) == 1 else joined(packet.frames),
+            packet=_whole(packet),
             drop_reason=self._reason(packet.full),
             packet_in=packet.values,
         )
+
+    def _take_packets(self) -> list[PacketIn]:
+        """Those for the controller; the copies that the device would send are kept for `copies`."""
+        assert self.layout.packet_in is not None
+        if self._packet_ins is None:
+            self._packet_ins = RingReader(self.map(PACKET_INS))
+        said, records = self.layout.packet_in, self._packet_ins.take(MOST_RECORDS)
+        packets = [read_packet_in(record, said) for record in records]
+        self._copied += [packet for packet in packets if packet.port]
+        return [packet for packet in packets if not packet.port]
+
+    def copies(self, show: Callable[[int, bool], bytes]) -> tuple[Copy, ...]:
+        """Copies of the last packet; `show` gives the bytes of one that the program sends: its port, is it a clone."""
+        if self.layout.replication is None:
+            return ()
+        self._take_packets()
+        held, found = self.map(COPIES), list[Copy]()
+        count, clones, *ports = _COPIES.unpack((held.lookup(_U32.pack(0)) or b"")[: _COPIES.size])
+        held.update(_U32.pack(0), bytes(held.details.buffer_size))
+        for at, port in enumerate(ports[:count]):
+            if self._copied and self._copied[0].port == port:
+                packet = self._copied.pop(0)
+                said = packet.values if port == CPU_PORT else None
+                found.append(Copy(port=port, instance=0, packet=_whole(packet), packet_in=said))
+            else:
+                found.append(Copy(port=port, instance=0, packet=show(port, at < clones)))
+        return tuple(found)
+
+    def as_shown(self, outcome: Outcome) -> Outcome:
+        """Nothing in the kernel says which instance a copy is."""
+        return replace(outcome, copies=tuple(replace(copy, instance=0) for copy in outcome.copies))
 
     def _reason(self, number: int) -> str:
         found = next((r.name for r in self.pipeline.drop_reasons if r.id == number), None)
@@ -182,3 +225,7 @@ class KernelState(ShowsAll):
         assert raw is not None
         values = [COUNTER.decode(value[: COUNTER.size]) for value in held.split_per_cpu(raw)]
         return Tally(sum(packets for packets, _ in values), sum(count for _, count in values))
+
+
+def _whole(packet: PacketIn) -> bytes:
+    return packet.frames[0] if len(packet.frames) == 1 else joined(packet.frames)

@@ -37,6 +37,8 @@ def outcome_text(outcome: Outcome) -> str:
             return f"drop: {outcome.drop_reason}"
         case VerdictKind.PUNT:
             return f"to the controller with {outcome.packet_in}{shown}"
+        case VerdictKind.MULTICAST:
+            return f"to ports {', '.join(str(copy.port) for copy in outcome.copies)}{shown}"
         case VerdictKind.FORWARD | VerdictKind.REPLY:
             return f"{outcome.verdict.value} to port {outcome.egress_port}{shown}"
 
@@ -48,6 +50,8 @@ def outcome_difference(wanted: Outcome, got: Outcome) -> str:
     parts = [f"port {got.egress_port} instead of {wanted.egress_port}"] if got.egress_port != wanted.egress_port else []
     if got.digests != wanted.digests:
         parts.append(f"digests: {got.digests} instead of {wanted.digests}")
+    if got.copies != wanted.copies:
+        parts.append(f"copies: {got.copies} instead of {wanted.copies}")
     if got.packet_in != wanted.packet_in:
         parts.append(f"the controller is told {got.packet_in} instead of {wanted.packet_in}")
     if got.packet != wanted.packet:

@@ -66,7 +66,8 @@ class TestRunLevel(KernelLevel):
             code, frame = self._run(packet)
             left = self.read_outcome(cpu)
         self._expect(left, code)
-        return replace(self.outcome(left, frame), digests=self.sent_digests())
+        copies = self.copies(lambda _, is_clone: packet.frame if is_clone else frame)
+        return replace(self.outcome(left, frame), digests=self.sent_digests(), copies=copies)
 
     def run(self, packet: PacketIn) -> Left:
         """What the program notes of a packet; what it leaves for the controller stays where it is."""

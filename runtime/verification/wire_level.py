@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
-from compiler.ir.entries import ActionCall, TableEntry
+from compiler.ir.controller import CPU_PORT
+from compiler.ir.entries import ActionCall, CloneSession, MulticastGroup, TableEntry
 from compiler.ir.expressions import MetaRef, ParamRef
 from compiler.ir.interpreter import Outcome, VerdictKind
 from compiler.ir.names import Names
@@ -103,6 +104,12 @@ class WireLevel(KernelLevel):
     def process(self, packet: PacketIn) -> Outcome:
         return replace(self._processed(packet), digests=self.sent_digests())
 
+    def replicate(self, given: MulticastGroup | CloneSession) -> None:
+        super().replicate(given)
+        for replica in given.replicas:
+            if replica.port != CPU_PORT:
+                self.add_port(replica.port)
+
     def _processed(self, packet: PacketIn) -> Outcome:
         self.add_port(packet.port)
         awaiting = awaiting_checksum(packet.frame, packet.gso_size) if self._awaits(packet) else None
@@ -111,7 +118,18 @@ class WireLevel(KernelLevel):
             self._forget()
             self._wires.send(_interface(packet.port), header, sent)
             left = self._wait_for(cpu)
-        if left.kind in (VerdictKind.DROP, VerdictKind.PUNT):
+        copies = self.copies(lambda port, _: self._copy_at(_interface(port)))
+        return replace(self._left(left, packet, awaiting, sent), copies=copies)
+
+    def _copy_at(self, name: str) -> bytes:
+        frame = self._wires.receive(name, PATIENCE_S)
+        if frame is None:
+            raise Contradiction(f"no copy came out of {name}")
+        return frame.frame
+
+    def _left(self, left: Left, packet: PacketIn, awaiting: tuple[VnetHeader, bytes] | None, sent: bytes) -> Outcome:
+        """What the packet itself has become."""
+        if left.kind in (VerdictKind.DROP, VerdictKind.PUNT, VerdictKind.MULTICAST):
             self._expect_silence()
             return self.outcome(left, b"")
         is_answer = left.kind is VerdictKind.REPLY

@@ -18,11 +18,13 @@ EXAMPLES = {
     "model-metered": 30,
     "model-referring": 50,
     "model-named": 30,
+    "model-replicating": 40,
     "model-turnout": 50,
     "kernel-kinds": 50,
     "kernel-metered": 25,
     "kernel-referring": 25,
     "kernel-named": 15,
+    "kernel-replicating": 20,
     "kernel-turnout": 5,
 }
 """About half a minute for each target."""

@@ -105,7 +105,7 @@ def test_a_full_ring_drops_and_counts() -> None:
     with pinned_to_cpu(), TestRunLevel(pipeline, Hook.TC) as level:
         level.insert(*ENTRIES)
         level.add_port(16)
-        held = (2 << 20) // (256 + 16 + 8 + 8)  # a record's head, what is said, the ring's own head
+        held = (2 << 20) // (256 + 24 + 8 + 8)  # a record's head, what is said, the ring's own head
         left = [level.run(PacketIn(port=16, frame=frame)).kind for _ in range(held + 100)]
         taken = left.count(VerdictKind.PUNT)
         assert left == [VerdictKind.PUNT] * taken + [VerdictKind.DROP] * (held + 100 - taken)

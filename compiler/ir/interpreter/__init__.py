@@ -15,11 +15,13 @@ from compiler.ir.interpreter.errors import (
 )
 from compiler.ir.interpreter.execution import SentDigest
 from compiler.ir.interpreter.model import LearnedEntry, Model, Tally
+from compiler.ir.interpreter.replication import Copy
 from compiler.ir.interpreter.run import Interpreter, Outcome, VerdictKind
 from compiler.ir.interpreter.trace import TraceStep, trace_to_text
 
 __all__ = [
     "AlreadyExists",
+    "Copy",
     "InUse",
     "Interpreter",
     "InvalidEntry",

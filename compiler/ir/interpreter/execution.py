@@ -18,11 +18,13 @@ from compiler.ir.interpreter.learning import Slot
 from compiler.ir.interpreter.matching import Row
 from compiler.ir.interpreter.model import Model
 from compiler.ir.interpreter.packet import Packet
+from compiler.ir.interpreter.replication import Copy, clones_of
 from compiler.ir.interpreter.rewriting import compute, rewrite
 from compiler.ir.statements import (
     Advance,
     Apply,
     Assign,
+    Clone,
     Count,
     Drop,
     Execute,
@@ -30,6 +32,7 @@ from compiler.ir.statements import (
     Forward,
     If,
     Learn,
+    Multicast,
     Pop,
     PopVlan,
     Punt,
@@ -84,6 +87,7 @@ class Journey:
         """The key with which each table was missed."""
         self._learned: list[Slot] = []
         self.digests: list[SentDigest] = []
+        self.copies: list[Copy] = []
         self._entry: Slot | None = None
         """The learned entry whose action runs."""
         self._row: Row | None = None
@@ -110,12 +114,14 @@ class Journey:
                 return self.run_control(control)
             case Learn():
                 return self._learn(statement)
-            case Forward() | Reply() | ToKernel() | Drop() | Punt():
+            case Forward() | Reply() | ToKernel() | Drop() | Punt() | Multicast():
                 return statement
             case Advance(event=event):
                 self._advance(event)
             case SendDigest(digest=digest, values=values):
                 self._send(digest, dict(values))
+            case Clone(session=session, values=values):
+                self._clone(evaluate(session, self._scope), self.said(values))
             case Count(counter=counter, index=index):
                 self._count(counter, evaluate(index, self._scope))
             case Execute() | ExecuteDirect():
@@ -236,6 +242,17 @@ class Journey:
         self.digests.append(SentDigest(digest=digest, values=tuple(given.get(name, 0) for name in names)))
         told = tuple((name, str(given.get(name, 0))) for name in names)
         self._record(trace.SentDigest(digest=digest, values=told))
+
+    def said(self, values: tuple[tuple[str, Expr], ...]) -> tuple[int, ...]:
+        """What a packet-in says, field by field of the pipeline's `packet_in`."""
+        given = {name: evaluate(value, self._scope) for name, value in values}
+        return tuple(given.get(name, 0) for name in self._names.packet_in)
+
+    def _clone(self, number: int, said: tuple[int, ...]) -> None:
+        session = self._model.replication.sessions.get(number)
+        made = clones_of(session, self._packet.received, said) if session is not None else ()
+        self.copies += made
+        self._record(trace.Cloned(session=number, ports=tuple(copy.port for copy in made)))
 
     def _count(self, counter: str, index: int) -> None:
         self._model.count(counter, index, len(self._packet.received))

@@ -31,6 +31,7 @@ from compiler.ir.interpreter.errors import InvalidEntry, NotFound, PermissionDen
 from compiler.ir.interpreter.learning import Slot, SlotStore
 from compiler.ir.interpreter.matching import MatchTable, Row
 from compiler.ir.interpreter.meters import Cell, MeterCells, Tally
+from compiler.ir.interpreter.replication import Replication
 from compiler.ir.interpreter.selection import Selection
 from compiler.ir.names import Names
 from compiler.ir.nodes import Pipeline
@@ -75,6 +76,7 @@ class Model:
         }
         self._meters = {meter.name: MeterCells(meter) for meter in pipeline.meters}
         self._tallies: dict[tuple[str, int], Tally] = {}
+        self.replication = Replication()
 
     def insert(self, change: Change, *, now_ns: int = 0) -> None:
         """The time is for entries with a meter or an idle timeout, which begin now."""

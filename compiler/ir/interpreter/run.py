@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -13,7 +13,8 @@ from compiler.ir.interpreter.execution import Journey, SentDigest
 from compiler.ir.interpreter.matching import NS_PER_MS
 from compiler.ir.interpreter.model import Model
 from compiler.ir.interpreter.packet import Packet, TooShortError
-from compiler.ir.statements import Drop, Forward, Punt, Reply, ToKernel, Verdict
+from compiler.ir.interpreter.replication import Copy, copies_of
+from compiler.ir.statements import Drop, Forward, Multicast, Punt, Reply, ToKernel, Verdict
 
 INGRESS_PORT = "ingress_port"
 
@@ -26,15 +27,17 @@ class VerdictKind(Enum):
     REPLY = "reply"
     DROP = "drop"
     PUNT = "punt"
+    MULTICAST = "multicast"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """The result for one packet.
 
-    `packet` is what leaves: of TO_KERNEL the received bytes, of DROP none. `egress_port` is set for FORWARD, and for
-    REPLY the ingress port; `drop_reason` for DROP, and for PUNT where nobody has room; `packet_in` for PUNT, with a
-    value for each field of the pipeline's `packet_in`, in their order. `digests` are those that the packet has sent.
+    `packet` is what leaves: of TO_KERNEL the received bytes, of DROP and MULTICAST none. `egress_port` is set for
+    FORWARD, and for REPLY the ingress port; `drop_reason` for DROP, and for PUNT where nobody has room; `packet_in` for
+    PUNT, with a value for each field of the pipeline's `packet_in`, in their order. `digests` are those that the packet
+    has sent, `copies` what it has left behind: clones, then, of MULTICAST, all that leaves.
     """
 
     verdict: VerdictKind
@@ -43,6 +46,7 @@ class Outcome:
     drop_reason: str | None = None
     packet_in: tuple[int, ...] | None = None
     digests: tuple[SentDigest, ...] = ()
+    copies: tuple[Copy, ...] = ()
     trace: tuple[trace.TraceStep, ...] = ()
 
 
@@ -79,11 +83,26 @@ class Interpreter:
         except TooShortError:
             return self._outcome(ToKernel(), parts, scope, steps)
         journey = Journey(self._model, parts, scope, steps.append)
-        verdict = journey.run_control(self._model.pipeline.main) or ToKernel()
+        verdict = self._known(journey.run_control(self._model.pipeline.main) or ToKernel(), scope)
         if isinstance(verdict, Drop):
             reason = self._model.names.drop_reasons[verdict.reason]
             self._model.count(self._model.pipeline.drop_counter, reason.id, len(packet))
-        return replace(self._outcome(verdict, parts, scope, steps), digests=tuple(journey.digests))
+        if isinstance(verdict, Multicast):
+            journey.copies += self._copies(verdict, parts.emit(), scope, journey)
+        made = self._outcome(verdict, parts, scope, steps)
+        return replace(made, digests=tuple(journey.digests), copies=tuple(journey.copies))
+
+    def _known(self, verdict: Verdict, scope: Scope) -> Verdict:
+        """A packet to a group without replicas is dropped."""
+        if isinstance(verdict, Multicast) and not self._model.replication.replicas(evaluate(verdict.group, scope)):
+            return Drop(reason=verdict.unknown, span=verdict.span)
+        return verdict
+
+    def _copies(self, verdict: Multicast, packet: bytes, scope: Scope, journey: Journey) -> Iterator[Copy]:
+        replicas = self._model.replication.replicas(evaluate(verdict.group, scope))
+        if verdict.not_back:
+            replicas = tuple(one for one in replicas if one.port != scope.metadata[INGRESS_PORT])
+        return copies_of(replicas, packet, journey.said(verdict.values))
 
     def _scope(self, packet: Packet, port: int) -> Scope:
         metadata = {f.name: 0 for f in self._model.pipeline.metadata}
@@ -123,6 +142,9 @@ class Interpreter:
                 return f"reply to port {ingress}", outcome
             case Drop(reason=reason):
                 return f"drop: {reason}", Outcome(verdict=VerdictKind.DROP, packet=b"", drop_reason=reason)
+            case Multicast(group=group):
+                outcome = Outcome(verdict=VerdictKind.MULTICAST, packet=b"")
+                return f"to multicast group {evaluate(group, scope)}", outcome
             case Punt(values=values, full=full):
                 given = {name: evaluate(value, scope) for name, value in values}
                 names = self._model.names.packet_in

@@ -192,6 +192,18 @@ class SentDigest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cloned:
+    """Copies of the packet as it came left by these ports."""
+
+    session: int
+    ports: tuple[int, ...]
+
+    def __str__(self) -> str:
+        ports = ", ".join(map(str, self.ports)) or "none"
+        return f"clone by session {self.session}: ports {ports}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
     """The verdict, as in `forward to port 17` or `drop: no_route`."""
 
@@ -216,6 +228,7 @@ TraceStep = (
     | Advanced
     | Counted
     | Metered
+    | Cloned
     | Ended
 )
 

@@ -10,6 +10,7 @@ from compiler.ir.statements import (
     Apply,
     Assign,
     Change,
+    Clone,
     Count,
     Drop,
     Execute,
@@ -17,6 +18,7 @@ from compiler.ir.statements import (
     Forward,
     If,
     Learn,
+    Multicast,
     Pop,
     PopVlan,
     Punt,
@@ -33,6 +35,9 @@ from compiler.ir.statements import (
 )
 from compiler.ir.text.expression_reading import ExpressionReader
 from compiler.span import Span
+
+REPLICATION_BITS = 16
+"""Of the id of a multicast group or of a clone session."""
 
 
 class StatementReader:
@@ -58,6 +63,8 @@ class StatementReader:
             "reply": lambda span: Reply(span=span),
             "to_kernel": lambda span: ToKernel(span=span),
             "punt": self._punt,
+            "multicast": self._multicast,
+            "clone": self._clone,
             "digest": self._digest,
             "drop": lambda span: Drop(reason=self._cursor.name("a drop reason"), span=span),
         }
@@ -166,6 +173,21 @@ class StatementReader:
         self._cursor.take("full")
         full = self._cursor.name("a drop reason")
         return Punt(values=self._values(self._expressions.packet_in), full=full, span=span)
+
+    def _multicast(self, span: Span) -> Multicast:
+        group = self._expressions.read(REPLICATION_BITS)
+        not_back = self._cursor.take_if("not_back")
+        self._cursor.take("unknown")
+        unknown = self._cursor.name("a drop reason")
+        return Multicast(group=group, unknown=unknown, values=self._said(), not_back=not_back, span=span)
+
+    def _clone(self, span: Span) -> Clone:
+        session = self._expressions.read(REPLICATION_BITS)
+        return Clone(session=session, values=self._said(), span=span)
+
+    def _said(self) -> tuple[tuple[str, Expr], ...]:
+        """What copies say to controllers, if anything follows."""
+        return self._values(self._expressions.packet_in) if self._cursor.token.text == "{" else ()
 
     def _count(self, span: Span) -> Count:
         counter = self._cursor.name("a counter")

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import assert_never
 
+from compiler.ir.expressions import Expr
 from compiler.ir.statements import (
     Advance,
     Apply,
     Assign,
+    Clone,
     Count,
     Drop,
     Execute,
@@ -16,6 +18,7 @@ from compiler.ir.statements import (
     Forward,
     If,
     Learn,
+    Multicast,
     Pop,
     PopVlan,
     Punt,
@@ -75,15 +78,21 @@ def statement_lines(statement: Statement) -> Iterator[str]:
             yield from block_lines(on_full)
             yield "}"
         case SendDigest(digest=digest, values=values):
-            yield from inside_lines(
-                f"digest {digest}", [f"{name} = {expression_text(value)}" for name, value in values]
-            )
+            yield from inside_lines(f"digest {digest}", _value_texts(values))
         case Punt(values=values, full=full):
-            yield from inside_lines(
-                f"punt full {full}", [f"{name} = {expression_text(value)}" for name, value in values]
-            )
+            yield from inside_lines(f"punt full {full}", _value_texts(values))
+        case Multicast(group=group, unknown=unknown, values=values, not_back=not_back):
+            opening = f"multicast {expression_text(group)}{' not_back' if not_back else ''} unknown {unknown}"
+            yield from inside_lines(opening, _value_texts(values)) if values else (opening,)
+        case Clone(session=session, values=values):
+            opening = f"clone {expression_text(session)}"
+            yield from inside_lines(opening, _value_texts(values)) if values else (opening,)
         case _:
             yield _line(statement)
+
+
+def _value_texts(values: tuple[tuple[str, Expr], ...]) -> list[str]:
+    return [f"{name} = {expression_text(value)}" for name, value in values]
 
 
 def _if_lines(statement: If, keyword: str) -> Iterator[str]:

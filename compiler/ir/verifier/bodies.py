@@ -17,6 +17,7 @@ from compiler.ir.statements import (
     Advance,
     Apply,
     Assign,
+    Clone,
     Count,
     Drop,
     Execute,
@@ -24,6 +25,7 @@ from compiler.ir.statements import (
     Forward,
     If,
     Learn,
+    Multicast,
     Pop,
     PopVlan,
     Punt,
@@ -44,6 +46,8 @@ from compiler.span import NOWHERE, Span
 
 VLAN_ID_BITS = 12
 COLOR_BITS = 2
+REPLICATION_BITS = 16
+"""Of the id of a multicast group or clone session."""
 _VLAN_PARTS = (("ethernet", "type", 16), ("vlan", "id", VLAN_ID_BITS), ("vlan", "type", 16))
 """What `PushVlan` and `PopVlan` work on."""
 
@@ -135,7 +139,9 @@ class _Body:
 
     def _check_place(self, statement: Statement) -> None:
         match statement:
-            case Apply() | Run() | Learn() | Forward() | Reply() | ToKernel() | Drop() | Punt() | SendDigest():
+            case Apply() | Run() | Learn() | SendDigest() | Clone():
+                misplaced, where = self.in_action, "an action"
+            case Forward() | Reply() | ToKernel() | Drop() | Punt() | Multicast():
                 misplaced, where = self.in_action, "an action"
             case Advance() | ExecuteDirect():
                 misplaced, where = not self.in_action, "a control"
@@ -191,6 +197,13 @@ class _Body:
                 self._check_name("drop reason", reason, self.names.drop_reasons, statement.span)
             case Punt():
                 self._check_punt(statement)
+            case Multicast(group=group, unknown=unknown, values=values):
+                self.expressions.check_width(group, REPLICATION_BITS, "the multicast group")
+                self._check_name("drop reason", unknown, self.names.drop_reasons, statement.span)
+                self._check_said(values, statement.span)
+            case Clone(session=session, values=values):
+                self.expressions.check_width(session, REPLICATION_BITS, "the clone session")
+                self._check_said(values, statement.span)
             case SendDigest(digest=name, values=values):
                 self._check_name("digest", name, self.names.digests, statement.span)
                 if name in self.names.digests:
@@ -210,6 +223,15 @@ class _Body:
             return
         widths = {f.name: f.width_bits for f in header.fields}
         self._check_values("packet_in", statement.values, widths, statement.span)
+
+    def _check_said(self, values: tuple[tuple[str, Expr], ...], span: Span) -> None:
+        """What copies for controllers say."""
+        header = self.names.pipeline.packet_in
+        if header is None and values:
+            message = "a copy says something to the controller, but the pipeline has no packet_in"
+            self.report.add(codes.MISSING_PART, span, message)
+        elif header is not None:
+            self._check_values("packet_in", values, {f.name: f.width_bits for f in header.fields}, span)
 
     def _check_values(
         self, what: str, values: tuple[tuple[str, Expr], ...], widths: Mapping[str, int], span: Span

@@ -56,5 +56,6 @@ NOT_MISSED: Final = Code(id="E0554", name="ir-not-missed")
 BAD_PAIR: Final = Code(id="E0555", name="ir-bad-pair")
 NOT_AT_FRONT: Final = Code(id="E0556", name="ir-not-at-front")
 NOT_CONTIGUOUS: Final = Code(id="E0557", name="ir-not-contiguous")
+MODIFIED_CLONE: Final = Code(id="E0558", name="ir-modified-clone")
 
 SYNTAX: Final = Code(id="E0561", name="ir-syntax")

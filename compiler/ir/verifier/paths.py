@@ -38,6 +38,7 @@ from compiler.ir.statements import (
     Advance,
     Apply,
     Assign,
+    Clone,
     Count,
     Drop,
     Execute,
@@ -45,6 +46,7 @@ from compiler.ir.statements import (
     Forward,
     If,
     Learn,
+    Multicast,
     Pop,
     PopVlan,
     Punt,
@@ -152,6 +154,15 @@ class _Paths:
                 for _, value in values:
                     self.check_reads(value, state, statement.span)
                 return None if isinstance(statement, Punt) else state
+            case Multicast(group=expr, values=values):
+                for value in (expr, *(said for _, said in values)):
+                    self.check_reads(value, state, statement.span)
+                return None
+            case Clone(session=expr, values=values):
+                for value in (expr, *(said for _, said in values)):
+                    self.check_reads(value, state, statement.span)
+                self._check_unchanged(state, statement.span)
+                return state
             case ToKernel():
                 self.check_untouched(state, statement.span, "ToKernel")
                 return None
@@ -163,6 +174,12 @@ class _Paths:
     def check_untouched(self, state: _State, span: Span, what: str) -> None:
         if state.is_modified:
             self.report.add(codes.MODIFIED_TO_KERNEL, span, f"a packet that may have been changed reaches {what}")
+
+    def _check_unchanged(self, state: _State, span: Span) -> None:
+        if state.is_modified:
+            message = "a packet that may have been changed is cloned"
+            hint = "a clone is the packet as it came: clone it before anything of it changes"
+            self.report.add(codes.MODIFIED_CLONE, span, message, hint=hint)
 
     def check_reads(self, expr: Expr, state: _State, span: Span) -> None:
         """Every header that the expression reads is valid in all worlds."""

@@ -11,6 +11,7 @@ from compiler.ir.statements import (
     Advance,
     Apply,
     Assign,
+    Clone,
     Count,
     Drop,
     Execute,
@@ -18,6 +19,7 @@ from compiler.ir.statements import (
     Forward,
     If,
     Learn,
+    Multicast,
     Pop,
     PopVlan,
     Punt,
@@ -44,7 +46,7 @@ from compiler.span import InternalError
 
 Valid = frozenset[str]
 _CHANGES_PACKET = Rewrite | Push | Pop | PopVlan | PushVlan | Truncate
-_VERDICTS = Forward | Reply | ToKernel | Drop | Punt
+_VERDICTS = Forward | Reply | ToKernel | Drop | Punt | Multicast
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +67,7 @@ def needs_context(pipeline: Pipeline, body: Sequence[Statement]) -> bool:
     """Whether the function of a body must be given the packet's context."""
     controls = {control.name: control for control in pipeline.controls}
     for statement in statements(tuple(body)):
-        if isinstance(statement, _CHANGES_PACKET):
+        if isinstance(statement, _CHANGES_PACKET | Clone):
             return True
         if isinstance(statement, Assign) and isinstance(statement.target, FieldRef):
             return True
@@ -194,14 +196,28 @@ class Printer:
                 packets.pop_vlan(lines, self.usage)
             case PushVlan():
                 packets.push_vlan(lines, self.usage, statement)
-            case Punt():
-                _punt(lines, statement)
+            case Punt(values=values, full=full):
+                self._say(lines, values)
+                lines.add(f"return punt_or_drop(&scratch->outcome, {reason_constant(full)});")
+            case Multicast(group=group, unknown=unknown, values=values, not_back=not_back):
+                self._say(lines, values)
+                number = f"{c(group)} | NOT_BACK" if not_back else c(group)
+                lines.add(f"return multicast_or_drop(&scratch->outcome, {number}, {reason_constant(unknown)});")
+            case Clone(session=session, values=values):
+                self._say(lines, values)
+                lines.add(f"replicate(ctx, {c(session)}, REPLICATION_SESSION);")
             case SendDigest(digest=digest, values=values):
                 lines.add(f"digest_{digest}(&(struct digest_of_{digest}){{")
                 lines.extend(f"\t.{name} = {c(value)}," for name, value in values)
                 lines.add("});")
             case _:
                 lines.add(self._line(statement))
+
+    def _say(self, lines: Lines, values: tuple[tuple[str, Expr], ...]) -> None:
+        """What the controller is told with the packet."""
+        lines.add("scratch->packet_in = (struct packet_in){")
+        lines.extend(f"\t.{name} = {c(value)}," for name, value in values)
+        lines.add("};")
 
     def _line(self, statement: Statement) -> str:
         """Statements of one line."""
@@ -296,12 +312,6 @@ class Printer:
         lines.add("};")
         with lines.block(f"if ({flag(name)} && {name}_learn(&{entry}, &scratch->{name}_half) == FLOW_FULL)"):
             self._body(lines, statement.on_full, valid)
-
-
-def _punt(lines: Lines, statement: Punt) -> None:
-    lines.add("scratch->packet_in = (struct packet_in){")
-    lines.extend(f"\t.{name} = {c(value)}," for name, value in statement.values)
-    lines.add("};", f"return punt_or_drop(&scratch->outcome, {reason_constant(statement.full)});")
 
 
 def later_name(action: str, counter: str) -> str:

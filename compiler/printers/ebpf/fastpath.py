@@ -6,10 +6,10 @@ its own: until then counts and uses of learned entries wait in `later` and `know
 would have to run is UNDECIDED, and the whole program begins with it anew.
 
 Cold are controls that are not hot, Learn, look-ups whose key the verifier does not let be on the stack (lpm), that go
-through masks or choose a member, meters, whose colour is needed at once, replies, packets for the controller, and
-drops. The place where a packet is taken over is found here (`_takes_over`): right before the first statement that
-cannot be undone, as far in as the branches allow. A pipeline in which something cold may follow that place has no fast
-path.
+through masks or choose a member, meters, whose colour is needed at once, replies, packets for the controller, copies
+of packets, and drops. The place where a packet is taken over is found here (`_takes_over`): right before the first
+statement that cannot be undone, as far in as the branches allow. A pipeline in which something cold may follow that
+place has no fast path.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from compiler.ir.nodes import Control
 from compiler.ir.statements import (
     Apply,
     Assign,
+    Clone,
     Count,
     Drop,
     Execute,
@@ -30,6 +31,7 @@ from compiler.ir.statements import (
     Forward,
     If,
     Learn,
+    Multicast,
     Pop,
     PopVlan,
     Punt,
@@ -194,7 +196,7 @@ class FastPrinter(Printer):
                 if table.selector is not None or laid.masks is not None or laid.map.kind is MapKind.LPM_TRIE:
                     return True
                 return any(self._is_metered(ref.name) for ref in table.actions)
-            case Learn() | Execute() | Reply() | Truncate() | Punt() | SendDigest():
+            case Learn() | Execute() | Reply() | Truncate() | Punt() | Multicast() | Clone() | SendDigest():
                 return True
             case _:
                 return False
@@ -223,7 +225,7 @@ class FastPrinter(Printer):
         match statement:
             case Run(control=control):
                 return self.behind(self.usage.names.controls[control].body, taken)
-            case Forward() | Reply() | ToKernel() | Drop() | Punt():
+            case Forward() | Reply() | ToKernel() | Drop() | Punt() | Multicast():
                 return _State.GONE
             case _:
                 return _State.TAKEN if taken else _State.OPEN

@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from compiler.ir.nodes import DropReason, Pipeline
 from compiler.ir.statements import Count
-from compiler.ir.walking import statements
+from compiler.ir.walking import multicasts, statements
 from compiler.printers.ebpf import controls, fastpath, metering, parser, structures, tables
 from compiler.printers.ebpf.expressions import header_constant
 from compiler.printers.ebpf.usage import Usage, usage
@@ -99,6 +99,9 @@ class PipelineView:
     """The call of the first control."""
     drop_counter: str
     packet_in: PacketInView | None
+    copy_places: int
+    """Of multicast groups and clone sessions, both sides together."""
+    multicasts: bool
     digests: tuple[DigestView, ...]
     fast: fastpath.FastView | None
 
@@ -160,6 +163,8 @@ def pipeline_view(pipeline: Pipeline, provenance: Mapping[str, Sequence[str]]) -
         main=printer.call_of(main),
         drop_counter=pipeline.drop_counter,
         packet_in=_packet_in(pipeline, laid),
+        copy_places=laid.replication.max_entries if laid.replication is not None else 0,
+        multicasts=multicasts(pipeline),
         digests=_digests(pipeline, laid),
         fast=fastpath.fast_view(printer),
     )
@@ -189,9 +194,9 @@ def _digests(pipeline: Pipeline, laid: Layout) -> tuple[DigestView, ...]:
 
 
 def _packet_in(pipeline: Pipeline, laid: Layout) -> PacketInView | None:
-    if laid.packet_in is None or pipeline.packet_in is None:
+    if laid.packet_in is None:
         return None
-    doc = pipeline.packet_in.doc or "What a packet-in says besides its frame."
+    doc = (pipeline.packet_in and pipeline.packet_in.doc) or "What a packet-in says besides its frame."
     return PacketInView(doc=doc, struct=structures.c_struct("packet_in", laid.packet_in))
 
 

@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 
-from compiler.ir.expressions import Expr, FieldRef, Hash, MetaRef, Now, ParamRef, Random
+from compiler.ir.expressions import Const, Expr, FieldRef, Hash, MetaRef, Now, ParamRef, Random
 from compiler.ir.nodes import Control, Pipeline
 from compiler.ir.statements import (
     Advance,
     Apply,
     Assign,
+    Clone,
     Drop,
     Forward,
     Learn,
+    Multicast,
     Punt,
     Reply,
     SendDigest,
@@ -126,6 +128,16 @@ class _Statements(StatementPrinter):
     def digest(self, statement: SendDigest) -> list[str]:
         raise UnprintableError(PROFILE, f"digest {statement.digest}", statement.span)
 
+    def clone(self, statement: Clone) -> list[str]:
+        """The session, as the control plane configures it, copies the packet as it came (PRE_MODIFY)."""
+        session = statement.session
+        if statement.values:
+            raise UnprintableError(PROFILE, "a copy that says something to the controller", statement.span)
+        if not isinstance(session, Const) or not session.value:
+            what = "a clone session that is no constant, or 0, which PNA keeps for itself"
+            raise UnprintableError(PROFILE, what, statement.span)
+        return [f"mirror_packet((MirrorSlotId_t)0, (MirrorSessionId_t){session.value});"]
+
     def verdict(self, verdict: Verdict) -> list[str]:
         match verdict:
             case Forward(port=port):
@@ -140,6 +152,8 @@ class _Statements(StatementPrinter):
                 lines = [f"{drops}.count({self.ids.reasons[reason]});", "drop_packet();"]
             case Punt():
                 raise UnprintableError(PROFILE, "a packet that goes to the controller", verdict.span)
+            case Multicast():
+                raise UnprintableError(PROFILE, "a packet that goes to a multicast group", verdict.span)
         return [*lines, "exit;"]
 
     def _check_port(self, port: Expr) -> None:

@@ -107,6 +107,10 @@ class ProgramPrinter(ABC):
     def received(self) -> Lines:
         return ()
 
+    def egress(self) -> Lines:
+        """What is done with each copy of a packet."""
+        return ()
+
     def view(self) -> ProgramView:
         sum_printer = SumPrinter(names=self.names, ids=self.ids, sums=self.sums)
         return ProgramView(
@@ -136,6 +140,7 @@ class ProgramPrinter(ABC):
             controls=tuple(self._control(name) for name in declarations.in_call_order(self.pipeline)),
             main=self.ids.controls[self.pipeline.main],
             update=self.update(),
+            egress=self.egress(),
         )
 
     def states(self) -> tuple[StateView, ...]:

@@ -19,6 +19,7 @@ from compiler.ir.statements import (
     Apply,
     Assign,
     Change,
+    Clone,
     Count,
     Drop,
     Execute,
@@ -26,6 +27,7 @@ from compiler.ir.statements import (
     Forward,
     If,
     Learn,
+    Multicast,
     Pop,
     PopVlan,
     Punt,
@@ -104,6 +106,9 @@ class StatementPrinter(ABC):
     def digest(self, statement: SendDigest) -> list[str]: ...
 
     @abstractmethod
+    def clone(self, statement: Clone) -> list[str]: ...
+
+    @abstractmethod
     def verdict(self, verdict: Verdict) -> list[str]: ...
 
     @abstractmethod
@@ -157,7 +162,9 @@ class StatementPrinter(ABC):
                 return self.execute_direct(self._direct_meter(), self.expressions.meta(target.name))
             case SendDigest():
                 return self.digest(statement)
-            case Forward() | Reply() | ToKernel() | Drop() | Punt():
+            case Clone():
+                return self.clone(statement)
+            case Forward() | Reply() | ToKernel() | Drop() | Punt() | Multicast():
                 return self.verdict(statement)
             case _:
                 assert_never(statement)

@@ -12,10 +12,24 @@ from compiler.ir import walking
 from compiler.ir.controller import PACKET_IN, ControllerField, Digest
 from compiler.ir.expressions import Const, Expr, Hash, Now, Random, width_bits
 from compiler.ir.nodes import Pipeline
-from compiler.ir.statements import Advance, Drop, Forward, Learn, Punt, Reply, SendDigest, Statement, ToKernel, Verdict
+from compiler.ir.statements import (
+    Advance,
+    Clone,
+    Drop,
+    Forward,
+    Learn,
+    Multicast,
+    Punt,
+    Reply,
+    SendDigest,
+    Statement,
+    ToKernel,
+    Verdict,
+)
 from compiler.ir.tables import Action, Counter, DirectMeter, Meter, Selector, Store, Table
 from compiler.printers.p4.annotations import comment, preamble, renamed
 from compiler.printers.p4.controllers import ControllerPrinter
+from compiler.printers.p4.copies import CopyPrinter, copy_printer
 from compiler.printers.p4.expressions import ExpressionPrinter, sized
 from compiler.printers.p4.identifiers import Scope, direct_counter_name, direct_meter_name
 from compiler.printers.p4.program import ProgramPrinter, Provenance, meter_type
@@ -110,6 +124,13 @@ class _Statements(StatementPrinter):
         ]
         return [*wrapped(texts, f"digest<{self.ids.digest_types[statement.digest]}>(1, {{ ", " });")]
 
+    @property
+    def _copies(self) -> CopyPrinter:
+        return copy_printer(self.pipeline, self.ids, self.sums.field)
+
+    def clone(self, statement: Clone) -> list[str]:
+        return self._copies.clone(statement, self._tight(statement.session), self.expressions)
+
     def verdict(self, verdict: Verdict) -> list[str]:
         match verdict:
             case Forward(port=port):
@@ -119,11 +140,16 @@ class _Statements(StatementPrinter):
             case ToKernel():
                 lines = ["standard.egress_spec = KERNEL_PORT;"]
             case Drop(reason=reason):
-                drops = self.ids.counters[self.pipeline.drop_counter]
-                lines = [f"{drops}.count({self.ids.reasons[reason]});", "mark_to_drop(standard);"]
+                lines = self._drop(reason)
+            case Multicast(group=group, unknown=unknown):
+                lines = self._copies.multicast(verdict, self._tight(group), self._drop(unknown), self.expressions)
             case Punt(values=values):
                 lines = [*self._packet_in(dict(values)), "standard.egress_spec = CPU_PORT;"]
         return [*lines, "exit;"]
+
+    def _drop(self, reason: str) -> list[str]:
+        drops = self.ids.counters[self.pipeline.drop_counter]
+        return [f"{drops}.count({self.ids.reasons[reason]});", "mark_to_drop(standard);"]
 
     def _packet_in(self, values: dict[str, Expr]) -> list[str]:
         fields = self.pipeline.packet_in.fields if self.pipeline.packet_in is not None else ()
@@ -161,6 +187,16 @@ class _Program(ProgramPrinter):
     @property
     def _controllers(self) -> ControllerPrinter:
         return ControllerPrinter(pipeline=self.pipeline, ids=self.ids)
+
+    @property
+    def _copies(self) -> CopyPrinter:
+        return copy_printer(self.pipeline, self.ids, self.sums.field)
+
+    def extra_metadata(self) -> Lines:
+        return self._copies.metadata()
+
+    def egress(self) -> Lines:
+        return self._copies.egress()
 
     def extra_header_types(self) -> tuple[DeclarationView, ...]:
         return self._controllers.types()

@@ -70,3 +70,5 @@ class ProgramView:
     main: str
     update: Lines
     """Body of what computes checksums behind the pipeline's last control."""
+    egress: Lines = ()
+    """Body of what is done with each copy of a packet; v1model alone."""

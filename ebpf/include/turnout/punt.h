@@ -29,8 +29,10 @@ struct punt {
 	u16 tag_protocol;  /* the EtherType that stands in front of it */
 	u16 segment_bytes; /* of payload in each segment that the packet will become, 0 if it stays one */
 	u32 full;	   /* the reason for which it is dropped where nobody has room */
+	u32 port;	   /* it is a copy that leaves by this port, the controller's too; 0: it is the packet itself */
+	u32 keep_bytes;	   /* of the frame, of a copy; 0: all of it */
 };
-_Static_assert(sizeof(struct punt) == 16, "struct punt");
+_Static_assert(sizeof(struct punt) == 24, "struct punt");
 
 static __always_inline struct punt punt_of(struct packet_context *ctx, u32 full)
 {
@@ -87,17 +89,25 @@ PUNT_OF_SIZE(1600)
 PUNT_OF_SIZE(9600)
 PUNT_OF_SIZE(65536)
 
-static __always_inline bool punt_taken(struct packet_context *ctx, u32 full, const PACKET_IN *said)
+static __always_inline bool punt_taken(struct packet_context *ctx, const struct punt *head, const PACKET_IN *said)
 {
-	struct punt head = punt_of(ctx, full);
+	if (head->length <= 256)
+		return punt_up_to_256(ctx, head, said);
+	if (head->length <= 1600)
+		return punt_up_to_1600(ctx, head, said);
+	if (head->length <= 9600)
+		return punt_up_to_9600(ctx, head, said);
+	return punt_up_to_65536(ctx, head, said);
+}
 
-	if (head.length <= 256)
-		return punt_up_to_256(ctx, &head, said);
-	if (head.length <= 1600)
-		return punt_up_to_1600(ctx, &head, said);
-	if (head.length <= 9600)
-		return punt_up_to_9600(ctx, &head, said);
-	return punt_up_to_65536(ctx, &head, said);
+/* A copy of the packet, by way of the device. Lost where there is no room. */
+static __always_inline bool punt_copy(struct packet_context *ctx, u32 port, u32 keep_bytes, const PACKET_IN *said)
+{
+	struct punt head = punt_of(ctx, 0);
+
+	head.port = port;
+	head.keep_bytes = keep_bytes;
+	return punt_taken(ctx, &head, said);
 }
 
 /* The packet is the controller's; `full` is the reason for which it is dropped when there is no room. */
@@ -110,7 +120,12 @@ static __always_inline enum next punt_or_drop(struct outcome *outcome, u32 full)
 
 static __always_inline void punt(struct packet_context *ctx, struct outcome *outcome, const PACKET_IN *said)
 {
-	if (outcome->verdict == VERDICT_PUNT && !punt_taken(ctx, outcome->drop_reason, said))
+	struct punt head;
+
+	if (outcome->verdict != VERDICT_PUNT)
+		return;
+	head = punt_of(ctx, outcome->drop_reason);
+	if (!punt_taken(ctx, &head, said))
 		outcome->verdict = VERDICT_DROP;
 }
 

@@ -16,7 +16,7 @@
 #define VERDICT_NONE TCX_NEXT
 #endif
 
-enum verdict { VERDICT_TO_KERNEL, VERDICT_FORWARD, VERDICT_REPLY, VERDICT_DROP, VERDICT_PUNT };
+enum verdict { VERDICT_TO_KERNEL, VERDICT_FORWARD, VERDICT_REPLY, VERDICT_DROP, VERDICT_PUNT, VERDICT_MULTICAST };
 
 /* What a control ends with: go on with what follows it, the verdict is given, or (fast path) it is for process(). */
 enum next { GO_ON, DONE, UNDECIDED };

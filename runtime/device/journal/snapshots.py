@@ -44,6 +44,11 @@ def records_of(loaded: Loaded) -> Iterator[Record]:
             parts.append(_writes(reader.answer(p4r.Entity(table_entry=_whole(codec)))))
     parts += (_meters(meter, dict(contents.meters[meter.name])) for meter in loaded.schema.meters.values())
     parts.append(_writes(reader.answer(p4r.Entity(digest_entry=p4r.DigestEntry()))))
+    for engine in (
+        p4r.PacketReplicationEngineEntry(multicast_group_entry=p4r.MulticastGroupEntry()),
+        p4r.PacketReplicationEngineEntry(clone_session_entry=p4r.CloneSessionEntry()),
+    ):
+        parts.append(_writes(reader.answer(p4r.Entity(packet_replication_engine_entry=engine))))
     parts.append([Hidden(selector=s.selector.name, next_id=s.next_hidden_id) for s in contents.selectors.values()])
     return chain.from_iterable(parts)
 

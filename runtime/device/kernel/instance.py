@@ -8,7 +8,18 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import cast
 
-from compiler.ir.entries import ActionCall, EntryKey, Group, GroupRef, Member, MemberRef, MeterConfig, TableEntry
+from compiler.ir.entries import (
+    ActionCall,
+    CloneSession,
+    EntryKey,
+    Group,
+    GroupRef,
+    Member,
+    MemberRef,
+    MeterConfig,
+    MulticastGroup,
+    TableEntry,
+)
 from compiler.ir.interpreter.matching import initial_entry
 from compiler.ir.nodes import Pipeline
 from compiler.printers.layout import layout
@@ -23,21 +34,26 @@ from runtime.device.kernel.failover import Failover
 from runtime.device.kernel.grace import GracePeriods
 from runtime.device.kernel.openmaps import open_maps
 from runtime.device.kernel.predecessor import Predecessor, indices_of
+from runtime.device.kernel.replicationmap import ReplicationMap
 from runtime.device.kernel.sides import SIDE_MAP, Sides
 from runtime.device.kernel.tablemaps import Matches, TableMap
 from runtime.device.kernel.ternarymaps import with_priority
 from runtime.device.kernel.translation import Translation
-from runtime.device.kernel.upcallrings import UpcallRings
+from runtime.device.kernel.upcallrings import Send, UpcallRings
 from runtime.device.kernel.variants import LoadVariant, Variants
 from runtime.device.portstates import PortStates
 from runtime.device.records import ColorTallies, Row, Tally
-from runtime.device.refusals import RefusedError, internal
+from runtime.device.refusals import Code, RefusedError, internal
 from runtime.device.schema import TableCodec
 from runtime.device.target import Hearer, LearnedRow, PipelineRefusedError, done_one_by_one
 from runtime.device.undo import UndoLog
 
 LOG = logging.getLogger("turnout.device")
 TC_PROGRAM = "turnout_tc"
+
+
+def _sends_nothing(port: int, frame: bytes) -> None:
+    raise RefusedError(Code.UNAVAILABLE, f"port {port}: a frame of {len(frame)} bytes cannot be sent")
 
 
 class KernelInstance:
@@ -51,6 +67,7 @@ class KernelInstance:
         load_variant: LoadVariant,
         activate: Callable[[Program], None],
         ports: PortStates | None = None,
+        send: Send = _sends_nothing,
     ) -> None:
         """Take over `loaded`. Raises `UnknownName` when the ELF is not that of the pipeline."""
         self.undo = UndoLog()
@@ -72,6 +89,8 @@ class KernelInstance:
             if isinstance(table, TableMap) and table.takes_many and name not in self._besides
         }
         """Tables that take many entries at once, and that have nothing beside them."""
+        self._replication = maps.replication
+        self._send = send
         self._upcalls: UpcallRings | None = None
         self._place, self._unpin = "", _nothing_pinned
         self._bringing: Bringing | None = None
@@ -128,7 +147,7 @@ class KernelInstance:
                 counters.stop_expecting()
 
     def listen(self, hearer: Hearer) -> None:
-        self._upcalls = UpcallRings(self._pipeline, self._loaded, hearer)
+        self._upcalls = UpcallRings(self._pipeline, self._loaded, hearer, self._send)
 
     def close(self) -> None:
         self._failover.close()
@@ -245,6 +264,18 @@ class KernelInstance:
 
     def delete_group(self, selector: str, group_id: int) -> None:
         self._selectors_by_name[selector].delete_group(group_id)
+
+    def put_replication(self, given: MulticastGroup | CloneSession) -> None:
+        self._replicating.put(given)
+
+    def delete_replication(self, given: MulticastGroup | CloneSession) -> None:
+        self._replicating.remove(given)
+
+    @property
+    def _replicating(self) -> ReplicationMap:
+        if self._replication is None:
+            raise InternalError(f"pipeline {self._pipeline.name} makes no copies of packets")
+        return self._replication
 
     def direct_tallies(self, table: str, keys: Sequence[EntryKey]) -> list[Tally]:
         if any(key.is_default for key in keys):

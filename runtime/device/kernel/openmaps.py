@@ -14,6 +14,7 @@ from runtime.device.kernel.besides import Beside, besides
 from runtime.device.kernel.countermaps import CounterMap
 from runtime.device.kernel.defaultmaps import DefaultMap
 from runtime.device.kernel.metermaps import MeterMap
+from runtime.device.kernel.replicationmap import ReplicationMap
 from runtime.device.kernel.selectormaps import SelectorMaps
 from runtime.device.kernel.sides import Sides
 from runtime.device.kernel.stores import StoreMap
@@ -37,6 +38,8 @@ class OpenMaps:
     counters: dict[str, CounterMap]
     stores: dict[str, StoreMap]
     """The learned tables; those of one store share one."""
+    replication: ReplicationMap | None
+    """None for a pipeline that makes no copies of packets."""
 
 
 def open_maps(
@@ -60,6 +63,7 @@ def open_maps(
         meters={m.name: MeterMap(m, loaded.map, time.monotonic_ns, sides, undo) for m in indexed},
         counters={c.counter: CounterMap(loaded.map(c.map.name)) for c in plan.counters},
         stores=_stores(plan, loaded, hash_seed),
+        replication=_replication(plan, loaded, sides),
     )
 
 
@@ -88,6 +92,12 @@ def _selector(
 ) -> SelectorMaps:
     ring, members = loaded.map(selector.ring.name), loaded.map(selector.members.name)
     return SelectorMaps(selector, ring, members, table, sides, undo, down_ports)
+
+
+def _replication(plan: Layout, loaded: Object, sides: Sides) -> ReplicationMap | None:
+    if plan.replication is None:
+        return None
+    return ReplicationMap(plan.replication, loaded.map(plan.replication.name), sides)
 
 
 def _stores(plan: Layout, loaded: Object, hash_seed: int) -> dict[str, StoreMap]:

@@ -10,10 +10,8 @@ from enum import IntEnum
 from compiler.ir.controller import CPU_PORT
 from compiler.pipeline.metadata import MAX_UPLINK_PORT
 from runtime.device.kernel.links import Link
-from runtime.device.target import TargetError
+from runtime.device.target import MAX_PORT, TargetError
 
-MAX_PORT = 511
-"""The map `egress` has 512 places; port 0 is none."""
 _SYNTAX = re.compile(r"(?P<id>\d+)=(?P<interface>[^,=/\s]{1,15})(?:,(?P<delivery>redirect|peer))?")
 
 

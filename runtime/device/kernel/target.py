@@ -149,7 +149,13 @@ class KernelTarget:
                 place = self._places.pin(own)
                 undo.callback(self._places.remove, place)
                 made = KernelInstance(
-                    bundle.pipeline, loaded, self._hash_seed, load_variant, self._activate, self._ports.states
+                    bundle.pipeline,
+                    loaded,
+                    self._hash_seed,
+                    load_variant,
+                    self._activate,
+                    self._ports.states,
+                    self.send,
                 )
                 made.pinned_at(place, self._places.remove)
             except (BpfError, InternalError, OSError) as problem:

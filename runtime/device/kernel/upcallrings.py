@@ -1,10 +1,13 @@
-"""The rings of one pipeline, drained: packet-ins and digests, to whoever hears of them."""
+"""The rings of one pipeline, drained: packet-ins and digests, to whoever hears of them, and copies that are cut."""
 
 from __future__ import annotations
 
+import logging
 import struct
+from collections.abc import Callable
 from contextlib import ExitStack
 
+from compiler.ir.controller import CPU_PORT
 from compiler.ir.nodes import Pipeline
 from compiler.printers.layout import StructLayout, layout
 from runtime.bpf.maps import Map
@@ -12,21 +15,27 @@ from runtime.bpf.object import Object
 from runtime.bpf.ringbuf import RingReader
 from runtime.device.kernel.countermaps import LostPackets
 from runtime.device.kernel.draining import Drain
-from runtime.device.kernel.packetins import PACKET_INS, read_packet_in
+from runtime.device.kernel.packetins import PACKET_INS, PacketIn, read_packet_in
+from runtime.device.refusals import RefusedError
 from runtime.device.target import Hearer
 
 DIGESTS, DIGESTS_LOST = "digests", "digests_lost"
 """The ring, and the counts of what had no room in it (ebpf/include/turnout/digest.h)."""
+Send = Callable[[int, bytes], None]
+"""Sends a frame out of a port, or raises `RefusedError`."""
+LOG = logging.getLogger("turnout.device")
 _U32, _U64 = struct.Struct("=I"), struct.Struct("=Q")
 
 
 class UpcallRings:
     """Listens from its creation on, on the event loop that runs."""
 
-    def __init__(self, pipeline: Pipeline, loaded: Object, hearer: Hearer) -> None:
+    def __init__(self, pipeline: Pipeline, loaded: Object, hearer: Hearer, send: Send) -> None:
+        """`send` sends a copy of a packet that the program could not send itself."""
         self.lost = LostPackets()
         """Packets for the controller that nobody took."""
-        self._pipeline, self._loaded, self._hearer = pipeline, loaded, hearer
+        self._pipeline, self._loaded, self._hearer, self._send = pipeline, loaded, hearer, send
+        self._lost_copies = 0
         self._held = ExitStack()
         plan = layout(pipeline)
         if plan.packet_in is not None:
@@ -35,7 +44,10 @@ class UpcallRings:
             self._drain_digests(plan.digests)
 
     def tick(self) -> None:
-        """Tell how many digests were lost."""
+        """Tell what was lost."""
+        if self._lost_copies:
+            LOG.warning("%d copies of packets could not be sent", self._lost_copies)
+            self._lost_copies = 0
         for place, digest in enumerate(self._pipeline.digests):
             self._hearer.lost_digests(digest.name, _sum(self._loaded.map(DIGESTS_LOST), place))
 
@@ -45,11 +57,24 @@ class UpcallRings:
     def _drain(self, name: str, said: StructLayout) -> None:
         def hear(record: bytes) -> None:
             packet = read_packet_in(record, said)
+            if packet.port:
+                self._copied(packet)
+                return
             for frame in packet.frames:
                 if not self._hearer.packet_in(packet.values, frame):
                     self.lost.count(packet.full, len(frame))
 
         self._start(Drain(RingReader(self._loaded.map(name)), hear))
+
+    def _copied(self, packet: PacketIn) -> None:
+        for frame in packet.frames:
+            if packet.port == CPU_PORT:
+                self._hearer.packet_in(packet.values, frame)
+                continue
+            try:
+                self._send(packet.port, frame)
+            except RefusedError:
+                self._lost_copies += 1
 
     def _drain_digests(self, structs: tuple[StructLayout, ...]) -> None:
         def hear(record: bytes) -> None:

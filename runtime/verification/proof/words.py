@@ -86,6 +86,8 @@ def outcome_words(policies: PolicySet, network: str | None, device: str, outcome
             return "left to the kernel" + (f" as {frame_words(policies, network, outcome.packet)}")
         case VerdictKind.PUNT:
             return f"given to the controller as {frame_words(policies, network, outcome.packet)}"
+        case VerdictKind.MULTICAST:
+            return f"to the ports of a group as {frame_words(policies, network, outcome.packet)}"
         case VerdictKind.REPLY:
             return f"answered by the device with {frame_words(policies, network, outcome.packet)}"
         case VerdictKind.FORWARD:

@@ -296,6 +296,43 @@ def _odd_entry(dice: Dice, known: Program, update: p4r.Update) -> None:
             entry.meter_counter_data.green.packet_count = dice.one((0, 1))
 
 
+def _odd_copies(dice: Dice, known: Program, update: p4r.Update) -> None:
+    """Of a multicast group or clone session: ids, replicas and what is beside them."""
+    if not update.entity.HasField("packet_replication_engine_entry"):
+        return
+    engine = update.entity.packet_replication_engine_entry
+    group, session = engine.multicast_group_entry, engine.clone_session_entry
+    is_group = engine.HasField("multicast_group_entry")
+    replicas = group.replicas if is_group else session.replicas
+    match dice.below(5):
+        case 0 if is_group:
+            group.multicast_group_id = dice.one((0, 0xFFFF, 0x10000, 0xFFFFFFFF))
+        case 0:
+            session.session_id = dice.one((0, 0xFFFF, 0x10000, 0xFFFFFFFF))
+        case 1 if not is_group:
+            session.packet_length_bytes = dice.one((1, 13, 14, -1, (1 << 31) - 1, -(1 << 31)))
+        case 2 if not is_group:
+            session.class_of_service = dice.one((1, 0xFFFFFFFF))
+        case 3:
+            engine.Clear()
+        case _ if replicas:
+            _odd_replica(dice, dice.one(replicas))
+        case _:
+            replicas.add(instance=dice.below(2))
+
+
+def _odd_replica(dice: Dice, replica: p4r.Replica) -> None:
+    match dice.below(4):
+        case 0:
+            replica.port = dice.one((b"", b"\0", b"\0\0\x01", b"\x01\xff", b"\x02\0", b"\xff\xff\xff\xfd"))
+        case 1:
+            replica.egress_port = dice.one((0, 1, 2, 511, 512, 0xFFFFFFFD))  # pyright: ignore[reportDeprecated]
+        case 2:
+            replica.instance = dice.one((0, 0xFFFF, 0x10000, 0xFFFFFFFF))
+        case _:
+            replica.backup_replicas.add(port=dice.one((replica.port, b"\x05", b"")), instance=dice.below(3))
+
+
 def _odd_index(dice: Dice, known: Program, update: p4r.Update) -> None:
     for name in ("counter_entry", "meter_entry", "register_entry"):
         if update.entity.HasField(name):  # pyright: ignore[reportArgumentType]
@@ -331,4 +368,5 @@ FAULTS: Sequence[tuple[str, Fault]] = (
     ("odd action set", _odd_set),
     ("odd entry", _odd_entry),
     ("odd index", _odd_index),
+    ("odd copies", _odd_copies),
 )

@@ -254,9 +254,10 @@ class Maker:
             made.packet_length_bytes = self._dice.one((0, 64, 1500))
 
     def _replicas(self, into: object) -> None:
-        ports = sorted(self._state.declared.ports) or [1, 2, 3]
+        ports = (*sorted(self._state.declared.ports)[:3], 509)
         for instance in range(self._dice.below(4)):
-            into.add(port=to_bytes(self._dice.one(ports)), instance=instance)  # type: ignore[attr-defined]
+            port = to_bytes(self._dice.one(ports))
+            into.add(port=port, instance=self._dice.one((instance, 0)))  # type: ignore[attr-defined]
 
     def _digest(self, update: p4r.Update) -> None:
         made = update.entity.digest_entry
@@ -285,6 +286,8 @@ class Maker:
         """A read request: a wildcard, or one with filters."""
         made = p4r.Entity()
         kinds = [self._ask_entry, self._ask_entry, self._ask_entry, self._ask_profile, self._ask_counter, self._ask_any]
+        if self._state.declared.has_replication:
+            kinds.append(self._ask_replication)
         self._dice.one(kinds)(made)
         return made
 
@@ -343,6 +346,13 @@ class Maker:
                     self._key(table, asked, is_there=True)
                 else:
                     asked.SetInParent()
+
+    def _ask_replication(self, made: p4r.Entity) -> None:
+        asked, number = made.packet_replication_engine_entry, self._dice.below(5)
+        if self._dice.below(2):
+            asked.multicast_group_entry.multicast_group_id = number
+        else:
+            asked.clone_session_entry.session_id = number
 
     def _ask_any(self, made: p4r.Entity) -> None:
         """Any kind by its name alone, but for what would be long."""

@@ -18,10 +18,11 @@ from compiler.ir.statements import ExecuteDirect
 from compiler.ir.tables import Action
 from compiler.ir.text import from_text
 from compiler.ir.verifier import check
+from compiler.ir.walking import clones, multicasts
 from compiler.pipeline.assembly import pipeline as whole_pipeline
 from runtime.bpf.namespaces import entered
-from runtime.device.modeltarget import MAX_PORT
 from runtime.device.modelwire import link_message
+from runtime.device.target import MAX_PORT
 from tests.conformance.conftest import COMMAND
 from tests.conformance.kernel import PORTS, Topology, config_of, topology
 from tests.conformance.oracle.device import Config
@@ -50,11 +51,13 @@ SUBJECTS = (
     Subject(target="model", programs=("metered", "plain")),
     Subject(target="model", programs=("referring", "plain")),
     Subject(target="model", programs=("named", "plain")),
+    Subject(target="model", programs=("replicating", "plain")),
     Subject(target="model", programs=(WHOLE,)),
     Subject(target="kernel", programs=("kinds", "plain")),
     Subject(target="kernel", programs=("metered",)),
     Subject(target="kernel", programs=("referring",)),
     Subject(target="kernel", programs=("named",)),
+    Subject(target="kernel", programs=("replicating",)),
     Subject(target="kernel", programs=(WHOLE,)),
 )
 
@@ -133,6 +136,7 @@ def config(name: str, target: str) -> Config:
         ports=frozenset(PORTS if target == "kernel" else range(1, MAX_PORT + 1)),
         controller_port=CPU_PORT,
         port_names=frozenset(name.encode() for name in PORTS.values() if _names_ports(pipeline)),
+        has_replication=multicasts(pipeline) and clones(pipeline),
         may_run_out=target == "kernel",
     )
     return Config(name=name, message=message, known=program(message.p4info), declared=declared)

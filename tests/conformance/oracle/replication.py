@@ -8,10 +8,13 @@ from finsy.proto import p4r
 
 from tests.conformance.oracle.judgement import UNKNOWN_ID, Code, Judgement
 from tests.conformance.oracle.state import Forwarding
+from tests.conformance.oracle.values import to_bytes
 
 INSERT, MODIFY, DELETE = p4r.Update.INSERT, p4r.Update.MODIFY, p4r.Update.DELETE
-HIGHEST_INSTANCE = (1 << 16) - 1
-"""Of `EgressInstance_t`, if the target has 16 bits for it: more may be refused."""
+HIGHEST = (1 << 16) - 1
+"""Of ids and of `EgressInstance_t`, if the target has 16 bits for them: more may be refused."""
+SHORTEST_FRAME = 14
+"""An Ethernet header: a target may send nothing less."""
 
 
 def judge_replication(state: Forwarding, kind: int, given: p4r.PacketReplicationEngineEntry) -> Judgement:
@@ -25,12 +28,14 @@ def judge_replication(state: Forwarding, kind: int, given: p4r.PacketReplication
     if chosen == "multicast_group_entry":
         group = p4r.MulticastGroupEntry()
         group.CopyFrom(given.multicast_group_entry)
+        _shorten(group.replicas)
         _judge_keyed(kind, group.multicast_group_id, state.multicast, group, found)
         if kind != DELETE:
             _check_replicas(state, group.replicas, found)
     elif chosen == "clone_session_entry":
         session = p4r.CloneSessionEntry()
         session.CopyFrom(given.clone_session_entry)
+        _shorten(session.replicas)
         _judge_keyed(kind, session.session_id, state.clones, session, found)
         if kind != DELETE:
             _check_replicas(state, session.replicas, found)
@@ -38,9 +43,16 @@ def judge_replication(state: Forwarding, kind: int, given: p4r.PacketReplication
     return found
 
 
+def _shorten(replicas: Iterable[p4r.Replica]) -> None:
+    """Ports as they are read ("Bytestrings")."""
+    for replica in replicas:
+        if replica.port:
+            replica.port = replica.port.lstrip(b"\0") or b"\0"
+
+
 def _odd_clone(given: p4r.CloneSessionEntry) -> tuple[Code, ...]:
     """What a target may not be able to do: classes of service, and lengths that are none."""
-    is_odd = given.class_of_service or given.packet_length_bytes < 0
+    is_odd = given.class_of_service or 0 != given.packet_length_bytes < SHORTEST_FRAME
     return (Code.INVALID_ARGUMENT, Code.UNIMPLEMENTED) if is_odd else ()
 
 
@@ -58,7 +70,9 @@ def _judge_keyed(
     elif kind != INSERT and number not in there:
         found.refuse(Code.NOT_FOUND)
     if kind == INSERT:
-        found.allow(Code.RESOURCE_EXHAUSTED, Code.INVALID_ARGUMENT)  # an id above the target's highest
+        found.allow(Code.RESOURCE_EXHAUSTED)
+    if number > HIGHEST:
+        found.allow(Code.RESOURCE_EXHAUSTED, Code.INVALID_ARGUMENT)
     found.change = lambda: _put(kind, number, there, entry)
 
 
@@ -76,10 +90,13 @@ def _put(
 def _check_replicas(state: Forwarding, given: Iterable[p4r.Replica], found: Judgement) -> None:
     seen: set[tuple[bytes, int]] = set()
     for replica in given:
-        pairs = [(replica.port, replica.instance), *((one.port, one.instance) for one in replica.backup_replicas)]
+        own = replica.port
+        if replica.WhichOneof("port_kind") == "egress_port":
+            own = to_bytes(replica.egress_port)  # pyright: ignore[reportDeprecated]
+        pairs = [(own, replica.instance), *((one.port, one.instance) for one in replica.backup_replicas)]
         if replica.backup_replicas:
             found.allow(Code.UNIMPLEMENTED)
-        if replica.port in [one.port for one in replica.backup_replicas]:
+        if own in [one.port for one in replica.backup_replicas]:
             found.refuse(Code.INVALID_ARGUMENT)
         for port, instance in pairs:
             key = (port.lstrip(b"\0"), instance)
@@ -96,7 +113,7 @@ def _check_place(state: Forwarding, port: bytes, instance: int, found: Judgement
         found.refuse(Code.INVALID_ARGUMENT)
     elif int.from_bytes(port, "big") not in state.declared.ports:
         found.allow(Code.INVALID_ARGUMENT, Code.OUT_OF_RANGE, Code.NOT_FOUND)
-    if instance > HIGHEST_INSTANCE:
+    if instance > HIGHEST:
         found.allow(Code.INVALID_ARGUMENT)
 
 

@@ -36,6 +36,7 @@ from compiler.ir.statements import (
     Apply,
     Assign,
     Change,
+    Clone,
     Count,
     Drop,
     Execute,
@@ -43,6 +44,7 @@ from compiler.ir.statements import (
     Forward,
     If,
     Learn,
+    Multicast,
     Pop,
     Punt,
     Push,
@@ -266,6 +268,9 @@ def _quiet(draw: st.DrawFn, readable: Readable, depth: int = 2) -> tuple[Stateme
 def _loud(draw: st.DrawFn, header: Header, header_type: HeaderType, readable: Readable) -> tuple[Statement, ...]:
     """Statements that change the packet, and a verdict."""
     found: list[Statement] = []
+    if draw(st.booleans()):
+        said = draw(st.sampled_from([(), (("port", draw(expressions(16, readable))),)]))
+        found.append(Clone(session=draw(expressions(16, readable)), values=said))
     names = [f for f in header_type.fields if f.name != "checksum"]
     chosen = draw(st.lists(st.sampled_from(names), min_size=1, max_size=2, unique=True))
     changes = tuple(
@@ -287,7 +292,8 @@ def _loud(draw: st.DrawFn, header: Header, header_type: HeaderType, readable: Re
             found.append(Pop(headers=("front",)))
     port = draw(expressions(16, Readable()))
     punt = Punt(values=(("port", port),), full="bad")
-    found.append(draw(st.sampled_from([Forward(port=port), Reply(), Drop(reason="bad"), punt])))
+    group = Multicast(group=port, unknown="bad", values=punt.values, not_back=draw(st.booleans()))
+    found.append(draw(st.sampled_from([Forward(port=port), Reply(), Drop(reason="bad"), punt, group])))
     return tuple(found)
 
 

@@ -105,7 +105,9 @@ UPDATES = [
     ("type: INSERT entity { }", INVALID, "the update has no entity"),
     ("type: INSERT entity { meter_entry { } }", INVALID, "meter id is missing"),
     ("type: INSERT entity { digest_entry { } }", INVALID, "digest id is missing"),
-    ("type: INSERT entity { packet_replication_engine_entry { } }", UNIMPLEMENTED, "packet_replication_engine_entry: this device has none"),
+    ("type: INSERT entity { packet_replication_engine_entry { } }", INVALID, "packet_replication_engine_entry: neither a multicast group nor a clone session is given"),
+    ("type: INSERT entity { packet_replication_engine_entry { multicast_group_entry { multicast_group_id: 3 } } }", UNIMPLEMENTED, "multicast_group_entry: no packet of pipeline small goes to a group"),
+    ("type: DELETE entity { packet_replication_engine_entry { clone_session_entry { } } }", UNIMPLEMENTED, "clone_session_entry: no packet of pipeline small is cloned"),
     ("type: DELETE entity { table_entry { table_id: 0x02000001 is_default_action: true } }", INVALID, "table exact: the default entry is always there, it can only be modified"),
     ("type: MODIFY entity { table_entry { table_id: 0x02000001 is_default_action: true } }", DENIED, "table exact: the default action miss is constant"),
     (f"type: MODIFY entity {{ table_entry {{ table_id: 0x02000001 is_default_action: true {A} }} }}", INVALID, "table exact: the default entry has neither match fields nor a priority"),
@@ -178,7 +180,7 @@ READS = [
     (f"direct_counter_entry {{ table_entry {{ {A} }} }}", INVALID, "match fields are named together with their table"),
     (f"direct_counter_entry {{ table_entry {{ {EXACT} }} }}", MISSING, "table exact, entry a=0x1, c=0x2: there is no such entry"),
     ("meter_entry { meter_id: 3 }", INVALID, "the pipeline has no meter of id 0x00000003"),
-    ("packet_replication_engine_entry { multicast_group_entry { multicast_group_id: 3 } }", UNIMPLEMENTED, "multicast_group_entry: this device has none"),
+    ("packet_replication_engine_entry { multicast_group_entry { multicast_group_id: 3 } }", UNIMPLEMENTED, "multicast_group_entry: this pipeline has none"),
 ]  # fmt: skip
 
 

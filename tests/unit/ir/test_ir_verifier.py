@@ -714,6 +714,13 @@ ROWS: list[tuple[str, str, str, Code, str]] = [
         "ip.src is used",
     ),
     ("changed", "forward meta.a", "to_kernel", codes.MODIFIED_TO_KERNEL, "may have been changed reaches ToKernel"),
+    (
+        "changed clone",
+        "forward meta.a",
+        "clone 1 forward meta.a",
+        codes.MODIFIED_CLONE,
+        "may have been changed is cloned",
+    ),
     ("changed at the end", "forward meta.a", "", codes.MODIFIED_TO_KERNEL, "reaches the end of the pipeline"),
     ("unreachable", "forward meta.a", "forward meta.a reply", codes.UNREACHABLE, "no path reaches this Reply"),
     (

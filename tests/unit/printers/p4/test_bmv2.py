@@ -99,7 +99,7 @@ def expected(node: Node, port: int, packet: bytes) -> tuple[int, bytes] | None:
     match outcome.verdict:
         case VerdictKind.TO_KERNEL:
             return KERNEL_PORT, packet
-        case VerdictKind.DROP | VerdictKind.PUNT:
+        case VerdictKind.DROP | VerdictKind.PUNT | VerdictKind.MULTICAST:
             return None
         case VerdictKind.FORWARD | VerdictKind.REPLY:
             assert outcome.egress_port is not None

@@ -35,7 +35,10 @@ SMALL = {
     "digests": digests,
     "fixed": fixed_pipeline,
     "metered": metered,
-    **{name: partial(named_pipeline, name) for name in ("kinds", "metered", "plain", "referring", "named")},
+    **{
+        name: partial(named_pipeline, name)
+        for name in ("kinds", "metered", "plain", "referring", "named", "replicating")
+    },
 }
 """Pipelines with what the large one has no use for. They may leave parts unused."""
 

@@ -1,0 +1,192 @@
+"""Multicast groups and clone sessions, written and read (specification, "PacketReplicationEngineEntry")."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
+
+from finsy.proto import p4r
+
+from compiler.ir.controller import CPU_PORT
+from compiler.ir.entries import CloneSession, MulticastGroup, Replica
+from compiler.ir.nodes import Pipeline
+from compiler.ir.walking import clones, multicasts
+from compiler.printers.layout_replication import MAX_GROUPS, MAX_REPLICAS, MAX_SESSIONS
+from runtime.device.bytestrings import to_bytes
+from runtime.device.contents import Contents
+from runtime.device.records import GroupRow, SessionRow
+from runtime.device.refusals import exhausted, exists, invalid, not_found, unimplemented
+from runtime.device.target import MAX_PORT, Instance
+
+INSERT, DELETE = p4r.Update.INSERT, p4r.Update.DELETE
+HIGHEST_ID = (1 << 16) - 1
+"""Of groups, sessions and instances: the pipeline has 16 bits for each."""
+SHORTEST_FRAME = 14
+"""An Ethernet header, without which no interface sends anything."""
+R = TypeVar("R", GroupRow, SessionRow)
+
+
+class ReplicationWriter:
+    def __init__(self, pipeline: Pipeline, contents: Contents, instance: Instance) -> None:
+        self._pipeline, self._instance = pipeline, instance
+        self._groups, self._sessions = contents.multicast_groups, contents.clone_sessions
+        self._multicasts, self._clones = multicasts(pipeline), clones(pipeline)
+
+    def entry(self, kind: int, given: p4r.PacketReplicationEngineEntry) -> None:
+        """Raises `RefusedError`; nothing has changed then."""
+        match given.WhichOneof("type"):
+            case "multicast_group_entry":
+                self._group(kind, given.multicast_group_entry)
+            case "clone_session_entry":
+                self._session(kind, given.clone_session_entry)
+            case _:
+                raise invalid("packet_replication_engine_entry: neither a multicast group nor a clone session is given")
+
+    def _group(self, kind: int, given: p4r.MulticastGroupEntry) -> None:
+        if not self._multicasts:
+            raise unimplemented(f"multicast_group_entry: no packet of pipeline {self._pipeline.name} goes to a group")
+        number = given.multicast_group_id
+        where = f"multicast group {number}"
+        _check_place(kind, number, self._groups, where, MAX_GROUPS)
+        if kind == DELETE:
+            self._delete(self._groups, number)
+            return
+        replicas = self._replicas(given.replicas, where)
+        made = MulticastGroup(id=number, replicas=replicas)
+        self._put(self._groups, GroupRow(made, given.metadata, _old_style(given.replicas)))
+
+    def _session(self, kind: int, given: p4r.CloneSessionEntry) -> None:
+        if not self._clones:
+            raise unimplemented(f"clone_session_entry: no packet of pipeline {self._pipeline.name} is cloned")
+        number = given.session_id
+        where = f"clone session {number}"
+        _check_place(kind, number, self._sessions, where, MAX_SESSIONS)
+        if kind == DELETE:
+            self._delete(self._sessions, number)
+            return
+        if given.class_of_service:
+            raise invalid(f"{where}: class_of_service is {given.class_of_service}; ports have one class alone, 0")
+        length = given.packet_length_bytes
+        if length and length < SHORTEST_FRAME:
+            raise invalid(
+                f"{where}: packet_length_bytes is {length}; it is 0 (the whole packet) or {SHORTEST_FRAME} at least"
+            )
+        replicas = self._replicas(given.replicas, where)
+        made = CloneSession(id=number, replicas=replicas, packet_length_bytes=length)
+        self._put(self._sessions, SessionRow(made, _old_style(given.replicas)))
+
+    def _put(self, held: dict[int, R], row: R) -> None:
+        self._instance.put_replication(row.entry)
+        self._instance.undo.put(held, row.entry.id, row)
+
+    def _delete(self, held: dict[int, R], number: int) -> None:
+        self._instance.delete_replication(held[number].entry)
+        self._instance.undo.pop(held, number)
+
+    def _replicas(self, given: Sequence[p4r.Replica], where: str) -> tuple[Replica, ...]:
+        if len(given) > MAX_REPLICAS:
+            raise exhausted(f"{where}: {len(given)} replicas, at most {MAX_REPLICAS} are possible")
+        replicas: dict[Replica, None] = {}
+        for at, one in enumerate(given, 1):
+            replica = self._replica(one, f"{where}, replica {at}")
+            if replica in replicas:
+                raise invalid(f"{where}, replica {at}: port {replica.port} has instance {replica.instance} already")
+            replicas[replica] = None
+        return tuple(replicas)
+
+    def _replica(self, given: p4r.Replica, where: str) -> Replica:
+        if given.instance > HIGHEST_ID:
+            raise invalid(f"{where}: instance {given.instance} is above {HIGHEST_ID}")
+        made = Replica(port=self._port(given, where), instance=given.instance)
+        if given.backup_replicas:
+            raise unimplemented(f"{where}: backup_replicas: a copy has one port, whether it is up or down")
+        return made
+
+    def _port(self, given: p4r.Replica, where: str) -> int:
+        if given.WhichOneof("port_kind") is None:
+            raise invalid(f"{where}: the port is missing")
+        port = _port_of(given)
+        if not 1 <= port <= MAX_PORT:
+            raise invalid(f"{where}: port {port} is not within 1 to {MAX_PORT}")
+        if port == CPU_PORT and self._pipeline.packet_in is None:
+            raise invalid(
+                f"{where}: port {port} is the controller's, and pipeline {self._pipeline.name} has no packet_in"
+            )
+        return port
+
+
+class ReplicationReader:
+    def __init__(self, pipeline: Pipeline, contents: Contents) -> None:
+        self._groups, self._sessions = contents.multicast_groups, contents.clone_sessions
+        self._multicasts, self._clones = multicasts(pipeline), clones(pipeline)
+
+    def entries(self, asked: p4r.PacketReplicationEngineEntry) -> Iterator[p4r.Entity]:
+        """All of a kind for id 0, else the one if it is there; of both kinds when none is named.
+
+        Raises UNIMPLEMENTED: one is asked for of a kind that the pipeline has no use for.
+        """
+        kind = asked.WhichOneof("type")
+        group, session = asked.multicast_group_entry.multicast_group_id, asked.clone_session_entry.session_id
+        if (group and not self._multicasts) or (session and not self._clones):
+            raise unimplemented(f"{kind}: this pipeline has none")
+        found: list[p4r.PacketReplicationEngineEntry] = []
+        if kind != "clone_session_entry":
+            found += map(_encode_group, _chosen(self._groups, group))
+        if kind != "multicast_group_entry":
+            found += map(_encode_session, _chosen(self._sessions, session))
+        return (p4r.Entity(packet_replication_engine_entry=one) for one in found)
+
+
+def _check_place(kind: int, number: int, held: dict[int, R], where: str, most: int) -> None:
+    """Raises INVALID_ARGUMENT, ALREADY_EXISTS, NOT_FOUND, RESOURCE_EXHAUSTED."""
+    if not 1 <= number <= HIGHEST_ID:
+        raise invalid(f"{where}: ids are 1 to {HIGHEST_ID}")
+    if kind == INSERT and number in held:
+        raise exists(f"{where}: it is there already")
+    if kind != INSERT and number not in held:
+        raise not_found(f"{where}: there is none")
+    if kind == INSERT and len(held) >= most:
+        raise exhausted(f"{where}: there are {most} already, as many as there may be")
+
+
+def _chosen(held: dict[int, R], wanted: int) -> list[R]:
+    if not wanted:
+        return list(held.values())
+    return [held[wanted]] if wanted in held else []
+
+
+def _port_of(given: p4r.Replica) -> int:
+    if _is_old_style(given):
+        return given.egress_port  # pyright: ignore[reportDeprecated]
+    return int.from_bytes(given.port, "big")
+
+
+def _is_old_style(given: p4r.Replica) -> bool:
+    return given.WhichOneof("port_kind") == "egress_port"
+
+
+def _old_style(given: Iterable[p4r.Replica]) -> frozenset[int]:
+    """The places of replicas with the deprecated `egress_port`, which are read as they were written."""
+    return frozenset(at for at, one in enumerate(given) if _is_old_style(one))
+
+
+def _encode_group(row: GroupRow) -> p4r.PacketReplicationEngineEntry:
+    replicas = _encode_replicas(row.entry.replicas, row.old_style)
+    made = p4r.MulticastGroupEntry(multicast_group_id=row.entry.id, replicas=replicas, metadata=row.metadata)
+    return p4r.PacketReplicationEngineEntry(multicast_group_entry=made)
+
+
+def _encode_session(row: SessionRow) -> p4r.PacketReplicationEngineEntry:
+    replicas = _encode_replicas(row.entry.replicas, row.old_style)
+    length = row.entry.packet_length_bytes
+    made = p4r.CloneSessionEntry(session_id=row.entry.id, replicas=replicas, packet_length_bytes=length)
+    return p4r.PacketReplicationEngineEntry(clone_session_entry=made)
+
+
+def _encode_replicas(replicas: Iterable[Replica], old_style: frozenset[int]) -> list[p4r.Replica]:
+    return [
+        p4r.Replica(egress_port=one.port, instance=one.instance)
+        if at in old_style
+        else p4r.Replica(port=to_bytes(one.port), instance=one.instance)
+        for at, one in enumerate(replicas)
+    ]
