@@ -163,21 +163,29 @@ static __always_inline bool FLOW(reach)(struct FLOW(entry) *entry, struct flow_h
 	return true;
 }
 
-/* Bring up to FLOW_SWEEP_STRIDE slots; returns how many stay there. */
-__noinline u32 FLOW(bring_some)(u32 first, u32 count)
+/*
+ * Bring a slot; returns 1 when its entry stays there. A function by itself: the verifier of Linux 6.1 keeps apart all numbers
+ * that it knows, and would follow every way through Learn again for each count of what stays.
+ */
+__noinline u32 FLOW(bring_one)(u32 index)
 {
 	struct FLOW(entry) entry = {};
 	struct flow_half half = {};
+	struct FLOW(slot) *slot = FLOW(before_at)(index);
+
+	return slot && slot->table && !FLOW(bring)(index, &entry, &half);
+}
+
+/* Bring up to FLOW_SWEEP_STRIDE slots; returns how many stay there. */
+__noinline u32 FLOW(bring_some)(u32 first, u32 count)
+{
 	u32 left = 0;
 
 #pragma clang loop unroll(disable)
 	for (u32 done = 0; done < FLOW_SWEEP_STRIDE; done++) {
 		if (done >= count)
 			break;
-		struct FLOW(slot) *slot = FLOW(before_at)(first + done);
-
-		if (slot && slot->table)
-			left += !FLOW(bring)(first + done, &entry, &half);
+		left += FLOW(bring_one)(first + done);
 	}
 	return left;
 }
