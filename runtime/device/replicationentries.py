@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import TypeVar
 
 from finsy.proto import p4r
@@ -30,6 +31,7 @@ class ReplicationWriter:
     def __init__(self, pipeline: Pipeline, contents: Contents, instance: Instance) -> None:
         self._pipeline, self._instance = pipeline, instance
         self._groups, self._sessions = contents.multicast_groups, contents.clone_sessions
+        self._references = contents.references
         self._multicasts, self._clones = multicasts(pipeline), clones(pipeline)
 
     def entry(self, kind: int, given: p4r.PacketReplicationEngineEntry) -> None:
@@ -49,11 +51,22 @@ class ReplicationWriter:
         where = f"multicast group {number}"
         _check_place(kind, number, self._groups, where, MAX_GROUPS)
         if kind == DELETE:
+            self._references.check_group_unused(number)
             self._delete(self._groups, number)
+            self._note(number, -1)
             return
         replicas = self._replicas(given.replicas, where)
         made = MulticastGroup(id=number, replicas=replicas)
         self._put(self._groups, GroupRow(made, given.metadata, _old_style(given.replicas)))
+        if kind == INSERT:
+            self._note(number, 1)
+
+    def _note(self, group_id: int, step: int) -> None:
+        """There is one more that others may refer to, or one less."""
+        targets = self._references.multicast
+        if targets is not None:
+            targets.note((group_id,), step)
+            self._instance.undo.note(partial(targets.note, (group_id,), -step))
 
     def _session(self, kind: int, given: p4r.CloneSessionEntry) -> None:
         if not self._clones:
