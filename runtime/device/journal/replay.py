@@ -160,8 +160,10 @@ class Replay:
     def _note(self, record: Record) -> None:
         match record:
             case Hidden():
-                if self._current is not None:
-                    self._current.loaded.contents.selectors[record.selector].next_hidden_id = record.next_id
+                # A pipeline that takes over another's contents may lack a selector that nothing is in.
+                selectors = self._current.loaded.contents.selectors if self._current is not None else {}
+                if record.selector in selectors:
+                    selectors[record.selector].next_hidden_id = record.next_id
             case Election():
                 self.elections[record.role] = record.election_id
             case Role():

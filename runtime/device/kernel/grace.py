@@ -29,7 +29,7 @@ _GLOBAL_EXPEDITED = 1 << 1
 
 
 class GracePeriods:
-    """Not for two threads at once. Close it, or its two maps stay until the end of the process."""
+    """Two threads that ask at once wait one after the other. Close it, or its two maps stay until the process ends."""
 
     def __init__(self) -> None:
         pattern = MapShape(name="grace_inner", type=MapType.ARRAY, key_size=4, value_size=4, max_entries=1)
@@ -40,6 +40,7 @@ class GracePeriods:
         self._outer = Map.create(outer)
         self._can_visit = not REALTIME.exists()
         self._visitor: _Visitor | None = None
+        self._one_at_a_time = threading.Lock()
 
     def close(self) -> None:
         self._outer.close()
@@ -47,9 +48,10 @@ class GracePeriods:
 
     def wait(self) -> None:
         """Returns when every packet that had begun before the call has left its program."""
-        if not self._visit_in_time():
-            # User space may rely on it that no program uses a map that was in a map of maps before this call.
-            self._outer.update_fd(_FIRST, self._inner.fd)
+        with self._one_at_a_time:
+            if not self._visit_in_time():
+                # User space may rely on it that no program uses a map that was in a map of maps before this call.
+                self._outer.update_fd(_FIRST, self._inner.fd)
 
     def _visit_in_time(self) -> bool:
         if not self._can_visit or (self._visitor is not None and self._visitor.is_alive()):
