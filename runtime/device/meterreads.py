@@ -9,9 +9,9 @@ from finsy.proto import p4r
 
 from compiler.ir.entries import MeterConfig
 from compiler.ir.tables import Meter
+from runtime.device.cells import checked_index
 from runtime.device.contents import Contents
 from runtime.device.metercodec import encode_color_tallies, encode_meter_config
-from runtime.device.meterwrites import checked_cell
 from runtime.device.records import ColorTallies
 from runtime.device.refusals import invalid, not_found, unimplemented
 from runtime.device.schema import Schema, TableCodec
@@ -36,7 +36,7 @@ class MeterReader:
             return chain.from_iterable([self._cells(m, 0, m.size, counted) for m in self._schema.meters.values()])
         meter = self._schema.meter(request.meter_id)
         if request.HasField("index"):
-            return self._cells(meter, checked_cell(meter.name, meter.size, request.index.index), 1, counted)
+            return self._cells(meter, checked_index(f"meter {meter.name}", meter.size, request.index.index), 1, counted)
         return self._cells(meter, 0, meter.size, counted)
 
     def _cells(self, meter: Meter, first: int, count: int, counted: bool) -> Iterator[p4r.Entity]:

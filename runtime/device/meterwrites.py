@@ -12,10 +12,11 @@ from functools import partial
 from finsy.proto import p4r
 
 from compiler.ir.entries import ActionCall, MeterConfig
+from runtime.device.cells import checked_index
 from runtime.device.contents import Contents
 from runtime.device.metercodec import check_cleared, decode_meter_config
 from runtime.device.records import RowAction
-from runtime.device.refusals import invalid, out_of_range, unimplemented
+from runtime.device.refusals import invalid, unimplemented
 from runtime.device.schema import Schema, TableCodec
 from runtime.device.target import Instance
 
@@ -35,7 +36,7 @@ class MeterWriter:
             raise invalid(f"{where}: its cells are always there, they can only be modified")
         first, count = 0, meter.size
         if given.HasField("index"):
-            first, count = checked_cell(meter.name, meter.size, given.index.index), 1
+            first, count = checked_index(f"meter {meter.name}", meter.size, given.index.index), 1
             where = f"{where}, index {first}"
         config = decode_meter_config(given.config, meter.type, where) if given.HasField("config") else None
         if given.HasField("counter_data"):
@@ -90,12 +91,3 @@ def decode_meter(codec: TableCodec, given: p4r.MeterConfig, action: RowAction) -
     if isinstance(action, ActionCall) and action.action not in codec.metering:
         raise invalid(f"{where}: action {action.action} does not execute it, so it takes no configuration")
     return decode_meter_config(given, codec.table.meter.type, where)
-
-
-def checked_cell(meter: str, size: int, index: int) -> int:
-    """Raises INVALID_ARGUMENT (negative), OUT_OF_RANGE."""
-    if index < 0:
-        raise invalid(f"meter {meter}: index {index} is negative")
-    if index >= size:
-        raise out_of_range(f"meter {meter}: index {index} is outside of 0 to {size - 1}")
-    return index

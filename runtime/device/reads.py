@@ -15,6 +15,7 @@ from finsy.proto import p4r
 
 from compiler.ir.entries import Group, Member
 from compiler.ir.tables import Counter, Selector
+from runtime.device.cells import checked_index
 from runtime.device.contents import Contents
 from runtime.device.digestentries import DigestReader
 from runtime.device.metercodec import encode_color_tallies, encode_meter_config
@@ -22,9 +23,8 @@ from runtime.device.meterreads import MeterReader, the_one
 from runtime.device.records import ColorTallies, Row, RowKey, Tally
 from runtime.device.refusals import invalid, unimplemented
 from runtime.device.replicationentries import ReplicationReader
-from runtime.device.schema import Schema, TableCodec
+from runtime.device.schema import Schema, TableCodec, cookie_of
 from runtime.device.target import Instance, LearnedRow
-from runtime.device.updates import checked_index
 from runtime.device.watching import encode_watch
 
 PIECE = 1000
@@ -90,7 +90,7 @@ class Reader:
 
     def _all_tables(self, request: p4r.TableEntry) -> Iterator[p4r.Entity]:
         filtered = request.match or request.priority or request.metadata or request.is_default_action
-        if filtered or _cookie(request) or request.HasField("action"):
+        if filtered or cookie_of(request) or request.HasField("action"):
             raise invalid("a read of all tables (table id 0) takes no other filter")
         return _chained([self._one_table(request, codec) for codec in self._schema.tables.values()])
 
@@ -101,8 +101,8 @@ class Reader:
             raise invalid(f"table {codec.name} has no direct meter")
         if request.HasField("time_since_last_hit") and not (codec.is_learned or codec.table.idle_timeout):
             raise invalid(f"table {codec.name} has no idle timeout")
-        if request.is_default_action and (request.match or request.priority):
-            raise invalid(f"table {codec.name}: the default entry has neither match fields nor a priority")
+        if request.is_default_action:
+            codec.check_default_key(request)
 
     def _one_table(self, request: p4r.TableEntry, codec: TableCodec) -> Iterator[p4r.Entity]:
         action_id = self._action_filter(request, codec)
@@ -135,8 +135,8 @@ class Reader:
         if request.HasField("counter_data") and codec.counts_misses:
             _set_tally(found.counter_data, self._instance.direct_tallies(codec.name, [codec.default_key])[0])
         wanted = (action_id or found.action.action.action_id, request.metadata or found.metadata)
-        cookie = _cookie(request) or _cookie(found)
-        is_wanted = (*wanted, cookie) == (found.action.action.action_id, found.metadata, _cookie(found))
+        cookie = cookie_of(request) or cookie_of(found)
+        is_wanted = (*wanted, cookie) == (found.action.action.action_id, found.metadata, cookie_of(found))
         return iter([p4r.Entity(table_entry=found)] if is_wanted else [])
 
     def _action_filter(self, request: p4r.TableEntry, codec: TableCodec) -> int:
@@ -161,7 +161,7 @@ class Reader:
             found = [row for row in rows.values() if codec.keys.priority_of(row.key) == request.priority]
         else:
             found = list(rows.values())
-        metadata, cookie = request.metadata, _cookie(request)
+        metadata, cookie = request.metadata, cookie_of(request)
         if metadata:
             found = [row for row in found if row.metadata == metadata]
         return [row for row in found if row.controller_metadata == cookie] if cookie else found
@@ -172,7 +172,7 @@ class Reader:
             rows: Iterable[LearnedRow] = [] if found is None else [found]
         else:
             rows = self._instance.learned(codec.name)
-        if request.priority or request.metadata or _cookie(request):
+        if request.priority or request.metadata or cookie_of(request):
             rows = []
         if action_id:
             rows = [row for row in rows if codec.choice.by_name[row.action.action].id == action_id]
@@ -212,7 +212,7 @@ class Reader:
             return _chained([self._cells(counter, 0, counter.size) for counter in self._schema.counters.values()])
         counter = self._schema.counter(request.counter_id)
         if request.HasField("index"):
-            return self._cells(counter, checked_index(counter.name, counter.size, request.index.index), 1)
+            return self._cells(counter, checked_index(f"counter {counter.name}", counter.size, request.index.index), 1)
         return self._cells(counter, 0, counter.size)
 
     def _cells(self, counter: Counter, first: int, count: int) -> Iterator[p4r.Entity]:
@@ -341,7 +341,3 @@ def _chained(parts: list[Iterator[T]]) -> Iterator[T]:
 def _pieces(entities: Iterator[p4r.Entity]) -> Iterator[list[p4r.Entity]]:
     while piece := list(islice(entities, PIECE)):
         yield piece
-
-
-def _cookie(entry: p4r.TableEntry) -> int:
-    return entry.controller_metadata  # pyright: ignore[reportDeprecated]

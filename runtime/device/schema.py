@@ -150,6 +150,11 @@ class TableCodec:
     def default_key(self) -> EntryKey:
         return EntryKey(table=self.name, matches=())
 
+    def check_default_key(self, entry: p4r.TableEntry) -> None:
+        """Raises INVALID_ARGUMENT for a default entry that names another as well."""
+        if entry.match or entry.priority:
+            raise invalid(f"table {self.name}: the default entry has neither match fields nor a priority")
+
     @property
     def counts_misses(self) -> bool:
         """Whether the default entry has a direct counter."""
@@ -324,6 +329,11 @@ def table_codec(table: Table, actions: Mapping[str, Action], translated: Transla
 
 def _is_metering(action: Action) -> bool:
     return any(isinstance(statement, ExecuteDirect) for statement in statements(action.body))
+
+
+def cookie_of(entry: p4r.TableEntry) -> int:
+    """`controller_metadata`, which is deprecated and kept all the same."""
+    return entry.controller_metadata  # pyright: ignore[reportDeprecated]
 
 
 def _id(value: int, what: str) -> int:

@@ -227,10 +227,9 @@ def translations(pipeline: Pipeline, ports: PortNames) -> Translations:
         name = PORTS if one.is_port else f"={one.space}"
         like = spaces.get(name)
         if one.is_port:
-            like_ports = like if isinstance(like, Ports) else None
-            made[one.name] = Ports(like_ports.space if like_ports else _ports(one, ports), one)
-            if like_ports:
-                made[one.name] = Ports(like_ports.space, one, like_ports.told)
+            made[one.name] = (
+                Ports(like.space, one, like.told) if isinstance(like, Ports) else Ports(_ports(one, ports), one)
+            )
         elif isinstance(like, Found):
             made[one.name] = like
         else:

@@ -14,14 +14,15 @@ from finsy.proto import p4r
 
 from compiler.ir.entries import EntryKey, Group, GroupRef, Member, MemberRef, WeightedMember
 from runtime.device.batch import ATOMIC, CONTINUE, SLICE, Atomicity, Outcomes, apply_batch
+from runtime.device.cells import checked_index
 from runtime.device.contents import Contents, TableContents
 from runtime.device.digestentries import DigestWriter
 from runtime.device.meterwrites import MeterWriter, entry_meter
 from runtime.device.records import ZERO, ActionSet, Row, RowAction, RowKey, Tally
-from runtime.device.refusals import denied, invalid, out_of_range, unimplemented
+from runtime.device.refusals import denied, invalid, unimplemented
 from runtime.device.replicationentries import ReplicationWriter
 from runtime.device.runs import Runs
-from runtime.device.schema import Schema, TableCodec
+from runtime.device.schema import Schema, TableCodec, cookie_of
 from runtime.device.selectorcontents import SelectorContents
 from runtime.device.slices import PAUSE, Steps, at_once
 from runtime.device.target import Instance
@@ -119,8 +120,7 @@ class Writer:
     def _default_entry(self, kind: int, entry: p4r.TableEntry, codec: TableCodec) -> None:
         if kind != MODIFY:
             raise invalid(f"table {codec.name}: the default entry is always there, it can only be modified")
-        if entry.match or entry.priority:
-            raise invalid(f"table {codec.name}: the default entry has neither match fields nor a priority")
+        codec.check_default_key(entry)
         _check_idle(entry, codec)
         if entry.idle_timeout_ns:
             raise invalid(f"table {codec.name}: the default entry has no idle timeout")
@@ -134,7 +134,7 @@ class Writer:
         if entry.HasField("action"):
             action = codec.decode_default(entry.action)
             table.check_default(action)
-            row = Row(b"", action, entry.metadata, _cookie(entry))
+            row = Row(b"", action, entry.metadata, cookie_of(entry))
         elif codec.counts_misses:
             tally = tally or ZERO
         self._instance.modify_entry(codec.default_entry(row))
@@ -295,7 +295,7 @@ class Writer:
             raise invalid(f"counter {counter.name}: its cells are always there, they can only be modified")
         first, count = 0, counter.size
         if given.HasField("index"):
-            first, count = checked_index(counter.name, counter.size, given.index.index), 1
+            first, count = checked_index(f"counter {counter.name}", counter.size, given.index.index), 1
         if given.HasField("data"):
             tally = _decode_tally(given.data, f"counter {counter.name}")
             self._instance.set_tallies(counter.name, first, count, tally)
@@ -322,19 +322,9 @@ class Writer:
     def _default_counter(self, given: p4r.DirectCounterEntry, codec: TableCodec) -> None:
         if not codec.counts_misses:
             raise unimplemented(f"table {codec.name}: packets that miss are not counted")
-        if given.table_entry.match or given.table_entry.priority:
-            raise invalid(f"table {codec.name}: the default entry has neither match fields nor a priority")
+        codec.check_default_key(given.table_entry)
         if given.HasField("data"):
             self._instance.set_direct_tally(codec.default_key, _decode_tally(given.data, f"table {codec.name}"))
-
-
-def checked_index(counter: str, size: int, index: int) -> int:
-    """Raises INVALID_ARGUMENT (negative), OUT_OF_RANGE."""
-    if index < 0:
-        raise invalid(f"counter {counter}: index {index} is negative")
-    if index >= size:
-        raise out_of_range(f"counter {counter}: index {index} is outside of 0 to {size - 1}")
-    return index
 
 
 def _row(entry: p4r.TableEntry, codec: TableCodec, key: RowKey, action: RowAction) -> Row:
@@ -342,7 +332,7 @@ def _row(entry: p4r.TableEntry, codec: TableCodec, key: RowKey, action: RowActio
         key,
         action,
         entry.metadata,
-        _cookie(entry),
+        cookie_of(entry),
         meter=entry_meter(codec, entry, action),
         idle_timeout_ns=entry.idle_timeout_ns,
     )
@@ -390,7 +380,3 @@ def hidden_group(selector: str, row: Row, action: ActionSet) -> Group:
         for at, one in enumerate(action.actions)
     )
     return Group(selector=selector, id=row.hidden_group, members=members)
-
-
-def _cookie(entry: p4r.TableEntry) -> int:
-    return entry.controller_metadata  # pyright: ignore[reportDeprecated]

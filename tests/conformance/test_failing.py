@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,11 +20,12 @@ from compiler.ir.nodes import Pipeline
 from compiler.pipeline.assembly import pipeline
 from runtime.device.failpoints import Point
 from tests.conformance.client import RpcRefusedError
-from tests.conformance.conftest import TARGETS, Device
+from tests.conformance.conftest import TARGETS
 from tests.conformance.kernel import Topology, config_of, topology
 from tests.conformance.killing import Killable
-from tests.conformance.talking import Talk, echoing
-from tests.conformance.test_traffic import BACKEND, CLIENT, TARGET_PORT, VIP, VIP_PORT, write_with_finsy
+from tests.conformance.serving import serving
+from tests.conformance.talking import Talk
+from tests.conformance.test_traffic import CLIENT, VIP, VIP_PORT
 from tests.conformance.writing import INSERT, MODIFY, State, entity_of, held
 
 Atomicity = p4r.WriteRequest.Atomicity.ValueType
@@ -118,18 +118,7 @@ def request_for(changes: State, state: State, atomicity: Atomicity) -> p4r.Write
 @pytest.fixture
 def dying(ports: Topology | None, tmp_path: Path) -> Iterator[Dying]:
     """With a pipeline that holds a few entries of every kind."""
-    with ExitStack() as stack:
-        device = stack.enter_context(Killable(tmp_path, ports))
-        device.start()
-        config = config_of(pipeline(), "model" if ports is None else "kernel")
-        if ports is None:
-            client = device.primary()
-            client.set_config("VERIFY_AND_COMMIT", config)
-            client.close()
-        else:
-            stack.enter_context(echoing(ports.behind(BACKEND), TARGET_PORT))
-            made = Device(target="kernel", address=device.address, config=config, pipeline=pipeline(), ports=ports)
-            asyncio.run(write_with_finsy(made, 10, tmp_path))
+    with serving(tmp_path, ports) as device:
         made = Dying(device, ports)
         made.write(changes(0))
         yield made

@@ -5,24 +5,22 @@ Every other time it dies at a place that is chosen by name, else after a time th
 
 from __future__ import annotations
 
-import asyncio
 import os
 import random
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from compiler.pipeline.assembly import pipeline
 from runtime.device.failpoints import Point
 from tests.conformance.client import Client
-from tests.conformance.conftest import TARGETS, Device
-from tests.conformance.kernel import Topology, config_of, topology
+from tests.conformance.conftest import TARGETS
+from tests.conformance.kernel import Topology, topology
 from tests.conformance.killing import Killable
-from tests.conformance.talking import Talk, echoing
-from tests.conformance.test_traffic import BACKEND, CLIENT, TARGET_PORT, VIP, VIP_PORT, write_with_finsy
+from tests.conformance.serving import serving
+from tests.conformance.talking import Talk
+from tests.conformance.test_traffic import CLIENT, VIP, VIP_PORT
 from tests.conformance.writing import State, Writing, held
 
 KILLS = int(os.environ.get("TURNOUT_KILLS", "20"))
@@ -45,19 +43,8 @@ def ports(request: pytest.FixtureRequest) -> Iterator[Topology | None]:
 @pytest.fixture
 def device(ports: Topology | None, tmp_path: Path) -> Iterator[Killable]:
     """Running, with a pipeline; in the kernel with a service and a backend that echoes, too."""
-    with ExitStack() as stack:
-        device = stack.enter_context(Killable(tmp_path, ports))
-        device.start()
-        config = config_of(pipeline(), "model" if ports is None else "kernel")
-        if ports is None:
-            client = device.primary()
-            client.set_config("VERIFY_AND_COMMIT", config)
-            client.close()
-        else:
-            stack.enter_context(echoing(ports.behind(BACKEND), TARGET_PORT))
-            made = Device(target="kernel", address=device.address, config=config, pipeline=pipeline(), ports=ports)
-            asyncio.run(write_with_finsy(made, 10, tmp_path))
-        yield device
+    with serving(tmp_path, ports) as made:
+        yield made
 
 
 @pytest.mark.timeout(60 + 6 * KILLS)

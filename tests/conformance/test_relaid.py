@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import threading
 import time
@@ -16,12 +15,12 @@ from compiler.pipeline.assembly import pipeline
 from runtime.bpf.namespaces import entered
 from runtime.device.failpoints import Point
 from tests.conformance.client import Client, RpcRefusedError
-from tests.conformance.conftest import Device
 from tests.conformance.kernel import Topology, config_of, topology
 from tests.conformance.killing import Killable
-from tests.conformance.talking import Talk, echoing
+from tests.conformance.serving import serving
+from tests.conformance.talking import Talk
 from tests.conformance.test_takeover import counted
-from tests.conformance.test_traffic import BACKEND, CLIENT, FLOW, SERVICE, TARGET_PORT, VIP, VIP_PORT, write_with_finsy
+from tests.conformance.test_traffic import CLIENT, FLOW, SERVICE, VIP, VIP_PORT
 from tests.pipelines.relaid import relaid_pipeline
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
@@ -86,11 +85,7 @@ def ports() -> Iterator[Topology]:
 @pytest.fixture
 def device(ports: Topology, tmp_path: Path) -> Iterator[Killable]:
     """Running, with a service and a backend that echoes."""
-    with Killable(tmp_path, ports) as made, echoing(ports.behind(BACKEND), TARGET_PORT):
-        made.start()
-        config = config_of(pipeline(), "kernel")
-        found = Device(target="kernel", address=made.address, config=config, pipeline=pipeline(), ports=ports)
-        asyncio.run(write_with_finsy(found, 10, tmp_path))
+    with serving(tmp_path, ports) as made:
         yield made
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 import time
 from collections.abc import Generator
@@ -15,13 +14,13 @@ from finsy.proto import p4r
 from compiler.ir.entries import Range, Ternary
 from compiler.pipeline.assembly import pipeline
 from tests.conformance.client import Client
-from tests.conformance.conftest import Device
 from tests.conformance.kernel import Topology, config_of, topology
 from tests.conformance.killing import Killable
-from tests.conformance.talking import Talk, echoing
+from tests.conformance.serving import serving
+from tests.conformance.talking import Talk
 from tests.conformance.test_masks import entry
 from tests.conformance.test_surviving import state
-from tests.conformance.test_traffic import BACKEND, CLIENT, FLOW, SERVICE, TARGET_PORT, VIP, VIP_PORT, write_with_finsy
+from tests.conformance.test_traffic import BACKEND, CLIENT, FLOW, SERVICE, VIP, VIP_PORT
 from tests.pipelines.acl import acl_pipeline
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
@@ -36,11 +35,7 @@ def ports() -> Generator[Topology]:
 @pytest.fixture
 def device(ports: Topology, tmp_path: Path) -> Generator[Killable]:
     """Running, with a service and a backend that echoes."""
-    with Killable(tmp_path, ports) as made, echoing(ports.behind(BACKEND), TARGET_PORT):
-        made.start()
-        config = config_of(pipeline(), "kernel")
-        found = Device(target="kernel", address=made.address, config=config, pipeline=pipeline(), ports=ports)
-        asyncio.run(write_with_finsy(found, 10, tmp_path))
+    with serving(tmp_path, ports) as made:
         yield made
 
 

@@ -11,9 +11,8 @@ from google.protobuf import text_format
 
 from compiler.ir.text import from_text
 from compiler.ir.verifier import check
-from compiler.printers.bundle import write_bundle
-from compiler.printers.p4info import p4info
 from runtime.device.slices import at_once
+from tests.conformance.kernel import config_of
 from tests.pipelines.replicating import PATH
 from tests.unit.device.journal.device import Device
 
@@ -40,7 +39,7 @@ def start(tmp_path: Path) -> Callable[[], Device]:
 
 def test_groups_come_first_and_go_last(start: Callable[[], Device]) -> None:
     pipeline = check(from_text(PATH.read_text().replace("1 group: 16", REFERRING)))
-    config = p4r.ForwardingPipelineConfig(p4info=p4info(pipeline), p4_device_config=write_bundle(pipeline))
+    config = config_of(pipeline, "model")
     device = start()
     device.set("VERIFY_AND_COMMIT", config)
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from finsy.proto import p4r
 
-from compiler.printers.bundle import write_bundle
-from compiler.printers.p4info import p4info
 from tests.conformance.client import update
+from tests.conformance.kernel import config_of
 from tests.conformance.referring import (
     CHAIN,
     call,
@@ -34,7 +32,7 @@ IN_USE = [
 def test_are_there_again(tmp_path: Path, with_snapshot: bool) -> None:
     made = referring_pipeline()
     device = Device(tmp_path)
-    config = p4r.ForwardingPipelineConfig(p4info=p4info(made), p4_device_config=write_bundle(made))
+    config = config_of(made, "model")
     device.set("VERIFY_AND_COMMIT", config)
     assert device.write([update(text) for text in WRITTEN]) == [None] * len(WRITTEN)
     if with_snapshot:

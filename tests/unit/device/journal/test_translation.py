@@ -5,11 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from finsy.proto import p4r
 
-from compiler.printers.bundle import write_bundle
-from compiler.printers.p4info import p4info
 from tests.conformance.client import update
+from tests.conformance.kernel import config_of
 from tests.conformance.naming import BIG, default_vrf, leave_by, member, named_pipeline, vrf
 from tests.unit.device.journal.device import Device
 
@@ -25,7 +23,7 @@ WRITES = (
 def test_are_the_same_again(tmp_path: Path, with_snapshot: bool) -> None:
     made = named_pipeline()
     device = Device(tmp_path)
-    config = p4r.ForwardingPipelineConfig(p4info=p4info(made), p4_device_config=write_bundle(made))
+    config = config_of(made, "model")
     device.set("VERIFY_AND_COMMIT", config)
     assert device.write([update(text) for text in WRITES]) == [None] * len(WRITES)
     if with_snapshot:
