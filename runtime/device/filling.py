@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import islice
+
 from compiler.ir.entries import Member
 from runtime.device.contents import Contents, TableContents
-from runtime.device.records import ActionSet
+from runtime.device.records import ActionSet, Row
 from runtime.device.selectorcontents import SelectorContents
 from runtime.device.target import Instance
 from runtime.device.updates import hidden_group
@@ -29,11 +32,18 @@ def fill(instance: Instance, contents: Contents) -> None:
         if table.selector is not None:
             _fill_sets(instance, table, table.selector)
         _begin_as(instance, table)
-        for at, row in enumerate(row for key, row in table.rows.items() if key not in table.initial_keys):
-            instance.insert_entry(table.codec.entry(row))
-            if not at % AT_ONCE:
-                instance.commit()
+        rows = (row for key, row in table.rows.items() if key not in table.initial_keys)
+        while piece := list(islice(rows, AT_ONCE)):
+            _insert(instance, table, piece)
+            instance.commit()
     instance.commit()
+
+
+def _insert(instance: Instance, table: TableContents, rows: Sequence[Row]) -> None:
+    """Together where the target can; who has been refused there is told why when it comes alone."""
+    done = 0 if table.selector is not None else instance.insert_rows(table.codec, rows)
+    for row in rows[done:]:
+        instance.insert_entry(table.codec.entry(row))
 
 
 def _begin_as(instance: Instance, table: TableContents) -> None:

@@ -15,9 +15,14 @@ LOOK_AFTER = 4
 """Times that `_YOUNG * _MIDDLE` new objects came: a look at those takes some 20 ms."""
 
 
+def postpone() -> None:
+    """Before the journal is read: what comes of it is in no cycle."""
+    gc.set_threshold(_YOUNG, _MIDDLE, _NEVER)
+
+
 def begin() -> None:
     """Once, when the device is what its journal says."""
-    gc.set_threshold(_YOUNG, _MIDDLE, _NEVER)
+    postpone()
     gc.freeze()
 
 

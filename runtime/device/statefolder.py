@@ -9,6 +9,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from runtime.device import garbage
 from runtime.device.journal.files import Folder
 from runtime.device.journal.framing import FormatError
 from runtime.device.journal.journal import Forgetful, Journal, Recorder
@@ -49,6 +50,7 @@ class StateFolder:
 
     def begin(self, target: str, *, clean: bool, ports: PortNames = NO_PORTS) -> Beginning:
         """Read the journal of an earlier process, and begin this one's. Raises `TargetError`."""
+        garbage.postpone()
         try:
             folder = Folder(self.path / "journal")
             if clean:

@@ -15,7 +15,7 @@ from google.protobuf.any_pb2 import Any
 from google.protobuf.message import DecodeError
 
 from compiler.printers.bundle import Bundle
-from runtime.device.batch import ATOMIC, ROLLBACK, Outcomes
+from runtime.device.batch import ATOMIC, CONTINUE, ROLLBACK, Atomicity, Outcomes
 from runtime.device.deferred import Deferred, Effect
 from runtime.device.journal.framing import FormatError
 from runtime.device.journal.records import (
@@ -43,6 +43,7 @@ from runtime.device.target import Before
 LOG = logging.getLogger("turnout.device")
 GetObject = Callable[[str], bytes]
 """What a digest is of. Raises OSError, `FormatError`."""
+Updates = Sequence[p4r.Update]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -151,7 +152,10 @@ class Replay:
     def _conclude(self, pending: Write | Config | None, without: frozenset[int]) -> None:
         match pending:
             case p4r.WriteRequest():
-                self._write_some(pending, without)
+                updates: Updates = pending.updates
+                if without:
+                    updates = [update for at, update in enumerate(updates) if at not in without]
+                self._write_some(updates)
             case Config() if not without:
                 self._set(pending)
             case _:
@@ -181,25 +185,24 @@ class Replay:
             case _:
                 pass
 
-    def _write_some(self, request: Write, without: frozenset[int]) -> None:
+    def _write_some(self, updates: Updates) -> None:
         """The updates that took effect then do so now; what cannot is said, or put off in a snapshot."""
-        updates = [update for at, update in enumerate(request.updates) if at not in without]
-        outcomes = self._write(p4r.WriteRequest(updates=updates))
-        self._left += [(update, outcome) for update, outcome in zip(updates, outcomes, strict=True) if outcome]
+        outcomes = self._write(updates)
+        if any(outcomes):
+            self._left += [(update, outcome) for update, outcome in zip(updates, outcomes, strict=True) if outcome]
         if self._current is not None:
             self._current.deferred.effects.clear()
 
-    def _write(self, request: Write) -> Outcomes:
+    def _write(self, updates: Updates, atomicity: Atomicity = CONTINUE) -> Outcomes:
         current = self._current
         if current is None:
             raise FormatError("it writes entries before there is a pipeline")
-        return current.loaded.writer.apply_all(request.updates, request.atomicity)
+        return current.loaded.writer.apply_all(updates, atomicity)
 
     def _finish_write(self, request: Write) -> Sequence[object | None]:
-        if request.atomicity == ATOMIC:  # no packet looks on
-            request.atomicity = ROLLBACK
+        atomicity = ROLLBACK if request.atomicity == ATOMIC else request.atomicity  # no packet looks on
         try:
-            return self._write(request)
+            return self._write(request.updates, atomicity)
         except RefusedError:
             return request.updates
 
@@ -211,7 +214,7 @@ class Replay:
         """Until nothing more succeeds."""
         while self._left:
             before, self._left = self._left, []
-            self._write_some(p4r.WriteRequest(updates=[update for update, _ in before]), frozenset())
+            self._write_some([update for update, _ in before])
             if len(self._left) == len(before):
                 break
 

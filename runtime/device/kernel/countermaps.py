@@ -12,7 +12,7 @@ from compiler.printers.layout import TableLayout
 from runtime.bpf.maps import Map, possible_cpus
 from runtime.device.kernel.mapfaults import refusals_of
 from runtime.device.records import ZERO, Tally
-from runtime.device.refusals import exhausted
+from runtime.device.refusals import RefusedError, exhausted
 from runtime.device.undo import UndoLog
 
 _CELL = struct.Struct("<QQ")
@@ -176,8 +176,27 @@ class DirectCounters:
         self._undo.note(partial(source.appendleft, index))
         return index
 
-    def take_many(self, count: int) -> list[int]:
-        """Fresh indices, their counters zero; fewer when there are no more."""
+    def take_many(self, keys: Sequence[bytes]) -> list[int]:
+        """As `take` for each of these; fewer when there are no more."""
+        if not self._expected:
+            return self._take_fresh(len(keys))
+        if not all(key in self._expected for key in keys):
+            return self._take_each(keys)
+        taken = [self._expected.pop(key) for key in keys]
+        self._undo.note(partial(self._expected.update, zip(keys, taken, strict=True)))
+        return taken
+
+    def _take_each(self, keys: Sequence[bytes]) -> list[int]:
+        taken: list[int] = []
+        for key in keys:
+            try:
+                taken.append(self.take(key))
+            except RefusedError:
+                break
+        return taken
+
+    def _take_fresh(self, count: int) -> list[int]:
+        """Their counters are zero; fewer when there are no more."""
         fresh = range(self._next, min(self._next + count, self._end))
         self._next = fresh.stop
         used = [self._free.popleft() for _ in range(min(count - len(fresh), len(self._free)))]

@@ -140,7 +140,8 @@ class KernelInstance:
         return self._place
 
     def adopt(self, contents: Contents) -> None:
-        fill(self, contents)
+        with self._sides.unseen():
+            fill(self, contents)
         for table in layout(self._pipeline).tables:
             counters = self._tables[table.table].counters
             if counters is not None:

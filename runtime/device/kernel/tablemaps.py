@@ -74,7 +74,7 @@ class TableMap:
 
     def insert_many(self, keys: Sequence[bytes], values: Sequence[ActionCall]) -> int:
         """New entries. Returns how many there is room for; keys are those of `pack_key`."""
-        indices = self._counters.take_many(len(keys)) if self._counters is not None else [0] * len(keys)
+        indices = self._counters.take_many(keys) if self._counters is not None else [0] * len(keys)
         taken = keys[: len(indices)]
         self._write_many(taken, values, indices)
         self._indices.update(zip(taken, indices, strict=True))
