@@ -103,6 +103,9 @@ class Deferred:
     def direct_tallies(self, table: str, keys: Sequence[EntryKey]) -> list[Tally]:
         raise _unread(table, keys)
 
+    def row_tallies(self, codec: TableCodec, rows: Sequence[Row]) -> Iterable[Tally]:
+        raise _unread(codec.name, rows)
+
     def tallies(self, counter: str, first: int, count: int) -> list[Tally]:
         raise _unread(counter, first, count)
 

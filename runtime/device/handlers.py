@@ -82,5 +82,6 @@ def _read(kind: type[Message], data: bytes) -> Any:
         raise invalid(f"the request is no {kind.DESCRIPTOR.full_name}: its bytes cannot be decoded") from problem
 
 
-def _encode(message: Message) -> bytes:
-    return message.SerializeToString()
+def _encode(message: Message | bytes) -> bytes:
+    """Answers of reads are bytes already."""
+    return message if isinstance(message, bytes) else message.SerializeToString()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 
@@ -310,6 +310,9 @@ class ModelInstance:
         del table
         with _translated():
             return [_tally(self.model.direct_counter(key)) for key in keys]
+
+    def row_tallies(self, codec: TableCodec, rows: Sequence[Row]) -> Iterable[Tally]:
+        return self.direct_tallies(codec.name, [codec.entry_key(row.key) for row in rows])
 
     def set_direct_tally(self, key: EntryKey, tally: Tally) -> None:
         row = self.model.match_table(key.table).row(key)

@@ -1,35 +1,43 @@
 """Read requests: what is asked for, in pieces of a bounded size.
 
 `Reader.answer` takes a snapshot (records are immutable, so it is a list of references) and hands back an iterator that
-encodes it piece by piece. So a slow client neither holds up writers nor sees half of one.
+encodes it piece by piece. So a slow client neither holds up writers nor sees half of one. A piece is a
+`p4.v1.ReadResponse` in its wire form: most entries go there without ever being a message (`runtime.device.wirerows`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
 
 from finsy.proto import p4r
 
-from compiler.ir.entries import Group, Member
+from compiler.ir.entries import ActionCall
 from compiler.ir.tables import Counter, Selector
 from runtime.device.cells import checked_index
 from runtime.device.contents import Contents
 from runtime.device.digestentries import DigestReader
-from runtime.device.metercodec import encode_color_tallies, encode_meter_config
+from runtime.device.entities import (
+    Beside,
+    direct_cell,
+    encoded_cells,
+    encoded_groups,
+    encoded_learned,
+    encoded_members,
+    encoded_rows,
+    set_tally,
+)
 from runtime.device.meterreads import MeterReader, the_one
-from runtime.device.records import ColorTallies, Row, RowKey, Tally
+from runtime.device.records import Row, Tally
 from runtime.device.refusals import invalid, unimplemented
 from runtime.device.replicationentries import ReplicationReader
 from runtime.device.schema import Schema, TableCodec, cookie_of
 from runtime.device.target import Instance, LearnedRow
-from runtime.device.watching import encode_watch
+from runtime.device.wirerows import RowForm, counter_data, read_response
 
 PIECE = 1000
 """Entities in one ReadResponse at most: well under gRPC's default limit of 4 MiB."""
-NS_PER_MS = 1_000_000
 T = TypeVar("T")
 
 _NONE_HERE = frozenset({"extern_entry", "value_set_entry", "register_entry"})
@@ -46,14 +54,14 @@ class Reader:
         self._digests = DigestReader(schema, contents)
         self._replication = ReplicationReader(schema.pipeline, contents)
 
-    def answer(self, request: p4r.Entity) -> Iterator[list[p4r.Entity]]:
-        """Pieces of at most `PIECE` entities. Raises `RefusedError` at once, never later."""
+    def answer(self, request: p4r.Entity) -> Iterator[bytes]:
+        """Messages of at most `PIECE` entities. Raises `RefusedError` at once, never later."""
         kind = request.WhichOneof("entity")
         match kind:
             case None:
                 raise invalid("the read request has no entity: a wildcard names its kind at least")
             case "table_entry":
-                return _pieces(self._table_entries(request.table_entry))
+                return self._table_entries(request.table_entry)
             case "action_profile_member":
                 return _pieces(self._members(request.action_profile_member))
             case "action_profile_group":
@@ -73,7 +81,7 @@ class Reader:
             case _:
                 return self._absent(kind, request)
 
-    def _absent(self, kind: str, request: p4r.Entity) -> Iterator[list[p4r.Entity]]:
+    def _absent(self, kind: str, request: p4r.Entity) -> Iterator[bytes]:
         """Kinds of which this device can have none: all of them are none, a certain one is refused."""
         if getattr(request, kind).ListFields():
             raise unimplemented(f"{kind}: this device has none")
@@ -81,18 +89,18 @@ class Reader:
 
     # table entries
 
-    def _table_entries(self, request: p4r.TableEntry) -> Iterator[p4r.Entity]:
+    def _table_entries(self, request: p4r.TableEntry) -> Iterator[bytes]:
         if request.table_id == 0:
             return self._all_tables(request)
         codec = self._schema.table(request.table_id)
         self._check_asked(request, codec)
-        return self._one_table(request, codec)
+        return self._written_table(request, codec)
 
-    def _all_tables(self, request: p4r.TableEntry) -> Iterator[p4r.Entity]:
+    def _all_tables(self, request: p4r.TableEntry) -> Iterator[bytes]:
         filtered = request.match or request.priority or request.metadata or request.is_default_action
         if filtered or cookie_of(request) or request.HasField("action"):
             raise invalid("a read of all tables (table id 0) takes no other filter")
-        return _chained([self._one_table(request, codec) for codec in self._schema.tables.values()])
+        return _chained([self._written_table(request, codec) for codec in self._schema.tables.values()])
 
     def _check_asked(self, request: p4r.TableEntry, codec: TableCodec) -> None:
         if request.HasField("counter_data") and codec.table.counter_id is None:
@@ -104,36 +112,45 @@ class Reader:
         if request.is_default_action:
             codec.check_default_key(request)
 
-    def _one_table(self, request: p4r.TableEntry, codec: TableCodec) -> Iterator[p4r.Entity]:
-        action_id = self._action_filter(request, codec)
-        if request.is_default_action:
-            return self._default(request, codec, action_id)
-        if codec.is_learned:
-            return self._learned(request, codec, action_id)
+    def _written_table(self, request: p4r.TableEntry, codec: TableCodec) -> Iterator[bytes]:
+        if codec.rows is None or request.is_default_action:
+            return _pieces(self._one_table(request, codec))
         rows = self._rows(request, codec)
-        if action_id:
-            rows = [row for row in rows if codec.encode(row).action.action.action_id == action_id]
-        return _encoded_rows(codec, rows, self._beside(request, codec, rows))
+        return _written(codec.rows, rows, self._tallies(request, codec, rows))
 
-    def _beside(self, request: p4r.TableEntry, codec: TableCodec, rows: list[Row]) -> _Beside:
+    def _one_table(self, request: p4r.TableEntry, codec: TableCodec) -> Iterator[p4r.Entity]:
+        if request.is_default_action:
+            return self._default(request, codec)
+        if codec.is_learned:
+            return self._learned(request, codec)
+        rows = self._rows(request, codec)
+        return encoded_rows(codec, rows, self._beside(request, codec, rows))
+
+    def _beside(self, request: p4r.TableEntry, codec: TableCodec, rows: list[Row]) -> Beside:
         """What was asked for that lies beside the entries."""
         table, instance = codec.table, self._instance
-        counted = request.HasField("counter_data") and table.counter_id is not None
         colored = request.HasField("meter_counter_data") and table.meter is not None
         aged = request.HasField("time_since_last_hit") and table.idle_timeout
-        keys = [codec.entry_key(row.key) for row in rows] if counted or colored or aged else []
-        return _Beside(
-            tallies=instance.direct_tallies(codec.name, keys) if counted else None,
+        keys = [codec.entry_key(row.key) for row in rows] if colored or aged else []
+        return Beside(
+            tallies=self._tallies(request, codec, rows),
             colors=instance.direct_meter_tallies(codec.name, keys) if colored else None,
             idle_ms=instance.idle_ms(codec.name, keys) if aged else None,
             has_meters=request.HasField("meter_config"),
             const_keys=self._contents.tables[codec.name].const_keys,
         )
 
-    def _default(self, request: p4r.TableEntry, codec: TableCodec, action_id: int) -> Iterator[p4r.Entity]:
+    def _tallies(self, request: p4r.TableEntry, codec: TableCodec, rows: list[Row]) -> Iterable[Tally] | None:
+        """Of these rows in their order, where they are asked for."""
+        if not request.HasField("counter_data") or codec.table.counter_id is None:
+            return None
+        return self._instance.row_tallies(codec, rows)
+
+    def _default(self, request: p4r.TableEntry, codec: TableCodec) -> Iterator[p4r.Entity]:
+        action_id = self._action_filter(request, codec)
         found = codec.encode_default(None if codec.is_learned else self._contents.tables[codec.name].default)
         if request.HasField("counter_data") and codec.counts_misses:
-            _set_tally(found.counter_data, self._instance.direct_tallies(codec.name, [codec.default_key])[0])
+            set_tally(found.counter_data, self._instance.direct_tallies(codec.name, [codec.default_key])[0])
         wanted = (action_id or found.action.action.action_id, request.metadata or found.metadata)
         cookie = cookie_of(request) or cookie_of(found)
         is_wanted = (*wanted, cookie) == (found.action.action.action_id, found.metadata, cookie_of(found))
@@ -149,7 +166,7 @@ class Reader:
         return codec.choice.id_of(request.action.action)
 
     def _rows(self, request: p4r.TableEntry, codec: TableCodec) -> list[Row]:
-        rows = self._contents.tables[codec.name].rows
+        rows, action_id = self._contents.tables[codec.name].rows, self._action_filter(request, codec)
         if request.match:
             if codec.has_priority and not request.priority:
                 matches = codec.decode_matches(request.match)
@@ -164,9 +181,12 @@ class Reader:
         metadata, cookie = request.metadata, cookie_of(request)
         if metadata:
             found = [row for row in found if row.metadata == metadata]
+        if action_id:
+            found = [row for row in found if _calls(row, codec, action_id)]
         return [row for row in found if row.controller_metadata == cookie] if cookie else found
 
-    def _learned(self, request: p4r.TableEntry, codec: TableCodec, action_id: int) -> Iterator[p4r.Entity]:
+    def _learned(self, request: p4r.TableEntry, codec: TableCodec) -> Iterator[p4r.Entity]:
+        action_id = self._action_filter(request, codec)
         if request.match:
             found = self._instance.find_learned(codec.entry_key(codec.decode_key(request)))
             rows: Iterable[LearnedRow] = [] if found is None else [found]
@@ -176,7 +196,7 @@ class Reader:
             rows = []
         if action_id:
             rows = [row for row in rows if codec.choice.by_name[row.action.action].id == action_id]
-        return _encoded_learned(codec, rows, request)
+        return encoded_learned(codec, rows, request)
 
     # members and groups
 
@@ -191,7 +211,7 @@ class Reader:
         parts: list[Iterator[p4r.Entity]] = []
         for selector, codec in self._selectors(request.action_profile_id):
             members = self._contents.selectors[selector.name].members
-            parts.append(_encoded_members(selector, codec, _chosen(members, request.member_id)))
+            parts.append(encoded_members(selector, codec, _chosen(members, request.member_id)))
         return _chained(parts)
 
     def _groups(self, request: p4r.ActionProfileGroup) -> Iterator[p4r.Entity]:
@@ -200,7 +220,7 @@ class Reader:
         parts: list[Iterator[p4r.Entity]] = []
         for selector, codec in self._selectors(request.action_profile_id):
             groups = self._contents.selectors[selector.name].groups
-            parts.append(_encoded_groups(selector, codec, _chosen(groups, request.group_id)))
+            parts.append(encoded_groups(selector, codec, _chosen(groups, request.group_id)))
         return _chained(parts)
 
     # counters
@@ -216,7 +236,7 @@ class Reader:
         return self._cells(counter, 0, counter.size)
 
     def _cells(self, counter: Counter, first: int, count: int) -> Iterator[p4r.Entity]:
-        return _encoded_cells(counter, first, self._instance.tallies(counter.name, first, count))
+        return encoded_cells(counter, first, self._instance.tallies(counter.name, first, count))
 
     def _direct_counters(self, request: p4r.DirectCounterEntry) -> Iterator[p4r.Entity]:
         asked = request.table_entry
@@ -239,7 +259,7 @@ class Reader:
         self._check_asked(asked, codec)
         named = p4r.TableEntry(table_id=codec.table.id, is_default_action=True)
         made = p4r.DirectCounterEntry(table_entry=named)
-        _set_tally(made.data, self._instance.direct_tallies(codec.name, [codec.default_key])[0])
+        set_tally(made.data, self._instance.direct_tallies(codec.name, [codec.default_key])[0])
         return iter([p4r.Entity(direct_counter_entry=made)])
 
     def _direct_cells(self, asked: p4r.TableEntry, codec: TableCodec) -> Iterator[p4r.Entity]:
@@ -248,83 +268,8 @@ class Reader:
         )
         entries = self._one_table(wanted, codec)
         if not asked.match:
-            return map(_direct_cell, entries)
-        return iter([_direct_cell(the_one(entries, codec, asked))])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Beside:
-    """Of the rows of an answer, in their order; None for what was not asked for."""
-
-    tallies: list[Tally] | None
-    colors: list[ColorTallies] | None
-    idle_ms: list[int] | None
-    has_meters: bool
-    const_keys: frozenset[RowKey]
-
-
-def _encoded_rows(codec: TableCodec, rows: list[Row], beside: _Beside) -> Iterator[p4r.Entity]:
-    for at, row in enumerate(rows):
-        entity = p4r.Entity(table_entry=codec.encode(row))
-        entry = entity.table_entry
-        if beside.const_keys and row.key in beside.const_keys:
-            entry.is_const = True
-        if beside.has_meters and row.meter is not None:
-            entry.meter_config.CopyFrom(encode_meter_config(row.meter))
-        if beside.tallies is not None:
-            _set_tally(entry.counter_data, beside.tallies[at])
-        if beside.colors is not None:
-            entry.meter_counter_data.CopyFrom(encode_color_tallies(beside.colors[at]))
-        if beside.idle_ms is not None:
-            entry.time_since_last_hit.elapsed_ns = beside.idle_ms[at] * NS_PER_MS
-        yield entity
-
-
-def _encoded_learned(codec: TableCodec, rows: Iterable[LearnedRow], request: p4r.TableEntry) -> Iterator[p4r.Entity]:
-    counted = request.HasField("counter_data") and codec.table.counter_id is not None
-    for row in rows:
-        entity = p4r.Entity(table_entry=codec.encode(Row(codec.keys.key_of(row.matches), row.action)))
-        entity.table_entry.idle_timeout_ns = row.timeout_ms * NS_PER_MS
-        if request.HasField("time_since_last_hit"):
-            entity.table_entry.time_since_last_hit.elapsed_ns = row.idle_ms * NS_PER_MS
-        if counted:
-            _set_tally(entity.table_entry.counter_data, Tally(row.packets, row.bytes))
-        yield entity
-
-
-def _encoded_members(selector: Selector, codec: TableCodec, members: list[Member]) -> Iterator[p4r.Entity]:
-    for member in members:
-        made = p4r.ActionProfileMember(
-            action_profile_id=selector.id, member_id=member.id, action=codec.choice.encode(member.action)
-        )
-        yield p4r.Entity(action_profile_member=made)
-
-
-def _encoded_groups(selector: Selector, codec: TableCodec, groups: list[Group]) -> Iterator[p4r.Entity]:
-    for group in groups:
-        made = p4r.ActionProfileGroup(action_profile_id=selector.id, group_id=group.id, max_size=group.max_size)
-        for member in group.members:
-            added = made.members.add(member_id=member.member_id, weight=member.weight)
-            encode_watch(member.watch, added, codec.ports)
-        yield p4r.Entity(action_profile_group=made)
-
-
-def _encoded_cells(counter: Counter, first: int, tallies: list[Tally]) -> Iterator[p4r.Entity]:
-    for index, tally in enumerate(tallies, first):
-        made = p4r.CounterEntry(counter_id=counter.id, index=p4r.Index(index=index))
-        _set_tally(made.data, tally)
-        yield p4r.Entity(counter_entry=made)
-
-
-def _direct_cell(entity: p4r.Entity) -> p4r.Entity:
-    entry = entity.table_entry
-    named = p4r.TableEntry(table_id=entry.table_id, match=entry.match, priority=entry.priority)
-    return p4r.Entity(direct_counter_entry=p4r.DirectCounterEntry(table_entry=named, data=entry.counter_data))
-
-
-def _set_tally(into: p4r.CounterData, tally: Tally) -> None:
-    into.SetInParent()
-    into.packet_count, into.byte_count = tally.packets, tally.bytes
+            return map(direct_cell, entries)
+        return iter([direct_cell(the_one(entries, codec, asked))])
 
 
 def _chosen(known: dict[int, T], wanted: int) -> list[T]:
@@ -338,6 +283,16 @@ def _chained(parts: list[Iterator[T]]) -> Iterator[T]:
     return (one for part in parts for one in part)
 
 
-def _pieces(entities: Iterator[p4r.Entity]) -> Iterator[list[p4r.Entity]]:
+def _calls(row: Row, codec: TableCodec, action_id: int) -> bool:
+    return isinstance(row.action, ActionCall) and codec.choice.by_name[row.action.action].id == action_id
+
+
+def _pieces(entities: Iterator[p4r.Entity]) -> Iterator[bytes]:
     while piece := list(islice(entities, PIECE)):
-        yield piece
+        yield p4r.ReadResponse(entities=piece).SerializeToString()
+
+
+def _written(form: RowForm, rows: list[Row], tallies: Iterable[Tally] | None) -> Iterator[bytes]:
+    entries = map(form.write, rows) if tallies is None else map(form.write, rows, map(counter_data, tallies))
+    while piece := list(islice(entries, PIECE)):
+        yield read_response(piece)

@@ -10,7 +10,8 @@ from runtime.device.batch import CONTINUE, SLICE, Outcomes, aborted
 from runtime.device.roles import RoleConfig, object_id, refusal_of
 from runtime.device.slices import PAUSE, Steps
 
-Pieces = Iterator[list[p4r.Entity]]
+Pieces = Iterator[bytes]
+"""Messages `p4.v1.ReadResponse` in their wire form."""
 Apply = Callable[[p4r.WriteRequest], Steps[Outcomes]]
 
 
@@ -48,5 +49,9 @@ def readable(pieces: Pieces, config: RoleConfig | None) -> Pieces:
     """The entities of a role among what was found (specification, "Read RPC": the role is a filter)."""
     if config is None:
         return pieces
-    filtered = ([entity for entity in piece if config.covers(object_id(entity))] for piece in pieces)
-    return (piece for piece in filtered if piece)
+    filtered = (_covered(p4r.ReadResponse.FromString(piece), config) for piece in pieces)
+    return (piece.SerializeToString() for piece in filtered if piece.entities)
+
+
+def _covered(piece: p4r.ReadResponse, config: RoleConfig) -> p4r.ReadResponse:
+    return p4r.ReadResponse(entities=[entity for entity in piece.entities if config.covers(object_id(entity))])

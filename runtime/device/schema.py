@@ -40,6 +40,7 @@ from runtime.device.refusals import invalid, unimplemented
 from runtime.device.translation import NO_TRANSLATIONS, Translation, Translations, translations
 from runtime.device.watching import decode_watch, encode_watch
 from runtime.device.wireforms import TableForm, table_form
+from runtime.device.wirerows import RowForm
 
 _SET = p4r.ActionProfileActionSet
 _HASHED = (_SET.DEFAULT_MODE_DETERMINED_BY_ACTION_SELECTOR, _SET.HASH)
@@ -63,6 +64,8 @@ class TableCodec:
     """Of ports that members watch, where the pipeline translates ports."""
     form: TableForm | None = None
     """Recognises most entries without reading them field by field."""
+    rows: RowForm | None = None
+    """Writes them without making messages, where `form` reads them so."""
 
     @property
     def name(self) -> str:
@@ -222,6 +225,12 @@ class TableCodec:
             self.choice.decode_for_entry(given.action), given.weight, decode_watch(given, where, self.ports)
         )
 
+    def action_bytes(self, action: RowAction) -> bytes:
+        """The `p4.v1.TableAction` of a row."""
+        made = p4r.TableAction()
+        self._encode_action(made, action)
+        return made.SerializeToString()
+
     def _encode_action(self, into: p4r.TableAction, action: RowAction) -> None:
         match action:
             case ActionCall():
@@ -324,7 +333,8 @@ def table_codec(table: Table, actions: Mapping[str, Action], translated: Transla
         ports=translated.translated_ports,
         metering=frozenset(ref.name for ref in table.actions if _is_metering(actions[ref.name])),
     )
-    return replace(codec, form=table_form(table, actions, codec.keys, codec.decode_action))
+    form = table_form(table, actions, codec.keys, codec.decode_action)
+    return replace(codec, form=form, rows=None if form is None else RowForm(table, actions, codec.action_bytes))
 
 
 def _is_metering(action: Action) -> bool:

@@ -47,7 +47,7 @@ _STATUS_CODES = {int(code.value[0]): code for code in grpc.StatusCode}
 class Answer:
     """What is still to be sent of a Read, and what became of each of its requests."""
 
-    pieces: Iterator[list[p4r.Entity]]
+    pieces: Iterator[bytes]
     outcomes: list[RefusedError | None]
 
 
@@ -104,7 +104,7 @@ class Service:
     async def Read(self, request: p4r.ReadRequest, context: Any) -> Answer:  # noqa: N802
         """Takes references to what is asked for; `send_all` sends it."""
         await self._check(request.device_id, context)
-        answers: list[Iterator[list[p4r.Entity]]] = []
+        answers: list[Iterator[bytes]] = []
         outcomes: list[RefusedError | None] = []
         try:
             config = self._arbitration.config_of(request.role)
@@ -124,7 +124,7 @@ class Service:
         """Piece by piece, as its client takes them."""
         try:
             for piece in answer.pieces:
-                await self._send(p4r.ReadResponse(entities=piece), context)
+                await self._send(piece, context)
         except RefusedError as refusal:
             answer.pieces = iter(())
             await abort(context, refusal)
@@ -166,13 +166,13 @@ class Service:
             listener.cancel()
             await asyncio.gather(listener, return_exceptions=True)
 
-    async def _send(self, message: p4r.ReadResponse | p4r.StreamMessageResponse, context: Any) -> None:
+    async def _send(self, message: bytes | p4r.StreamMessageResponse, context: Any) -> None:
         """Raises RESOURCE_EXHAUSTED: the client takes nothing."""
         try:
             async with asyncio.timeout(self._limits.unread_s):
                 await context.write(message)
         except TimeoutError as problem:
-            kind = "streams" if isinstance(message, p4r.StreamMessageResponse) else "reads"
+            kind = "reads" if isinstance(message, bytes) else "streams"
             self._complaints.note(client_of(context), f"{kind} ended, since nothing was taken from them")
             text = f"the client has taken nothing for {self._limits.unread_s} s of what waits for it"
             raise exhausted(text) from problem

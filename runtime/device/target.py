@@ -180,6 +180,10 @@ class Instance(Protocol):
         """The direct counters of entries that exist, in the order of `keys`."""
         ...
 
+    def row_tallies(self, codec: TableCodec, rows: Sequence[Row]) -> Iterable[Tally]:
+        """The direct counters that these entries have now, in their order; they may be summed as they are taken."""
+        ...
+
     def set_direct_tally(self, key: EntryKey, tally: Tally) -> None: ...
 
     def tallies(self, counter: str, first: int, count: int) -> list[Tally]:

@@ -38,39 +38,50 @@ def bytes_field(field: int, value: bytes) -> bytes:
     return varint(field << 3 | LENGTH) + varint(len(value)) + value
 
 
+def tag(field: int) -> bytes:
+    """Of a field that has a length."""
+    return varint(field << 3 | LENGTH)
+
+
+def exact_field(number: int, field_id: int, value: bytes) -> bytes:
+    """A match field; `number` is that of match fields in their entry."""
+    return bytes_field(number, number_field(FIELD_ID, field_id) + bytes_field(EXACT, bytes_field(VALUE, value)))
+
+
+def lpm_field(number: int, field_id: int, value: bytes, prefix: bytes) -> bytes:
+    """The same; `prefix` is what `prefix_length` gives."""
+    return bytes_field(number, number_field(FIELD_ID, field_id) + bytes_field(LPM, bytes_field(VALUE, value) + prefix))
+
+
+def prefix_length(length: int) -> bytes:
+    return number_field(PREFIX_LEN, length)
+
+
+def param_field(number: int, param_id: int, value: bytes) -> bytes:
+    """`number` is that of parameters in their action."""
+    return bytes_field(number, number_field(PARAM_ID, param_id) + bytes_field(PARAM_VALUE, value))
+
+
 def exact_pattern(number: int, field_id: int, width_bits: int) -> tuple[bytes, int]:
     """A group that matches the whole field, and how many of its bytes come before the value."""
-
-    def whole(value: bytes) -> bytes:
-        return bytes_field(number, number_field(FIELD_ID, field_id) + bytes_field(EXACT, bytes_field(VALUE, value)))
-
-    heads = [(whole(bytes(size))[:-size], size) for size in _sizes(width_bits)]
+    heads = [(exact_field(number, field_id, bytes(size))[:-size], size) for size in _sizes(width_bits)]
     return _group(re.escape(head) + _value(size, width_bits) for head, size in heads), len(heads[0][0])
 
 
 def lpm_pattern(number: int, field_id: int, width_bits: int) -> tuple[bytes, int]:
     """The same. Behind the value come a tag and the prefix length: one byte, two for 128."""
-
-    def whole(value: bytes, prefix: bytes) -> bytes:
-        lpm = bytes_field(VALUE, value) + varint(PREFIX_LEN << 3 | VARINT) + prefix
-        return bytes_field(number, number_field(FIELD_ID, field_id) + bytes_field(LPM, lpm))
-
-    tag = re.escape(varint(PREFIX_LEN << 3 | VARINT))
+    head, tag = b"", re.escape(varint(PREFIX_LEN << 3 | VARINT))
     endings = [(1, rb"[\x01-\x7f]")] + [(2, rb"\x80\x01")] * (width_bits > LONGEST_PREFIX_BYTE)
     found: list[bytes] = []
-    head = b""
     for size in _sizes(width_bits):
         for length, ending in endings:
-            head = whole(bytes(size), bytes(length))[: -size - 1 - length]
+            head = lpm_field(number, field_id, bytes(size), bytes(1 + length))[: -size - 1 - length]
             found.append(re.escape(head) + _value(size, width_bits) + tag + ending)
     return _group(found) + b"?", len(head)
 
 
 def param_pattern(number: int, param_id: int, width_bits: int) -> tuple[bytes, int]:
-    def whole(value: bytes) -> bytes:
-        return bytes_field(number, number_field(PARAM_ID, param_id) + bytes_field(PARAM_VALUE, value))
-
-    heads = [(whole(bytes(size))[:-size], size) for size in _sizes(width_bits)]
+    heads = [(param_field(number, param_id, bytes(size))[:-size], size) for size in _sizes(width_bits)]
     return _group(re.escape(head) + _value(size, width_bits) for head, size in heads), len(heads[0][0])
 
 

@@ -9,12 +9,14 @@ from finsy.proto import p4r
 from hypothesis import given
 from hypothesis import strategies as st
 
+from compiler.ir.entries import ActionCall
 from compiler.ir.expressions import MetaRef, width_bits
 from compiler.ir.tables import Action, ActionRef, Key, MatchKind, Param, Selector, Table
-from runtime.device.records import RowAction
+from runtime.device.records import ActionSet, Row, RowAction, Tally, WeightedAction
 from runtime.device.refusals import RefusedError
 from runtime.device.schema import TableCodec, table_codec
 from runtime.device.wireforms import REMEMBERED
+from runtime.device.wirerows import counter_data, inserts, read_response
 
 Reading: TypeAlias = tuple[bytes, RowAction | None, bytes, int]
 
@@ -233,6 +235,34 @@ def test_damaged_bytes_are_read_as_protobuf_would(entry: p4r.TableEntry, data: s
     if damaged.table_id == entry.table_id:
         found = _recognised(codec, damaged)
         assert found is None or found == _plainly(codec, damaged)
+
+
+@given(right_entries(), st.none() | st.builds(Tally, st.integers(0, (1 << 63) - 1), st.integers(0, (1 << 63) - 1)))
+def test_a_row_is_written_as_protobuf_writes_it(entry: p4r.TableEntry, tally: Tally | None) -> None:
+    codec = CODECS[entry.table_id]
+    read = _plainly(codec, entry)
+    assert read is not None
+    key, action, metadata, cookie = read
+    row = Row(key, action or codec.table.default_call, metadata, cookie)
+    expected = codec.encode(row)
+    if tally is not None:
+        expected.counter_data.SetInParent()
+        expected.counter_data.packet_count, expected.counter_data.byte_count = tally.packets, tally.bytes
+    assert codec.rows is not None
+    raw = codec.rows.write(row, counter_data(tally) if tally is not None else b"")
+    assert raw == expected.SerializeToString()
+    entity = p4r.Entity(table_entry=expected)
+    assert read_response([raw, raw]) == p4r.ReadResponse(entities=[entity, entity]).SerializeToString()
+    update = p4r.Update(type=p4r.Update.INSERT, entity=entity)
+    assert inserts([raw, raw]) == p4r.WriteRequest(updates=[update, update]).SerializeToString()
+
+
+def test_a_row_with_an_action_set_is_written_too() -> None:
+    codec = CODECS[0x02000000 + 202]
+    sets = ActionSet((WeightedAction(ActionCall(action="one", arguments=(7,)), 2),))
+    row = Row(codec.keys.pack(5), sets, hidden_group=3)
+    assert codec.rows is not None
+    assert codec.rows.write(row) == codec.encode(row).SerializeToString()
 
 
 @given(right_entries())

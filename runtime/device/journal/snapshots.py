@@ -19,6 +19,7 @@ from runtime.device.metercodec import encode_meter_config
 from runtime.device.records import ActionSet, Row
 from runtime.device.schema import TableCodec
 from runtime.device.selectorcontents import SelectorContents
+from runtime.device.wirerows import RowForm, inserts
 
 PIECE = 1000
 """Updates in one record."""
@@ -40,6 +41,8 @@ def records_of(loaded: Loaded) -> Iterator[Record]:
             parts.append(_changes(codec, contents.tables[codec.name]))
         elif selector is not None and selector.set_count:
             parts.append(_sets(codec, selector, list(contents.tables[codec.name].rows.values())))
+        elif codec.rows is not None:
+            parts.append(_inserts(codec.rows, list(contents.tables[codec.name].rows.values())))
         else:
             parts.append(_writes(reader.answer(p4r.Entity(table_entry=_whole(codec)))))
     parts += (_meters(meter, dict(contents.meters[meter.name])) for meter in loaded.schema.meters.values())
@@ -53,10 +56,15 @@ def records_of(loaded: Loaded) -> Iterator[Record]:
     return chain.from_iterable(parts)
 
 
-def _writes(pieces: Iterable[list[p4r.Entity]]) -> Iterator[Record]:
+def _inserts(form: RowForm, rows: list[Row]) -> Iterator[Record]:
+    for first in range(0, len(rows), PIECE):
+        yield p4r.WriteRequest.FromString(inserts(map(form.write, rows[first : first + PIECE])))
+
+
+def _writes(pieces: Iterable[bytes]) -> Iterator[Record]:
     for piece in pieces:
         made = p4r.WriteRequest()
-        for entity in piece:
+        for entity in p4r.ReadResponse.FromString(piece).entities:
             made.updates.add(type=p4r.Update.INSERT).entity.CopyFrom(entity)
         yield made
 

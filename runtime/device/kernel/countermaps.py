@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 
@@ -38,12 +38,16 @@ class CounterMap:
 
     def read_many(self, indices: Sequence[int]) -> list[Tally]:
         """In the order of `indices`."""
+        return list(self.read_each(indices))
+
+    def read_each(self, indices: Sequence[int]) -> Iterable[Tally]:
+        """What they are now. Of many, only their sums over CPUs are left for when they are taken."""
         if len(indices) <= FEW:
             return [self.read(index) for index in indices]
         with self._refusals():
             _, values = self._map.lookup_batch()
         step = self._map.details.buffer_size
-        return [_sum(values, index * step, (index + 1) * step) for index in indices]
+        return (_sum(values, index * step, (index + 1) * step) for index in indices)
 
     def write(self, index: int, tally: Tally) -> None:
         """All of it to the first CPU's cell. A packet that is counted at this instant may be lost."""
@@ -117,6 +121,9 @@ class Uncounted:
 
     def read_many(self, indices: Sequence[int]) -> list[Tally]:
         return [ZERO] * len(indices)
+
+    def read_each(self, indices: Sequence[int]) -> Iterable[Tally]:
+        return self.read_many(indices)
 
     def replace(self, first: int, count: int, tally: Tally) -> None:
         """There is nothing to replace."""
@@ -224,6 +231,9 @@ class DirectCounters:
 
     def read_many(self, indices: Sequence[int]) -> list[Tally]:
         return self._counters.read_many(indices)
+
+    def read_each(self, indices: Sequence[int]) -> Iterable[Tally]:
+        return self._counters.read_each(indices)
 
     def set(self, index: int, tally: Tally) -> None:
         """At the end of the batch."""

@@ -6,7 +6,6 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import cast
 
 from compiler.ir.entries import (
     ActionCall,
@@ -36,7 +35,7 @@ from runtime.device.kernel.openmaps import open_maps
 from runtime.device.kernel.predecessor import Predecessor, indices_of
 from runtime.device.kernel.replicationmap import ReplicationMap
 from runtime.device.kernel.sides import SIDE_MAP, Sides
-from runtime.device.kernel.tablemaps import Matches, TableMap
+from runtime.device.kernel.tablemaps import Matches, TableMap, packed, packed_keys
 from runtime.device.kernel.ternarymaps import with_priority
 from runtime.device.kernel.translation import Translation
 from runtime.device.kernel.upcallrings import Send, UpcallRings
@@ -229,7 +228,7 @@ class KernelInstance:
                 self._need(codec.name)
             except RefusedError:
                 return 0
-        done = table.insert_many(*_packed(codec, table, rows))
+        done = table.insert_many(*packed(codec, table, rows))
         self._hold(codec.name, done)
         return done
 
@@ -237,14 +236,14 @@ class KernelInstance:
         table = self._of_many.get(codec.name)
         if table is None:
             return done_one_by_one(lambda row: self.modify_entry(codec.entry(row)), rows, self.undo)
-        table.modify_many(*_packed(codec, table, rows))
+        table.modify_many(*packed(codec, table, rows))
         return len(rows)
 
     def delete_rows(self, codec: TableCodec, old: Sequence[Row]) -> int:
         table = self._of_many.get(codec.name)
         if table is None:
             return done_one_by_one(lambda row: self.delete_entry(codec.entry_key(row.key)), old, self.undo)
-        table.delete_many(_keys(codec, table, old))
+        table.delete_many(packed_keys(codec, table, old))
         self._hold(codec.name, -len(old))
         return len(old)
 
@@ -282,6 +281,12 @@ class KernelInstance:
         if any(key.is_default for key in keys):
             return [self._defaults[table].tally() for _ in keys]
         return self._tables[table].tallies([_named(key) for key in keys])
+
+    def row_tallies(self, codec: TableCodec, rows: Sequence[Row]) -> Iterable[Tally]:
+        table = self._of_many.get(codec.name)
+        if table is None:
+            return self.direct_tallies(codec.name, [codec.entry_key(row.key) for row in rows])
+        return table.tallies_of_many(packed_keys(codec, table, rows))
 
     def set_direct_tally(self, key: EntryKey, tally: Tally) -> None:
         if key.is_default:
@@ -377,13 +382,3 @@ def _named(key: TableEntry | EntryKey) -> Matches:
 
 def _program(loaded: Object) -> Program:
     return loaded.program(TC_PROGRAM)
-
-
-def _packed(codec: TableCodec, table: TableMap, rows: Sequence[Row]) -> tuple[list[bytes], list[ActionCall]]:
-    """Keys as they are in the map, and the actions, of rows of a direct table."""
-    return _keys(codec, table, rows), [cast("ActionCall", row.action) for row in rows]
-
-
-def _keys(codec: TableCodec, table: TableMap, rows: Sequence[Row]) -> list[bytes]:
-    numbers_of, pack = codec.keys.numbers_of, table.pack_key
-    return [pack(numbers_of(row.key)) for row in rows]

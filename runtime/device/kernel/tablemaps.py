@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
+from typing import cast
 
 from compiler.ir.entries import ActionCall, MatchValue
 from compiler.printers.layout import GroupSlice, TableLayout
@@ -11,7 +12,8 @@ from runtime.bpf.maps import Map
 from runtime.device.kernel.countermaps import DirectCounters, direct_counters
 from runtime.device.kernel.packing import key_packer, value_packer
 from runtime.device.kernel.sides import Changes, Sides
-from runtime.device.records import ZERO, Tally
+from runtime.device.records import ZERO, Row, Tally
+from runtime.device.schema import TableCodec
 from runtime.device.undo import UndoLog
 
 Matches = tuple[MatchValue, ...]
@@ -108,6 +110,14 @@ class TableMap:
             return [ZERO] * len(keys)
         return self._counters.read_many([self._indices[self._layout.encode_key(matches)] for matches in keys])
 
+    def tallies_of_many(self, keys: Sequence[bytes]) -> Iterable[Tally]:
+        """What they are now; keys are those of `pack_key`."""
+        return (
+            self._counters.read_each([self._indices[key] for key in keys])
+            if self._counters is not None
+            else [ZERO] * len(keys)
+        )
+
     def set_tally(self, matches: Matches, tally: Tally) -> None:
         if self._counters is not None:
             self._counters.set(self._indices[self._layout.encode_key(matches)], tally)
@@ -120,3 +130,14 @@ class TableMap:
     def _write(self, key: bytes, value: bytes | None) -> None:
         layout, place = self._layout.place(key)
         self._sides.write(self._map if layout is self._layout.map else self._direct, place, value)
+
+
+def packed_keys(codec: TableCodec, table: TableMap, rows: Sequence[Row]) -> list[bytes]:
+    """As they are in the map, on side 0."""
+    numbers_of, pack = codec.keys.numbers_of, table.pack_key
+    return [pack(numbers_of(row.key)) for row in rows]
+
+
+def packed(codec: TableCodec, table: TableMap, rows: Sequence[Row]) -> tuple[list[bytes], list[ActionCall]]:
+    """Keys, and the actions, of rows of a direct table."""
+    return packed_keys(codec, table, rows), [cast("ActionCall", row.action) for row in rows]

@@ -194,18 +194,22 @@ def test_what_is_undone_is_not_told_of(device: Device) -> None:
     assert device.told == []
 
 
-def test_time_since_the_last_hit(device: Device) -> None:
+def _read(device: Device, asked: p4r.Entity) -> list[p4r.Entity]:
     assert device.loaded is not None
+    return [one for piece in device.loaded.reader.answer(asked) for one in p4r.ReadResponse.FromString(piece).entities]
+
+
+def test_time_since_the_last_hit(device: Device) -> None:
     device.write("INSERT", timed(1, 0))
     device.now_ms += 700
     asked = p4r.Entity(table_entry=p4r.TableEntry(table_id=0x02000001))
-    ((entity,),) = device.loaded.reader.answer(asked)
+    (entity,) = _read(device, asked)
     assert not entity.table_entry.HasField("time_since_last_hit")
     asked.table_entry.time_since_last_hit.SetInParent()
-    ((entity,),) = device.loaded.reader.answer(asked)
+    (entity,) = _read(device, asked)
     assert entity.table_entry.time_since_last_hit.elapsed_ns == 700_000_000
     device.target.process(1, frame(1))
-    ((entity,),) = device.loaded.reader.answer(asked)
+    (entity,) = _read(device, asked)
     assert entity.table_entry.time_since_last_hit.elapsed_ns == 0
     assert entity.table_entry.HasField("time_since_last_hit")
 

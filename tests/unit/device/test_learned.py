@@ -66,7 +66,8 @@ class Setup:
 
     def read(self, text: str) -> list[p4r.TableEntry]:
         entity = text_format.Parse(text, p4r.Entity())
-        return [one.table_entry for piece in self.reader.answer(entity) for one in piece]
+        pieces = (p4r.ReadResponse.FromString(piece) for piece in self.reader.answer(entity))
+        return [one.table_entry for piece in pieces for one in piece.entities]
 
 
 @pytest.fixture
@@ -110,8 +111,8 @@ def test_one_entry_by_its_key(served: Setup) -> None:
     assert served.read(FLOW % "action { action { action_id: 0x01000001 } }") == []
     assert served.read(FLOW % "metadata: 'x'") == []
     cell = text_format.Parse(f"direct_counter_entry {{ table_entry {{ table_id: 0x02000011 {key} }} }}", p4r.Entity())
-    (cells,) = served.reader.answer(cell)
-    assert cells[0].direct_counter_entry.table_entry.match == flow.match
+    (cells,) = map(p4r.ReadResponse.FromString, served.reader.answer(cell))
+    assert cells.entities[0].direct_counter_entry.table_entry.match == flow.match
 
 
 def test_a_pair_is_deleted_together(served: Setup) -> None:
