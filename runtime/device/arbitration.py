@@ -220,5 +220,5 @@ class Arbitration:
     def _known_role(self, role_name: str) -> _Role:
         role = self._roles.get(role_name)
         if role is None:
-            raise not_found(f"no client has ever named role {role_name!r}")
+            raise not_found(f"no client names role {role_name!r}, and it never had a primary")
         return role

@@ -89,7 +89,8 @@ def test_a_read_for_an_unknown_role(primary: Client) -> None:
     primary.role = "nobody"
     with pytest.raises(RpcRefusedError) as refused:
         primary.read("table_entry { }")
-    assert (refused.value.code, refused.value.text) == ("NOT_FOUND", "no client has ever named role 'nobody'")
+    text = "no client names role 'nobody', and it never had a primary"
+    assert (refused.value.code, refused.value.text) == ("NOT_FOUND", text)
 
 
 def test_a_pipeline_is_loaded_by_who_may(routing: Client, device: Device, next_id: int) -> None:

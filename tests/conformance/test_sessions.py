@@ -82,7 +82,7 @@ def test_a_named_role_has_its_own_primary(primary: Client, connect: Connect) -> 
     answer = session.receive().arbitration
     assert (answer.status.code, answer.role.name, answer.election_id.low) == (OK, "operator", 3)
     primary.write(f"INSERT {_with_action(ENTRY)}", role="operator", election_id=3)
-    with pytest.raises(RpcRefusedError, match="NOT_FOUND: no client has ever named role 'nobody'"):
+    with pytest.raises(RpcRefusedError, match="NOT_FOUND: no client names role 'nobody'"):
         primary.write(f"DELETE {ENTRY}", role="nobody", election_id=3)
 
 

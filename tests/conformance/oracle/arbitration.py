@@ -61,6 +61,8 @@ class Arbitration:
         role = self.roles[name]
         was_primary = role.primary == stream
         del role.clients[stream]
+        if name and not role.clients and role.highest is None:
+            del self.roles[name]  # it never had an election id, which alone must be remembered
         return self._told(name, list(role.clients)) if was_primary else {}
 
     def may_write(self, role: str, election_id: int | None) -> Code:

@@ -52,7 +52,7 @@ def test_primary_and_backup(two: Arbitration) -> None:
         ("", 5, Code.PERMISSION_DENIED, "Not primary: the election id given is 5, the primary's is 10"),
         ("", None, Code.PERMISSION_DENIED, "Not primary: the election id given is none, the primary's is 10"),
         ("", 11, Code.PERMISSION_DENIED, "Not primary: the election id given is 11, the primary's is 10"),
-        ("x", 10, Code.NOT_FOUND, "no client has ever named role 'x'"),
+        ("x", 10, Code.NOT_FOUND, "no client names role 'x', and it never had a primary"),
     ],
 )
 def test_only_the_primary_writes(two: Arbitration, role: str, election_id: int | None, code: Code, text: str) -> None:
@@ -160,7 +160,7 @@ def test_a_role_that_never_had_a_primary_is_forgotten(two: Arbitration) -> None:
     with pytest.raises(RefusedError, match="role 'x' has no primary"):
         two.check_writer("x", 1)
     two.leave("c")
-    with pytest.raises(RefusedError, match="no client has ever named role 'x'"):
+    with pytest.raises(RefusedError, match="no client names role 'x', and it never had a primary"):
         two.check_writer("x", 1)
     two.arbitrate("c", update(7, role="x"))
     two.leave("c")

@@ -215,5 +215,5 @@ def test_a_config_that_cannot_be_written_down_does_not_count() -> None:
     arbitration = Arbitration(1, note_config=full)
     with pytest.raises(RefusedError, match="no room for"):
         arbitration.arbitrate("a", update("x", 5, config(f"exclusive_p4_ids: {TABLE}")))
-    with pytest.raises(RefusedError, match="no client has ever named role 'x'"):
+    with pytest.raises(RefusedError, match="no client names role 'x'"):
         arbitration.config_of("x")
