@@ -83,6 +83,14 @@ def entry_meter(codec: TableCodec, entry: p4r.TableEntry, action: RowAction) -> 
     return decode_meter(codec, entry.meter_config, action) if entry.HasField("meter_config") else None
 
 
+def check_meter_of_default(codec: TableCodec, entry: p4r.TableEntry) -> None:
+    """Raises for a default entry that says anything of a meter: nothing would ever meter by it."""
+    if entry.HasField("meter_config") or entry.HasField("meter_counter_data"):
+        if codec.table.meter is None:
+            raise invalid(f"table {codec.name} has no direct meter")
+        raise unimplemented(f"table {codec.name}: packets that miss are not metered")
+
+
 def decode_meter(codec: TableCodec, given: p4r.MeterConfig, action: RowAction) -> MeterConfig:
     """Raises INVALID_ARGUMENT, also for an action that does not execute the meter."""
     where = f"table {codec.name}, meter"

@@ -17,7 +17,7 @@ from runtime.device.batch import ATOMIC, CONTINUE, SLICE, Atomicity, Outcomes, a
 from runtime.device.cells import checked_index
 from runtime.device.contents import Contents, TableContents
 from runtime.device.digestentries import DigestWriter
-from runtime.device.meterwrites import MeterWriter, entry_meter
+from runtime.device.meterwrites import MeterWriter, check_meter_of_default, entry_meter
 from runtime.device.records import ZERO, ActionSet, Row, RowAction, RowKey, Tally
 from runtime.device.refusals import denied, invalid, unimplemented
 from runtime.device.replicationentries import ReplicationWriter
@@ -126,6 +126,7 @@ class Writer:
             raise invalid(f"table {codec.name}: the default entry has no idle timeout")
         if codec.table.has_const_default:
             raise denied(f"table {codec.name}: the default action {codec.table.default_action} is constant")
+        check_meter_of_default(codec, entry)
         self._modify_default(entry, codec)
 
     def _modify_default(self, entry: p4r.TableEntry, codec: TableCodec) -> None:

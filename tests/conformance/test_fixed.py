@@ -139,6 +139,8 @@ MISUSES = [
      "table ports: action to, parameter out: value 0x010000 does not fit in 16 bits"),
     (f"MODIFY {default(PORTS, 'idle_timeout_ns: 5')}", INVALID,
      "table ports has no idle timeout: its entries stay until they are deleted"),
+    (f"MODIFY {default(PORTS, f'meter_counter_data {{ }} {NOTHING}')}", INVALID, "table ports has no direct meter"),
+    (f"MODIFY {default(PORTS, 'meter_config { }')}", INVALID, "table ports has no direct meter"),
     (r"MODIFY direct_counter_entry { table_entry { table_id: 0x02000001 is_default_action: true } }", UNIMPLEMENTED,
      "table kinds: packets that miss are not counted"),
 ]  # fmt: skip

@@ -47,9 +47,9 @@ def test_random_messages(device: Running) -> None:
     played = fuzzer(device)
     number = None if SEED is None else int(SEED)
     try:
-        played.run(WARM, seed_number=number)
+        played.run(WARM, seed_number=number, is_shrunk=False)
         before = played.held()
-        played.run(EXAMPLES[device.subject.name], seed_number=number)
+        played.run(EXAMPLES[device.subject.name], seed_number=number, is_shrunk=False)
         assert played.held().growth_since(before) is None
     finally:
         played.close()

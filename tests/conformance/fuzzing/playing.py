@@ -42,14 +42,19 @@ class Fuzzer:
     running: Running
     driver: Driver
 
-    def run(self, examples: int, steps: int = STEPS, seed_number: int | None = None) -> None:
-        """The same examples for the same seed; without one, those that follow from the code. Raises what differs."""
+    def run(self, examples: int, steps: int = STEPS, seed_number: int | None = None, *, is_shrunk: bool = True) -> None:
+        """The same examples for the same seed; without one, those that follow from the code. Raises what differs.
+
+        Shrinking what was found takes minutes: up to 5.
+        """
 
         class Played(Fuzz):
             running = self.running
             driver = self.driver
 
         chosen = settings(BOUNDED, max_examples=examples, stateful_step_count=steps, derandomize=seed_number is None)
+        if not is_shrunk:
+            chosen = settings(chosen, phases=(Phase.generate,))
         played = Played if seed_number is None else seed(seed_number)(Played)
         run_state_machine_as_test(played, settings=chosen)
 

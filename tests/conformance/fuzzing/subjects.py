@@ -56,6 +56,7 @@ SUBJECTS = (
     Subject(target="kernel", programs=("kinds", "plain")),
     Subject(target="kernel", programs=("metered",)),
     Subject(target="kernel", programs=("referring",)),
+    Subject(target="kernel", programs=("named",)),
     Subject(target="kernel", programs=("replicating",)),
     Subject(target="kernel", programs=(WHOLE,)),
 )

@@ -7,7 +7,7 @@ from dataclasses import replace
 from finsy.proto import p4r
 
 from tests.conformance.oracle.judgement import UNKNOWN_ID, Code, Judgement
-from tests.conformance.oracle.meters import check_colors, check_executed, check_meter
+from tests.conformance.oracle.meters import check_colors, check_executed, check_meter, check_meter_of_default
 from tests.conformance.oracle.profiles import decode_reference
 from tests.conformance.oracle.program import Table
 from tests.conformance.oracle.state import ZERO, Forwarding, Row, RowKey, Tally, initial_default
@@ -181,8 +181,7 @@ def _judge_default(state: Forwarding, kind: int, table: Table, given: p4r.TableE
         found.change = lambda: state.defaults.update({table.id: initial_default(table)})
         old = initial_default(table)
     tally = _decode_tally(table, given, old, found)
-    meter = check_meter(state.known, table.meter, given, found)
-    check_colors(table.meter, given, found)
+    check_meter_of_default(table.meter, given, found)
     if not given.HasField("action"):
         return
     if given.action.WhichOneof("type") != "action":
@@ -194,7 +193,6 @@ def _judge_default(state: Forwarding, kind: int, table: Table, given: p4r.TableE
         metadata=given.metadata,
         cookie=_cookie(given),
         tally=tally,
-        meter=meter,
         is_default=True,
     )
     state.check_wanted(table.id, (), made.action, found)

@@ -23,6 +23,12 @@ def check_meter(known: Program, meter: int, given: p4r.TableEntry, found: Judgem
     return checked_config(known.meter_types[meter], given.meter_config, found)
 
 
+def check_meter_of_default(meter: int, given: p4r.TableEntry, found: Judgement) -> None:
+    """Packets that miss are not metered by this device."""
+    if given.HasField("meter_config") or given.HasField("meter_counter_data"):
+        found.refuse(Code.UNIMPLEMENTED if meter else Code.INVALID_ARGUMENT)
+
+
 def checked_config(kind: int, given: p4r.MeterConfig, found: Judgement) -> p4r.MeterConfig:
     is_single = (given.pir, given.pburst) == (given.cir, given.cburst)
     if (kind != _THREE_COLORS and given.eburst) or (kind != _TWO_RATES and not is_single):

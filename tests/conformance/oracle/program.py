@@ -80,6 +80,11 @@ class Table:
     def has_priority(self) -> bool:
         return any(field.kind in (Kind.TERNARY, Kind.RANGE, Kind.OPTIONAL) for field in self.fields.values())
 
+    @property
+    def counts_misses(self) -> bool:
+        """Whether the default entry has a direct counter: this device says of those that can be modified."""
+        return bool(self.counter) and not self.const_default
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:

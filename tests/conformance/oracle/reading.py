@@ -70,12 +70,12 @@ def _entries(state: Forwarding, asked: p4r.TableEntry, found: Expected) -> list[
     if asked.is_default_action:
         return _default(state, table, asked, found)
     rows = _filtered(state, table, asked, found)
-    return [row.encoded(table, asked, state.declared) for row in rows]
+    return [row.encoded(table, asked) for row in rows]
 
 
 def _all_rows(state: Forwarding, table: Table, asked: p4r.TableEntry) -> Iterator[p4r.TableEntry]:
     for row in state.rows[table.id].values():
-        yield row.encoded(table, asked, state.declared)
+        yield row.encoded(table, asked)
 
 
 def _has_filter(asked: p4r.TableEntry) -> bool:
@@ -103,7 +103,7 @@ def _default(state: Forwarding, table: Table, asked: p4r.TableEntry, found: Expe
     if asked.metadata or _cookie(asked):
         found.allow(Code.INVALID_ARGUMENT)
     rows = _by_action(table, asked, [row], found)
-    return [one.encoded(table, asked, state.declared) for one in _by_metadata(asked, rows)]
+    return [one.encoded(table, asked) for one in _by_metadata(asked, rows)]
 
 
 def _filtered(state: Forwarding, table: Table, asked: p4r.TableEntry, found: Expected) -> list[Row]:

@@ -39,8 +39,6 @@ class Declared:
     port_names: frozenset[bytes] = frozenset()
     """Of a pipeline whose ports are translated: what `watch_port` may be ("Port Translation for PSA Extern APIs")."""
     atomicities: frozenset[int] = frozenset({p4r.WriteRequest.CONTINUE_ON_ERROR, p4r.WriteRequest.ROLLBACK_ON_ERROR})
-    counts_misses: bool = False
-    """Whether default entries have direct counters, as "Default Entry" has it."""
     has_replication: bool = False
     metering: frozenset[int] = frozenset()
     """Actions that execute their table's meter, which P4Info does not say ("Known Limitations")."""
@@ -67,7 +65,7 @@ class Row:
     def key(self) -> RowKey:
         return self.match, self.priority
 
-    def encoded(self, table: Table, asked: p4r.TableEntry, declared: Declared) -> p4r.TableEntry:
+    def encoded(self, table: Table, asked: p4r.TableEntry) -> p4r.TableEntry:
         """As a read shows it ("Direct Resources": what was not asked for is not set)."""
         made = p4r.TableEntry(
             table_id=table.id,
@@ -81,7 +79,7 @@ class Row:
         )
         if self.cookie:
             made.controller_metadata = self.cookie  # pyright: ignore[reportDeprecated]
-        if asked.HasField("counter_data") and table.counter and (declared.counts_misses or not self.is_default):
+        if asked.HasField("counter_data") and table.counter and (table.counts_misses or not self.is_default):
             made.counter_data.CopyFrom(counter_data(self.tally))
         if asked.HasField("meter_config") and table.meter and self.meter is not None:
             made.meter_config.CopyFrom(self.meter)
