@@ -27,6 +27,9 @@ _SWEEP = struct.Struct(f"<IIII{MAX_PROFILES}I{MAX_PROFILES}I")
 _DELETE_SLOT = struct.Struct("<IIII")
 _REMOVED = struct.Struct("<II")
 _BRING = struct.Struct("<IIII")
+_END = struct.Struct("<BBB5xII")
+_MARK, _REMOVE = 0, 1
+_ENDED_ON_SIDE_0 = 0x40
 
 
 class StoreEvent(IntEnum):
@@ -75,6 +78,7 @@ class BeforeNames:
     slots: str
     ways: str
     bytes: str
+    ended: str
     tables: str
     profiles: str
     places: str
@@ -87,7 +91,7 @@ class StorePrograms:
     sweep: str
     bring_all: str
     before: BeforeNames
-    delete_key: str
+    end_key: str
     delete_slot: str
     events: MapLayout
     tags: str
@@ -111,11 +115,12 @@ def store_programs(store: str) -> StorePrograms:
             slots=f"{store}_before_slots",
             ways=f"{store}_before_ways",
             bytes=f"{store}_before_bytes",
+            ended=f"{store}_before_ended",
             tables=f"{store}_before_tables",
             profiles=f"{store}_before_profiles",
             places=f"{store}_before_places",
         ),
-        delete_key=f"{store}_delete_key",
+        end_key=f"{store}_end_key",
         delete_slot=f"{store}_delete_slot",
         events=events,
         tags=f"{store}_tags",
@@ -147,7 +152,7 @@ def bring_context(first: int) -> bytes:
 
 
 def read_bring(context: bytes) -> tuple[int, int]:
-    """Where the next run goes on, and how many entries this one has left where they were."""
+    """Where the next run goes on, and how many entries have ended, since they have no place."""
     _, _, next_slot, left = _BRING.unpack(context)
     return next_slot, left
 
@@ -162,12 +167,39 @@ def delete_slot_context(slot: int, version: int) -> bytes:
     return _DELETE_SLOT.pack(slot, version, 0, 0)
 
 
-def delete_key_context(layout: StoreLayout, key: tuple[int, ...]) -> bytes:
-    """The context that deletes the entry of a key. Raises ValueError when a value does not fit."""
-    return layout.encode_key(key) + bytes(_REMOVED.size)
+def ended_mark(side: int) -> int:
+    """What stands in `table`, over the table's number, of an entry that has ended for packets of a side."""
+    return _ENDED_ON_SIDE_0 << side
+
+
+def without_mark(table: int) -> int:
+    """The table's number alone."""
+    return table & (_ENDED_ON_SIDE_0 - 1)
+
+
+def end_context(layout: StoreLayout, table: str, key: tuple[int, ...], side: int) -> bytes:
+    """The context by which a table's entry, and its pair, end for packets of a side. Nothing is removed yet.
+
+    Raises ValueError when a value does not fit.
+    """
+    return _end_context(layout, table, key, _MARK, ended_mark(side))
+
+
+def go_on_context(layout: StoreLayout, table: str, key: tuple[int, ...]) -> bytes:
+    """The opposite."""
+    return _end_context(layout, table, key, _MARK, 0)
+
+
+def remove_ended_context(layout: StoreLayout, table: str, key: tuple[int, ...]) -> bytes:
+    """The context that removes a table's entry and its pair if it has ended; `read_delete` tells."""
+    return _end_context(layout, table, key, _REMOVE, 0)
+
+
+def _end_context(layout: StoreLayout, table: str, key: tuple[int, ...], what: int, mark: int) -> bytes:
+    return layout.encode_key(key) + _END.pack(what, mark, layout.learned_table(table).index, 0, 0)
 
 
 def read_delete(context: bytes) -> Deleted:
-    """What either of the delete programs left in its context."""
+    """What a program that removes has left in its context."""
     removed, busy = _REMOVED.unpack(context[-_REMOVED.size :])
     return Deleted(removed=removed, busy=bool(busy))

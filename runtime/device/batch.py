@@ -1,9 +1,9 @@
 """The updates of a Write as one batch, with the atomicity that it asks for (specification, "Batch Atomicity").
 
 Updates are done in their order, each as a whole or not at all; `Instance.commit` lets packets see them in one step,
-whatever the atomicity. What differs is what an error does to the others, and that a DATAPLANE_ATOMIC batch is refused
-when it holds what is no part of that step. Called by `runtime.device.updates`: a batch pauses after each `SLICE`
-updates, and whoever runs it keeps other writers, and readers, away until it is over.
+whatever the atomicity, and whatever the entities are. What differs is what an error does to the others. Called by
+`runtime.device.updates`: a batch pauses after each `SLICE` updates, and whoever runs it keeps other writers, and
+readers, away until it is over.
 """
 
 from __future__ import annotations

@@ -194,6 +194,7 @@ class ModelInstance:
         return ""
 
     def activate(self) -> None:
+        self.commit()
         self._target.activate(self)
 
     def adopt(self, contents: Contents) -> None:

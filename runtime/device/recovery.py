@@ -21,14 +21,16 @@ def recover(configs: Configs, target: Target, replay: Replay, journal: Recorder)
     try:
         configs.committed = _placed(replay.committed, target, journal)
         configs.saved = _placed(replay.saved, target, journal)
+        for effect in replay.effects:
+            effect(configs.current.instance)
+        if configs.saved is not None:
+            configs.saved.instance.commit()
         if configs.committed is not None:
             configs.committed.instance.activate()
             reached(Point.STARTED)
             configs.hear(configs.committed)
         if outcome is not None:
             journal.conclude(outcome)
-            for effect in replay.effects:
-                effect(configs.current.instance)
     except (PipelineRefusedError, RefusedError) as problem:
         raise TargetError(
             f"what the journal has cannot be had again: {problem}; --clean begins with nothing"

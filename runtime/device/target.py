@@ -116,7 +116,10 @@ class Instance(Protocol):
         ...
 
     def activate(self) -> None:
-        """Let packets pass here from now on; in one step, none in between is lost. Raises `PipelineRefusedError`."""
+        """Let packets pass here from now on; in one step, none in between is lost. Raises `PipelineRefusedError`.
+
+        What was asked for since the last `commit` is committed in that step.
+        """
         ...
 
     def adopt(self, contents: Contents) -> None:

@@ -13,7 +13,7 @@ from functools import partial
 from finsy.proto import p4r
 
 from compiler.ir.entries import EntryKey, Group, GroupRef, Member, MemberRef, WeightedMember
-from runtime.device.batch import ATOMIC, CONTINUE, SLICE, Atomicity, Outcomes, apply_batch
+from runtime.device.batch import CONTINUE, Atomicity, Outcomes, apply_batch
 from runtime.device.cells import checked_index
 from runtime.device.contents import Contents, TableContents
 from runtime.device.digestentries import DigestWriter
@@ -24,7 +24,7 @@ from runtime.device.replicationentries import ReplicationWriter
 from runtime.device.runs import Runs
 from runtime.device.schema import Schema, TableCodec, cookie_of
 from runtime.device.selectorcontents import SelectorContents
-from runtime.device.slices import PAUSE, Steps, at_once
+from runtime.device.slices import Steps, at_once
 from runtime.device.target import Instance
 from runtime.device.translation import Translation
 from runtime.device.watching import check_watch, decode_watch
@@ -60,17 +60,12 @@ class Writer:
         }
 
     def apply_all(self, updates: Sequence[p4r.Update], atomicity: Atomicity = CONTINUE) -> Outcomes:
-        """Raises UNIMPLEMENTED when a DATAPLANE_ATOMIC batch cannot be; nothing has changed then."""
+        """Raises INVALID_ARGUMENT for an atomicity that there is not."""
         return at_once(self.steps(updates, atomicity))
 
     def steps(self, updates: Sequence[p4r.Update], atomicity: Atomicity = CONTINUE) -> Steps[Outcomes]:
         """The same with pauses: see `runtime.device.batch`."""
-        if atomicity == ATOMIC:
-            for at, update in enumerate(updates):
-                self._check_atomic(update)
-                if at % SLICE == SLICE - 1:
-                    yield PAUSE
-        return (yield from apply_batch(updates, atomicity, self._apply, self._instance, self.runs))
+        return apply_batch(updates, atomicity, self._apply, self._instance, self.runs)
 
     def apply(self, update: p4r.Update) -> None:
         """One update by itself. Raises `RefusedError`; nothing has changed then."""
@@ -88,12 +83,6 @@ class Writer:
         if applier is None:
             raise unimplemented(f"{kind}: this device has none")
         applier(update.type, update.entity)
-
-    def _check_atomic(self, update: p4r.Update) -> None:
-        """Whether packets can see an update in one step with others; what is wrong with it is told later."""
-        codec = self._schema.tables.get(update.entity.table_entry.table_id)
-        if codec is not None and codec.is_learned and update.type == DELETE:
-            raise unimplemented(f"DATAPLANE_ATOMIC: entries of table {codec.name}, which is learned, leave one by one")
 
     # table entries
 

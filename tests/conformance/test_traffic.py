@@ -18,7 +18,7 @@ import pytest
 from finsy.proto import p4r
 
 from runtime.bpf.namespaces import entered
-from tests.conformance.client import Client
+from tests.conformance.client import Client, RpcRefusedError
 from tests.conformance.conftest import Device
 from tests.conformance.kernel import ADDRESS
 
@@ -140,9 +140,17 @@ def test_a_connection_to_the_service(served: Client, device: Device) -> None:
 
 
 def _delete_flow(client: Client, matches: Iterable[p4r.FieldMatch]) -> None:
-    """One half is deleted, and both are gone."""
+    """One half is deleted, in one step with a table, and both are gone; but not in a batch that fails."""
     update = p4r.Update(type=p4r.Update.DELETE)
     update.entity.table_entry.table_id = int(FLOW, 16)
     update.entity.table_entry.match.extend(matches)
-    client.write_request(p4r.WriteRequest(device_id=1, updates=[update]))
-    assert client.read(f"table_entry {{ table_id: {FLOW} }}", f"table_entry {{ table_id: {REVERSE} }}") == []
+    (service,) = client.read(f"table_entry {{ table_id: {SERVICE} }}")
+    taken = p4r.Update(type=p4r.Update.DELETE, entity=service)
+    again = p4r.Update(type=p4r.Update.INSERT, entity=service)
+    flows = (f"table_entry {{ table_id: {FLOW} }}", f"table_entry {{ table_id: {REVERSE} }}")
+    atomic = p4r.WriteRequest.DATAPLANE_ATOMIC
+    with pytest.raises(RpcRefusedError):
+        client.write_request(p4r.WriteRequest(device_id=1, atomicity=atomic, updates=[update, taken, taken]))
+    assert len(client.read(*flows)) == 2
+    client.write_request(p4r.WriteRequest(device_id=1, atomicity=atomic, updates=[update, taken, again]))
+    assert client.read(*flows) == []

@@ -22,10 +22,11 @@ from compiler.printers.store_programs import (
     Deleted,
     StoreEvent,
     Swept,
-    delete_key_context,
     delete_slot_context,
+    end_context,
     read_delete,
     read_sweep,
+    remove_ended_context,
     store_programs,
     sweep_context,
 )
@@ -173,7 +174,16 @@ class Kernel:
         return read_sweep(self._syscall(self.names.sweep, sweep_context(first, count)))
 
     def delete_key(self, key: Words) -> Deleted:
-        return read_delete(self._syscall(self.names.delete_key, delete_key_context(self.layout, key)))
+        """End it and remove it, as the device does with packets in between; of whichever table it is."""
+        tables = [table.table for table in self.layout.tables]
+        ended = [self._end(end_context(self.layout, table, key, 0)) for table in tables]
+        if any(one.busy for one in ended):
+            return Deleted(removed=0, busy=True)
+        removed = [self._end(remove_ended_context(self.layout, table, key)) for table in tables]
+        return Deleted(removed=sum(one.removed for one in removed), busy=any(one.busy for one in removed))
+
+    def _end(self, context: bytes) -> Deleted:
+        return read_delete(self._syscall(self.names.end_key, context))
 
     def delete_slot(self, slot: int, version: int) -> Deleted:
         return read_delete(self._syscall(self.names.delete_slot, delete_slot_context(slot, version)))

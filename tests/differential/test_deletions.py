@@ -13,9 +13,11 @@ from compiler.pipeline.assembly import pipeline
 from compiler.printers.layout import StoreLayout
 from compiler.printers.store_programs import (
     Deleted,
-    delete_key_context,
     delete_slot_context,
+    end_context,
+    go_on_context,
     read_delete,
+    remove_ended_context,
     store_programs,
 )
 from runtime.bpf.object import LoadSettings, Object, load
@@ -75,13 +77,24 @@ def store_layouts(level: TestRunLevel) -> tuple[StoreLayout, ...]:
 
 def test_by_key(shop: Comparison, level: TestRunLevel, beside: Object) -> None:
     for store in store_layouts(level):
-        program = beside.program(store_programs(store.store.name).delete_key)
+        program = beside.program(store_programs(store.store.name).end_key)
         entries = flows(shop, store)
         assert len(entries) >= 8
         for entry in entries:
-            context = delete_key_context(store, values(entry.key))
-            assert read_delete(run_syscall(program.fd, context).context) == Deleted(removed=2, busy=False)
-            assert read_delete(run_syscall(program.fd, context).context) == Deleted(removed=0, busy=False)
+            key = values(entry.key)
+            table, other = (one.table for one in store.tables)
+            for context, removed in (
+                (remove_ended_context(store, table, key), 0),
+                (end_context(store, table, key, 1), 0),
+                (go_on_context(store, table, key), 0),
+                (remove_ended_context(store, table, key), 0),
+                (end_context(store, other, key, 0), 0),
+                (remove_ended_context(store, table, key), 0),
+                (end_context(store, table, key, 0), 0),
+                (remove_ended_context(store, table, key), 2),
+                (remove_ended_context(store, table, key), 0),
+            ):
+                assert read_delete(run_syscall(program.fd, context).context) == Deleted(removed=removed, busy=False)
             shop.reference.model.delete_learned(entry.key)
             shop.compare_state()
         assert flows(shop, store) == []

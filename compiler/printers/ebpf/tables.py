@@ -205,6 +205,8 @@ def _learned(lines: Lines, table: Table, printer: Printer, store: StoreLayout) -
     lines.extend(f"entry->key[{index}] = {word};" for index, word in enumerate(words(exprs)))
     lines.add(f"entry->hash = {name}_hash(entry->key);")
     _miss(lines, table, printer, f"!{name}_find_or_free(entry->key, entry->hash, hit, &entry->free)")
+    with lines.block(f"if (unlikely(hit->table > {len(store.tables)}) && !{name}_goes_on(hit, scratch->side))"):
+        lines.add("entry->free = 0;", f"return missed({table_id(table)});")
     lines.add("switch (hit->table) {")
     for learned in store.tables:
         action = printer.usage.names.actions[learned.action.name]

@@ -8,6 +8,9 @@
  *
  * No packet learns in the store before: the device begins once the last packet has left the program that did. An entry is
  * copied first, and then its old slot is freed: of two CPUs that copy one at once, Learn tells the second (FLOW_KNOWN).
+ *
+ * What the device has ended there for the packets that pass now (FLOW_ENDED_ON) is not brought; other marks are left behind.
+ * Behind bring_all nothing is there any more, so what a device ends from then on cannot come back from there.
  */
 
 #define FLOW_ARGUMENT_BYTES (8 * FLOW_ARGUMENT_WORDS)
@@ -15,6 +18,7 @@
 const volatile u32 FLOW(before_slots) = 0;
 const volatile u32 FLOW(before_ways) = 1;
 const volatile u32 FLOW(before_bytes) = 0;	/* of arguments, in a slot there */
+const volatile u8 FLOW(before_ended) = 0;	/* the mark of those that have ended there */
 const volatile u8 FLOW(before_tables)[FLOW_BEFORE_TABLES] = {};	/* table here of each table there; 0: has no place */
 const volatile u8 FLOW(before_profiles)[FLOW_MAX_PROFILES] = {};
 /* By table there and byte of the arguments here: the byte there, + 1; 0: zero. */
@@ -66,7 +70,7 @@ __noinline u32 FLOW(read_before)(u32 index, struct FLOW(entry) *entry)
 	if (!FLOW(before_slots) || !entry || !slot)
 		return FLOW_NO_HALF;
 	u64 head = FLOW_READ(slot->head);
-	u32 table = ((struct FLOW(hit)){.head = head}).table & (FLOW_BEFORE_TABLES - 1);
+	u32 marked = ((struct FLOW(hit)){.head = head}).table, table = marked & (FLOW_BEFORE_TABLES - 1);
 	u8 *arguments = (u8 *)entry->argument_words;
 	for (u32 i = 0; i < FLOW_KEY_WORDS; i++)
 		entry->key[i] = FLOW_READ(slot->key[i]);
@@ -84,7 +88,7 @@ __noinline u32 FLOW(read_before)(u32 index, struct FLOW(entry) *entry)
 	}
 	u32 pair = FLOW_READ(slot->pair);
 	struct FLOW(slot) *other = pair ? FLOW(before_at)(pair - 1) : 0;
-	if ((head & 1) || !entry->table || !entry->profile || FLOW_READ(slot->head) != head)
+	if ((head & 1) || (marked & FLOW(before_ended)) || !entry->table || !entry->profile || FLOW_READ(slot->head) != head)
 		return FLOW_NO_HALF;
 	return other && other->pair == index + 1 ? pair : 0;
 }
@@ -164,8 +168,9 @@ static __always_inline bool FLOW(reach)(struct FLOW(entry) *entry, struct flow_h
 }
 
 /*
- * Bring a slot; returns 1 when its entry stays there. A function by itself: the verifier of Linux 6.1 keeps apart all numbers
- * that it knows, and would follow every way through Learn again for each count of what stays.
+ * Bring a slot. What has no place here ends, and its other half with it; returns how many entries that are. A function by
+ * itself: the verifier of Linux 6.1 keeps apart all numbers that it knows, and would follow every way through Learn again
+ * for each count.
  */
 __noinline u32 FLOW(bring_one)(u32 index)
 {
@@ -173,10 +178,18 @@ __noinline u32 FLOW(bring_one)(u32 index)
 	struct flow_half half = {};
 	struct FLOW(slot) *slot = FLOW(before_at)(index);
 
-	return slot && slot->table && !FLOW(bring)(index, &entry, &half);
+	if (!slot || !slot->table)
+		return 0;
+	u32 pair = FLOW_READ(slot->pair), has_ended = FLOW_READ(slot->table) & FLOW(before_ended);
+	if (FLOW(bring)(index, &entry, &half))
+		return 0;
+	FLOW(clear_before)(index);
+	if (pair)
+		FLOW(clear_before)(pair - 1);
+	return has_ended ? 0 : 1 + !!pair;
 }
 
-/* Bring up to FLOW_SWEEP_STRIDE slots; returns how many stay there. */
+/* Bring up to FLOW_SWEEP_STRIDE slots; returns how many entries end. */
 __noinline u32 FLOW(bring_some)(u32 first, u32 count)
 {
 	u32 left = 0;

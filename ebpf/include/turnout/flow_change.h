@@ -208,14 +208,15 @@ static __always_inline void FLOW(fill)(struct FLOW(slot) *slot, const struct FLO
 		slot->argument_words[i] = entry->argument_words[i];
 }
 
-/* Link the first half to a second half that is held and filled. False: the first half is gone. */
-static __always_inline bool FLOW(link)(const struct flow_half *first, u32 second)
+/* Link the first half to a second half that is held and filled. False: the first half is gone. One that ends takes both along. */
+static __always_inline bool FLOW(link)(const struct flow_half *first, struct FLOW(slot) *second, u32 index)
 {
 	struct FLOW(slot) *slot = FLOW(at)(first->slot - 1);
 
 	if (!slot || !FLOW(hold)(slot, first->version))
 		return false;
-	slot->pair = second + 1;
+	slot->pair = index + 1;
+	second->table |= slot->table & FLOW_ENDED;
 	FLOW(let_go)(slot, first->version + 2);
 	return true;
 }
@@ -243,7 +244,7 @@ __noinline int FLOW(settle)(const struct FLOW(entry) *entry, struct flow_half *f
 		return false;
 	FLOW(fill)(slot, entry, first->slot);
 	FLOW(set_tag)(index, FLOW(tag)(entry->hash));
-	bool linked = !first->slot || FLOW(link)(first, index);
+	bool linked = !first->slot || FLOW(link)(first, slot, index);
 	if (!linked)
 		FLOW(clear)(slot, index);
 	FLOW(let_go)(slot, version + 2);

@@ -1,5 +1,5 @@
 /*
- * The programs of a flow table that the device runs beside the packets: sweep and delete. Included by flow_table.h for
+ * The programs of a flow table that the device runs beside the packets: sweep, end and delete. Included by flow_table.h for
  * each store.
  */
 
@@ -46,7 +46,9 @@ __noinline u32 FLOW(sweep_slot)(u32 index, u32 now_ms)
 		return FLOW_BUSY;
 	if (!slot->table)
 		return FLOW_FREE;
-	if (FLOW(has_expired)(slot, now_ms) && !FLOW(is_paired_with_live)(slot, index, now_ms))
+	/* One that has ended is removed by whoever ended it, or here if that device was killed. */
+	if ((slot->table & FLOW_ENDED) ||
+	    (FLOW(has_expired)(slot, now_ms) && !FLOW(is_paired_with_live)(slot, index, now_ms)))
 		swept = FLOW_EXPIRED;
 	else if (FLOW(first_of)(slot, index) != index)
 		swept = FLOW_DUPLICATE;
@@ -131,35 +133,71 @@ SEC("syscall") int FLOW(delete_slot)(struct flow_delete_slot *context)
 	return 0;
 }
 
-/* In: the key's words. Out: entries removed with their pairs, or that somebody was changing one: try again. */
-struct FLOW(delete) {
+/* The mark in `table`, if the slot still is what `head` says. False: it has changed. */
+static __always_inline bool FLOW(mark)(struct FLOW(slot) *slot, u64 head, u32 mark)
+{
+	struct FLOW(hit) changed = {.head = head};
+
+	changed.table = (changed.table & FLOW_INDEX) | mark;
+	return __sync_val_compare_and_swap(&slot->head, head, changed.head) == head;
+}
+
+/* The context of <store>_end_key. In: the key's words, then what to do. Out: entries removed; try again if busy. */
+struct FLOW(end) {
 	u64 key[FLOW_KEY_WORDS];
+	u8 what;	/* enum flow_end */
+	u8 mark;	/* FLOW_ENDED_ON; 0: go on after all */
+	u8 table;	/* of this table alone */
+	u8 unused[5];
 	u32 removed;
 	u32 busy;
 };
 
-/* Twice, for the key that two CPUs have learned at once. */
-SEC("syscall") int FLOW(delete_key)(struct FLOW(delete) *context)
+/* Mark an entry of the key and its pair, or remove them if they are marked. Returns entries removed, or FLOW_HELD. */
+__noinline int FLOW(end_slot)(const struct FLOW(end) *wanted, u32 index)
 {
-	u64 key[FLOW_KEY_WORDS];
-	struct FLOW(hit) hit;
-	u32 ignored, deleted = 0;
-	int removed = 0;
+	struct FLOW(slot) *slot = FLOW(at)(index);
+	u64 head, other_head = 0;
+	u32 ignored;
 
-	for (u32 i = 0; i < FLOW_KEY_WORDS; i++)
-		key[i] = context->key[i];
+	if (!wanted || !slot)
+		return 0;
+	head = FLOW_READ(slot->head);
+	slot = (void *)slot + flow_after(head);
+	if (head & 1)
+		return FLOW_HELD;
+	struct FLOW(hit) seen = {.head = head};
+	if ((seen.table & FLOW_INDEX) != wanted->table || !FLOW(has_key)(slot, wanted->key))
+		return 0;
+	if (wanted->what == FLOW_END_REMOVE)
+		return seen.table & FLOW_ENDED ? FLOW(remove)(slot, index, seen.version, &ignored) : 0;
+	struct FLOW(slot) *other = FLOW(other_half)(slot, index, &other_head);
+	if (!other && FLOW_READ(slot->pair))
+		return FLOW_HELD;
+	if (!FLOW(mark)(slot, head, wanted->mark))
+		return FLOW_HELD;
+	return !other || FLOW(mark)(other, other_head, wanted->mark) ? 0 : FLOW_HELD;
+}
+
+/* Wherever the key is: two CPUs may have learned it at once. */
+SEC("syscall") int FLOW(end_key)(struct FLOW(end) *context)
+{
+	struct FLOW(end) wanted = *context;
+	u64 hash = FLOW(hash)(wanted.key);
+	u32 removed = 0, busy = 0;
+
 #pragma clang loop unroll(disable)
-	for (u32 attempt = 0; attempt < 2; attempt++) {
-		if (!FLOW(find)(key, FLOW(hash)(key), &hit))
-			break;
-		removed = FLOW(remove)(hit.slot, hit.index, hit.version, &ignored);
-		if (removed <= 0)
-			break;
-		deleted += removed;
+	for (u32 position = 0; position < 2 * FLOW_WAYS; position++) {
+		int done = FLOW(end_slot)(&wanted, FLOW(index)(hash, position));
+
+		if (done < 0)
+			busy = 1;
+		else
+			removed += done;
 	}
-	context->busy = removed < 0;
-	context->removed = deleted;
-	if (deleted)
-		FLOW(count)(FLOW_EVENT_DELETED, deleted);
+	context->removed = removed;
+	context->busy = busy;
+	if (removed)
+		FLOW(count)(FLOW_EVENT_DELETED, removed);
 	return 0;
 }

@@ -22,8 +22,8 @@
  *   static const volatile struct flow_transition <store>_transitions[FLOW_TRANSITIONS];   the first that fits counts
  *
  * (volatile keeps them in .rodata under their names; the compiler would scatter them over sections of constants.)
- * It defines find, find_or_free, reach, saw, use, learn for packets and the programs sweep, delete_key, delete_slot and
- * bring_all (flow_before.h) for the device.
+ * It defines find, find_or_free, goes_on, reach, saw, use, learn for packets and the programs sweep, end_key,
+ * delete_slot and bring_all (flow_before.h) for the device.
  *
  * How packets share a slot. `version` is odd while somebody changes what the slot is: its table, key, arguments, pair.
  * Whoever makes it odd does so by compare-and-swap from the even number that was seen before, and is alone until the
@@ -37,6 +37,11 @@
  * the new entry; neither changes what happens to any packet. The profile changes by compare-and-swap together with the
  * version, so it is never that of another entry. An event that changes both halves of a pair changes one after the
  * other.
+ *
+ * Entries that the device takes away end at one instant, together with what else a batch changes: it marks them in
+ * `table` as ended for one side of the tables, by compare-and-swap as profiles change, while all packets are on the other
+ * side; then packets are sent to that side, and when the last one has left the other, the entries are removed. Until then
+ * nobody learns their keys anew (FLOW_KNOWN). An entry that nobody ends has no mark, so known flows pay nothing.
  *
  * Two CPUs that learn one key at once: the second one meets the slot while it is held, looks again, and finds the
  * first one's entry there (FLOW_KNOWN). Only when it has looked at that slot before it was held and then takes another
@@ -118,13 +123,21 @@ struct flow_delete_slot {
 	u32 busy;
 };
 
-/* The context of <store>_bring_all. In: `first`, `count`. Out: the rest; `left` entries stay, since they have no place. */
+/* The context of <store>_bring_all. In: `first`, `count`. Out: the rest; `left` entries end, since they have no place. */
 struct flow_bring {
 	u32 first;
 	u32 count;	/* at most FLOW_SWEEP_SLOTS are looked at */
 	u32 next;	/* where to go on */
 	u32 left;
 };
+
+/* In `table`, over the index: on which side of the tables the entry has ended. */
+#define FLOW_ENDED_ON(side) (0x40u << (side))
+#define FLOW_ENDED 0xc0u
+#define FLOW_INDEX 0x3fu
+
+/* What <store>_end_key is to do: mark entries, or remove those that are marked. */
+enum flow_end { FLOW_END_MARK, FLOW_END_REMOVE };
 
 #define FLOW_SEEN(event, profile) ((u32)(event) | (u32)(profile) << 8)
 
@@ -170,7 +183,7 @@ struct FLOW(slot) {
 	union {
 		struct {
 			u32 version;
-			u8 table;	/* index in the store, from 1; 0: free */
+			u8 table;	/* index in the store, from 1, and where it has ended; 0: free */
 			u8 profile;
 			u16 generation;
 		};
@@ -388,6 +401,15 @@ static __always_inline bool FLOW(find)(const u64 *key, u64 hash, struct FLOW(hit
 	u64 free;
 
 	return FLOW(find_or_free)(key, hash, hit, &free);
+}
+
+/* Whether an entry that was found with a mark is still there for packets of a side; the mark is taken off the copy then. */
+static __always_inline bool FLOW(goes_on)(struct FLOW(hit) *hit, u32 side)
+{
+	if (hit->table & FLOW_ENDED_ON(side & 1))
+		return false;
+	hit->table &= FLOW_INDEX;
+	return true;
 }
 
 /* The packet is an event to its entry, an index below FLOW_EVENTS; `use` does what follows from it. */

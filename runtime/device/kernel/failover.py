@@ -42,8 +42,12 @@ class Failover:
 
     def commit(self) -> None:
         """What a Write commits, perhaps in a thread; ports that change meanwhile are followed behind it."""
+        self.between_batches(self._commit)
+
+    def between_batches(self, step: Callable[[], None]) -> None:
+        """Do what must not meet a commit, or be met by one."""
         with self._lock:
-            self._commit()
+            step()
         self.catch_up()
 
     def catch_up(self) -> None:

@@ -106,8 +106,10 @@ class KernelInstance:
         self._place, self._unpin = place, unpin
 
     def follow(self, predecessor: Predecessor) -> None:
-        """Entries that the other pipeline's maps hold go on with the counters that they have there."""
+        """Entries that the other pipeline's maps hold go on with the counters they have there, learned ones too."""
         plan, shared = layout(self._pipeline), predecessor.shared_with(self._pipeline)
+        self._sides.begin_beside(predecessor.side)
+        self._stores.inherit(shared, predecessor.side, self._grace.wait)
         for table in plan.tables:
             counters = self._tables[table.table].counters
             if counters is not None and table.counters is not None and table.counters.name in shared:
@@ -124,11 +126,15 @@ class KernelInstance:
 
     def activate(self) -> None:
         try:
-            self._variants.activate()
+            self._sides.activate(self._variants.activate)
             if self._bringing is not None:
                 self._bringing.run()
-        except BpfError as problem:
+        except (BpfError, RefusedError) as problem:
             raise PipelineRefusedError(str(problem)) from problem
+
+    def settle(self) -> None:
+        """Wait until nothing of what was written is on its way to packets any more. Raises `RefusedError`."""
+        self._failover.between_batches(self._sides.settle)
 
     @property
     def lag(self) -> int:
@@ -332,17 +338,17 @@ class KernelInstance:
         return seen.idle_ms([self._index_of(key) for key in keys])
 
     def learned(self, table: str) -> Iterable[LearnedRow]:
-        return self._stores[table].rows(table)
+        return self._stores.of(table).rows(table)
 
     def find_learned(self, key: EntryKey) -> LearnedRow | None:
-        return self._stores[key.table].find(key)
+        return self._stores.of(key.table).find(key)
 
     def delete_learned(self, key: EntryKey) -> None:
-        self.undo.at_commit(partial(self._stores[key.table].delete, key))
+        self._stores.of(key.table).delete(key)
 
     def tick(self) -> None:
         self._end_bringing()
-        learned = self._sweep()
+        learned = self._stores.sweep()
         self._sides.tick()
         self._failover.catch_up()
         if self._upcalls is not None:
@@ -360,15 +366,6 @@ class KernelInstance:
         else:
             self._bringing.let_go()
         self._bringing = None
-
-    def _sweep(self) -> frozenset[str]:
-        """The learned tables that may still hold entries; all of them when that cannot be told."""
-        try:
-            left = {store: store.sweep() for store in set(self._stores.values())}
-        except BpfError as problem:
-            LOG.error("the sweep of learned entries failed: %s", problem)  # noqa: TRY400  the kernel's words say it all
-            return frozenset(self._stores)
-        return frozenset(table for table, store in self._stores.items() if left[store])
 
 
 def _nothing_pinned(place: str) -> None:

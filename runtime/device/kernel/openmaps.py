@@ -17,7 +17,7 @@ from runtime.device.kernel.metermaps import MeterMap
 from runtime.device.kernel.replicationmap import ReplicationMap
 from runtime.device.kernel.selectormaps import SelectorMaps
 from runtime.device.kernel.sides import Sides
-from runtime.device.kernel.stores import StoreMap
+from runtime.device.kernel.stores import StoreMap, Stores
 from runtime.device.kernel.tablemaps import TableMap
 from runtime.device.kernel.ternarymaps import TernaryMap
 from runtime.device.undo import UndoLog
@@ -36,8 +36,7 @@ class OpenMaps:
     selectors_by_name: dict[str, SelectorMaps]
     meters: dict[str, MeterMap]
     counters: dict[str, CounterMap]
-    stores: dict[str, StoreMap]
-    """The learned tables; those of one store share one."""
+    stores: Stores
     replication: ReplicationMap | None
     """None for a pipeline that makes no copies of packets."""
 
@@ -62,7 +61,7 @@ def open_maps(
         selectors_by_name={selector.name: made for _, selector, made in chosen},
         meters={m.name: MeterMap(m, loaded.map, time.monotonic_ns, sides, undo) for m in indexed},
         counters={c.counter: CounterMap(loaded.map(c.map.name)) for c in plan.counters},
-        stores=_stores(plan, loaded, hash_seed),
+        stores=_stores(plan, loaded, hash_seed, sides, undo),
         replication=_replication(plan, loaded, sides),
     )
 
@@ -100,11 +99,12 @@ def _replication(plan: Layout, loaded: Object, sides: Sides) -> ReplicationMap |
     return ReplicationMap(plan.replication, loaded.map(plan.replication.name), sides)
 
 
-def _stores(plan: Layout, loaded: Object, hash_seed: int) -> dict[str, StoreMap]:
+def _stores(plan: Layout, loaded: Object, hash_seed: int, sides: Sides, undo: UndoLog) -> Stores:
     found: dict[str, StoreMap] = {}
     for store in plan.stores:
         programs = store_programs(store.store.name)
-        sweep, delete = loaded.program(programs.sweep), loaded.program(programs.delete_key)
-        made = StoreMap(store, loaded.map(store.map.name), sweep, delete, hash_seed)
+        sweep, end = loaded.program(programs.sweep), loaded.program(programs.end_key)
+        made = StoreMap(store, loaded.map(store.map.name), sweep, end, hash_seed, undo)
+        sides.add_part(made)
         found |= {table.table: made for table in store.tables}
-    return found
+    return Stores(found)

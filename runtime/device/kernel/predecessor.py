@@ -35,7 +35,8 @@ class Predecessor:
     def changed(self, new: Pipeline) -> Changed:
         """Stores that a program of another pipeline cannot go on with as they are, of those that are here."""
         found = changed_stores(self.pipeline, new)
-        return replace(found, translations=tuple(one for one in found.translations if one.store in self.maps))
+        here = (one.without_ended(self.side) for one in found.translations if one.store in self.maps)
+        return replace(found, translations=tuple(here))
 
     def before(self, changed: Changed) -> dict[str, Map]:
         """Maps that the other program looks into, by their names there."""
@@ -53,14 +54,15 @@ class Predecessor:
         """What the side that packets read holds; keys are those of side 0."""
         if held.name not in self.maps or not _has_same_shape(held, self.maps[held.name]):
             return
-        read, step = self._side(), self.maps[held.name].details.buffer_size
+        read, step = self.side, self.maps[held.name].details.buffer_size
         keys, values = self.maps[held.name].lookup_batch()
         for at in range(len(keys) // held.key_size):
             key, side = held.off_side(keys[at * held.key_size : (at + 1) * held.key_size])
             if side == read:
                 yield key, values[at * step : at * step + held.value_size]
 
-    def _side(self) -> int:
+    @property
+    def side(self) -> int:
         """Of the tables: the one that packets read."""
         word = self.maps[SIDE_MAP].lookup(bytes(4)) if SIDE_MAP in self.maps else None
         return int.from_bytes(word or b"", sys.byteorder)

@@ -10,7 +10,8 @@ A new kind of entity takes part in this step, and so in batches of every atomici
 
 * What packets read of it is in maps that `Sides.add` knows, and is changed by `Sides.write` alone (such maps come from
   `compiler.printers.layout_maps`: `sided_array`), or in places that are led to from there and taken afresh for each
-  change, as the slices of a ring.
+  change, as the slices of a ring. What no map with two sides can hold is a `Part` of its own, as entries that packets
+  have learned, and that end.
 * Such places, once given back, rest: `Resting`.
 * What packets write as well, as counters, is set by `UndoLog.at_commit`: behind the last thing that may be refused.
 """
@@ -19,7 +20,7 @@ from __future__ import annotations
 
 import logging
 import struct
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -53,6 +54,36 @@ class Resting(Protocol):
         ...
 
 
+class Part(Protocol):
+    """Something that a batch changes for the packets that begin after it, while others still see what was before."""
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether this batch does."""
+        ...
+
+    @property
+    def lag(self) -> int:
+        """How many changes are left to `catch_up`."""
+        ...
+
+    def stage(self, side: int) -> None:
+        """Make the changes for packets of a side that has none now. Raises `RefusedError`; some may be made then."""
+        ...
+
+    def take_back(self, read: int) -> None:
+        """The batch fails after all, perhaps within `stage`; packets stay on the side `read`."""
+        ...
+
+    def turn(self) -> None:
+        """Packets that begin now go to the staged side."""
+        ...
+
+    def catch_up(self, side: int) -> None:
+        """No packet is on `side` any more. Raises `RefusedError`: it is tried again before the next batch."""
+        ...
+
+
 @dataclass(slots=True, eq=False)
 class SidedMap:
     """A map with two sides. `name` is what a refusal says.
@@ -65,6 +96,27 @@ class SidedMap:
     map: Map
     staged: Changes = field(default_factory=dict[bytes, bytes | None])
     behind: Changes = field(default_factory=dict[bytes, bytes | None])
+
+    @property
+    def is_changed(self) -> bool:
+        return bool(self.staged)
+
+    @property
+    def lag(self) -> int:
+        return len(self.behind)
+
+    def stage(self, side: int) -> None:
+        self.apply(side, self.staged)
+
+    def take_back(self, read: int) -> None:
+        self.behind = {key: self.map.lookup(self.layout.on_side(key, read)) for key in self.staged}
+
+    def turn(self) -> None:
+        self.behind, self.staged = self.staged, {}
+
+    def catch_up(self, side: int) -> None:
+        self.apply(side, self.behind)
+        self.behind = {}
 
     def apply(self, side: int, changes: Changes) -> None:
         """Raises `RefusedError`; some of the changes may be done then."""
@@ -88,10 +140,6 @@ class SidedMap:
             return {**puts, **dict.fromkeys(gone, bytes(self.layout.value_size))}, []
         return puts, gone
 
-    def on_side(self, side: int, keys: Iterable[bytes]) -> Changes:
-        """What the map holds under these keys."""
-        return {key: self.map.lookup(self.layout.on_side(key, side)) for key in keys}
-
 
 class Sides:
     """All such maps of one pipeline. `wait_for_packets` returns when no packet is under way that had begun before."""
@@ -100,15 +148,38 @@ class Sides:
         self._word, self._undo, self._wait_for_packets = word, undo, wait_for_packets
         self._read = 0
         """The side that packets read."""
-        self.maps: list[SidedMap] = []
+        self._first: int | None = None
+        self._parts: list[Part] = []
         self._resting: list[Resting] = []
         self._settling: Future[None] | None = None
         self._is_unseen = False
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sides")
 
     def add(self, name: str, layout: MapLayout, held: Map) -> SidedMap:
-        self.maps.append(SidedMap(name, layout, held))
-        return self.maps[-1]
+        made = SidedMap(name, layout, held)
+        self._parts.append(made)
+        return made
+
+    def add_part(self, part: Part) -> None:
+        self._parts.append(part)
+
+    def begin_beside(self, side: int) -> None:
+        """Packets pass another program until the first ones come here, and are on this side of its tables.
+
+        They will begin here on the other one: what both programs share may be over for packets of one side alone.
+        """
+        self._first = 1 - side
+
+    def activate(self, send_packets: Callable[[], None]) -> None:
+        """Commit what is staged in the step in which the first packets come. Raises `RefusedError`."""
+        self.settle()
+        if self._first is not None:
+            self._read = 1 - self._first
+        changed = self._changed()
+        self._stage(changed)
+        self._point_to(1 - self._read)
+        send_packets()
+        self._turned(changed)
 
     def begin(self, held: SidedMap, changes: Changes) -> None:
         """What both sides hold from the start; no packet has come yet. Raises `RefusedError`."""
@@ -146,27 +217,24 @@ class Sides:
 
     def commit(self) -> None:
         """Let packets see the batch, and clear the log. Raises `RefusedError`: nothing has changed then."""
-        changed = [held for held in self.maps if held.staged]
+        changed = self._changed()
         if changed:
             self.settle()
             self._stage(changed)
             reached(Point.STAGED)
-            self._turn(changed)
+            self._point_to(1 - self._read)
             reached(Point.TURNED)
-        else:
-            self._undo.finish()
-        self._undo.clear()
-        for resting in self._resting:
-            resting.seal()
-        if changed:
-            self._settling = self._thread.submit(self._catch_up, changed)
-        elif self._settling is None:
+            self._turned(changed)
+            return
+        self._undo.finish()
+        self._over()
+        if self._settling is None:
             self._release()
 
     @property
     def lag(self) -> int:
         """Changes that the side behind still lacks."""
-        return sum(len(held.behind) for held in self.maps)
+        return sum(part.lag for part in self._parts)
 
     def settle(self) -> None:
         """Wait until both sides hold the same, and what rests can be used again. Raises `RefusedError`."""
@@ -176,7 +244,7 @@ class Sides:
                 settling.result()
             except RefusedError as refusal:
                 LOG.warning("one side of the tables is behind: %s", refusal)
-        behind = [held for held in self.maps if held.behind]
+        behind = [part for part in self._parts if part.lag]
         if behind:
             self._catch_up(behind)
         if settling is not None or behind:
@@ -184,7 +252,7 @@ class Sides:
 
     def tick(self) -> None:
         """About once a second: what a batch has left to do, once packets have left."""
-        if self._settling is not None and self._settling.done():
+        if self._settling.done() if self._settling is not None else self.lag:
             try:
                 self.settle()
             except RefusedError as refusal:
@@ -194,31 +262,44 @@ class Sides:
         """The maps may be closed after this."""
         self._thread.shutdown(wait=True)
 
-    def _stage(self, changed: list[SidedMap]) -> None:
+    def _changed(self) -> list[Part]:
+        return [part for part in self._parts if part.is_changed]
+
+    def _stage(self, changed: list[Part]) -> None:
         try:
-            for held in changed:
-                held.apply(1 - self._read, held.staged)
+            for part in changed:
+                part.stage(1 - self._read)
             self._undo.finish()
         except BaseException:
-            for held in changed:
-                held.behind = held.on_side(self._read, held.staged)
+            for part in changed:
+                part.take_back(self._read)
             raise
 
-    def _turn(self, changed: list[SidedMap]) -> None:
+    def _point_to(self, side: int) -> None:
+        """Packets that begin from now on read this side."""
         order_writes()
-        self._read = 1 - self._read
-        self._word.update(bytes(_NUMBER.size), _NUMBER.pack(self._read))
-        for held in changed:
-            held.behind, held.staged = held.staged, {}
+        self._read = side
+        self._word.update(bytes(_NUMBER.size), _NUMBER.pack(side))
 
-    def _catch_up(self, behind: list[SidedMap]) -> None:
+    def _turned(self, changed: list[Part]) -> None:
+        """What is left to do once packets see the batch."""
+        for part in changed:
+            part.turn()
+        self._over()
+        self._settling = self._thread.submit(self._catch_up, changed)
+
+    def _over(self) -> None:
+        self._undo.clear()
+        for resting in self._resting:
+            resting.seal()
+
+    def _catch_up(self, behind: list[Part]) -> None:
         """Bring the side that no packet is sent to any more to what the other one holds. Raises `RefusedError`."""
         if not self._is_unseen:
             self._wait_for_packets()
         reached(Point.LEFT)
-        for held in behind:
-            held.apply(1 - self._read, held.behind)
-            held.behind = {}
+        for part in behind:
+            part.catch_up(1 - self._read)
         reached(Point.ALIKE)
 
     def _release(self) -> None:

@@ -86,7 +86,12 @@ class KernelTarget:
         return self._made(bundle, None, None)
 
     def prepare_after(self, old: Instance, bundle: Bundle) -> KernelInstance:
-        """Beside `old`, with its learned entries and its counters where they have the same place in both."""
+        """Beside `old`, with its learned entries and its counters where they have the same place in both.
+
+        Raises `RefusedError`: what was written to `old` last cannot be brought to its end.
+        """
+        if isinstance(old, KernelInstance):
+            old.settle()
         with self._predecessor(Before(place=old.place, pipeline=old.pipeline)) as predecessor:
             return self._made(bundle, predecessor, predecessor)
 

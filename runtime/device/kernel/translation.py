@@ -8,7 +8,7 @@ zero, one that is wider is filled up with zeros, one that there is no more is le
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from compiler.ir.nodes import Pipeline
 from compiler.printers.layout import LearnedTableLayout, Member, StoreLayout, layout
@@ -17,6 +17,7 @@ from compiler.printers.store_programs import (
     MAX_BEFORE_WAYS,
     MAX_PROFILES,
     argument_bytes,
+    ended_mark,
     store_programs,
 )
 from runtime.device.kernel.sharing import shared_stores
@@ -33,6 +34,11 @@ class Translation:
     store: str
     slots: int
     constants: dict[str, int | bytes]
+
+    def without_ended(self, side: int) -> Translation:
+        """Entries that have ended for packets of this side, which all are on, are left where they are."""
+        ended = {store_programs(self.store).before.ended: ended_mark(side)}
+        return replace(self, constants={**self.constants, **ended})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

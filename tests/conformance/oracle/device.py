@@ -61,8 +61,6 @@ class Oracle:
             return frozenset({code})
         if self.current is None:
             return frozenset({Code.FAILED_PRECONDITION})
-        if request.atomicity == p4r.WriteRequest.DATAPLANE_ATOMIC:
-            return frozenset({Code.OK, Code.UNIMPLEMENTED})  # "some batches in an atomic way but not others"
         if request.atomicity not in self.current.config.declared.atomicities:
             return frozenset({Code.UNIMPLEMENTED, Code.INVALID_ARGUMENT})
         return frozenset({Code.OK})

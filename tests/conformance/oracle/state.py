@@ -38,7 +38,7 @@ class Declared:
     """The one that is no link, and that members cannot watch."""
     port_names: frozenset[bytes] = frozenset()
     """Of a pipeline whose ports are translated: what `watch_port` may be ("Port Translation for PSA Extern APIs")."""
-    atomicities: frozenset[int] = frozenset({p4r.WriteRequest.CONTINUE_ON_ERROR, p4r.WriteRequest.ROLLBACK_ON_ERROR})
+    atomicities: frozenset[int] = frozenset(p4r.WriteRequest.Atomicity.values())
     has_replication: bool = False
     metering: frozenset[int] = frozenset()
     """Actions that execute their table's meter, which P4Info does not say ("Known Limitations")."""

@@ -1831,6 +1831,10 @@ static __always_inline bool find_flow_ipv4(struct scratch *scratch, struct conne
 	entry->hash = connections_ipv4_hash(entry->key);
 	if (!connections_ipv4_find_or_free(entry->key, entry->hash, hit, &entry->free))
 		return missed(0x02000011);
+	if (unlikely(hit->table > 2) && !connections_ipv4_goes_on(hit, scratch->side)) {
+		entry->free = 0;
+		return missed(0x02000011);
+	}
 	switch (hit->table) {
 	case TABLE_FLOW_IPV4:
 		asked(0x02000011, ACTION_TRANSLATE_IPV4);
@@ -1870,6 +1874,10 @@ static __always_inline bool find_flow_reverse_ipv4(struct scratch *scratch, stru
 	entry->hash = connections_ipv4_hash(entry->key);
 	if (!connections_ipv4_find_or_free(entry->key, entry->hash, hit, &entry->free))
 		return missed(0x02000012);
+	if (unlikely(hit->table > 2) && !connections_ipv4_goes_on(hit, scratch->side)) {
+		entry->free = 0;
+		return missed(0x02000012);
+	}
 	switch (hit->table) {
 	case TABLE_FLOW_IPV4:
 		asked(0x02000012, ACTION_TRANSLATE_IPV4);
@@ -2006,6 +2014,10 @@ static __always_inline bool find_flow_ipv6(struct scratch *scratch, struct conne
 	entry->hash = connections_ipv6_hash(entry->key);
 	if (!connections_ipv6_find_or_free(entry->key, entry->hash, hit, &entry->free))
 		return missed(0x02000041);
+	if (unlikely(hit->table > 2) && !connections_ipv6_goes_on(hit, scratch->side)) {
+		entry->free = 0;
+		return missed(0x02000041);
+	}
 	switch (hit->table) {
 	case TABLE_FLOW_IPV6:
 		asked(0x02000041, ACTION_TRANSLATE_IPV6);
@@ -2048,6 +2060,10 @@ static __always_inline bool find_flow_reverse_ipv6(struct scratch *scratch, stru
 	entry->hash = connections_ipv6_hash(entry->key);
 	if (!connections_ipv6_find_or_free(entry->key, entry->hash, hit, &entry->free))
 		return missed(0x02000042);
+	if (unlikely(hit->table > 2) && !connections_ipv6_goes_on(hit, scratch->side)) {
+		entry->free = 0;
+		return missed(0x02000042);
+	}
 	switch (hit->table) {
 	case TABLE_FLOW_IPV6:
 		asked(0x02000042, ACTION_TRANSLATE_IPV6);

@@ -175,8 +175,9 @@ def test_a_map_that_is_full_changes_nothing(pipeline: Pipeline, made: list[Map])
         "table exact: all 4 direct counters are taken",
     )
     other = tuple(held.layout.encode_key((Exact(value=number), Exact(value=1))) for number in range(5))
+    spare = held.sides.add("table exact", held.layout.map, held.entries)
     for key in other:
-        held.sides.write(held.sides.maps[0], key, bytes(held.layout.map.value_size))
+        held.sides.write(spare, key, bytes(held.layout.map.value_size))
     with pytest.raises(RefusedError) as full:
         held.commit()
     assert (full.value.code, full.value.text) == (Code.RESOURCE_EXHAUSTED, "table exact: the kernel's map is full")

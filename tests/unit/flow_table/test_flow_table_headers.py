@@ -10,7 +10,14 @@ import pytest
 from compiler.ir.hashing import mix64
 from compiler.pipeline.assembly import pipeline
 from compiler.printers.layout import SlotHead, layout
-from compiler.printers.store_programs import delete_key_context, read_delete, read_sweep, store_programs, sweep_context
+from compiler.printers.store_programs import (
+    end_context,
+    read_delete,
+    read_sweep,
+    remove_ended_context,
+    store_programs,
+    sweep_context,
+)
 from runtime.bpf.elf import opened
 from runtime.bpf.errors import ToolchainMissing
 from runtime.bpf.object import LoadSettings, load
@@ -49,7 +56,7 @@ def test_both_compilers_take_the_headers(name: str, compiler: str) -> None:
     store = {"tiny": "tiny", "wide": "connections_ipv6"}[name]
     names = store_programs(store)
     with opened(elf, name) as handle:
-        assert {names.sweep, names.delete_key, names.delete_slot} <= handle.programs.keys()
+        assert {names.sweep, names.end_key, names.delete_slot} <= handle.programs.keys()
         assert {store, names.events.name} <= handle.maps.keys()
 
 
@@ -82,6 +89,7 @@ def test_an_ipv6_entry_lies_in_its_slot_as_the_layout_says() -> None:
         assert slot.head == SlotHead(version=2, table=2, profile=2, seen_ms=123_456, packets=1, bytes=1500)
 
         assert read_sweep(run_syscall(loaded.program(names.sweep).fd, sweep_context(0)).context).live[2] == 1
-        deleted = run_syscall(loaded.program(names.delete_key).fd, delete_key_context(store, KEY)).context
-        assert read_delete(deleted).removed == 1
+        table = "flow_reverse_ipv6"
+        for context, removed in ((end_context(store, table, KEY, 0), 0), (remove_ended_context(store, table, KEY), 1)):
+            assert read_delete(run_syscall(loaded.program(names.end_key).fd, context).context).removed == removed
         assert not any(map(store.decode_slot, (value for _, value in loaded.map(store.store.name).items())))

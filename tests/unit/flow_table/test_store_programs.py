@@ -11,11 +11,13 @@ from compiler.printers.layout import layout
 from compiler.printers.store_programs import (
     MAX_PROFILES,
     Deleted,
-    delete_key_context,
     delete_slot_context,
+    end_context,
     event_name,
+    go_on_context,
     read_delete,
     read_sweep,
+    remove_ended_context,
     store_programs,
     sweep_context,
 )
@@ -23,9 +25,9 @@ from compiler.printers.store_programs import (
 
 def test_names_follow_the_store() -> None:
     names = store_programs("connections_ipv4")
-    assert (names.sweep, names.delete_key, names.delete_slot) == (
+    assert (names.sweep, names.end_key, names.delete_slot) == (
         "connections_ipv4_sweep",
-        "connections_ipv4_delete_key",
+        "connections_ipv4_end_key",
         "connections_ipv4_delete_slot",
     )
     assert (names.events.name, names.events.max_entries) == ("connections_ipv4_events", 15)
@@ -59,12 +61,15 @@ def test_a_slot_is_deleted_by_the_version_that_was_read() -> None:
 
 
 @pytest.mark.parametrize("table", ["flow_ipv4", "flow_ipv6"])
-def test_a_key_is_deleted_by_its_words(table: str) -> None:
+def test_an_entry_ends_by_the_words_of_its_key(table: str) -> None:
     store = layout(pipeline()).store_of(table)
     key = tuple(range(1, 1 + len(store.key_widths)))
-    context = delete_key_context(store, key)
+    context = end_context(store, table, key, 1)
     assert store.decode_key(context[: 8 * store.key_words]) == key
+    assert context[8 * store.key_words :] == bytes((0, 0x80, 1)).ljust(16, b"\0")
+    assert go_on_context(store, table, key)[8 * store.key_words :] == bytes((0, 0, 1)).ljust(16, b"\0")
+    assert remove_ended_context(store, table, key)[8 * store.key_words :] == bytes((1, 0, 1)).ljust(16, b"\0")
     assert read_delete(context) == Deleted(removed=0, busy=False)
     assert read_delete(context[:-8] + struct.pack("<II", 2, 1)) == Deleted(removed=2, busy=True)
     with pytest.raises(ValueError, match="does not fit a key field of connections_ipv"):
-        delete_key_context(store, (*key[:-1], 1 << 16))
+        end_context(store, table, (*key[:-1], 1 << 16), 0)
