@@ -8,6 +8,8 @@ import platform as machine
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +25,7 @@ from agents.storage.io.registries import RegistryOptions
 from agents.storage.io.registryhttp import Connection
 from agents.storage.io.store import Store, StoredImage
 from agents.storage.io.volumefiles import volume_path
+from agents.storage.translate import modes
 from agents.storage.translate.platforms import machine_platform, parse_platform
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.oci import Platform
@@ -38,6 +41,18 @@ StoreOption = Annotated[
     Path, typer.Option("--store", envvar="TURNOUT_IMAGES", help="Folder that converted images are kept in.")
 ]
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="Form of the result on stdout.")]
+
+
+class Mode(StrEnum):
+    """Those of ImageConversion that images can be converted in."""
+
+    EROFS = modes.EROFS.name
+    OVERLAYFS = modes.OVERLAYFS.name
+
+
+ModeOption = Annotated[
+    Mode | None, typer.Option("--mode", help="Which one, of an image that was converted in several modes.")
+]
 ImageArgument = Annotated[
     str, typer.Argument(help="Name it was converted by, or the beginning of its digest.", show_default=False)
 ]
@@ -69,6 +84,9 @@ def convert_command(
     platform: Annotated[
         list[str] | None, typer.Option("--platform", help="os/architecture[/variant]; may be given again.")
     ] = None,
+    mode: Annotated[
+        Mode | None, typer.Option("--mode", help="erofs unless a policy says otherwise; overlayfs keeps layers apart.")
+    ] = None,
     tls_ca: Annotated[
         Path | None, typer.Option("--tls-ca", help="PEM file of authorities to trust besides the system's.")
     ] = None,
@@ -83,7 +101,7 @@ def convert_command(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Convert images to volumes. Safe to run again: what is there is not made twice, what was stopped goes on."""
-    wanted = [pair for source in sources for pair in _wanted(source, platform or [])]
+    wanted = [one for source in sources for one in _wanted(source, platform or [], mode)]
     mirrors = _mirrors(mirror or [])
     results: list[Converted] = []
     with _store(store) as opened:
@@ -92,19 +110,27 @@ def convert_command(
             credentials=CredentialFile(credentials),
             mirrors=mirrors,
         )
-        for name, target in wanted:
-            with _progress(str(name)) as on_progress:
-                results.append(convert(name, target, opened, on_progress, registries))
+        for one in wanted:
+            with _progress(str(one.name)) as on_progress:
+                results.append(convert(one.name, one.platform, opened, on_progress, registries, modes.MODES[one.mode]))
     rows = [{**_row(r.image), "made": "before" if r.was_there else "now"} for r in results]
     print_rows([*_COLUMNS, "made"], rows, output)
 
 
-def _wanted(source: str, platforms: list[str]) -> list[tuple[ImageName, Platform]]:
-    """Images and platforms that an argument stands for: a policy file when there is one of that name."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    name: ImageName
+    platform: Platform
+    mode: str
+
+
+def _wanted(source: str, platforms: list[str], mode: Mode | None) -> list[_Wanted]:
+    """What an argument stands for: a policy file when there is one of that name. Options come before what it says."""
     try:
         if Path(source).exists():
-            return [pair for policy in _conversions(Path(source)) for pair in _of_policy(policy, platforms)]
-        return [(parse_image_name(source), target) for target in _platforms(platforms)]
+            return [one for policy in _conversions(Path(source)) for one in _of_policy(policy, platforms, mode)]
+        name = parse_image_name(source)
+        return [_Wanted(name=name, platform=one, mode=mode or modes.EROFS.name) for one in _platforms(platforms)]
     except ImageNameError as error:
         raise typer.BadParameter(f"'{source}' {error}") from error
     except ImageError as error:
@@ -128,8 +154,9 @@ def _conversions(path: Path) -> tuple[ImageConversion, ...]:
     return found
 
 
-def _of_policy(policy: ImageConversion, platforms: list[str]) -> list[tuple[ImageName, Platform]]:
-    return [(policy.source, target) for target in _platforms(platforms or list(policy.platforms))]
+def _of_policy(policy: ImageConversion, platforms: list[str], mode: Mode | None) -> list[_Wanted]:
+    chosen = _platforms(platforms or list(policy.platforms))
+    return [_Wanted(name=policy.source, platform=one, mode=mode or policy.mode) for one in chosen]
 
 
 def _platforms(texts: list[str]) -> list[Platform]:
@@ -175,10 +202,15 @@ def list_command(store: StoreOption = STORE, output: OutputOption = Output.TABLE
 
 
 @app.command()
-def inspect(image: ImageArgument, store: StoreOption = STORE, output: OutputOption = Output.YAML) -> None:
+def inspect(
+    image: ImageArgument,
+    mode: ModeOption = None,
+    store: StoreOption = STORE,
+    output: OutputOption = Output.YAML,
+) -> None:
     """One image: its layers, and its volumes with role, file, and how many images have each."""
     with _store(store) as opened:
-        plain = _plain(opened.find(image), opened)
+        plain = _plain(opened.find(image, mode or ""), opened)
     if output is Output.JSON:
         sys.stdout.write(json.dumps(plain, indent=2) + "\n")
     else:
@@ -214,13 +246,19 @@ def mount(
     upper: Annotated[
         Path | None, typer.Option("--upper", help="Folder for changes; without it the image is read-only.")
     ] = None,
+    mode: ModeOption = None,
     store: StoreOption = STORE,
 ) -> None:
     """Mount an image's root file system. Needs root."""
     _need_root()
     with _store(store) as opened:
-        (root,) = opened.find(image).volumes
-        mounts.mount(volume_path(store, root.digest), directory, upper)
+        found = opened.find(image, mode or "")
+        (volume,) = found.volumes
+        path = volume_path(store, volume.digest)
+        if found.mode == modes.EROFS.name:
+            mounts.mount(path, directory, upper)
+        else:
+            mounts.mount_layers(path, len(found.layers), directory, upper)
 
 
 @app.command()
@@ -239,10 +277,10 @@ def _need_root() -> None:
 
 
 @app.command()
-def remove(image: ImageArgument, store: StoreOption = STORE) -> None:
+def remove(image: ImageArgument, mode: ModeOption = None, store: StoreOption = STORE) -> None:
     """Forget an image, and remove the volumes that no other image has."""
     with _store(store) as opened:
-        opened.remove(opened.find(image))
+        opened.remove(opened.find(image, mode or ""))
         housekeeping.collect(opened)
 
 

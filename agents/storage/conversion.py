@@ -6,10 +6,8 @@ on where it was. Called by `turnout image convert`.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 
 from agents.storage.io.ingest import ingest_layers, layer_path
 from agents.storage.io.layouts import Layout
@@ -19,11 +17,10 @@ from agents.storage.io.store import Store, StoredImage, Volume
 from agents.storage.io.trees import LayerFiles
 from agents.storage.io.volumefiles import volume_path, write_volume
 from agents.storage.translate.erofs import plan
+from agents.storage.translate.modes import EROFS, Mode
+from agents.storage.wire.errors import ImageError
 from agents.storage.wire.oci import Image, Platform
 from compiler.policy.imagenames import ImageName, LayoutImage
-
-_RECIPE: Final = "erofs merged 1"
-"""Part of every volume's recipe: another number when the same layers would give other bytes."""
 
 OnProgress = Callable[[str, int, int], None]
 """(phase, bytes done, bytes in all); phases are Pulling and Converting. From several threads."""
@@ -50,45 +47,52 @@ def convert(
     store: Store,
     on_progress: OnProgress = no_progress,
     registries: RegistryOptions | None = None,
+    mode: Mode = EROFS,
 ) -> Converted:
-    """Convert one platform's image to one merged EROFS volume. Raises ImageError; what was there stays as it was."""
+    """Convert one platform's image to one EROFS volume. Raises ImageError; what was there stays as it was."""
     source = open_source(name, registries or RegistryOptions())
     try:
         image = read_image(source, platform, str(name))
-        recipe = recipe_of(image)
+        _check_layers(image, mode)
         with store.alone():
-            volume = _existing(store, recipe)
+            volume = _existing(store, image, mode)
             was_there = volume is not None
             if volume is None:
-                volume = _make_volume(source, image, recipe, store, on_progress)
-            store.add(image, "erofs", str(name), [volume])
+                volume = _make_volume(source, image, mode, store, on_progress)
+            store.add(image, mode.name, str(name), [volume])
             _remove_layers(store, image)
     finally:
         source.close()
-    return Converted(image=store.find(image.digest), was_there=was_there)
+    return Converted(image=store.find(image.digest, mode.name), was_there=was_there)
 
 
-def recipe_of(image: Image) -> str:
-    """What the volume is made from: the layers' bytes, in order, and the way they are written."""
-    return hashlib.sha256("\n".join((_RECIPE, *(layer.diff_id for layer in image.layers))).encode()).hexdigest()
+def _check_layers(image: Image, mode: Mode) -> None:
+    count = len(image.layers)
+    if count > mode.most_layers:
+        raise ImageError(f"the image has {count} layers; in mode {mode.name} {mode.most_layers} can be put together")
 
 
-def _existing(store: Store, recipe: str) -> Volume | None:
-    volume = store.volume(recipe)
+def _existing(store: Store, image: Image, mode: Mode) -> Volume | None:
+    volume = store.volume(_recipe(image, mode), mode.role)
     if volume is None or not volume_path(store.folder, volume.digest).exists():
         return None
     return volume
 
 
-def _make_volume(source: Source, image: Image, recipe: str, store: Store, on_progress: OnProgress) -> Volume:
+def _recipe(image: Image, mode: Mode) -> str:
+    return mode.recipe([layer.diff_id for layer in image.layers])
+
+
+def _make_volume(source: Source, image: Image, mode: Mode, store: Store, on_progress: OnProgress) -> Volume:
     pulled = _Counter("Pulling", sum(layer.blob.size for layer in image.layers), on_progress)
     paths = ingest_layers(source, image.layers, store.folder, pulled)
+    recipe = _recipe(image, mode)
     with LayerFiles(paths) as files:
-        root = files.merged([layer.blob.digest for layer in image.layers])
+        root = mode.tree(files.trees([layer.blob.digest for layer in image.layers]))
         planned = plan(root, bytes.fromhex(recipe)[:16])
         written = _Counter("Converting", planned.size, on_progress)
         digest = write_volume(planned, files, store.folder, recipe, written)
-    return Volume(digest=digest, recipe=recipe, size_bytes=planned.size)
+    return Volume(digest=digest, recipe=recipe, size_bytes=planned.size, role=mode.role)
 
 
 def _remove_layers(store: Store, image: Image) -> None:

@@ -13,7 +13,7 @@ from compiler.policy.located import Located
 from compiler.policy.policyset import ImageConversion as Resolved
 from compiler.policy.references import Claims, check_annotations
 
-_BUILT_MODES: Final = ("erofs",)
+_BUILT_MODES: Final = ("erofs", "overlayfs")
 
 
 def resolve_conversions(objects: Mapping[str, Located[ImageConversion]], report: Report) -> tuple[Resolved, ...]:

@@ -8,18 +8,19 @@ from pathlib import Path
 
 from agents.storage.conversion import Converted, convert, no_progress
 from agents.storage.io.store import Store
+from agents.storage.translate.modes import EROFS, Mode
 from agents.storage.translate.platforms import parse_platform
 from compiler.policy.imagenames import parse_image_name
 
 AMD64 = parse_platform("linux/amd64")
 
 
-def converted(source: str | Path, folder: Path, platform: str = "linux/amd64") -> Converted:
+def converted(source: str | Path, folder: Path, platform: str = "linux/amd64", mode: Mode = EROFS) -> Converted:
     """Convert what a name or the folder of a layout says into the store in `folder`."""
     store = Store(folder)
     try:
         name = f"oci:{source}" if isinstance(source, Path) else source
-        return convert(parse_image_name(name), parse_platform(platform), store, no_progress)
+        return convert(parse_image_name(name), parse_platform(platform), store, no_progress, mode=mode)
     finally:
         store.close()
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from agents.storage.conversion import convert, no_progress
-from agents.storage.io.mounts import mount, unmount
+from agents.storage.io.mounts import mount, mount_layers, unmount
 from agents.storage.io.store import Store
 from agents.storage.io.volumefiles import volume_path
+from agents.storage.translate.modes import EROFS, MODES, Mode
 from agents.storage.translate.platforms import parse_platform
 from agents.storage.wire.errors import ImageError
 from compiler.policy.imagenames import parse_image_name
@@ -25,13 +26,17 @@ AMD64 = parse_platform("linux/amd64")
 
 
 @contextmanager
-def _converted(folder: Path) -> Generator[Path]:
+def _converted(folder: Path, mode: Mode = EROFS, upper: Path | None = None) -> Generator[Path]:
     store = Store(folder / "store")
-    result = convert(parse_image_name(f"oci:{folder / 'layout'}"), AMD64, store, no_progress)
+    result = convert(parse_image_name(f"oci:{folder / 'layout'}"), AMD64, store, no_progress, mode=mode)
     target = folder / "converted"
-    target.mkdir()
+    target.mkdir(exist_ok=True)
     (volume,) = result.image.volumes
-    mount(volume_path(store.folder, volume.digest), target, None)
+    path = volume_path(store.folder, volume.digest)
+    if mode is EROFS:
+        mount(path, target, upper)
+    else:
+        mount_layers(path, len(result.image.layers), target, upper)
     try:
         yield target
     finally:
@@ -41,14 +46,18 @@ def _converted(folder: Path) -> Generator[Path]:
 
 @pytest.mark.parametrize("name", IMAGES)
 def test_a_converted_image_is_what_containerd_unpacks(name: str, peer: Containerd, tmp_path: Path) -> None:
+    """In every mode, and with a writable layer over it."""
     layers = IMAGES[name]()
     layout = LayoutWriter(tmp_path / "layout")
     layout.image(layers, f"example.com/{name}:1")
     archive = layout.write_archive(tmp_path / "image.tar")
-    with peer.mounted(layers, archive, tmp_path / "unpacked") as unpacked, _converted(tmp_path) as converted:
+    with peer.mounted(layers, archive, tmp_path / "unpacked") as unpacked:
         expected = facts(unpacked.root)
-        assert differences(expected, facts(converted), unpacked.started_ns) == []
         assert expected  # an empty image would prove nothing
+        for mode in MODES.values():
+            for upper in (None, tmp_path / mode.name):
+                with _converted(tmp_path, mode, upper) as converted:
+                    assert differences(expected, facts(converted), unpacked.started_ns) == [], (mode.name, upper)
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from agents.storage.io.housekeeping import collect, faults
+from agents.storage.io.mounts import mount_layers, unmount
 from agents.storage.io.store import Store
 from agents.storage.io.volumefiles import volume_path
+from agents.storage.translate.modes import OVERLAYFS
 from agents.storage.wire.errors import ImageError
 from tests.images.archives import LayoutWriter, Tar, digest
 from tests.images.conversions import command, converted, turnout
@@ -276,6 +278,56 @@ spec: {{sourceImage: "oci:{layout}", platforms: [linux/amd64]}}
     assert turnout("remove", f"oci:{layout}", "--store", store).returncode == 0
     assert turnout("list", "--store", store, "-o", "json").stdout == "[]\n"
     assert _rest(store) == []
+
+
+@pytest.mark.root
+@pytest.mark.slow
+def test_the_command_in_two_modes(tmp_path: Path) -> None:
+    """Of one image, side by side in one store; the policy says one, an option the other."""
+    layout, store, target = _layout(tmp_path / "layout"), tmp_path / "store", tmp_path / "target"
+    target.mkdir()
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(f"""apiVersion: turnout.dev/v1alpha1
+kind: ImageConversion
+metadata: {{name: one}}
+spec: {{sourceImage: "oci:{layout}", imageMode: overlayfs, platforms: [linux/amd64]}}
+""")
+    made = [
+        json.loads(turnout("convert", policy, *options, "--store", store, "-o", "json").stdout)[0]["mode"]
+        for options in ([], ["--mode", "erofs"])
+    ]
+    assert made == ["overlayfs", "erofs"]
+    digest = json.loads(turnout("list", "--store", store, "-o", "json").stdout)[0]["digest"]
+    unclear = turnout("mount", f"oci:{layout}", target, "--store", store)
+    both = ", ".join(f"{digest[:19]} (linux/amd64, {mode})" for mode in ("erofs", "overlayfs"))
+    assert (unclear.returncode, unclear.stderr) == (1, f"turnout: error: 'oci:{layout}' is 2 images: {both}\n")
+    found: list[list[str]] = []
+    for mode in ("erofs", "overlayfs"):
+        assert turnout("mount", f"oci:{layout}", target, "--mode", mode, "--store", store).returncode == 0
+        found.append(sorted(str(path.relative_to(target)) for path in target.rglob("*")))
+        assert turnout("unmount", target).returncode == 0
+        assert turnout("remove", f"oci:{layout}", "--mode", mode, "--store", store).returncode == 0
+    assert found[0] == found[1] != []
+    assert _rest(store) == []
+
+
+@pytest.mark.root
+def test_as_many_layers_as_overlayfs_takes(tmp_path: Path) -> None:
+    """Their names fit into the options of a mount, which have 4096 bytes."""
+    layers = [Tar().add(f"f{number}", data=b"%d" % number).finished() for number in range(OVERLAYFS.most_layers)]
+    _layout(tmp_path / "layout", *layers, compression="")
+    target = tmp_path / ("deep" * 40)
+    target.mkdir()
+    image = converted(tmp_path / "layout", tmp_path / "store", mode=OVERLAYFS).image
+    mount_layers(volume_path(tmp_path / "store", image.volumes[0].digest), len(layers), target, None)
+    try:
+        assert sorted(path.read_text() for path in target.iterdir()) == sorted(map(str, range(len(layers))))
+    finally:
+        unmount(target)
+    _layout(tmp_path / "more", *layers, SMALL, compression="")
+    with pytest.raises(ImageError, match=r"^the image has 500 layers; in mode overlayfs 499 can be put together$"):
+        converted(tmp_path / "more", tmp_path / "store", mode=OVERLAYFS)
+    assert len(_rest(tmp_path / "store")) == 1
 
 
 @pytest.mark.parametrize(

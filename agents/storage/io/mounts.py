@@ -3,37 +3,53 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
+from agents.storage.translate.overlaying import BELOW_ALL
 from agents.storage.wire.errors import ImageError
 
 
 def mount(volume: Path, target: Path, upper: Path | None) -> None:
     """Mount an EROFS file. With `upper`, an overlay lies over it whose changes are kept in that folder."""
+    _mount_volume(volume, target, None if upper is None else ["."], upper)
+
+
+def mount_layers(volume: Path, count: int, target: Path, upper: Path | None) -> None:
+    """Mount an EROFS file that holds `count` layers side by side, and over it the overlay that puts them together."""
+    lower = [str(number) for number in reversed(range(count))]
+    _mount_volume(volume, target, [*lower, BELOW_ALL.decode()], upper)
+
+
+def _mount_volume(volume: Path, target: Path, lower: Sequence[str] | None, upper: Path | None) -> None:
+    """`lower` are folders of the volume that an overlay puts together, the topmost first."""
     if not target.is_dir():
         raise ImageError(f"{target} is no directory")
     _run("mount", "-t", "erofs", "-o", "ro", str(volume), str(target))
-    if upper is None:
+    if lower is None:
         return
     try:
-        _mount_overlay(target, upper)
+        _mount_overlay(target.absolute(), lower, None if upper is None else upper.absolute())
     except ImageError:
         unmount(target)
         raise
 
 
-def _mount_overlay(target: Path, upper: Path) -> None:
+def _mount_overlay(target: Path, lower: Sequence[str], upper: Path | None) -> None:
+    """The lower folders are named from inside of the volume: options have one page, whatever the path of `target`."""
+    options = f"lowerdir={':'.join(lower)}"
+    if upper is not None:
+        options += _writable(upper)
+    _run("mount", "-t", "overlay", "-o", options, "overlay", str(target), folder=target)
+
+
+def _writable(upper: Path) -> str:
     changes, work = upper / "upper", upper / "work"
     for folder in (changes, work):
         if any(sign in str(folder) for sign in ",:\\"):
             raise ImageError(f"{folder}: overlayfs takes no folder with a comma, a colon or a backslash in its name")
         folder.mkdir(parents=True, exist_ok=True)
-    options = f"lowerdir={_escaped(target)},upperdir={changes},workdir={work}"
-    _run("mount", "-t", "overlay", "-o", options, "overlay", str(target))
-
-
-def _escaped(path: Path) -> str:
-    return str(path).replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,")
+    return f",upperdir={changes},workdir={work}"
 
 
 def unmount(target: Path) -> None:
@@ -55,7 +71,7 @@ def _mounted_at(target: Path) -> list[str]:
     return [row[2] for row in rows if row[1] == place]
 
 
-def _run(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def _run(*command: str, folder: Path | None = None) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
     if done.returncode:
         raise ImageError(f"{command[0]}: {done.stderr.strip() or f'exit code {done.returncode}'}")

@@ -66,7 +66,7 @@ class Volume:
     digest: str
     recipe: str
     size_bytes: int
-    role: str = "root"
+    role: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,10 +126,10 @@ class Store:
             raise
         self._db.execute("COMMIT")
 
-    def volume(self, recipe: str) -> Volume | None:
-        """The volume made by `recipe`, if it is there."""
+    def volume(self, recipe: str, role: str) -> Volume | None:
+        """The volume made by `recipe`, if it is there; `role` is what it is to be to another image."""
         row = self._db.execute("SELECT digest, size_bytes FROM volumes WHERE recipe = ?", (recipe,)).fetchone()
-        return None if row is None else Volume(digest=row[0], recipe=recipe, size_bytes=row[1])
+        return None if row is None else Volume(digest=row[0], recipe=recipe, size_bytes=row[1], role=role)
 
     def add(self, image: Image, mode: str, name: str, volumes: Sequence[Volume]) -> None:
         """Record an image whose volumes' files are in place; the name means this image of the platform from now on."""
@@ -194,10 +194,11 @@ class Store:
             ),
         )
 
-    def find(self, wanted: str) -> StoredImage:
-        """By name, or by (the beginning of) the manifest's digest. Raises ImageError unless it is exactly one."""
+    def find(self, wanted: str, mode: str = "") -> StoredImage:
+        """By name, or by (the beginning of) the manifest's digest, in a mode or in any. Raises ImageError unless it is
+        exactly one."""
         start = wanted if wanted.startswith("sha256:") else f"sha256:{wanted}"
-        images = self.images()
+        images = [image for image in self.images() if mode in ("", image.mode)]
         found = [image for image in images if wanted in image.names]
         if not found and len(start) >= len("sha256:") + 4:
             found = [image for image in images if image.manifest_digest.startswith(start)]
@@ -206,7 +207,8 @@ class Store:
         if found:
             keys = ", ".join(f"{image.manifest_digest[:19]} ({image.platform}, {image.mode})" for image in found)
             raise ImageError(f"'{wanted}' is {len(found)} images: {keys}")
-        raise ImageError(f"'{wanted}' has not been converted into the store {self.folder}")
+        how = f" in mode {mode}" if mode else ""
+        raise ImageError(f"'{wanted}' has not been converted{how} into the store {self.folder}")
 
     def remove(self, image: StoredImage) -> None:
         """Forget the image. Volumes that no image has any more stay until `gc`."""

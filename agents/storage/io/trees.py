@@ -11,7 +11,6 @@ from typing import Final
 
 from agents.storage.translate.applying import Budget, apply_layer
 from agents.storage.translate.erofs import FileBytes
-from agents.storage.translate.overlaying import overlaid
 from agents.storage.translate.tree import Node
 from agents.storage.wire.errors import ImageError, TarError
 from agents.storage.wire.tar import entries
@@ -34,8 +33,8 @@ class LayerFiles:
     ) -> None:
         self._stack.close()
 
-    def merged(self, names: Sequence[str]) -> Node:
-        """The root file system. `names` are the layers' digests, for errors."""
+    def trees(self, names: Sequence[str]) -> list[Node]:
+        """One of each layer, lowest first. `names` are the layers' digests, for errors."""
         trees: list[Node] = []
         budget = Budget()
         for number, fd in enumerate(self._fds):
@@ -44,7 +43,7 @@ class LayerFiles:
                 trees.append(apply_layer(found, number, trees[::-1], budget))
             except TarError as error:
                 raise ImageError(f"layer {number + 1} of {len(names)}, {names[number]}: {error}") from error
-        return overlaid(trees)
+        return trees
 
     def read(self, wanted: FileBytes) -> Iterator[bytes]:
         """The bytes in pieces; zeros where no extent is."""

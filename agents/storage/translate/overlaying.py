@@ -1,10 +1,18 @@
-"""Layers to one tree, as overlayfs shows them: the upper hides the lower, directories are merged unless opaque."""
+"""Layers to one tree: as overlayfs shows them, or each in a folder of its own, for overlayfs to put together.
+
+The upper hides the lower; directories are merged unless they are opaque.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from agents.storage.translate.tree import Node, new_directory
+
+BELOW_ALL: Final = b"none"
+"""An empty folder: overlayfs without an upper one wants two lower ones at least."""
+_OPAQUE: Final = b"trusted.overlay.opaque"
 
 
 def overlaid(layers: Iterable[Node]) -> Node:
@@ -40,3 +48,25 @@ def _merged(lower: Node, upper: Node) -> Node:
 def visible(layer: Node) -> Node:
     """A single layer as an overlay shows it: without whiteouts."""
     return _merged(new_directory(), layer)
+
+
+def side_by_side(layers: Iterable[Node]) -> Node:
+    """A tree with the layers, lowest first, as folders 0, 1, 2 and so on, in the form in which overlayfs takes them
+    (Documentation/filesystems/overlayfs.rst, "whiteouts and opaque directories"), and the empty `BELOW_ALL`."""
+    root = new_directory()
+    root.children = {b"%d" % number: layer for number, layer in enumerate(layers)}
+    for layer in root.children.values():
+        _mark_opaque(layer)
+    root.children[BELOW_ALL] = new_directory()
+    return root
+
+
+def _mark_opaque(layer: Node) -> None:
+    """The root of a layer is never opaque to overlayfs."""
+    pending = list((layer.children or {}).values())
+    while pending:
+        node = pending.pop()
+        if node.children is not None:
+            pending.extend(node.children.values())
+            if node.is_opaque:
+                node.xattrs[_OPAQUE] = b"y"
