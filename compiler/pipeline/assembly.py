@@ -17,7 +17,7 @@ VERSION = "1"
 """Raised with every change of a table, an action or an id."""
 
 DROP_REASONS = (
-    DropReason(name="no_backend", id=1, doc="The service has no ready backend."),
+    DropReason(name="no_backend", id=1, doc="The service has no ready backend; the sender is told, where it can be."),
     DropReason(name="no_route", id=2, doc="The network has no such destination."),
     DropReason(name="no_neighbor", id=3, doc="The next hop is not known."),
     DropReason(name="flow_clash", id=4, doc="Another connection has the tuple that the replies would have."),

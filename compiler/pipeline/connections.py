@@ -21,7 +21,7 @@ from compiler.ir.tables import (
     Transition,
 )
 from compiler.pipeline.family import Family
-from compiler.pipeline.headers import PROTOCOL_TCP, PROTOCOL_UDP
+from compiler.pipeline.headers import PROTOCOL_TCP, PROTOCOL_UDP, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN
 from compiler.pipeline.notation import (
     advance,
     apply,
@@ -40,8 +40,7 @@ from compiler.pipeline.notation import (
     valid,
     when,
 )
-
-TCP_FIN, TCP_SYN, TCP_RST, TCP_ACK = 0x01, 0x02, 0x04, 0x10
+from compiler.pipeline.refusal import refuse
 
 TCP_NEW, TCP_ESTABLISHED, TCP_CLOSING, UDP_NEW, UDP_STREAM, TCP_HEARD, TCP_CLOSED = 1, 2, 3, 4, 5, 6, 7
 _TABLE, _ACTION, _PROFILE, _COUNTER = 0x02000000, 0x01000000, 0x11000000, 0x13000000
@@ -435,7 +434,7 @@ def _connection(family: Family) -> Control:
 
 
 def controls(family: Family) -> tuple[Control, ...]:
-    return (decide(family, (drop("no_backend"),)), _connection(family))
+    return (decide(family, (run(family.named("refuse")),)), _connection(family), refuse(family))
 
 
 __all__ = [

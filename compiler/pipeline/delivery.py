@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from compiler.ir.expressions import Concat, Const, Expr, Extend
+from compiler.ir.expressions import Concat, Const, Expr, Extend, width_bits
 from compiler.ir.nodes import Control
 from compiler.ir.statements import Statement
 from compiler.ir.tables import Action, ActionRef, Key, Param, Table
@@ -140,7 +140,7 @@ TABLES = (
 )
 
 
-def _error(error_type: int, code: int, mtu: Expr | int = 0) -> tuple[Statement, ...]:
+def icmp_error(error_type: int, code: int, mtu: Expr | int = 0) -> tuple[Statement, ...]:
     return (
         assign(meta("error"), 1),
         assign(meta("error_type"), error_type),
@@ -156,12 +156,12 @@ _CHECK_IPV4 = Control(
         assign(meta("traffic_class"), field("ipv4.traffic_class")),
         when(
             lt(field("ipv4.ttl"), 2),
-            *_error(11, 0),
+            *icmp_error(11, 0),
             otherwise=(
                 when(
                     gt(network_length(), meta("mtu")),
                     when(eq(bit_and(field("ipv4.flags"), DONT_FRAGMENT), 0), drop("fragmentation_needed")),
-                    *_error(3, 4, meta("mtu")),
+                    *icmp_error(3, 4, meta("mtu")),
                 ),
             ),
         ),
@@ -178,8 +178,8 @@ _CHECK_IPV6 = Control(
         assign(meta("traffic_class"), field("ipv6.traffic_class")),
         when(
             lt(field("ipv6.hop_limit"), 2),
-            *_error(3, 0),
-            otherwise=(when(gt(network_length(), meta("mtu")), *_error(2, 0, meta("mtu"))),),
+            *icmp_error(3, 0),
+            otherwise=(when(gt(network_length(), meta("mtu")), *icmp_error(2, 0, meta("mtu"))),),
         ),
     ),
     hot=True,
@@ -188,7 +188,7 @@ _CHECK_IPV6 = Control(
 )
 
 
-def _swap_macs() -> tuple[Statement, ...]:
+def swap_macs() -> tuple[Statement, ...]:
     return (
         assign(meta("swap_mac"), field("ethernet.dst")),
         assign(field("ethernet.dst"), field("ethernet.src")),
@@ -201,32 +201,54 @@ def _rest(high: Expr) -> Concat:
     return Concat(parts=(Const(value=0, width_bits=16), high))
 
 
+def tell_by_icmp(source: Expr) -> tuple[Statement, ...]:
+    """Send `icmp_error`'s error to the sender from the address `source`, whose width says of which family."""
+    head = _error_head_ipv4(source) if width_bits(source) == IPV4.address_bits else _error_head_ipv6(source)
+    return (*head, *swap_macs(), reply())
+
+
+def _error_head_ipv4(source: Expr) -> tuple[Statement, ...]:
+    return (
+        truncate("ipv4", 20 + QUOTED_PAYLOAD),
+        push(
+            pushed(
+                "error_ipv4",
+                version=4,
+                header_length=5,
+                traffic_class=0xC0,
+                total_length=20 + 8 + 20 + QUOTED_PAYLOAD,
+                ttl=64,
+                protocol=PROTOCOL_ICMP,
+                src=source,
+                dst=field("ipv4.src"),
+            ),
+            pushed("error_icmp", type=meta("error_type"), code=meta("error_code"), rest=_rest(meta("error_mtu"))),
+        ),
+    )
+
+
+def _error_head_ipv6(source: Expr) -> tuple[Statement, ...]:
+    return (
+        truncate("ipv6", 40 + QUOTED_PAYLOAD),
+        push(
+            pushed(
+                "error_ipv6",
+                version=6,
+                payload_length=8 + 40 + QUOTED_PAYLOAD,
+                next_header=PROTOCOL_ICMPV6,
+                hop_limit=64,
+                src=source,
+                dst=field("ipv6.src"),
+            ),
+            pushed("error_icmpv6", type=meta("error_type"), code=meta("error_code"), rest=_rest(meta("error_mtu"))),
+        ),
+    )
+
+
 _ERROR_IPV4 = Control(
     name="error_ipv4",
     body=(
-        when(
-            any_of(
-                valid("tcp"),
-                valid("udp"),
-            ),
-            truncate("ipv4", 20 + QUOTED_PAYLOAD),
-            push(
-                pushed(
-                    "error_ipv4",
-                    version=4,
-                    header_length=5,
-                    traffic_class=0xC0,
-                    total_length=20 + 8 + 20 + QUOTED_PAYLOAD,
-                    ttl=64,
-                    protocol=PROTOCOL_ICMP,
-                    src=meta("gateway_ipv4"),
-                    dst=field("ipv4.src"),
-                ),
-                pushed("error_icmp", type=meta("error_type"), code=meta("error_code"), rest=_rest(meta("error_mtu"))),
-            ),
-            *_swap_macs(),
-            reply(),
-        ),
+        when(any_of(valid("tcp"), valid("udp")), *tell_by_icmp(meta("gateway_ipv4"))),
         drop("error_not_sent"),
     ),
     doc="Tell the sender by ICMP (RFC 792), of TCP and UDP only: never of an ICMP error (RFC 1122, section 3.2.2).",
@@ -236,24 +258,7 @@ _ERROR_IPV4 = Control(
 _ERROR_IPV6 = Control(
     name="error_ipv6",
     body=(
-        when(
-            any_of(valid("tcp"), valid("udp")),
-            truncate("ipv6", 40 + QUOTED_PAYLOAD),
-            push(
-                pushed(
-                    "error_ipv6",
-                    version=6,
-                    payload_length=8 + 40 + QUOTED_PAYLOAD,
-                    next_header=PROTOCOL_ICMPV6,
-                    hop_limit=64,
-                    src=meta("gateway_ipv6"),
-                    dst=field("ipv6.src"),
-                ),
-                pushed("error_icmpv6", type=meta("error_type"), code=meta("error_code"), rest=_rest(meta("error_mtu"))),
-            ),
-            *_swap_macs(),
-            reply(),
-        ),
+        when(any_of(valid("tcp"), valid("udp")), *tell_by_icmp(meta("gateway_ipv6"))),
         drop("error_not_sent"),
     ),
     doc="Tell the sender by ICMPv6 (RFC 4443), of TCP and UDP only.",

@@ -17,6 +17,7 @@ PROTOCOL_TCP = 6
 PROTOCOL_UDP = 17
 PROTOCOL_ICMPV6 = 58
 VXLAN_PORT = 4789
+TCP_FIN, TCP_SYN, TCP_RST, TCP_ACK = 0x01, 0x02, 0x04, 0x10
 
 
 def _fields(text: str) -> tuple[Field, ...]:

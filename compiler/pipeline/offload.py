@@ -9,8 +9,8 @@ The same tables, ids and headers as `compiler.pipeline.assembly.pipeline`, put t
 * An entry cannot see what profile it is in, so events say more: only data that TCP pushes makes a connection
   established, and what follows a FIN (the last ACK) does not revive it.
 * ICMP errors quote a cut packet, and PNA cannot cut. Nor can it send a packet back where it came from: only an entry
-  can say a port. So packets that are answered (too large, too old, ARP, neighbour solicitations) go to the kernel as
-  they came, whose pipeline answers them.
+  can say a port. So packets that are answered (too large, too old, to a service without backends, ARP, neighbour
+  solicitations) go to the kernel as they came, whose pipeline answers them.
 """
 
 from __future__ import annotations
@@ -23,9 +23,8 @@ from compiler.ir.statements import Statement
 from compiler.ir.tables import Store, Transition
 from compiler.pipeline import connections
 from compiler.pipeline.assembly import pipeline
-from compiler.pipeline.connections import TCP_FIN, TCP_RST, TCP_SYN
 from compiler.pipeline.family import FAMILIES, Family
-from compiler.pipeline.headers import PROTOCOL_TCP
+from compiler.pipeline.headers import PROTOCOL_TCP, TCP_FIN, TCP_RST, TCP_SYN
 from compiler.pipeline.notation import (
     advance,
     all_of,
@@ -48,6 +47,8 @@ from compiler.pipeline.notation import (
 TCP_PSH = 0x08
 _NEXT = {"close": "tcp_closing", "tcp_data": "tcp_established", "udp_data": "udp_stream"}
 """The profile that each event leads to, from whichever."""
+_IN_SOFTWARE = tuple(family.named("refuse") for family in FAMILIES)
+"""Controls of the whole pipeline that this one has no need of."""
 
 
 @cache
@@ -60,7 +61,7 @@ def offload_pipeline() -> Pipeline:
         whole,
         actions=tuple(actions.get(action.name, action) for action in whole.actions),
         stores=tuple(_store(store) for store in whole.stores),
-        controls=tuple(controls.get(control.name, control) for control in whole.controls),
+        controls=tuple(controls.get(c.name, c) for c in whole.controls if c.name not in _IN_SOFTWARE),
     )
 
 
@@ -110,7 +111,7 @@ def _connection(family: Family) -> Control:
                     on_hit=(assign(decided, 0),),
                     on_miss=(
                         when(all_of(decided, ne(meta("nexthop"), 0)), connections.learn_flow(family, full)),
-                        when(all_of(ne(meta("service_id"), 0), negate(decided)), drop("no_backend")),
+                        when(all_of(ne(meta("service_id"), 0), negate(decided)), to_kernel()),
                         when(all_of(decided, eq(meta("nexthop"), 0)), drop("no_route")),
                         apply(
                             family.named("flow_reverse"),

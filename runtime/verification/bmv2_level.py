@@ -143,6 +143,8 @@ class Bmv2Level:
         port, frame = seen
         if port == KERNEL_PORT:
             return Outcome(verdict=VerdictKind.TO_KERNEL, packet=frame)
+        if port == packet.port:  # what is refused counts with the drops
+            self._drops = self._counted_drops()
         return self.as_shown(Outcome(verdict=VerdictKind.FORWARD, packet=frame, egress_port=port))
 
     def lookups(self) -> tuple[Lookup, ...] | None:

@@ -14,7 +14,7 @@ from ipaddress import IPv4Address, ip_address
 from typing import assert_never
 
 from compiler.entries.vocabulary import mac_number
-from compiler.ir.interpreter import Tally, VerdictKind
+from compiler.ir.interpreter import Tally, VerdictKind, trace
 from compiler.policy.loading import load_text
 from compiler.policy.policyset import PolicySet
 from runtime.verification import arrivals, leaks, wire
@@ -36,7 +36,7 @@ from runtime.verification.cluster_steps import (
     SweepAll,
 )
 from runtime.verification.comparison import Compared, Comparison
-from runtime.verification.fabric import End, Fabric, Journey
+from runtime.verification.fabric import End, Fabric, Hop, Journey
 from runtime.verification.findings import Violation
 from runtime.verification.levels import Level
 from runtime.verification.malformed.bytewise import SHORTEST
@@ -258,8 +258,9 @@ class Cluster:
             return None
         arrivals.check(journey)
         for hop in journey.hops:
-            if hop.outcome.verdict is VerdictKind.DROP:
-                key = hop.device, hop.outcome.drop_reason or ""
+            reason = "no_backend" if _is_refused(hop) else hop.outcome.drop_reason
+            if reason is not None:
+                key = hop.device, reason
                 packets, octets = self._dropped.get(key, Tally(0, 0))
                 self._dropped[key] = Tally(packets + 1, octets + len(hop.frame))
         return journey
@@ -268,3 +269,9 @@ class Cluster:
         if journey.end is not End.DELIVERED:
             return None
         return speaker_at(self.fabric.policies, journey.last.device, journey.last.outcome.egress_port or 0)
+
+
+def _is_refused(hop: Hop) -> bool:
+    """Told that a service has no backend, which counts with the drops."""
+    is_answer = hop.outcome.verdict is VerdictKind.REPLY
+    return is_answer and any(isinstance(step, trace.Counted) and step.counter == "drops" for step in hop.outcome.trace)

@@ -25,13 +25,26 @@ def check(scene: Scene, port: int, frame: bytes, outcome: Outcome) -> None:
         before, after = wrongness(inner_packet(port, frame)), wrongness(inner_packet(out, outcome.packet))
         _hold(before == after, f"checksums were wrong by {before}, are by {after}: {frame.hex()}")
     if outcome.verdict is VerdictKind.REPLY and port != UPLINK:
-        is_right = wrongness(outcome.packet)[:1] in ((), (0,), _of_question(frame))
-        _hold(is_right, f"a wrong answer to {frame.hex()}: {outcome.packet.hex()}")
+        _hold(_is_right_answer(frame, outcome.packet), f"a wrong answer to {frame.hex()}: {outcome.packet.hex()}")
 
 
 def _hold(holds: bool, broken: str) -> None:
     if not holds:
         raise Violation(broken)
+
+
+def _is_right_answer(question: bytes, answer: bytes) -> bool:
+    """A reset is the segment itself, turned round; what else is answered is made anew, but for an advertisement."""
+    parts = _split(*_network_part(answer))
+    if parts is not None and parts.protocol == _TCP:
+        return wrongness(answer) == wrongness(question)
+    return wrongness(answer)[:1] in ((), (0,), _of_question(question))
+
+
+def _network_part(frame: bytes) -> tuple[bytes, bytes]:
+    """EtherType and what follows, behind a tag if there is one."""
+    at = 18 if frame[12:14] == b"\x81\x00" else 14
+    return frame[at - 2 : at], frame[at:]
 
 
 def _of_question(frame: bytes) -> tuple[int, ...]:
@@ -67,8 +80,7 @@ def wrongness(frame: bytes) -> tuple[int, ...]:
 
     The transport's is left out when the IP length ends before it, as it then covers nothing.
     """
-    at = 18 if frame[12:14] == b"\x81\x00" else 14
-    parts = _split(frame[at - 2 : at], frame[at:])
+    parts = _split(*_network_part(frame))
     if parts is None:
         return ()
     header = (_sum(parts.header) % _MODULUS,) if parts.header else ()

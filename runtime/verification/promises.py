@@ -22,17 +22,20 @@ _WHEN_CROWDED = frozenset({"flow_table_full", "flow_clash"})
 class Promise:
     """Where the packet may be delivered, by destination address and port as they arrive; why it may be dropped.
 
-    With neither, it is left alone.
+    With neither, it is left alone. `is_refused`: the sender is told at once that nobody is there.
     """
 
     places: frozenset[expected.Place] = frozenset()
     reasons: frozenset[str] = frozenset()
+    is_refused: bool = False
 
     @property
     def is_untouched(self) -> bool:
-        return not self.places and not self.reasons
+        return not self.places and not self.reasons and not self.is_refused
 
     def __str__(self) -> str:
+        if self.is_refused:
+            return "refused"
         if self.is_untouched:
             return "left alone"
         places = ", ".join(f"{address} port {port}" for address, port in sorted(self.places, key=str))
@@ -67,7 +70,7 @@ def _of_service(
     backends = expected.backends(plan, service, port, version)
     reached = frozenset(place for place in backends if _leads_there(plan, sender, place[0]))
     if not backends:
-        return Promise(reasons=frozenset({"no_backend"}))
+        return Promise(is_refused=True)
     lost = frozenset({"no_route"}) if len(reached) < len(backends) else frozenset[str]()
     return Promise(places=reached, reasons=_WHEN_CROWDED | lost)
 

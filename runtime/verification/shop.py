@@ -8,7 +8,8 @@ For tests of the pipeline on any target: the interpreter, loaded eBPF, a P4Runti
     tagged  10.0.0.13 fd00::13      port 18, VLAN 100
     web-2   10.0.0.12 fd00::12                                      port 16
     service 10.96.0.10 fd00:96::10  TCP 80 -> 8080, UDP 53 -> 5353, with web-1 and web-2 behind
-            TCP 81 -> web-1 alone, TCP 82 without backends, TCP 83 -> client and tagged, TCP 84 -> a backend nowhere
+            TCP 81 -> web-1 alone, TCP and UDP 82 without backends, TCP 83 -> client and tagged,
+            TCP 84 -> a backend nowhere
     network 2 (VNI 1002) has a client with the same addresses on port 19 of device A, and no service.
     Port 1 of each device is its uplink. Gateways 10.0.0.1 and fd00::1.
 """
@@ -50,6 +51,7 @@ VIP = {4: "10.96.0.10", 6: "fd00:96::10"}
 LOST = {4: "10.9.9.9", 6: "fd00:9::9"}
 """A backend's address that no route leads to."""
 TCP_SERVICE, UDP_SERVICE, LOCAL_SERVICE, EMPTY_SERVICE, HAIRPIN_SERVICE, LOST_SERVICE = 1, 2, 3, 4, 5, 6
+EMPTY_UDP_SERVICE = 7
 MTU, TUNNEL_MTU = 1500, 1450
 NEXTHOPS = {"client": 10, "web-1": 11, "web-2": 12, "tagged": 13}
 OTHER_NEXTHOP = 20
@@ -60,6 +62,7 @@ BACKENDS = {
     EMPTY_SERVICE: (),
     HAIRPIN_SERVICE: (("client", 9000),),
     LOST_SERVICE: (("lost", 9001),),
+    EMPTY_UDP_SERVICE: (),
 }
 SERVICE_PORTS = {
     TCP_SERVICE: (6, 80),
@@ -68,6 +71,7 @@ SERVICE_PORTS = {
     EMPTY_SERVICE: (6, 82),
     HAIRPIN_SERVICE: (6, 83),
     LOST_SERVICE: (6, 84),
+    EMPTY_UDP_SERVICE: (17, 82),
 }
 
 

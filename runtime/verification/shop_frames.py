@@ -86,7 +86,11 @@ def _of_family(version: int) -> Iterator[tuple[str, int, Packet]]:
     yield "routed", CLIENT_PORT, client(here["web-2"], udp(4005, 80), load=b"y" * 143)
     yield "to a tagged one", CLIENT_PORT, client(here["tagged"], tcp(4005, 80), load=b"y" * 9)
     yield "to itself", CLIENT_PORT, client(vip, tcp(4005, 83))
-    yield "no backends", CLIENT_PORT, client(vip, tcp(4005, 82))
+    for flags, load in (("S", b""), ("S", b"early"), ("F", b""), ("A", b"late"), ("FA", b""), ("", b""), ("R", b"")):
+        name = f"no backends, {flags or 'no flags'}{' with data' if load else ''}"
+        yield name, CLIENT_PORT, client(vip, tcp(4005, 82, flags), load=load)
+    for size in (12, 13, 300):
+        yield f"no backends, udp {size}", CLIENT_PORT, client(vip, udp(4005, 82), load=b"u" * size)
     yield "backend nowhere", CLIENT_PORT, client(vip, tcp(4005, 84))
     yield "no service", CLIENT_PORT, client(vip, tcp(4005, 85))
     yield "from nowhere", CLIENT_PORT, frame("10.1.1.1" if version == 4 else "fd01::1", vip, tcp(1, 80))
@@ -96,6 +100,10 @@ def _of_family(version: int) -> Iterator[tuple[str, int, Packet]]:
     yield "tagged to a tunnel", TAGGED_PORT, tag(here["web-2"], udp(1, 2), load=b"z" * 143)
     yield "tagged, too big", TAGGED_PORT, tag(here["web-2"], udp(1, 2), load=b"z" * 1430)
     yield "tagged, last hop", TAGGED_PORT, tag(vip, tcp(5004, 81), ttl=1)
+    yield "tagged, no backends", TAGGED_PORT, tag(vip, tcp(5004, 82))
+    yield "tagged, no backends, udp", TAGGED_PORT, tag(vip, udp(5004, 82), load=b"z" * 33)
+    for transport in (tcp(5004, 82), udp(5004, 82)):
+        yield "no backends, out of the tunnel", UPLINK, tunnelled(client(vip, transport))
     yield "wrong tag", TAGGED_PORT, tagged(client(vip, tcp(1, 80)), vlan=7)
     yield "out of the tunnel", UPLINK, tunnelled(frame(here["web-2"], here["client"], udp(1, 2), payload=b"q" * 33))
     inner = tagged(frame(here["web-2"], here["tagged"], udp(1, 2), payload=b"q" * 33))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from compiler.ir.interpreter import trace
+from runtime.verification import wire
 from runtime.verification.fabric import End, Fabric, Journey
 from runtime.verification.findings import Violation
 from runtime.verification.ledger import Connection, Ledger
@@ -44,7 +45,7 @@ class Witness:
         elif journey.is_known and connection is not None:
             self._ledger.saw(connection, is_client=is_client, flags=flags, now_ms=self._now_ms(connection.kept_at))
         if (has_learned or not journey.is_known) and self._fabric.is_settled:
-            self._check_promise(speaker, ends, journey, got)
+            self._check_promise(speaker, ends, flags, journey, got)
 
     def overheard(self, journey: Journey) -> None:
         """A packet with something wrong in it, which may have opened or closed a connection all the same."""
@@ -92,11 +93,13 @@ class Witness:
     def _receiver(self, journey: Journey) -> PlannedWorkload | None:
         return planned.workload_at(self._plan, journey.last.device, journey.last.outcome.egress_port or 0)
 
-    def _check_promise(self, speaker: Speaker, ends: Ends, journey: Journey, got: Ends | None) -> None:
+    def _check_promise(self, speaker: Speaker, ends: Ends, flags: str, journey: Journey, got: Ends | None) -> None:
         sender = planned.workload_at(self._plan, speaker.device, speaker.port.id)
         if sender is None:
             return
         promised = promise(self._plan, sender, ends)
+        if promised.is_refused and ends.protocol == wire.TCP and "R" in flags:
+            promised = Promise(reasons=frozenset({"no_backend"}))  # a reset is never answered
         if not _is_kept(promised, ends, journey, got):
             raise Violation(f"{ends} from {speaker.workload.key} should be {promised}: {journey}")
 
@@ -104,6 +107,8 @@ class Witness:
 def _is_kept(promised: Promise, ends: Ends, journey: Journey, got: Ends | None) -> bool:
     if promised.is_untouched:
         return journey.end is End.UNTOUCHED
+    if promised.is_refused:
+        return journey.end is End.ANSWERED
     if journey.end is End.DROPPED:
         return journey.last.outcome.drop_reason in promised.reasons
     if got is None or (got.dst, got.dst_port) not in promised.places:

@@ -22,20 +22,24 @@ WHEN_CROWDED = frozenset({"flow_table_full", "flow_clash"})
 class Expectation:
     """Where a packet may be delivered, and why it may be dropped. With neither, the device leaves it alone.
 
-    `service` is the policy that decides, empty for a packet to a workload or to nobody.
+    `is_refused`: the sender is told at once that nobody is there. `service` is the policy that decides, empty for a
+    packet to a workload or to nobody.
     """
 
     places: frozenset[Place] = frozenset()
     reasons: frozenset[str] = frozenset()
+    is_refused: bool = False
     service: str = ""
 
     @property
     def is_untouched(self) -> bool:
-        return not self.places and not self.reasons
+        return not self.places and not self.reasons and not self.is_refused
 
     def __str__(self) -> str:
         if self.is_untouched:
             return "left to the kernel"
+        if self.is_refused:
+            return "refused"
         places = " or ".join(f"{address} port {port}" for address, port in sorted(self.places, key=str))
         ways = [f"delivered to {places}"] if places else []
         ways += [f"dropped as {reason}" for reason in sorted(self.reasons - WHEN_CROWDED)]
@@ -68,7 +72,7 @@ def _of_service(
     name = f"{service.key}:{port.name}" if port.name else service.key
     backends = port.backends_of(version)
     if not backends:
-        return Expectation(reasons=frozenset({"no_backend"}), service=name)
+        return Expectation(is_refused=True, service=name)
     reached = frozenset(_reached(policies, _device(policies, speaker), speaker.workload))
     there = frozenset((b.address, b.port) for b in backends if b.address in reached)
     lost = frozenset({"no_route"}) if len(there) < len({(b.address, b.port) for b in backends}) else frozenset[str]()

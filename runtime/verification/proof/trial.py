@@ -129,7 +129,7 @@ def _is_kept(expected: Expectation, journey: Journey, got: Ends | None) -> bool:
         case End.LEFT:
             return bool(expected.places)  # to a device that is not among these
         case End.ANSWERED:
-            return False
+            return expected.is_refused
 
 
 def _end_text(journey: Journey, got: Ends | None) -> str:

@@ -72,7 +72,7 @@ enum action {
 
 enum drop_reason {
 	DROP_UNABLE = 0, /* The kernel refused a change of the packet. */
-	DROP_NO_BACKEND = 1, /* The service has no ready backend. */
+	DROP_NO_BACKEND = 1, /* The service has no ready backend; the sender is told, where it can be. */
 	DROP_NO_ROUTE = 2, /* The network has no such destination. */
 	DROP_NO_NEIGHBOR = 3, /* The next hop is not known. */
 	DROP_FLOW_CLASH = 4, /* Another connection has the tuple that the replies would have. */
@@ -914,8 +914,11 @@ struct headers {
 	struct {
 		u16 src_port;
 		u16 dst_port;
+		u32 sequence;
+		u32 acknowledgement;
 		u8 data_offset;
 		u8 flags;
+		u16 window;
 	} tcp;
 	/* RFC 768 */
 	struct {
@@ -1363,8 +1366,11 @@ static __always_inline enum state parse_tcp(struct cursor *cursor, struct scratc
 	scratch->packet.valid |= HEADER_TCP;
 	scratch->headers.tcp.src_port = read_u16(header);
 	scratch->headers.tcp.dst_port = read_u16(header + 2);
+	scratch->headers.tcp.sequence = read_u32(header + 4);
+	scratch->headers.tcp.acknowledgement = read_u32(header + 8);
 	scratch->headers.tcp.data_offset = read_u8(header + 12) >> 4;
 	scratch->headers.tcp.flags = read_u8(header + 13);
+	scratch->headers.tcp.window = read_u16(header + 14);
 	return STATE_ACCEPT;
 }
 
@@ -2314,8 +2320,153 @@ __noinline enum next answer_nd(struct packet_context *ctx)
 	return GO_ON;
 }
 
+/* Refuse a connection: TCP by a reset, UDP by ICMP "port unreachable" from the service's own address. */
+__noinline enum next refuse_ipv4(struct packet_context *ctx)
+{
+	struct scratch *scratch = scratch_of_cpu();
+
+	if (!scratch)
+		return DONE;
+	if (has(scratch, HEADER_VXLAN) || scratch->meta.tcp_flags & 4) {
+		return drop_for(&scratch->outcome, DROP_NO_BACKEND);
+	}
+	if (has(scratch, HEADER_TCP)) {
+		count_packet(&drops, 1, scratch->packet.length);
+		if (scratch->meta.tcp_flags & 16) {
+			u32 tcp_sequence = scratch->headers.tcp.acknowledgement;
+			u32 tcp_acknowledgement = 0;
+			u8 tcp_flags = 4;
+			u16 tcp_window = 0;
+			u64 tcp_changed = changed_u32(scratch->headers.tcp.sequence, tcp_sequence) + changed_u32(scratch->headers.tcp.acknowledgement, tcp_acknowledgement) + changed_u16(scratch->headers.tcp.flags, tcp_flags) + changed_u16(scratch->headers.tcp.window, tcp_window);
+			u8 *tcp = packet_at(ctx, &scratch->packet, scratch->position.tcp, 20);
+
+			if (!tcp)
+				return unable(scratch);
+			write_u32(tcp + 4, tcp_sequence);
+			scratch->headers.tcp.sequence = tcp_sequence;
+			write_u32(tcp + 8, tcp_acknowledgement);
+			scratch->headers.tcp.acknowledgement = tcp_acknowledgement;
+			write_u8(tcp + 13, tcp_flags);
+			scratch->headers.tcp.flags = tcp_flags;
+			write_u16(tcp + 14, tcp_window);
+			scratch->headers.tcp.window = tcp_window;
+			packet_fix_transport(ctx, &scratch->packet, scratch->position.tcp + 16, tcp_changed, 0, 0);
+		} else {
+			u32 tcp_acknowledgement = scratch->headers.tcp.sequence + ((u16)(((u16)(((u16)(((u16)(scratch->headers.ipv4.total_length - 20)) - ((u8)scratch->headers.tcp.data_offset << 2))) + ((scratch->headers.tcp.flags >> 1) & 1))) + (scratch->headers.tcp.flags & 1)));
+			u32 tcp_sequence = 0;
+			u8 tcp_flags = 20;
+			u16 tcp_window = 0;
+			u64 tcp_changed = changed_u32(scratch->headers.tcp.acknowledgement, tcp_acknowledgement) + changed_u32(scratch->headers.tcp.sequence, tcp_sequence) + changed_u16(scratch->headers.tcp.flags, tcp_flags) + changed_u16(scratch->headers.tcp.window, tcp_window);
+			u8 *tcp = packet_at(ctx, &scratch->packet, scratch->position.tcp, 20);
+
+			if (!tcp)
+				return unable(scratch);
+			write_u32(tcp + 8, tcp_acknowledgement);
+			scratch->headers.tcp.acknowledgement = tcp_acknowledgement;
+			write_u32(tcp + 4, tcp_sequence);
+			scratch->headers.tcp.sequence = tcp_sequence;
+			write_u8(tcp + 13, tcp_flags);
+			scratch->headers.tcp.flags = tcp_flags;
+			write_u16(tcp + 14, tcp_window);
+			scratch->headers.tcp.window = tcp_window;
+			packet_fix_transport(ctx, &scratch->packet, scratch->position.tcp + 16, tcp_changed, 0, 0);
+		}
+		{
+			u32 ipv4_src = scratch->headers.ipv4.dst;
+			u32 ipv4_dst = scratch->headers.ipv4.src;
+			u8 ipv4_ttl = 64;
+			u16 tcp_src_port = scratch->headers.tcp.dst_port;
+			u16 tcp_dst_port = scratch->headers.tcp.src_port;
+			u64 ipv4_addresses = changed_u32(scratch->headers.ipv4.src, ipv4_src) + changed_u32(scratch->headers.ipv4.dst, ipv4_dst);
+			u64 ipv4_changed = ipv4_addresses + changed_u16(scratch->headers.ipv4.ttl << 8, ipv4_ttl << 8);
+			u64 tcp_changed = changed_u16(scratch->headers.tcp.src_port, tcp_src_port) + changed_u16(scratch->headers.tcp.dst_port, tcp_dst_port);
+			u8 *ipv4 = packet_at(ctx, &scratch->packet, scratch->position.ipv4, 20);
+			u8 *tcp = packet_at(ctx, &scratch->packet, scratch->position.tcp, 20);
+
+			if (!ipv4 || !tcp)
+				return unable(scratch);
+			write_u32(ipv4 + 12, ipv4_src);
+			scratch->headers.ipv4.src = ipv4_src;
+			write_u32(ipv4 + 16, ipv4_dst);
+			scratch->headers.ipv4.dst = ipv4_dst;
+			write_u8(ipv4 + 8, ipv4_ttl);
+			scratch->headers.ipv4.ttl = ipv4_ttl;
+			write_u16(tcp, tcp_src_port);
+			scratch->headers.tcp.src_port = tcp_src_port;
+			write_u16(tcp + 2, tcp_dst_port);
+			scratch->headers.tcp.dst_port = tcp_dst_port;
+			packet_fix_header(ipv4 + 10, ipv4_changed);
+			packet_fix_transport(ctx, &scratch->packet, scratch->position.tcp + 16, tcp_changed, ipv4_addresses, 0);
+		}
+		{
+			u8 *ethernet = packet_at(ctx, &scratch->packet, scratch->position.ethernet, 14);
+
+			if (!ethernet)
+				return unable(scratch);
+			scratch->meta.swap_mac = scratch->headers.ethernet.dst;
+			write_u48(ethernet, scratch->headers.ethernet.src);
+			scratch->headers.ethernet.dst = scratch->headers.ethernet.src;
+			write_u48(ethernet + 6, scratch->meta.swap_mac);
+			scratch->headers.ethernet.src = scratch->meta.swap_mac;
+		}
+		return reply_to(&scratch->outcome);
+	}
+	if (has(scratch, HEADER_UDP)) {
+		count_packet(&drops, 1, scratch->packet.length);
+		scratch->meta.error = 1;
+		scratch->meta.error_type = 3;
+		scratch->meta.error_code = 3;
+		scratch->meta.error_mtu = 0;
+		{
+			u8 *wire = scratch->packet.wire;
+
+			/* error_ipv4 */
+			write_u8(wire, 69);
+			write_u8(wire + 1, 192);
+			write_u16(wire + 2, 56);
+			write_u16(wire + 4, 0);
+			write_u16(wire + 6, 0);
+			write_u8(wire + 8, 64);
+			write_u8(wire + 9, 1);
+			write_u16(wire + 10, 0);
+			write_u32(wire + 12, scratch->headers.ipv4.dst);
+			write_u32(wire + 16, scratch->headers.ipv4.src);
+			/* error_icmp */
+			write_u8(wire + 20, scratch->meta.error_type);
+			write_u8(wire + 21, scratch->meta.error_code);
+			write_u16(wire + 22, 0);
+			write_u32(wire + 24, scratch->meta.error_mtu);
+			/* what is quoted: the first 28 bytes from ipv4 on */
+			if (!packet_copy(ctx, &scratch->packet, scratch->position.ipv4, wire + 28, 28))
+				return unable(scratch);
+			write_u16(wire + 10, ~checksum_fold(checksum_sum(wire + 0, 20)));
+			write_u16(wire + 22, ~checksum_fold(checksum_sum(wire + 20, 36)));
+			s32 moved = packet_quote(ctx, &scratch->packet, scratch->position.ipv4, 28, 28);
+
+			if (moved < 0)
+				return unable(scratch);
+			scratch->position.ethernet += moved - 28;
+			scratch->position.vlan += moved - 28;
+			scratch->packet.valid |= HEADER_ERROR_IPV4 | HEADER_ERROR_ICMP;
+		}
+		{
+			u8 *ethernet = packet_at(ctx, &scratch->packet, scratch->position.ethernet, 14);
+
+			if (!ethernet)
+				return unable(scratch);
+			scratch->meta.swap_mac = scratch->headers.ethernet.dst;
+			write_u48(ethernet, scratch->headers.ethernet.src);
+			scratch->headers.ethernet.dst = scratch->headers.ethernet.src;
+			write_u48(ethernet + 6, scratch->meta.swap_mac);
+			scratch->headers.ethernet.src = scratch->meta.swap_mac;
+		}
+		return reply_to(&scratch->outcome);
+	}
+	return drop_for(&scratch->outcome, DROP_NO_BACKEND);
+}
+
 /* A packet of no known connection: does it open one, and to which backend? */
-__noinline enum next decide_ipv4(void)
+__noinline enum next decide_ipv4(struct packet_context *ctx)
 {
 	struct scratch *scratch = scratch_of_cpu();
 
@@ -2327,7 +2478,8 @@ __noinline enum next decide_ipv4(void)
 	scratch->meta.reverse_dst_port = scratch->meta.dst_port;
 	if (apply_service_ipv4(scratch)) {
 		if (!apply_backend_ipv4(scratch)) {
-			return drop_for(&scratch->outcome, DROP_NO_BACKEND);
+			if (refuse_ipv4(ctx) == DONE)
+				return DONE;
 		}
 		scratch->meta.new_src_ipv4 = scratch->headers.ipv4.src;
 		if (scratch->meta.new_dst_ipv4 == scratch->headers.ipv4.src) {
@@ -2343,7 +2495,7 @@ __noinline enum next decide_ipv4(void)
 }
 
 /* Find the decision for a packet of a network: a known flow's, or a new one. */
-static __always_inline enum next connection_ipv4(struct scratch *scratch)
+static __always_inline enum next connection_ipv4(struct packet_context *ctx, struct scratch *scratch)
 {
 	scratch->meta.route_ipv4 = scratch->headers.ipv4.dst;
 	if (has(scratch, HEADER_TCP)) {
@@ -2360,7 +2512,7 @@ static __always_inline enum next connection_ipv4(struct scratch *scratch)
 	}
 	if (scratch->meta.protocol != 0) {
 		if (!apply_flow_ipv4(scratch)) {
-			if (decide_ipv4() == DONE)
+			if (decide_ipv4(ctx) == DONE)
 				return DONE;
 			if (apply_flow_reverse_ipv4(scratch)) {
 				if (scratch->meta.decided) {
@@ -2412,8 +2564,147 @@ static __always_inline enum next connection_ipv4(struct scratch *scratch)
 	return GO_ON;
 }
 
+/* Refuse a connection: TCP by a reset, UDP by ICMP "port unreachable" from the service's own address. */
+__noinline enum next refuse_ipv6(struct packet_context *ctx)
+{
+	struct scratch *scratch = scratch_of_cpu();
+
+	if (!scratch)
+		return DONE;
+	if (has(scratch, HEADER_VXLAN) || scratch->meta.tcp_flags & 4) {
+		return drop_for(&scratch->outcome, DROP_NO_BACKEND);
+	}
+	if (has(scratch, HEADER_TCP)) {
+		count_packet(&drops, 1, scratch->packet.length);
+		if (scratch->meta.tcp_flags & 16) {
+			u32 tcp_sequence = scratch->headers.tcp.acknowledgement;
+			u32 tcp_acknowledgement = 0;
+			u8 tcp_flags = 4;
+			u16 tcp_window = 0;
+			u64 tcp_changed = changed_u32(scratch->headers.tcp.sequence, tcp_sequence) + changed_u32(scratch->headers.tcp.acknowledgement, tcp_acknowledgement) + changed_u16(scratch->headers.tcp.flags, tcp_flags) + changed_u16(scratch->headers.tcp.window, tcp_window);
+			u8 *tcp = packet_at(ctx, &scratch->packet, scratch->position.tcp, 20);
+
+			if (!tcp)
+				return unable(scratch);
+			write_u32(tcp + 4, tcp_sequence);
+			scratch->headers.tcp.sequence = tcp_sequence;
+			write_u32(tcp + 8, tcp_acknowledgement);
+			scratch->headers.tcp.acknowledgement = tcp_acknowledgement;
+			write_u8(tcp + 13, tcp_flags);
+			scratch->headers.tcp.flags = tcp_flags;
+			write_u16(tcp + 14, tcp_window);
+			scratch->headers.tcp.window = tcp_window;
+			packet_fix_transport(ctx, &scratch->packet, scratch->position.tcp + 16, tcp_changed, 0, 0);
+		} else {
+			u32 tcp_acknowledgement = scratch->headers.tcp.sequence + ((u16)(((u16)(((u16)(scratch->headers.ipv6.payload_length - ((u8)scratch->headers.tcp.data_offset << 2))) + ((scratch->headers.tcp.flags >> 1) & 1))) + (scratch->headers.tcp.flags & 1)));
+			u32 tcp_sequence = 0;
+			u8 tcp_flags = 20;
+			u16 tcp_window = 0;
+			u64 tcp_changed = changed_u32(scratch->headers.tcp.acknowledgement, tcp_acknowledgement) + changed_u32(scratch->headers.tcp.sequence, tcp_sequence) + changed_u16(scratch->headers.tcp.flags, tcp_flags) + changed_u16(scratch->headers.tcp.window, tcp_window);
+			u8 *tcp = packet_at(ctx, &scratch->packet, scratch->position.tcp, 20);
+
+			if (!tcp)
+				return unable(scratch);
+			write_u32(tcp + 8, tcp_acknowledgement);
+			scratch->headers.tcp.acknowledgement = tcp_acknowledgement;
+			write_u32(tcp + 4, tcp_sequence);
+			scratch->headers.tcp.sequence = tcp_sequence;
+			write_u8(tcp + 13, tcp_flags);
+			scratch->headers.tcp.flags = tcp_flags;
+			write_u16(tcp + 14, tcp_window);
+			scratch->headers.tcp.window = tcp_window;
+			packet_fix_transport(ctx, &scratch->packet, scratch->position.tcp + 16, tcp_changed, 0, 0);
+		}
+		{
+			struct u128 ipv6_dst = scratch->headers.ipv6.src;
+			u8 ipv6_hop_limit = 64;
+			u16 tcp_src_port = scratch->headers.tcp.dst_port;
+			u16 tcp_dst_port = scratch->headers.tcp.src_port;
+			u64 ipv6_addresses = changed_u128(&scratch->headers.ipv6.src, &scratch->headers.ipv6.dst) + changed_u128(&scratch->headers.ipv6.dst, &ipv6_dst);
+			u64 ipv6_changed = ipv6_addresses + changed_u16(scratch->headers.ipv6.hop_limit, ipv6_hop_limit);
+			u64 tcp_changed = changed_u16(scratch->headers.tcp.src_port, tcp_src_port) + changed_u16(scratch->headers.tcp.dst_port, tcp_dst_port);
+			u8 *ipv6 = packet_at(ctx, &scratch->packet, scratch->position.ipv6, 40);
+			u8 *tcp = packet_at(ctx, &scratch->packet, scratch->position.tcp, 20);
+
+			if (!ipv6 || !tcp)
+				return unable(scratch);
+			write_u128(ipv6 + 8, &scratch->headers.ipv6.dst);
+			scratch->headers.ipv6.src = scratch->headers.ipv6.dst;
+			write_u128(ipv6 + 24, &ipv6_dst);
+			scratch->headers.ipv6.dst = ipv6_dst;
+			write_u8(ipv6 + 7, ipv6_hop_limit);
+			scratch->headers.ipv6.hop_limit = ipv6_hop_limit;
+			write_u16(tcp, tcp_src_port);
+			scratch->headers.tcp.src_port = tcp_src_port;
+			write_u16(tcp + 2, tcp_dst_port);
+			scratch->headers.tcp.dst_port = tcp_dst_port;
+			packet_fix_transport(ctx, &scratch->packet, scratch->position.tcp + 16, tcp_changed, ipv6_addresses, CHECKSUM_OF_IPV6);
+			packet_sum_changed(ctx, ipv6_changed);
+		}
+		{
+			u8 *ethernet = packet_at(ctx, &scratch->packet, scratch->position.ethernet, 14);
+
+			if (!ethernet)
+				return unable(scratch);
+			scratch->meta.swap_mac = scratch->headers.ethernet.dst;
+			write_u48(ethernet, scratch->headers.ethernet.src);
+			scratch->headers.ethernet.dst = scratch->headers.ethernet.src;
+			write_u48(ethernet + 6, scratch->meta.swap_mac);
+			scratch->headers.ethernet.src = scratch->meta.swap_mac;
+		}
+		return reply_to(&scratch->outcome);
+	}
+	if (has(scratch, HEADER_UDP)) {
+		count_packet(&drops, 1, scratch->packet.length);
+		scratch->meta.error = 1;
+		scratch->meta.error_type = 1;
+		scratch->meta.error_code = 4;
+		scratch->meta.error_mtu = 0;
+		{
+			u8 *wire = scratch->packet.wire;
+
+			/* error_ipv6 */
+			write_u32(wire, 0x60000000);
+			write_u16(wire + 4, 56);
+			write_u8(wire + 6, 58);
+			write_u8(wire + 7, 64);
+			write_u128(wire + 8, &scratch->headers.ipv6.dst);
+			write_u128(wire + 24, &scratch->headers.ipv6.src);
+			/* error_icmpv6 */
+			write_u8(wire + 40, scratch->meta.error_type);
+			write_u8(wire + 41, scratch->meta.error_code);
+			write_u16(wire + 42, 0);
+			write_u32(wire + 44, scratch->meta.error_mtu);
+			/* what is quoted: the first 48 bytes from ipv6 on */
+			if (!packet_copy(ctx, &scratch->packet, scratch->position.ipv6, wire + 48, 48))
+				return unable(scratch);
+			write_u16(wire + 42, ~checksum_fold(checksum_sum(wire + 40, 56) + checksum_sum(wire + 8, 16) + checksum_sum(wire + 24, 16) + 56 + 58));
+			s32 moved = packet_quote(ctx, &scratch->packet, scratch->position.ipv6, 48, 48);
+
+			if (moved < 0)
+				return unable(scratch);
+			scratch->position.ethernet += moved - 48;
+			scratch->position.vlan += moved - 48;
+			scratch->packet.valid |= HEADER_ERROR_IPV6 | HEADER_ERROR_ICMPV6;
+		}
+		{
+			u8 *ethernet = packet_at(ctx, &scratch->packet, scratch->position.ethernet, 14);
+
+			if (!ethernet)
+				return unable(scratch);
+			scratch->meta.swap_mac = scratch->headers.ethernet.dst;
+			write_u48(ethernet, scratch->headers.ethernet.src);
+			scratch->headers.ethernet.dst = scratch->headers.ethernet.src;
+			write_u48(ethernet + 6, scratch->meta.swap_mac);
+			scratch->headers.ethernet.src = scratch->meta.swap_mac;
+		}
+		return reply_to(&scratch->outcome);
+	}
+	return drop_for(&scratch->outcome, DROP_NO_BACKEND);
+}
+
 /* A packet of no known connection: does it open one, and to which backend? */
-__noinline enum next decide_ipv6(void)
+__noinline enum next decide_ipv6(struct packet_context *ctx)
 {
 	struct scratch *scratch = scratch_of_cpu();
 
@@ -2425,7 +2716,8 @@ __noinline enum next decide_ipv6(void)
 	scratch->meta.reverse_dst_port = scratch->meta.dst_port;
 	if (apply_service_ipv6(scratch)) {
 		if (!apply_backend_ipv6(scratch)) {
-			return drop_for(&scratch->outcome, DROP_NO_BACKEND);
+			if (refuse_ipv6(ctx) == DONE)
+				return DONE;
 		}
 		scratch->meta.new_src_ipv6 = scratch->headers.ipv6.src;
 		if (is_equal_u128(&scratch->meta.new_dst_ipv6, &scratch->headers.ipv6.src)) {
@@ -2441,7 +2733,7 @@ __noinline enum next decide_ipv6(void)
 }
 
 /* Find the decision for a packet of a network: a known flow's, or a new one. */
-static __always_inline enum next connection_ipv6(struct scratch *scratch)
+static __always_inline enum next connection_ipv6(struct packet_context *ctx, struct scratch *scratch)
 {
 	scratch->meta.route_ipv6 = scratch->headers.ipv6.dst;
 	if (has(scratch, HEADER_TCP)) {
@@ -2458,7 +2750,7 @@ static __always_inline enum next connection_ipv6(struct scratch *scratch)
 	}
 	if (scratch->meta.protocol != 0) {
 		if (!apply_flow_ipv6(scratch)) {
-			if (decide_ipv6() == DONE)
+			if (decide_ipv6(ctx) == DONE)
 				return DONE;
 			if (apply_flow_reverse_ipv6(scratch)) {
 				if (scratch->meta.decided) {
@@ -2909,12 +3201,12 @@ static __always_inline enum next ingress(struct packet_context *ctx, struct scra
 				return DONE;
 		} else if (has(scratch, HEADER_IPV4)) {
 			if (scratch->headers.ipv4.version == 4 && scratch->headers.ipv4.header_length > 4) {
-				if (connection_ipv4(scratch) == DONE)
+				if (connection_ipv4(ctx, scratch) == DONE)
 					return DONE;
 			}
 		} else if (has(scratch, HEADER_IPV6)) {
 			if (scratch->headers.ipv6.version == 6) {
-				if (connection_ipv6(scratch) == DONE)
+				if (connection_ipv6(ctx, scratch) == DONE)
 					return DONE;
 			}
 		}
@@ -3404,8 +3696,11 @@ __noinline int fast_vxlan_ethernet_ipv4_tcp(struct packet_context *ctx, u32 port
 	scratch->position.tcp = PACKET_ORIGIN + 84;
 	scratch->headers.tcp.src_port = read_u16(data + 84);
 	scratch->headers.tcp.dst_port = read_u16(data + 84 + 2);
+	scratch->headers.tcp.sequence = read_u32(data + 84 + 4);
+	scratch->headers.tcp.acknowledgement = read_u32(data + 84 + 8);
 	scratch->headers.tcp.data_offset = read_u8(data + 84 + 12) >> 4;
 	scratch->headers.tcp.flags = read_u8(data + 84 + 13);
+	scratch->headers.tcp.window = read_u16(data + 84 + 14);
 	return fast_done(ctx, scratch, &known, fast_ingress(ctx, scratch, &known));
 }
 
@@ -3466,8 +3761,11 @@ __noinline int fast_vxlan_ethernet_ipv6_tcp(struct packet_context *ctx, u32 port
 	scratch->position.tcp = PACKET_ORIGIN + 104;
 	scratch->headers.tcp.src_port = read_u16(data + 104);
 	scratch->headers.tcp.dst_port = read_u16(data + 104 + 2);
+	scratch->headers.tcp.sequence = read_u32(data + 104 + 4);
+	scratch->headers.tcp.acknowledgement = read_u32(data + 104 + 8);
 	scratch->headers.tcp.data_offset = read_u8(data + 104 + 12) >> 4;
 	scratch->headers.tcp.flags = read_u8(data + 104 + 13);
+	scratch->headers.tcp.window = read_u16(data + 104 + 14);
 	return fast_done(ctx, scratch, &known, fast_ingress(ctx, scratch, &known));
 }
 
@@ -3526,8 +3824,11 @@ __noinline int fast_ethernet_ipv4_tcp(struct packet_context *ctx, u32 port)
 	scratch->position.tcp = PACKET_ORIGIN + 34;
 	scratch->headers.tcp.src_port = read_u16(data + 34);
 	scratch->headers.tcp.dst_port = read_u16(data + 34 + 2);
+	scratch->headers.tcp.sequence = read_u32(data + 34 + 4);
+	scratch->headers.tcp.acknowledgement = read_u32(data + 34 + 8);
 	scratch->headers.tcp.data_offset = read_u8(data + 34 + 12) >> 4;
 	scratch->headers.tcp.flags = read_u8(data + 34 + 13);
+	scratch->headers.tcp.window = read_u16(data + 34 + 14);
 	return fast_done(ctx, scratch, &known, fast_ingress(ctx, scratch, &known));
 }
 
@@ -3584,8 +3885,11 @@ __noinline int fast_ethernet_ipv6_tcp(struct packet_context *ctx, u32 port)
 	scratch->position.tcp = PACKET_ORIGIN + 54;
 	scratch->headers.tcp.src_port = read_u16(data + 54);
 	scratch->headers.tcp.dst_port = read_u16(data + 54 + 2);
+	scratch->headers.tcp.sequence = read_u32(data + 54 + 4);
+	scratch->headers.tcp.acknowledgement = read_u32(data + 54 + 8);
 	scratch->headers.tcp.data_offset = read_u8(data + 54 + 12) >> 4;
 	scratch->headers.tcp.flags = read_u8(data + 54 + 13);
+	scratch->headers.tcp.window = read_u16(data + 54 + 14);
 	return fast_done(ctx, scratch, &known, fast_ingress(ctx, scratch, &known));
 }
 

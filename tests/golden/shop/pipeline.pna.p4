@@ -5,7 +5,7 @@
 #include <core.p4>
 #include <pna.p4>
 
-/// The service has no ready backend.
+/// The service has no ready backend; the sender is told, where it can be.
 const bit<32> DROP_NO_BACKEND = 1;
 
 /// The network has no such destination.
@@ -888,8 +888,7 @@ control connection_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_main_
                     exit;
                 }
                 if (meta.service_id != 0 && !(meta.decided == 1)) {
-                    drops.count(DROP_NO_BACKEND);
-                    drop_packet();
+                    send_to_port((PortId_t)KERNEL_PORT);
                     exit;
                 }
                 if (meta.decided == 1 && meta.nexthop == 0) {
@@ -1195,8 +1194,7 @@ control connection_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_main_
                     exit;
                 }
                 if (meta.service_id != 0 && !(meta.decided == 1)) {
-                    drops.count(DROP_NO_BACKEND);
-                    drop_packet();
+                    send_to_port((PortId_t)KERNEL_PORT);
                     exit;
                 }
                 if (meta.decided == 1 && meta.nexthop == 0) {

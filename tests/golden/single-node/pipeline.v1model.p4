@@ -6,7 +6,7 @@
 #define V1MODEL_VERSION 20200408
 #include <v1model.p4>
 
-/// The service has no ready backend.
+/// The service has no ready backend; the sender is told, where it can be.
 const bit<32> DROP_NO_BACKEND = 1;
 
 /// The network has no such destination.
@@ -183,6 +183,10 @@ struct sums_t {
     bit<128> not_ipv6_dst;
     bit<16> not_tcp_src_port;
     bit<16> not_tcp_dst_port;
+    bit<32> not_tcp_sequence;
+    bit<32> not_tcp_acknowledgement;
+    bit<16> not_tcp_data_offset_reserved_flags;
+    bit<16> not_tcp_window;
     bit<16> not_tcp_checksum;
     bit<16> not_udp_src_port;
     bit<16> not_udp_dst_port;
@@ -480,6 +484,10 @@ control prepare(inout headers_t hdr, inout metadata_t meta) {
         if (hdr.tcp.isValid()) {
             meta.sums.not_tcp_src_port = ~hdr.tcp.src_port;
             meta.sums.not_tcp_dst_port = ~hdr.tcp.dst_port;
+            meta.sums.not_tcp_sequence = ~hdr.tcp.sequence;
+            meta.sums.not_tcp_acknowledgement = ~hdr.tcp.acknowledgement;
+            meta.sums.not_tcp_data_offset_reserved_flags = ~(hdr.tcp.data_offset ++ hdr.tcp.reserved ++ hdr.tcp.flags);
+            meta.sums.not_tcp_window = ~hdr.tcp.window;
             meta.sums.not_tcp_checksum = ~hdr.tcp.checksum;
         }
         if (hdr.udp.isValid()) {
@@ -650,6 +658,90 @@ control answer_nd(inout headers_t hdr, inout metadata_t meta, inout standard_met
     }
 }
 
+/// Refuse a connection: TCP by a reset, UDP by ICMP "port unreachable" from the service's own address.
+control refuse_ipv4(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard) {
+    apply {
+        if (hdr.vxlan.isValid() || (meta.tcp_flags & 4) != 0) {
+            drops.count(DROP_NO_BACKEND);
+            mark_to_drop(standard);
+            exit;
+        }
+        if (hdr.tcp.isValid()) {
+            drops.count((bit<32>)16w1);
+            if ((meta.tcp_flags & 16) != 0) {
+                hdr.tcp.sequence = hdr.tcp.acknowledgement;
+                hdr.tcp.acknowledgement = 0;
+                hdr.tcp.flags = 4;
+                hdr.tcp.window = 0;
+                meta.sums.update_tcp = 1;
+            } else {
+                hdr.tcp.acknowledgement = hdr.tcp.sequence + ((bit<32>)((((hdr.ipv4.total_length - 20) - ((bit<16>)(hdr.tcp.data_offset ++ 2w0))) + ((bit<16>)hdr.tcp.flags[1:1])) + ((bit<16>)hdr.tcp.flags[0:0])));
+                hdr.tcp.sequence = 0;
+                hdr.tcp.flags = 20;
+                hdr.tcp.window = 0;
+                meta.sums.update_tcp = 1;
+            }
+            bit<32> new_dst = hdr.ipv4.src;
+            bit<16> new_dst_port = hdr.tcp.src_port;
+            hdr.ipv4.src = hdr.ipv4.dst;
+            hdr.ipv4.dst = new_dst;
+            hdr.ipv4.ttl = 64;
+            hdr.tcp.src_port = hdr.tcp.dst_port;
+            hdr.tcp.dst_port = new_dst_port;
+            meta.sums.update_ipv4 = 1;
+            meta.sums.update_tcp = 1;
+            meta.swap_mac = hdr.ethernet.dst;
+            hdr.ethernet.dst = hdr.ethernet.src;
+            hdr.ethernet.src = meta.swap_mac;
+            standard.egress_spec = standard.ingress_port;
+            exit;
+        }
+        if (hdr.udp.isValid()) {
+            drops.count((bit<32>)16w1);
+            meta.error_ = 1;
+            meta.error_type = 3;
+            meta.error_code = 3;
+            meta.error_mtu = 0;
+            // v1model cuts whole packets, as they leave.
+            bit<32> length = 70;
+            if (hdr.outer_ethernet.isValid()) { length = length + 14; }
+            if (hdr.outer_ipv4.isValid()) { length = length + 20; }
+            if (hdr.outer_udp.isValid()) { length = length + 8; }
+            if (hdr.vxlan.isValid()) { length = length + 8; }
+            if (hdr.vlan.isValid()) { length = length + 4; }
+            truncate(length);
+            hdr.error_ipv4 = {
+                version = 4,
+                header_length = 5,
+                traffic_class = 192,
+                total_length = 56,
+                identification = 0,
+                flags = 0,
+                fragment_offset = 0,
+                ttl = 64,
+                protocol = 1,
+                checksum = 0,
+                src = hdr.ipv4.dst,
+                dst = hdr.ipv4.src
+            };
+            hdr.error_icmp = {
+                type = meta.error_type,
+                code = meta.error_code,
+                checksum = 0,
+                rest = 16w0 ++ meta.error_mtu
+            };
+            meta.swap_mac = hdr.ethernet.dst;
+            hdr.ethernet.dst = hdr.ethernet.src;
+            hdr.ethernet.src = meta.swap_mac;
+            standard.egress_spec = standard.ingress_port;
+            exit;
+        }
+        drops.count(DROP_NO_BACKEND);
+        mark_to_drop(standard);
+        exit;
+    }
+}
+
 /// A packet of no known connection: does it open one, and to which backend?
 control decide_ipv4(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard) {
     @id(0x13000013) @name(".service_ipv4_count")
@@ -722,9 +814,7 @@ control decide_ipv4(inout headers_t hdr, inout metadata_t meta, inout standard_m
         meta.reverse_dst_port = meta.dst_port;
         if (service_ipv4.apply().hit) {
             if (backend_ipv4.apply().miss) {
-                drops.count(DROP_NO_BACKEND);
-                mark_to_drop(standard);
-                exit;
+                refuse_ipv4.apply(hdr, meta, standard);
             }
             meta.new_src_ipv4 = hdr.ipv4.src;
             if (meta.new_dst_ipv4 == hdr.ipv4.src) {
@@ -924,6 +1014,85 @@ control connection_ipv4(inout headers_t hdr, inout metadata_t meta, inout standa
     }
 }
 
+/// Refuse a connection: TCP by a reset, UDP by ICMP "port unreachable" from the service's own address.
+control refuse_ipv6(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard) {
+    apply {
+        if (hdr.vxlan.isValid() || (meta.tcp_flags & 4) != 0) {
+            drops.count(DROP_NO_BACKEND);
+            mark_to_drop(standard);
+            exit;
+        }
+        if (hdr.tcp.isValid()) {
+            drops.count((bit<32>)16w1);
+            if ((meta.tcp_flags & 16) != 0) {
+                hdr.tcp.sequence = hdr.tcp.acknowledgement;
+                hdr.tcp.acknowledgement = 0;
+                hdr.tcp.flags = 4;
+                hdr.tcp.window = 0;
+                meta.sums.update_tcp = 1;
+            } else {
+                hdr.tcp.acknowledgement = hdr.tcp.sequence + ((bit<32>)(((hdr.ipv6.payload_length - ((bit<16>)(hdr.tcp.data_offset ++ 2w0))) + ((bit<16>)hdr.tcp.flags[1:1])) + ((bit<16>)hdr.tcp.flags[0:0])));
+                hdr.tcp.sequence = 0;
+                hdr.tcp.flags = 20;
+                hdr.tcp.window = 0;
+                meta.sums.update_tcp = 1;
+            }
+            bit<128> new_dst = hdr.ipv6.src;
+            bit<16> new_dst_port = hdr.tcp.src_port;
+            hdr.ipv6.src = hdr.ipv6.dst;
+            hdr.ipv6.dst = new_dst;
+            hdr.ipv6.hop_limit = 64;
+            hdr.tcp.src_port = hdr.tcp.dst_port;
+            hdr.tcp.dst_port = new_dst_port;
+            meta.sums.update_tcp = 1;
+            meta.swap_mac = hdr.ethernet.dst;
+            hdr.ethernet.dst = hdr.ethernet.src;
+            hdr.ethernet.src = meta.swap_mac;
+            standard.egress_spec = standard.ingress_port;
+            exit;
+        }
+        if (hdr.udp.isValid()) {
+            drops.count((bit<32>)16w1);
+            meta.error_ = 1;
+            meta.error_type = 1;
+            meta.error_code = 4;
+            meta.error_mtu = 0;
+            // v1model cuts whole packets, as they leave.
+            bit<32> length = 110;
+            if (hdr.outer_ethernet.isValid()) { length = length + 14; }
+            if (hdr.outer_ipv4.isValid()) { length = length + 20; }
+            if (hdr.outer_udp.isValid()) { length = length + 8; }
+            if (hdr.vxlan.isValid()) { length = length + 8; }
+            if (hdr.vlan.isValid()) { length = length + 4; }
+            truncate(length);
+            hdr.error_ipv6 = {
+                version = 6,
+                traffic_class = 0,
+                flow_label = 0,
+                payload_length = 56,
+                next_header = 58,
+                hop_limit = 64,
+                src = hdr.ipv6.dst,
+                dst = hdr.ipv6.src
+            };
+            hdr.error_icmpv6 = {
+                type = meta.error_type,
+                code = meta.error_code,
+                checksum = 0,
+                rest = 16w0 ++ meta.error_mtu
+            };
+            meta.swap_mac = hdr.ethernet.dst;
+            hdr.ethernet.dst = hdr.ethernet.src;
+            hdr.ethernet.src = meta.swap_mac;
+            standard.egress_spec = standard.ingress_port;
+            exit;
+        }
+        drops.count(DROP_NO_BACKEND);
+        mark_to_drop(standard);
+        exit;
+    }
+}
+
 /// A packet of no known connection: does it open one, and to which backend?
 control decide_ipv6(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard) {
     @id(0x13000043) @name(".service_ipv6_count")
@@ -994,9 +1163,7 @@ control decide_ipv6(inout headers_t hdr, inout metadata_t meta, inout standard_m
         meta.reverse_dst_port = meta.dst_port;
         if (service_ipv6.apply().hit) {
             if (backend_ipv6.apply().miss) {
-                drops.count(DROP_NO_BACKEND);
-                mark_to_drop(standard);
-                exit;
+                refuse_ipv6.apply(hdr, meta, standard);
             }
             meta.new_src_ipv6 = hdr.ipv6.src;
             if (meta.new_dst_ipv6 == hdr.ipv6.src) {
@@ -1626,14 +1793,20 @@ control update_checksums(inout headers_t hdr, inout metadata_t meta) {
         // tcp, where it was rewritten (RFC 1624)
         update_checksum(hdr.tcp.isValid() && hdr.ipv4.isValid() && meta.sums.update_tcp == 1,
             { 16w0xffff, meta.sums.not_tcp_checksum, meta.sums.not_ipv4_src, meta.sums.not_ipv4_dst,
-              meta.sums.not_tcp_src_port, meta.sums.not_tcp_dst_port, hdr.ipv4.src, hdr.ipv4.dst,
-              hdr.tcp.src_port, hdr.tcp.dst_port },
+              meta.sums.not_tcp_src_port, meta.sums.not_tcp_dst_port, meta.sums.not_tcp_sequence,
+              meta.sums.not_tcp_acknowledgement, meta.sums.not_tcp_data_offset_reserved_flags,
+              meta.sums.not_tcp_window, hdr.ipv4.src, hdr.ipv4.dst, hdr.tcp.src_port, hdr.tcp.dst_port,
+              hdr.tcp.sequence, hdr.tcp.acknowledgement, hdr.tcp.data_offset, hdr.tcp.reserved,
+              hdr.tcp.flags, hdr.tcp.window },
             hdr.tcp.checksum, HashAlgorithm.csum16);
         // tcp, where it was rewritten (RFC 1624)
         update_checksum(hdr.tcp.isValid() && hdr.ipv6.isValid() && meta.sums.update_tcp == 1,
             { 16w0xffff, meta.sums.not_tcp_checksum, meta.sums.not_ipv6_src, meta.sums.not_ipv6_dst,
-              meta.sums.not_tcp_src_port, meta.sums.not_tcp_dst_port, hdr.ipv6.src, hdr.ipv6.dst,
-              hdr.tcp.src_port, hdr.tcp.dst_port },
+              meta.sums.not_tcp_src_port, meta.sums.not_tcp_dst_port, meta.sums.not_tcp_sequence,
+              meta.sums.not_tcp_acknowledgement, meta.sums.not_tcp_data_offset_reserved_flags,
+              meta.sums.not_tcp_window, hdr.ipv6.src, hdr.ipv6.dst, hdr.tcp.src_port, hdr.tcp.dst_port,
+              hdr.tcp.sequence, hdr.tcp.acknowledgement, hdr.tcp.data_offset, hdr.tcp.reserved,
+              hdr.tcp.flags, hdr.tcp.window },
             hdr.tcp.checksum, HashAlgorithm.csum16);
         // udp, where it was rewritten (RFC 1624)
         update_checksum(hdr.udp.isValid() && hdr.ipv4.isValid() && meta.sums.update_udp == 1 && hdr.udp.checksum != 0,
@@ -1672,13 +1845,6 @@ control update_checksums(inout headers_t hdr, inout metadata_t meta) {
               hdr.error_ipv4.fragment_offset, hdr.error_ipv4.ttl, hdr.error_ipv4.protocol,
               hdr.error_ipv4.src, hdr.error_ipv4.dst },
             hdr.error_ipv4.checksum, HashAlgorithm.csum16);
-        // error_icmp of tcp, where it was pushed
-        update_checksum(hdr.error_icmp.isValid() && hdr.tcp.isValid(),
-            { hdr.error_icmp.type, hdr.error_icmp.code, hdr.error_icmp.rest, hdr.ipv4.version,
-              hdr.ipv4.header_length, hdr.ipv4.traffic_class, hdr.ipv4.total_length, hdr.ipv4.identification,
-              hdr.ipv4.flags, hdr.ipv4.fragment_offset, hdr.ipv4.ttl, hdr.ipv4.protocol, hdr.ipv4.checksum,
-              hdr.ipv4.src, hdr.ipv4.dst, hdr.tcp.src_port, hdr.tcp.dst_port, hdr.tcp.sequence },
-            hdr.error_icmp.checksum, HashAlgorithm.csum16);
         // error_icmp of udp, where it was pushed
         update_checksum(hdr.error_icmp.isValid() && hdr.udp.isValid(),
             { hdr.error_icmp.type, hdr.error_icmp.code, hdr.error_icmp.rest, hdr.ipv4.version,
@@ -1687,14 +1853,6 @@ control update_checksums(inout headers_t hdr, inout metadata_t meta) {
               hdr.ipv4.src, hdr.ipv4.dst, hdr.udp.src_port, hdr.udp.dst_port, hdr.udp.length,
               hdr.udp.checksum },
             hdr.error_icmp.checksum, HashAlgorithm.csum16);
-        // error_icmpv6 of tcp, where it was pushed
-        update_checksum(hdr.error_icmpv6.isValid() && hdr.tcp.isValid(),
-            { hdr.error_ipv6.src, hdr.error_ipv6.dst, 32w56, 24w0, hdr.error_ipv6.next_header,
-              hdr.error_icmpv6.type, hdr.error_icmpv6.code, hdr.error_icmpv6.rest, hdr.ipv6.version,
-              hdr.ipv6.traffic_class, hdr.ipv6.flow_label, hdr.ipv6.payload_length, hdr.ipv6.next_header,
-              hdr.ipv6.hop_limit, hdr.ipv6.src, hdr.ipv6.dst, hdr.tcp.src_port, hdr.tcp.dst_port,
-              hdr.tcp.sequence },
-            hdr.error_icmpv6.checksum, HashAlgorithm.csum16);
         // error_icmpv6 of udp, where it was pushed
         update_checksum(hdr.error_icmpv6.isValid() && hdr.udp.isValid(),
             { hdr.error_ipv6.src, hdr.error_ipv6.dst, 32w56, 24w0, hdr.error_ipv6.next_header,
@@ -1702,6 +1860,21 @@ control update_checksums(inout headers_t hdr, inout metadata_t meta) {
               hdr.ipv6.traffic_class, hdr.ipv6.flow_label, hdr.ipv6.payload_length, hdr.ipv6.next_header,
               hdr.ipv6.hop_limit, hdr.ipv6.src, hdr.ipv6.dst, hdr.udp.src_port, hdr.udp.dst_port,
               hdr.udp.length, hdr.udp.checksum },
+            hdr.error_icmpv6.checksum, HashAlgorithm.csum16);
+        // error_icmp of tcp, where it was pushed
+        update_checksum(hdr.error_icmp.isValid() && hdr.tcp.isValid(),
+            { hdr.error_icmp.type, hdr.error_icmp.code, hdr.error_icmp.rest, hdr.ipv4.version,
+              hdr.ipv4.header_length, hdr.ipv4.traffic_class, hdr.ipv4.total_length, hdr.ipv4.identification,
+              hdr.ipv4.flags, hdr.ipv4.fragment_offset, hdr.ipv4.ttl, hdr.ipv4.protocol, hdr.ipv4.checksum,
+              hdr.ipv4.src, hdr.ipv4.dst, hdr.tcp.src_port, hdr.tcp.dst_port, hdr.tcp.sequence },
+            hdr.error_icmp.checksum, HashAlgorithm.csum16);
+        // error_icmpv6 of tcp, where it was pushed
+        update_checksum(hdr.error_icmpv6.isValid() && hdr.tcp.isValid(),
+            { hdr.error_ipv6.src, hdr.error_ipv6.dst, 32w56, 24w0, hdr.error_ipv6.next_header,
+              hdr.error_icmpv6.type, hdr.error_icmpv6.code, hdr.error_icmpv6.rest, hdr.ipv6.version,
+              hdr.ipv6.traffic_class, hdr.ipv6.flow_label, hdr.ipv6.payload_length, hdr.ipv6.next_header,
+              hdr.ipv6.hop_limit, hdr.ipv6.src, hdr.ipv6.dst, hdr.tcp.src_port, hdr.tcp.dst_port,
+              hdr.tcp.sequence },
             hdr.error_icmpv6.checksum, HashAlgorithm.csum16);
         // outer_ipv4, where it was pushed
         update_checksum(hdr.outer_ipv4.isValid() && meta.sums.compute_outer_ipv4 == 1,

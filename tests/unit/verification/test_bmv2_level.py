@@ -134,12 +134,12 @@ def test_settled_packets_come_after_what_was_learned_is_inserted() -> None:
 def test_a_new_comparison_begins_with_nothing() -> None:
     device, comparison = started()
     comparison.do(packet("syn 0 v4"))
-    comparison.do(packet("no backends v4"))
+    comparison.do(packet("no backends, R v4"))
     again = Comparison(comparison.levels)
     assert device.learned == set()
     assert device.level.entries() == ()
     again.fill(SHOP)
-    again.do(packet("no backends v4"))
+    again.do(packet("no backends, R v4"))
     again.do(packet("data v4"))
     again.compare_state()
 

@@ -47,7 +47,7 @@ def call(dst: str, port: int, protocol: int = wire.TCP) -> Ends:
             replace(PLAN, workloads=(CLIENT,)),
             CLIENT,
             call("10.96.0.10", 80),
-            "delivered to nobody, or dropped as no_backend",
+            "refused",
         ),
         (PLAN, CLIENT, call("10.96.0.10", 81), "left alone"),
         (PLAN, CLIENT, call("10.96.0.10", 80, wire.UDP), "left alone"),

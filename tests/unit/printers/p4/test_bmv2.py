@@ -292,8 +292,8 @@ def test_learns_by_digest_and_then_knows_the_connection(device: Switch, version:
 
 
 def test_drops_are_counted_by_reason(device: Switch) -> None:
-    reason = device.names.drop_reasons["no_backend"].id
-    packet = bytes(frame(ADDRESSES[4]["client"], VIP[4], tcp(40000, 82)))
+    reason = device.names.drop_reasons["no_route"].id
+    packet = bytes(frame(ADDRESSES[4]["client"], VIP[4], tcp(40000, 84)))
     (before,) = device.indexed_counters("drops", [reason])
     assert device.exchange(CLIENT_PORT, packet, is_dropped=True) is None
     assert device.indexed_counters("drops", [reason]) == ((before.packets + 1, before.bytes + len(packet)),)

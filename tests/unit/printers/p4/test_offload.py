@@ -51,7 +51,7 @@ def test_ids_tables_and_headers_stay() -> None:
 
 
 @pytest.mark.parametrize("version", [4, 6])
-@pytest.mark.parametrize("port", [80, 81, 82, 83, 84, 9999])
+@pytest.mark.parametrize("port", [80, 81, 83, 84, 9999])
 def test_first_packet_known_packet_and_reply(version: int, port: int) -> None:
     nodes, addresses = both(), ADDRESSES[version]
     request = frame(addresses["client"], VIP[version], tcp(40000, port))
@@ -65,6 +65,16 @@ def test_first_packet_known_packet_and_reply(version: int, port: int) -> None:
         answers = send(nodes, WEB_1_PORT, reply)
         assert without_trace(answers[0]) == without_trace(answers[1])
         assert answers[0].verdict is VerdictKind.FORWARD
+
+
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("transport", [tcp(40000, 82), udp(40000, 82)], ids=["tcp", "udp"])
+def test_what_the_pipeline_refuses_goes_to_the_kernel_as_it_came(version: int, transport: Packet) -> None:
+    nodes, packet = both(), frame(ADDRESSES[version]["client"], VIP[version], transport)
+    first, second = send(nodes, CLIENT_PORT, packet)
+    assert first.verdict is VerdictKind.REPLY
+    assert without_trace(second) == (VerdictKind.TO_KERNEL, bytes(packet), None, None)
+    assert learned(nodes[0], version) == learned(nodes[1], version) == []
 
 
 @pytest.mark.parametrize("version", [4, 6])

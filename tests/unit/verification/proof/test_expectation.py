@@ -60,7 +60,7 @@ def test_an_address_of_nobody_is_left_alone(shop: PolicySet) -> None:
     assert promised(shop, "shop/client", "10.1.0.99", 7).is_untouched
 
 
-def test_a_service_without_backends_drops() -> None:
+def test_a_service_without_backends_refuses() -> None:
     text = (ROOT / "examples" / "single-node.yaml").read_text()
     policies = load_text(text, "single-node.yaml").policies
     service = policies.services[0]
@@ -69,4 +69,4 @@ def test_a_service_without_backends_drops() -> None:
     address = next(a for a in service.addresses if a.version == 4)
     found = promised(empty, client, str(address), service.ports[0].port)
     if not empty.services[0].ports[0].backends:
-        assert (found.reasons, str(found)) == (frozenset({"no_backend"}), "dropped as no_backend")
+        assert (found.is_refused, str(found)) == (True, "refused")
