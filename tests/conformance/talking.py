@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from runtime.bpf.namespaces import entered
@@ -69,9 +69,17 @@ class Talk:
             raise ValueError(f"asked {question!r}, got {answer!r}")
 
 
+Reply = Callable[[socket.socket, bytes], bytes]
+
+
+def _echo(connection: socket.socket, data: bytes) -> bytes:
+    del connection
+    return data
+
+
 @contextmanager
-def echoing(namespace: str, port: int) -> Generator[None]:
-    """A server that gives everything back, to any number of connections."""
+def echoing(namespace: str, port: int, reply: Reply = _echo) -> Generator[None]:
+    """A server that gives everything back, or what `reply` makes of it, to any number of connections."""
     with entered(namespace):
         listener = socket.create_server(("0.0.0.0", port))
     ended = threading.Event()
@@ -84,7 +92,7 @@ def echoing(namespace: str, port: int) -> Generator[None]:
                     data = connection.recv(1 << 16)
                     if not data:
                         return
-                    connection.sendall(data)
+                    connection.sendall(reply(connection, data))
                 except TimeoutError:
                     continue
                 except OSError:
