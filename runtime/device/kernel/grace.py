@@ -13,15 +13,15 @@ import ctypes as ct
 import os
 import platform
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 from runtime.bpf.constants import MapType
 from runtime.bpf.maps import Map, MapShape
+from runtime.device.kernel.visiting import Visitor
 
 PATIENCE_S = 0.05
 """How long a visit to all CPUs may take before the kernel's way is taken."""
-ONLINE, REALTIME = Path("/sys/devices/system/cpu/online"), Path("/sys/kernel/realtime")
+REALTIME = Path("/sys/kernel/realtime")
 _FIRST = bytes(4)
 _SYSCALL = ct.CDLL(None).syscall
 _MEMBARRIER = {"x86_64": 324, "aarch64": 283}.get(platform.machine())
@@ -38,50 +38,21 @@ class GracePeriods:
             name="grace", type=MapType.ARRAY_OF_MAPS, key_size=4, value_size=4, max_entries=1, inner_fd=self._inner.fd
         )
         self._outer = Map.create(outer)
-        self._can_visit = not REALTIME.exists()
-        self._visitor: _Visitor | None = None
+        self._visitor = None if REALTIME.exists() else Visitor()
         self._one_at_a_time = threading.Lock()
 
     def close(self) -> None:
+        if self._visitor is not None:
+            self._visitor.close()
         self._outer.close()
         self._inner.close()
 
     def wait(self) -> None:
         """Returns when every packet that had begun before the call has left its program."""
         with self._one_at_a_time:
-            if not self._visit_in_time():
+            if self._visitor is None or not self._visitor.visit(PATIENCE_S):
                 # User space may rely on it that no program uses a map that was in a map of maps before this call.
                 self._outer.update_fd(_FIRST, self._inner.fd)
-
-    def _visit_in_time(self) -> bool:
-        if not self._can_visit or (self._visitor is not None and self._visitor.is_alive()):
-            return False
-        self._visitor = _Visitor()
-        self._visitor.start()
-        self._visitor.join(PATIENCE_S)
-        return self._visitor.has_visited
-
-
-class _Visitor(threading.Thread):
-    """Runs on every CPU once."""
-
-    def __init__(self) -> None:
-        super().__init__(name="grace", daemon=True)
-        self.has_visited = False
-
-    def run(self) -> None:
-        try:
-            for cpu in _online_cpus():
-                os.sched_setaffinity(0, (cpu,))
-        except OSError:  # a CPU that is not for this process, or has just gone
-            return
-        self.has_visited = True
-
-
-def _online_cpus() -> Iterator[int]:
-    for part in ONLINE.read_text().strip().split(","):
-        first, _, last = part.partition("-")
-        yield from range(int(first), int(last or first) + 1)
 
 
 def order_writes() -> None:
