@@ -17,6 +17,8 @@ from finsy.proto import p4r
 from runtime.device.journal.framing import FormatError, Frame
 
 Write: TypeAlias = p4r.WriteRequest
+Written: TypeAlias = bytes
+"""A `Write` in its wire form already."""
 
 
 class Kind(IntEnum):
@@ -107,7 +109,7 @@ class End:
     """Last in a snapshot: it is whole."""
 
 
-Record: TypeAlias = Device | Write | Outcome | Config | Hidden | Election | Role | Moved | Named | End
+Record: TypeAlias = Device | Write | Written | Outcome | Config | Hidden | Election | Role | Moved | Named | End
 _PLAIN: dict[Kind, type[Device | Config | Hidden | Election | Role | Moved | Named | End]] = {
     Kind.DEVICE: Device,
     Kind.CONFIG: Config,
@@ -125,6 +127,8 @@ def encode(record: Record) -> tuple[Kind, bytes]:
     match record:
         case p4r.WriteRequest():
             return Kind.WRITE, record.SerializeToString()
+        case bytes():
+            return Kind.WRITE, record
         case Outcome():
             return Kind.OUTCOME, _bits(record.failed)
         case _:

@@ -130,6 +130,8 @@ class Replay:
         return self.saved or self.committed
 
     def _take(self, record: Record) -> None:
+        if isinstance(record, bytes):
+            record = p4r.WriteRequest.FromString(record)
         pending, self._pending = self._pending, None
         match record:
             case Outcome():

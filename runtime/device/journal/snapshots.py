@@ -57,8 +57,7 @@ def records_of(loaded: Loaded) -> Iterator[Record]:
 
 
 def _inserts(form: RowForm, rows: list[Row]) -> Iterator[Record]:
-    for first in range(0, len(rows), PIECE):
-        yield p4r.WriteRequest.FromString(inserts(map(form.write, rows[first : first + PIECE])))
+    return (inserts(map(form.write, rows[first : first + PIECE])) for first in range(0, len(rows), PIECE))
 
 
 def _writes(pieces: Iterable[bytes]) -> Iterator[Record]:
