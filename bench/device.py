@@ -74,7 +74,7 @@ def measured(target: str, updates: int, single: int, entries: int) -> Found:
         client.set_config(config(target))
         batches = list(kinds(device, client, updates))
         alone = list(singles(device, client, single))
-        return batches, alone, kept(device, client, entries - updates)
+        return batches, alone, kept(device, client, entries)
 
 
 def config(target: str) -> p4r.ForwardingPipelineConfig:

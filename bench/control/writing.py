@@ -107,8 +107,9 @@ def measured(
     return Written(what=what, updates=total, batches_s=waits, device_cpu_s=used, memory_mb=device.memory_mb())
 
 
-def kept(device: Device, client: Client, count: int) -> Kept:
-    """Fill, read, kill, start: the client is of no use any more then."""
+def kept(device: Device, client: Client, entries: int) -> Kept:
+    """Fill a table up to so many, read, kill, start: the client is of no use any more then."""
+    count = entries - client.count(SERVICE)
     loaded = measured(device, client, "load", _all(service, INSERT, count, first=10_000_000))
     begun = time.perf_counter()
     found = client.count(SERVICE)
@@ -118,10 +119,10 @@ def kept(device: Device, client: Client, count: int) -> Kept:
     device.kill()
     restart_s = device.start()
     again = Client(device.address, election_id=2)
-    is_whole = again.count(SERVICE) == found >= count
+    is_whole = again.count(SERVICE) == found == entries
     again.close()
     return Kept(
-        entries=count,
+        entries=entries,
         load_s=sum(loaded.batches_s),
         read_s=read_s,
         journal_mb=journal_mb,
