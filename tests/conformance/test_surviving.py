@@ -10,10 +10,12 @@ import pytest
 from finsy.proto import p4r
 
 from compiler.pipeline.assembly import pipeline
+from runtime.device.failpoints import Point
 from tests.conformance.client import Client, RpcRefusedError, entity
 from tests.conformance.conftest import TARGETS
 from tests.conformance.kernel import config_of, topology
 from tests.conformance.killing import Killable
+from tests.conformance.test_atomicity import CELL
 from tests.conformance.test_configs import OTHER, PORT
 from tests.conformance.test_roles import GATEWAY
 
@@ -60,6 +62,25 @@ def test_killed_between_two_writes(device: Killable, config: p4r.ForwardingPipel
     client = device.primary()
     client.write(f"INSERT {OTHER}")
     assert len(state(client)) == 2
+    client.close()
+
+
+def test_a_counter_that_was_to_be_set_when_it_was_killed(
+    device: Killable, config: p4r.ForwardingPipelineConfig
+) -> None:
+    """It is, before anybody asks: not only with the next Write."""
+    device.start()
+    client = device.primary()
+    client.set_config("VERIFY_AND_COMMIT", config)
+    device.die_at(Point.INTENT)
+    with pytest.raises(RpcRefusedError):
+        client.write(f"MODIFY {CELL % (1, 7)}")
+    client.close()
+    device.dies()
+    device.start()
+    client = Client(device.address)
+    (cell,) = client.read("counter_entry { counter_id: 0x12000001 index { index: 1 } }")
+    assert cell.counter_entry.data.packet_count == 7
     client.close()
 
 
