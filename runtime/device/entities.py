@@ -16,9 +16,8 @@ from runtime.device.metercodec import encode_color_tallies, encode_meter_config
 from runtime.device.records import ColorTallies, Row, RowKey, Tally
 from runtime.device.schema import TableCodec
 from runtime.device.target import LearnedRow
+from runtime.device.timers import NS_PER_MS
 from runtime.device.watching import encode_watch
-
-NS_PER_MS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
