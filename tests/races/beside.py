@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from compiler.ir.entries import EntryKey
@@ -45,12 +45,15 @@ class Device:
         store = self.draw.choice(self.stores)
         slots = list(self.hammered.slots(store).values())
         if slots:
-            self.delete(self.draw.choice(slots).table.table, self.draw.choice(slots).key)
+            table, key = self.draw.choice(slots).table.table, self.draw.choice(slots).key
+            self.delete([EntryKey(table=table, matches=exact(*key))])
 
-    def delete(self, table: str, key: tuple[int, ...]) -> None:
+    def delete(self, keys: Sequence[EntryKey]) -> None:
+        """All in one step."""
         for _ in range(BUSY_ATTEMPTS):
             try:
-                self.hammered.device.delete_learned(EntryKey(table=table, matches=exact(*key)))
+                for key in keys:
+                    self.hammered.device.delete_learned(key)
                 self.hammered.device.commit()
             except RefusedError:
                 self.hammered.device.undo.back_to(0)
@@ -116,8 +119,7 @@ class Device:
     def _delete_connections_to(self, store: StoreLayout, backend: int) -> None:
         """Nothing new leads there, so once over all of them is enough; the read may have missed one that moved."""
         while found := [s for s in self.hammered.slots(store).values() if self.hammered.leads_to(s, backend)]:
-            for slot in found:
-                self.delete(slot.table.table, slot.key)
+            self.delete([EntryKey(table=slot.table.table, matches=exact(*slot.key)) for slot in found])
 
 
 def swap(hammered: Hammered, programs: tuple[Program, ...], draw: random.Random) -> Step:
