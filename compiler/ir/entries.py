@@ -189,11 +189,23 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Replica:
-    """A copy of a packet: the port that it leaves by, and which of the copies to that port it is."""
+class Backup:
+    """A copy that takes the place of a replica's."""
 
     port: int
     instance: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replica:
+    """A copy of a packet: the port that it leaves by, and which of the copies to that port it is.
+
+    The first of `backups` whose port is up takes its place while its port is down (`compiler.ir.backups`).
+    """
+
+    port: int
+    instance: int = 0
+    backups: tuple[Backup, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,8 @@
 """How multicast groups and clone sessions lie in their one BPF map. Pure.
 
 A key is a group or a session by its id; a value how many copies there are, how many bytes of the frame each of them
-keeps (0: all), and the port of each. Which instance a copy is means nothing in the kernel. The map has two sides, as
+keeps (0: all), and the port of each. Packets know nothing of backups: a value names the ports that copies leave by now.
+Which instance a copy is means nothing in the kernel. The map has two sides, as
 all that packets read (`layout_maps`).
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import struct
 
+from compiler.ir.backups import IsDown, in_use
 from compiler.ir.entries import CloneSession, MulticastGroup
 from compiler.ir.nodes import Pipeline
 from compiler.ir.walking import clones, multicasts
@@ -24,6 +26,11 @@ _HEAD = struct.Struct("<II")
 VALUE_BYTES = _HEAD.size + 2 * MAX_REPLICAS
 _GROUP, _SESSION = 0, 1
 """`enum replication_kind` of ebpf/include/turnout/replicate.h."""
+
+
+def _none_is(port: int) -> bool:
+    del port
+    return False
 
 
 def replication_map(pipeline: Pipeline) -> MapLayout | None:
@@ -46,7 +53,8 @@ def replication_key(given: MulticastGroup | CloneSession) -> bytes:
     return _KEY.encode((given.id, _GROUP if isinstance(given, MulticastGroup) else _SESSION, 0))
 
 
-def replication_value(given: MulticastGroup | CloneSession) -> bytes:
+def replication_value(given: MulticastGroup | CloneSession, is_down: IsDown = _none_is) -> bytes:
+    """By the ports as they are now."""
     kept = given.packet_length_bytes if isinstance(given, CloneSession) else 0
-    ports = struct.pack(f"<{len(given.replicas)}H", *(replica.port for replica in given.replicas))
+    ports = struct.pack(f"<{len(given.replicas)}H", *(one.port for one in in_use(given.replicas, is_down)))
     return (_HEAD.pack(len(given.replicas), kept) + ports).ljust(VALUE_BYTES, b"\0")

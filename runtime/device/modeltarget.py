@@ -110,7 +110,8 @@ class ModelTarget:
         self._arrive(CPU_PORT, frame)
 
     def _emit(self, port: int, frame: bytes) -> None:
-        if self._wire is not None:
+        """A port whose link is down loses what leaves by it."""
+        if self._wire is not None and port not in self.ports.down:
             self._wire.emit(port, frame)
 
     def start(self) -> None:

@@ -19,6 +19,10 @@ class PortStates:
         self.down = set(down)
         self._followers: list[Follow] = []
 
+    def is_down(self, port: int) -> bool:
+        """Whether nothing can leave by it: it is down, or there is none."""
+        return port in self.down or port not in self.ports
+
     def follow(self, follower: Follow) -> None:
         """Have `follower` told from now on; may be called from any thread."""
         self._followers.append(follower)

@@ -52,7 +52,7 @@ class Reader:
         self._instance = instance
         self._meters = MeterReader(schema, contents, instance, self._one_table)
         self._digests = DigestReader(schema, contents)
-        self._replication = ReplicationReader(schema.pipeline, contents)
+        self._replication = ReplicationReader(schema, contents)
 
     def answer(self, request: p4r.Entity) -> Iterator[bytes]:
         """Messages of at most `PIECE` entities. Raises `RefusedError` at once, never later."""

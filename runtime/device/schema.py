@@ -37,7 +37,7 @@ from runtime.device.matchcodec import MatchCodec, match_codec
 from runtime.device.portnames import NO_PORTS, PortNames
 from runtime.device.records import ActionSet, Row, RowAction, RowKey, WeightedAction
 from runtime.device.refusals import invalid, unimplemented
-from runtime.device.translation import NO_TRANSLATIONS, Translation, Translations, translations
+from runtime.device.translation import NO_TRANSLATIONS, Ports, Translations, translations
 from runtime.device.watching import decode_watch, encode_watch
 from runtime.device.wireforms import TableForm, table_form
 from runtime.device.wirerows import RowForm
@@ -60,7 +60,7 @@ class TableCodec:
     choice: ActionChoice
     metering: frozenset[str] = frozenset()
     """The actions that execute the table's direct meter."""
-    ports: Translation | None = None
+    ports: Ports | None = None
     """Of ports that members watch, where the pipeline translates ports."""
     form: TableForm | None = None
     """Recognises most entries without reading them field by field."""
@@ -262,11 +262,6 @@ class Schema:
     digests: Mapping[int, Digest]
     translations: Translations
 
-    @property
-    def ports(self) -> Translation:
-        """Of ports that are no keys or parameters: replicas, ports that are watched."""
-        return self.translations.ports
-
     def table(self, table_id: int) -> TableCodec:
         """Raises INVALID_ARGUMENT."""
         found = self.tables.get(_id(table_id, "table id"))
@@ -330,7 +325,7 @@ def table_codec(table: Table, actions: Mapping[str, Action], translated: Transla
         wildcards=tuple(codec.wildcard for codec in matches),
         keys=KeyForm(table.keys),
         choice=action_choice(f"table {table.name}", table.actions, actions, types),
-        ports=translated.translated_ports,
+        ports=translated.ports,
         metering=frozenset(ref.name for ref in table.actions if _is_metering(actions[ref.name])),
     )
     form = table_form(table, actions, codec.keys, codec.decode_action)

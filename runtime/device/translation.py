@@ -24,8 +24,6 @@ from runtime.device.refusals import exhausted, invalid
 
 PORTS = "ports"
 """The space of all types of ports; in no URI, since those of other types begin with `=`."""
-PORT_BITS = 16
-"""Of a port that is not translated."""
 HIGHEST_PORT = CPU_PORT - 1
 SHOWN_PORTS = 8
 
@@ -140,6 +138,17 @@ class Ports:
     def said(self, number: int) -> str:
         return _said(self.encode(number), self.type)
 
+    def decode_number(self, number: int, field: str, where: str) -> int:
+        """A port in one of the fields that were numbers before P4Runtime 1.4. Raises INVALID_ARGUMENT."""
+        if self.type.sdn_bits is None:
+            raise invalid(f"{where}: {field} {number}: ports have names here, which only the field for bytes can carry")
+        return self.decode(to_bytes(number), where)
+
+    def encode_number(self, port: int, most: int) -> int | None:
+        """None for a port that has no number up to `most`."""
+        number = int.from_bytes(self.encode(port), "big") if self.type.sdn_bits is not None else 0
+        return number if 0 < number <= most else None
+
     def keep(self, value: bytes, number: int) -> None:
         """A port of an earlier process: where it is none now, it keeps its number, or gets one that nothing has."""
         self.told.add(value)
@@ -147,19 +156,6 @@ class Ports:
             names = self.space.names
             free = number if number not in names else next(n for n in range(HIGHEST_PORT, 0, -1) if n not in names)
             self.space.put(value, free)
-
-
-class Numbers:
-    """Ports of a pipeline that does not translate them."""
-
-    def decode(self, data: bytes, where: str) -> int:
-        return to_int(data, PORT_BITS, where)
-
-    def encode(self, number: int) -> bytes:
-        return to_bytes(number)
-
-    def said(self, number: int) -> str:
-        return str(number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,14 +166,12 @@ class Translations:
     """By the names of types; those of one space share it."""
 
     @property
-    def translated_ports(self) -> Translation | None:
-        """None where ports are numbers to controllers as well."""
-        return next((one for one in self.types.values() if isinstance(one, Ports)), None)
+    def ports(self) -> Ports | None:
+        """For the fields of P4Runtime that are ports by themselves: replicas, ports that are watched.
 
-    @property
-    def ports(self) -> Translation:
-        """For the fields of P4Runtime that are ports by themselves: replicas, ports that are watched."""
-        return self.translated_ports or Numbers()
+        None where ports are the device's numbers to controllers as well; the first where types of ports differ.
+        """
+        return next((one for one in self.types.values() if isinstance(one, Ports)), None)
 
     @property
     def numbers(self) -> Mapping[str, Targets]:

@@ -26,7 +26,7 @@ from runtime.device.schema import Schema, TableCodec, cookie_of
 from runtime.device.selectorcontents import SelectorContents
 from runtime.device.slices import Steps, at_once
 from runtime.device.target import Instance
-from runtime.device.translation import Translation
+from runtime.device.translation import Ports
 from runtime.device.watching import check_watch, decode_watch
 
 INSERT, MODIFY, DELETE = p4r.Update.INSERT, p4r.Update.MODIFY, p4r.Update.DELETE
@@ -44,7 +44,7 @@ class Writer:
         self.runs = Runs(schema, contents, instance)
         meters = MeterWriter(schema, contents, instance)
         digests = DigestWriter(schema, contents, instance.undo)
-        replication = ReplicationWriter(schema.pipeline, contents, instance)
+        replication = ReplicationWriter(schema, contents, instance)
         self._appliers: dict[str, Callable[[int, p4r.Entity], None]] = {
             "table_entry": lambda kind, entity: self._table_entry(kind, entity.table_entry),
             "action_profile_member": lambda kind, entity: self._member(kind, entity.action_profile_member),
@@ -344,7 +344,7 @@ def _decode_tally(data: p4r.CounterData, where: str) -> Tally:
 
 
 def _decode_members(
-    given: p4r.ActionProfileGroup, where: str, ports: Translation | None, has_port: Callable[[int], bool]
+    given: p4r.ActionProfileGroup, where: str, ports: Ports | None, has_port: Callable[[int], bool]
 ) -> tuple[WeightedMember, ...]:
     members: list[WeightedMember] = []
     seen: set[int] = set()

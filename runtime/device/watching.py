@@ -14,20 +14,23 @@ from compiler.ir.controller import CPU_PORT
 from compiler.ir.entries import Watch
 from runtime.device.bytestrings import to_bytes, to_int
 from runtime.device.refusals import invalid, unimplemented
-from runtime.device.translation import Translation
+from runtime.device.translation import Ports
 
 PORT_BITS = 32
 """As wide as P4Runtime's ports are."""
+HIGHEST_WATCH = (1 << 31) - 1
+"""Of the deprecated `watch`."""
 Weighted = p4r.ActionProfileGroup.Member | p4r.ActionProfileAction
 
 
-def decode_watch(given: Weighted, where: str, ports: Translation | None = None) -> Watch | None:
+def decode_watch(given: Weighted, where: str, ports: Ports | None = None) -> Watch | None:
     """None for a member that watches nothing; `ports` where they are translated. Raises INVALID_ARGUMENT: no port."""
     match given.WhichOneof("watch_kind"):
         case "watch":
-            port = given.watch  # pyright: ignore[reportDeprecated]
-            if port < 0:
-                raise invalid(f"{where}: watch {port}: a port is not negative")
+            number = given.watch  # pyright: ignore[reportDeprecated]
+            if number < 0:
+                raise invalid(f"{where}: watch {number}: a port is not negative")
+            port = ports.decode_number(number, "watch", where) if number and ports is not None else number
             return Watch(port=port, is_number=True)
         case "watch_port":
             return Watch(port=_decode_port(given.watch_port, f"{where}, watch_port", ports))
@@ -35,7 +38,7 @@ def decode_watch(given: Weighted, where: str, ports: Translation | None = None) 
             return None
 
 
-def _decode_port(value: bytes, where: str, ports: Translation | None) -> int:
+def _decode_port(value: bytes, where: str, ports: Ports | None) -> int:
     if value and ports is not None:
         return ports.decode(value, where)
     port = to_int(value, PORT_BITS, where) if value else 0
@@ -55,12 +58,15 @@ def check_watch(watch: Watch | None, has_port: Callable[[int], bool], where: str
         raise invalid(f"{named}: this device has no such port")
 
 
-def encode_watch(watch: Watch | None, into: Weighted, ports: Translation | None = None) -> None:
-    """As it was written, a port in its shortest form."""
+def encode_watch(watch: Watch | None, into: Weighted, ports: Ports | None = None) -> None:
+    """As it was written, a port in its shortest form; as bytes where it has got no such number since."""
     if watch is None:
         return
-    if watch.is_number:
-        into.watch = watch.port  # pyright: ignore[reportDeprecated]
+    number = watch.port
+    if watch.is_number and number and ports is not None:
+        number = ports.encode_number(number, HIGHEST_WATCH)
+    if watch.is_number and number is not None:
+        into.watch = number  # pyright: ignore[reportDeprecated]
     elif watch.port:
         into.watch_port = to_bytes(watch.port) if ports is None else ports.encode(watch.port)
     else:

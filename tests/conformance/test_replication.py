@@ -156,7 +156,6 @@ def test_the_shortest_form_of_a_port_is_read(client: Client) -> None:
 
 
 NO_PORT = 'replicas { port: "" }'
-BACKUP = r'backup_replicas { port: "\x10" instance: 1 }'
 REFUSED = [
     (f"INSERT {group(0, replica(17))}", INVALID, "multicast group 0: ids are 1 to 65535"),
     (f"INSERT {group(65536)}", INVALID, "multicast group 65536: ids are 1 to 65535"),
@@ -215,11 +214,6 @@ REFUSED = [
         f"INSERT {group(3, *(replica(17, n) for n in range(129)))}",
         EXHAUSTED,
         "multicast group 3: 129 replicas, at most 128 are possible",
-    ),
-    (
-        f"INSERT {group(3, replica(17, 0, BACKUP))}",
-        UNIMPLEMENTED,
-        "multicast group 3, replica 1: backup_replicas: a copy has one port, whether it is up or down",
     ),
     (
         "INSERT packet_replication_engine_entry { }",

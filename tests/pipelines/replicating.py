@@ -20,6 +20,21 @@ def replicating() -> Pipeline:
     return check(from_text(PATH.read_text(), path=PATH.name))
 
 
+@cache
+def naming(sdn: str) -> Pipeline:
+    """The same with a type for ports: `sdn` is `string`, or a number of bits."""
+    text = PATH.read_text()
+    for plain, typed in (
+        ("/// Where a packet", f'type port_id: 16 ports {sdn} "turnout.dev/port"\n\n/// Where a packet'),
+        ("{ 1 ingress_port: 16 ", "{ 1 ingress_port: 16 type port_id "),
+        ("{ 1 egress_port: 16 }", "{ 1 egress_port: 16 type port_id }"),
+        ("to_port(1 port: 16)", "to_port(1 port: 16 type port_id)"),
+    ):
+        assert plain in text, plain
+        text = text.replace(plain, typed, 1)
+    return check(from_text(text, path=PATH.name))
+
+
 def mirrored(src: str, session: int) -> TableEntry:
     action = ActionCall(action="mirror_to", arguments=(session,))
     return TableEntry(table="mirrored", matches=(_address(src),), action=action)

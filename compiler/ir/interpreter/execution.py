@@ -249,7 +249,7 @@ class Journey:
         return tuple(given.get(name, 0) for name in self._names.packet_in)
 
     def _clone(self, number: int, said: tuple[int, ...]) -> None:
-        session = self._model.replication.sessions.get(number)
+        session = self._model.replication.session(number)
         made = clones_of(session, self._packet.received, said) if session is not None else ()
         self.copies += made
         self._record(trace.Cloned(session=number, ports=tuple(copy.port for copy in made)))

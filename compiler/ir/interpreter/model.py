@@ -76,7 +76,7 @@ class Model:
         }
         self._meters = {meter.name: MeterCells(meter) for meter in pipeline.meters}
         self._tallies: dict[tuple[str, int], Tally] = {}
-        self.replication = Replication()
+        self.replication = Replication(self._down_ports)
 
     def insert(self, change: Change, *, now_ns: int = 0) -> None:
         """The time is for entries with a meter or an idle timeout, which begin now."""
@@ -114,7 +114,7 @@ class Model:
                 self._selections[change.selector].modify_group(change)
 
     def set_port(self, port: int, *, is_up: bool) -> None:
-        """Members of groups that watch the port live while it is up, which all are at first."""
+        """All are up at first. Members of groups that watch the port live while it is up, and backups replace it."""
         (self._down_ports.discard if is_up else self._down_ports.add)(port)
         for selection in self._selections.values():
             selection.follow(port)

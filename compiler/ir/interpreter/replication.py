@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass, replace
 
+from compiler.ir.backups import in_use
 from compiler.ir.controller import CPU_PORT
 from compiler.ir.entries import CloneSession, MulticastGroup, Replica
 
@@ -25,7 +26,9 @@ class Copy:
 class Replication:
     """Those that a device has, by their ids."""
 
-    def __init__(self) -> None:
+    def __init__(self, down_ports: Container[int] = ()) -> None:
+        """`down_ports` are those that are down now."""
+        self._down_ports = down_ports
         self.groups: dict[int, MulticastGroup] = {}
         self.sessions: dict[int, CloneSession] = {}
 
@@ -54,8 +57,16 @@ class Replication:
                 self.sessions.pop(given.id, None)
 
     def replicas(self, group: int) -> tuple[Replica, ...]:
-        """None for a group that is not there."""
-        return self.groups[group].replicas if group in self.groups else ()
+        """By ports as they are now; none for a group that is not there."""
+        return in_use(self.groups[group].replicas, self._is_down) if group in self.groups else ()
+
+    def session(self, number: int) -> CloneSession | None:
+        """By ports as they are now."""
+        found = self.sessions.get(number)
+        return None if found is None else replace(found, replicas=in_use(found.replicas, self._is_down))
+
+    def _is_down(self, port: int) -> bool:
+        return port in self._down_ports
 
 
 def copies_of(replicas: Iterable[Replica], packet: bytes, said: tuple[int, ...]) -> Iterator[Copy]:

@@ -1,4 +1,5 @@
-"""Rings follow ports: when one goes down or comes back, the groups with members that watch it get new rings.
+"""What follows ports: when one goes down or comes back, groups with members that watch it get new rings, and multicast
+groups and clone sessions copy to other ports of replicas with backups.
 
 It is done as a Write would do it, new slices first and then one step for packets, but no client asks for it. A chunk of
 groups is a step of its own, so that the first ones need not wait for the last.
@@ -8,11 +9,10 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from threading import Lock
+from typing import Protocol
 
-from compiler.ir.entries import Group
-from runtime.device.kernel.selectormaps import SelectorMaps
 from runtime.device.portstates import PortStates
 from runtime.device.refusals import RefusedError
 from runtime.device.undo import UndoLog
@@ -22,13 +22,21 @@ AT_ONCE = 32
 """Groups in one step."""
 
 
+class Follower(Protocol):
+    """Something that packets read and that ports decide."""
+
+    def following(self, ports: Collection[int]) -> list[Callable[[], None]]:
+        """What is to be done now that these ports have changed, step by step. A step may raise `RefusedError`."""
+        ...
+
+
 class Failover:
     """Of one instance. `commit` is its own: packets see all that was changed."""
 
     def __init__(
-        self, selectors: Iterable[SelectorMaps], states: PortStates, undo: UndoLog, commit: Callable[[], None]
+        self, followers: Iterable[Follower], states: PortStates, undo: UndoLog, commit: Callable[[], None]
     ) -> None:
-        self._selectors = tuple(selectors)
+        self._followers = tuple(followers)
         self._states = states
         self._undo = undo
         self._commit = commit
@@ -61,10 +69,10 @@ class Failover:
 
     def _rebuild_all(self, changed: frozenset[int]) -> None:
         try:
-            for selector in self._selectors:
-                groups = selector.groups_that_watch(changed)
-                for first in range(0, len(groups), AT_ONCE):
-                    self._rebuild(selector, groups[first : first + AT_ONCE])
+            for follower in self._followers:
+                steps = follower.following(changed)
+                for first in range(0, len(steps), AT_ONCE):
+                    self._do(steps[first : first + AT_ONCE])
         except RefusedError as refusal:
             self._undo.back_to(0)
             self._changed.extend(changed)
@@ -74,7 +82,7 @@ class Failover:
         self._changed.extend(changed)
         self.catch_up()
 
-    def _rebuild(self, selector: SelectorMaps, groups: Iterable[Group]) -> None:
-        for group in groups:
-            selector.rebuild_group(group.id)
+    def _do(self, steps: Iterable[Callable[[], None]]) -> None:
+        for step in steps:
+            step()
         self._commit()

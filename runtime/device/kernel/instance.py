@@ -77,11 +77,10 @@ class KernelInstance:
         self._ports = PortStates(()) if ports is None else ports
         self._variants = Variants(pipeline, loaded.program(TC_PROGRAM), load_variant, _program, activate)
         self._held: Counter[str] = Counter()
-        maps = open_maps(pipeline, loaded, hash_seed, self._sides, self.undo, self._ports.down)
+        maps = open_maps(pipeline, loaded, hash_seed, self._sides, self.undo, self._ports)
         self._tables, self._defaults, self._besides = maps.tables, maps.defaults, maps.besides
         self._selectors, self._selectors_by_name = maps.selectors, maps.selectors_by_name
         self._meters, self._counters, self._stores = maps.meters, maps.counters, maps.stores
-        self._failover = Failover(self._selectors.values(), self._ports, self.undo, self._sides.commit)
         self._of_many = {
             name: table
             for name, table in self._tables.items()
@@ -89,6 +88,7 @@ class KernelInstance:
         }
         """Tables that take many entries at once, and that have nothing beside them."""
         self._replication = maps.replication
+        self._failover = Failover(maps.followers, self._ports, self.undo, self._sides.commit)
         self._send = send
         self._upcalls: UpcallRings | None = None
         self._place, self._unpin = "", _nothing_pinned

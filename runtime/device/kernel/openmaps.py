@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Container
 from dataclasses import dataclass
 
 from compiler.ir.nodes import Pipeline
@@ -13,6 +12,7 @@ from runtime.bpf.object import Object
 from runtime.device.kernel.besides import Beside, besides
 from runtime.device.kernel.countermaps import CounterMap
 from runtime.device.kernel.defaultmaps import DefaultMap
+from runtime.device.kernel.failover import Follower
 from runtime.device.kernel.metermaps import MeterMap
 from runtime.device.kernel.replicationmap import ReplicationMap
 from runtime.device.kernel.selectormaps import SelectorMaps
@@ -20,6 +20,7 @@ from runtime.device.kernel.sides import Sides
 from runtime.device.kernel.stores import StoreMap, Stores
 from runtime.device.kernel.tablemaps import TableMap
 from runtime.device.kernel.ternarymaps import TernaryMap
+from runtime.device.portstates import PortStates
 from runtime.device.undo import UndoLog
 
 AnyTable = TableMap | TernaryMap
@@ -40,15 +41,21 @@ class OpenMaps:
     replication: ReplicationMap | None
     """None for a pipeline that makes no copies of packets."""
 
+    @property
+    def followers(self) -> tuple[Follower, ...]:
+        """What depends on which ports are up."""
+        copying = () if self.replication is None else (self.replication,)
+        return (*self.selectors.values(), *copying)
+
 
 def open_maps(
-    pipeline: Pipeline, loaded: Object, hash_seed: int, sides: Sides, undo: UndoLog, down_ports: Container[int]
+    pipeline: Pipeline, loaded: Object, hash_seed: int, sides: Sides, undo: UndoLog, ports: PortStates
 ) -> OpenMaps:
-    """Raises `UnknownName` when the ELF is not that of the pipeline. `down_ports` are those that are down now."""
+    """Raises `UnknownName` when the ELF is not that of the pipeline."""
     plan = layout(pipeline)
     tables = {table.table: _table(table, loaded, sides, undo) for table in plan.tables}
     chosen = [
-        (table.table, table.selector, _selector(table.selector, loaded, tables[table.table], sides, undo, down_ports))
+        (table.table, table.selector, _selector(table.selector, loaded, tables[table.table], sides, undo, ports))
         for table in plan.tables
         if table.selector is not None
     ]
@@ -62,7 +69,7 @@ def open_maps(
         meters={m.name: MeterMap(m, loaded.map, time.monotonic_ns, sides, undo) for m in indexed},
         counters={c.counter: CounterMap(loaded.map(c.map.name)) for c in plan.counters},
         stores=_stores(plan, loaded, hash_seed, sides, undo),
-        replication=_replication(plan, loaded, sides),
+        replication=_replication(plan, loaded, sides, undo, ports),
     )
 
 
@@ -87,16 +94,16 @@ def _defaults(pipeline: Pipeline, plan: Layout, loaded: Object, sides: Sides, un
 
 
 def _selector(
-    selector: SelectorLayout, loaded: Object, table: AnyTable, sides: Sides, undo: UndoLog, down_ports: Container[int]
+    selector: SelectorLayout, loaded: Object, table: AnyTable, sides: Sides, undo: UndoLog, ports: PortStates
 ) -> SelectorMaps:
     ring, members = loaded.map(selector.ring.name), loaded.map(selector.members.name)
-    return SelectorMaps(selector, ring, members, table, sides, undo, down_ports)
+    return SelectorMaps(selector, ring, members, table, sides, undo, ports.down)
 
 
-def _replication(plan: Layout, loaded: Object, sides: Sides) -> ReplicationMap | None:
+def _replication(plan: Layout, loaded: Object, sides: Sides, undo: UndoLog, ports: PortStates) -> ReplicationMap | None:
     if plan.replication is None:
         return None
-    return ReplicationMap(plan.replication, loaded.map(plan.replication.name), sides)
+    return ReplicationMap(plan.replication, loaded.map(plan.replication.name), sides, undo, ports.is_down)
 
 
 def _stores(plan: Layout, loaded: Object, hash_seed: int, sides: Sides, undo: UndoLog) -> Stores:

@@ -7,7 +7,7 @@ entries are pointed there, on the side that no packet reads. The old places rest
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Container, Iterable
+from collections.abc import Callable, Collection, Container, Iterable
 from functools import partial
 
 from compiler.ir.entries import Group, GroupRef, Member, MemberRef
@@ -93,6 +93,10 @@ class SelectorMaps:
 
     def groups_that_watch(self, ports: Collection[int]) -> list[Group]:
         return [group for group in self._groups.values() if not group.watched_ports.isdisjoint(ports)]
+
+    def following(self, ports: Collection[int]) -> list[Callable[[], None]]:
+        """What is to be done now that these ports have changed, step by step."""
+        return [partial(self.rebuild_group, group.id) for group in self.groups_that_watch(ports)]
 
     def rebuild_group(self, group_id: int) -> None:
         """A ring by the ports as they are now. Where there is no room for a new slice, the old one is overwritten.

@@ -109,7 +109,8 @@ def _repeated(update: p4r.Update) -> list[Any]:
         places.append(update.entity.action_profile_group.members)
     if update.entity.HasField("packet_replication_engine_entry"):
         engine = update.entity.packet_replication_engine_entry
-        places += [engine.multicast_group_entry.replicas, engine.clone_session_entry.replicas]
+        replicas = (engine.multicast_group_entry.replicas, engine.clone_session_entry.replicas)
+        places += [*replicas, *(one.backup_replicas for given in replicas for one in given)]
     return places
 
 
@@ -330,7 +331,8 @@ def _odd_replica(dice: Dice, replica: p4r.Replica) -> None:
         case 2:
             replica.instance = dice.one((0, 0xFFFF, 0x10000, 0xFFFFFFFF))
         case _:
-            replica.backup_replicas.add(port=dice.one((replica.port, b"\x05", b"")), instance=dice.below(3))
+            odd = (replica.port, b"\0" + replica.port, b"\x05", b"\0\0\x05", b"", b"\x02\0")
+            replica.backup_replicas.add(port=dice.one(odd), instance=dice.one((0, 1, 2, 0x10000)))
 
 
 def _odd_index(dice: Dice, known: Program, update: p4r.Update) -> None:

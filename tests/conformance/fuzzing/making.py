@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from finsy.proto import p4r
 
 from tests.conformance.fuzzing.dice import Dice
+from tests.conformance.oracle.profiles import CONTROLLER_NAME
 from tests.conformance.oracle.program import DEFAULT_ONLY, ENTRY_ONLY, Kind, Profile, Table, Value
 from tests.conformance.oracle.state import Forwarding, Row
 from tests.conformance.oracle.values import Match, encode_matches, to_bytes
@@ -253,11 +255,17 @@ class Maker:
             self._replicas(made.replicas)
             made.packet_length_bytes = self._dice.one((0, 64, 1500))
 
-    def _replicas(self, into: object) -> None:
-        ports = (*sorted(self._state.declared.ports)[:3], 509)
+    def _replicas(self, into: Any) -> None:
+        declared = self._state.declared
+        ports = [to_bytes(one) for one in (*sorted(declared.ports)[:3], declared.controller_port)]
+        ports = [*sorted(declared.port_names), CONTROLLER_NAME] if declared.port_names else ports
         for instance in range(self._dice.below(4)):
-            port = to_bytes(self._dice.one(ports))
-            into.add(port=port, instance=self._dice.one((instance, 0)))  # type: ignore[attr-defined]
+            port = self._dice.one(ports)
+            made = into.add(port=port, instance=self._dice.one((instance, 0)))
+            for backup in range(self._dice.below(3) if self._dice.rarely(2) else 0):
+                place = p4r.BackupReplica(port=self._dice.one(ports), instance=10 * instance + 10 + backup)
+                if place.port != port:
+                    made.backup_replicas.append(place)
 
     def _digest(self, update: p4r.Update) -> None:
         made = update.entity.digest_entry

@@ -104,6 +104,10 @@ def _check_weight(profile: Profile, given: Weighted, found: Judgement) -> None:
 def _check_watch(state: Forwarding, given: Weighted, found: Judgement) -> None:
     """`watch_port` is empty or a port ("Action Profile Group Programming"); `watch` is one as a number, 0 is none."""
     match given.WhichOneof("watch_kind"):
+        case "watch" if state.declared.port_names:
+            if given.watch:  # pyright: ignore[reportDeprecated]
+                found.refuse(Code.INVALID_ARGUMENT)
+            return
         case "watch":
             is_none, port = not given.watch, given.watch  # pyright: ignore[reportDeprecated]
         case "watch_port" if state.declared.port_names:

@@ -7,12 +7,15 @@ from collections.abc import Iterable
 from finsy.proto import p4r
 
 from tests.conformance.oracle.judgement import UNKNOWN_ID, Code, Judgement
+from tests.conformance.oracle.profiles import CONTROLLER_NAME
 from tests.conformance.oracle.state import Forwarding
 from tests.conformance.oracle.values import to_bytes
 
 INSERT, MODIFY, DELETE = p4r.Update.INSERT, p4r.Update.MODIFY, p4r.Update.DELETE
 HIGHEST = (1 << 16) - 1
 """Of ids and of `EgressInstance_t`, if the target has 16 bits for them: more may be refused."""
+SOME_BACKUPS = 8
+"""Of one replica: a target may not take more."""
 SHORTEST_FRAME = 14
 """An Ethernet header: a target may send nothing less."""
 
@@ -28,14 +31,14 @@ def judge_replication(state: Forwarding, kind: int, given: p4r.PacketReplication
     if chosen == "multicast_group_entry":
         group = p4r.MulticastGroupEntry()
         group.CopyFrom(given.multicast_group_entry)
-        _shorten(group.replicas)
+        _shorten(state, group.replicas)
         _judge_keyed(kind, group.multicast_group_id, state.multicast, group, found)
         if kind != DELETE:
             _check_replicas(state, group.replicas, found)
     elif chosen == "clone_session_entry":
         session = p4r.CloneSessionEntry()
         session.CopyFrom(given.clone_session_entry)
-        _shorten(session.replicas)
+        _shorten(state, session.replicas)
         _judge_keyed(kind, session.session_id, state.clones, session, found)
         if kind != DELETE:
             _check_replicas(state, session.replicas, found)
@@ -43,11 +46,14 @@ def judge_replication(state: Forwarding, kind: int, given: p4r.PacketReplication
     return found
 
 
-def _shorten(replicas: Iterable[p4r.Replica]) -> None:
-    """Ports as they are read ("Bytestrings")."""
+def _shorten(state: Forwarding, replicas: Iterable[p4r.Replica]) -> None:
+    """Ports as they are read ("Bytestrings"); names are read as they are."""
+    if state.declared.port_names:
+        return
     for replica in replicas:
-        if replica.port:
-            replica.port = replica.port.lstrip(b"\0") or b"\0"
+        for place in (replica, *replica.backup_replicas):
+            if place.port:
+                place.port = place.port.lstrip(b"\0") or b"\0"
 
 
 def _odd_clone(given: p4r.CloneSessionEntry) -> tuple[Code, ...]:
@@ -93,25 +99,23 @@ def _check_replicas(state: Forwarding, given: Iterable[p4r.Replica], found: Judg
         own = replica.port
         if replica.WhichOneof("port_kind") == "egress_port":
             own = to_bytes(replica.egress_port)  # pyright: ignore[reportDeprecated]
-        pairs = [(own, replica.instance), *((one.port, one.instance) for one in replica.backup_replicas)]
-        if replica.backup_replicas:
-            found.allow(Code.UNIMPLEMENTED)
+            found.allow(Code.INVALID_ARGUMENT, Code.UNIMPLEMENTED)  # deprecated, and no name
+        if len(replica.backup_replicas) > SOME_BACKUPS:
+            found.allow(Code.RESOURCE_EXHAUSTED)
         if own in [one.port for one in replica.backup_replicas]:
             found.refuse(Code.INVALID_ARGUMENT)
-        for port, instance in pairs:
-            key = (port.lstrip(b"\0"), instance)
+        for key in ((own, replica.instance), *((one.port, one.instance) for one in replica.backup_replicas)):
             if key in seen:
                 found.refuse(Code.INVALID_ARGUMENT)
             seen.add(key)
-            _check_place(state, port, instance, found)
-        if replica.WhichOneof("port_kind") == "egress_port":
-            found.allow(Code.INVALID_ARGUMENT, Code.UNIMPLEMENTED)  # deprecated
+            _check_place(state, *key, found)
 
 
 def _check_place(state: Forwarding, port: bytes, instance: int, found: Judgement) -> None:
-    if not port:
+    names = state.declared.port_names
+    if not port or (names and port not in (*names, CONTROLLER_NAME)):
         found.refuse(Code.INVALID_ARGUMENT)
-    elif int.from_bytes(port, "big") not in state.declared.ports:
+    elif not names and int.from_bytes(port, "big") not in state.declared.ports:
         found.allow(Code.INVALID_ARGUMENT, Code.OUT_OF_RANGE, Code.NOT_FOUND)
     if instance > HIGHEST:
         found.allow(Code.INVALID_ARGUMENT)

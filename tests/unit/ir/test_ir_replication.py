@@ -9,8 +9,9 @@ import re
 import pytest
 
 from compiler.diagnostic import Code
+from compiler.ir.backups import followed_ports
 from compiler.ir.controller import CPU_PORT
-from compiler.ir.entries import CloneSession, MulticastGroup, Replica
+from compiler.ir.entries import Backup, CloneSession, MulticastGroup, Replica
 from compiler.ir.interpreter import Copy, Interpreter, Model, Outcome, Tally, VerdictKind, trace_to_text
 from compiler.ir.text import from_text, to_text
 from compiler.ir.verifier import codes, verify
@@ -95,6 +96,37 @@ def test_a_group_without_replicas_drops(groups: tuple[MulticastGroup, ...]) -> N
     assert (outcome.verdict, outcome.drop_reason, outcome.copies) == (VerdictKind.DROP, "unknown_group", ())
     assert model.indexed_counter("dropped", UNKNOWN_GROUP) == Tally(1, len(FRAME))
     assert "clone by session 9: ports none" in trace_to_text(outcome.trace)
+
+
+BACKED = (
+    Replica(port=17, instance=1, backups=(Backup(port=1, instance=5), Backup(port=2, instance=6))),
+    Replica(port=CPU_PORT, backups=(Backup(port=3),)),
+    Replica(port=4, backups=(Backup(port=5), Backup(port=CPU_PORT, instance=7))),
+    Replica(port=6),
+)
+
+
+@pytest.mark.parametrize(
+    ("down", "places"),
+    [
+        (set[int](), [(17, 1), (CPU_PORT, 0), (4, 0), (6, 0)]),
+        ({17, 4, 6}, [(1, 5), (CPU_PORT, 0), (5, 0), (6, 0)]),
+        ({17, 1, 4, 5, CPU_PORT}, [(2, 6), (CPU_PORT, 0), (CPU_PORT, 7), (6, 0)]),
+        ({17, 1, 2}, [(17, 1), (CPU_PORT, 0), (4, 0), (6, 0)]),
+    ],
+)
+def test_backups_replace_ports_that_are_down(down: set[int], places: list[tuple[int, int]]) -> None:
+    group, session = MulticastGroup(id=7, replicas=BACKED), CloneSession(id=9, replicas=BACKED)
+    model = Model(replicating())
+    for entry in (sent(DST, "to_group", 7), mirrored(SRC, 9)):
+        model.insert(entry)
+    for given in (group, session):
+        model.replication.put(given)
+        assert followed_ports(given) == {17, 1, 2, CPU_PORT, 3, 4, 5}
+    for port in down:
+        model.set_port(port, is_up=False)
+    outcome = Interpreter(model, clock=lambda: 0, random=lambda _: 0).process(16, FRAME)
+    assert [(copy.port, copy.instance) for copy in outcome.copies] == places * 2
 
 
 def test_what_is_flooded_does_not_go_back() -> None:

@@ -21,7 +21,8 @@ UPDATES = (
     'INSERT { multicast_group_entry { multicast_group_id: 2 replicas { port: "\\x11" } } }',
     "INSERT { clone_session_entry { session_id: 7 replicas { egress_port: 17 } packet_length_bytes: 99 } }",
     "INSERT { clone_session_entry { session_id: 8 } }",
-    'MODIFY { multicast_group_entry { multicast_group_id: 1 replicas { port: "\\x10" } } }',
+    'MODIFY { multicast_group_entry { multicast_group_id: 1 replicas { port: "\\x10" '
+    'backup_replicas { port: "\\x11" instance: 3 } backup_replicas { port: "\\x01" } } } }',
     "DELETE { multicast_group_entry { multicast_group_id: 2 } }",
     "DELETE { clone_session_entry { session_id: 8 } }",
 )
