@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from compiler.ir.headers import Field
-
 PACKET_IN, PACKET_OUT = "packet_in", "packet_out"
 EGRESS_PORT, SUBMIT_TO_INGRESS = "egress_port", "submit_to_ingress"
 """What a packet-out says by the names of its fields."""
@@ -27,12 +25,20 @@ class ControllerField:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DigestField:
+    name: str
+    width_bits: int
+    type: str = ""
+    """As of `ControllerField`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Digest:
     """What packets may tell the controller in few fields, many packets in one message (P4Runtime, "DigestEntry")."""
 
     name: str
     id: int
-    fields: tuple[Field, ...]
+    fields: tuple[DigestField, ...]
     doc: str = ""
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from finsy.proto import p4i, p4t
 
-from compiler.ir.controller import PACKET_IN, PACKET_OUT, PADDING, ControllerHeader, Digest
+from compiler.ir.controller import PACKET_IN, PACKET_OUT, PADDING, ControllerHeader, Digest, DigestField
 from compiler.ir.expressions import width_bits
 from compiler.ir.nodes import Pipeline
 from compiler.ir.tables import (
@@ -213,12 +213,18 @@ def _digest(digest: Digest) -> p4i.Digest:
     return p4i.Digest(preamble=_preamble(digest.id, digest.name, digest.doc), type_spec=spec)
 
 
+def _data_type(field: DigestField) -> p4t.P4DataTypeSpec:
+    if field.type:
+        return p4t.P4DataTypeSpec(new_type=p4t.P4NamedType(name=field.type))
+    bits = p4t.P4BitstringLikeTypeSpec(bit=p4t.P4BitTypeSpec(bitwidth=field.width_bits))
+    return p4t.P4DataTypeSpec(bitstring=bits)
+
+
 def _type_info(pipeline: Pipeline) -> p4t.P4TypeInfo:
     made = p4t.P4TypeInfo()
     for digest in pipeline.digests:
         for f in digest.fields:
-            bits = p4t.P4BitstringLikeTypeSpec(bit=p4t.P4BitTypeSpec(bitwidth=f.width_bits))
-            made.structs[digest.name].members.add(name=f.name, type_spec=p4t.P4DataTypeSpec(bitstring=bits))
+            made.structs[digest.name].members.add(name=f.name, type_spec=_data_type(f))
     for one in pipeline.types:
         translated = made.new_types[one.name].translated_type
         translated.uri = one.uri

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from finsy.proto import p4d, p4r
@@ -16,13 +16,15 @@ from finsy.proto import p4d, p4r
 from compiler.ir.controller import Digest
 from runtime.device.bytestrings import to_bytes
 from runtime.device.records import DigestConfig
+from runtime.device.translation import Translation
 
 LONGEST_LIST = 1000
 """Digests in one message where the controller says no limit, or a larger one."""
 MAX_UNACKED = 100_000
 """Digests of one kind that may wait for an acknowledgement."""
 NS_PER_S = 1_000_000_000
-Values = tuple[int, ...]
+Values = tuple[bytes, ...]
+"""As controllers are told them."""
 Tell = Callable[[p4r.StreamMessageResponse], bool]
 Later = Callable[[float, Callable[[], None]], object]
 
@@ -47,11 +49,14 @@ class DigestLists:
         digest: Digest,
         config: Callable[[], DigestConfig | None],
         tell: Tell,
+        types: Mapping[str, Translation] | None = None,
         *,
         now_ns: Callable[[], int] = time.monotonic_ns,
         later: Later = _later,
     ) -> None:
+        """`types`: those of fields whose values are translated, by their names."""
         self._digest, self._config, self._tell = digest, config, tell
+        self._encoders = [types[f.type].encode if types and f.type else to_bytes for f in digest.fields]
         self._now_ns, self._later = now_ns, later
         self._waiting: dict[Values, None] = {}
         self._is_timed = False
@@ -62,13 +67,14 @@ class DigestLists:
         self.lost = 0
         """Digests that the controller has not been told, though it wants to be."""
 
-    def hear(self, values: Values) -> None:
-        """A packet has sent a digest."""
+    def hear(self, numbers: tuple[int, ...]) -> None:
+        """A packet has sent a digest. What its numbers stand for is told as it is now."""
         config = self._config()
         if config is None:
             self._forget()
             return
         self._expire(config)
+        values = tuple(encode(number) for encode, number in zip(self._encoders, numbers, strict=True))
         if values in self._waiting or values in self._unacked:
             return
         if len(self._unacked) >= MAX_UNACKED:
@@ -131,5 +137,5 @@ class DigestLists:
     def _encode(self, values: Values) -> p4d.P4Data:
         made = p4d.P4Data()
         for value in values:
-            made.struct.members.add(bitstring=to_bytes(value))
+            made.struct.members.add(bitstring=value)
         return made

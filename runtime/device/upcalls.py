@@ -25,8 +25,9 @@ class Upcalls:
     def __init__(self, schema: Schema, contents: Contents, tell: Tell) -> None:
         self._schema = schema
         self._tell = tell
+        types = schema.translations.types
         self._digests = {
-            digest.name: DigestLists(digest, partial(contents.digests.get, digest.name), tell)
+            digest.name: DigestLists(digest, partial(contents.digests.get, digest.name), tell, types)
             for digest in schema.digests.values()
         }
         self._lost: Counter[str] = Counter()

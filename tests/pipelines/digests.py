@@ -65,3 +65,22 @@ control ingress {
 @cache
 def digests() -> Pipeline:
     return check(from_text(TEXT))
+
+
+@cache
+def named_digests() -> Pipeline:
+    """The same with types of ports and of addresses, which controllers know by names."""
+    text = TEXT
+    for plain, typed in (
+        (
+            "/// Where an unknown",
+            'type port_id: 16 ports string "turnout.dev/port"\ntype host: 48 string ""\n\n/// Where an unknown',
+        ),
+        ("port: 16  src: 48 }", "port: 16 type port_id  src: 48 type host }"),
+        ("wide: 64", "wide: 48 type host"),
+        ("extend(ethernet.src, 64)", "ethernet.src"),
+        ("key 1 address: exact(ethernet.src) as mac", "key 1 address: exact(ethernet.src) type host"),
+    ):
+        assert plain in text, plain
+        text = text.replace(plain, typed, 1)
+    return check(from_text(text))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from compiler.ir.controller import ControllerField, ControllerHeader, Digest
+from compiler.ir.controller import ControllerField, ControllerHeader, Digest, DigestField
 from compiler.ir.headers import ACCEPT, Case, Checksum, Coverage, Field, Header, HeaderType, Match, State
 from compiler.ir.nodes import DropReason
 from compiler.ir.tables import Counter, DirectMeter, Meter, MeterType, MeterUnit
@@ -72,7 +72,12 @@ class DeclarationReader:
     def digest(self, doc: str) -> Digest:
         number = self._cursor.number("an id")
         name = self._cursor.name("a digest")
-        return Digest(name=name, id=number, fields=tuple(self.fields_in_braces()), doc=doc)
+        self._cursor.take("{")
+        fields: list[DigestField] = []
+        while not self._cursor.take_if("}"):
+            field = self._field()
+            fields.append(DigestField(name=field.name, width_bits=field.width_bits, type=self.type_name()))
+        return Digest(name=name, id=number, fields=tuple(fields), doc=doc)
 
     def controller_header(self, doc: str) -> ControllerHeader:
         """The metadata of packet-ins or packet-outs."""

@@ -98,9 +98,8 @@ def _header_line(header: Header) -> str:
 
 def _digest_lines(digest: Digest) -> Iterator[str]:
     yield from _doc_lines(digest.doc)
-    yield from inside_lines(
-        f"digest {digest.id:#010x} {digest.name}", [f"{f.name}: {f.width_bits}" for f in digest.fields]
-    )
+    fields = [f"{f.name}: {f.width_bits}{_type_text(f.type)}" for f in digest.fields]
+    yield from inside_lines(f"digest {digest.id:#010x} {digest.name}", fields)
 
 
 def _controller_lines(keyword: str, header: ControllerHeader | None) -> Iterator[str]:

@@ -85,6 +85,10 @@ def _uses(pipeline: Pipeline) -> Iterator[tuple[str, str, int, str, Span]]:
         for field in header.fields:
             if field.type:
                 yield f"field {field.name} of {name}", field.type, field.width_bits, "", NOWHERE
+    for digest in pipeline.digests:
+        for field in digest.fields:
+            if field.type:
+                yield f"field {field.name} of digest {digest.name}", field.type, field.width_bits, "", NOWHERE
 
 
 def _check_table(table: Table, pipeline: Pipeline, report: Report) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from compiler.ir import walking
-from compiler.ir.controller import PACKET_IN, ControllerField, Digest
+from compiler.ir.controller import PACKET_IN, ControllerField, Digest, DigestField
 from compiler.ir.expressions import Const, Expr, Hash, Now, Random, width_bits
 from compiler.ir.nodes import Pipeline
 from compiler.ir.statements import (
@@ -118,11 +118,14 @@ class _Statements(StatementPrinter):
     def digest(self, statement: SendDigest) -> list[str]:
         """BMv2 sends no more than the last one of a packet."""
         values = dict(statement.values)
-        texts = [
-            self.expressions.sized(values[f.name]) if f.name in values else sized(0, f.width_bits)
-            for f in self.names.digests[statement.digest].fields
-        ]
+        texts = [self._digest_value(f, values) for f in self.names.digests[statement.digest].fields]
         return [*wrapped(texts, f"digest<{self.ids.digest_types[statement.digest]}>(1, {{ ", " });")]
+
+    def _digest_value(self, field: DigestField, values: dict[str, Expr]) -> str:
+        if field.type:
+            value = values.get(field.name, Const(value=0, width_bits=field.width_bits))
+            return f"({field.type}){self.expressions.operand(value)}"
+        return self.expressions.sized(values[field.name]) if field.name in values else sized(0, field.width_bits)
 
     @property
     def _copies(self) -> CopyPrinter:
@@ -259,7 +262,7 @@ class _Program(ProgramPrinter):
     def _said(self, digest: Digest) -> DeclarationView:
         scope = Scope(members=True)
         named = ((f, scope.allocate(f.name)) for f in digest.fields)
-        fields = (f"    {renamed(f.name, own)}bit<{f.width_bits}> {own};" for f, own in named)
+        fields = (f"    {renamed(f.name, own)}{f.type or f'bit<{f.width_bits}>'} {own};" for f, own in named)
         lines = (f"struct {self.ids.digest_types[digest.name]} {{", *fields, "}")
         return DeclarationView(comment=comment(digest.doc or "What a digest says."), lines=lines)
 

@@ -7,12 +7,13 @@ from collections.abc import Callable
 import pytest
 from finsy.proto import p4r
 
-from compiler.ir.controller import Digest
-from compiler.ir.headers import Field
+from compiler.ir.controller import Digest, DigestField
 from runtime.device.digesting import LONGEST_LIST, MAX_UNACKED, NS_PER_S, DigestLists
 from runtime.device.records import DigestConfig
 
-DIGEST = Digest(name="seen", id=0x17000001, fields=(Field(name="a", width_bits=16), Field(name="b", width_bits=8)))
+DIGEST = Digest(
+    name="seen", id=0x17000001, fields=(DigestField(name="a", width_bits=16), DigestField(name="b", width_bits=8))
+)
 SECOND = NS_PER_S
 
 

@@ -470,6 +470,13 @@ ROWS: list[tuple[str, str, str, Code, str]] = [
         for name, message in (("field of a packet-out", "field egress_port of packet_out has the type t"),)
     ),
     (
+        "translated field of a digest",
+        "header_type ethernet",
+        'type t: 16 string "" digest 0x17000001 d { a: 8 type t } header_type ethernet',
+        codes.BAD_TYPE,
+        "field a of digest d has 8 bits, its type t has 16",
+    ),
+    (
         "translated key that is matched in parts",
         "key 2 mac: lpm(ethernet.dst) as mac",
         "key 2 mac: lpm(ethernet.dst) type m",

@@ -8,6 +8,7 @@ from google.protobuf import text_format
 from compiler.printers.p4.printing import print_v1model
 from compiler.printers.p4info import p4info
 from tests.conformance.naming import named_pipeline
+from tests.pipelines.digests import named_digests
 
 TYPES = (
     '@p4runtime_translation("turnout.dev/port", string)\ntype bit<16> port_id;\n',
@@ -31,6 +32,18 @@ def test_in_a_program() -> None:
     assert "@id(1) port_id ingress_port;" in printed
     assert "ingress_port = (port_id)meta.ingress_port," in printed
     assert "standard.egress_spec = (bit<9>)(bit<16>)hdr.packet_out.egress_port;" in printed
+
+
+def test_of_a_digest() -> None:
+    printed = print_v1model(named_digests())
+    assert "struct mac_learn {\n    port_id port;\n    host src;\n}" in printed
+    assert "digest<mac_learn>(1, { (port_id)meta.ingress_port, (host)hdr.ethernet.src });" in printed
+    members = p4info(named_digests()).type_info.structs["odd_type"].members
+    assert [(one.type_spec.WhichOneof("type_spec"), one.type_spec.new_type.name) for one in members] == [
+        ("bitstring", ""),
+        ("new_type", "host"),
+        ("bitstring", ""),
+    ]
 
 
 def test_in_p4info() -> None:
