@@ -19,6 +19,7 @@ EXAMPLES = {
     "model-referring": 50,
     "model-named": 30,
     "model-replicating": 40,
+    "model-named-copies": 25,
     "model-turnout": 50,
     "kernel-kinds": 50,
     "kernel-metered": 25,

@@ -28,10 +28,13 @@ from tests.conformance.kernel import PORTS, Topology, config_of, topology
 from tests.conformance.oracle.device import Config
 from tests.conformance.oracle.program import program
 from tests.conformance.oracle.state import Declared
+from tests.pipelines.replicating import naming
 
 ROOT = Path(__file__).parents[3]
 PIPELINES = Path(__file__).parents[1] / "pipelines"
 WHOLE = "turnout"
+NAMED_COPIES = "named-copies"
+"""The program that replicates, with ports by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +55,7 @@ SUBJECTS = (
     Subject(target="model", programs=("referring", "plain")),
     Subject(target="model", programs=("named", "plain")),
     Subject(target="model", programs=("replicating", "plain")),
+    Subject(target="model", programs=(NAMED_COPIES,)),
     Subject(target="model", programs=(WHOLE,)),
     Subject(target="kernel", programs=("kinds", "plain")),
     Subject(target="kernel", programs=("metered",)),
@@ -154,5 +158,7 @@ def _executes_meter(action: Action) -> bool:
 def named_pipeline(name: str) -> Pipeline:
     if name == WHOLE:
         return whole_pipeline()
+    if name == NAMED_COPIES:
+        return naming("string")
     path = PIPELINES / f"{name}.ir"
     return check(from_text(path.read_text(), path=path.name))
