@@ -18,6 +18,7 @@ COMMANDS = {
     "show": ("cli.show", "Show what devices hold and have counted."),
     "lab": ("cli.lab", "Nodes, DPUs and workloads as network namespaces of this machine."),
     "device": ("cli.device", "The P4Runtime server of one DPU."),
+    "agent": ("cli.agent", "Long-running processes of a node: containers from converted images."),
     "image": ("cli.image", "Container images as volumes: convert, list, mount."),
     "doctor": ("cli.doctor", "What this machine can do, and what to install."),
     "shell": ("cli.shell", "Open p4runtime-shell on a device."),

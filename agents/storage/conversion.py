@@ -6,8 +6,9 @@ on where it was. Called by `turnout image convert`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from agents.storage.io.ingest import ingest_layers, layer_path
 from agents.storage.io.layouts import Layout
@@ -19,7 +20,7 @@ from agents.storage.io.volumefiles import volume_path, write_volume
 from agents.storage.translate.erofs import plan
 from agents.storage.translate.modes import EROFS, Mode
 from agents.storage.wire.errors import ImageError
-from agents.storage.wire.oci import Image, Platform
+from agents.storage.wire.oci import Image, Layer, Platform
 from compiler.policy.imagenames import ImageName, LayoutImage
 
 OnProgress = Callable[[str, int, int], None]
@@ -58,7 +59,7 @@ def convert(
             volume = _existing(store, image, mode)
             was_there = volume is not None
             if volume is None:
-                volume = _make_volume(source, image, mode, store, on_progress)
+                volume = write_layers(source, image.layers, mode, store.folder, on_progress)
             store.add(image, mode.name, str(name), [volume])
             _remove_layers(store, image)
     finally:
@@ -73,25 +74,28 @@ def _check_layers(image: Image, mode: Mode) -> None:
 
 
 def _existing(store: Store, image: Image, mode: Mode) -> Volume | None:
-    volume = store.volume(_recipe(image, mode), mode.role)
+    volume = store.volume(_recipe(image.layers, mode), mode.role)
     if volume is None or not volume_path(store.folder, volume.digest).exists():
         return None
     return volume
 
 
-def _recipe(image: Image, mode: Mode) -> str:
-    return mode.recipe([layer.diff_id for layer in image.layers])
+def _recipe(layers: Sequence[Layer], mode: Mode) -> str:
+    return mode.recipe([layer.diff_id for layer in layers])
 
 
-def _make_volume(source: Source, image: Image, mode: Mode, store: Store, on_progress: OnProgress) -> Volume:
-    pulled = _Counter("Pulling", sum(layer.blob.size for layer in image.layers), on_progress)
-    paths = ingest_layers(source, image.layers, store.folder, pulled)
-    recipe = _recipe(image, mode)
+def write_layers(
+    source: Source, layers: Sequence[Layer], mode: Mode, folder: Path, on_progress: OnProgress = no_progress
+) -> Volume:
+    """Fetch the layers into `folder/layers`, and write one volume of them into `folder/volumes`."""
+    pulled = _Counter("Pulling", sum(layer.blob.size for layer in layers), on_progress)
+    paths = ingest_layers(source, layers, folder, pulled)
+    recipe = _recipe(layers, mode)
     with LayerFiles(paths) as files:
-        root = mode.tree(files.trees([layer.blob.digest for layer in image.layers]))
+        root = mode.tree(files.trees([layer.blob.digest for layer in layers]))
         planned = plan(root, bytes.fromhex(recipe)[:16])
         written = _Counter("Converting", planned.size, on_progress)
-        digest = write_volume(planned, files, store.folder, recipe, written)
+        digest = write_volume(planned, files, folder, recipe, written)
     return Volume(digest=digest, recipe=recipe, size_bytes=planned.size, role=mode.role)
 
 

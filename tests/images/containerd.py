@@ -23,6 +23,22 @@ address = "{folder}/c.sock"
 [ttrpc]
 address = "{folder}/t.sock"
 """
+_WITH_SNAPSHOTTER = """version = 2
+root = "{folder}/root"
+state = "{folder}/state"
+[grpc]
+address = "{folder}/c.sock"
+[ttrpc]
+address = "{folder}/t.sock"
+[proxy_plugins.turnout]
+type = "snapshot"
+address = "{snapshotter}"
+[plugins."io.containerd.grpc.v1.cri"]
+stream_server_port = "0"
+[plugins."io.containerd.grpc.v1.cri".containerd]
+snapshotter = "turnout"
+disable_snapshot_annotations = false
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +63,10 @@ class Containerd:
         if done.returncode:
             raise UnpackingError(done.stderr)
         return done.stdout
+
+    @property
+    def socket(self) -> Path:
+        return self._folder / "c.sock"
 
     def unpack(self, archive: Path) -> None:
         self.ctr("image", "import", str(archive))
@@ -77,9 +97,11 @@ def chain_id(diff_ids: Sequence[str]) -> str:
 
 
 @contextmanager
-def containerd(folder: Path) -> Generator[Containerd]:
+def containerd(folder: Path, snapshotter: Path | None = None) -> Generator[Containerd]:
+    """With `snapshotter`, the socket of one, it is the proxy plugin `turnout`, and the one for pods."""
     config = folder / "config.toml"
-    config.write_text(_CONFIG.format(folder=folder))
+    text = _CONFIG if snapshotter is None else _WITH_SNAPSHOTTER
+    config.write_text(text.format(folder=folder, snapshotter=snapshotter))
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(["containerd", "--config", str(config)], stdout=log, stderr=log)
     try:

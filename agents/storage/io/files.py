@@ -52,3 +52,14 @@ def fsync_directory(path: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def only_one(path: Path, otherwise: str) -> BinaryIO:
+    """Hold the lock file `path` until the result is closed. Raises ImageError where another process holds it."""
+    stream = path.open("ab")
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        stream.close()
+        raise ImageError(f"{path}: {otherwise}") from error
+    return stream

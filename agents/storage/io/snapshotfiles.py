@@ -1,0 +1,154 @@
+"""The files behind snapshots: a folder for each, volumes that some of them have, and where volumes are mounted.
+
+    snapshots/ID/fs, snapshots/ID/work    what was written; overlayfs's own
+    volumes/HEX.erofs                     hard links to the store's, which stay while a snapshot has them
+    attached/HEX                          the volume, mounted; for all snapshots of the node at once
+
+What the rows do not ask for is what `sweep` takes away.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import logging
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Set
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from agents.storage.io import mounts
+from agents.storage.io.files import fsync_directory
+from agents.storage.io.volumefiles import SUFFIX, volume_path
+from agents.storage.translate.overlaying import BELOW_ALL
+from agents.storage.wire.errors import ImageError
+from agents.storage.wire.snapshots import Kind, Usage
+
+_LOG: Final = logging.getLogger(__name__)
+_BLOCK_BYTES: Final = 512
+"""What st_blocks counts in."""
+_UNREACHABLE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
+
+
+class SnapshotFiles:
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._snapshots, self._volumes, self._attached = (root / name for name in ("snapshots", "volumes", "attached"))
+        for folder in (root, self._snapshots, self._volumes, self._attached):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def upper(self, key: int) -> Path:
+        return self._snapshots / str(key) / "fs"
+
+    def work(self, key: int) -> Path:
+        return self._snapshots / str(key) / "work"
+
+    def make(self, key: int, kind: Kind, parent_root: Path | None) -> None:
+        """The folder of a new snapshot; its root belongs to whom the parent's root belongs."""
+        upper = self.upper(key)
+        upper.parent.mkdir(mode=0o700)
+        upper.mkdir()
+        upper.chmod(0o755)
+        if kind is Kind.ACTIVE:
+            self.work(key).mkdir(mode=0o711)
+        if parent_root is not None:
+            owner = parent_root.stat()
+            os.chown(upper, owner.st_uid, owner.st_gid)
+        fsync_directory(upper.parent)
+        fsync_directory(self._snapshots)
+
+    def remove(self, key: int) -> None:
+        """By rm, since containers make folders deeper than Python can follow. What stays is tried again by a sweep."""
+        command = ("rm", "-rf", "--one-file-system", str(self._snapshots / str(key)))
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            _LOG.warning("snapshot %d is gone, but not its folder: %s", key, done.stderr.strip())
+
+    def usage(self, key: int) -> Usage:
+        """As du counts: every inode once, in blocks of the disk."""
+        seen: dict[tuple[int, int], int] = {}
+        for status in _statuses(self.upper(key)):
+            seen[status.st_dev, status.st_ino] = status.st_blocks * _BLOCK_BYTES
+        return Usage(size_bytes=sum(seen.values()), inodes=len(seen))
+
+    def sync(self, key: int) -> None:
+        """Put what is in the snapshot onto the disk."""
+        fd = os.open(self.upper(key), os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            if ctypes.CDLL(None, use_errno=True).syncfs(fd):
+                code = ctypes.get_errno()
+                raise OSError(code, os.strerror(code))
+        finally:
+            os.close(fd)
+
+    def pin(self, store: Path, digest: str) -> None:
+        """Keep a volume of the store whatever becomes of it there."""
+        try:
+            os.link(volume_path(store, digest), volume_path(self.root, digest))
+        except FileExistsError:
+            return
+        except OSError as error:
+            raise ImageError(f"volume {digest} of {store} cannot be kept in {self.root}: {error.strerror}") from error
+        fsync_directory(self._volumes)
+
+    def attach(self, digest: str) -> Path:
+        """Where the volume is mounted, read-only: once, whoever asks."""
+        target = self._attached / digest.removeprefix("sha256:")
+        if not target.is_mount():
+            target.mkdir(exist_ok=True, mode=0o700)
+            mounts.mount(volume_path(self.root, digest), target, None)
+        return target
+
+    def attached(self, digest: str) -> Path:
+        return self._attached / digest.removeprefix("sha256:")
+
+    def detach_all_but(self, needed: Set[str]) -> None:
+        """Unmount what no snapshot needs. One that somebody looks into stays for the next time."""
+        kept = {self.attached(digest) for digest in needed}
+        for target in sorted(set(self._attached.iterdir()) - kept):
+            try:
+                while target.is_mount():
+                    mounts.unmount(target)
+                target.rmdir()
+            except (ImageError, OSError) as error:
+                _LOG.warning("%s is needed no more and stays: %s", target, error)
+
+    def drop_volumes_but(self, kept: Set[str]) -> None:
+        names = {volume_path(self.root, digest) for digest in kept}
+        for path in set(self._volumes.iterdir()) - names:
+            if not (self._attached / path.name.removesuffix(SUFFIX)).exists():
+                path.unlink()
+        with suppress(FileNotFoundError):
+            shutil.rmtree(self.root / "layers")
+
+    def strays(self, ids: Set[int]) -> tuple[int, ...]:
+        """Folders without a row."""
+        return tuple(sorted({int(path.name) for path in self._snapshots.iterdir() if path.name.isdigit()} - ids))
+
+
+def layer_folders(volume: Path, count: int) -> tuple[Path, ...]:
+    """What overlayfs puts together of an attached volume, the topmost first: its lowest layers, or the root itself."""
+    if not count:
+        return (volume,)
+    return (*(volume / str(number) for number in reversed(range(count))), volume / BELOW_ALL.decode())
+
+
+def _statuses(folder: Path) -> Iterator[os.stat_result]:
+    """Of a folder and all in it. A container may be running in it: what goes away meanwhile is left out, and what lies
+    deeper than a path can say."""
+    yield folder.lstat()
+    pending = [str(folder)]
+    while pending:
+        try:
+            with os.scandir(pending.pop()) as entries:
+                for entry in entries:
+                    with suppress(FileNotFoundError):
+                        yield entry.stat(follow_symlinks=False)
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(entry.path)
+        except OSError as error:
+            if error.errno not in _UNREACHABLE:
+                raise

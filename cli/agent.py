@@ -1,0 +1,55 @@
+"""`turnout agent`: the long-running processes of a node."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from pathlib import Path
+from threading import Event
+from typing import Annotated
+
+import typer
+
+from agents.storage.snapshotservice import make_server
+from agents.storage.snapshotter import Snapshotter
+from agents.storage.wire.errors import ImageError
+from cli.console import fail, say
+from cli.image import STORE, StoreOption
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, help=__doc__)
+
+ROOT = Path("/var/lib/turnout/snapshots")
+SOCKET = Path("/run/turnout/snapshots.sock")
+
+
+@app.callback()
+def agent() -> None:
+    """The long-running processes of a node."""
+
+
+@app.command()
+def storage(
+    root: Annotated[
+        Path, typer.Option("--root", help="Folder of the snapshots, on the same file system as the store.")
+    ] = ROOT,
+    listen: Annotated[Path, typer.Option("--listen", help="Unix socket for containerd's proxy plugin.")] = SOCKET,
+    store: StoreOption = STORE,
+) -> None:
+    """Serve containerd's snapshots API: converted images start without being pulled. Needs root."""
+    if os.geteuid():
+        raise fail("only root can mount")
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    try:
+        snapshots = Snapshotter(root.absolute(), store.absolute())
+        server = make_server(snapshots, listen.absolute())
+    except (ImageError, OSError) as error:
+        raise fail(str(error)) from error
+    server.start()
+    say(f"snapshots in {root}, for containerd at {listen}")
+    stop.wait()
+    server.stop(grace=5).wait()
+    snapshots.close()

@@ -1,0 +1,168 @@
+"""`turnout agent storage` as a process that can be killed, and the snapshots API over its socket."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+from google.protobuf import empty_pb2
+
+from agents.storage.snapshotservice import SERVICE
+from agents.storage.wire import snapshots_pb2 as wire
+
+_START_S = 60
+_RESPONSES: dict[str, tuple[Any, Any]] = {
+    "Prepare": (wire.PrepareSnapshotRequest, wire.MountsResponse),
+    "View": (wire.PrepareSnapshotRequest, wire.MountsResponse),
+    "Mounts": (wire.KeyRequest, wire.MountsResponse),
+    "Commit": (wire.CommitSnapshotRequest, empty_pb2.Empty),
+    "Remove": (wire.KeyRequest, empty_pb2.Empty),
+    "Stat": (wire.KeyRequest, wire.InfoResponse),
+    "Update": (wire.UpdateSnapshotRequest, wire.InfoResponse),
+    "Usage": (wire.KeyRequest, wire.UsageResponse),
+    "Cleanup": (wire.CleanupRequest, empty_pb2.Empty),
+}
+
+
+class Agent:
+    """Its folders are in `folder`; `root` has the snapshots, `store` the converted images."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.root, self.store = folder, folder / "snapshots", folder / "images"
+        self.socket = folder / "s.sock"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def command(self, socket: Path) -> list[str]:
+        program = str(Path(sys.executable).with_name("turnout"))
+        options = ["--root", self.root, "--listen", socket, "--store", self.store]
+        return [program, "agent", "storage", *map(str, options)]
+
+    def start(self) -> None:
+        with (self.folder / "agent.log").open("ab") as log:
+            self._process = subprocess.Popen(self.command(self.socket), stdout=log, stderr=log)
+        with self._channel() as channel:
+            try:
+                grpc.channel_ready_future(channel).result(_START_S)
+            except grpc.FutureTimeoutError as error:
+                raise AssertionError((self.folder / "agent.log").read_text()) from error
+
+    def kill(self) -> None:
+        """kill -9, and wait until it is gone."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(_START_S)
+
+    def end(self) -> int:
+        assert self._process is not None
+        self._process.terminate()
+        return self._process.wait(_START_S)
+
+    def _channel(self) -> Any:
+        return grpc.insecure_channel(f"unix:{self.socket}", options=(("grpc.use_local_subchannel_pool", 1),))
+
+    def call(self, method: str, **fields: Any) -> Any:
+        """One call; the answer, or the code and text that it was refused with raised as Refused."""
+        request, response = _RESPONSES[method]
+        with self._channel() as channel:
+            ask = channel.unary_unary(
+                f"/{SERVICE}/{method}",
+                request_serializer=request.SerializeToString,
+                response_deserializer=response.FromString,
+            )
+            try:
+                return ask(request(**fields), timeout=_START_S, wait_for_ready=True)
+            except grpc.RpcError as error:
+                raise Refused(error) from None
+
+    def infos(self, *filters: str) -> list[Any]:
+        with self._channel() as channel:
+            ask = channel.unary_stream(
+                f"/{SERVICE}/List",
+                request_serializer=wire.ListSnapshotsRequest.SerializeToString,
+                response_deserializer=wire.ListSnapshotsResponse.FromString,
+            )
+            try:
+                return [info for part in ask(wire.ListSnapshotsRequest(filters=filters)) for info in part.info]
+            except grpc.RpcError as error:
+                raise Refused(error) from None
+
+    def names(self, *filters: str) -> list[str]:
+        return [info.name for info in self.infos(*filters)]
+
+    def left(self) -> list[str]:
+        """Everything below the root that belongs to a snapshot."""
+        folders = ("snapshots", "volumes", "attached")
+        return sorted(str(path.relative_to(self.root)) for name in folders for path in (self.root / name).iterdir())
+
+
+class Refused(Exception):  # noqa: N818 a call is refused; nothing went wrong
+    def __init__(self, error: Any) -> None:
+        super().__init__(error.code().name, error.details())
+
+    @property
+    def code(self) -> str:
+        return self.args[0]
+
+    @property
+    def text(self) -> str:
+        return self.args[1]
+
+
+@contextmanager
+def running_agent(folder: Path) -> Generator[Agent]:
+    agent = Agent(folder)
+    agent.start()
+    try:
+        yield agent
+    finally:
+        agent.end()
+        for target in mounted_below(folder):
+            subprocess.run(["umount", "--lazy", target], check=False)
+
+
+def mounted_below(folder: Path) -> list[str]:
+    """Mount points, the innermost first."""
+    rows = (line.split(" ")[1] for line in Path("/proc/self/mounts").read_text().splitlines())
+    return sorted((place for place in rows if place.startswith(f"{folder}/")), reverse=True)
+
+
+def loops_below(folder: Path) -> list[str]:
+    """Files behind loop devices. One that is being taken down may still be listed for a moment."""
+    listed = subprocess.run(
+        ["losetup", "--list", "--noheadings", "--output", "BACK-FILE"], capture_output=True, text=True
+    )
+    return [line for line in listed.stdout.splitlines() if line.startswith(f"{folder}/")]
+
+
+@contextmanager
+def mounted(mounts: Any, target: Path) -> Generator[Path]:
+    """Mount what the API said, as containerd does."""
+    target.mkdir(exist_ok=True)
+    for mount in mounts.mounts:
+        _mount(mount.type, mount.source, mount.options, target)
+    try:
+        yield target
+    finally:
+        subprocess.run(["umount", str(target)], check=True)
+
+
+def _mount(kind: str, source: str, options: Sequence[str], target: Path) -> None:
+    if kind == "bind":
+        subprocess.run(["mount", "--bind", source, str(target)], check=True)
+        if "ro" in options:
+            subprocess.run(["mount", "-o", "remount,ro,bind", str(target)], check=True)
+        return
+    subprocess.run(["mount", "-t", kind, "-o", ",".join(options), source, str(target)], check=True)
+
+
+def wait_until(holds: Any, what: str) -> None:
+    deadline = time.monotonic() + _START_S
+    while not holds():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
