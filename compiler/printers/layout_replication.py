@@ -53,6 +53,12 @@ def replication_key(given: MulticastGroup | CloneSession) -> bytes:
     return _KEY.encode((given.id, _GROUP if isinstance(given, MulticastGroup) else _SESSION, 0))
 
 
+def replication_name(key: bytes) -> str:
+    """What a key is of, for a text."""
+    number, kind, _ = _KEY.decode(key)
+    return f"{'multicast group' if kind == _GROUP else 'clone session'} {number}"
+
+
 def replication_value(given: MulticastGroup | CloneSession, is_down: IsDown = _none_is) -> bytes:
     """By the ports as they are now."""
     kept = given.packet_length_bytes if isinstance(given, CloneSession) else 0

@@ -62,6 +62,16 @@ class MaskLayout:
         used = (self.slot.encode((slot.highest, slot.mask_id, *slot.mask)) for slot in slots)
         return b"".join(used).ljust(self.size, b"\0")
 
+    def decode(self, raw: bytes) -> list[MaskSlot]:
+        """The opposite of `encode`."""
+        slots: list[MaskSlot] = []
+        for at in range(0, self.size, self.slot.size):
+            highest, mask_id, *mask = self.slot.decode(raw[at : at + self.slot.size])
+            if not highest:
+                break
+            slots.append(MaskSlot(tuple(mask), mask_id, highest))
+        return slots
+
     def places(self, matches: tuple[MatchValue, ...]) -> Iterator[Place]:
         """Every place of an entry; no packet is found at two of them."""
         for parts in product(*(_parts(m, w) for m, w in zip(matches, self.widths, strict=True))):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes as ct
 import errno
+import sys
 from typing import Protocol, TypeAlias
 
 from runtime.bpf.constants import Update
@@ -100,6 +101,27 @@ def lookup(fd: int, of: Details) -> tuple[bytes, bytes]:
             return bytes(keys), bytes(values)
         token_in = token_out
         room = max(room, min(room * 4, of.max_entries, LARGEST_LOOKUP))
+
+
+def lookup_slots(fd: int, of: Details, first: int, count: int) -> bytes:
+    """The values of an array's slots from `first` on, as one buffer."""
+    values = bytearray()
+    token: ct.Array[ct.c_char] | None = None
+    if first:
+        token = ct.create_string_buffer((first - 1).to_bytes(of.key_size, sys.byteorder), of.key_size)
+    while len(values) < count * of.buffer_size:
+        room = count - len(values) // of.buffer_size
+        token_out = ct.create_string_buffer(of.key_size)
+        keys, found = ct.create_string_buffer(room * of.key_size), ct.create_string_buffer(room * of.buffer_size)
+        moved = U32(room)
+        result = libbpf().bpf_map_lookup_batch(fd, token, token_out, keys, found, ct.byref(moved), None)
+        if result < 0 and result != -errno.ENOENT:
+            raise BatchRefusal(-result, f"read map {of.name}", len(values) // of.buffer_size)
+        values += memoryview(found)[: moved.value * of.buffer_size]
+        if result == -errno.ENOENT:  # the last slot is among them
+            break
+        token = token_out
+    return bytes(values)
 
 
 def _lookup_each(fd: int, of: Details) -> tuple[bytes, bytes]:

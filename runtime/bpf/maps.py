@@ -185,6 +185,10 @@ class Map:
         """All entries: keys one after the other, values (of `details.buffer_size`) in the same order."""
         return batches.lookup(self.fd, self.details)
 
+    def lookup_slots(self, first: int, count: int) -> bytes:
+        """The values of an array's slots from `first` on, fewer where it ends. Raises `BatchRefusal`."""
+        return batches.lookup_slots(self.fd, self.details, first, count)
+
     def update_batch(self, keys: batches.Buffer, values: batches.Buffer, flags: int = Update.ANY) -> int:
         """Write entries held in two contiguous buffers; returns how many. Raises `BatchRefusal`, ValueError."""
         return batches.update(self.fd, self.details, keys, values, flags)

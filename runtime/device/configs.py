@@ -16,6 +16,7 @@ from compiler.printers.bundle import Bundle
 from runtime.device.batch import Outcomes
 from runtime.device.digesting import Tell
 from runtime.device.failpoints import Point, reached
+from runtime.device.idling import monotonic_ms, resume
 from runtime.device.journal.journal import Recorder
 from runtime.device.journal.records import DONE, REFUSED, outcome_of
 from runtime.device.journal.replay import carry, replayed
@@ -80,13 +81,13 @@ class Configs:
             case REQUEST.VERIFY_AND_SAVE:
                 self._save(await self._load(request))
             case REQUEST.VERIFY_AND_COMMIT:
-                self._commit(await self._load(request))
+                await self._commit(await self._load(request))
             case REQUEST.COMMIT:
                 if request.HasField("config"):
                     raise invalid("COMMIT realizes what was saved; it takes no config")
                 if self.saved is None:
                     raise not_found("no config has been saved (VERIFY_AND_SAVE) since the last commit")
-                self._commit(self.saved)
+                await self._commit(self.saved)
             case REQUEST.RECONCILE_AND_COMMIT:
                 await self._reconcile(request)
             case _:
@@ -169,11 +170,11 @@ class Configs:
         self._journal.conclude(DONE)
         reached(Point.CONFIG_CONCLUDED)
 
-    def _commit(self, given: Loaded, action: str = "VERIFY_AND_COMMIT") -> None:
+    async def _commit(self, given: Loaded, action: str = "VERIFY_AND_COMMIT") -> None:
         self._intend("COMMIT" if given is self.saved else action, given)
         try:
-            given.instance.activate()
-        except PipelineRefusedError as refusal:
+            await asyncio.to_thread(given.instance.activate)
+        except (PipelineRefusedError, RefusedError) as refusal:
             self._journal.conclude(REFUSED)
             if given is not self.saved:
                 given.instance.remove()
@@ -202,7 +203,7 @@ class Configs:
     async def _reconcile(self, request: p4r.SetForwardingPipelineConfigRequest) -> None:
         old = self.committed
         if old is None:
-            self._commit(await self._load(request))
+            await self._commit(await self._load(request))
             return
         if not request.HasField("config"):
             raise invalid(NO_CONFIG_GIVEN)
@@ -221,19 +222,20 @@ class Configs:
     async def _carry_over(self, old: Loaded, request: p4r.SetForwardingPipelineConfigRequest) -> None:
         """All that was written goes on in another pipeline, or nothing changes: INVALID_ARGUMENT."""
         config, bundle = await _read(request)
-        made = replayed(config, bundle, "", self._ports)
-        refusals = carry(old, made)
+        made = await asyncio.to_thread(replayed, config, bundle, "", self._ports)
+        refusals = await asyncio.to_thread(carry, old, made)
         if refusals:
             more = f" (and {len(refusals) - 1} more)" if len(refusals) > 1 else ""
             raise invalid(f"pipeline {bundle.pipeline.name} cannot keep what is there: {refusals[0]}{more}")
         instance = await self._prepared(partial(self._target.prepare_after, old.instance), bundle)
         placed = made.loaded.moved_to(instance)
         try:
-            instance.adopt(placed.contents)
+            await asyncio.to_thread(instance.adopt, placed.contents)
+            await asyncio.to_thread(resume, placed, monotonic_ms())
         except RefusedError:
             instance.remove()
             raise
-        self._commit(placed, "RECONCILE_AND_COMMIT")
+        await self._commit(placed, "RECONCILE_AND_COMMIT")
 
 
 async def _read(request: p4r.SetForwardingPipelineConfigRequest) -> tuple[p4r.ForwardingPipelineConfig, Bundle]:

@@ -8,6 +8,7 @@ from compiler.ir.entries import CloneSession, EntryKey, Group, Member, MeterConf
 from compiler.ir.nodes import Pipeline
 from compiler.span import InternalError
 from runtime.device.contents import Contents
+from runtime.device.findings import Found
 from runtime.device.records import ColorTallies, Row, Tally
 from runtime.device.schema import TableCodec
 from runtime.device.target import Hearer, Instance, LearnedRow
@@ -45,7 +46,9 @@ class Deferred:
         self.undo.clear()
 
     def activate(self) -> None: ...
-    def adopt(self, contents: Contents) -> None: ...
+    def adopt(self, contents: Contents) -> list[Found]:
+        raise _unread(contents)
+
     def listen(self, hearer: Hearer) -> None: ...
     def close(self) -> None: ...
     def remove(self) -> None: ...

@@ -75,6 +75,18 @@ class Idling:
             await asyncio.sleep(0)
 
 
+def resume(loaded: Loaded, now_ms: int) -> None:
+    """Begin the time of all entries where packets last met them: they are older than this process or this pipeline.
+
+    What had been idle for its timeout is told at the next look, since nobody may have heard of it.
+    """
+    for name, table in loaded.contents.tables.items():
+        while table.timers is not None and (new := table.timers.take_new(BEGIN_AT_ONCE)):
+            idle = loaded.instance.idle_ms(name, [table.codec.entry_key(key) for key in new])
+            for key, idle_ms in zip(new, idle, strict=True):
+                table.timers.begin(table.rows[key], max(0, now_ms - idle_ms))
+
+
 def _over(loaded: Loaded, table: TableContents, timers: IdleTimers, keys: list[RowKey], now_ms: int) -> list[Row]:
     codec, rows = table.codec, [table.rows[key] for key in keys]
     idle = loaded.instance.idle_ms(codec.name, [codec.entry_key(key) for key in keys])

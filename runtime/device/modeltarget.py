@@ -20,6 +20,7 @@ from compiler.ir.nodes import Pipeline
 from compiler.printers.bundle import Bundle
 from runtime.device.contents import Contents
 from runtime.device.filling import fill
+from runtime.device.findings import Found
 from runtime.device.modelwire import ModelWire
 from runtime.device.portstates import PortStates
 from runtime.device.records import ColorTallies, Row, Tally
@@ -81,9 +82,11 @@ class ModelTarget:
         del old
         return self.prepare(bundle)
 
-    def take_over(self, place: str, bundle: Bundle, before: Before | None = None) -> ModelInstance:
+    def take_over(
+        self, place: str, bundle: Bundle, before: Before | None = None, *, anew: bool = False
+    ) -> ModelInstance:
         """A model goes with its process."""
-        del place, before
+        del place, before, anew
         return self.prepare(bundle)
 
     def keep_only(self, places: Collection[str]) -> None:
@@ -198,8 +201,9 @@ class ModelInstance:
         self.commit()
         self._target.activate(self)
 
-    def adopt(self, contents: Contents) -> None:
+    def adopt(self, contents: Contents) -> list[Found]:
         fill(self, contents)
+        return []
 
     def listen(self, hearer: Hearer) -> None:
         self._hearer = hearer

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from runtime.device.configs import Configs
 from runtime.device.failpoints import Point, reached
+from runtime.device.findings import Found
+from runtime.device.idling import monotonic_ms, resume
 from runtime.device.journal.journal import Recorder
 from runtime.device.journal.replay import Replay, Replayed
 from runtime.device.loaded import Loaded
 from runtime.device.refusals import RefusedError
-from runtime.device.target import PipelineRefusedError, Target, TargetError
+from runtime.device.target import Instance, PipelineRefusedError, Target, TargetError
 
 LOG = logging.getLogger("turnout.device")
 
@@ -43,15 +46,31 @@ def _placed(replayed: Replayed | None, target: Target, journal: Recorder) -> Loa
     """The contents of the journal in the target's own place for them."""
     if replayed is None:
         return None
-    instance = target.take_over(replayed.place, replayed.bundle, replayed.before)
-    reached(Point.TAKEN_OVER)
+    try:
+        instance, found = _adopted(replayed, target, anew=False)
+    except (PipelineRefusedError, RefusedError) as problem:
+        LOG.warning("what is pinned cannot be gone on with, all entries are written anew: %s", problem)
+        instance, found = _adopted(replayed, target, anew=True)
     placed = replayed.loaded.moved_to(instance)
-    instance.adopt(placed.contents)
     reached(Point.ADOPTED)
     if instance.place != replayed.place:
         journal.note_move(replayed.place, instance.place)
+    resume(placed, monotonic_ms())
     LOG.info("pipeline %s has %s of the journal", placed.pipeline.name, _counted(placed))
+    for one in found:
+        LOG.warning("found otherwise, and mended: %s", one.text)
     return placed
+
+
+def _adopted(replayed: Replayed, target: Target, *, anew: bool) -> tuple[Instance, Sequence[Found]]:
+    """`anew`: all entries go into new maps. Raises `PipelineRefusedError`, `RefusedError`; it is given back then."""
+    instance = target.take_over(replayed.place, replayed.bundle, replayed.before, anew=anew)
+    reached(Point.TAKEN_OVER)
+    try:
+        return instance, instance.adopt(replayed.loaded.contents)
+    except RefusedError:
+        instance.remove()
+        raise
 
 
 def _counted(placed: Loaded) -> str:

@@ -26,6 +26,7 @@ from compiler.ir.entries import (
 from compiler.ir.nodes import Pipeline
 from compiler.printers.bundle import Bundle
 from runtime.device.contents import Contents
+from runtime.device.findings import Found
 from runtime.device.records import ColorTallies, Row, Tally
 from runtime.device.refusals import RefusedError
 from runtime.device.schema import TableCodec
@@ -116,15 +117,16 @@ class Instance(Protocol):
         ...
 
     def activate(self) -> None:
-        """Let packets pass here from now on; in one step, none in between is lost. Raises `PipelineRefusedError`.
+        """Let packets pass here from now on; in one step, none in between is lost. May be in another thread.
 
-        What was asked for since the last `commit` is committed in that step.
+        What was asked for since the last `commit` is committed in that step. Raises `PipelineRefusedError`.
         """
         ...
 
-    def adopt(self, contents: Contents) -> None:
-        """Hold exactly these, whatever was there before; called once, before any change. Says what it had to mend.
+    def adopt(self, contents: Contents) -> Sequence[Found]:
+        """Hold exactly these, whatever was there before; called once, before any change. May be in another thread.
 
+        Returns what packets met otherwise. That is mended when it is activated, or else with the next commit.
         Raises `RefusedError` (RESOURCE_EXHAUSTED, INTERNAL).
         """
         ...
@@ -255,10 +257,11 @@ class Target(Protocol):
         """
         ...
 
-    def take_over(self, place: str, bundle: Bundle, before: Before | None = None) -> Instance:
+    def take_over(self, place: str, bundle: Bundle, before: Before | None = None, *, anew: bool = False) -> Instance:
         """What an earlier process prepared from this bundle, as it is there; loaded anew, and said so, if it is not.
 
         `before`: that process ended while it prepared this after another pipeline, which is still there.
+        `anew`: its entries are not to be gone on with, but all written into new maps.
         Raises `PipelineRefusedError`.
         """
         ...

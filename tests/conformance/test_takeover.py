@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import time
 from collections.abc import Generator
 from dataclasses import replace
@@ -11,13 +12,17 @@ from pathlib import Path
 import pytest
 from finsy.proto import p4r
 
-from compiler.ir.entries import Range, Ternary
+from compiler.ir.entries import Exact, Range, Ternary
 from compiler.pipeline.assembly import pipeline
+from compiler.printers.layout import layout
+from runtime.bpf.maps import Map
+from runtime.device.kernel.sides import SIDE_MAP
 from tests.conformance.client import Client
 from tests.conformance.kernel import Topology, config_of, topology
 from tests.conformance.killing import Killable
 from tests.conformance.serving import serving
 from tests.conformance.talking import Talk
+from tests.conformance.test_failing import request_for
 from tests.conformance.test_masks import entry
 from tests.conformance.test_surviving import state
 from tests.conformance.test_traffic import BACKEND, CLIENT, FLOW, SERVICE, VIP, VIP_PORT
@@ -233,3 +238,68 @@ def test_counters_of_entries_with_masks(device: Killable) -> None:
         counted = {one.table_entry.priority: one.table_entry.counter_data.packet_count for one in found}
         assert counted == {5: 10, 4: 0, 7: 12, 1: 13}
     client.close()
+
+
+def pinned(device: Killable, name: str) -> Map:
+    """A map of the one pipeline that is there."""
+    (folder,) = (device.state / "bpf").glob("pipeline_*")
+    return Map.pinned(folder / name)
+
+
+def test_nothing_is_written_that_is_right(device: Killable, ports: Topology) -> None:
+    """The same maps go on, with the same entries on both sides."""
+    one = talk(ports)
+    assert one.goes_on()
+    device.kill()
+    before = held(device)
+    for _ in range(2):
+        device.start()
+        assert "found otherwise" not in device.said
+        assert one.goes_on()
+        device.kill()
+        assert held(device) == before
+    device.start()
+    one.end()
+    assert one.failed is None
+
+
+def held(device: Killable) -> dict[str, object]:
+    """The tables' maps: which they are, and what is in them."""
+    plan = layout(pipeline())
+    names = [SIDE_MAP, *(part.name for table in plan.tables for part in table.maps)]
+    found: dict[str, object] = {}
+    for name in names:
+        with pinned(device, name) as one:
+            found[name] = one.details.id, sorted(one.items())
+    return found
+
+
+def test_what_somebody_has_changed_by_hand(device: Killable, ports: Topology) -> None:
+    """Each kind of difference is found on the side that packets read, told in the words of P4, and mended."""
+    client = device.primary(100)
+    for number in range(3):
+        client.write_request(request_for({("arp", number): (number,)}, {}, p4r.WriteRequest.CONTINUE_ON_ERROR))
+    before = state(client)
+    client.close()
+    device.kill()
+    with pinned(device, "arp") as arp, pinned(device, "tables_side") as word:
+        side = int.from_bytes(word.lookup(bytes(4)) or b"", sys.byteorder)
+        wanted = dict(arp.items())
+        layout_of = layout(pipeline()).table("arp")
+        mine = sorted(key for key in wanted if layout_of.map.off_side(key)[1] == side and b"\xff\x0a" in key)
+        gone, changed = mine[0], mine[1]
+        arp.delete(gone)
+        arp.update(changed, wanted[mine[2]])
+        matches = layout_of.decode_key(mine[2])
+        other = layout_of.encode_key((matches[0], Exact(value=0x01020304)))
+        arp.update(layout_of.map.on_side(other, side), wanted[mine[2]])
+    device.start()
+    client = device.primary(101)
+    assert state(client) == before
+    client.close()
+    device.kill()
+    with pinned(device, "arp") as arp:
+        assert dict(arp.items()) == wanted
+    device.start()
+    assert "found otherwise" not in device.said
+    new_connection_goes_on(ports)

@@ -45,8 +45,11 @@ class Beside:
     def __init__(self, meter: MeterMap | None, seen: LastHits | None, undo: UndoLog) -> None:
         self.meter, self.seen, self._undo = meter, seen, undo
 
-    def begin(self, index: int, meter: MeterConfig | None) -> None:
-        """The index is that of a new entry."""
+    def begin(self, index: int, meter: MeterConfig | None, *, is_kept: bool = False) -> None:
+        """The index is that of a new entry; `is_kept`: of one that had it before, with its tokens and its last hit."""
+        if is_kept:
+            self.change(index, meter)
+            return
         if self.seen is not None:
             self._undo.at_commit(partial(self.seen.begin, index))
         if self.meter is not None:

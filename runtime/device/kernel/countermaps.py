@@ -153,24 +153,36 @@ class DirectCounters:
         self._sealed = 0
         """How many of those that rest, from the left, the next release frees."""
         self._expected: dict[bytes, int] = {}
+        self._kept: set[int] = set()
 
     def expect(self, indices: Mapping[bytes, int]) -> None:
-        """By key, entries that have an index already and are about to come; before any is taken."""
-        taken = set(indices.values())
+        """By key, entries that have an index already and are about to come; before any is taken.
+
+        What cannot be the index of an entry is passed over, and one that two have goes to the first.
+        """
+        first = {index: key for key, index in reversed(list(indices.items())) if 1 <= index < self._end}
+        taken = set(first)
         self._counters.clear_all_but(taken | set(range(self._end, self._counters.size)))
-        self._expected = dict(indices)
+        self._expected = {key: index for index, key in first.items()}
         self._next = max(taken, default=0) + 1
         self._free = deque(sorted(set(range(1, self._next)) - taken))
 
     def stop_expecting(self) -> None:
         """Those that have not come will not."""
-        self._free.extend(self._expected.values())
+        self._resting.extend(self._expected.values())
         self._expected.clear()
+        self._kept.clear()
+
+    def is_kept(self, index: int) -> bool:
+        """Until `stop_expecting`: whether the entry of an index had it before, with all that lies beside it."""
+        return index in self._kept
 
     def take(self, key: bytes = b"") -> int:
         """The index that the entry of a key has, or a fresh one, its counter zero. Raises RESOURCE_EXHAUSTED."""
         if key in self._expected:
-            return self._undo.pop(self._expected, key)
+            index = self._undo.pop(self._expected, key)
+            self._kept.add(index)
+            return index
         source = self._free or self._resting
         if self._next < self._end:
             index, self._next = self._next, self._next + 1
@@ -190,6 +202,7 @@ class DirectCounters:
         if not all(key in self._expected for key in keys):
             return self._take_each(keys)
         taken = [self._expected.pop(key) for key in keys]
+        self._kept.update(taken)
         self._undo.note(partial(self._expected.update, zip(keys, taken, strict=True)))
         return taken
 

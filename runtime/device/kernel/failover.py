@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Generator, Iterable
+from contextlib import contextmanager
 from threading import Lock
 from typing import Protocol
 
@@ -43,7 +44,18 @@ class Failover:
         self._changed: deque[int] = deque()
         """Ports that groups are still to follow."""
         self._lock = Lock()
+        self._is_held = False
         states.follow(self._follow)
+
+    @contextmanager
+    def held(self) -> Generator[None]:
+        """Within the block, which may be in a thread, ports that change are left for later; commits go on."""
+        with self._lock:
+            self._is_held = True
+        try:
+            yield
+        finally:
+            self._is_held = False
 
     def close(self) -> None:
         self._states.leave(self._follow)
@@ -63,6 +75,8 @@ class Failover:
         if not self._changed or self._undo.mark or not self._lock.acquire(blocking=False):
             return
         try:
+            if self._is_held:
+                return
             self._rebuild_all(frozenset(self._changed.popleft() for _ in range(len(self._changed))))
         finally:
             self._lock.release()

@@ -21,20 +21,24 @@ from compiler.ir.entries import (
 )
 from compiler.ir.interpreter.matching import initial_entry
 from compiler.ir.nodes import Pipeline
-from compiler.printers.layout import layout
+from compiler.printers.layout import Layout, layout
 from compiler.span import InternalError
 from runtime.bpf.errors import BpfError
 from runtime.bpf.object import Object
 from runtime.bpf.program import Program
 from runtime.device.contents import Contents
 from runtime.device.filling import fill
+from runtime.device.findings import Found
 from runtime.device.kernel.bringing import Bringing
+from runtime.device.kernel.explaining import explained
 from runtime.device.kernel.failover import Failover
 from runtime.device.kernel.grace import GracePeriods
 from runtime.device.kernel.openmaps import open_maps
-from runtime.device.kernel.predecessor import Predecessor, indices_of
+from runtime.device.kernel.predecessor import Predecessor
 from runtime.device.kernel.replicationmap import ReplicationMap
+from runtime.device.kernel.selectorpins import kept, wanted
 from runtime.device.kernel.sides import SIDE_MAP, Sides
+from runtime.device.kernel.succession import CellCopy, Succession
 from runtime.device.kernel.tablemaps import Matches, TableMap, packed, packed_keys
 from runtime.device.kernel.ternarymaps import with_priority
 from runtime.device.kernel.translation import Translation
@@ -67,17 +71,25 @@ class KernelInstance:
         activate: Callable[[Program], None],
         ports: PortStates | None = None,
         send: Send = _sends_nothing,
+        *,
+        takes_over: bool = False,
     ) -> None:
-        """Take over `loaded`. Raises `UnknownName` when the ELF is not that of the pipeline."""
+        """Take over `loaded`; `takes_over`: its maps are an earlier process's, see `Sides`.
+
+        Raises `UnknownName` when the ELF is not that of the pipeline.
+        """
         self.undo = UndoLog()
         self._grace = GracePeriods()
-        self._sides = Sides(loaded.map(SIDE_MAP), self.undo, self._grace.wait)
+        self._sides = Sides(loaded.map(SIDE_MAP), self.undo, self._grace.wait, takes_over=takes_over)
+        self._takes_over = takes_over
         self._pipeline = pipeline
         self._loaded = loaded
         self._ports = PortStates(()) if ports is None else ports
         self._variants = Variants(pipeline, loaded.program(TC_PROGRAM), load_variant, _program, activate)
         self._held: Counter[str] = Counter()
         maps = open_maps(pipeline, loaded, hash_seed, self._sides, self.undo, self._ports)
+        self._maps = maps
+        self._copies: list[CellCopy] = []
         self._tables, self._defaults, self._besides = maps.tables, maps.defaults, maps.besides
         self._selectors, self._selectors_by_name = maps.selectors, maps.selectors_by_name
         self._meters, self._counters, self._stores = maps.meters, maps.counters, maps.stores
@@ -106,14 +118,17 @@ class KernelInstance:
         self._place, self._unpin = place, unpin
 
     def follow(self, predecessor: Predecessor) -> None:
-        """Entries that the other pipeline's maps hold go on with the counters they have there, learned ones too."""
-        plan, shared = layout(self._pipeline), predecessor.shared_with(self._pipeline)
-        self._sides.begin_beside(predecessor.side)
+        """Entries that the other pipeline's maps hold go on with what lies beside them there, learned ones too.
+
+        Raises `RefusedError`.
+        """
+        shared = self._loaded.maps if self._takes_over else predecessor.shared_with(self._pipeline)
+        if not self._takes_over:
+            self._sides.begin_beside(predecessor.side)
         self._stores.inherit(shared, predecessor.side, self._grace.wait)
-        for table in plan.tables:
-            counters = self._tables[table.table].counters
-            if counters is not None and table.counters is not None and table.counters.name in shared:
-                counters.expect(indices_of(table, predecessor.entries(table)))
+        succession = Succession(self._pipeline, self._maps, self._loaded.maps, predecessor)
+        self._copies = succession.copies
+        succession.prepare()
 
     def bring(self, translations: Sequence[Translation]) -> None:
         """Learned entries are to be brought over when it is activated."""
@@ -126,7 +141,12 @@ class KernelInstance:
 
     def activate(self) -> None:
         try:
-            self._sides.activate(self._variants.activate)
+            self._copy_cells()
+            if self._takes_over:
+                self._variants.activate()
+                self.commit()
+            else:
+                self._sides.activate(self._variants.activate)
             if self._bringing is not None:
                 self._bringing.run()
         except (BpfError, RefusedError) as problem:
@@ -144,18 +164,45 @@ class KernelInstance:
     def place(self) -> str:
         return self._place
 
-    def adopt(self, contents: Contents) -> None:
-        with self._sides.unseen():
+    def adopt(self, contents: Contents) -> list[Found]:
+        """As `Instance`. What packets met otherwise is mended by `activate`, or by the next commit."""
+        plan = layout(self._pipeline)
+        if self._takes_over:
+            self._expect_selections(plan, contents)
+        with self._failover.held(), self._sides.unseen():
             fill(self, contents)
-        for table in layout(self._pipeline).tables:
-            counters = self._tables[table.table].counters
-            if counters is not None:
-                counters.stop_expecting()
+        for table in self._tables.values():
+            table.stop_expecting()
+        for meter in (*self._meters.values(), *(beside.meter for beside in self._besides.values())):
+            if meter is not None:
+                meter.stop_expecting()
+        if not self._takes_over:
+            return []
+        found = explained(plan, contents, self._sides.find())
+        if not found:
+            LOG.info("pipeline %s: the kernel holds what the journal says, and goes on with it", self._pipeline.name)
+        return found
+
+    def _expect_selections(self, plan: Layout, contents: Contents) -> None:
+        pinned = Predecessor(pipeline=self._pipeline, maps=self._loaded.maps)
+        for table in plan.tables:
+            if table.selector is not None:
+                chosen = wanted(table, contents.tables[table.table])
+                found = kept(pinned.pinned(table, table.selector), chosen, self._ports.down)
+                self._selectors[table.table].expect(found)
+
+    def _copy_cells(self) -> None:
+        copies, self._copies = self._copies, []
+        for one in copies:
+            with one.old:
+                one.run()
 
     def listen(self, hearer: Hearer) -> None:
         self._upcalls = UpcallRings(self._pipeline, self._loaded, hearer, self._send)
 
     def close(self) -> None:
+        for one in self._copies:
+            one.old.close()
         self._failover.close()
         if self._upcalls is not None:
             self._upcalls.close()
@@ -181,7 +228,9 @@ class KernelInstance:
             self._need(entry.table)
         self._insert(entry)
         if entry.table in self._besides:
-            self._besides[entry.table].begin(self._index_of(entry), entry.meter)
+            index, counters = self._index_of(entry), self._tables[entry.table].counters
+            is_kept = counters is not None and counters.is_kept(index)
+            self._besides[entry.table].begin(index, entry.meter, is_kept=is_kept)
         self._hold(entry.table, 1)
 
     def _held_tables(self) -> frozenset[str]:

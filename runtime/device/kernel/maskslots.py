@@ -57,7 +57,17 @@ class MaskSlots:
         self._undo = undo
         self._map = mask_list
         self._used: dict[Numbers, _Slot] = {}
+        self._expected: dict[Numbers, int] = {}
         self._written = self._encode()
+
+    def expect(self, raw: bytes) -> None:
+        """A list of masks that packets read: those that come again have the ids that they have there."""
+        for slot in self._layout.decode(raw):
+            if 1 <= slot.mask_id <= MAX_MASKS and slot.mask_id not in self._expected.values():
+                self._expected[slot.mask] = slot.mask_id
+
+    def stop_expecting(self) -> None:
+        self._expected.clear()
 
     def id_of(self, mask: Numbers) -> int:
         return self._used[mask].mask_id
@@ -65,15 +75,24 @@ class MaskSlots:
     def use(self, masks: Sequence[Numbers], priority: int) -> None:
         """Before an entry is written at a place under each of `masks`; there are enough slots. Raises INTERNAL."""
         new = [mask for mask in dict.fromkeys(masks) if mask not in self._used]
-        free = sorted(set(range(1, MAX_MASKS + 1)) - {slot.mask_id for slot in self._used.values()})
-        if len(new) > len(free):
-            raise InternalError(f"table {self._layout.table} gets more than {MAX_MASKS} masks")
-        for mask, mask_id in zip(new, free, strict=False):
-            self._undo.put(self._used, mask, _Slot(mask_id))
+        for mask in new:
+            self._undo.put(self._used, mask, _Slot(self._new_id(mask)))
         for mask in masks:
             self._used[mask].add(priority)
             self._undo.note(partial(self._used[mask].remove, priority))
         self._write()
+
+    def _new_id(self, mask: Numbers) -> int:
+        """The one that it is expected to have; else one that no other has, or is expected to have if that can be."""
+        used = {slot.mask_id for slot in self._used.values()}
+        expected = self._expected.get(mask)
+        if expected is not None and expected not in used:
+            return expected
+        free = [mask_id for mask_id in range(1, MAX_MASKS + 1) if mask_id not in used]
+        if not free:
+            raise InternalError(f"table {self._layout.table} gets more than {MAX_MASKS} masks")
+        others = set(self._expected.values())
+        return next((mask_id for mask_id in free if mask_id not in others), free[0])
 
     def leave(self, masks: Iterable[Numbers], priority: int) -> None:
         """After the entry is gone from a place under each of `masks`."""

@@ -39,6 +39,23 @@ class MeterMap:
         self._configured: dict[int, Buckets] = {}
         self._last: dict[int, Buckets] = {}
         """Of every cell that ever had a configuration, the last one."""
+        self._expected: dict[int, Buckets] = {}
+
+    def expect(self, configured: Mapping[int, Buckets]) -> None:
+        """Cells that have a configuration already, and words that belong to it; before any is configured."""
+        self._expected = dict(configured)
+        self._last |= configured
+
+    def stop_expecting(self) -> None:
+        """Those that were not configured again say green."""
+        self._expected.clear()
+
+    def _recall(self, indices: range) -> None:
+        """Have cells hold what they are expected to have."""
+        cells = {at: self._expected.pop(at) for at in indices if at in self._expected}
+        if cells:
+            self._hold(cells)
+            self._sides.write_many(self._configs, {_U32.pack(at): _encoded(one) for at, one in cells.items()})
 
     def configure(self, index: int, config: MeterConfig | None) -> None:
         """A cell with a configuration keeps its tokens, as far as the new bursts hold them; another one begins full.
@@ -49,6 +66,8 @@ class MeterMap:
 
     def configure_all(self, indices: range, config: MeterConfig | None) -> None:
         """The same for many cells."""
+        if self._expected:
+            self._recall(indices)
         now_ns = self._clock_ns()
         new = {index: self._next(index, config, now_ns) for index in indices}
         old = {index: self._configured.get(index) for index in indices}

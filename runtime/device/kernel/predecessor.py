@@ -1,24 +1,32 @@
 """What a new program of a pipeline takes over from the maps of the one that packets still pass.
 
-Stores of learned entries and counters are the same maps for both. What controllers wrote is filled into new maps, which
-packets meet whole, in one step, with the new program: so a batch that a killed device had half written is never
-finished before their eyes, and nothing has to be mended in place. An entry keeps the index of its direct counter.
+Of the same pipeline these are all maps that mean anything (`own`). Of another one stores of learned entries, counters
+and the words of meters are the same maps for both where they mean the same, and what controllers wrote is filled into
+new maps, which packets meet whole, in one step, with the new program. An entry keeps the index of what lies beside it.
 """
 
 from __future__ import annotations
 
+import struct
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from compiler.ir.metering import Buckets
 from compiler.ir.nodes import Pipeline
-from compiler.printers.layout import MapLayout, TableLayout
+from compiler.printers.layout import MapKind, MapLayout, MeterLayout, SelectorLayout, TableLayout, layout
+from compiler.printers.layout_meter import decode_buckets
 from compiler.printers.layout_values import RANK, VALUE_HEAD
 from runtime.bpf.maps import Map
 from runtime.device.kernel.bringing import maps_before
+from runtime.device.kernel.comparing import entries_on
+from runtime.device.kernel.selectorpins import Pinned
 from runtime.device.kernel.sharing import shared_maps
 from runtime.device.kernel.sides import SIDE_MAP
 from runtime.device.kernel.translation import Changed, changed_stores
+
+_INDEX = struct.Struct("=I")
+SIDE_WORD = MapLayout(name=SIDE_MAP, kind=MapKind.ARRAY, key_size=4, value_size=4, max_entries=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +35,18 @@ class Predecessor:
 
     pipeline: Pipeline
     maps: Mapping[str, Map]
+
+    def own(self) -> dict[str, Map] | None:
+        """The maps with which a program of the same pipeline goes on; None where one is gone, or is of another shape.
+
+        Rings of packets for controllers, which were for the earlier process, are not among them.
+        """
+        plan = layout(self.pipeline)
+        wanted = {held.name: held for held in (*plan.maps, SIDE_WORD)}
+        if any(name not in self.maps or not _has_same_shape(held, self.maps[name]) for name, held in wanted.items()):
+            return None
+        names = {*wanted, *shared_maps(self.pipeline, self.pipeline)}
+        return {name: self.maps[name] for name in names if name in self.maps}
 
     def shared_with(self, new: Pipeline) -> dict[str, Map]:
         """Maps that a program of another pipeline goes on with."""
@@ -43,7 +63,7 @@ class Predecessor:
         return {name: self.maps[store] for store, name in maps_before(changed.translations).items()}
 
     def entries(self, table: TableLayout) -> dict[bytes, bytes]:
-        """Keys and values as packets read them, in a table with masks those of places; none where maps differ."""
+        """Of a table of its own: keys and values as packets read them, in a table with masks those of places."""
         found: dict[bytes, bytes] = {}
         for held in (table.map, table.direct):
             if held is not None:
@@ -54,12 +74,27 @@ class Predecessor:
         """What the side that packets read holds; keys are those of side 0."""
         if held.name not in self.maps or not _has_same_shape(held, self.maps[held.name]):
             return
-        read, step = self.side, self.maps[held.name].details.buffer_size
-        keys, values = self.maps[held.name].lookup_batch()
-        for at in range(len(keys) // held.key_size):
-            key, side = held.off_side(keys[at * held.key_size : (at + 1) * held.key_size])
-            if side == read:
-                yield key, values[at * step : at * step + held.value_size]
+        yield from entries_on(held, self.maps[held.name].lookup_batch(), self.side)
+
+    def value(self, held: MapLayout) -> bytes:
+        """The one value of a map with one for each side: that which packets read. Zeros where there is none."""
+        return dict(self._read(held)).get(bytes(4), bytes(held.value_size))
+
+    def meter_cells(self, meter: MeterLayout) -> dict[int, Buckets]:
+        """The cells of a meter that have a configuration."""
+        found = ((_INDEX.unpack(key)[0], decode_buckets(value)) for key, value in self._read(meter.configs))
+        return {index: buckets for index, buckets in found if buckets is not None}
+
+    def pinned(self, table: TableLayout, selector: SelectorLayout) -> Pinned:
+        """A selector's maps, and which slices the entries of its table have."""
+        entries = self.entries(table)
+        if not entries:
+            return Pinned(selector, self.maps[selector.ring.name], b"", {})
+        slices = {key: table.decode_group(value) for key, value in entries.items()}
+        if table.masks is not None:
+            slices = {RANK.pack(found.rank): found for found in slices.values()}
+        _, members = self.maps[selector.members.name].lookup_batch()
+        return Pinned(selector, self.maps[selector.ring.name], members, slices)
 
     @property
     def side(self) -> int:
@@ -70,7 +105,8 @@ class Predecessor:
 
 def _has_same_shape(wanted: MapLayout, held: Map) -> bool:
     details = held.details
-    return (details.key_size, details.value_size) == (wanted.key_size, wanted.value_size)
+    shape = details.key_size, details.value_size, details.max_entries
+    return shape == (wanted.key_size, wanted.value_size, wanted.max_entries)
 
 
 def indices_of(table: TableLayout, entries: Mapping[bytes, bytes]) -> dict[bytes, int]:
@@ -80,7 +116,7 @@ def indices_of(table: TableLayout, entries: Mapping[bytes, bytes]) -> dict[bytes
     """
     if table.masks is None:
         return {key: _counter_of(table, value) for key, value in entries.items()}
-    return {_rank_of(table, value): _counter_of(table, value) for value in entries.values()}
+    return {rank_of(table, value): _counter_of(table, value) for value in entries.values()}
 
 
 def _is_entry(table: TableLayout, value: bytes) -> bool:
@@ -92,7 +128,7 @@ def _counter_of(table: TableLayout, value: bytes) -> int:
     return VALUE_HEAD.unpack_from(value)[1] if table.selector is None else table.decode_group(value).counter
 
 
-def _rank_of(table: TableLayout, value: bytes) -> bytes:
+def rank_of(table: TableLayout, value: bytes) -> bytes:
     """As the keys of `TernaryMap.counters`."""
     if table.selector is None:
         return value[VALUE_HEAD.size : VALUE_HEAD.size + RANK.size]

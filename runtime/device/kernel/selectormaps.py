@@ -15,6 +15,7 @@ from compiler.ir.maglev import living_ring
 from compiler.printers.layout import GroupSlice, SelectorLayout
 from runtime.bpf.maps import Map
 from runtime.device.kernel.mapfaults import refusals_of
+from runtime.device.kernel.selectorpins import Kept, Target
 from runtime.device.kernel.sides import Sides
 from runtime.device.kernel.slices import Slice, Slices
 from runtime.device.kernel.tablemaps import Matches, TableMap
@@ -23,7 +24,6 @@ from runtime.device.refusals import RefusedError, exhausted
 from runtime.device.undo import UndoLog
 
 EMPTY = Slice(offset=0, size=0)
-Target = MemberRef | GroupRef
 
 
 class SelectorMaps:
@@ -58,11 +58,22 @@ class SelectorMaps:
         self._entries: dict[Target, dict[Matches, None]] = {}
         """The entries that refer to a group or member, in the order of their coming."""
         self._reference_of: dict[Matches, Target] = {}
+        self._expected: dict[Target, Slice] = {}
+        self._expected_places: dict[int, Slice] = {}
+
+    def expect(self, found: Kept) -> None:
+        """Packets read these maps already; what is kept of them is about to come. Before anything is inserted."""
+        self._expected = found.slices
+        self._expected_places = {member: Slice(offset=place, size=1) for member, place in found.places.items()}
+        self._slots.occupy(found.read, found.slices.values())
+        led_to = (Slice(offset=place, size=1) for place in found.led_to if place < self._layout.members.max_entries)
+        self._places.occupy(led_to, self._expected_places.values())
 
     # members and groups
 
     def insert_member(self, member: Member) -> None:
-        self._undo.put(self._place_of, member.id, self._write_member(member))
+        place = self._expected_places.pop(member.id, None) or self._write_member(member)
+        self._undo.put(self._place_of, member.id, place)
 
     def modify_member(self, member: Member) -> None:
         """Every group that has it, and every entry that names it, is led to the new place."""
@@ -77,7 +88,9 @@ class SelectorMaps:
         self._give_back(self._places, self._undo.pop(self._place_of, member_id))
 
     def insert_group(self, group: Group) -> None:
-        self._undo.put(self._slice_of, GroupRef(group_id=group.id), self._write_ring(self._ring_of(group)))
+        target = GroupRef(group_id=group.id)
+        ring = self._expected.pop(target, None) or self._write_ring(self._ring_of(group))
+        self._undo.put(self._slice_of, target, ring)
         self._undo.put(self._groups, group.id, group)
 
     def modify_group(self, group: Group) -> None:
@@ -156,7 +169,8 @@ class SelectorMaps:
     def _slice_for(self, target: Target) -> Slice:
         """The slice of a group, or the slice of one slot that an entry with a single member has."""
         if target not in self._slice_of:
-            self._undo.put(self._slice_of, target, self._write_ring(self._ring_for(target)))
+            ring = self._expected.pop(target, None) or self._write_ring(self._ring_for(target))
+            self._undo.put(self._slice_of, target, ring)
         return self._slice_of[target]
 
     def _lead_to(self, target: Target, ring: Slice) -> None:

@@ -20,7 +20,8 @@ from __future__ import annotations
 
 import logging
 import struct
-from collections.abc import Callable, Generator
+import sys
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ from typing import Protocol, cast
 from compiler.printers.layout_maps import SIDES, MapKind, MapLayout
 from runtime.bpf.maps import Map
 from runtime.device.failpoints import Point, reached
+from runtime.device.kernel.comparing import Changes, Comparison, comparison
 from runtime.device.kernel.grace import order_writes
 from runtime.device.kernel.mapfaults import refusals_of
 from runtime.device.refusals import RefusedError
@@ -38,8 +40,6 @@ LOG = logging.getLogger("turnout.device")
 SIDE_MAP = "tables_side"
 """The printed C's map with the one word."""
 _NUMBER = struct.Struct("=I")
-Changes = dict[bytes, bytes | None]
-"""By the key on side 0: the value, None for no entry."""
 
 
 class Resting(Protocol):
@@ -84,6 +84,15 @@ class Part(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What a map of an earlier process held, as packets met it, and what it should have held; by keys of side 0."""
+
+    layout: MapLayout
+    was: Mapping[bytes, bytes]
+    wanted: Changes
+
+
 @dataclass(slots=True, eq=False)
 class SidedMap:
     """A map with two sides. `name` is what a refusal says.
@@ -96,10 +105,21 @@ class SidedMap:
     map: Map
     staged: Changes = field(default_factory=dict[bytes, bytes | None])
     behind: Changes = field(default_factory=dict[bytes, bytes | None])
+    afterwards: Changes | None = None
+    """Instead of `staged` for the side that packets read until they turn: those of an earlier process may differ."""
+    compared: Comparison | None = None
+    """While the device takes over what the map holds, once something of it has come."""
+
+    def compare(self, read_side: int) -> Comparison:
+        """What it holds against what is staged from now on. Raises `RefusedError`."""
+        if self.compared is None:
+            with refusals_of(self.name):
+                self.compared = comparison(self.layout, self.map.lookup_batch(), read_side)
+        return self.compared
 
     @property
     def is_changed(self) -> bool:
-        return bool(self.staged)
+        return bool(self.staged) or bool(self.afterwards)
 
     @property
     def lag(self) -> int:
@@ -112,7 +132,8 @@ class SidedMap:
         self.behind = {key: self.map.lookup(self.layout.on_side(key, read)) for key in self.staged}
 
     def turn(self) -> None:
-        self.behind, self.staged = self.staged, {}
+        self.behind = self.staged if self.afterwards is None else self.afterwards
+        self.staged, self.afterwards = {}, None
 
     def catch_up(self, side: int) -> None:
         self.apply(side, self.behind)
@@ -144,12 +165,22 @@ class SidedMap:
 class Sides:
     """All such maps of one pipeline. `wait_for_packets` returns when no packet is under way that had begun before."""
 
-    def __init__(self, word: Map, undo: UndoLog, wait_for_packets: Callable[[], None]) -> None:
+    def __init__(
+        self, word: Map, undo: UndoLog, wait_for_packets: Callable[[], None], *, takes_over: bool = False
+    ) -> None:
+        """`takes_over`: the maps are those of an earlier process, and packets read them.
+
+        What is written is then compared with what they hold, until `find`, and the next commit makes both sides so.
+        """
         self._word, self._undo, self._wait_for_packets = word, undo, wait_for_packets
-        self._read = 0
+        self._read = int.from_bytes(word.lookup(bytes(_NUMBER.size)) or b"", sys.byteorder) if takes_over else 0
         """The side that packets read."""
+        self._is_comparing = takes_over
+        if takes_over:
+            wait_for_packets()  # that began before the earlier process turned for the last time
         self._first: int | None = None
         self._parts: list[Part] = []
+        self._maps: list[SidedMap] = []
         self._resting: list[Resting] = []
         self._settling: Future[None] | None = None
         self._is_unseen = False
@@ -158,6 +189,7 @@ class Sides:
     def add(self, name: str, layout: MapLayout, held: Map) -> SidedMap:
         made = SidedMap(name, layout, held)
         self._parts.append(made)
+        self._maps.append(made)
         return made
 
     def add_part(self, part: Part) -> None:
@@ -183,6 +215,9 @@ class Sides:
 
     def begin(self, held: SidedMap, changes: Changes) -> None:
         """What both sides hold from the start; no packet has come yet. Raises `RefusedError`."""
+        if self._is_comparing:
+            self.write_many(held, changes)
+            return
         for side in range(SIDES):
             held.apply(side, changes)
 
@@ -217,6 +252,9 @@ class Sides:
 
     def commit(self) -> None:
         """Let packets see the batch, and clear the log. Raises `RefusedError`: nothing has changed then."""
+        if self._is_comparing:
+            self._compare()
+            return
         changed = self._changed()
         if changed:
             self.settle()
@@ -230,6 +268,32 @@ class Sides:
         self._over()
         if self._settling is None:
             self._release()
+
+    def find(self) -> list[Difference]:
+        """All that was to be there has been written: where packets met something else, and what is to be there.
+
+        Raises `RefusedError`: a map cannot be read.
+        """
+        self._compare()
+        self._is_comparing = False
+        differences: list[Difference] = []
+        for held in self._maps:
+            compared = held.compare(self._read)
+            changes, held.staged = compared.finish()
+            held.compared, held.afterwards = None, changes if changes or held.staged else None
+            if changes:
+                was = {key: compared.read[key] for key in changes if key in compared.read}
+                differences.append(Difference(held.layout, was, changes))
+        return differences
+
+    def _compare(self) -> None:
+        """Instead of a commit. What waits for the end concerns nothing that packets read."""
+        self._undo.finish()
+        self._undo.clear()
+        for held in self._maps:
+            if held.staged:
+                held.compare(self._read).take(held.staged)
+                held.staged = {}
 
     @property
     def lag(self) -> int:

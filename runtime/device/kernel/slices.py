@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+_FREE, _USED = re.compile(b"f+"), re.compile(b"u+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +30,15 @@ class Slices:
         """(offset, size), sorted, never adjacent."""
         self._resting: list[Slice] = []
         self._sealed: list[Slice] = []
+
+    def occupy(self, used: Iterable[Slice], kept: Iterable[Slice]) -> None:
+        """Before any is taken: packets may be reading `used`. Of that `kept` stays in use, and the rest rests."""
+        marks = bytearray(b"f" * sum(self._free[0]))
+        for mark, slices in ((b"u", used), (b"k", kept)):
+            for one in slices:
+                marks[one.offset : one.offset + one.size] = mark * one.size
+        self._free = [(run.start(), run.end() - run.start()) for run in _FREE.finditer(marks)]
+        self._resting = [Slice(offset=run.start(), size=run.end() - run.start()) for run in _USED.finditer(marks)]
 
     def take(self, size: int) -> Slice | None:
         """None when no stretch is long enough."""

@@ -46,6 +46,11 @@ class TableMap:
     def counters(self) -> DirectCounters | None:
         return self._counters
 
+    def stop_expecting(self) -> None:
+        """Entries that had an index before and have not come will not."""
+        if self._counters is not None:
+            self._counters.stop_expecting()
+
     def insert(self, matches: Matches, value: ActionCall | GroupSlice) -> None:
         """Raises `RefusedError`: RESOURCE_EXHAUSTED."""
         key = self._layout.encode_key(matches)

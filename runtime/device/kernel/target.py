@@ -95,18 +95,26 @@ class KernelTarget:
         with self._predecessor(Before(place=old.place, pipeline=old.pipeline)) as predecessor:
             return self._made(bundle, predecessor, predecessor)
 
-    def take_over(self, place: str, bundle: Bundle, before: Before | None = None) -> KernelInstance:
+    def take_over(
+        self, place: str, bundle: Bundle, before: Before | None = None, *, anew: bool = False
+    ) -> KernelInstance:
         with (
             self._predecessor(Before(place=place, pipeline=bundle.pipeline)) as predecessor,
             self._predecessor(before) as older,
         ):
+            name = bundle.pipeline.name
             if predecessor is None:
                 LOG.warning(
                     "the maps of pipeline %s are gone, though the machine has not been started anew (is the BPF file "
                     "system unmounted?): they are filled from the journal; connections and counters begin anew",
-                    bundle.pipeline.name,
+                    name,
                 )
-            return self._made(bundle, predecessor, older)
+            own = predecessor.own() if predecessor is not None and before is None and not anew else None
+            if own is None and predecessor is not None and not anew and before is None:
+                LOG.warning(
+                    "the maps of pipeline %s are not all there as they were: all entries are written anew", name
+                )
+            return self._made(bundle, predecessor, older, own)
 
     def keep_only(self, places: Collection[str]) -> None:
         self._places.keep_only(places)
@@ -127,12 +135,21 @@ class KernelTarget:
             for held in maps.values():
                 held.close()
 
-    def _made(self, bundle: Bundle, predecessor: Predecessor | None, older: Predecessor | None) -> KernelInstance:
-        """Loaded, pinned, and on no port. Stores of `older` that have another layout are looked into."""
+    def _made(
+        self,
+        bundle: Bundle,
+        predecessor: Predecessor | None,
+        older: Predecessor | None,
+        going_on: Mapping[str, Map] | None = None,
+    ) -> KernelInstance:
+        """Loaded, pinned, and on no port. Stores of `older` that have another layout are looked into.
+
+        `going_on` are maps of `predecessor` that the program goes on with as they are, with all entries.
+        """
         if bundle.tc is None:
             raise PipelineRefusedError("the bundle has no tc.o: it was made for a model")
         elf = bundle.tc
-        shared = {} if predecessor is None else predecessor.shared_with(bundle.pipeline)
+        shared = {} if predecessor is None else going_on or predecessor.shared_with(bundle.pipeline)
         changed = UNCHANGED if older is None else older.changed(bundle.pipeline)
         for loss in changed.losses:
             LOG.warning("%s", loss)
@@ -161,6 +178,7 @@ class KernelTarget:
                     self._activate,
                     self._ports.states,
                     self.send,
+                    takes_over=going_on is not None,
                 )
                 made.pinned_at(place, self._places.remove)
             except (BpfError, InternalError, OSError) as problem:

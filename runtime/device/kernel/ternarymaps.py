@@ -86,6 +86,15 @@ class TernaryMap:
         """Keys are ranks as bytes: no two entries have the same, but by a chance of one in 2^33."""
         return self._counters
 
+    def expect_masks(self, raw: bytes) -> None:
+        """The list of masks that packets read in this map; see `MaskSlots.expect`."""
+        self._slots.expect(raw)
+
+    def stop_expecting(self) -> None:
+        self._slots.stop_expecting()
+        if self._counters is not None:
+            self._counters.stop_expecting()
+
     def insert(self, named: Matches, value: ActionCall | GroupSlice) -> None:
         """Raises `RefusedError`: RESOURCE_EXHAUSTED (no direct counter is left)."""
         matches, priority = _split(named)

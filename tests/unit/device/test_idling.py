@@ -11,7 +11,7 @@ from google.protobuf import text_format
 
 from compiler.ir.entries import ActionCall
 from compiler.printers.bundle import Bundle
-from runtime.device.idling import AT_ONCE, MAX_BYTES, Idling
+from runtime.device.idling import AT_ONCE, MAX_BYTES, Idling, resume
 from runtime.device.loaded import Loaded, loaded
 from runtime.device.modeltarget import ModelTarget
 from runtime.device.records import Row
@@ -72,6 +72,22 @@ def device() -> Device:
 
 def timed(source: int, timeout_ns: int = 2 * S, more: str = "") -> str:
     return f"{ENTRY % source} {POLICE} idle_timeout_ns: {timeout_ns} {more}"
+
+
+def test_what_was_idle_before_is_idle_after(device: Device) -> None:
+    """A device that starts again, or has another pipeline, goes on with the time that an entry has been idle."""
+    assert device.loaded is not None
+    device.write("INSERT", timed(1, 5 * S))
+    device.write("INSERT", timed(2, 3 * S))
+    device.write("INSERT", ENTRY % 3 + POLICE)
+    device.now_ms += 4_000  # nobody looks
+    resume(device.loaded, device.now_ms)
+    device.wait(100)
+    assert device.heard() == [2]
+    device.wait(500)
+    assert device.heard() == []
+    device.wait(1_000)
+    assert device.heard() == [1]
 
 
 def test_an_entry_is_told_of_once_for_each_timeout_that_it_is_idle(device: Device) -> None:
