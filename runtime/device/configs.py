@@ -231,11 +231,11 @@ class Configs:
         placed = made.loaded.moved_to(instance)
         try:
             await asyncio.to_thread(instance.adopt, placed.contents)
-            await asyncio.to_thread(resume, placed, monotonic_ms())
         except RefusedError:
             instance.remove()
             raise
         await self._commit(placed, "RECONCILE_AND_COMMIT")
+        await asyncio.to_thread(resume, placed, monotonic_ms())
 
 
 async def _read(request: p4r.SetForwardingPipelineConfigRequest) -> tuple[p4r.ForwardingPipelineConfig, Bundle]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
+import threading
 import time
 from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
@@ -16,6 +18,7 @@ from compiler.ir.interpreter import Tally as ModelTally
 from compiler.ir.interpreter.matching import NS_PER_MS
 from compiler.ir.interpreter.meters import Cell
 from compiler.ir.interpreter.model import Change
+from compiler.ir.interpreter.succession import succeed
 from compiler.ir.nodes import Pipeline
 from compiler.printers.bundle import Bundle
 from runtime.device.contents import Contents
@@ -37,6 +40,7 @@ from runtime.device.target import (
 )
 from runtime.device.undo import UndoLog
 
+LOG = logging.getLogger("turnout.device")
 MAX_WAITING = 1000
 PAUSE_S = 0.001
 
@@ -66,6 +70,8 @@ class ModelTarget:
         self._waiting: list[tuple[int, bytes]] = []
         """Frames that came in the midst of a batch."""
         self._wire = wire
+        self._lock = threading.Lock()
+        """No frame is under way while a pipeline takes over from another, which may be in a thread."""
         self.ports = PortStates(range(1, MAX_PORT + 1))
         """All are up, until somebody says otherwise."""
 
@@ -78,9 +84,10 @@ class ModelTarget:
         return ModelInstance(self, model, self._clock, self._random_bits)
 
     def prepare_after(self, old: Instance, bundle: Bundle) -> ModelInstance:
-        """A model's learned entries and counters begin anew."""
-        del old
-        return self.prepare(bundle)
+        made = self.prepare(bundle)
+        if isinstance(old, ModelInstance):
+            made.follow(old)
+        return made
 
     def take_over(
         self, place: str, bundle: Bundle, before: Before | None = None, *, anew: bool = False
@@ -94,9 +101,10 @@ class ModelTarget:
 
     def process(self, port: int, frame: bytes) -> Outcome:
         """Run one frame through the active pipeline. Raises `PipelineRefusedError` when there is none."""
-        if self._active is None:
-            raise PipelineRefusedError("no pipeline is active")
-        outcome = self._active.process(port, frame)
+        with self._lock:
+            if self._active is None:
+                raise PipelineRefusedError("no pipeline is active")
+            outcome = self._active.process(port, frame)
         if outcome.egress_port is not None:
             self._emit(outcome.egress_port, outcome.packet)
         for copy in outcome.copies:
@@ -155,7 +163,9 @@ class ModelTarget:
             self.process(port, frame)
 
     def activate(self, instance: ModelInstance) -> None:
-        self._active = instance
+        with self._lock:
+            instance.take_over()
+            self._active = instance
 
     def deactivate(self, instance: ModelInstance) -> None:
         if self._active is instance:
@@ -177,6 +187,7 @@ class ModelInstance:
         self._clock = clock
         self.interpreter = Interpreter(model, clock=clock, random=random_bits)
         self._hearer: Hearer | None = None
+        self._before: Model | None = None
         self._timeouts = {
             (table.name, profile.name): profile.timeout_ms
             for table in model.pipeline.tables
@@ -200,6 +211,17 @@ class ModelInstance:
     def activate(self) -> None:
         self.commit()
         self._target.activate(self)
+
+    def follow(self, old: ModelInstance) -> None:
+        """Go on with what packets have written into another pipeline, once this one is activated."""
+        self._before = old.model
+
+    def take_over(self) -> None:
+        """No frame is under way."""
+        if self._before is not None:
+            for loss in succeed(self.model, self._before):
+                LOG.warning("%s", loss)
+            self._before = None
 
     def adopt(self, contents: Contents) -> list[Found]:
         fill(self, contents)

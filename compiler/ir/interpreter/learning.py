@@ -61,6 +61,19 @@ class SlotStore:
                 return slot
         return None
 
+    def at(self, index: int) -> Slot | None:
+        return self._slots.get(index)
+
+    def bring(self, before: Slot, action: ActionCall) -> Slot | None:
+        """An entry of another store goes on here, without its pair; None when no place of its key is free."""
+        index = self._free(self._places(before.key))
+        if index is None:
+            return None
+        profile = self._by_name[before.profile.name]
+        made = Slot(index, before.table, before.key, action, profile, before.seen_ms, before.packets, before.bytes)
+        self._slots[index] = made
+        return made
+
     def learn(
         self, table: str, key: tuple[int, ...], action: ActionCall, profile_id: int, now_ms: int, kept: Collection[int]
     ) -> LearnResult:

@@ -43,6 +43,9 @@ class Cell:
         green, yellow, red = self._tallies
         return green, yellow, red
 
+    def set_tallies(self, tallies: ColorTallies) -> None:
+        self._tallies = list(tallies)
+
     def clear_tallies(self) -> None:
         self._tallies = [Tally(0, 0)] * len(Color)
 
@@ -90,6 +93,10 @@ class MeterCells:
     def configured(self) -> tuple[int, ...]:
         """The indices of cells that have a configuration, in order."""
         return tuple(sorted(index for index, cell in self._cells.items() if cell.config is not None))
+
+    def met(self) -> tuple[int, ...]:
+        """The indices of cells that a packet or a configuration has met, in order."""
+        return tuple(sorted(self._cells))
 
     def execute(self, index: int, length: int, now_ns: int) -> Color:
         if index >= self.meter.size:

@@ -241,6 +241,10 @@ class Model:
     def selection(self, selector: str) -> Selection:
         return self._selections[selector]
 
+    def slots_of(self, store: str) -> SlotStore:
+        """A store by its name."""
+        return self._stores[store]
+
     def store_of(self, table: str) -> SlotStore:
         """The store of a learned table."""
         store = find_table(self.names, table).store
