@@ -66,8 +66,9 @@ class RestartingLevel(TestRunLevel):
             self._load_anew()
             return
         # As a device does when nothing has been written for a second.
-        for _ in range(2):
+        for _ in range(3):
             self._variants.settle(self._held_tables() | self._learned_tables())
+            self._variants.wait()
 
     def _load_anew(self) -> None:
         self._variants.close()

@@ -16,6 +16,7 @@ from compiler.ir.entries import Exact, Range, Ternary
 from compiler.pipeline.assembly import pipeline
 from compiler.printers.layout import layout
 from runtime.bpf.maps import Map
+from runtime.device.failpoints import Point
 from runtime.device.kernel.sides import SIDE_MAP
 from tests.conformance.client import Client
 from tests.conformance.kernel import Topology, config_of, topology
@@ -26,6 +27,7 @@ from tests.conformance.test_failing import request_for
 from tests.conformance.test_masks import entry
 from tests.conformance.test_surviving import state
 from tests.conformance.test_traffic import BACKEND, CLIENT, FLOW, SERVICE, VIP, VIP_PORT
+from tests.conformance.writing import FIRST_ADDRESS, NETWORK, State
 from tests.pipelines.acl import acl_pipeline
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
@@ -274,32 +276,88 @@ def held(device: Killable) -> dict[str, object]:
     return found
 
 
-def test_what_somebody_has_changed_by_hand(device: Killable, ports: Topology) -> None:
-    """Each kind of difference is found on the side that packets read, told in the words of P4, and mended."""
+def meddle(device: Killable) -> tuple[dict[bytes, bytes], list[str]]:
+    """With the arp entries 0 to 2 of `client_entries`: one is gone, one has changed, one is there that nobody wrote.
+
+    Returns what the map held before, and what is to be said.
+    """
+    arp_layout = layout(pipeline()).table("arp")
+    with pinned(device, "arp") as arp, pinned(device, SIDE_MAP) as word:
+        side = int.from_bytes(word.lookup(bytes(4)) or b"", sys.byteorder)
+        before = dict(arp.items())
+
+        def key_of(address: int) -> bytes:
+            matches = (Exact(value=NETWORK), Exact(value=address))
+            return arp_layout.map.on_side(arp_layout.encode_key(matches), side)
+
+        gone, changed, other = (key_of(FIRST_ADDRESS + number) for number in range(3))
+        arp.delete(gone)
+        arp.update(changed, before[other])
+        arp.update(key_of(0x01020304), before[other])
+    return before, [
+        "found otherwise, and mended: table arp: 1 that the journal has and the kernel had not: "
+        "network=0xfa0, address=0xaff0000\n",
+        "found otherwise, and mended: table arp: 1 that were not as the journal has them: "
+        "network=0xfa0, address=0xaff0001\n",
+        "found otherwise, and mended: table arp: 1 that the kernel had and the journal has not: "
+        "network=0xfa0, address=0x1020304\n",
+    ]
+
+
+def write_some(device: Killable) -> list[bytes]:
+    """Three arp entries; what the device holds then."""
     client = device.primary(100)
-    for number in range(3):
-        client.write_request(request_for({("arp", number): (number,)}, {}, p4r.WriteRequest.CONTINUE_ON_ERROR))
+    entries: State = {("arp", number): (number,) for number in range(3)}
+    client.write_request(request_for(entries, {}, p4r.WriteRequest.CONTINUE_ON_ERROR))
     before = state(client)
     client.close()
+    return before
+
+
+def test_what_somebody_has_changed_by_hand(device: Killable, ports: Topology) -> None:
+    """Each kind of difference is found on the side that packets read, told in the words of P4, and mended."""
+    written = write_some(device)
     device.kill()
-    with pinned(device, "arp") as arp, pinned(device, "tables_side") as word:
-        side = int.from_bytes(word.lookup(bytes(4)) or b"", sys.byteorder)
-        wanted = dict(arp.items())
-        layout_of = layout(pipeline()).table("arp")
-        mine = sorted(key for key in wanted if layout_of.map.off_side(key)[1] == side and b"\xff\x0a" in key)
-        gone, changed = mine[0], mine[1]
-        arp.delete(gone)
-        arp.update(changed, wanted[mine[2]])
-        matches = layout_of.decode_key(mine[2])
-        other = layout_of.encode_key((matches[0], Exact(value=0x01020304)))
-        arp.update(layout_of.map.on_side(other, side), wanted[mine[2]])
+    before, told = meddle(device)
     device.start()
+    for line in told:
+        assert line in device.said
     client = device.primary(101)
-    assert state(client) == before
+    assert state(client) == written
     client.close()
     device.kill()
     with pinned(device, "arp") as arp:
-        assert dict(arp.items()) == wanted
+        assert dict(arp.items()) == before
     device.start()
+    assert "pipeline turnout: the kernel holds what the journal says, and goes on with it" in device.said
     assert "found otherwise" not in device.said
     new_connection_goes_on(ports)
+
+
+def test_killed_while_it_mends(device: Killable, ports: Topology) -> None:
+    """The next one mends what is left."""
+    one = talk(ports)
+    written = write_some(device)
+    points = (Point.TAKEN_OVER, Point.ADOPTED, Point.STAGED, Point.TURNED, Point.LEFT, Point.ALIKE, Point.STARTED)
+    for at, point in enumerate(points):
+        device.kill()
+        before, _ = meddle(device)
+        device.die_at(point)
+        try:
+            device.start()
+        except AssertionError:
+            device.forget_point()
+        else:
+            device.dies()
+        assert one.goes_on(), f"while it is down, after {point}"
+        device.start()
+        client = device.primary(101 + at)
+        assert state(client) == written, f"after {point}"
+        client.close()
+        device.kill()
+        with pinned(device, "arp") as arp:
+            assert dict(arp.items()) == before, f"after {point}"
+        device.start()
+    assert one.goes_on()
+    one.end()
+    assert one.failed is None

@@ -409,7 +409,8 @@ class KernelInstance:
         if self._bringing is None:
             return
         try:
-            self._variants.renew()
+            if not self._variants.renew():
+                return
         except BpfError as problem:
             LOG.warning("the program that looks into an earlier store goes on: %s", problem)
         else:
