@@ -29,7 +29,7 @@ from runtime.build import Hook
 from runtime.verification.kernel_level import KernelLevel
 from runtime.verification.kernel_state import Left
 from runtime.verification.levels import HASH_SEED, LONGEST_FRAME, Contradiction
-from runtime.verification.offloads import VnetHeader, awaiting_checksum, joined, with_quoted_checksum
+from runtime.verification.offloads import TCP, VnetHeader, awaiting_checksum, joined, place_of, with_quoted_checksum
 from runtime.verification.vector import Change, PacketIn, Step
 from runtime.verification.wires import Received, Wires
 
@@ -133,7 +133,7 @@ class WireLevel(KernelLevel):
             self._expect_silence()
             return self.outcome(left, b"")
         is_answer = left.kind is VerdictKind.REPLY
-        frame = self._receive(self._exit(left, packet), 0 if is_answer else packet.gso_size)
+        frame = self._receive(self._exit(left, packet), packet.gso_size, is_answer=is_answer)
         if awaiting is not None and is_answer:
             frame = with_quoted_checksum(frame, sent, packet.frame)
         leaves = left.kind is not VerdictKind.TO_KERNEL
@@ -192,14 +192,19 @@ class WireLevel(KernelLevel):
                     raise Contradiction(f"the program sends to port {left.egress_port}, which no entry names")
                 return name
 
-    def _receive(self, name: str, gso_size: int) -> bytes:
-        """What comes out at a far end, as one: segments are put together, and of the right size."""
+    def _receive(self, name: str, gso_size: int, *, is_answer: bool) -> bytes:
+        """What comes out at a far end, as one: segments are put together, and of the right size.
+
+        A segment that is made its own reset stays to be cut; every other answer has only the beginning of its packet.
+        """
         received: list[Received] = []
         while (frame := self._wires.receive(name, 0 if received else PATIENCE_S)) is not None:
             received.append(frame)
         self._expect_silence()
         if not received:
             raise Contradiction(f"nothing came out of {name}")
+        if is_answer and not _is_segment(received[0].frame):
+            gso_size = 0
         is_cut = gso_size > 0 and not self._has_offloads and name != KERNEL
         sizes = {frame.gso_size for frame in received}
         if sizes != {0 if is_cut else gso_size} or (len(received) > 1) is not is_cut:
@@ -222,6 +227,11 @@ class WireLevel(KernelLevel):
             and isinstance(statement.target, MetaRef)
             and statement.target.name == "egress_port"
         ]
+
+
+def _is_segment(frame: bytes) -> bool:
+    place = place_of(frame)
+    return place is not None and place.protocol == TCP
 
 
 def _joined(received: Sequence[Received]) -> bytes:
