@@ -6,11 +6,8 @@ What a client has no word for is said by its lower interface, and told where it 
 from __future__ import annotations
 
 import asyncio
-import json
-import subprocess
 import time
-from collections.abc import Callable, Coroutine, Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,13 +16,13 @@ import finsy as fy
 import pytest
 from finsy.p4schema import P4ConfigAction
 from finsy.proto import p4r
-from google.protobuf import text_format
 
 from compiler.ir.nodes import Pipeline
 from runtime.device.roles import P4RoleConfig
 from tests.conformance.client import Client
 from tests.conformance.fuzzing.subjects import named_pipeline
-from tests.conformance.wired import SILENCE_S, WiredDevice, wired
+from tests.conformance.wired import SILENCE_S, WiredDevice
+from tests.peers.driving import shell_on, started
 from tests.peers.finsyclient import options, read_all
 from tests.pipelines.fixed import fixed_pipeline
 from tests.pipelines.spreading import spreading
@@ -36,35 +33,8 @@ Session = Callable[[fy.Switch], Coroutine[Any, Any, None]]
 INVALID, NOT_FOUND, EXISTS, DENIED, ABORTED = 3, 5, 6, 7, 10
 
 
-@contextmanager
-def started(pipeline: Pipeline, folder: Path) -> Generator[tuple[WiredDevice, tuple[Path, Path]]]:
-    """A device, and the files that clients load."""
-    with wired("model", pipeline, folder, "") as device:
-        info, bundle = folder / "p4info.txtpb", folder / "bundle"
-        info.write_text(text_format.MessageToString(device.config.p4info))
-        bundle.write_bytes(device.config.p4_device_config)
-        yield device, (info, bundle)
-
-
-@contextmanager
-def shell_on(python: Path, device: WiredDevice, files: tuple[Path, Path], what: str) -> Generator[Any]:
-    """What the function of the script answers; the shell stays the primary until the end of the block."""
-    command = [str(python), str(SCRIPT), device.address, *map(str, files), what]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            line = process.stdout.readline()
-            assert line, "the shell has ended"
-            yield json.loads(line)
-        finally:
-            process.stdin.close()
-            process.wait(timeout=20)
-    assert process.returncode == 0
-
-
 def ask_shell(python: Path, folder: Path, pipeline: Pipeline, what: str) -> Any:
-    with started(pipeline, folder) as (device, files), shell_on(python, device, files, what) as answer:
+    with started(pipeline, folder) as (device, files), shell_on(python, SCRIPT, device, files, what) as answer:
         return answer
 
 
@@ -129,7 +99,7 @@ def test_finsy_default_entries_and_constant_tables(tmp_path: Path) -> None:
 def test_shell_members_that_watch_ports(tmp_path: Path, python_of_shell: Path) -> None:
     with (
         started(spreading(), tmp_path) as (device, files),
-        shell_on(python_of_shell, device, files, "grouped") as answer,
+        shell_on(python_of_shell, SCRIPT, device, files, "grouped") as answer,
     ):
         assert answer == [[1, 1, 0, ""], [16, 2, 0, "10"], [17, 1, 17, ""]]
         _follows_links(device)
@@ -310,7 +280,7 @@ def test_shell_in_a_role(tmp_path: Path, python_of_shell: Path) -> None:
     with started(spreading(), tmp_path) as (device, files):
         client = Client(device.address)
         client.become_primary(9, role="shown", config="shared_p4_ids: 0x11000001")
-        with shell_on(python_of_shell, device, files, "role") as answer:
+        with shell_on(python_of_shell, SCRIPT, device, files, "role") as answer:
             assert answer == [1, 0, "PERMISSION_DENIED", []]
         client.close()
 

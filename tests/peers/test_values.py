@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import subprocess
 import time
-from collections.abc import Callable, Coroutine, Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
@@ -15,7 +12,6 @@ from typing import Any
 import finsy as fy
 import pytest
 from finsy.p4entity import P4BackupReplica, P4Replica
-from google.protobuf import text_format
 
 from compiler.ir.nodes import Pipeline
 from tests.conformance.naming import BEHIND, named_pipeline
@@ -23,7 +19,8 @@ from tests.conformance.referring import referring_pipeline
 from tests.conformance.test_replication import TO_GROUP, TO_PORT
 from tests.conformance.test_replication import frame as copied_frame
 from tests.conformance.test_translation import frame
-from tests.conformance.wired import SILENCE_S, WiredDevice, wired
+from tests.conformance.wired import SILENCE_S, WiredDevice
+from tests.peers.driving import shell_on, started
 from tests.peers.finsyclient import options, read_all
 from tests.pipelines.replicating import naming, replicating
 
@@ -52,35 +49,8 @@ RESTRICTION = (
 NO_GROUP = "table route, entry dst=0x4e/32: it refers to multicast group 9, and there is none"
 
 
-@contextmanager
-def started(pipeline: Pipeline, folder: Path) -> Generator[tuple[WiredDevice, tuple[Path, Path]]]:
-    """A device whose ports have names and numbers, and the files that clients load."""
-    with wired("model", pipeline, folder, "", named=BEHIND) as device:
-        info, bundle = folder / "p4info.txtpb", folder / "bundle"
-        info.write_text(text_format.MessageToString(device.config.p4info))
-        bundle.write_bytes(device.config.p4_device_config)
-        yield device, (info, bundle)
-
-
-@contextmanager
-def shell(python: Path, device: WiredDevice, files: tuple[Path, Path], what: str) -> Generator[Any]:
-    """What the function of the script answers; the shell stays the primary until the end of the block."""
-    command = [str(python), str(SCRIPT), device.address, *map(str, files), what]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            line = process.stdout.readline()
-            assert line, "the shell has ended"
-            yield json.loads(line)
-        finally:
-            process.stdin.close()
-            process.wait(timeout=60)
-    assert process.returncode == 0
-
-
 def with_finsy(folder: Path, pipeline: Pipeline, session: Session) -> None:
-    with started(pipeline, folder) as (device, files):
+    with started(pipeline, folder, BEHIND) as (device, files):
 
         async def play() -> None:
             async with fy.Switch("device", device.address, options(files, 5)) as switch:
@@ -166,8 +136,8 @@ def test_finsy_ports_by_number(tmp_path: Path) -> None:
 def test_shell_ports_by_number(tmp_path: Path, python_of_shell: Path) -> None:
     """It makes a number of every value, so that it has no word for ports by name."""
     with (
-        started(naming("32"), tmp_path) as (device, files),
-        shell(python_of_shell, device, files, "by_number") as found,
+        started(naming("32"), tmp_path, BEHIND) as (device, files),
+        shell_on(python_of_shell, SCRIPT, device, files, "by_number") as found,
     ):
         comes_out(device, copied_frame(TO_PORT), copied_frame(TO_PORT, ttl=63), 16)
         assert found == {
@@ -205,7 +175,10 @@ def test_finsy_backup_replicas(tmp_path: Path) -> None:
 
 def test_shell_backup_replicas(tmp_path: Path, python_of_shell: Path) -> None:
     """Beneath: its messages are of P4Runtime 1.4."""
-    with started(replicating(), tmp_path) as (device, files), shell(python_of_shell, device, files, "backups") as found:
+    with (
+        started(replicating(), tmp_path, BEHIND) as (device, files),
+        shell_on(python_of_shell, SCRIPT, device, files, "backups") as found,
+    ):
         assert bytes.fromhex("22050a01011005") in bytes.fromhex(found)
         came, left = copied_frame(TO_GROUP), copied_frame(TO_GROUP, ttl=63)
         moves(device, came, left, 17)
@@ -242,8 +215,8 @@ def test_finsy_references_and_restrictions(tmp_path: Path) -> None:
 
 def test_shell_references_and_restrictions(tmp_path: Path, python_of_shell: Path) -> None:
     with (
-        started(referring_pipeline(), tmp_path) as (device, files),
-        shell(python_of_shell, device, files, "chained") as found,
+        started(referring_pipeline(), tmp_path, BEHIND) as (device, files),
+        shell_on(python_of_shell, SCRIPT, device, files, "chained") as found,
     ):
         assert found == {
             "early": [

@@ -8,16 +8,11 @@ wait for packets that are still on the old side.
 
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Generator
-from contextlib import contextmanager
-
 import pytest
 
 from compiler.printers.ebpf.printing import print_c
 from runtime.bpf.object import Object, load
-from runtime.bpf.testrun import SkbContext, pinned_to_cpu, run_skb
+from runtime.bpf.testrun import SkbContext, run_skb
 from runtime.build import Hook, compile_source
 from runtime.device.kernel.grace import GracePeriods
 from runtime.device.kernel.instance import KernelInstance
@@ -37,6 +32,7 @@ from tests.pipelines.agreeing import (
     plain_entries,
     prefix,
 )
+from tests.races.sending import sending
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 BATCHES, REPEAT, IFINDEX = 1000, 20_000, 1000 + PORT
@@ -120,32 +116,11 @@ def _never() -> Object:
     raise AssertionError("no other program is loaded")
 
 
-@contextmanager
-def packets(device: Agreeing, repeat: int) -> Generator[None]:
-    """On two CPUs, for as long as the block takes."""
-    is_over = threading.Event()
-
-    def run(cpu: int) -> None:
-        with pinned_to_cpu(cpu):
-            while not is_over.is_set():
-                device.send(repeat)
-
-    threads = [threading.Thread(target=run, args=(cpu,)) for cpu in sorted(os.sched_getaffinity(0))[:2]]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        is_over.set()
-        for thread in threads:
-            thread.join()
-
-
 def mixtures(elf: bytes, batches: int, repeat: int = REPEAT) -> tuple[int, int]:
     """How many packets met two versions, and how many met one, until the first has or the batches are over."""
     device = Agreeing(elf)
     try:
-        with packets(device, repeat):
+        with sending(lambda: device.send(repeat)):
             for _ in range(batches):
                 device.next_version()
                 if device.count(MIXTURE):

@@ -6,8 +6,6 @@ with the new one, nor learns by the old one what the new one then meets.
 
 from __future__ import annotations
 
-import os
-import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -17,7 +15,7 @@ import pytest
 from compiler.printers.ebpf.printing import print_c
 from compiler.printers.store_programs import StoreEvent, store_programs
 from runtime.bpf.object import Object, load
-from runtime.bpf.testrun import SkbContext, pinned_to_cpu, run_skb
+from runtime.bpf.testrun import SkbContext, run_skb
 from runtime.build import Hook, compile_source
 from runtime.device.kernel.instance import KernelInstance
 from runtime.device.kernel.interfaces import DIRECT, OTHER, Interfaces
@@ -26,6 +24,7 @@ from runtime.device.refusals import Code, RefusedError
 from tests.mutation.mutant import PRINTED, SubstitutedText
 from tests.mutation.objects import changed_object
 from tests.pipelines.ending import FLOW, PORT, PROBE, ending_pipeline, entries
+from tests.races.sending import sending
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 BATCHES, REPEAT, IFINDEX = 500, 20_000, 1000 + PORT
@@ -81,31 +80,11 @@ class Ending:
 
 
 @contextmanager
-def packets(device: Ending, repeat: int) -> Generator[None]:
-    over = threading.Event()
-
-    def run(cpu: int) -> None:
-        with pinned_to_cpu(cpu):
-            while not over.is_set():
-                device.send(repeat)
-
-    threads = [threading.Thread(target=run, args=(cpu,)) for cpu in sorted(os.sched_getaffinity(0))[:2]]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        for thread in threads:
-            thread.join()
-
-
-@contextmanager
 def run(elf: bytes, batches: int, repeat: int = REPEAT) -> Generator[Ending]:
     """A device after its batches, or after the first mixture."""
     device = Ending(elf)
     try:
-        with packets(device, repeat):
+        with sending(lambda: device.send(repeat)):
             for _ in range(batches):
                 device.next_version()
                 if device.count(MIXTURE):

@@ -11,12 +11,13 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from agents.storage.io.database import opened, prepare, transaction
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.snapshots import (
     REF_LABEL,
@@ -91,36 +92,16 @@ class SnapshotDb:
 
     def __init__(self, path: Path) -> None:
         try:
-            self._db = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
-            for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
-                self._db.execute(f"PRAGMA {pragma}")
-            self._prepare(path)
+            self._db = opened(path, any_thread=True)
+            prepare(self._db, _SCHEMA, _SCHEMA_VERSION, f"{path} has snapshots")
         except sqlite3.Error as error:
             raise ImageError(f"{path}: {error}") from error
-
-    def _prepare(self, path: Path) -> None:
-        with self.transaction():
-            version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
-            if version == 0:
-                for statement in _SCHEMA.split(";\n"):
-                    self._db.execute(statement)
-                self._db.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
-            elif version != _SCHEMA_VERSION:
-                raise ImageError(f"{path} has snapshots of version {version}; this is {_SCHEMA_VERSION}")
 
     def close(self) -> None:
         self._db.close()
 
-    @contextmanager
-    def transaction(self) -> Generator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
+    def transaction(self) -> AbstractContextManager[None]:
+        return transaction(self._db)
 
     def find(self, name: str) -> Snapshot:
         row = self._db.execute(f"{_SELECT} WHERE own.name = ?", (name,)).fetchone()

@@ -8,12 +8,13 @@ removes. Several processes may use a store.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Generator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from agents.storage.io.database import opened, prepare, transaction
 from agents.storage.io.files import locked
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.oci import Image
@@ -91,8 +92,8 @@ class Store:
         try:
             for name in ("volumes", "layers"):
                 (folder / name).mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._db = sqlite3.connect(folder / "store.db", timeout=60, isolation_level=None)
-            self._prepare()
+            self._db = opened(folder / "store.db")
+            prepare(self._db, _SCHEMA, _SCHEMA_VERSION, f"{folder} is a store")
         except (OSError, sqlite3.Error) as error:
             raise ImageError(f"{folder}: no store of images can be here: {error}") from error
 
@@ -103,29 +104,6 @@ class Store:
         """For whoever makes or removes files: one at a time, the others wait."""
         return locked(self.folder / "lock")
 
-    def _prepare(self) -> None:
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")
-        self._db.execute("PRAGMA foreign_keys = ON")
-        with self._transaction():
-            version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
-            if version == 0:
-                for statement in _SCHEMA.split(";\n"):
-                    self._db.execute(statement)
-                self._db.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
-            elif version != _SCHEMA_VERSION:
-                raise ImageError(f"{self.folder} is a store of version {version}; this is {_SCHEMA_VERSION}")
-
-    @contextmanager
-    def _transaction(self) -> Generator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
-
     def volume(self, recipe: str, role: str) -> Volume | None:
         """The volume made by `recipe`, if it is there; `role` is what it is to be to another image."""
         row = self._db.execute("SELECT digest, size_bytes FROM volumes WHERE recipe = ?", (recipe,)).fetchone()
@@ -133,7 +111,7 @@ class Store:
 
     def add(self, image: Image, mode: str, name: str, volumes: Sequence[Volume]) -> None:
         """Record an image whose volumes' files are in place; the name means this image of the platform from now on."""
-        with self._transaction():
+        with transaction(self._db):
             for volume in volumes:
                 self._db.execute(
                     "INSERT INTO volumes VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
@@ -212,14 +190,14 @@ class Store:
 
     def remove(self, image: StoredImage) -> None:
         """Forget the image. Volumes that no image has any more stay until `gc`."""
-        with self._transaction():
+        with transaction(self._db):
             self._db.execute(
                 "DELETE FROM images WHERE manifest_digest = ? AND mode = ?", (image.manifest_digest, image.mode)
             )
 
     def drop_unused(self) -> tuple[str, ...]:
         """Forget volumes without an image; returns the digests of those that are left."""
-        with self._transaction():
+        with transaction(self._db):
             self._db.execute("DELETE FROM volumes WHERE digest NOT IN (SELECT volume FROM image_volumes)")
             return self.volume_digests()
 
