@@ -22,6 +22,7 @@ from compiler.ir.expressions import (
     Operator,
     ParamRef,
     Peek,
+    Random,
     Slice,
     width_bits,
 )
@@ -95,6 +96,10 @@ def peek(offset: int, width: int) -> Peek:
 
 def hashed(width: int, *inputs: Expr) -> Hash:
     return Hash(inputs=inputs, width_bits=width, span=here())
+
+
+def drawn(width: int) -> Random:
+    return Random(width_bits=width, span=here())
 
 
 def network_length() -> NetworkLength:

@@ -60,8 +60,8 @@ class ExpressionPrinter(ABC):
         self.ahead_bits = 0
         self.prelude: list[str] = []
         """Statements to print before the one that the expression stands in."""
-        self.instances: list[str] = []
-        """Declarations that the block needs."""
+        self.instances: dict[str, str] = {}
+        """Declarations that the block needs, by what they declare."""
 
     @abstractmethod
     def hash(self, expr: Hash) -> str: ...

@@ -51,7 +51,7 @@ _MEASURE = '@selector_size_semantics("sum_of_weights")'
 class _Expressions(ExpressionPrinter):
     def hash(self, expr: Hash) -> str:
         local = self.scope.allocate("hashed")
-        self.instances.append(f"Hash<bit<{expr.width_bits}>>({_HASH}) {local};")
+        self.instances[local] = f"Hash<bit<{expr.width_bits}>>({_HASH}) {local};"
         return f"{local}.get_hash({{ {', '.join(self.sized(part) for part in expr.inputs)} }})"
 
     def now(self, expr: Now) -> str:
@@ -60,7 +60,7 @@ class _Expressions(ExpressionPrinter):
     def random(self, expr: Random) -> str:
         local, highest = self.scope.allocate("drawn"), (1 << expr.width_bits) - 1
         low, high = sized(0, expr.width_bits), sized(highest, expr.width_bits)
-        self.instances.append(f"Random<bit<{expr.width_bits}>>({low}, {high}) {local};")
+        self.instances[local] = f"Random<bit<{expr.width_bits}>>({low}, {high}) {local};"
         return f"{local}.read()"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from itertools import chain
 
 from compiler.ir import walking
 from compiler.ir.entries import ActionCall
@@ -133,7 +134,7 @@ class ProgramPrinter(ABC):
             externs=(
                 *map(self.counter, self.pipeline.counters),
                 *map(self.meter, self.pipeline.meters),
-                *self._actions(None),
+                *chain.from_iterable(self._actions(None, {})),
             ),
             states=self.states(),
             prepare=sum_printer.complements(),
@@ -157,14 +158,14 @@ class ProgramPrinter(ABC):
         expression_printer = self.expression_printer(self.ids.top.copy())
         body = self.statement_printer(expression_printer).block(control.body)
         tables = self._tables_of(name)
-        instances = tuple(DeclarationView(comment=(), lines=(line,)) for line in expression_printer.instances)
+        instances, actions = self._actions(name, expression_printer.instances)
         return ControlView(
             comment=comment(control.doc),
             name=self.ids.controls[name],
             declarations=(
                 *instances,
                 *self._externs(tables),
-                *self._actions(name),
+                *actions,
                 *self.extra_declarations(control),
             ),
             tables=tuple(self._table(table) for table in tables),
@@ -182,12 +183,23 @@ class ProgramPrinter(ABC):
         selectors = (self.selector(t.selector) for t in tables if t.selector is not None)
         return (*counters, *meters, *selectors)
 
-    def _actions(self, control: str | None) -> tuple[DeclarationView, ...]:
+    def _actions(
+        self, control: str | None, instances: Mapping[str, str]
+    ) -> tuple[tuple[DeclarationView, ...], tuple[DeclarationView, ...]]:
+        """What a block and its actions need instances of, `instances` being those of the block itself; the actions."""
         here = self.places.control_of_action
-        return tuple(self._action(action) for action in self.pipeline.actions if here[action.name] == control)
+        needed, made = dict(instances), list[DeclarationView]()
+        for action in self.pipeline.actions:
+            if here[action.name] == control:
+                scope = self.ids.top.copy()
+                scope.allocate_all(needed)
+                printer = self.expression_printer(scope, action.name)
+                made.append(self._action(action, printer))
+                needed |= printer.instances
+        return tuple(DeclarationView(comment=(), lines=(line,)) for line in needed.values()), tuple(made)
 
-    def _action(self, action: Action) -> DeclarationView:
-        printer = self.statement_printer(self.expression_printer(self.ids.top.copy(), action.name))
+    def _action(self, action: Action, expression_printer: ExpressionPrinter) -> DeclarationView:
+        printer = self.statement_printer(expression_printer)
         body = [*self.action_start(action), *printer.block(action.body), *self.action_end(action)]
         first = declarations.signature(action, self.ids.actions[action.name], self.ids, self._directed(action))
         lines = (*first, *indented(body), "}") if body else (*first[:-1], f"{first[-1]} }}")

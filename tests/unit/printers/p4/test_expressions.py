@@ -126,10 +126,10 @@ def test_pna_hashes_and_draws_by_instances() -> None:
     expressions = printer("PNA")
     assert expressions.value(Hash(inputs=(meta("mtu"),), width_bits=14)) == "hashed.get_hash({ meta.mtu })"
     assert expressions.value(Random(width_bits=8)) == "drawn.read()"
-    assert expressions.instances == [
-        "Hash<bit<14>>(PNA_HashAlgorithm_t.TARGET_DEFAULT) hashed;",
-        "Random<bit<8>>(8w0, 8w255) drawn;",
-    ]
+    assert expressions.instances == {
+        "hashed": "Hash<bit<14>>(PNA_HashAlgorithm_t.TARGET_DEFAULT) hashed;",
+        "drawn": "Random<bit<8>>(8w0, 8w255) drawn;",
+    }
 
 
 def test_pna_has_no_milliseconds() -> None:

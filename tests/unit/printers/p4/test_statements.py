@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -16,6 +17,7 @@ from compiler.pipeline.notation import (
     apply,
     assign,
     count,
+    drawn,
     drop,
     eq,
     field,
@@ -36,6 +38,7 @@ from compiler.pipeline.notation import (
     valid,
     when,
 )
+from compiler.pipeline.offload import offload_pipeline
 from compiler.printers.p4.printing import print_pna, print_v1model
 from compiler.printers.p4.refusals import UnprintableError
 from tests.unit.printers.p4.pieces import printed, with_body
@@ -171,3 +174,25 @@ def test_a_refusal_names_the_line() -> None:
     with pytest.raises(UnprintableError) as caught:
         printed(reply(), profile="PNA")
     assert caught.value.span.path.endswith("test_statements.py")
+
+
+def test_pna_declares_what_actions_draw_by_and_hash_with_in_their_control() -> None:
+    """Two actions of one control do not share a name, and what the control itself hashes with keeps its own."""
+    changed = {
+        "to_service_ipv4": assign(meta("mtu"), drawn(16)),
+        "to_service_by_chance_ipv4": assign(meta("mtu"), drawn(16)),
+        "to_backend_ipv4": assign(meta("mtu"), hashed(16, meta("leg"))),
+    }
+    source = offload_pipeline()
+    actions = tuple(replace(a, body=(changed[a.name],)) if a.name in changed else a for a in source.actions)
+    body = (assign(meta("mtu"), hashed(16, meta("leg"))), *_body_of("decide_ipv4", source))
+    text = print_pna(with_body("decide_ipv4", *body, source=replace(source, actions=actions)))
+    declared = ("Hash<bit<16>>(PNA_HashAlgorithm_t.TARGET_DEFAULT) hashed", "Random<bit<16>>(16w0, 16w0xffff) drawn")
+    assert all(f"\n    {each};\n" in text and f"\n    {each}_;\n" in text for each in declared)
+    assert [f"meta.mtu = {each};\n" in text for each in ("drawn.read()", "drawn_.read()")] == [True, True]
+    assert text.count("meta.mtu = hashed.get_hash({ meta.leg });") == 1
+    assert text.count("meta.mtu = hashed_.get_hash({ meta.leg });") == 1
+
+
+def _body_of(control: str, source: Pipeline) -> tuple[Statement, ...]:
+    return next(each.body for each in source.controls if each.name == control)
