@@ -10,16 +10,19 @@ from collections.abc import Container, Sequence
 from compiler.ir.entries import WeightedMember
 from compiler.ir.hashing import mix64
 
-RING_SIZES = (251, 1021, 4093, 16381, 65521, 131071)
-"""Primes; the smallest one that holds at least 100 slots a unit of weight is taken, as the paper advises."""
+RING_SIZES = (251, 1021, 4093, 16381, 32749, 65521, 131071)
+"""Primes; the smallest one that holds enough slots a unit of weight is taken."""
 SLOTS_PER_MEMBER = 100
+"""As the paper advises. One of ten members that goes takes 3 % of the others' slots with it then."""
+LARGE_WEIGHT, SLOTS_PER_MEMBER_OF_LARGE = 50, 300
+"""With 100 a unit, one of a hundred that goes would take 1.4 % of the others' slots with it; so it is 0.9 %."""
 _OFFSET_SEED = 0x6F66667365740000
 _SKIP_SEED = 0x736B697000000000
 
 
 def ring_size(total_weight: int) -> int:
     """How many slots the ring of members with this sum of weights has."""
-    wanted = total_weight * SLOTS_PER_MEMBER
+    wanted = total_weight * (SLOTS_PER_MEMBER if total_weight < LARGE_WEIGHT else SLOTS_PER_MEMBER_OF_LARGE)
     return next((size for size in RING_SIZES if size >= wanted), RING_SIZES[-1])
 
 

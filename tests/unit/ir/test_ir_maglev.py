@@ -46,7 +46,10 @@ def test_the_ring_is_that_of_the_paper(members: dict[int, int]) -> None:
 
 @pytest.mark.parametrize(
     ("weight", "size"),
-    [(1, 251), (2, 251), (3, 1021), (10, 1021), (11, 4093), (163, 16381), (164, 65521), (1310, 131071), (9999, 131071)],
+    [
+        *((1, 251), (2, 251), (3, 1021), (10, 1021), (11, 4093), (40, 4093), (49, 16381), (50, 16381), (54, 16381)),
+        *((55, 32749), (109, 32749), (110, 65521), (218, 65521), (219, 131071), (1310, 131071), (9999, 131071)),
+    ],
 )
 def test_at_least_a_hundred_slots_a_unit_of_weight_until_the_largest(weight: int, size: int) -> None:
     assert ring_size(weight) == size
@@ -72,6 +75,17 @@ def test_most_slots_stay_when_a_member_leaves() -> None:
     assert len(before) == len(after)
     moved = sum(1 for old, new in zip(before, after, strict=True) if old not in (10, new))
     assert moved < len(before) / 20
+
+
+@pytest.mark.parametrize("count", [100, 218, 1000])
+def test_one_of_a_hundred_or_more_that_goes_disturbs_less_than_one_in_a_hundred(count: int) -> None:
+    """And as many when it comes back, since the ring follows from its members alone."""
+    members = [(member, 1) for member in range(1, count + 1)]
+    before = build_ring(members)
+    for gone in (1, count // 2, count):
+        after = build_ring([each for each in members if each[0] != gone])
+        assert len(before) == len(after)
+        assert sum(old not in (gone, new) for old, new in zip(before, after, strict=True)) < len(before) / 100
 
 
 def watching(*ports: int) -> list[WeightedMember]:
