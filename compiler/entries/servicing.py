@@ -20,8 +20,14 @@ from compiler.ir.entries import (
     TableEntry,
     WeightedMember,
 )
-from compiler.policy.policyset import Address, Backend, Service, ServicePort
+from compiler.policy.policyset import Address, Algorithm, Backend, Service, ServicePort
 from compiler.span import Span
+
+_ACTIONS = {
+    Algorithm.MAGLEV: "to_service",
+    Algorithm.SOURCE_HASH: "to_service_by_source",
+    Algorithm.RANDOM: "to_service_by_chance",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +109,7 @@ def _target(
         )
 
     number = numbers.of(entry_with(words.call("miss")).key)
-    call = words.call(f"to_service_{family}", service_id=number, hairpin=hairpin)
+    call = words.call(f"{_ACTIONS[service.algorithm]}_{family}", service_id=number, hairpin=hairpin)
     backends = tuple(
         (words.call(f"to_backend_{family}", address=backend.address, port=backend.port), backend)
         for backend in port.backends_of(address.version)

@@ -41,6 +41,7 @@ from compiler.pipeline.notation import (
     when,
 )
 from compiler.pipeline.refusal import refuse
+from compiler.pipeline.spreading import to_service_actions
 
 TCP_NEW, TCP_ESTABLISHED, TCP_CLOSING, UDP_NEW, UDP_STREAM, TCP_HEARD, TCP_CLOSED = 1, 2, 3, 4, 5, 6, 7
 _TABLE, _ACTION, _PROFILE, _COUNTER = 0x02000000, 0x01000000, 0x11000000, 0x13000000
@@ -184,20 +185,7 @@ def actions(family: Family) -> tuple[Action, ...]:
     address, number = family.address_bits, _ACTION + family.first_id
     return (
         *translate_actions(family, _track()),
-        Action(
-            name=family.named("to_service"),
-            id=number + 3,
-            params=(
-                Param(name="service_id", id=1, width_bits=16),
-                Param(name="hairpin", id=2, width_bits=address, format=family.name),
-            ),
-            body=(
-                assign(meta("service_id"), param("service_id", 16)),
-                assign(meta(family.named("hairpin")), param("hairpin", address)),
-            ),
-            doc="The packet opens a connection. `hairpin` is the source that a backend sees of a packet of its own.",
-            span=here(),
-        ),
+        *to_service_actions(family),
         Action(
             name=family.named("to_backend"),
             id=number + 4,
@@ -221,7 +209,7 @@ _MISS = ActionRef(name="miss", in_entries=False, as_default=True)
 
 def tables(family: Family) -> tuple[Table, ...]:
     number, ip = _TABLE + family.first_id, family.name
-    tuple_selector = (field(f"{ip}.src"), field(f"{ip}.dst"), meta("src_port"), meta("dst_port"), meta("protocol"))
+    tuple_selector = (field(f"{ip}.src"), field(f"{ip}.dst"), meta("spread"), meta("dst_port"), meta("protocol"))
     return (
         Table(
             name=family.named("flow"),
@@ -263,7 +251,7 @@ def tables(family: Family) -> tuple[Table, ...]:
                 Key(name="protocol", id=3, expr=meta("protocol")),
                 Key(name="port", id=4, expr=meta("dst_port")),
             ),
-            actions=(ActionRef(name=family.named("to_service")), _MISS),
+            actions=(*(ActionRef(name=action.name) for action in to_service_actions(family)), _MISS),
             default_action="miss",
             size=SERVICES,
             counter_id=_COUNTER + family.first_id + 3,

@@ -27,6 +27,7 @@ _DECLARED = {
     # the decision
     "decided": 1,
     "service_id": 16,
+    "spread": 16,
     "profile": 8,
     "nexthop": 16,
     "translate": 1,

@@ -12,16 +12,17 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
 
-from compiler.diagnostic import Report
+from compiler.diagnostic import Report, did_you_mean
 from compiler.policy import codes
 from compiler.policy.endpoints import SlicePort
 from compiler.policy.frontends import Holders, PlacedAddress, check_addresses, check_families, service_port
-from compiler.policy.kinds import NETWORK_ANNOTATION
+from compiler.policy.kinds import ALGORITHM_ANNOTATION, NETWORK_ANNOTATION
 from compiler.policy.kubernetes import KubernetesService
 from compiler.policy.located import Located
-from compiler.policy.policyset import Backend, Network, Service, ServicePort
+from compiler.policy.policyset import Algorithm, Backend, Network, Service, ServicePort
 from compiler.policy.references import Claims, Directory, check_annotations, object_name
 from compiler.policy.scalar import shortened
+from compiler.policy.values import ALGORITHMS, ALGORITHMS_NOT_YET
 
 DEFAULT_NETWORK: Final = "default"
 PROXY_LABEL: Final = "service.kubernetes.io/service-proxy-name"
@@ -41,7 +42,8 @@ class ClusterServiceResolver:
 
     def resolve(self, located: ServiceObject) -> Service | None:
         """None when nothing is to be programmed, or when the network or address is unknown."""
-        check_annotations(located, located.model.metadata.annotations, (NETWORK_ANNOTATION,), self.report)
+        known = (NETWORK_ANNOTATION, ALGORITHM_ANNOTATION)
+        check_annotations(located, located.model.metadata.annotations, known, self.report)
         if not _is_served(located, self.report):
             return None
         _check_unsupported(located, self.report)
@@ -86,6 +88,7 @@ class ClusterServiceResolver:
             network=network,
             addresses=tuple(sorted((address for address, _ in placed), key=lambda address: address.version)),
             ports=tuple(sorted(ports, key=lambda port: (port.port, port.protocol))),
+            algorithm=_algorithm(located, self.report),
             labels=tuple(sorted(metadata.labels.items())),
             span=located.span,
         )
@@ -128,6 +131,22 @@ class ClusterServiceResolver:
                 message = f"endpoint {backend.address} is outside of network '{network.name}'"
                 hint = "it is reached only if the underlay routes it"
                 self.report.add(codes.ENDPOINT_OUTSIDE, backend.span, message, hint=hint)
+
+
+def _algorithm(located: ServiceObject, report: Report) -> Algorithm:
+    name = located.model.metadata.annotations.get(ALGORITHM_ANNOTATION, Algorithm.MAGLEV)
+    if name in ALGORITHMS:
+        return Algorithm(name)
+    is_known = name in ALGORITHMS_NOT_YET
+    words = f"{name} is not supported yet" if is_known else f"'{shortened(name)}' is not known"
+    report.add(
+        codes.NOT_SUPPORTED if is_known else codes.INVALID_VALUE,
+        located.at("metadata", "annotations", ALGORITHM_ANNOTATION),
+        f"metadata.annotations.{ALGORITHM_ANNOTATION}: {words}",
+        expected=" or ".join(ALGORITHMS),
+        hint=None if is_known else did_you_mean(name, ALGORITHMS),
+    )
+    return Algorithm.MAGLEV
 
 
 def _is_served(located: ServiceObject, report: Report) -> bool:

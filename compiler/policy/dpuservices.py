@@ -10,7 +10,7 @@ from compiler.diagnostic import Related, Report
 from compiler.policy import codes, kinds
 from compiler.policy.frontends import Holders, check_addresses, check_families, service_port
 from compiler.policy.located import Located
-from compiler.policy.policyset import Address, Backend, Network, Service, ServicePort, Workload
+from compiler.policy.policyset import Address, Algorithm, Backend, Network, Service, ServicePort, Workload
 from compiler.policy.references import Claims, Directory, check_annotations, object_name, qualified
 from compiler.policy.scalar import shortened
 from compiler.span import Span
@@ -86,6 +86,7 @@ class DpuServiceResolver:
             network=network,
             addresses=tuple(sorted(spec.addresses, key=lambda address: address.version)),
             ports=tuple(sorted(ports, key=lambda port: (port.port, port.protocol))),
+            algorithm=Algorithm(spec.algorithm),
             labels=tuple(sorted(metadata.labels.items())),
             span=located.span,
         )

@@ -13,6 +13,7 @@ from pydantic import Field
 from compiler.policy.model import Kind, Model, NamespacedKind
 from compiler.policy.values import (
     AddressValue,
+    AlgorithmWord,
     DeviceAddress,
     Labels,
     MacValue,
@@ -31,6 +32,7 @@ API_VERSION: Final = "turnout.dev/v1alpha1"
 ANNOTATION_PREFIX: Final = "turnout.dev/"
 LAB_SERVE: Final = "turnout.dev/lab-serve"
 NETWORK_ANNOTATION: Final = "turnout.dev/network"
+ALGORITHM_ANNOTATION: Final = "turnout.dev/algorithm"
 
 ApiVersion = Literal["turnout.dev/v1alpha1"]
 
@@ -152,6 +154,7 @@ class DpuServiceSpec(Model):
         default_factory=dict
     )
     backends: tuple[DpuServiceBackend, ...] = ()
+    algorithm: Annotated[AlgorithmWord, Field(description="How new connections spread over the backends.")] = "Maglev"
 
 
 class DpuService(NamespacedKind):

@@ -42,6 +42,14 @@ class PortType(StrEnum):
     WORKLOAD = "workload"
 
 
+class Algorithm(StrEnum):
+    """How new connections spread: each by itself, all of one source together, or by chance; always by weight."""
+
+    MAGLEV = "Maglev"
+    SOURCE_HASH = "SourceHash"
+    RANDOM = "Random"
+
+
 class Protocol(StrEnum):
     TCP = "TCP"
     UDP = "UDP"
@@ -193,6 +201,7 @@ class Service:
     network: Network
     addresses: tuple[Address, ...]
     ports: tuple[ServicePort, ...]
+    algorithm: Algorithm = Algorithm.MAGLEV
     labels: Labels = ()
     span: Span = field(default=NOWHERE, compare=False)
 

@@ -249,6 +249,11 @@ ServiceTypeWord = Annotated[
     _word_of(("ClusterIP",), ("NodePort", "LoadBalancer", "ExternalName")),
     WithJsonSchema({"type": "string", "enum": ["ClusterIP"]}),
 ]
+ALGORITHMS: Final = ("Maglev", "SourceHash", "Random")
+ALGORITHMS_NOT_YET: Final = ("RoundRobin", "LeastConnections")
+AlgorithmWord = Annotated[
+    str, _word_of(ALGORITHMS, ALGORITHMS_NOT_YET), WithJsonSchema({"type": "string", "enum": list(ALGORITHMS)})
+]
 ProtocolWord = Annotated[
     str, _word_of(("TCP", "UDP"), ("SCTP",)), WithJsonSchema({"type": "string", "enum": ["TCP", "UDP"]})
 ]

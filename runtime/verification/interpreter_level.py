@@ -10,7 +10,7 @@ from compiler.ir.interpreter.matching import NS_PER_MS
 from compiler.ir.interpreter.meters import ColorTallies
 from compiler.ir.names import Names
 from compiler.ir.nodes import Pipeline
-from runtime.verification.levels import HASH_SEED, Lookup, ShowsAll
+from runtime.verification.levels import HASH_SEED, Lookup, ShowsAll, drawn
 from runtime.verification.parting import lookups_of
 from runtime.verification.vector import START_MS, Change, PacketIn, Step
 
@@ -32,7 +32,7 @@ class InterpreterLevel(ShowsAll):
         self._interpreter = Interpreter(
             self.model,
             clock=lambda: self._now_ns // NS_PER_MS,
-            random=lambda _: 0,
+            random=lambda width_bits: drawn(self._now_ns // NS_PER_MS, width_bits),
             clock_ns=lambda: self._now_ns,
         )
         self._last: tuple[trace.TraceStep, ...] = ()

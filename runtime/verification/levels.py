@@ -15,6 +15,8 @@ from compiler.ir.nodes import Pipeline
 from runtime.verification.vector import Change, PacketIn, Step
 
 HASH_SEED = 0x7475726E6F7574
+DRAWN_STEP = 2_654_435_761
+"""Odd, and with bits all over: so do numbers differ that are drawn one after the other."""
 COMPARED_INDICES = 64
 """So many of each indexed counter are compared at least; up to the last one that the interpreter has counted."""
 LONGEST_FRAME = 3_000
@@ -121,6 +123,11 @@ class ShowsAll:
 
     def learned_as_shown(self, entries: tuple[LearnedEntry, ...]) -> tuple[LearnedEntry, ...]:
         return entries
+
+
+def drawn(now_ms: int, width_bits: int) -> int:
+    """What a program in test mode draws at a time (ebpf/include/turnout/random.h)."""
+    return now_ms * DRAWN_STEP & ((1 << width_bits) - 1)
 
 
 def small(pipeline: Pipeline, slots: int = 64) -> Pipeline:

@@ -43,7 +43,7 @@ class Promise:
 
 
 def promise(plan: PolicyPlan, sender: PlannedWorkload, ends: Ends) -> Promise:
-    found = _service(plan, sender.network, ends)
+    found = service_of(plan, sender.network, ends)
     if found is not None:
         return _of_service(plan, sender, *found, ends.dst.version)
     receiver = _workload(plan, sender.network, ends.dst)
@@ -52,7 +52,8 @@ def promise(plan: PolicyPlan, sender: PlannedWorkload, ends: Ends) -> Promise:
     return Promise()
 
 
-def _service(plan: PolicyPlan, network: int, ends: Ends) -> tuple[PlannedService, PlannedPort] | None:
+def service_of(plan: PolicyPlan, network: int, ends: Ends) -> tuple[PlannedService, PlannedPort] | None:
+    """The service that is called, and by which of its ports."""
     for service in plan.services:
         version = ends.dst.version
         if service.network != network or version not in service.versions:

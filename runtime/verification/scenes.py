@@ -63,6 +63,8 @@ class Service:
     port: int
     backends: tuple[tuple[int, int, int], ...]
     behind: str = "group"
+    spread: str = ""
+    """Which of the actions `to_service...` it has: "", "_by_source" or "_by_chance"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +159,7 @@ def _service_entries(
     service: Service, number: int, version: int, members: tuple[Member, ...], book: Book
 ) -> Iterator[TableEntry]:
     hairpin = address(version, GATEWAY_HOST)
-    call = book.call(f"to_service_ipv{version}", service_id=number, hairpin=hairpin)
+    call = book.call(f"to_service{service.spread}_ipv{version}", service_id=number, hairpin=hairpin)
     yield book.entry(
         f"service_ipv{version}",
         call,

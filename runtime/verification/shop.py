@@ -26,7 +26,7 @@ from compiler.ir.nodes import Pipeline
 from compiler.pipeline.assembly import pipeline
 from compiler.span import Span
 from runtime.verification.book import Book
-from runtime.verification.levels import HASH_SEED
+from runtime.verification.levels import HASH_SEED, drawn
 from runtime.verification.vector import in_order
 
 UPLINK, CLIENT_PORT, WEB_1_PORT, TAGGED_PORT, OTHER_PORT, WEB_2_PORT = 1, 16, 17, 18, 19, 16
@@ -213,4 +213,6 @@ class Node:
         self.model = Model(self.source, hash_seed=self.hash_seed)
         for change in in_order(device_entries(self.device, book=self.book)):
             self.model.insert(change)
-        self.interpreter = Interpreter(self.model, clock=self.clock, random=lambda _: 0)
+        self.interpreter = Interpreter(
+            self.model, clock=self.clock, random=lambda width_bits: drawn(self.clock(), width_bits)
+        )

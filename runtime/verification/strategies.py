@@ -136,6 +136,7 @@ def _service(network: int, workloads: tuple[Workload, ...]) -> st.SearchStrategy
         port=st.sampled_from((53, 80)),
         backends=st.sampled_from((some, some, some, some, none)).flatmap(lambda chosen: chosen),
         behind=st.sampled_from((*6 * ["group"], "member", "nothing")),
+        spread=st.sampled_from(("", "", "_by_source", "_by_chance")),
     )
 
 

@@ -12,6 +12,7 @@ from runtime.verification.ledger import Connection, Ledger
 from runtime.verification.policies import plan as planned
 from runtime.verification.policies.plan import PlannedWorkload, PolicyPlan
 from runtime.verification.promises import Promise, promise
+from runtime.verification.returning import Returning
 from runtime.verification.speaking import Ends, Speaker, ends_of
 
 CLOSED = ("tcp_closing", "tcp_closed")
@@ -24,14 +25,17 @@ class Witness:
         self._fabric = fabric
         self._plan = plan
         self._ledger = Ledger()
+        self._returning = Returning()
 
     def adopt(self, plan: PolicyPlan) -> None:
         """Connections whose client or server has gone or moved are promised nothing any more."""
         self._plan = plan
         self._ledger.keep(plan.workloads)
+        self._returning.forget_all()
 
     def forget(self, device: str) -> None:
         self._ledger.forget(device)
+        self._returning.forget_all()
 
     def heard(self, speaker: Speaker, ends: Ends, flags: str, journey: Journey, got: Ends | None) -> None:
         """A packet as its sender meant it; `got` is what arrived at a workload. Raises `Violation`."""
@@ -102,6 +106,8 @@ class Witness:
             promised = Promise(reasons=frozenset({"no_backend"}))  # a reset is never answered
         if not _is_kept(promised, ends, journey, got):
             raise Violation(f"{ends} from {speaker.workload.key} should be {promised}: {journey}")
+        if got is not None:
+            self._returning.check(self._plan, sender, ends, got)
 
 
 def _is_kept(promised: Promise, ends: Ends, journey: Journey, got: Ends | None) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 import finsy as fy
 import pytest
 
-from compiler.pipeline.assembly import pipeline
+from compiler.pipeline.assembly import VERSION, pipeline
 from tests.peers.conftest import Files
 from tests.peers.finsyclient import all_made, everything_in, made, options, plain, read_all
 from tests.peers.handwritten import (
@@ -53,11 +53,15 @@ def test_p4info_as_finsy_shows_it(device: PacketDevice, election: fy.SwitchOptio
             return str(switch.p4info)
 
     shown = asyncio.run(session())
-    assert [line for line in shown.splitlines() if line.startswith("turnout")] == ["turnout (version=1, arch=)"]
+    assert [line for line in shown.splitlines() if line.startswith("turnout")] == [
+        f"turnout (version={VERSION}, arch=)"
+    ]
     for table in pipeline().tables:
         assert f"{table.name}[{table.size}]" in shown
     assert "backend_ipv4[10000] -> \N{PACKAGE} backends_ipv4[65536]" in shown
-    assert "\N{UPWARDS ARROW}to_service_ipv4(service_id:16, hairpin:32) \N{DOWNWARDS ARROW}miss()" in shown
+    named = ("to_service_ipv4", "to_service_by_source_ipv4", "to_service_by_chance_ipv4")
+    actions = " ".join(f"\N{UPWARDS ARROW}{name}(service_id:16, hairpin:32)" for name in named)
+    assert f"{actions} \N{DOWNWARDS ARROW}miss()" in shown
 
 
 def test_everything_is_read_back_as_it_was_written(device: PacketDevice, election: fy.SwitchOptions) -> None:

@@ -249,4 +249,4 @@ def _concat(parts: tuple[Expr, ...]) -> str:
 def _random(width: int) -> str:
     if width > 32:
         raise InternalError("the eBPF target draws 32 random bits at most")
-    return _masked("bpf_get_prandom_u32()", width, 32)
+    return _masked("drawn()", width, 32)

@@ -77,6 +77,7 @@ def _service(networks: tuple[PlannedNetwork, ...], homes: tuple[int, ...]) -> st
             team=st.sampled_from(("shop", "shop", "shop", "ops")),
             backends=st.lists(_BACKENDS, max_size=3, unique_by=lambda b: b.workload).map(tuple),
             is_kubernetes=st.sampled_from((False, False, True)),
+            algorithm=st.sampled_from(("Maglev", "Maglev", "SourceHash", "Random")),
         )
     )
 

@@ -132,6 +132,8 @@ def _dpu_service(plan: PolicyPlan, service: PlannedService) -> Manifest:
     backends = [_backend(plan, service, backend) for backend in service.backends]
     if backends:
         spec["backends"] = backends
+    if service.algorithm != "Maglev":
+        spec["algorithm"] = service.algorithm
     return _object("DpuService", planned.service_name(plan, service), service.team, spec)
 
 
@@ -161,6 +163,8 @@ def _cluster_service(plan: PolicyPlan, service: PlannedService) -> Iterator[Mani
     spec: Manifest = {"type": "ClusterIP", "clusterIP": addresses[0], "clusterIPs": addresses, "ports": ports}
     made = _object("Service", name, service.team, spec, api="v1")
     made["metadata"]["annotations"] = {"turnout.dev/network": planned.network_name(service.network)}
+    if service.algorithm != "Maglev":
+        made["metadata"]["annotations"]["turnout.dev/algorithm"] = service.algorithm
     yield made
     targets = [
         {"name": _port_name(at), "protocol": port.protocol, "port": port.target or port.port}

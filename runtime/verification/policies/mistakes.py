@@ -213,6 +213,14 @@ MISTAKES = (
         code=codes.NOT_SUPPORTED,
         change=_setting("Service", ("sessionAffinity",), "ClientIP"),
     ),
+    Mistake(
+        name="unknown algorithm", code=codes.INVALID_VALUE, change=_setting("DpuService", ("algorithm",), "Magelv")
+    ),
+    Mistake(
+        name="an algorithm that is not there yet",
+        code=codes.NOT_SUPPORTED,
+        change=_setting("DpuService", ("algorithm",), "RoundRobin"),
+    ),
     Mistake(name="backend of two kinds", code=codes.CONFLICTING_FIELDS, change=_contradiction),
     Mistake(name="unknown network", code=codes.UNKNOWN_REFERENCE, change=_setting("DpuService", ("network",), "rde")),
     Mistake(name="unknown node", code=codes.UNKNOWN_REFERENCE, change=_setting("Device", ("node",), "node-z")),

@@ -86,6 +86,7 @@ class PlannedService:
     team: str = "shop"
     backends: tuple[PlannedBackend, ...] = ()
     is_kubernetes: bool = False
+    algorithm: str = "Maglev"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,5 @@
 // Services, tunnels and routes of the networks that a device serves.
-// Printed by Turnout from the pipeline turnout, version 1, for the Portable NIC Architecture.
+// Printed by Turnout from the pipeline turnout, version 2, for the Portable NIC Architecture.
 // docs/p4.md says where this target differs.
 // SPDX-License-Identifier: Apache-2.0
 #include <core.p4>
@@ -241,6 +241,7 @@ struct metadata_t {
     bit<8> tcp_flags;
     bit<1> decided;
     bit<16> service_id;
+    bit<16> spread;
     bit<8> profile;
     bit<16> nexthop;
     bit<1> translate;
@@ -600,6 +601,8 @@ control answer_nd(inout headers_t hdr, inout metadata_t meta, in pna_main_input_
 
 /// A packet of no known connection: does it open one, and to which backend?
 control decide_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_main_input_metadata_t input) {
+    Random<bit<16>>(16w0, 16w0xffff) drawn;
+
     @id(0x13000013) @name(".service_ipv4_count")
     DirectCounter<bit<64>>(PNA_CounterType_t.PACKETS_AND_BYTES) service_ipv4_count;
 
@@ -609,11 +612,30 @@ control decide_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_main_inpu
     ActionSelector(PNA_HashAlgorithm_t.TARGET_DEFAULT, 65536, 32) backends_ipv4;
 
     @id(0x01000013) @name(".to_service_ipv4")
-    @brief("The packet opens a connection. `hairpin` is the source that a backend sees of a packet of its own.")
+    @brief("The packet opens a connection: each connection by itself. `hairpin` is the source that a backend sees of its own packet.")
     action to_service_ipv4(bit<16> service_id, @format(IPV4_ADDRESS) bit<32> hairpin) {
         service_ipv4_count.count();
         meta.service_id = service_id;
         meta.hairpin_ipv4 = hairpin;
+        meta.spread = meta.src_port;
+    }
+
+    @id(0x01000015) @name(".to_service_by_source_ipv4")
+    @brief("The packet opens a connection: all connections of one source to one backend. `hairpin` is the source that a backend sees of its own packet.")
+    action to_service_by_source_ipv4(bit<16> service_id, @format(IPV4_ADDRESS) bit<32> hairpin) {
+        service_ipv4_count.count();
+        meta.service_id = service_id;
+        meta.hairpin_ipv4 = hairpin;
+        meta.spread = 0;
+    }
+
+    @id(0x01000016) @name(".to_service_by_chance_ipv4")
+    @brief("The packet opens a connection: no connection as the one before. `hairpin` is the source that a backend sees of its own packet.")
+    action to_service_by_chance_ipv4(bit<16> service_id, @format(IPV4_ADDRESS) bit<32> hairpin) {
+        service_ipv4_count.count();
+        meta.service_id = service_id;
+        meta.hairpin_ipv4 = hairpin;
+        meta.spread = drawn.read();
     }
 
     @id(0x01000014) @name(".to_backend_ipv4")
@@ -635,6 +657,8 @@ control decide_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_main_inpu
         }
         actions = {
             @tableonly to_service_ipv4;
+            @tableonly to_service_by_source_ipv4;
+            @tableonly to_service_by_chance_ipv4;
             @defaultonly miss;
         }
         const default_action = miss();
@@ -649,7 +673,7 @@ control decide_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_main_inpu
             meta.service_id : exact @name("service_id");
             hdr.ipv4.src : selector;
             hdr.ipv4.dst : selector;
-            meta.src_port : selector;
+            meta.spread : selector;
             meta.dst_port : selector;
             meta.protocol : selector;
         }
@@ -898,6 +922,8 @@ control connection_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_main_
 
 /// A packet of no known connection: does it open one, and to which backend?
 control decide_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_main_input_metadata_t input) {
+    Random<bit<16>>(16w0, 16w0xffff) drawn;
+
     @id(0x13000043) @name(".service_ipv6_count")
     DirectCounter<bit<64>>(PNA_CounterType_t.PACKETS_AND_BYTES) service_ipv6_count;
 
@@ -907,11 +933,30 @@ control decide_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_main_inpu
     ActionSelector(PNA_HashAlgorithm_t.TARGET_DEFAULT, 65536, 32) backends_ipv6;
 
     @id(0x01000043) @name(".to_service_ipv6")
-    @brief("The packet opens a connection. `hairpin` is the source that a backend sees of a packet of its own.")
+    @brief("The packet opens a connection: each connection by itself. `hairpin` is the source that a backend sees of its own packet.")
     action to_service_ipv6(bit<16> service_id, @format(IPV6_ADDRESS) bit<128> hairpin) {
         service_ipv6_count.count();
         meta.service_id = service_id;
         meta.hairpin_ipv6 = hairpin;
+        meta.spread = meta.src_port;
+    }
+
+    @id(0x01000045) @name(".to_service_by_source_ipv6")
+    @brief("The packet opens a connection: all connections of one source to one backend. `hairpin` is the source that a backend sees of its own packet.")
+    action to_service_by_source_ipv6(bit<16> service_id, @format(IPV6_ADDRESS) bit<128> hairpin) {
+        service_ipv6_count.count();
+        meta.service_id = service_id;
+        meta.hairpin_ipv6 = hairpin;
+        meta.spread = 0;
+    }
+
+    @id(0x01000046) @name(".to_service_by_chance_ipv6")
+    @brief("The packet opens a connection: no connection as the one before. `hairpin` is the source that a backend sees of its own packet.")
+    action to_service_by_chance_ipv6(bit<16> service_id, @format(IPV6_ADDRESS) bit<128> hairpin) {
+        service_ipv6_count.count();
+        meta.service_id = service_id;
+        meta.hairpin_ipv6 = hairpin;
+        meta.spread = drawn.read();
     }
 
     @id(0x01000044) @name(".to_backend_ipv6")
@@ -934,6 +979,8 @@ control decide_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_main_inpu
         }
         actions = {
             @tableonly to_service_ipv6;
+            @tableonly to_service_by_source_ipv6;
+            @tableonly to_service_by_chance_ipv6;
             @defaultonly miss;
         }
         const default_action = miss();
@@ -949,7 +996,7 @@ control decide_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_main_inpu
             meta.service_id : exact @name("service_id");
             hdr.ipv6.src : selector;
             hdr.ipv6.dst : selector;
-            meta.src_port : selector;
+            meta.spread : selector;
             meta.dst_port : selector;
             meta.protocol : selector;
         }
@@ -1624,6 +1671,6 @@ control deparse(packet_out packet, in headers_t before, in metadata_t meta, in p
     }
 }
 
-@pkginfo(name = "turnout", version = "1", organization = "turnout.dev")
+@pkginfo(name = "turnout", version = "2", organization = "turnout.dev")
 @brief("Services, tunnels and routes of the networks that a device serves.")
 PNA_NIC(parse(), before_main(), process(), deparse()) main;

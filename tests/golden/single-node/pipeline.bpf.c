@@ -1,5 +1,5 @@
 /*
- * turnout, version 1. Services, tunnels and routes of the networks that a device serves.
+ * turnout, version 2. Services, tunnels and routes of the networks that a device serves.
  *
  * Printed from the pipeline's IR; compiled with TURNOUT_TC and with TURNOUT_XDP. A packet is parsed into the scratch
  * memory of its CPU, runs through the controls, which look tables up, and leaves as the outcome says.
@@ -9,6 +9,7 @@
 #include "turnout/flow_table.h"
 #include "turnout/hash.h"
 #include "turnout/packet.h"
+#include "turnout/random.h"
 #include "turnout/trace.h"
 #include "turnout/verdict.h"
 
@@ -63,10 +64,14 @@ enum action {
 	ACTION_TRANSLATE_IPV4 = 0x000011,
 	ACTION_TRANSLATE_REPLY_IPV4 = 0x000012,
 	ACTION_TO_SERVICE_IPV4 = 0x000013,
+	ACTION_TO_SERVICE_BY_SOURCE_IPV4 = 0x000015,
+	ACTION_TO_SERVICE_BY_CHANCE_IPV4 = 0x000016,
 	ACTION_TO_BACKEND_IPV4 = 0x000014,
 	ACTION_TRANSLATE_IPV6 = 0x000041,
 	ACTION_TRANSLATE_REPLY_IPV6 = 0x000042,
 	ACTION_TO_SERVICE_IPV6 = 0x000043,
+	ACTION_TO_SERVICE_BY_SOURCE_IPV6 = 0x000045,
+	ACTION_TO_SERVICE_BY_CHANCE_IPV6 = 0x000046,
 	ACTION_TO_BACKEND_IPV6 = 0x000044,
 };
 
@@ -210,6 +215,26 @@ _Static_assert(__builtin_offsetof(struct to_service_ipv4, service_id) == 0, "str
 _Static_assert(__builtin_offsetof(struct to_service_ipv4, padding2) == 2, "struct to_service_ipv4");
 _Static_assert(__builtin_offsetof(struct to_service_ipv4, hairpin) == 4, "struct to_service_ipv4");
 
+struct to_service_by_source_ipv4 {
+	u16 service_id;
+	u8 padding2[2];
+	u32 hairpin;
+};
+_Static_assert(sizeof(struct to_service_by_source_ipv4) == 8, "struct to_service_by_source_ipv4");
+_Static_assert(__builtin_offsetof(struct to_service_by_source_ipv4, service_id) == 0, "struct to_service_by_source_ipv4");
+_Static_assert(__builtin_offsetof(struct to_service_by_source_ipv4, padding2) == 2, "struct to_service_by_source_ipv4");
+_Static_assert(__builtin_offsetof(struct to_service_by_source_ipv4, hairpin) == 4, "struct to_service_by_source_ipv4");
+
+struct to_service_by_chance_ipv4 {
+	u16 service_id;
+	u8 padding2[2];
+	u32 hairpin;
+};
+_Static_assert(sizeof(struct to_service_by_chance_ipv4) == 8, "struct to_service_by_chance_ipv4");
+_Static_assert(__builtin_offsetof(struct to_service_by_chance_ipv4, service_id) == 0, "struct to_service_by_chance_ipv4");
+_Static_assert(__builtin_offsetof(struct to_service_by_chance_ipv4, padding2) == 2, "struct to_service_by_chance_ipv4");
+_Static_assert(__builtin_offsetof(struct to_service_by_chance_ipv4, hairpin) == 4, "struct to_service_by_chance_ipv4");
+
 struct to_backend_ipv4 {
 	u32 address;
 	u16 port;
@@ -261,6 +286,26 @@ _Static_assert(sizeof(struct to_service_ipv6) == 24, "struct to_service_ipv6");
 _Static_assert(__builtin_offsetof(struct to_service_ipv6, service_id) == 0, "struct to_service_ipv6");
 _Static_assert(__builtin_offsetof(struct to_service_ipv6, padding2) == 2, "struct to_service_ipv6");
 _Static_assert(__builtin_offsetof(struct to_service_ipv6, hairpin) == 8, "struct to_service_ipv6");
+
+struct to_service_by_source_ipv6 {
+	u16 service_id;
+	u8 padding2[6];
+	struct u128 hairpin;
+};
+_Static_assert(sizeof(struct to_service_by_source_ipv6) == 24, "struct to_service_by_source_ipv6");
+_Static_assert(__builtin_offsetof(struct to_service_by_source_ipv6, service_id) == 0, "struct to_service_by_source_ipv6");
+_Static_assert(__builtin_offsetof(struct to_service_by_source_ipv6, padding2) == 2, "struct to_service_by_source_ipv6");
+_Static_assert(__builtin_offsetof(struct to_service_by_source_ipv6, hairpin) == 8, "struct to_service_by_source_ipv6");
+
+struct to_service_by_chance_ipv6 {
+	u16 service_id;
+	u8 padding2[6];
+	struct u128 hairpin;
+};
+_Static_assert(sizeof(struct to_service_by_chance_ipv6) == 24, "struct to_service_by_chance_ipv6");
+_Static_assert(__builtin_offsetof(struct to_service_by_chance_ipv6, service_id) == 0, "struct to_service_by_chance_ipv6");
+_Static_assert(__builtin_offsetof(struct to_service_by_chance_ipv6, padding2) == 2, "struct to_service_by_chance_ipv6");
+_Static_assert(__builtin_offsetof(struct to_service_by_chance_ipv6, hairpin) == 8, "struct to_service_by_chance_ipv6");
 
 struct to_backend_ipv6 {
 	struct u128 address;
@@ -402,7 +447,7 @@ _Static_assert(__builtin_offsetof(struct service_ipv4_key, port) == 10, "struct 
 struct service_ipv4_value {
 	u32 action; /* enum action; 0: no entry */
 	u32 counter; /* index of the direct counter, from 1 */
-	union { struct to_service_ipv4 to_service_ipv4; } arguments;
+	union { struct to_service_ipv4 to_service_ipv4; struct to_service_by_source_ipv4 to_service_by_source_ipv4; struct to_service_by_chance_ipv4 to_service_by_chance_ipv4; } arguments;
 } __attribute__((aligned(8)));
 _Static_assert(sizeof(struct service_ipv4_value) == 16, "struct service_ipv4_value");
 _Static_assert(__builtin_offsetof(struct service_ipv4_value, action) == 0, "struct service_ipv4_value");
@@ -472,7 +517,7 @@ _Static_assert(__builtin_offsetof(struct service_ipv6_key, padding28) == 28, "st
 struct service_ipv6_value {
 	u32 action; /* enum action; 0: no entry */
 	u32 counter; /* index of the direct counter, from 1 */
-	union { struct to_service_ipv6 to_service_ipv6; } arguments;
+	union { struct to_service_ipv6 to_service_ipv6; struct to_service_by_source_ipv6 to_service_by_source_ipv6; struct to_service_by_chance_ipv6 to_service_by_chance_ipv6; } arguments;
 } __attribute__((aligned(8)));
 _Static_assert(sizeof(struct service_ipv6_value) == 32, "struct service_ipv6_value");
 _Static_assert(__builtin_offsetof(struct service_ipv6_value, action) == 0, "struct service_ipv6_value");
@@ -985,6 +1030,7 @@ struct metadata {
 	u16 src_port;
 	u16 dst_port;
 	u16 service_id;
+	u16 spread;
 	u16 nexthop;
 	u16 new_src_port;
 	u16 new_dst_port;
@@ -1556,11 +1602,28 @@ static __always_inline void translate_reply_ipv4(const struct translate_reply_ip
 	}
 }
 
-/* The packet opens a connection. `hairpin` is the source that a backend sees of a packet of its own. */
+/* The packet opens a connection: each connection by itself. `hairpin` is the source that a backend sees of its own packet. */
 static __always_inline void to_service_ipv4(const struct to_service_ipv4 *arguments, struct scratch *scratch)
 {
 	scratch->meta.service_id = arguments->service_id;
 	scratch->meta.hairpin_ipv4 = arguments->hairpin;
+	scratch->meta.spread = scratch->meta.src_port;
+}
+
+/* The packet opens a connection: all connections of one source to one backend. `hairpin` is the source that a backend sees of its own packet. */
+static __always_inline void to_service_by_source_ipv4(const struct to_service_by_source_ipv4 *arguments, struct scratch *scratch)
+{
+	scratch->meta.service_id = arguments->service_id;
+	scratch->meta.hairpin_ipv4 = arguments->hairpin;
+	scratch->meta.spread = 0;
+}
+
+/* The packet opens a connection: no connection as the one before. `hairpin` is the source that a backend sees of its own packet. */
+static __always_inline void to_service_by_chance_ipv4(const struct to_service_by_chance_ipv4 *arguments, struct scratch *scratch)
+{
+	scratch->meta.service_id = arguments->service_id;
+	scratch->meta.hairpin_ipv4 = arguments->hairpin;
+	scratch->meta.spread = (u16)drawn();
 }
 
 /* The backend that gets the connection. */
@@ -1627,11 +1690,28 @@ static __always_inline void translate_reply_ipv6(const struct translate_reply_ip
 	}
 }
 
-/* The packet opens a connection. `hairpin` is the source that a backend sees of a packet of its own. */
+/* The packet opens a connection: each connection by itself. `hairpin` is the source that a backend sees of its own packet. */
 static __always_inline void to_service_ipv6(const struct to_service_ipv6 *arguments, struct scratch *scratch)
 {
 	scratch->meta.service_id = arguments->service_id;
 	scratch->meta.hairpin_ipv6 = arguments->hairpin;
+	scratch->meta.spread = scratch->meta.src_port;
+}
+
+/* The packet opens a connection: all connections of one source to one backend. `hairpin` is the source that a backend sees of its own packet. */
+static __always_inline void to_service_by_source_ipv6(const struct to_service_by_source_ipv6 *arguments, struct scratch *scratch)
+{
+	scratch->meta.service_id = arguments->service_id;
+	scratch->meta.hairpin_ipv6 = arguments->hairpin;
+	scratch->meta.spread = 0;
+}
+
+/* The packet opens a connection: no connection as the one before. `hairpin` is the source that a backend sees of its own packet. */
+static __always_inline void to_service_by_chance_ipv6(const struct to_service_by_chance_ipv6 *arguments, struct scratch *scratch)
+{
+	scratch->meta.service_id = arguments->service_id;
+	scratch->meta.hairpin_ipv6 = arguments->hairpin;
+	scratch->meta.spread = (u16)drawn();
 }
 
 /* The backend that gets the connection. */
@@ -1935,6 +2015,12 @@ static __always_inline bool apply_service_ipv4(struct scratch *scratch)
 	case ACTION_TO_SERVICE_IPV4:
 		to_service_ipv4(&value->arguments.to_service_ipv4, scratch);
 		return true;
+	case ACTION_TO_SERVICE_BY_SOURCE_IPV4:
+		to_service_by_source_ipv4(&value->arguments.to_service_by_source_ipv4, scratch);
+		return true;
+	case ACTION_TO_SERVICE_BY_CHANCE_IPV4:
+		to_service_by_chance_ipv4(&value->arguments.to_service_by_chance_ipv4, scratch);
+		return true;
 	default:
 		return false;
 	}
@@ -1954,7 +2040,7 @@ static __always_inline bool apply_backend_ipv4(struct scratch *scratch)
 	value = bpf_map_lookup_elem(&backend_ipv4, &key);
 	if (!value || !value->ring_size)
 		return missed(0x02000014);
-	u64 hash = mix64_final(mix64_word(mix64_word(hash_seed, (u64)scratch->headers.ipv4.src << 32 | scratch->headers.ipv4.dst), (u64)scratch->meta.src_port << 48 | (u64)scratch->meta.dst_port << 32 | (u64)scratch->meta.protocol << 24));
+	u64 hash = mix64_final(mix64_word(mix64_word(hash_seed, (u64)scratch->headers.ipv4.src << 32 | scratch->headers.ipv4.dst), (u64)scratch->meta.spread << 48 | (u64)scratch->meta.dst_port << 32 | (u64)scratch->meta.protocol << 24));
 	u32 slot = value->group_offset + (u32)(hash >> 32) % value->ring_size;
 	u32 *index = bpf_map_lookup_elem(&backends_ipv4_ring, &slot);
 	if (!index)
@@ -2120,6 +2206,12 @@ static __always_inline bool apply_service_ipv6(struct scratch *scratch)
 	case ACTION_TO_SERVICE_IPV6:
 		to_service_ipv6(&value->arguments.to_service_ipv6, scratch);
 		return true;
+	case ACTION_TO_SERVICE_BY_SOURCE_IPV6:
+		to_service_by_source_ipv6(&value->arguments.to_service_by_source_ipv6, scratch);
+		return true;
+	case ACTION_TO_SERVICE_BY_CHANCE_IPV6:
+		to_service_by_chance_ipv6(&value->arguments.to_service_by_chance_ipv6, scratch);
+		return true;
 	default:
 		return false;
 	}
@@ -2138,7 +2230,7 @@ static __always_inline bool apply_backend_ipv6(struct scratch *scratch)
 	value = bpf_map_lookup_elem(&backend_ipv6, &key);
 	if (!value || !value->ring_size)
 		return missed(0x02000044);
-	u64 hash = mix64_final(mix64_word(mix64_word(mix64_word(mix64_word(mix64_word(hash_seed, scratch->headers.ipv6.src.high), scratch->headers.ipv6.src.low), scratch->headers.ipv6.dst.high), scratch->headers.ipv6.dst.low), (u64)scratch->meta.src_port << 48 | (u64)scratch->meta.dst_port << 32 | (u64)scratch->meta.protocol << 24));
+	u64 hash = mix64_final(mix64_word(mix64_word(mix64_word(mix64_word(mix64_word(hash_seed, scratch->headers.ipv6.src.high), scratch->headers.ipv6.src.low), scratch->headers.ipv6.dst.high), scratch->headers.ipv6.dst.low), (u64)scratch->meta.spread << 48 | (u64)scratch->meta.dst_port << 32 | (u64)scratch->meta.protocol << 24));
 	u32 slot = value->group_offset + (u32)(hash >> 32) % value->ring_size;
 	u32 *index = bpf_map_lookup_elem(&backends_ipv6_ring, &slot);
 	if (!index)

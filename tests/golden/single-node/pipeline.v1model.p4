@@ -1,5 +1,5 @@
 // Services, tunnels and routes of the networks that a device serves.
-// Printed by Turnout from the pipeline turnout, version 1, for v1model (BMv2's simple_switch).
+// Printed by Turnout from the pipeline turnout, version 2, for v1model (BMv2's simple_switch).
 // docs/p4.md says where this target differs.
 // SPDX-License-Identifier: Apache-2.0
 #include <core.p4>
@@ -210,6 +210,7 @@ struct metadata_t {
     bit<8> tcp_flags;
     bit<1> decided;
     bit<16> service_id;
+    bit<16> spread;
     bit<8> profile;
     bit<16> nexthop;
     bit<1> translate;
@@ -753,10 +754,29 @@ control decide_ipv4(inout headers_t hdr, inout metadata_t meta, inout standard_m
     action_selector(HashAlgorithm.crc32, 65536, 32) backends_ipv4;
 
     @id(0x01000013) @name(".to_service_ipv4")
-    @brief("The packet opens a connection. `hairpin` is the source that a backend sees of a packet of its own.")
+    @brief("The packet opens a connection: each connection by itself. `hairpin` is the source that a backend sees of its own packet.")
     action to_service_ipv4(bit<16> service_id, @format(IPV4_ADDRESS) bit<32> hairpin) {
         meta.service_id = service_id;
         meta.hairpin_ipv4 = hairpin;
+        meta.spread = meta.src_port;
+    }
+
+    @id(0x01000015) @name(".to_service_by_source_ipv4")
+    @brief("The packet opens a connection: all connections of one source to one backend. `hairpin` is the source that a backend sees of its own packet.")
+    action to_service_by_source_ipv4(bit<16> service_id, @format(IPV4_ADDRESS) bit<32> hairpin) {
+        meta.service_id = service_id;
+        meta.hairpin_ipv4 = hairpin;
+        meta.spread = 0;
+    }
+
+    @id(0x01000016) @name(".to_service_by_chance_ipv4")
+    @brief("The packet opens a connection: no connection as the one before. `hairpin` is the source that a backend sees of its own packet.")
+    action to_service_by_chance_ipv4(bit<16> service_id, @format(IPV4_ADDRESS) bit<32> hairpin) {
+        meta.service_id = service_id;
+        meta.hairpin_ipv4 = hairpin;
+        bit<16> drawn;
+        random(drawn, 16w0, 16w0xffff);
+        meta.spread = drawn;
     }
 
     @id(0x01000014) @name(".to_backend_ipv4")
@@ -779,6 +799,8 @@ control decide_ipv4(inout headers_t hdr, inout metadata_t meta, inout standard_m
         }
         actions = {
             @tableonly to_service_ipv4;
+            @tableonly to_service_by_source_ipv4;
+            @tableonly to_service_by_chance_ipv4;
             @defaultonly miss;
         }
         const default_action = miss();
@@ -794,7 +816,7 @@ control decide_ipv4(inout headers_t hdr, inout metadata_t meta, inout standard_m
             meta.service_id : exact @name("service_id");
             hdr.ipv4.src : selector;
             hdr.ipv4.dst : selector;
-            meta.src_port : selector;
+            meta.spread : selector;
             meta.dst_port : selector;
             meta.protocol : selector;
         }
@@ -1104,10 +1126,29 @@ control decide_ipv6(inout headers_t hdr, inout metadata_t meta, inout standard_m
     action_selector(HashAlgorithm.crc32, 65536, 32) backends_ipv6;
 
     @id(0x01000043) @name(".to_service_ipv6")
-    @brief("The packet opens a connection. `hairpin` is the source that a backend sees of a packet of its own.")
+    @brief("The packet opens a connection: each connection by itself. `hairpin` is the source that a backend sees of its own packet.")
     action to_service_ipv6(bit<16> service_id, @format(IPV6_ADDRESS) bit<128> hairpin) {
         meta.service_id = service_id;
         meta.hairpin_ipv6 = hairpin;
+        meta.spread = meta.src_port;
+    }
+
+    @id(0x01000045) @name(".to_service_by_source_ipv6")
+    @brief("The packet opens a connection: all connections of one source to one backend. `hairpin` is the source that a backend sees of its own packet.")
+    action to_service_by_source_ipv6(bit<16> service_id, @format(IPV6_ADDRESS) bit<128> hairpin) {
+        meta.service_id = service_id;
+        meta.hairpin_ipv6 = hairpin;
+        meta.spread = 0;
+    }
+
+    @id(0x01000046) @name(".to_service_by_chance_ipv6")
+    @brief("The packet opens a connection: no connection as the one before. `hairpin` is the source that a backend sees of its own packet.")
+    action to_service_by_chance_ipv6(bit<16> service_id, @format(IPV6_ADDRESS) bit<128> hairpin) {
+        meta.service_id = service_id;
+        meta.hairpin_ipv6 = hairpin;
+        bit<16> drawn;
+        random(drawn, 16w0, 16w0xffff);
+        meta.spread = drawn;
     }
 
     @id(0x01000044) @name(".to_backend_ipv6")
@@ -1129,6 +1170,8 @@ control decide_ipv6(inout headers_t hdr, inout metadata_t meta, inout standard_m
         }
         actions = {
             @tableonly to_service_ipv6;
+            @tableonly to_service_by_source_ipv6;
+            @tableonly to_service_by_chance_ipv6;
             @defaultonly miss;
         }
         const default_action = miss();
@@ -1143,7 +1186,7 @@ control decide_ipv6(inout headers_t hdr, inout metadata_t meta, inout standard_m
             meta.service_id : exact @name("service_id");
             hdr.ipv6.src : selector;
             hdr.ipv6.dst : selector;
-            meta.src_port : selector;
+            meta.spread : selector;
             meta.dst_port : selector;
             meta.protocol : selector;
         }
@@ -1892,6 +1935,6 @@ control deparse(packet_out packet, in headers_t hdr) {
     }
 }
 
-@pkginfo(name = "turnout", version = "1", organization = "turnout.dev")
+@pkginfo(name = "turnout", version = "2", organization = "turnout.dev")
 @brief("Services, tunnels and routes of the networks that a device serves.")
 V1Switch(parse(), verify_checksums(), process(), egress_nothing(), update_checksums(), deparse()) main;

@@ -157,3 +157,23 @@ def test_router_macs_differ_by_network(shop: str) -> None:
     macs = [router_mac(network) for network in policies(shop).networks]
     assert len(set(macs)) == len(macs)
     assert all(mac >> 40 & 3 == 2 for mac in macs)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "action"),
+    [("Maglev", "to_service"), ("SourceHash", "to_service_by_source"), ("Random", "to_service_by_chance")],
+)
+def test_the_algorithm_is_the_services_action(shop: str, algorithm: str, action: str) -> None:
+    """Nothing else differs from what a service without one has: so a change of it is one MODIFY of each entry."""
+    default = compiled(shop, "dpu-a")
+    addresses = '  addresses: [10.96.0.10, "fd00:10:96::10"]\n'
+    assert shop.count(addresses) == 1
+    found = compiled(shop.replace(addresses, f"{addresses}  algorithm: {algorithm}\n"), "dpu-a")
+    changed = set(found.entries.table_entries) ^ set(default.entries.table_entries)
+    assert {entry.owner.partition(":")[0] for entry in changed} <= {"DpuService shop/web"}
+    mine = [entry for entry in found.entries.table_entries if entry.owner.startswith("DpuService shop/web:")]
+    calls = {
+        entry.action.action for entry in mine if isinstance(entry.action, ActionCall) and "service_" in entry.table
+    }
+    assert calls == {f"{action}_ipv4", f"{action}_ipv6"}
+    assert {entry.key for entry in found.entries.table_entries} == {e.key for e in default.entries.table_entries}

@@ -9,7 +9,7 @@ import pytest
 
 from compiler.policy import Loaded, PolicySet, load, load_text, load_texts, workload_mac
 from compiler.policy.identity import assign_network_ids
-from compiler.policy.policyset import Profile, Service
+from compiler.policy.policyset import Algorithm, Profile, Service
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 FABRIC = """
@@ -100,6 +100,15 @@ def test_terminating_endpoints_serve_when_none_is_ready_in_their_family() -> Non
     six = slice_of("b", endpoint("fd00::11", **ending) + ", " + endpoint("fd00::12", ready=False), "IPv6")
     (service,) = policies_of(FABRIC, SERVICE, four, six).services
     assert backends_of(service, "http") == [("10.3.0.12", 8080, 1), ("fd00::11", 8080, 1)]
+
+
+@pytest.mark.parametrize("algorithm", Algorithm)
+def test_an_annotation_says_how_a_service_of_kubernetes_spreads(algorithm: Algorithm) -> None:
+    text = SERVICE.replace("{name: web}", f"{{name: web, annotations: {{turnout.dev/algorithm: {algorithm}}}}}")
+    (service,) = policies_of(FABRIC, text).services
+    assert service.algorithm is algorithm
+    (service,) = policies_of(FABRIC, SERVICE).services
+    assert service.algorithm is Algorithm.MAGLEV
 
 
 def test_list_with_nulls_as_kubectl_prints() -> None:

@@ -18,7 +18,7 @@ from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.packet import Packet
 
 from compiler.entries.desired import compile_entries
-from compiler.ir.entries import Exact, Group, GroupRef, Member, TableEntry
+from compiler.ir.entries import Exact, Group, GroupRef, Member, TableEntry, WeightedMember
 from compiler.ir.interpreter.run import VerdictKind
 from compiler.pipeline.assembly import pipeline
 from compiler.policy.loading import load
@@ -265,6 +265,51 @@ def udp_service(node: Node, version: int) -> tuple[Member | Group | TableEntry, 
         member,
         group,
         book.entry(f"service_ipv{version}", service, network=1, address=VIP[version], protocol=17, port=5000),
+        book.entry(f"backend_ipv{version}", GroupRef(group_id=number), service_id=number),
+    )
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_algorithms_spread_as_they_say(device: Switch, version: int) -> None:
+    """Which backend a hash picks is the switch's; whether packets that are alike go to the same is the algorithm's."""
+    node = Node()
+    for entity in spreading_service(node, version, "to_service"):
+        device.write(Kind.INSERT, [entity])
+    for action, same_port, other_ports in (
+        ("to_service", 1, 4),
+        ("to_service_by_source", 1, 1),
+        ("to_service_by_chance", 4, 4),
+    ):
+        device.write(Kind.MODIFY, [spreading_service(node, version, action)[-2]])
+        assert len(picked(device, version, [6_000] * 40)) == same_port
+        assert len(picked(device, version, range(6_000, 6_040))) == other_ports
+
+
+def picked(device: Switch, version: int, source_ports: Iterable[int]) -> set[int]:
+    """The backends' ports that datagrams of a client go to, none of which is learned."""
+    seen: set[int] = set()
+    for source_port in source_ports:
+        packet = frame(ADDRESSES[version]["client"], VIP[version], udp(source_port, 5010))
+        answer = device.exchange(CLIENT_PORT, bytes(packet))
+        assert answer is not None
+        seen.add(Ether(answer[1])[UDP].dport)
+    return seen
+
+
+def spreading_service(node: Node, version: int, action: str) -> tuple[Member | Group | TableEntry, ...]:
+    """UDP 5010 of the service address with four ports of web-1 behind."""
+    book, number, selector = node.book, 41, f"backends_ipv{version}"
+    calls = (
+        book.call(f"to_backend_ipv{version}", address=ADDRESSES[version]["web-1"], port=port)
+        for port in range(5011, 5015)
+    )
+    members = [Member(selector=selector, id=901 + at, action=call) for at, call in enumerate(calls)]
+    chosen = tuple(WeightedMember(member_id=member.id) for member in members)
+    service = book.call(f"{action}_ipv{version}", service_id=number, hairpin=GATEWAY[version])
+    return (
+        *members,
+        Group(selector=selector, id=number, members=chosen),
+        book.entry(f"service_ipv{version}", service, network=1, address=VIP[version], protocol=17, port=5010),
         book.entry(f"backend_ipv{version}", GroupRef(group_id=number), service_id=number),
     )
 

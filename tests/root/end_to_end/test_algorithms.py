@@ -1,0 +1,60 @@
+"""Algorithms of a service with real sockets: who answers, and who stays connected when the algorithm changes."""
+
+from __future__ import annotations
+
+import socket
+from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import pytest
+
+from runtime.bpf.namespaces import entered
+from tests.root.end_to_end.shop import CLIENT, WEB, Shop, find
+from tests.root.end_to_end.traffic import ask
+
+pytestmark = [pytest.mark.root, pytest.mark.slow]
+PATIENCE_S = 60
+SERVERS = {"web-1", "web-2", "web-3"}
+
+
+@contextmanager
+def kept_open(namespace: str, address: str) -> Generator[socket.socket]:
+    """A connection over which one request after the other goes."""
+    with entered(namespace):
+        connection = socket.create_connection((address, 80), PATIENCE_S)
+    with connection:
+        yield connection
+
+
+def asked_again(connection: socket.socket) -> str:
+    """The server that answers one more request."""
+    connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
+    text = b""
+    while not text.endswith(b"\n") or b"\r\n\r\n" not in text:
+        part = connection.recv(4096)
+        assert part, "the server has closed the connection"
+        text += part
+    return text.rpartition(b"\r\n")[2].decode().split()[0]
+
+
+def spread(shop: Shop, algorithm: str) -> None:
+    policies = shop.changed()
+    find(policies, "DpuService", "web")["spec"]["algorithm"] = algorithm
+    shop.applied(policies)
+
+
+def servers(shop: Shop, address: str, requests: int) -> Counter[str]:
+    return Counter(ask(shop.namespace(CLIENT), address, timeout_s=PATIENCE_S).server for _ in range(requests))
+
+
+def test_the_algorithm_of_a_service_changes_under_its_connections(restored: Shop) -> None:
+    namespace = restored.namespace(CLIENT)
+    with kept_open(namespace, WEB[0]) as four, kept_open(namespace, WEB[1]) as six:
+        before = {four: asked_again(four), six: asked_again(six)}
+        for algorithm, expected in (("SourceHash", 1), ("Random", 3), ("SourceHash", 1), ("Maglev", 3)):
+            spread(restored, algorithm)
+            for address in WEB:
+                assert len(servers(restored, address, 40)) == expected, algorithm
+            assert {each: asked_again(each) for each in before} == before
+    assert set(before.values()) <= SERVERS

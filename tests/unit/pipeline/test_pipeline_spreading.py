@@ -1,0 +1,139 @@
+"""How connections spread over backends: by themselves, by their source, by chance; by weight; and who stays where."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from compiler.ir.entries import Group, GroupRef, Member, TableEntry, WeightedMember
+from runtime.verification.frames import frame, tcp
+from runtime.verification.shop import ADDRESSES, CLIENT_PORT, GATEWAY, MACS, SHOP, VIP, Node
+
+BOTH = pytest.mark.parametrize("version", [4, 6])
+PORT, SERVICE = 90, 50
+BY_ITSELF, BY_SOURCE, BY_CHANCE = "to_service", "to_service_by_source", "to_service_by_chance"
+BACKEND_PORT = 9000
+"""Of the first backend; the others follow."""
+DST_PORT_AT = {4: 14 + 20 + 2, 6: 14 + 40 + 2}
+FLOWS = range(20_000, 20_400)
+
+
+def frontend(node: Node, version: int, action: str) -> TableEntry:
+    call = node.book.call(f"{action}_ipv{version}", service_id=SERVICE, hairpin=GATEWAY[version])
+    return node.book.entry(f"service_ipv{version}", call, network=SHOP, address=VIP[version], protocol=6, port=PORT)
+
+
+def spreading(version: int, action: str, weights: tuple[int, ...]) -> Node:
+    """Service port 90 with so many backends, each a port of web-1."""
+    node = Node()
+    add, book = node.model.insert, node.book
+    for at in range(len(weights)):
+        call = book.call(f"to_backend_ipv{version}", address=ADDRESSES[version]["web-1"], port=BACKEND_PORT + at)
+        add(Member(selector=f"backends_ipv{version}", id=500 + at, action=call))
+    add(group_of(version, weights))
+    add(frontend(node, version, action))
+    add(book.entry(f"backend_ipv{version}", GroupRef(group_id=SERVICE), service_id=SERVICE))
+    return node
+
+
+def group_of(version: int, weights: tuple[int, ...]) -> Group:
+    """Backends of weight 0 are not in it."""
+    members = (WeightedMember(member_id=500 + at, weight=weight) for at, weight in enumerate(weights) if weight)
+    return Group(selector=f"backends_ipv{version}", id=SERVICE, members=tuple(members))
+
+
+def change_to(node: Node, version: int, action: str) -> None:
+    """As a client's Write does it on a service that is in use."""
+    node.model.modify(frontend(node, version, action))
+
+
+def backend(node: Node, version: int, src: str, sport: int, flags: str = "S") -> int:
+    """The number of the backend that a packet of a client goes to."""
+    node.clock.now_ms += 1
+    packet = frame(src, VIP[version], tcp(sport, PORT, flags), mac=MACS["client"])
+    outcome = node.interpreter.process(CLIENT_PORT, bytes(packet))
+    at = DST_PORT_AT[version]
+    return int.from_bytes(outcome.packet[at : at + 2], "big") - BACKEND_PORT
+
+
+def source(version: int, host: int) -> str:
+    return f"10.0.{1 + host // 250}.{1 + host % 250}" if version == 4 else f"fd00::1:{host:x}"
+
+
+def openings(node: Node, version: int, *, flows: range = FLOWS) -> dict[int, int]:
+    """The backend of each flow of one client, by source port."""
+    src = ADDRESSES[version]["client"]
+    return {sport: backend(node, version, src, sport) for sport in flows}
+
+
+@BOTH
+def test_by_themselves_connections_of_one_source_go_everywhere_by_weight(version: int) -> None:
+    counts = Counter(openings(spreading(version, BY_ITSELF, (1, 2, 5)), version).values())
+    assert [round(counts[at] / len(FLOWS) * 8) for at in range(3)] == [1, 2, 5]
+
+
+@BOTH
+def test_by_chance_it_is_by_weight_as_well(version: int) -> None:
+    counts = Counter(openings(spreading(version, BY_CHANCE, (1, 2, 5)), version).values())
+    assert [round(counts[at] / len(FLOWS) * 8) for at in range(3)] == [1, 2, 5]
+
+
+@BOTH
+def test_by_chance_a_port_that_is_used_again_goes_elsewhere(version: int) -> None:
+    """By itself it goes where it was; and a packet of a connection that is known never moves."""
+    again = {
+        action: {
+            backend(spreading_at(ms, version, action), version, ADDRESSES[version]["client"], 40_000) for ms in WHEN
+        }
+        for action in (BY_ITSELF, BY_CHANCE)
+    }
+    assert (len(again[BY_ITSELF]), len(again[BY_CHANCE])) == (1, 4)
+    node = spreading(version, BY_CHANCE, (1,) * 4)
+    first = backend(node, version, ADDRESSES[version]["client"], 40_000)
+    assert {backend(node, version, ADDRESSES[version]["client"], 40_000, "A") for _ in WHEN} == {first}
+
+
+WHEN = range(1_000_000, 1_000_040)
+
+
+def spreading_at(now_ms: int, version: int, action: str) -> Node:
+    node = spreading(version, action, (1,) * 4)
+    node.clock.now_ms = now_ms
+    return node
+
+
+@BOTH
+def test_by_source_a_client_stays_and_clients_spread(version: int) -> None:
+    node = spreading(version, BY_SOURCE, (1, 3))
+    assert len(set(openings(node, version, flows=range(20_000, 20_100)).values())) == 1
+    clients = Counter(backend(node, version, source(version, host), 40_000) for host in range(300))
+    assert [round(clients[at] / 300 * 4) for at in range(2)] == [1, 3]
+
+
+@pytest.mark.parametrize(("version", "action"), [(4, BY_ITSELF), (6, BY_SOURCE)])
+def test_one_of_a_hundred_that_goes_disturbs_few_flows_of_the_others(version: int, action: str) -> None:
+    weights = (1,) * 100
+    before, after = (spreading(version, action, weights) for _ in range(2))
+    after.model.modify(group_of(version, (*weights[:50], 0, *weights[51:])))
+    pairs = [
+        tuple(backend(node, version, source(version, host), 40_000) for node in (before, after)) for host in range(700)
+    ]
+    assert all(new != 50 for _, new in pairs)
+    disturbed = sum(old not in (50, new) for old, new in pairs)
+    assert disturbed <= len(pairs) / 100
+
+
+@BOTH
+def test_the_algorithm_changes_on_a_live_service(version: int) -> None:
+    """Connections that are known stay; new ones follow it, to the same backends as if it had always been so."""
+    node = spreading(version, BY_ITSELF, (1,) * 4)
+    client = ADDRESSES[version]["client"]
+    old = openings(node, version, flows=range(20_000, 20_050))
+    assert len(set(old.values())) == 4
+    for action in (BY_SOURCE, BY_CHANCE, BY_ITSELF):
+        change_to(node, version, action)
+        assert {sport: backend(node, version, client, sport, "A") for sport in old} == old
+    change_to(node, version, BY_SOURCE)
+    new = openings(node, version, flows=range(30_000, 30_050))
+    assert set(new.values()) == {backend(spreading(version, BY_SOURCE, (1,) * 4), version, client, 40_000)}
