@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 
-.PHONY: help setup demo bench mutants check format-check lint types imports fast test soak format lock
+.PHONY: help setup demo bench mutants peers check format-check lint types imports fast test soak format lock
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,7 +33,10 @@ imports:
 fast:
 	$(BIN)/python -m pytest -q -m "not root and not slow"
 
-test: ## every test; needs root for namespaces and BPF
+peers: ## build what tests meet and Debian does not have: containerd 1.7 and 2.x; minutes, once
+	tests/peers/build
+
+test: peers ## every test; needs root for namespaces and BPF
 	$(BIN)/python -m pytest
 
 soak: ## look for differences that no test has met: HOURS=8 or SECONDS=60, TURNOUT_SEED to repeat one; needs root
@@ -58,3 +61,4 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 lock: ## pin dependencies: requirements.lock, requirements-shell.lock
 	$(LOCK) --group dev --extra verify --output-file requirements.lock pyproject.toml
 	$(LOCK) --output-file requirements-shell.lock requirements-shell.in
+	$(LOCK) --output-file tests/peers/go.lock tests/peers/go.in

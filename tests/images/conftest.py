@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
@@ -10,11 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.images.containerd import Containerd, containerd
+from tests.images.versions import DEBIAN
 
 
 @pytest.fixture(scope="session")
 def peer() -> Generator[Containerd]:
-    if shutil.which("containerd") is None:
-        pytest.skip("containerd is not installed; ./setup installs it")
-    with tempfile.TemporaryDirectory(prefix="ctrd-") as folder, containerd(Path(folder)) as running:
+    with tempfile.TemporaryDirectory(prefix="ctrd-") as folder, containerd(Path(folder), DEBIAN) as running:
         yield running

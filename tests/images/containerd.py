@@ -1,7 +1,8 @@
-"""Debian's containerd, run privately: it unpacks an image the ordinary way, with its overlay snapshotter."""
+"""A containerd, run privately: it unpacks images the ordinary way, or with the snapshotter it is told of."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Generator, Sequence
@@ -11,34 +12,21 @@ from hashlib import sha256
 from pathlib import Path
 
 from tests.images.archives import digest
+from tests.images.versions import Version, search_path
 
-_START_S = 30
-_CONFIG = """version = 2
+_START_S = 60
+_CONFIG = """version = {version}
 root = "{folder}/root"
 state = "{folder}/state"
-disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt", "io.containerd.snapshotter.v1.btrfs",
-  "io.containerd.snapshotter.v1.zfs", "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.aufs"]
+imports = ["{folder}/documented.toml"]
+disabled_plugins = [{disabled}]
 [grpc]
 address = "{folder}/c.sock"
 [ttrpc]
 address = "{folder}/t.sock"
 """
-_WITH_SNAPSHOTTER = """version = 2
-root = "{folder}/root"
-state = "{folder}/state"
-[grpc]
-address = "{folder}/c.sock"
-[ttrpc]
-address = "{folder}/t.sock"
-[proxy_plugins.turnout]
-type = "snapshot"
-address = "{snapshotter}"
-[plugins."io.containerd.grpc.v1.cri"]
-stream_server_port = "0"
-[plugins."io.containerd.grpc.v1.cri".containerd]
-snapshotter = "turnout"
-disable_snapshot_annotations = false
-"""
+_DISABLED = '"io.containerd.internal.v1.opt"'
+_NO_CRI = f'{_DISABLED}, "io.containerd.grpc.v1.cri"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +42,20 @@ class UnpackingError(Exception):
 
 
 class Containerd:
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    """Of a version, its folders in `folder`, which is short enough for a socket's name. It may be killed and started
+    again. `more` is what its configuration has besides; without any there is no CRI."""
+
+    def __init__(self, folder: Path, version: Version, more: str = "") -> None:
+        self._folder, self._environment = folder, {**os.environ, "PATH": search_path(version)}
+        self._process: subprocess.Popen[bytes] | None = None
+        (folder / "documented.toml").write_text(more or f"version = {version.config}\n")
+        disabled = _DISABLED if more else _NO_CRI
+        config = _CONFIG.format(version=version.config, folder=folder, disabled=disabled)
+        (folder / "config.toml").write_text(config)
 
     def ctr(self, *arguments: str) -> str:
-        command = ["ctr", "--address", str(self._folder / "c.sock"), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        command = ["ctr", "--address", str(self.socket), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=self._environment)
         if done.returncode:
             raise UnpackingError(done.stderr)
         return done.stdout
@@ -67,6 +63,39 @@ class Containerd:
     @property
     def socket(self) -> Path:
         return self._folder / "c.sock"
+
+    @property
+    def log(self) -> str:
+        return (self._folder / "log").read_text()
+
+    def start(self) -> None:
+        """Until it answers."""
+        command = ["containerd", "--config", str(self._folder / "config.toml")]
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, env=self._environment)
+        deadline = time.monotonic() + _START_S
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(self.log)
+            time.sleep(0.05)
+
+    def _answers(self) -> bool:
+        try:
+            self.ctr("version")
+        except UnpackingError:
+            return False
+        return True
+
+    def kill(self) -> None:
+        """kill -9. Its shims, and so its containers, go on."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(_START_S)
+
+    def end(self) -> None:
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait(_START_S)
 
     def unpack(self, archive: Path) -> None:
         self.ctr("image", "import", str(archive))
@@ -97,30 +126,10 @@ def chain_id(diff_ids: Sequence[str]) -> str:
 
 
 @contextmanager
-def containerd(folder: Path, snapshotter: Path | None = None) -> Generator[Containerd]:
-    """With `snapshotter`, the socket of one, it is the proxy plugin `turnout`, and the one for pods."""
-    config = folder / "config.toml"
-    text = _CONFIG if snapshotter is None else _WITH_SNAPSHOTTER
-    config.write_text(text.format(folder=folder, snapshotter=snapshotter))
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(["containerd", "--config", str(config)], stdout=log, stderr=log)
+def containerd(folder: Path, version: Version, more: str = "") -> Generator[Containerd]:
+    peer = Containerd(folder, version, more)
+    peer.start()
     try:
-        peer = Containerd(folder)
-        _wait_for(peer, process, folder)
         yield peer
     finally:
-        process.terminate()
-        process.wait(_START_S)
-
-
-def _wait_for(peer: Containerd, process: subprocess.Popen[bytes], folder: Path) -> None:
-    deadline = time.monotonic() + _START_S
-    while True:
-        try:
-            peer.ctr("version")
-        except UnpackingError as error:
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise AssertionError((folder / "log").read_text()) from error
-            time.sleep(0.05)
-        else:
-            return
+        peer.end()

@@ -2,103 +2,27 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Generator
-from pathlib import Path
-from typing import Any
 
-import grpc
 import pytest
 
 from agents.storage.translate.modes import OVERLAYFS
-from tests.images.agent import Agent, Refused, loops_below, mounted, mounted_below, running_agent, wait_until
-from tests.images.archives import LayoutWriter, Tar, compressed, digest
-from tests.images.containerd import Containerd, UnpackingError, chain_id, containerd
+from tests.images.agent import Refused, loops_below, mounted, mounted_below, wait_until
+from tests.images.archives import Tar, digest
+from tests.images.containerd import chain_id
 from tests.images.conversions import converted, turnout
-from tests.images.registry import docker_registry, push
+from tests.images.node import Node, busybox, file_layer, node_for_all_pods, sleeping
+from tests.images.versions import VERSIONS
 
 pytestmark = [pytest.mark.root, pytest.mark.peer, pytest.mark.slow]
 REF = "containerd.io/snapshot.ref"
-_PULL_S = 120
 
 
-class Node:
-    """One machine: a registry, an agent, containerd with the agent as its snapshotter, and images to pull."""
-
-    def __init__(self, folder: Path, host: str, agent: Agent, peer: Containerd) -> None:
-        self.folder, self.host, self.agent, self.peer = folder, host, agent, peer
-
-    def image(self, name: str, *layers: bytes) -> str:
-        """Push an image; returns the name that it is pulled by."""
-        layout = LayoutWriter(self.folder / f"layout-{name}")
-        layout.image(layers)
-        push(layout.write(), self.host, name, "1")
-        return f"{self.host}/{name}:1"
-
-    def lose(self, *layers: bytes) -> None:
-        """Take the layers' blobs out of the registry: whoever pulls them now gets nothing."""
-        for layer in layers:
-            blob = digest(compressed(layer, "gzip")).removeprefix("sha256:")
-            place = self.folder / "data" / "docker" / "registry" / "v2" / "blobs" / "sha256" / blob[:2] / blob
-            shutil.rmtree(place)
-
-    def pull(self, name: str) -> None:
-        """As the kubelet asks for it: runtime.v1.ImageService, PullImageRequest with image (1) of image (1)."""
-        spec = b"\x0a" + bytes([len(name)]) + name.encode()
-        with grpc.insecure_channel(f"unix:{self.peer.socket}") as channel:
-            library: Any = channel
-            ask = library.unary_unary("/runtime.v1.ImageService/PullImage")
-            ask(b"\x0a" + bytes([len(spec)]) + spec, timeout=_PULL_S)
-
-    def run(self, name: str, container: str, script: str) -> str:
-        options = ["run", "--rm", "--snapshotter", "turnout", name, container]
-        return self.peer.ctr("-n", "k8s.io", *options, "/bin/busybox", "sh", "-c", script)
-
-    def restart_agent(self, chain: str) -> None:
-        """And wait until containerd has found it again, which it shows by what it can say of a snapshot."""
-        self.agent.start()
-        wait_until(lambda: self._can_ask(chain), "containerd does not find the agent")
-
-    def _can_ask(self, chain: str) -> bool:
-        try:
-            self.peer.ctr("-n", "k8s.io", "snapshots", "--snapshotter", "turnout", "info", chain)
-        except UnpackingError:
-            return False
-        return True
-
-    def remove_all(self) -> None:
-        names = self.peer.ctr("-n", "k8s.io", "image", "list", "-q").split()
-        if names:
-            self.peer.ctr("-n", "k8s.io", "image", "remove", "--sync", *names)
-
-
-def busybox() -> bytes:
-    """A layer with one program, static, and what runc mounts upon."""
-    tar = Tar()
-    for folder in ("bin", "dev", "proc", "sys", "etc"):
-        tar.directory(folder)
-    return bytes(tar.add("bin/busybox", data=Path("/bin/busybox").read_bytes(), mode=0o755).data)
-
-
-def file_layer(name: str, text: str) -> bytes:
-    return bytes(Tar().add(name, data=text.encode()).data)
-
-
-@pytest.fixture(scope="module")
-def node() -> Generator[Node]:
-    for program in ("containerd", "runc", "docker-registry", "busybox"):
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is not installed; ./setup installs it")
-    with tempfile.TemporaryDirectory(prefix="node-") as name:
-        folder = Path(name)
-        with (
-            docker_registry(folder, folder / "data") as host,
-            running_agent(folder) as agent,
-            containerd(folder, agent.socket) as peer,
-        ):
-            yield Node(folder, host, agent, peer)
+@pytest.fixture(scope="module", params=VERSIONS, ids=[version.name for version in VERSIONS])
+def node(request: pytest.FixtureRequest) -> Generator[Node]:
+    with node_for_all_pods(request.param) as running:
+        yield running
 
 
 @pytest.fixture(autouse=True)
@@ -127,6 +51,16 @@ def test_a_converted_image_runs_without_its_layers(node: Node) -> None:
         "secondthirdx\n"
     )
     assert node.run(name, "two", "busybox cat /etc/two") == "second"
+
+
+def test_a_pod_of_a_converted_image(node: Node) -> None:
+    layers = (busybox(), file_layer("etc/top", "from the volume\n"))
+    name = node.image("pod", *layers)
+    converted(name, node.agent.store)
+    node.image("sandbox", busybox(), sleeping())
+    node.lose(layers[1])
+    node.pull(name)
+    assert node.run_in_pod(name, "", "/bin/busybox", "cat", "/etc/top") == ["from the volume"]
 
 
 def test_containers_share_one_volume(node: Node) -> None:

@@ -1,0 +1,135 @@
+"""One machine of a test: a registry, an agent, and a containerd that has the agent as its snapshotter."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.images.agent import Agent, running_agent, wait_until
+from tests.images.archives import LayoutWriter, Tar, compressed, digest
+from tests.images.containerd import Containerd, UnpackingError, containerd
+from tests.images.cri import Cri, said
+from tests.images.registry import docker_registry, push
+from tests.images.versions import DEBIAN, ONE, TWO, Version, documented
+
+FOR_ALL_PODS: Final = {
+    DEBIAN: "For all pods, containerd 1.6 and 1.7",
+    ONE: "For all pods, containerd 1.6 and 1.7",
+    TWO: "For all pods, containerd 2.x",
+}
+"""Headings of docs/containerd.md."""
+FOR_A_RUNTIME_CLASS: Final = {
+    ONE: "For a RuntimeClass, containerd 1.7",
+    TWO: "For a RuntimeClass, containerd 2.x",
+}
+_PODS: Final = {
+    2: """[plugins."io.containerd.grpc.v1.cri"]
+restrict_oom_score_adj = true
+sandbox_image = "{host}/sandbox:1"
+""",
+    3: """[plugins."io.containerd.cri.v1.runtime"]
+restrict_oom_score_adj = true
+[plugins."io.containerd.cri.v1.images".pinned_images]
+sandbox = "{host}/sandbox:1"
+""",
+}
+"""What pods need on a machine without a network, and where a score for the OOM killer may not be lowered."""
+
+
+class Node:
+    """One machine: a registry, an agent, containerd with the agent as its snapshotter, and images to pull."""
+
+    def __init__(self, folder: Path, host: str, agent: Agent, peer: Containerd) -> None:
+        self.folder, self.host, self.agent, self.peer, self.cri = folder, host, agent, peer, Cri(peer.socket)
+
+    def image(self, name: str, *layers: bytes) -> str:
+        """Push an image; returns the name that it is pulled by."""
+        layout = LayoutWriter(self.folder / f"layout-{name}")
+        layout.image(layers)
+        push(layout.write(), self.host, name, "1")
+        return f"{self.host}/{name}:1"
+
+    def lose(self, *layers: bytes) -> None:
+        """Take the layers' blobs out of the registry: whoever pulls them now gets nothing."""
+        for layer in layers:
+            blob = digest(compressed(layer, "gzip")).removeprefix("sha256:")
+            place = self.folder / "data" / "docker" / "registry" / "v2" / "blobs" / "sha256" / blob[:2] / blob
+            shutil.rmtree(place)
+
+    def pull(self, name: str, handler: str = "") -> None:
+        self.cri.pull(name, handler)
+
+    def run(self, name: str, container: str, script: str) -> str:
+        options = ["run", "--rm", "--snapshotter", "turnout", name, container]
+        return self.peer.ctr("-n", "k8s.io", *options, "/bin/busybox", "sh", "-c", script)
+
+    def run_in_pod(self, name: str, handler: str, *command: str) -> list[str]:
+        """The one line that a container of a pod of its own says; the image is there."""
+        pod = self.cri.run_pod("pod", self.folder / "logs", handler)
+        try:
+            return said(self.cri.run(pod, "container", name, *command), 1)
+        finally:
+            self.cri.remove_pod(pod)
+
+    def restart_agent(self, chain: str) -> None:
+        """And wait until containerd has found it again, which it shows by what it can say of a snapshot."""
+        self.agent.start()
+        wait_until(lambda: self._can_ask(chain), "containerd does not find the agent")
+
+    def _can_ask(self, chain: str) -> bool:
+        try:
+            self.peer.ctr("-n", "k8s.io", "snapshots", "--snapshotter", "turnout", "info", chain)
+        except UnpackingError:
+            return False
+        return True
+
+    def remove_all(self) -> None:
+        names = self.peer.ctr("-n", "k8s.io", "image", "list", "-q").split()
+        if names:
+            self.peer.ctr("-n", "k8s.io", "image", "remove", "--sync", *names)
+
+
+def busybox() -> bytes:
+    """A layer with one program, static, and what runc mounts upon."""
+    tar = Tar()
+    for folder in ("bin", "dev", "proc", "sys", "etc"):
+        tar.directory(folder)
+    return bytes(tar.add("bin/busybox", data=Path("/bin/busybox").read_bytes(), mode=0o755).data)
+
+
+def file_layer(name: str, text: str) -> bytes:
+    return bytes(Tar().add(name, data=text.encode()).data)
+
+
+@contextmanager
+def node_for_all_pods(version: Version) -> Generator[Node]:
+    with node_with(version, FOR_ALL_PODS[version]) as node:
+        yield node
+
+
+@contextmanager
+def node_with(version: Version, heading: str) -> Generator[Node]:
+    """Its containerd has the configuration under that heading of docs/containerd.md."""
+    for program in ("runc", "docker-registry", "busybox"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed; ./setup installs it")
+    with tempfile.TemporaryDirectory(prefix="node-") as name:
+        folder = Path(name)
+        with docker_registry(folder, folder / "data") as host, running_agent(folder) as agent:
+            more = documented(heading, socket=agent.socket) + _PODS[version.config].format(host=host)
+            with containerd(folder, version, more) as peer:
+                node = Node(folder, host, agent, peer)
+                node.image("sandbox", busybox(), sleeping())
+                yield node
+
+
+def sleeping() -> bytes:
+    """A layer that makes the command of every image of ours one that stays: for pods themselves."""
+    script = b"#!/bin/busybox sh\nexec /bin/busybox sleep 1000000\n"
+    return bytes(Tar().add("bin/true", data=script, mode=0o755).data)
