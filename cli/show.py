@@ -10,6 +10,7 @@ import typer
 
 from cli.console import Output, fail, print_rows
 from cli.devices import TlsCa, TlsCert, TlsKey, addresses, client_tls
+from cli.showdevice import show_devices
 from compiler.pipeline.assembly import pipeline
 from runtime.client import inventory
 from runtime.client.applying import runs
@@ -97,3 +98,15 @@ def _add_command(part: _Part) -> None:
 
 for _part in _PARTS:
     _add_command(_part)
+
+
+@app.command("device")
+def device_command(
+    device: DeviceOption = None,
+    output: OutputOption = Output.TABLE,
+    tls_ca: TlsCa = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+) -> None:
+    """What devices are and how they are: pipeline, ports, clients, limits, refusals, what their start has found."""
+    show_devices(addresses(device or ()).values(), client_tls(tls_ca, tls_cert, tls_key), output)

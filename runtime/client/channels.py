@@ -110,7 +110,7 @@ def _try_tls(address: str, tls: ClientTls) -> None:
 
 def _plain_reason(address: str) -> str:
     if address.startswith("unix:"):
-        return ""
+        return "somebody listens there, and does not answer as a P4Runtime server would"
     try:
         with socket.create_connection(_split(address), PROBE_TIMEOUT_S):
             return "somebody listens there; if it asks for TLS, give --tls-ca, --tls-cert and --tls-key"

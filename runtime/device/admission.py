@@ -8,7 +8,10 @@ Called by `runtime.device.handlers`.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from typing import Any
+
+import grpc
 
 from runtime.device.complaints import Complaints
 from runtime.device.limits import Limits
@@ -35,6 +38,12 @@ class Admission:
         self._limits = limits
         self._complaints = complaints
         self._clients: dict[str, Client] = {}
+        self.largest_bytes = 0
+        """Of all requests, as long as this device runs."""
+
+    def __iter__(self) -> Iterator[Client]:
+        """All that have something open."""
+        return iter(list(self._clients.values()))
 
     def enter(self, context: Any, rpc: str) -> Client:
         """Count an RPC until it is over: not before its client has read it all. Raises RESOURCE_EXHAUSTED."""
@@ -47,7 +56,7 @@ class Admission:
         self._clients[name] = client
         client.calls += 1
         client.reads += rpc == READ
-        context.add_done_callback(lambda _over: self._leave(client, rpc))  # pyright: ignore[reportUnknownLambdaType]
+        context.add_done_callback(lambda _over: self._leave(client, rpc, context.code()))  # pyright: ignore[reportUnknownLambdaType]
         return client
 
     async def received(self, client: Client, context: Any) -> bytes:
@@ -61,13 +70,17 @@ class Admission:
             raise RefusedError(Code.DEADLINE_EXCEEDED, text) from problem
         if not isinstance(data, bytes):
             raise invalid("the RPC ended without a request")
+        self.largest_bytes = max(self.largest_bytes, len(data))
         return data
 
     def _refusal(self, client: Client, why: str) -> RefusedError:
         self._complaints.note(client.name, f"RPCs refused: {why}")
         return exhausted(f"{why} of {client.name}, no more are taken until some of them are over")
 
-    def _leave(self, client: Client, rpc: str) -> None:
+    def _leave(self, client: Client, rpc: str, code: grpc.StatusCode | None) -> None:
+        """`code`: with which the device has ended it, if it has not just answered."""
+        if code is not None and code is not grpc.StatusCode.OK:
+            self._complaints.refused(rpc, Code[code.name])
         client.calls -= 1
         client.reads -= rpc == READ
         if not client.calls:

@@ -51,6 +51,26 @@ class _Role:
         return next((key for key, client in self.clients.items() if client.election_id == self.highest), None)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How a client stands that has arbitrated."""
+
+    role: str
+    election_id: int | None
+    is_primary: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleState:
+    """A role that clients name, or that had a primary. `highest` is the highest election id that it has seen."""
+
+    name: str
+    highest: int | None
+    streams: int
+    has_primary: bool
+    is_limited: bool
+
+
 @dataclass(slots=True)
 class Arbitration:
     """All roles of one device."""
@@ -135,6 +155,27 @@ class Arbitration:
     def is_live(self, client: Hashable) -> bool:
         """Whether the client has arbitrated and is still there."""
         return client in self._role_of
+
+    def standing(self, client: Hashable) -> Standing | None:
+        """None for a client that has not arbitrated."""
+        role_name = self._role_of.get(client)
+        if role_name is None:
+            return None
+        role = self._roles[role_name]
+        election_id = role.clients[client].election_id
+        return Standing(role=role_name, election_id=election_id, is_primary=role.primary == client)
+
+    def roles(self) -> list[RoleState]:
+        return [
+            RoleState(
+                name=name,
+                highest=role.highest,
+                streams=len(role.clients),
+                has_primary=role.primary is not None,
+                is_limited=role.config is not None,
+            )
+            for name, role in self._roles.items()
+        ]
 
     # what roles may do
 

@@ -1,6 +1,7 @@
-"""What was refused or lost since limits were met: counted by client, and said in the log once in a while.
+"""What was refused or lost. Since limits were met: counted by client, and said in the log once in a while.
 
-A client that is refused a thousand times a second must not fill the log as well.
+A client that is refused a thousand times a second must not fill the log as well. What is refused for any other reason
+is counted by its code alone.
 """
 
 from __future__ import annotations
@@ -8,6 +9,9 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
+from collections.abc import Mapping
+
+from runtime.device.refusals import Code
 
 LOG = logging.getLogger("turnout.device")
 EVERY_S = 10.0
@@ -24,6 +28,21 @@ class Complaints:
         self._counts: Counter[tuple[str, str]] = Counter()
         self._said: Counter[tuple[str, str]] = Counter()
         self._not_before: dict[tuple[str, str], float] = {}
+        self._refused: Counter[tuple[str, str]] = Counter()
+
+    @property
+    def counts(self) -> Mapping[tuple[str, str], int]:
+        """By client and what, since the start."""
+        return self._counts
+
+    @property
+    def refusals(self) -> Mapping[tuple[str, str], int]:
+        """By what was refused and the name of its code, since the start."""
+        return self._refused
+
+    def refused(self, what: str, code: Code, count: int = 1) -> None:
+        """`what` is the name of an RPC, or such a thing as an update."""
+        self._refused[what, code.name] += count
 
     def note(self, client: str, what: str) -> None:
         """`what` goes with a number before it, such as `RPCs refused: 64 are open`."""

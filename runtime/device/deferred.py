@@ -38,6 +38,14 @@ class Deferred:
         return 0
 
     @property
+    def unfinished(self) -> Sequence[str]:
+        return ()
+
+    @property
+    def goes_on(self) -> bool:
+        return False
+
+    @property
     def place(self) -> str:
         return ""
 

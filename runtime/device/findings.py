@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 
 NAMED = 3
@@ -32,3 +32,23 @@ class Found:
         more = len(self.entries) - NAMED
         what = self.finding.value.format(part="the kernel")
         return f"{self.part}: {len(self.entries)} that {what}: {named}" + (f"; and {more} more" if more > 0 else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """A pipeline of the journal that a device began with. `goes_on`: with the maps of an earlier process."""
+
+    pipeline: str
+    goes_on: bool
+    counts: Mapping[str, int]
+    """Entries, members and groups of the journal."""
+    found: Sequence[Found]
+
+
+@dataclass(slots=True, kw_only=True)
+class Start:
+    """How a device began; `folder` says what its folder had, `remarks` what else was not as it should be."""
+
+    folder: str
+    placed: list[Placed] = field(default_factory=list[Placed])
+    remarks: list[str] = field(default_factory=list[str])

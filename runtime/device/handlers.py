@@ -16,17 +16,27 @@ from google.protobuf.message import DecodeError, Message
 from runtime.device.admission import READ, Admission, Client
 from runtime.device.refusals import RefusedError, invalid
 from runtime.device.service import Service, abort
+from runtime.device.slices import in_slices
+from runtime.device.status import status_pb2
+from runtime.device.status.reporting import Reporter
 
-SERVICE = "p4.v1.P4Runtime"
+SERVICE, STATUS_SERVICE = "p4.v1.P4Runtime", "turnout.device.v1.Status"
+STATUS = "Status"
+"""What its one RPC is called where RPCs are counted."""
 
 
-def add_to_server(service: Service, admission: Admission, server: Any) -> None:
+def add_to_server(service: Service, admission: Admission, reporter: Reporter, server: Any) -> None:
     def unary(rpc: str, method: Callable[[Any, Any], Any], kind: type[Message]) -> Any:
         async def handle(_requests: Any, context: Any) -> Any:
             async with _request(admission, rpc, kind, context) as request:
                 return await method(request, context)
 
         return grpc.stream_unary_rpc_method_handler(handle, None, _encode)  # pyright: ignore[reportUnknownVariableType]
+
+    async def status(_requests: Any, context: Any) -> Any:
+        async with _request(admission, STATUS, status_pb2.GetRequest, context):
+            await service.check_reader(context)
+            return await in_slices(reporter.device())
 
     async def read(_requests: Any, context: Any) -> None:
         async with _request(admission, READ, p4r.ReadRequest, context) as request:
@@ -46,7 +56,13 @@ def add_to_server(service: Service, admission: Admission, server: Any) -> None:
     handlers = {rpc: unary(rpc, method, kind) for rpc, (method, kind) in methods.items()}
     handlers[READ] = grpc.stream_stream_rpc_method_handler(read, None, _encode)
     handlers["StreamChannel"] = grpc.stream_stream_rpc_method_handler(stream, None, _encode)
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+    own: dict[str, Any] = {"Get": grpc.stream_unary_rpc_method_handler(status, None, _encode)}
+    server.add_generic_rpc_handlers(
+        (
+            grpc.method_handlers_generic_handler(SERVICE, handlers),
+            grpc.method_handlers_generic_handler(STATUS_SERVICE, own),
+        )
+    )
 
 
 @asynccontextmanager

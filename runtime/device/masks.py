@@ -26,6 +26,16 @@ class MaskCount:
         self._entries_of: Counter[Numbers] = Counter()
         self._places = 0
 
+    @property
+    def mask_count(self) -> int:
+        """Different masks that its entries have now."""
+        return len(self._entries_of)
+
+    @property
+    def prefixes(self) -> tuple[int, int] | None:
+        """Of a table with ranges: the prefixes that they have become, and how many there is room for."""
+        return (self._places, self._limit) if self._has_ranges else None
+
     def check_new(self, matches: tuple[MatchValue, ...]) -> None:
         """Raises RESOURCE_EXHAUSTED."""
         if self._has_ranges:

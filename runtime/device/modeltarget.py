@@ -79,6 +79,13 @@ class ModelTarget:
     def name(self) -> str:
         return "model"
 
+    @property
+    def port_states(self) -> PortStates:
+        return self.ports
+
+    def interface(self, port: int) -> None:
+        """A model's ports are on no machine."""
+
     def prepare(self, bundle: Bundle) -> ModelInstance:
         model = Model(bundle.pipeline, hash_seed=self._hash_seed)
         return ModelInstance(self, model, self._clock, self._random_bits)
@@ -203,6 +210,14 @@ class ModelInstance:
     @property
     def lag(self) -> int:
         return 0
+
+    @property
+    def unfinished(self) -> Sequence[str]:
+        return ()
+
+    @property
+    def goes_on(self) -> bool:
+        return False
 
     @property
     def place(self) -> str:

@@ -36,6 +36,9 @@ class Outbox:
         self.replaced = 0
         """Notifications that a later one took the place of."""
 
+    def __len__(self) -> int:
+        return len(self._waiting)
+
     def notify(self, notice: Message) -> None:
         """Add a message about arbitration."""
         if self._notices >= MAX_UNREAD_NOTICES:

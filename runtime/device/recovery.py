@@ -7,23 +7,28 @@ from collections.abc import Sequence
 
 from runtime.device.configs import Configs
 from runtime.device.failpoints import Point, reached
-from runtime.device.findings import Found
+from runtime.device.findings import Found, Placed, Start
 from runtime.device.idling import monotonic_ms, resume
 from runtime.device.journal.journal import Recorder
-from runtime.device.journal.replay import Replay, Replayed
+from runtime.device.journal.replay import Replayed
 from runtime.device.loaded import Loaded
 from runtime.device.refusals import RefusedError
+from runtime.device.statefolder import Beginning
 from runtime.device.target import Instance, PipelineRefusedError, Target, TargetError
 
 LOG = logging.getLogger("turnout.device")
 
 
-def recover(configs: Configs, target: Target, replay: Replay, journal: Recorder) -> None:
-    """Before anybody can connect. Raises `TargetError`: it cannot be what it was; nothing that ran has been removed."""
+def recover(configs: Configs, target: Target, beginning: Beginning) -> None:
+    """Before anybody can connect; `beginning.start` is told what was found.
+
+    Raises `TargetError`: it cannot be what it was; nothing that ran has been removed.
+    """
+    replay, journal, start = beginning.replay, beginning.journal, beginning.start
     outcome = replay.finish()
     try:
-        configs.committed = _placed(replay.committed, target, journal)
-        configs.saved = _placed(replay.saved, target, journal)
+        configs.committed = _placed(replay.committed, target, journal, start)
+        configs.saved = _placed(replay.saved, target, journal, start)
         for effect in replay.effects:
             effect(configs.current.instance)
         if configs.saved is not None:
@@ -42,21 +47,26 @@ def recover(configs: Configs, target: Target, replay: Replay, journal: Recorder)
     target.keep_only({loaded.instance.place for loaded in held if loaded is not None})
 
 
-def _placed(replayed: Replayed | None, target: Target, journal: Recorder) -> Loaded | None:
+def _placed(replayed: Replayed | None, target: Target, journal: Recorder, start: Start) -> Loaded | None:
     """The contents of the journal in the target's own place for them."""
     if replayed is None:
         return None
     try:
         instance, found = _adopted(replayed, target, anew=False)
     except (PipelineRefusedError, RefusedError) as problem:
-        LOG.warning("what is pinned cannot be gone on with, all entries are written anew: %s", problem)
+        remark = f"what is pinned cannot be gone on with, all entries are written anew: {problem}"
+        LOG.warning("%s", remark)
+        start.remarks.append(remark)
         instance, found = _adopted(replayed, target, anew=True)
     placed = replayed.loaded.moved_to(instance)
     reached(Point.ADOPTED)
     if instance.place != replayed.place:
         journal.note_move(replayed.place, instance.place)
     resume(placed, monotonic_ms())
-    LOG.info("pipeline %s has %s of the journal", placed.pipeline.name, _counted(placed))
+    counts = _counts(placed)
+    counted = ", ".join(f"{count} {what}" for what, count in counts.items())
+    LOG.info("pipeline %s has %s of the journal", placed.pipeline.name, counted)
+    start.placed.append(Placed(pipeline=placed.pipeline.name, goes_on=instance.goes_on, counts=counts, found=found))
     for one in found:
         LOG.warning("found otherwise, and mended: %s", one.text)
     return placed
@@ -73,11 +83,10 @@ def _adopted(replayed: Replayed, target: Target, *, anew: bool) -> tuple[Instanc
         raise
 
 
-def _counted(placed: Loaded) -> str:
+def _counts(placed: Loaded) -> dict[str, int]:
     tables, selectors = placed.contents.tables.values(), placed.contents.selectors.values()
-    counts = {
+    return {
         "entries": sum(len(table.rows) for table in tables),
         "members": sum(len(selector.members) for selector in selectors),
         "groups": sum(len(selector.groups) for selector in selectors),
     }
-    return ", ".join(f"{count} {what}" for what, count in counts.items())

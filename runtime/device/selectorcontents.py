@@ -34,6 +34,11 @@ class SelectorContents:
     """Of members that may refer to entries."""
     _uses: Counter[MemberRef | GroupRef] = field(default_factory=lambda: Counter())
 
+    @property
+    def member_count(self) -> int:
+        """Those that sets stand for among them."""
+        return len(self.members) + self.total_actions
+
     def find_member(self, member_id: int) -> Member:
         """Raises NOT_FOUND."""
         if member_id not in self.members:

@@ -16,8 +16,9 @@ from runtime.device.handlers import add_to_server
 from runtime.device.limits import Limits
 from runtime.device.listening import Address, ListenError, TcpAddress, UnixAddress, hand_over, make_way, private_umask
 from runtime.device.rights import Rights
-from runtime.device.service import Service
+from runtime.device.service import Parts, Service
 from runtime.device.statefolder import Beginning
+from runtime.device.status.reporting import Reporter
 from runtime.device.target import Target
 from runtime.device.tls import Renewal
 
@@ -50,14 +51,29 @@ class Server:
         self._service = Service(
             settings.device_id, target, beginning, rights=settings.rights, limits=limits, complaints=complaints
         )
+        self._reporter = Reporter(
+            name=settings.name,
+            device_id=settings.device_id,
+            target=target,
+            ports=beginning.ports,
+            start=beginning.start,
+            parts=self._service.parts,
+            admission=self._admission,
+            complaints=complaints,
+            limits=limits,
+        )
         self._server: grpc.aio.Server | None = None
         self._ticking: asyncio.Task[None] | None = None
         self.addresses: tuple[Address, ...] = ()
 
+    @property
+    def parts(self) -> Parts:
+        return self._service.parts
+
     async def __aenter__(self) -> Server:
         """Raises `ListenError`."""
         server = grpc.aio.server(options=self._settings.limits.channel_options())
-        add_to_server(self._service, self._admission, server)
+        add_to_server(self._service, self._admission, self._reporter, server)
         self._server = server
         try:
             for address in self._settings.addresses:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -41,6 +42,17 @@ LOG = logging.getLogger("turnout.device")
 API_VERSION = "1.5.0"
 DETAILS_KEY = "grpc-status-details-bin"
 _STATUS_CODES = {int(code.value[0]): code for code in grpc.StatusCode}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a service is made of, for who tells how it is."""
+
+    configs: Configs
+    arbitration: Arbitration
+    streams: Streams
+    changing: Turns
+    compaction: Compaction
 
 
 @dataclass(slots=True)
@@ -79,7 +91,14 @@ class Service:
         self._configs = Configs(target, beginning.journal, self._streams.tell, beginning.ports)
         self._idling = Idling(self._running, self._streams.tell)
         self._compaction = Compaction(self._configs, beginning.journal)
-        recover(self._configs, target, beginning.replay, beginning.journal)
+        self.parts = Parts(
+            configs=self._configs,
+            arbitration=self._arbitration,
+            streams=self._streams,
+            changing=self._changing,
+            compaction=self._compaction,
+        )
+        recover(self._configs, target, beginning)
         target.start()
         garbage.begin()
 
@@ -91,7 +110,7 @@ class Service:
         try:
             self._check_writer(request, context)  # who may not need not wait to hear it
             self._check_size(request)
-            async with self._changing.of(request.role):
+            async with self._changing.of(request.role, f"Write of {len(request.updates)} updates"):
                 self._check_writer(request, context)
                 config = self._arbitration.config_of(request.role)
                 async with self._contents:
@@ -180,13 +199,16 @@ class Service:
     async def _finish(self, context: Any, what: str, outcomes: list[RefusedError | None]) -> None:
         """End the RPC with UNKNOWN if any of them failed, with one `p4.v1.Error` for each."""
         if any(outcome is not None for outcome in outcomes):
+            for code, count in Counter(outcome.code for outcome in outcomes if outcome is not None).items():
+                self._complaints.refused(what.removesuffix("s"), code, count)
             status = await in_slices(status_of(what, outcomes, self._limits.error_bytes))
             metadata = ((DETAILS_KEY, status.SerializeToString()),)
             await context.abort(grpc.StatusCode.UNKNOWN, status.message, trailing_metadata=metadata)
 
     async def _set_config(self, request: p4r.SetForwardingPipelineConfigRequest, context: Any) -> None:
         self._check_writer(request, context)
-        async with self._changing.of(request.role):
+        action = _named(p4r.SetForwardingPipelineConfigRequest.Action, request.action)
+        async with self._changing.of(request.role, action):
             self._check_writer(request, context)
             self._arbitration.check_pusher(request.role)
             await self._configs.set(request)
@@ -236,6 +258,10 @@ class Service:
             raise exhausted(
                 f"the batch has {len(request.updates)} updates, this device takes {self._limits.updates} at most"
             )
+
+    async def check_reader(self, context: Any) -> None:
+        """Whether a client may read at all."""
+        await self._check(self._device_id, context)
 
     async def _check(self, device_id: int, context: Any) -> None:
         """Whether a client may read at all, and means this device."""

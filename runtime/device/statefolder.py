@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runtime.device import garbage
+from runtime.device.findings import Start
 from runtime.device.journal.files import Folder
 from runtime.device.journal.framing import FormatError
 from runtime.device.journal.journal import Forgetful, Journal, Recorder
@@ -31,6 +32,8 @@ class Beginning:
     journal: Recorder
     hash_seed: int
     is_clean: bool
+    start: Start
+    """To which is added what is found on the way."""
     ports: PortNames = NO_PORTS
 
 
@@ -58,11 +61,13 @@ class StateFolder:
                 LOG.info("what was kept in %s is removed, as --clean asks", self.path)
             replay = Replay(folder.get, ports)
             records = (decode(frame) for frame in folder.frames())
-            found = _usable(next(records, None), target)
+            start = Start(folder="nothing, as --clean asks" if clean else "nothing")
+            found = _usable(next(records, None), target, start)
             if found is None:
                 folder.clear()
             else:
                 replay.take_all(records)
+                start.remarks += folder.remarks
             device = found or Device(boot_id=_boot_id(), target=target, hash_seed=secrets.randbits(SEED_BITS))
             replay.role_configs()  # here, while it can still be refused
             self._journal = Journal(folder, device, replay.elections, replay.roles)
@@ -76,6 +81,7 @@ class StateFolder:
             journal=self._journal,
             hash_seed=device.hash_seed,
             is_clean=found is None,
+            start=start,
             ports=ports,
         )
 
@@ -105,15 +111,17 @@ class StateFolder:
         return fd
 
 
-def _usable(first: Record | None, target: str) -> Device | None:
+def _usable(first: Record | None, target: str, start: Start) -> Device | None:
     """What a journal says of its device, None when it is to begin with nothing. Raises `FormatError`."""
     if not isinstance(first, Device):
         return None
     if first.boot_id != _boot_id():
+        start.folder = "a journal of before the machine was started anew, which is given up"
         LOG.warning("the machine has been started anew since: the device begins with nothing, as the kernel does")
         return None
     if first.target != target:
         raise FormatError(f"it is that of a {first.target} target, this is a {target} target")
+    start.folder = "a journal"
     return first
 
 
@@ -124,6 +132,7 @@ def without_folder(ports: PortNames = NO_PORTS) -> Beginning:
         journal=Forgetful(),
         hash_seed=secrets.randbits(SEED_BITS),
         is_clean=True,
+        start=Start(folder="nothing, since it has no folder"),
         ports=ports,
     )
 

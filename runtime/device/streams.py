@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Hashable, Iterable
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator
 
 from finsy.proto import p4r
 
-from runtime.device.arbitration import Arbitration
+from runtime.device.arbitration import Arbitration, Standing
 from runtime.device.complaints import Complaints
 from runtime.device.outbox import Outbox
 from runtime.device.pace import Pace
@@ -52,6 +52,10 @@ class Streams:
         """The stream has ended, whoever ended it."""
         if self._open.pop(id(stream), None) is not None:
             self._tell(self._arbitration.leave(id(stream)).now)
+
+    def __iter__(self) -> Iterator[tuple[Stream, Standing | None]]:
+        """All that are open, and how their clients stand."""
+        return ((stream, self._arbitration.standing(client)) for client, stream in list(self._open.items()))
 
     def end_all(self, refusal: RefusedError) -> None:
         """The device ends: every client is told so at once, and none holds it up."""
@@ -122,6 +126,7 @@ class Streams:
 
     def _refuse(self, stream: Stream, request: p4r.StreamMessageRequest, refusal: RefusedError) -> None:
         """Send a StreamError with the message that it is about; a client that does not read loses it."""
+        self._complaints.refused("stream message", refusal.code)
         error = p4r.StreamError(canonical_code=int(refusal.code), message=refusal.text, space=SPACE)
         match request.WhichOneof("update"):
             case "packet":

@@ -27,6 +27,7 @@ from compiler.ir.nodes import Pipeline
 from compiler.printers.bundle import Bundle
 from runtime.device.contents import Contents
 from runtime.device.findings import Found
+from runtime.device.portstates import PortStates
 from runtime.device.records import ColorTallies, Row, Tally
 from runtime.device.refusals import RefusedError
 from runtime.device.schema import TableCodec
@@ -109,6 +110,16 @@ class Instance(Protocol):
     @property
     def lag(self) -> int:
         """How many changes of earlier commits are still to be brought to an end before another can be."""
+        ...
+
+    @property
+    def unfinished(self) -> Sequence[str]:
+        """What it still does by itself, in words: work of earlier commits, learned entries on their way here."""
+        ...
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it is what an earlier process had, with all that packets have written."""
         ...
 
     @property
@@ -242,6 +253,13 @@ class Target(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def port_states(self) -> PortStates: ...
+
+    def interface(self, port: int) -> str | None:
+        """What a port is on this machine, None where it is nothing now."""
+        ...
 
     def prepare(self, bundle: Bundle) -> Instance:
         """Load a pipeline beside the one that runs. Raises `PipelineRefusedError`; the one that runs is untouched.

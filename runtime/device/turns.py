@@ -6,6 +6,7 @@ As `asyncio.Lock`, but for the order. Used by `runtime.device.service` and `runt
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, Hashable
 from contextlib import asynccontextmanager
@@ -20,19 +21,29 @@ class Turns:
         self._waiting: dict[Hashable, deque[asyncio.Future[None]]] = {}
         """By who waits; the first one's turn is next, and then it goes to the end."""
         self._watching: list[asyncio.Future[None]] = []
+        self.doing = ""
+        """What is done in the turn that is under way, and since when (`time.monotonic`)."""
+        self.since_s = 0.0
 
     def locked(self) -> bool:
         return self._is_held
 
+    @property
+    def waiting(self) -> int:
+        """How many wait for their turn."""
+        return sum(not turn.done() for turns in self._waiting.values() for turn in turns)
+
     @asynccontextmanager
-    async def of(self, who: Hashable) -> AsyncGenerator[None]:
-        """The turn of `who`, until the end of the block."""
+    async def of(self, who: Hashable, what: str = "") -> AsyncGenerator[None]:
+        """The turn of `who`, until the end of the block; `what` is done in it, for who asks."""
         if self._is_held:
             await self._wait(who)
         self._is_held, self._holder = True, who
+        self.doing, self.since_s = what, time.monotonic()
         try:
             yield
         finally:
+            self.doing = ""
             self._pass_on()
 
     async def settled(self, who: Hashable) -> None:

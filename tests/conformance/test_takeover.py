@@ -16,6 +16,7 @@ from compiler.ir.entries import Exact, Range, Ternary
 from compiler.pipeline.assembly import pipeline
 from compiler.printers.layout import layout
 from runtime.bpf.maps import Map
+from runtime.client.devicestatus import read_status
 from runtime.device.failpoints import Point
 from runtime.device.kernel.sides import SIDE_MAP
 from tests.conformance.client import Client
@@ -322,6 +323,13 @@ def test_what_somebody_has_changed_by_hand(device: Killable, ports: Topology) ->
     device.start()
     for line in told:
         assert line in device.said
+    (placed,) = read_status(device.address).start.placed
+    prefix = "found otherwise, and mended: "
+    assert [f"{prefix}{one.text}\n" for one in placed.findings] == told
+    assert [(one.part, one.kind, one.count) for one in placed.findings] == [
+        ("table arp", kind, 1) for kind in ("missing", "different", "extra")
+    ]
+    assert placed.goes_on
     client = device.primary(101)
     assert state(client) == written
     client.close()

@@ -95,6 +95,8 @@ class Folder:
         self.path = path
         self._objects = path / "objects"
         self._objects.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+        self.remarks: list[str] = []
+        """What `frames` has found that is not as it was written."""
 
     def log(self, number: int) -> Path:
         return self.path / f"{number:08}.log"
@@ -119,7 +121,7 @@ class Folder:
             yield from self._snapshot_frames(self.snapshot(first))
         for path in sorted(self.path.glob("*.log")):
             if int(path.stem) >= first:
-                yield from _log_frames(path)
+                yield from self._log_frames(path)
 
     def log_bytes(self) -> int:
         """Of all logs together, as replaying them has to read."""
@@ -171,16 +173,21 @@ class Folder:
             raise FormatError(f"snapshot {path.name} is damaged at byte {found.end}")
         return found.frames
 
-
-def _log_frames(path: Path) -> tuple[Frame, ...]:
-    data = path.read_bytes()
-    found = scan(data)
-    match found.tail:
-        case Tail.WHOLE:
-            pass
-        case Tail.TORN:
-            LOG.info("journal %s: the last record is cut short at byte %d; it is ignored", path.name, found.end)
-        case Tail.DAMAGED:
-            left = len(data.rstrip(b"\0")) - found.end
-            LOG.error("journal %s: damaged at byte %d: %d bytes from there on are lost", path.name, found.end, left)
-    return found.frames
+    def _log_frames(self, path: Path) -> tuple[Frame, ...]:
+        data = path.read_bytes()
+        found = scan(data)
+        match found.tail:
+            case Tail.WHOLE:
+                pass
+            case Tail.TORN:
+                self.remarks.append(
+                    f"journal {path.name}: the last record is cut short at byte {found.end}; it is ignored"
+                )
+                LOG.info("%s", self.remarks[-1])
+            case Tail.DAMAGED:
+                left = len(data.rstrip(b"\0")) - found.end
+                self.remarks.append(
+                    f"journal {path.name}: damaged at byte {found.end}: {left} bytes from there on are lost"
+                )
+                LOG.error("%s", self.remarks[-1])
+        return found.frames

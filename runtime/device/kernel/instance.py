@@ -161,6 +161,15 @@ class KernelInstance:
         return self._sides.lag
 
     @property
+    def unfinished(self) -> list[str]:
+        told = [f"{self.lag} changes are written to the other side of the tables"] if self.lag else []
+        return told if self._bringing is None else [*told, "learned entries are looked for in their earlier layout"]
+
+    @property
+    def goes_on(self) -> bool:
+        return self._takes_over
+
+    @property
     def place(self) -> str:
         return self._place
 

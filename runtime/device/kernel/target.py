@@ -29,6 +29,7 @@ from runtime.device.kernel.ports import PortSpec
 from runtime.device.kernel.predecessor import Predecessor
 from runtime.device.kernel.statedir import StateDir
 from runtime.device.kernel.translation import UNCHANGED
+from runtime.device.portstates import PortStates
 from runtime.device.refusals import Code, RefusedError, invalid
 from runtime.device.target import Before, Instance, PipelineRefusedError, TargetError
 
@@ -81,6 +82,13 @@ class KernelTarget:
     @property
     def name(self) -> str:
         return "kernel"
+
+    @property
+    def port_states(self) -> PortStates:
+        return self._ports.states
+
+    def interface(self, port: int) -> str | None:
+        return self._ports.interface(port)
 
     def prepare(self, bundle: Bundle) -> KernelInstance:
         return self._made(bundle, None, None)

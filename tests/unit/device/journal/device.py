@@ -68,7 +68,7 @@ class Device:
             self.beginning = self.folder.begin("model", clean=clean)
             self.target = ModelTarget(clock=lambda: 0, random_bits=lambda _: 0, hash_seed=self.beginning.hash_seed)
             self.configs = Configs(self.target, self.beginning.journal, lambda _: False)
-            recover(self.configs, self.target, self.beginning.replay, self.beginning.journal)
+            recover(self.configs, self.target, self.beginning)
         except BaseException:
             self.folder.close()
             raise

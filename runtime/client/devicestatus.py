@@ -1,0 +1,37 @@
+"""What a Turnout device tells of itself: `turnout.device.v1.Status`, which no other P4Runtime server has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+
+from runtime.client.channels import ClientTls, open_channel
+from runtime.client.errors import ClientError, RejectedError, UnreachableError
+from runtime.device.status import status_pb2 as told
+
+METHOD = "/turnout.device.v1.Status/Get"
+TIMEOUT_S = 30.0
+
+
+def read_status(address: str, tls: ClientTls | None = None) -> told.Device:
+    """Raises `ClientError`: nobody answers there, or somebody who is no Turnout device, or refuses to."""
+    opened: Any = open_channel(address, tls)
+    with opened as channel:
+        ask = channel.unary_unary(METHOD, told.GetRequest.SerializeToString, told.Device.FromString)
+        try:
+            return ask(told.GetRequest(), timeout=TIMEOUT_S)
+        except grpc.RpcError as error:
+            raise _explained(address, error) from error
+
+
+def _explained(address: str, error: Any) -> ClientError:
+    code, text = error.code(), error.details()
+    if code is grpc.StatusCode.UNIMPLEMENTED:
+        return ClientError(
+            f"the server at {address} is no Turnout device, or an older one: it does not tell how it is "
+            "(turnout.device.v1.Status)"
+        )
+    if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+        return UnreachableError(f"{address} does not answer: {text}")
+    return RejectedError(f"{address} does not tell how it is ({code.name}): {text}")
