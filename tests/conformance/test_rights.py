@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 from finsy.proto import p4r
+from typer.testing import CliRunner
 
+from cli.main import app
 from compiler.pipeline.assembly import pipeline
 from compiler.printers.bundle import write_bundle
 from compiler.printers.p4info import p4info
@@ -164,6 +166,21 @@ def refused(*arguments: str) -> tuple[int, str]:
         cwd=Path(__file__).parents[2],
     )
     return run.returncode, run.stderr
+
+
+def test_who_may_ask_how_the_device_is(limited: Limited) -> None:
+    """Who may read, and nobody else."""
+
+    def shown(name: str) -> tuple[int, str, str]:
+        arguments = ["show", "device", "--device", limited.tcp, *limited.certs.client_arguments(name)]
+        run = CliRunner().invoke(app, arguments)
+        return run.exit_code, run.stdout.partition(",")[0], run.stderr
+
+    assert shown("monitor") == (0, "device d (id 1)", "")
+    words = (
+        f"turnout: error: {limited.tcp} does not tell how it is (PERMISSION_DENIED): no rights are given to a client "
+    )
+    assert shown("stranger") == (1, "", words + "with the names 'stranger'\n")
 
 
 def test_refused_options(limited: Limited, tmp_path: Path) -> None:
