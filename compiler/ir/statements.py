@@ -1,7 +1,8 @@
 """Statements of controls and actions.
 
-Actions hold straight-line statements and `If`; only controls apply tables, run other controls and give verdicts. A
-verdict ends the packet's way through the pipeline.
+Actions hold straight-line statements and `If`; only controls change the packet, apply tables, run other controls and
+give verdicts: an action runs in the midst of a look-up, and could not say that the packet cannot be changed. A verdict
+ends the packet's way through the pipeline.
 """
 
 from __future__ import annotations

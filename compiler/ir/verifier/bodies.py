@@ -41,6 +41,7 @@ from compiler.ir.statements import (
     Truncate,
 )
 from compiler.ir.verifier import codes
+from compiler.ir.verifier.places import check_place
 from compiler.ir.verifier.widths import Expressions
 from compiler.span import NOWHERE, Span
 
@@ -134,22 +135,8 @@ class _Body:
 
     def check(self, statements: tuple[Statement, ...]) -> None:
         for statement in nested(statements):
-            self._check_place(statement)
+            check_place(statement, self.report, in_action=self.in_action)
             self._check_statement(statement)
-
-    def _check_place(self, statement: Statement) -> None:
-        match statement:
-            case Apply() | Run() | Learn() | SendDigest() | Clone():
-                misplaced, where = self.in_action, "an action"
-            case Forward() | Reply() | ToKernel() | Drop() | Punt() | Multicast():
-                misplaced, where = self.in_action, "an action"
-            case Advance() | ExecuteDirect():
-                misplaced, where = not self.in_action, "a control"
-            case _:
-                return
-        if misplaced:
-            message = f"{type(statement).__name__} stands in {where}"
-            self.report.add(codes.MISPLACED_STATEMENT, statement.span, message)
 
     def _check_statement(self, statement: Statement) -> None:
         match statement:

@@ -609,6 +609,27 @@ ROWS: list[tuple[str, str, str, Code, str]] = [
         "Reply stands in an action",
     ),
     (
+        "header field in action",
+        "{ meta.a = param.value }",
+        "{ meta.a = param.value if meta.a == 1 { ip.dst = 5 } }",
+        codes.MISPLACED_STATEMENT,
+        "the action sets ip.dst",
+    ),
+    (
+        "rewrite in action",
+        "{ meta.a = param.value }",
+        "{ meta.a = param.value rewrite { ip.dst = 5 } }",
+        codes.MISPLACED_STATEMENT,
+        "Rewrite stands in an action",
+    ),
+    (
+        "pop in action",
+        "{ meta.a = param.value }",
+        "{ meta.a = param.value pop ip }",
+        codes.MISPLACED_STATEMENT,
+        "Pop stands in an action",
+    ),
+    (
         "advance in control",
         "count dropped meta.a",
         "advance seen",
