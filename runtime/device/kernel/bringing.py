@@ -13,11 +13,13 @@ from dataclasses import replace
 
 from compiler.ir.nodes import Pipeline
 from compiler.printers.store_programs import bring_context, read_bring, store_programs
+from runtime.bpf.errors import BpfError
 from runtime.bpf.maps import Map
 from runtime.bpf.object import LoadSettings, Object
 from runtime.bpf.testrun import run_syscall
 from runtime.device.failpoints import Point, reached
 from runtime.device.kernel.translation import Translation
+from runtime.device.refusals import RefusedError
 
 LOG = logging.getLogger("turnout.device")
 FAST_PATH = "uses_fast_path"
@@ -52,9 +54,28 @@ class Bringing:
         self, loaded: Object, translations: Sequence[Translation], wait_for_packets: Callable[[], None]
     ) -> None:
         self._loaded, self._translations, self._wait_for_packets = loaded, translations, wait_for_packets
+        self._is_over = False
+
+    def go_on(self) -> bool:
+        """Once packets pass the new program, until it returns that all is brought.
+
+        What fails is no reason to refuse a pipeline that packets pass: it is said, and tried again with the next call.
+        """
+        if not self._is_over:
+            try:
+                self.run()
+            except (BpfError, RefusedError) as problem:
+                LOG.warning(
+                    "learned entries are not all in their new layout yet, packets find them in the earlier one; it is "
+                    "tried again: %s",
+                    problem,
+                )
+                return False
+            self._is_over = True
+        return True
 
     def run(self) -> None:
-        """Right after the program is activated. Raises `BpfError`."""
+        """Behind the activation of the program; what is there already stays. Raises `BpfError`, `RefusedError`."""
         reached(Point.READING)
         self._wait_for_packets()
         for one in self._translations:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 
 from compiler.ir.ranks import rank
@@ -98,4 +99,4 @@ def _constant(text: str) -> Name:
 
 def _cell(key: bytes, value: bytes) -> str:
     del value
-    return f"cell {int.from_bytes(key, 'little')}"
+    return f"cell {int.from_bytes(key, sys.byteorder)}"

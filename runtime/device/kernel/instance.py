@@ -147,10 +147,10 @@ class KernelInstance:
                 self.commit()
             else:
                 self._sides.activate(self._variants.activate)
-            if self._bringing is not None:
-                self._bringing.run()
         except (BpfError, RefusedError) as problem:
             raise PipelineRefusedError(str(problem)) from problem
+        if self._bringing is not None:
+            self._bringing.go_on()
 
     def settle(self) -> None:
         """Wait until nothing of what was written is on its way to packets any more. Raises `RefusedError`."""
@@ -415,7 +415,7 @@ class KernelInstance:
 
     def _end_bringing(self) -> None:
         """A program that need not look into a store before its own takes over."""
-        if self._bringing is None:
+        if self._bringing is None or not self._bringing.go_on():
             return
         try:
             if not self._variants.renew():
