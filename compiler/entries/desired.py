@@ -56,6 +56,7 @@ def _entries(words: Vocabulary, policies: PolicySet, device: Device, previous: E
     serving = service_entries(
         words,
         services,
+        device,
         numbers.services(previous),
         previous,
         report,

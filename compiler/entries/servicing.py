@@ -20,7 +20,7 @@ from compiler.ir.entries import (
     TableEntry,
     WeightedMember,
 )
-from compiler.policy.policyset import Address, Algorithm, Backend, Service, ServicePort
+from compiler.policy.policyset import Address, Algorithm, Backend, Device, Service, ServicePort
 from compiler.span import Span
 
 _ACTIONS = {
@@ -44,6 +44,7 @@ class _Target:
 def service_entries(
     words: Vocabulary,
     services: Iterable[Service],
+    device: Device,
     numbers: Numbers[EntryKey],
     previous: Entries,
     report: Report,
@@ -54,7 +55,7 @@ def service_entries(
 
     Without `binds_empty_groups` no entry points to an empty group, which is a miss either way: BMv2 refuses such ones.
     """
-    targets = [t for service in services for t in _targets(words, service, numbers, report)]
+    targets = [t for service in services for t in _targets(words, service, device, numbers, report)]
     members: list[Member] = []
     groups: list[Group] = []
     entries = [entry for service in services for entry in _vip_entries(words, service)]
@@ -67,9 +68,10 @@ def service_entries(
     return Entries(members=tuple(members), groups=tuple(groups), table_entries=tuple(entries))
 
 
-def _targets(words: Vocabulary, service: Service, numbers: Numbers[EntryKey], report: Report) -> Iterator[_Target]:
+def _targets(
+    words: Vocabulary, service: Service, device: Device, numbers: Numbers[EntryKey], report: Report
+) -> Iterator[_Target]:
     for address in service.addresses:
-        family = f"ipv{address.version}"
         hairpin = service.network.gateway(address.version)
         if hairpin is None:
             message = (
@@ -78,7 +80,8 @@ def _targets(words: Vocabulary, service: Service, numbers: Numbers[EntryKey], re
             )
             report.add(codes.NO_GATEWAY, service.span, message)
         for port in service.ports:
-            yield _target(words, service, port, address, family, int(hairpin or 0), numbers)
+            backends = service.backends(port, address.version, device)
+            yield _target(words, service, port, address, int(hairpin or 0), backends, numbers)
 
 
 def _owner(service: Service, port: ServicePort) -> str:
@@ -90,10 +93,11 @@ def _target(
     service: Service,
     port: ServicePort,
     address: Address,
-    family: str,
     hairpin: int,
+    backends: Iterable[Backend],
     numbers: Numbers[EntryKey],
 ) -> _Target:
+    family = f"ipv{address.version}"
     table = f"service_{family}"
 
     def entry_with(action: ActionCall) -> TableEntry:
@@ -110,11 +114,11 @@ def _target(
 
     number = numbers.of(entry_with(words.call("miss")).key)
     call = words.call(f"{_ACTIONS[service.algorithm]}_{family}", service_id=number, hairpin=hairpin)
-    backends = tuple(
+    called = tuple(
         (words.call(f"to_backend_{family}", address=backend.address, port=backend.port), backend)
-        for backend in port.backends_of(address.version)
+        for backend in backends
     )
-    return _Target(family=family, number=number, entry=entry_with(call), backends=backends, span=port.span)
+    return _Target(family=family, number=number, entry=entry_with(call), backends=called, span=port.span)
 
 
 def _add_family(

@@ -14,12 +14,12 @@ from typing import Final
 
 from compiler.diagnostic import Report, did_you_mean
 from compiler.policy import codes
-from compiler.policy.endpoints import SlicePort
-from compiler.policy.frontends import Holders, PlacedAddress, check_addresses, check_families, service_port
+from compiler.policy.endpoints import SliceEndpoint, SlicePort, usable
+from compiler.policy.frontends import Holders, PlacedAddress, check_addresses, check_families, node_of, service_port
 from compiler.policy.kinds import ALGORITHM_ANNOTATION, NETWORK_ANNOTATION
 from compiler.policy.kubernetes import KubernetesService
 from compiler.policy.located import Located
-from compiler.policy.policyset import Algorithm, Backend, Network, Service, ServicePort
+from compiler.policy.policyset import Algorithm, Backend, Network, Service, ServicePort, TrafficPolicy
 from compiler.policy.references import Claims, Directory, check_annotations, object_name
 from compiler.policy.scalar import shortened
 from compiler.policy.values import ALGORITHMS, ALGORITHMS_NOT_YET
@@ -73,7 +73,8 @@ class ClusterServiceResolver:
     def _service(self, located: ServiceObject, network: Network, placed: list[PlacedAddress]) -> Service:
         metadata = located.model.metadata
         key = object_name(metadata)
-        slices = self.endpoints.get(key, ())
+        policy = TrafficPolicy(located.model.spec.internal_traffic_policy or TrafficPolicy.CLUSTER)
+        slices = usable(self.endpoints.get(key, ()), by_node=policy is TrafficPolicy.LOCAL)
         if not slices:
             message = f"service '{key}' has no EndpointSlice: its packets have nowhere to go"
             hint = f"an EndpointSlice with the label kubernetes.io/service-name: {metadata.name}"
@@ -89,8 +90,19 @@ class ClusterServiceResolver:
             addresses=tuple(sorted((address for address, _ in placed), key=lambda address: address.version)),
             ports=tuple(sorted(ports, key=lambda port: (port.port, port.protocol))),
             algorithm=_algorithm(located, self.report),
+            internal_traffic_policy=policy,
             labels=tuple(sorted(metadata.labels.items())),
             span=located.span,
+        )
+
+    def _backend(self, network: Network, port: SlicePort, endpoint: SliceEndpoint) -> Backend:
+        workload = self.holders.workload(network, endpoint.address)
+        return Backend(
+            address=endpoint.address,
+            port=port.port,
+            workload=workload,
+            node=endpoint.node or node_of(workload),
+            span=endpoint.span,
         )
 
     def _port(
@@ -105,16 +117,7 @@ class ClusterServiceResolver:
         spec = located.model.spec.ports[index]
         versions = {address.version for address, _ in placed}
         matching = [s for s in slices if s.name == spec.name and s.protocol == spec.protocol and s.version in versions]
-        backends = [
-            Backend(
-                address=endpoint.address,
-                port=item.port,
-                workload=self.holders.workload(network, endpoint.address),
-                span=endpoint.span,
-            )
-            for item in matching
-            for endpoint in item.endpoints
-        ]
+        backends = [self._backend(network, item, endpoint) for item in matching for endpoint in item.endpoints]
         span = located.at("spec", "ports", index, "port")
         port = service_port(name=spec.name, protocol=spec.protocol, port=spec.port, backends=backends, span=span)
         key = object_name(located.model.metadata)
@@ -175,9 +178,6 @@ def _check_unsupported(located: ServiceObject, report: Report) -> None:
     elif spec.session_affinity_config:
         message = "sessionAffinityConfig without sessionAffinity ClientIP does nothing"
         report.add(codes.CONFLICTING_FIELDS, located.key("spec", "sessionAffinityConfig"), message)
-    if spec.internal_traffic_policy == "Local":
-        message = "internalTrafficPolicy Local is not supported yet"
-        report.add(codes.NOT_SUPPORTED, located.at("spec", "internalTrafficPolicy"), message, expected="Cluster")
     if spec.external_name:
         message = "externalName without type ExternalName does nothing"
         report.add(codes.CONFLICTING_FIELDS, located.key("spec", "externalName"), message)

@@ -8,9 +8,18 @@ from typing import Final
 
 from compiler.diagnostic import Related, Report
 from compiler.policy import codes, kinds
-from compiler.policy.frontends import Holders, check_addresses, check_families, service_port
+from compiler.policy.frontends import Holders, check_addresses, check_families, node_of, service_port
 from compiler.policy.located import Located
-from compiler.policy.policyset import Address, Algorithm, Backend, Network, Service, ServicePort, Workload
+from compiler.policy.policyset import (
+    Address,
+    Algorithm,
+    Backend,
+    Network,
+    Service,
+    ServicePort,
+    TrafficPolicy,
+    Workload,
+)
 from compiler.policy.references import Claims, Directory, check_annotations, object_name, qualified
 from compiler.policy.scalar import shortened
 from compiler.span import Span
@@ -87,6 +96,7 @@ class DpuServiceResolver:
             addresses=tuple(sorted(spec.addresses, key=lambda address: address.version)),
             ports=tuple(sorted(ports, key=lambda port: (port.port, port.protocol))),
             algorithm=Algorithm(spec.algorithm),
+            internal_traffic_policy=TrafficPolicy(spec.internal_traffic_policy),
             labels=tuple(sorted(metadata.labels.items())),
             span=located.span,
         )
@@ -182,13 +192,20 @@ def _port(
     target = spec.target_port or spec.port
     versions = {address.version for address in located.model.spec.addresses}
     backends = [
-        Backend(address=address, port=item.port or target, weight=item.weight, workload=item.workload, span=item.span)
+        Backend(
+            address=address,
+            port=item.port or target,
+            weight=item.weight,
+            workload=item.workload,
+            node=node_of(item.workload),
+            span=item.span,
+        )
         for item in explicit
         for address in item.addresses
         if address.version in versions
     ]
     backends.extend(
-        Backend(address=address, port=target, workload=workload, span=workload.span)
+        Backend(address=address, port=target, workload=workload, node=node_of(workload), span=workload.span)
         for workload in selected
         for address in workload.addresses
         if address.version in versions

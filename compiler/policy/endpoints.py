@@ -26,6 +26,7 @@ class SliceEndpoint:
     address: Address
     is_ready: bool
     is_serving_while_terminating: bool
+    node: str
     span: Span
 
 
@@ -43,7 +44,10 @@ class SlicePort:
 def collect_endpoints(
     slices: Iterable[SliceObject], services: Mapping[str, object], refused: frozenset[str], report: Report
 ) -> dict[str, tuple[SlicePort, ...]]:
-    """The ports of all slices by "namespace/service"; a slice whose service is not there is warned of."""
+    """The ports of all slices by "namespace/service", with endpoints in any state (see `usable`).
+
+    A slice whose service is not there is warned of.
+    """
     found: dict[str, list[SlicePort]] = {}
     for located in slices:
         metadata = located.model.metadata
@@ -59,7 +63,7 @@ def collect_endpoints(
             hint = did_you_mean(key, services)
             report.add(codes.ORPHAN_SLICE, span, f"Service '{shortened(key)}' is not defined", hint=hint)
         found.setdefault(key, []).extend(_slice_ports(located, report))
-    return {key: _usable(ports) for key, ports in found.items()}
+    return {key: tuple(ports) for key, ports in found.items()}
 
 
 def _slice_ports(located: SliceObject, report: Report) -> list[SlicePort]:
@@ -94,7 +98,8 @@ def _endpoints(located: SliceObject, version: int, report: Report) -> Iterable[S
         span = located.at("endpoints", index, "addresses", 0)
         address = _address(endpoint.addresses[0], version, span, report)
         if address is not None:
-            yield SliceEndpoint(address, _is_ready(endpoint), _is_serving_while_terminating(endpoint), span)
+            ends = _is_serving_while_terminating(endpoint)
+            yield SliceEndpoint(address, _is_ready(endpoint), ends, endpoint.node_name, span)
 
 
 def _address(text: str, version: int, span: Span, report: Report) -> Address | None:
@@ -118,12 +123,20 @@ def _is_serving_while_terminating(endpoint: Endpoint) -> bool:
     return conditions.terminating is True and conditions.serving is not False
 
 
-def _usable(ports: list[SlicePort]) -> tuple[SlicePort, ...]:
-    """Ready endpoints; for a port and family without any, those that still serve while they end, as kube-proxy does."""
-    has_ready = {(port.name, port.protocol, port.version) for port in ports if any(e.is_ready for e in port.endpoints)}
-    usable: list[SlicePort] = []
+def usable(ports: tuple[SlicePort, ...], *, by_node: bool) -> tuple[SlicePort, ...]:
+    """Ready endpoints; for a port and family without any, those that still serve while they end, as kube-proxy does.
+
+    `by_node`: each node for itself, since its clients get nothing of the others.
+    """
+
+    def place(port: SlicePort, endpoint: SliceEndpoint) -> tuple[str, str, int, str]:
+        return port.name, port.protocol, port.version, endpoint.node if by_node else ""
+
+    has_ready = {place(port, endpoint) for port in ports for endpoint in port.endpoints if endpoint.is_ready}
+    chosen: list[SlicePort] = []
     for port in ports:
-        ready = (port.name, port.protocol, port.version) in has_ready
-        chosen = tuple(e for e in port.endpoints if (e.is_ready if ready else e.is_serving_while_terminating))
-        usable.append(SlicePort(port.name, port.protocol, port.port, port.version, chosen))
-    return tuple(usable)
+        endpoints = tuple(
+            e for e in port.endpoints if (e.is_ready if place(port, e) in has_ready else e.is_serving_while_terminating)
+        )
+        chosen.append(SlicePort(port.name, port.protocol, port.port, port.version, endpoints))
+    return tuple(chosen)

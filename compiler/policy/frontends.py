@@ -94,6 +94,11 @@ def check_chains(services: Sequence[Service], report: Report) -> None:
                     report.add(codes.CLUSTER_IP_TAKEN, backend.span, message)
 
 
+def node_of(workload: Workload | None) -> str:
+    """The name of the node that a backend's workload is on; empty where that is not known."""
+    return workload.node.name if workload is not None and workload.node is not None else ""
+
+
 def service_port(*, name: str, protocol: str, port: int, backends: Iterable[Backend], span: Span) -> ServicePort:
     """A port with its backends in order; of two for the same address and port the first stays."""
     by_place: dict[tuple[Address, int], Backend] = {}

@@ -155,6 +155,9 @@ class DpuServiceSpec(Model):
     )
     backends: tuple[DpuServiceBackend, ...] = ()
     algorithm: Annotated[AlgorithmWord, Field(description="How new connections spread over the backends.")] = "Maglev"
+    internal_traffic_policy: Annotated[
+        Literal["Cluster", "Local"], Field(description="Local: only backends on the client's node.")
+    ] = "Cluster"
 
 
 class DpuService(NamespacedKind):

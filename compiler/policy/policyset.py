@@ -50,6 +50,13 @@ class Algorithm(StrEnum):
     RANDOM = "Random"
 
 
+class TrafficPolicy(StrEnum):
+    """Which backends get connections from inside: all, or those on the client's node."""
+
+    CLUSTER = "Cluster"
+    LOCAL = "Local"
+
+
 class Protocol(StrEnum):
     TCP = "TCP"
     UDP = "UDP"
@@ -165,13 +172,20 @@ class Device:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backend:
     """Where a connection may go. `port` is the backend's own; `weight` 1..100; `workload` None for an address that
-    no Workload declares. `span` is the line that made it a backend: the workload, the list item or the endpoint."""
+    no Workload declares. `node` is the name of the one that it is on, empty where that is not known. `span` is the line
+    that made it a backend: the workload, the list item or the endpoint."""
 
     address: Address
     port: int
     weight: int = 1
     workload: Workload | None = None
+    node: str = ""
     span: Span = field(default=NOWHERE, compare=False)
+
+    def is_near(self, device: Device) -> bool:
+        """Whether it is on the node of a device; an address that the device reaches counts as there."""
+        reached_by = self.workload.device if self.workload is not None else None
+        return device.node.name == self.node or device.name == reached_by
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,6 +216,7 @@ class Service:
     addresses: tuple[Address, ...]
     ports: tuple[ServicePort, ...]
     algorithm: Algorithm = Algorithm.MAGLEV
+    internal_traffic_policy: TrafficPolicy = TrafficPolicy.CLUSTER
     labels: Labels = ()
     span: Span = field(default=NOWHERE, compare=False)
 
@@ -211,6 +226,13 @@ class Service:
 
     def address(self, version: int) -> Address | None:
         return next((address for address in self.addresses if address.version == version), None)
+
+    def backends(self, port: ServicePort, version: int, device: Device) -> tuple[Backend, ...]:
+        """Those of one of its ports that the clients behind a device are sent to."""
+        found = port.backends_of(version)
+        if self.internal_traffic_policy is TrafficPolicy.CLUSTER:
+            return found
+        return tuple(backend for backend in found if backend.is_near(device))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

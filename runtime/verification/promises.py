@@ -68,7 +68,7 @@ def service_of(plan: PolicyPlan, network: int, ends: Ends) -> tuple[PlannedServi
 def _of_service(
     plan: PolicyPlan, sender: PlannedWorkload, service: PlannedService, port: PlannedPort, version: int
 ) -> Promise:
-    backends = expected.backends(plan, service, port, version)
+    backends = expected.backends(plan, service, port, version, planned.node_of(sender))
     reached = frozenset(place for place in backends if _leads_there(plan, sender, place[0]))
     if not backends:
         return Promise(is_refused=True)

@@ -53,6 +53,9 @@ def test_services_get_the_backends_that_the_plan_gives_them(plan: PolicyPlan) ->
             for version in service.versions:
                 wanted = expected.backends(plan, service, port, version)
                 assert {(b.address, b.port): b.weight for b in made.backends_of(version)} == wanted
+                for device in policies.devices:
+                    near = expected.backends(plan, service, port, version, device.node.name)
+                    assert {(b.address, b.port) for b in found.backends(made, version, device)} == near.keys()
 
 
 @settings(FEW)

@@ -78,6 +78,7 @@ def _service(networks: tuple[PlannedNetwork, ...], homes: tuple[int, ...]) -> st
             backends=st.lists(_BACKENDS, max_size=3, unique_by=lambda b: b.workload).map(tuple),
             is_kubernetes=st.sampled_from((False, False, True)),
             algorithm=st.sampled_from(("Maglev", "Maglev", "SourceHash", "Random")),
+            is_local=st.sampled_from((False, False, False, True)),
         )
     )
 

@@ -17,40 +17,59 @@ Place = tuple[planned.Address, int]
 """Address and port of a backend."""
 
 
-def backends(plan: PolicyPlan, service: PlannedService, port: PlannedPort, version: int) -> dict[Place, int]:
-    """The weight of each backend that a service port has in a family, whether anything leads to it or not."""
-    return (
+def backends(
+    plan: PolicyPlan, service: PlannedService, port: PlannedPort, version: int, node: str | None = None
+) -> dict[Place, int]:
+    """The weight of each backend that a service port has in a family, whether anything leads to it or not.
+
+    With `node` those that clients on it are sent to.
+    """
+    found = (
         _cluster_backends(plan, service, port, version)
         if service.is_kubernetes
         else _dpu_backends(plan, service, port, version)
     )
+    is_near = node is not None and service.is_local
+    return {place: weight for (place, at), weight in found.items() if not is_near or at == node}
 
 
-def _dpu_backends(plan: PolicyPlan, service: PlannedService, port: PlannedPort, version: int) -> dict[Place, int]:
+def _dpu_backends(
+    plan: PolicyPlan, service: PlannedService, port: PlannedPort, version: int
+) -> dict[tuple[Place, str], int]:
     target = port.target or port.port
-    found: dict[Place, int] = {}
+    found: dict[tuple[Place, str], int] = {}
     for backend in service.backends:
         workload = plan.backend_of(service, backend)
         assert workload is not None
         versions = workload.versions[:1] if backend.by_address else workload.versions
         if version in versions:
-            found.setdefault((planned.workload_address(workload, version), backend.port or target), backend.weight)
+            place = planned.workload_address(workload, version), backend.port or target
+            found.setdefault((place, planned.node_of(workload)), backend.weight)
     for workload in plan.selected(service):
         if version in workload.versions:
-            found.setdefault((planned.workload_address(workload, version), target), 1)
+            found.setdefault(((planned.workload_address(workload, version), target), planned.node_of(workload)), 1)
     return found
 
 
-def _cluster_backends(plan: PolicyPlan, service: PlannedService, port: PlannedPort, version: int) -> dict[Place, int]:
-    """The ready ones; when there are none, those that terminate."""
+def _cluster_backends(
+    plan: PolicyPlan, service: PlannedService, port: PlannedPort, version: int
+) -> dict[tuple[Place, str], int]:
+    """The ready ones; when there are none, those that terminate. Of a local service that is so on each node."""
     target = port.target or port.port
-    by_readiness: dict[bool, dict[Place, int]] = {True: {}, False: {}}
+    by_readiness: dict[tuple[str, bool], dict[tuple[Place, str], int]] = {}
     for backend in service.backends:
         workload = plan.backend_of(service, backend)
         if workload is not None and version in workload.versions:
+            node = planned.node_of(workload)
             place = planned.workload_address(workload, version), target
-            by_readiness[backend.is_ready].setdefault(place, 1)
-    return by_readiness[True] or by_readiness[False]
+            asked = node if service.is_local else ""
+            by_readiness.setdefault((asked, backend.is_ready), {}).setdefault((place, node), 1)
+    return {
+        place: weight
+        for (asked, is_ready), found in by_readiness.items()
+        if is_ready or (asked, True) not in by_readiness
+        for place, weight in found.items()
+    }
 
 
 def load_codes(plan: PolicyPlan) -> set[Code]:

@@ -103,7 +103,7 @@ def _workload(workload: PlannedWorkload) -> Manifest:
     spec: Manifest = {
         "type": "Pod",
         "network": planned.network_name(workload.network),
-        "node": planned.NODES.get(workload.place, planned.BARE_NODE if workload.place == "bare" else "node-a"),
+        "node": planned.node_of(workload),
         "addresses": [str(planned.workload_address(workload, version)) for version in workload.versions],
     }
     name = planned.workload_name(workload)
@@ -134,6 +134,8 @@ def _dpu_service(plan: PolicyPlan, service: PlannedService) -> Manifest:
         spec["backends"] = backends
     if service.algorithm != "Maglev":
         spec["algorithm"] = service.algorithm
+    if service.is_local:
+        spec["internalTrafficPolicy"] = "Local"
     return _object("DpuService", planned.service_name(plan, service), service.team, spec)
 
 
@@ -161,6 +163,8 @@ def _cluster_service(plan: PolicyPlan, service: PlannedService) -> Iterator[Mani
         {"name": _port_name(at), "protocol": port.protocol, "port": port.port} for at, port in enumerate(service.ports)
     ]
     spec: Manifest = {"type": "ClusterIP", "clusterIP": addresses[0], "clusterIPs": addresses, "ports": ports}
+    if service.is_local:
+        spec["internalTrafficPolicy"] = "Local"
     made = _object("Service", name, service.team, spec, api="v1")
     made["metadata"]["annotations"] = {"turnout.dev/network": planned.network_name(service.network)}
     if service.algorithm != "Maglev":
@@ -181,7 +185,8 @@ def _endpoints(plan: PolicyPlan, service: PlannedService, version: int) -> Itera
         workload = plan.backend_of(service, backend)
         if workload is not None and version in workload.versions:
             conditions = {"ready": backend.is_ready, "serving": True, "terminating": not backend.is_ready}
-            yield {"addresses": [str(planned.workload_address(workload, version))], "conditions": conditions}
+            address = str(planned.workload_address(workload, version))
+            yield {"addresses": [address], "conditions": conditions, "nodeName": planned.node_of(workload)}
 
 
 def _slice(

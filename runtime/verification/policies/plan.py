@@ -87,6 +87,8 @@ class PlannedService:
     backends: tuple[PlannedBackend, ...] = ()
     is_kubernetes: bool = False
     algorithm: str = "Maglev"
+    is_local: bool = False
+    """Its clients are sent to backends on their own node only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +142,10 @@ def behind_port(port: int) -> tuple[int, int]:
 
 def workload_at(plan: PolicyPlan, device: str, port: int) -> PlannedWorkload | None:
     return next((w for w in plan.workloads if (w.place, port_of(w)) == (device, port)), None)
+
+
+def node_of(workload: PlannedWorkload) -> str:
+    return NODES.get(workload.place, BARE_NODE if workload.place == "bare" else NODES[DEVICES[0]])
 
 
 def is_reachable(plan: PolicyPlan, device: str, workload: PlannedWorkload) -> bool:

@@ -70,10 +70,11 @@ def _of_service(
     policies: PolicySet, speaker: Speaker, service: Service, port: ServicePort, version: int
 ) -> Expectation:
     name = f"{service.key}:{port.name}" if port.name else service.key
-    backends = port.backends_of(version)
+    device = _device(policies, speaker)
+    backends = service.backends(port, version, device)
     if not backends:
         return Expectation(is_refused=True, service=name)
-    reached = frozenset(_reached(policies, _device(policies, speaker), speaker.workload))
+    reached = frozenset(_reached(policies, device, speaker.workload))
     there = frozenset((b.address, b.port) for b in backends if b.address in reached)
     lost = frozenset({"no_route"}) if len(there) < len({(b.address, b.port) for b in backends}) else frozenset[str]()
     return Expectation(places=there, reasons=WHEN_CROWDED | lost, service=name)

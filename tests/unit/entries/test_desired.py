@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
@@ -177,3 +178,31 @@ def test_the_algorithm_is_the_services_action(shop: str, algorithm: str, action:
     }
     assert calls == {f"{action}_ipv4", f"{action}_ipv6"}
     assert {entry.key for entry in found.entries.table_entries} == {e.key for e in default.entries.table_entries}
+
+
+def test_a_local_service_has_the_backends_of_the_devices_node(shop: str) -> None:
+    """A service address is the device's for its own clients: each device has another group, with the same number."""
+    addresses = '  addresses: [10.96.0.10, "fd00:10:96::10"]\n'
+    local = shop.replace(addresses, f"{addresses}  internalTrafficPolicy: Local\n")
+    cluster = {device: hosts_behind(compiled(shop, device)) for device in ("dpu-a", "dpu-b")}
+    assert cluster == {device: {"10.1.0.11", "10.1.0.12", "10.1.0.13"} for device in cluster}
+    assert hosts_behind(compiled(local, "dpu-a")) == {"10.1.0.11", "10.1.0.12"}
+    assert hosts_behind(compiled(local, "dpu-b")) == {"10.1.0.13"}
+    web_3 = "  name: web-3\n  namespace: shop\n  labels: {app: web}"
+    assert local.count(web_3) == 1
+    assert hosts_behind(compiled(local.replace(web_3, web_3.replace("app: web", "app: other")), "dpu-b")) == set()
+
+
+def hosts_behind(desired: Desired) -> set[str]:
+    """The IPv4 backends of service shop/web:http."""
+    entries = [
+        e for e in desired.entries.table_entries if e.table == "backend_ipv4" and e.owner.endswith("shop/web:http")
+    ]
+    (group,) = (
+        g
+        for g in desired.entries.groups
+        if entries[0].action == GroupRef(group_id=g.id) and g.selector == "backends_ipv4"
+    )
+    chosen = {member.member_id for member in group.members}
+    calls = [m.action for m in desired.entries.members if m.selector == "backends_ipv4" and m.id in chosen]
+    return {str(IPv4Address(call.arguments[0])) for call in calls}

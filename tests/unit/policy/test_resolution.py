@@ -9,7 +9,7 @@ import pytest
 
 from compiler.policy import Loaded, PolicySet, load, load_text, load_texts, workload_mac
 from compiler.policy.identity import assign_network_ids
-from compiler.policy.policyset import Algorithm, Profile, Service
+from compiler.policy.policyset import Algorithm, Profile, Service, TrafficPolicy
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 FABRIC = """
@@ -100,6 +100,21 @@ def test_terminating_endpoints_serve_when_none_is_ready_in_their_family() -> Non
     six = slice_of("b", endpoint("fd00::11", **ending) + ", " + endpoint("fd00::12", ready=False), "IPv6")
     (service,) = policies_of(FABRIC, SERVICE, four, six).services
     assert backends_of(service, "http") == [("10.3.0.12", 8080, 1), ("fd00::11", 8080, 1)]
+
+
+def test_a_local_service_of_kubernetes_has_terminating_endpoints_where_a_node_has_no_ready_one() -> None:
+    ending = {"ready": False, "serving": True, "terminating": True}
+    ready = dict[str, bool]()
+    places = (("11", "node-a", ready), ("12", "node-a", ending), ("13", "node-b", ending), ("14", "", ending))
+    endpoints = (endpoint(f"10.3.0.{host}", **state)[:-1] + f', nodeName: "{node}"}}' for host, node, state in places)
+    slices = slice_of("a", ", ".join(endpoints))
+    local = SERVICE + "  internalTrafficPolicy: Local\n"
+    (service,) = policies_of(FABRIC, local, slices).services
+    assert service.internal_traffic_policy is TrafficPolicy.LOCAL
+    backends = [(str(each.address), each.node) for each in service.ports[1].backends]
+    assert backends == [("10.3.0.11", "node-a"), ("10.3.0.13", "node-b"), ("10.3.0.14", "")]
+    (service,) = policies_of(FABRIC, SERVICE, slices).services
+    assert backends_of(service, "http") == [("10.3.0.11", 8080, 1)]
 
 
 @pytest.mark.parametrize("algorithm", Algorithm)
