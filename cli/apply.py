@@ -16,6 +16,7 @@ from compiler.entries.desired import compile_entries
 from compiler.pipeline.assembly import pipeline
 from compiler.policy.policyset import Device, Profile
 from compiler.printers.bundle import read_bundle, write_bundle
+from runtime.applied import Applied, AppliedError, applied_folder, write_applied
 from runtime.bpf.errors import BpfError
 from runtime.build import build_bundle
 from runtime.client.applying import Failure, Outlook, PipelineState, look, perform
@@ -68,9 +69,20 @@ def apply(
                 if verification is not None:
                     typer.echo(f"{outlook.device.name}: {_standing(loaded, outlook.device, verification)}")
             if not dry_run:
+                _record(loaded, devices)
                 _perform_all(work, verification)
         except (ClientError, BpfError) as error:
             raise fail(str(error)) from error
+
+
+def _record(loaded: Policies, devices: list[Device]) -> None:
+    """For `turnout explain`. Before the first write: what a stopped run has written is of these policies as well."""
+    try:
+        for one in devices:
+            record = Applied(device=one.name, address=one.address, sources=loaded.sources)
+            write_applied(applied_folder(), record)
+    except AppliedError as problem:
+        say(f"turnout: {problem}; `turnout explain` needs --policies then")
 
 
 def _chosen(loaded: Policies, wanted: list[str]) -> list[Device]:

@@ -16,6 +16,7 @@ COMMANDS = {
     "verify": ("cli.verify", "Prove policies: interpreter against eBPF, packet by packet."),
     "apply": ("cli.apply", "Bring devices to what policies say."),
     "show": ("cli.show", "Show what devices hold and have counted."),
+    "explain": ("cli.explain", "What becomes of a packet or a service on devices as they are now, and why."),
     "lab": ("cli.lab", "Nodes, DPUs and workloads as network namespaces of this machine."),
     "device": ("cli.device", "The P4Runtime server of one DPU."),
     "agent": ("cli.agent", "Long-running processes of a node: containers from converted images."),

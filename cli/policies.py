@@ -17,13 +17,13 @@ class Policies:
     """A checked policy set and the text it was read from."""
 
     def __init__(self, policies: PolicySet, sources: Mapping[str, str]) -> None:
-        self.set, self._sources = policies, sources
+        self.set, self.sources = policies, sources
 
     def report(self, diagnostics: Iterable[Diagnostic]) -> None:
         """Print diagnostics on stderr; ends the command if one is an error."""
         found = tuple(diagnostics)
         if found:
-            say(render_all(found, self._sources))
+            say(render_all(found, self.sources))
         if has_errors(found):
             raise typer.Exit(FAILED)
 

@@ -13,12 +13,20 @@ from typing import Final
 import pytest
 from hypothesis import settings
 
+from runtime.applied import FOLDER
+
 # How long an example takes says how busy the machine is.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 ALLOWED_IN_CI: Final = ("kernel lacks", "not installable:")
 Reported = pytest.TestReport | pytest.CollectReport
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _records_apart(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What tests apply is not what `turnout explain` is asked about outside of them."""
+    os.environ[FOLDER] = str(tmp_path_factory.mktemp("applied"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from runtime.device import garbage
 from runtime.device.findings import Start
 from runtime.device.journal.files import Folder
-from runtime.device.journal.framing import FormatError
+from runtime.device.journal.framing import FormatError, scan
 from runtime.device.journal.journal import Forgetful, Journal, Recorder
 from runtime.device.journal.records import Device, Record, decode
 from runtime.device.journal.replay import Replay
@@ -22,6 +22,8 @@ from runtime.device.target import TargetError
 LOG = logging.getLogger("turnout.device")
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 SEED_BITS = 64
+_HEAD_BYTES = 4096
+"""More than a journal's first record takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +125,20 @@ def _usable(first: Record | None, target: str, start: Start) -> Device | None:
         raise FormatError(f"it is that of a {first.target} target, this is a {target} target")
     start.folder = "a journal"
     return first
+
+
+def kept_seed(path: Path) -> int | None:
+    """What the device with this folder hashes with, whether it runs or not; None when the folder does not say."""
+    try:
+        for log in sorted((path / "journal").glob("*.log"), reverse=True):
+            with log.open("rb") as file:
+                first = next(iter(scan(file.read(_HEAD_BYTES)).frames), None)
+            record = None if first is None else decode(first)
+            if isinstance(record, Device) and record.boot_id == _boot_id():
+                return record.hash_seed
+    except (OSError, FormatError):
+        return None
+    return None
 
 
 def without_folder(ports: PortNames = NO_PORTS) -> Beginning:

@@ -52,6 +52,16 @@ def innermost_ip(frame: bytes) -> Part | None:
     return next((part for part in reversed(parts(frame)) if part.name in ("ipv4", "ipv6")), None)
 
 
+INNER = 14 + 20 + 8 + 8
+"""Where the frame in a tunnel between devices begins."""
+
+
+def inner_frame(frame: bytes) -> bytes:
+    """What is in a tunnel between devices (VXLAN in plain IPv4); any other frame as it is."""
+    is_tunnelled = frame[12:15] == b"\x08\x00\x45" and frame[23:24] == bytes([wire.UDP])
+    return frame[INNER:] if is_tunnelled and frame[36:38] == wire.number(wire.VXLAN_PORT, 2) else frame
+
+
 def _walk(frame: bytes, start: int) -> Iterator[Part]:
     name: str | None = "ethernet"
     at, is_vxlan = start, False

@@ -339,6 +339,7 @@ class Journey:
             found_in=hit.table,
             group_id=hit.group_id,
             member_id=hit.member_id,
+            owner=hit.row.entry.owner if hit.row is not None else "",
             span=hit.span,
         )
 

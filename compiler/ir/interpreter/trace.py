@@ -51,7 +51,8 @@ class Ran:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
-    """A table had an entry. `span` is where the policy says it; `found_in` the learned table that the entry is of."""
+    """A table had an entry. `span` is where the policy says it, and `owner` which object; `found_in` the learned table
+    that the entry is of."""
 
     table: str
     key: NamedTexts
@@ -60,6 +61,7 @@ class Hit:
     found_in: str
     group_id: int | None = None
     member_id: int | None = None
+    owner: str = field(default="", compare=False)
     span: Span = field(default=NOWHERE, compare=False)
 
     def __str__(self) -> str:

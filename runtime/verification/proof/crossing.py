@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from compiler.ir.interpreter import VerdictKind
 from compiler.policy.policyset import PolicySet, PortType
-from runtime.verification import wire
+from runtime.verification.anatomy import INNER, inner_frame
 from runtime.verification.fabric import End, Hop, Journey
 from runtime.verification.findings import Violation
 from runtime.verification.invariants import wrongness
@@ -43,15 +43,6 @@ def _inner(policies: PolicySet, device: str, port: int, frame: bytes) -> bytes:
     ports = next(d.ports for d in policies.devices if d.name == device)
     is_uplink = any(p.id == port and p.type is PortType.UPLINK for p in ports)
     return inner_frame(frame) if is_uplink else frame
-
-
-def inner_frame(frame: bytes) -> bytes:
-    """What is in a tunnel between devices (VXLAN in plain IPv4); any other frame as it is."""
-    is_tunnelled = frame[12:15] == b"\x08\x00\x45" and frame[23:24] == bytes([wire.UDP])
-    return frame[INNER:] if is_tunnelled and frame[36:38] == wire.number(wire.VXLAN_PORT, 2) else frame
-
-
-INNER = 14 + 20 + 8 + 8
 
 
 def _check_receiver(policies: PolicySet, journey: Journey) -> None:

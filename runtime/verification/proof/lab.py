@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -9,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from runtime.applied import FOLDER
 from runtime.lab.devices import turnout_program
+from runtime.lab.state import folder_of
 
 TIMEOUT_S = 120
 
@@ -42,11 +45,16 @@ class Lab:
         return _run("lab", "exec", "--name", self.name, member, "--", *command, timeout_s=timeout_s)
 
     def turnout(self, *words: str) -> str:
-        """Run a `turnout` command; its output. Raises AssertionError when it fails."""
-        done = _run(*words, timeout_s=TIMEOUT_S)
+        """Run a `turnout` command; its output. Raises AssertionError when it fails.
+
+        Records of what is applied here are the lab's own, and leave with it.
+        """
+        done = _run(*words, timeout_s=TIMEOUT_S, applied=folder_of(self.name) / "applied")
         assert done.returncode == 0, f"turnout {' '.join(words)} failed:\n{done.stderr}"
         return done.stdout
 
 
-def _run(*words: str, timeout_s: int) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([turnout_program(), *words], capture_output=True, text=True, timeout=timeout_s)
+def _run(*words: str, timeout_s: int, applied: Path | None = None) -> subprocess.CompletedProcess[str]:
+    own = {} if applied is None else {FOLDER: str(applied)}
+    command = [turnout_program(), *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, env={**os.environ, **own})

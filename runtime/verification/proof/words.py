@@ -7,7 +7,6 @@ from ipaddress import ip_address
 from compiler.ir.interpreter import Outcome, VerdictKind
 from compiler.policy.policyset import Address, PolicySet, PortType
 from runtime.verification import anatomy, wire
-from runtime.verification.proof.crossing import inner_frame
 from runtime.verification.speaking import ends_of, speaker_at
 
 _LETTERS = ((wire.SYN, "SYN"), (wire.FIN, "FIN"), (wire.RST, "RST"), (wire.PSH, "PSH"), (wire.ACK, "ACK"))
@@ -55,7 +54,7 @@ def frame_words(policies: PolicySet, network: str | None, frame: bytes) -> str:
 
 
 def _is_tunnelled(frame: bytes) -> bool:
-    return inner_frame(frame) is not frame
+    return anatomy.inner_frame(frame) is not frame
 
 
 def _flags(frame: bytes) -> str:

@@ -1,0 +1,198 @@
+"""SRC and DST:PORT in the words of policies: who sends, from where, and to which address and port. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from compiler.diagnostic import did_you_mean
+from compiler.policy.policyset import Address, PolicySet, Protocol, Service, Workload
+from runtime.verification import wire
+from runtime.verification.speaking import Ends, Speaker, speakers, spoken
+
+A_SOURCE_PORT = 49_152
+"""The first of the dynamic ports (RFC 6335, section 6): for a packet whose source port nobody has said."""
+_SHOWN = 8
+
+
+class QuestionError(Exception):
+    """The question names something that is not there, or several things; the text says which."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packet:
+    """What is asked. `source_port` None: a new connection, from any port."""
+
+    source: str
+    destination: str
+    protocol: Protocol | None = None
+    source_port: int | None = None
+    flags: str = "S"
+    wants_ipv6: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A packet of a speaker. `is_open`: its source port may be any, so nothing may be told that hangs on it."""
+
+    speaker: Speaker
+    ends: Ends
+    flags: str
+    is_open: bool
+
+    @property
+    def frame(self) -> bytes:
+        return spoken(self.speaker, self.ends, self.flags, b"")
+
+
+Views = Mapping[str, PolicySet]
+"""The policies that were applied to each device."""
+
+
+def question_of(packet: Packet, views: Views) -> Question:
+    """Raises `QuestionError`."""
+    speaker, source = _source(packet.source, views)
+    policies = views[speaker.device]
+    host, port_text = _split(packet.destination)
+    wanted = 6 if packet.wants_ipv6 else None
+    version = source.version if source is not None else wanted
+    destination, service = _destination(host, policies, speaker, version)
+    if source is None:
+        source = _own(speaker.workload, destination.version)
+    if source.version != destination.version:
+        raise QuestionError(f"{source} is no address to send from to {destination}: they are of different families")
+    protocol, port = _port(port_text, service, packet.protocol)
+    ends = Ends(
+        protocol=protocol.number,
+        src=source,
+        src_port=A_SOURCE_PORT if packet.source_port is None else packet.source_port,
+        dst=destination,
+        dst_port=port,
+    )
+    return Question(speaker=speaker, ends=ends, flags=packet.flags, is_open=packet.source_port is None)
+
+
+def _source(text: str, views: Views) -> tuple[Speaker, Address | None]:
+    """Who sends, and from which address if that was said."""
+    known = [s for device, policies in views.items() for s in speakers(policies) if s.device == device]
+    address = _address(text)
+    if address is not None:
+        found = [speaker for speaker in known if address in speaker.workload.addresses]
+    else:
+        found = [speaker for speaker in known if text in (speaker.workload.key, speaker.workload.name)]
+    if len(found) > 1:
+        shown = _listed(f"{s.workload.key} in network {s.network}" for s in found)
+        raise QuestionError(f"source '{text}' is several workloads: {shown}; name one as namespace/name")
+    if not found:
+        raise _unknown_source(text, views, known)
+    return found[0], address
+
+
+def _unknown_source(text: str, views: Views, known: Sequence[Speaker]) -> QuestionError:
+    elsewhere = {w.key: w for policies in views.values() for w in policies.workloads}
+    for workload in elsewhere.values():
+        if text in (workload.key, workload.name, *map(str, workload.addresses)):
+            return QuestionError(
+                f"workload '{workload.key}' is behind no port of {_listed(views)}: it sends nothing there"
+            )
+    hint = did_you_mean(text, (speaker.workload.key for speaker in known))
+    return QuestionError(f"no workload '{text}' is behind a port of {_listed(views)}" + (f"; {hint}" if hint else ""))
+
+
+def _own(workload: Workload, version: int) -> Address:
+    address = workload.address(version)
+    if address is None:
+        raise QuestionError(f"workload '{workload.key}' has no IPv{version} address")
+    return address
+
+
+def _split(text: str) -> tuple[str, str]:
+    host, separator, port = text.rpartition(":")
+    if not separator or not host or not port:
+        raise QuestionError(f"'{text}' has no port: write ADDRESS:PORT, [IPV6]:PORT, or NAME:PORT")
+    if host.startswith("[") and host.endswith("]"):
+        return host[1:-1], port
+    if ":" in host:
+        raise QuestionError(f"'{text}' is not clear: an IPv6 address stands in brackets, as in [fd00::10]:80")
+    return host, port
+
+
+def _address(text: str) -> Address | None:
+    try:
+        return ip_address(text)
+    except ValueError:
+        return None
+
+
+def _destination(
+    host: str, policies: PolicySet, speaker: Speaker, version: int | None
+) -> tuple[Address, Service | None]:
+    """An address, and the service that has it in the speaker's network. A name is a service's before a workload's."""
+    address = _address(host)
+    if address is not None:
+        own = (s for s in policies.services if s.network.name == speaker.network and address in s.addresses)
+        return address, next(own, None)
+    services = [service for service in policies.services if host in (service.key, service.name)]
+    workloads = [workload for workload in policies.workloads if host in (workload.key, workload.name)]
+    named = [one for one in services or workloads if one.network.name == speaker.network]
+    if not named:
+        raise _unknown_destination(host, policies, speaker, [*services, *workloads])
+    if len(named) > 1:
+        kind = "services" if services else "workloads"
+        raise QuestionError(f"destination '{host}' is several {kind}: {_listed(one.key for one in named)}")
+    return _address_of(named[0], speaker, version), next((s for s in services if s is named[0]), None)
+
+
+def _address_of(named: Service | Workload, speaker: Speaker, version: int | None) -> Address:
+    """Of the family that was asked for, else of one that both have, IPv4 first."""
+    both = {a.version for a in named.addresses} & {a.version for a in speaker.workload.addresses}
+    chosen = version or min(both, default=4)
+    address = named.address(chosen)
+    if address is None:
+        raise QuestionError(f"'{named.key}' has no IPv{chosen} address")
+    return address
+
+
+def _unknown_destination(
+    host: str, policies: PolicySet, speaker: Speaker, elsewhere: Sequence[Service | Workload]
+) -> QuestionError:
+    if elsewhere:
+        networks = _listed(f"{one.key} in network {one.network.name}" for one in elsewhere)
+        return QuestionError(
+            f"'{host}' is not in network {speaker.network}, where {speaker.workload.key} is: there is {networks}; "
+            "networks do not reach each other"
+        )
+    names = [one.key for one in (*policies.services, *policies.workloads) if one.network.name == speaker.network]
+    hint = did_you_mean(host, names)
+    return QuestionError(
+        f"no service and no workload '{host}' in network {speaker.network}" + (f"; {hint}" if hint else "")
+    )
+
+
+def _port(text: str, service: Service | None, protocol: Protocol | None) -> tuple[Protocol, int]:
+    """A number, or the name of a service's port; the protocol follows from the port where nobody says it."""
+    ports = service.ports if service is not None else ()
+    if text.isascii() and text.isdecimal():
+        number = int(text)
+        if not 1 <= number <= 65_535:
+            raise QuestionError(f"{text} is no port: ports are 1 to 65535")
+        of_number = {p.protocol for p in ports if p.port == number}
+        return protocol or (next(iter(of_number)) if len(of_number) == 1 else Protocol.TCP), number
+    if service is None:
+        raise QuestionError(f"'{text}' is no port number, and only ports of services have names")
+    named = [p for p in ports if p.name == text and protocol in (None, p.protocol)]
+    if not named:
+        shown = _listed(f"{p.name or p.port} ({p.protocol} {p.port})" for p in ports)
+        raise QuestionError(f"service '{service.key}' has no port '{text}'; it has: {shown}")
+    return named[0].protocol, named[0].port
+
+
+def _listed(names: Iterable[str]) -> str:
+    found = list(names)
+    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    return ", ".join(found[:_SHOWN]) + more
+
+
+def protocol_name(ends: Ends) -> str:
+    return "TCP" if ends.protocol == wire.TCP else "UDP"

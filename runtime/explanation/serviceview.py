@@ -1,0 +1,218 @@
+"""A service as policies ask for it and as devices have it: addresses, backends and shares, and what is not served."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from compiler.diagnostic import Diagnostic, did_you_mean
+from compiler.policy.policyset import Service, TrafficPolicy
+from compiler.span import NOWHERE, Span
+from runtime.client.errors import ClientError
+from runtime.explanation.fleet import Fleet, Placed
+from runtime.explanation.frontview import Backend, Front, fronts_of
+from runtime.explanation.question import QuestionError
+from runtime.explanation.telling import share_words
+
+
+_POLICIES = {
+    TrafficPolicy.CLUSTER: ", all backends get connections from all workloads of the network",
+    TrafficPolicy.LOCAL: ", each device has the backends of its own node alone",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnDevice:
+    """The service on one device; `why` there is nothing to tell of it, empty when `fronts` tell."""
+
+    device: str
+    address: str
+    fronts: tuple[Front, ...] = ()
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceView:
+    """`service` None: policies name it, and nothing of it is offloaded; `notes` say why."""
+
+    key: str
+    service: Service | None
+    devices: tuple[OnDevice, ...]
+    notes: tuple[Diagnostic, ...]
+
+
+def view_of(name: str, fleet: Fleet) -> ServiceView:
+    """By namespace/name, or by a name that is one service's alone. Raises `QuestionError`."""
+    found = {(s.key, s.kind): s for placed in fleet.placed.values() for s in placed.policies.services}
+    named = [service for service in found.values() if name in (service.key, service.name)]
+    if len({service.key for service in named}) > 1:
+        shown = ", ".join(f"{service.key} in network {service.network.name}" for service in named)
+        raise QuestionError(f"'{name}' is several services: {shown}; name one as namespace/name")
+    if not named:
+        return _not_offloaded(name, fleet, [service.key for service in found.values()])
+    service = named[0]
+    devices = tuple(_on_device(service, placed, fleet) for placed in fleet.placed.values())
+    return ServiceView(key=service.key, service=service, devices=devices, notes=_notes(service, fleet))
+
+
+def _not_offloaded(name: str, fleet: Fleet, known: list[str]) -> ServiceView:
+    """Of a service that policies have, and of which nothing is to be programmed."""
+    quoted = f"service '{name}'" if "/" in name else f"/{name}'"
+    notes = _distinct(d for p in fleet.placed.values() for d in p.diagnostics if quoted in d.message)
+    if not notes:
+        hint = did_you_mean(name, known)
+        where = ", ".join(fleet.placed)
+        raise QuestionError(f"no service '{name}' was applied to {where}" + (f"; {hint}" if hint else ""))
+    key = notes[0].message.partition("service '")[2].partition("'")[0] or name
+    return ServiceView(key=key, service=None, devices=(), notes=notes)
+
+
+def _on_device(service: Service, placed: Placed, fleet: Fleet) -> OnDevice:
+    name, address = placed.device.name, placed.device.address
+    applied = next((s for s in placed.policies.services if (s.key, s.kind) == (service.key, service.kind)), None)
+    if applied is None:
+        return OnDevice(
+            device=name, address=address, why="the policies that were applied to it do not have the service"
+        )
+    if not any(p.workload and p.workload.network.name == service.network.name for p in placed.device.ports):
+        why = f"no workload of network {service.network.name} is behind it, so it needs none of this"
+        return OnDevice(device=name, address=address, why=why)
+    try:
+        live = fleet.device(name)
+    except ClientError as problem:
+        return OnDevice(device=name, address=address, why=f"cannot be asked: {problem}")
+    return OnDevice(device=name, address=address, fronts=tuple(fronts_of(live, applied)))
+
+
+def _notes(service: Service, fleet: Fleet) -> tuple[Diagnostic, ...]:
+    """What checking the policies and making entries has said of it."""
+    found: list[Diagnostic] = []
+    for name, placed in fleet.placed.items():
+        lines = _document_of(service.span, placed.sources)
+        said = [*placed.diagnostics, *_of_entries(name, fleet)]
+        found += [d for d in said if _concerns(d, service, lines)]
+    return _distinct(found)
+
+
+def _of_entries(name: str, fleet: Fleet) -> Iterable[Diagnostic]:
+    try:
+        return fleet.device(name).diagnostics
+    except ClientError:
+        return ()
+
+
+def _concerns(diagnostic: Diagnostic, service: Service, lines: range) -> bool:
+    is_there = diagnostic.span.path == service.span.path and diagnostic.span.line in lines
+    return is_there or f"service '{service.key}'" in diagnostic.message
+
+
+def _document_of(span: Span, sources: Mapping[str, str]) -> range:
+    """The lines of the YAML document that something stands in."""
+    texts = sources.get(span.path, "").splitlines()
+    breaks = [number for number, text in enumerate(texts, 1) if text.startswith("---")]
+    first = max((number for number in breaks if number <= span.line), default=0)
+    after = min((number for number in breaks if number > span.line), default=len(texts) + 1)
+    return range(first, after)
+
+
+def _distinct(found: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    return tuple(dict.fromkeys(found))
+
+
+def lines(view: ServiceView) -> Iterator[str]:
+    """For people."""
+    if view.service is None:
+        yield f"service {view.key}: nothing of it is offloaded"
+    else:
+        service = view.service
+        yield f"service {view.key}: {service.kind} of network {service.network.name}{_place(service.span)}"
+        yield f"addresses: {', '.join(map(str, service.addresses))}"
+        yield f"ports: {', '.join(_port_words(p.name, p.protocol, p.port) for p in service.ports)}"
+        yield f"algorithm: {service.algorithm}, by weight"
+        yield f"internal traffic policy: {service.internal_traffic_policy}{_POLICIES[service.internal_traffic_policy]}"
+    for on in view.devices:
+        yield ""
+        yield f"{on.device} ({on.address}):" + (f" {on.why}" if on.why else "")
+        for front in on.fronts:
+            yield from _front_lines(front)
+    if view.notes:
+        yield ""
+        yield "not offloaded, or other than asked for:"
+        yield from (f"  {note.severity}[{note.code.id}]: {note.message}{_place(note.span)}" for note in view.notes)
+
+
+def _front_lines(front: Front) -> Iterator[str]:
+    port = _port_words(front.name, front.protocol, front.port)
+    yield f"  {front.address}, {port}: {front.state}, {front.words}{_place(front.span)}"
+    width = max((len(backend.words) for backend in front.backends), default=0)
+    for backend in front.backends:
+        share = "" if backend.share is None else f", {share_words(backend.share)}"
+        yield f"    {backend.words:<{width}}  {backend.state}{share}, {backend.way}{_place(backend.span)}"
+
+
+def _port_words(name: str, protocol: str, port: int) -> str:
+    return f"{protocol} {port}" + (f" ({name})" if name else "")
+
+
+def _place(span: Span) -> str:
+    return f"  [{span}]" if span != NOWHERE else ""
+
+
+def plain(view: ServiceView) -> dict[str, Any]:
+    """For JSON and YAML."""
+    return {
+        "service": view.key,
+        "offloaded": view.service is not None,
+        **(_plain_service(view.service) if view.service is not None else {}),
+        "devices": [_plain_device(on) for on in view.devices],
+        "notes": [
+            {"severity": n.severity.value, "code": n.code.id, "message": n.message, "place": _plain_place(n.span)}
+            for n in view.notes
+        ],
+    }
+
+
+def _plain_service(service: Service) -> dict[str, Any]:
+    return {
+        "kind": service.kind,
+        "network": service.network.name,
+        "place": _plain_place(service.span),
+        "addresses": [str(address) for address in service.addresses],
+        "ports": [{"name": p.name, "protocol": p.protocol.value, "port": p.port} for p in service.ports],
+        "algorithm": service.algorithm.value,
+        "internal_traffic_policy": service.internal_traffic_policy.value,
+    }
+
+
+def _plain_device(on: OnDevice) -> dict[str, Any]:
+    fronts = [
+        {
+            "address": str(front.address),
+            "protocol": front.protocol,
+            "port": front.port,
+            "state": front.state.value,
+            "words": front.words,
+            "place": _plain_place(front.span),
+            "backends": [_plain_backend(backend) for backend in front.backends],
+        }
+        for front in on.fronts
+    ]
+    return {"device": on.device, "address": on.address, "why": on.why, "fronts": fronts}
+
+
+def _plain_backend(backend: Backend) -> dict[str, Any]:
+    return {
+        "address": str(backend.address),
+        "port": backend.port,
+        "workload": backend.workload,
+        "state": backend.state.value,
+        "weight": backend.weight,
+        "share": None if backend.share is None else str(backend.share),
+        "way": backend.way,
+        "place": _plain_place(backend.span),
+    }
+
+
+def _plain_place(span: Span) -> str | None:
+    return str(span) if span != NOWHERE else None

@@ -1,0 +1,226 @@
+"""A packet's ways in words for people, and as plain data for programs. Steps are those of the interpreter's trace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields
+from fractions import Fraction
+from ipaddress import ip_address
+from typing import Any
+
+from compiler.ir.interpreter import trace
+from compiler.policy.policyset import PolicySet
+from compiler.span import NOWHERE, Span
+from runtime.explanation.question import Question
+from runtime.explanation.walking import Basis, Explained, Fate, Hop, Way
+from runtime.verification.proof.words import address_words, frame_words, outcome_words, port_words
+
+_QUIET = trace.Parsed | trace.Ran | trace.Counted | trace.Advanced
+"""Steps that decide nothing; `Advanced` moreover hangs on a profile that reads do not tell."""
+_KINDS: dict[type[trace.TraceStep], str] = {
+    trace.Hit: "hit",
+    trace.Missed: "miss",
+    trace.Set: "rewrite",
+    trace.Reshaped: "reshape",
+    trace.Learned: "learn",
+    trace.Evicted: "evict",
+    trace.Full: "full",
+    trace.Ended: "verdict",
+    trace.EndedEarly: "too short",
+    trace.Metered: "meter",
+    trace.SentDigest: "digest",
+    trace.Cloned: "clone",
+}
+_NOBODY = "no policy"
+_SAID_APART = frozenset({"span", "owner", "slot"})
+
+
+def lines(explained: Explained) -> Iterator[str]:
+    """For people."""
+    question, first = explained.question, explained.ways[0]
+    yield _question_words(question, first.hops[0].live.policies)
+    yield from _standing(explained)
+    if len(explained.ways) > 1:
+        yield f"which backend gets the connection {_basis_words(explained)}; all ways:"
+    for way in explained.ways:
+        yield ""
+        yield from _way_lines(way, question.speaker.network, None if way is first else first)
+    if explained.left_out:
+        yield ""
+        yield f"and {explained.left_out} backends more"
+
+
+def _basis_words(explained: Explained) -> str:
+    match explained.basis:
+        case Basis.CHANCE:
+            return "is chance"
+        case Basis.CONNECTION if explained.question.is_open:
+            return "follows from its source port (--source-port)"
+        case Basis.CONNECTION | Basis.SOURCE:
+            return f"follows from its {explained.basis}, by a hash whose seed only the device knows"
+
+
+def _way_lines(way: Way, network: str, first: Way | None) -> Iterator[str]:
+    """Of another way than the first, what is not the same."""
+    if way.share is not None:
+        yield f"{share_words(way.share)}, to backend {_backend_words(way, network)}:"
+    for number, hop in enumerate(way.hops):
+        common = _common(hop, first.hops[0]) if first is not None and not number else 0
+        yield from _hop_lines(hop, network, way if not number else None, common)
+    yield fate_words(way, network)
+
+
+def share_words(share: Fraction) -> str:
+    return "all new connections" if share == 1 else f"{share} of new connections"
+
+
+def _common(hop: Hop, first: Hop) -> int:
+    """How many steps of the trace two ways have in common."""
+    pairs = zip(hop.outcome.trace, first.outcome.trace, strict=False)
+    return next((at for at, (one, other) in enumerate(pairs) if one != other), 0)
+
+
+def _question_words(question: Question, policies: PolicySet) -> str:
+    speaker = question.speaker
+    sender = port_words(policies, speaker.device, speaker.port.id)
+    return f"{sender} sends {frame_words(policies, speaker.network, question.frame)}"
+
+
+def _standing(explained: Explained) -> Iterator[str]:
+    """Devices that do not hold what was applied to them."""
+    told: set[str] = set()
+    for hop in (hop for way in explained.ways for hop in way.hops):
+        name = hop.live.device.name
+        if name not in told and hop.live.plan.steps:
+            yield f"note: {name} {standing(hop.live.plan.steps)}"
+        told.add(name)
+
+
+def standing(steps: tuple[object, ...]) -> str:
+    return f"does not hold what was applied: {len(steps)} updates would bring it there (`turnout apply --dry-run`)"
+
+
+def _hop_lines(hop: Hop, network: str, way: Way | None, common: int) -> Iterator[str]:
+    policies, name = hop.live.policies, hop.live.device.name
+    yield f"{name}, in by {port_words(policies, name, hop.port)}:"
+    if common:
+        yield "  (as above up to here)"
+    for step in hop.outcome.trace[common:]:
+        if isinstance(step, _QUIET):
+            continue
+        yield f"  {_step_words(step)}"
+        if isinstance(step, trace.Hit):
+            yield f"    {_hit_words(hop, step, network, way)}"
+
+
+def _step_words(step: trace.TraceStep) -> str:
+    """As the interpreter has it, but for a slot: that hangs on connections that nobody has asked for."""
+    return str(step).partition(" in slot ")[0] if isinstance(step, trace.Learned) else str(step)
+
+
+def _hit_words(hop: Hop, hit: trace.Hit, network: str, way: Way | None) -> str:
+    """The policy object, and what the entry is for."""
+    owner, span = hop.live.behind(hit)
+    table = hop.live.model.names.tables[hit.table]
+    if table.store is not None:
+        idle = next((f", idle for {k.idle_ms / 1000:.1f} s" for k in hop.known if k.table == hit.found_in), "")
+        return f"a known connection{idle}, of {owner or 'a service that is no more'}{_place(span)}"
+    if hit.member_id is not None:
+        backend, place = _backend(hop, hit, network)
+        of = f", one of {len(way.choice.group.members)}" if way is not None and way.choice is not None else ""
+        return f"{owner or _NOBODY}: backend {backend}{of}{_place(place)}"
+    return f"{owner or _NOBODY}: {table.doc}"
+
+
+def _place(span: Span) -> str:
+    return f"  [{span}]" if span != NOWHERE else ""
+
+
+def _backend_words(way: Way, network: str) -> str:
+    hop = way.hops[0]
+    hits = (s for s in hop.outcome.trace if isinstance(s, trace.Hit) and s.group_id is not None)
+    return "".join(_backend(hop, hit, network)[0] for hit in hits)
+
+
+def _backend(hop: Hop, hit: trace.Hit, network: str) -> tuple[str, Span]:
+    """The backend in words, and the line that made it one."""
+    arguments = dict(hit.arguments)
+    address, port = arguments["address"], int(arguments["port"])
+    words = address_words(hop.live.policies, network, ip_address(address), port)
+    return words, hop.live.backend_span(hit.span, address, port)
+
+
+def fate_words(way: Way, network: str) -> str:
+    """The end, in a line."""
+    hop = way.hops[-1]
+    policies, name = hop.live.policies, hop.live.device.name
+    said = outcome_words(policies, network, name, hop.outcome)
+    match way.fate:
+        case Fate.DELIVERED:
+            return f"=> delivered {said}"
+        case Fate.REFUSED:
+            return f"=> refused: {said}"
+        case Fate.ANSWERED:
+            return f"=> {said}"
+        case Fate.LEFT_ALONE:
+            return f"=> {said}; no entry concerns it"
+        case Fate.DROPPED:
+            reason = hop.live.model.names.drop_reasons[hop.outcome.drop_reason or ""]
+            return f"=> dropped, {reason.name}: {reason.doc}"
+        case Fate.LEFT:
+            return f"=> sent {said}, to no device of these policies"
+        case Fate.UNKNOWN:
+            return f"=> unknown: {way.why}"
+
+
+def plain(explained: Explained) -> dict[str, Any]:
+    """For JSON and YAML."""
+    question = explained.question
+    policies = explained.ways[0].hops[0].live.policies
+    return {
+        "question": _question_words(question, policies),
+        "source": question.speaker.workload.key,
+        "network": question.speaker.network,
+        "packet": question.frame.hex(),
+        "ways": [_plain_way(way, question.speaker.network) for way in explained.ways],
+        "left_out": explained.left_out,
+    }
+
+
+def _plain_way(way: Way, network: str) -> dict[str, Any]:
+    last = way.hops[-1]
+    return {
+        "fate": way.fate.value,
+        "words": fate_words(way, network).removeprefix("=> "),
+        "device": last.live.device.name,
+        "port": last.outcome.egress_port,
+        "drop_reason": last.outcome.drop_reason,
+        "share": None if way.share is None else str(way.share),
+        "backend": _backend_words(way, network) or None,
+        "hops": [_plain_hop(hop) for hop in way.hops],
+    }
+
+
+def _plain_hop(hop: Hop) -> dict[str, Any]:
+    return {
+        "device": hop.live.device.name,
+        "port": hop.port,
+        "frame": hop.frame.hex(),
+        "verdict": hop.outcome.verdict.value,
+        "egress_port": hop.outcome.egress_port,
+        "packet": hop.outcome.packet.hex(),
+        "holds_what_was_applied": not hop.live.plan.steps,
+        "steps": [_plain_step(hop, step) for step in hop.outcome.trace if not isinstance(step, _QUIET)],
+    }
+
+
+def _plain_step(hop: Hop, step: trace.TraceStep) -> dict[str, Any]:
+    found: dict[str, Any] = {"kind": _KINDS[type(step)]}
+    for part in fields(step):
+        value = getattr(step, part.name)
+        if part.name not in _SAID_APART:
+            found[part.name] = dict(value) if part.name in ("key", "arguments", "values") else value
+    if isinstance(step, trace.Hit):
+        owner, span = hop.live.behind(step)
+        found |= {"policy": owner, "place": str(span) if span != NOWHERE else None}
+    return {**found, "text": _step_words(step)}
