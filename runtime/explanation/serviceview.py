@@ -15,7 +15,6 @@ from runtime.explanation.frontview import Backend, Front, fronts_of
 from runtime.explanation.question import QuestionError
 from runtime.explanation.telling import share_words
 
-
 _POLICIES = {
     TrafficPolicy.CLUSTER: ", all backends get connections from all workloads of the network",
     TrafficPolicy.LOCAL: ", each device has the backends of its own node alone",
