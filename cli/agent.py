@@ -6,11 +6,12 @@ import logging
 import os
 import signal
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from typing import Annotated
 
 import typer
 
+from agents.storage.layercache import LayerCache
 from agents.storage.snapshotservice import make_server
 from agents.storage.snapshotter import Snapshotter
 from agents.storage.wire.errors import ImageError
@@ -35,6 +36,10 @@ def storage(
     ] = ROOT,
     listen: Annotated[Path, typer.Option("--listen", help="Unix socket for containerd's proxy plugin.")] = SOCKET,
     store: StoreOption = STORE,
+    layer_cache: Annotated[
+        Path | None,
+        typer.Option("--layer-cache", help="Folder to keep filled for containerd's own EROFS snapshotter."),
+    ] = None,
 ) -> None:
     """Serve containerd's snapshots API: converted images start without being pulled. Needs root."""
     if os.geteuid():
@@ -45,10 +50,13 @@ def storage(
         signal.signal(number, lambda _number, _frame: stop.set())
     try:
         snapshots = Snapshotter(root.absolute(), store.absolute())
+        cache = None if layer_cache is None else LayerCache(layer_cache.absolute(), store.absolute())
         server = make_server(snapshots, listen.absolute())
     except (ImageError, OSError) as error:
         raise fail(str(error)) from error
     server.start()
+    if cache is not None:
+        Thread(target=cache.watch, args=(stop,), name="layer-cache", daemon=True).start()
     say(f"snapshots in {root}, for containerd at {listen}")
     stop.wait()
     server.stop(grace=5).wait()

@@ -31,16 +31,17 @@ _RESPONSES: dict[str, tuple[Any, Any]] = {
 
 
 class Agent:
-    """Its folders are in `folder`; `root` has the snapshots, `store` the converted images."""
+    """Its folders are in `folder`; `root` has the snapshots, `store` converted images. `more` is further options."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *more: str | Path) -> None:
+        self._more = more
         self.folder, self.root, self.store = folder, folder / "snapshots", folder / "images"
         self.socket = folder / "s.sock"
         self._process: subprocess.Popen[bytes] | None = None
 
     def command(self, socket: Path) -> list[str]:
         program = str(Path(sys.executable).with_name("turnout"))
-        options = ["--root", self.root, "--listen", socket, "--store", self.store]
+        options = ["--root", self.root, "--listen", socket, "--store", self.store, *self._more]
         return [program, "agent", "storage", *map(str, options)]
 
     def start(self) -> None:
@@ -51,6 +52,10 @@ class Agent:
                 grpc.channel_ready_future(channel).result(_START_S)
             except grpc.FutureTimeoutError as error:
                 raise AssertionError((self.folder / "agent.log").read_text()) from error
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "agent.log").read_text()
 
     def kill(self) -> None:
         """kill -9, and wait until it is gone."""
@@ -115,8 +120,8 @@ class Refused(Exception):  # noqa: N818 a call is refused; nothing went wrong
 
 
 @contextmanager
-def running_agent(folder: Path) -> Generator[Agent]:
-    agent = Agent(folder)
+def running_agent(folder: Path, *more: str | Path) -> Generator[Agent]:
+    agent = Agent(folder, *more)
     agent.start()
     try:
         yield agent

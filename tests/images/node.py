@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -47,6 +47,7 @@ class Node:
 
     def __init__(self, folder: Path, host: str, agent: Agent, peer: Containerd) -> None:
         self.folder, self.host, self.agent, self.peer, self.cri = folder, host, agent, peer, Cri(peer.socket)
+        self.snapshotter = "turnout"
 
     def image(self, name: str, *layers: bytes) -> str:
         """Push an image; returns the name that it is pulled by."""
@@ -66,7 +67,7 @@ class Node:
         self.cri.pull(name, handler)
 
     def run(self, name: str, container: str, script: str) -> str:
-        options = ["run", "--rm", "--snapshotter", "turnout", name, container]
+        options = ["run", "--rm", "--snapshotter", self.snapshotter, name, container]
         return self.peer.ctr("-n", "k8s.io", *options, "/bin/busybox", "sh", "-c", script)
 
     def run_in_pod(self, name: str, handler: str, *command: str) -> list[str]:
@@ -88,6 +89,11 @@ class Node:
         except UnpackingError:
             return False
         return True
+
+    def end_tasks(self) -> None:
+        """Whatever a test that failed has left running: it would go on without containerd."""
+        for name in self.peer.ctr("-n", "k8s.io", "task", "list", "-q").split():
+            self.peer.ctr("-n", "k8s.io", "task", "delete", "--force", name)
 
     def remove_all(self) -> None:
         names = self.peer.ctr("-n", "k8s.io", "image", "list", "-q").split()
@@ -116,17 +122,39 @@ def node_for_all_pods(version: Version) -> Generator[Node]:
 @contextmanager
 def node_with(version: Version, heading: str) -> Generator[Node]:
     """Its containerd has the configuration under that heading of docs/containerd.md."""
+    with _node(version, lambda agent: documented(heading, socket=agent.socket)) as node:
+        yield node
+
+
+@contextmanager
+def node_with_layer_cache() -> Generator[Node]:
+    """containerd 2.x with its own EROFS snapshotter, and an agent that fills its layer content cache."""
+
+    def configuration(agent: Agent) -> str:
+        return documented("Without Turnout's snapshotter, containerd 2.x", cache=agent.folder / "cache")
+
+    with _node(TWO, configuration, cached=True) as node:
+        node.snapshotter = "erofs"
+        yield node
+
+
+@contextmanager
+def _node(version: Version, configuration: Callable[[Agent], str], *, cached: bool = False) -> Generator[Node]:
     for program in ("runc", "docker-registry", "busybox"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed; ./setup installs it")
     with tempfile.TemporaryDirectory(prefix="node-") as name:
         folder = Path(name)
-        with docker_registry(folder, folder / "data") as host, running_agent(folder) as agent:
-            more = documented(heading, socket=agent.socket) + _PODS[version.config].format(host=host)
+        options = ("--layer-cache", folder / "cache") if cached else ()
+        with docker_registry(folder, folder / "data") as host, running_agent(folder, *options) as agent:
+            more = configuration(agent) + _PODS[version.config].format(host=host)
             with containerd(folder, version, more) as peer:
                 node = Node(folder, host, agent, peer)
                 node.image("sandbox", busybox(), sleeping())
-                yield node
+                try:
+                    yield node
+                finally:
+                    node.end_tasks()
 
 
 def sleeping() -> bytes:

@@ -90,6 +90,11 @@ def image_of(store: Path, key: int) -> tuple[Image, tuple[str, ...]]:
     return image, tuple(row[0] for row in names)
 
 
+def converted_names(store: Path) -> frozenset[tuple[int, str]]:
+    """What is in the store: images by key, each with every name that it was converted by."""
+    return frozenset((row[0], row[1]) for row in _rows(store, "SELECT image, name FROM names"))
+
+
 def _rows(store: Path, query: str, *values: object) -> list[tuple[Any, ...]]:
     """Read without being in the way of a conversion. No store yet: no rows."""
     path = store / "store.db"

@@ -11,7 +11,7 @@ from typing import Final
 
 from agents.storage.translate.applying import Budget, apply_layer
 from agents.storage.translate.erofs import FileBytes
-from agents.storage.translate.tree import Node
+from agents.storage.translate.tree import Node, new_directory
 from agents.storage.wire.errors import ImageError, TarError
 from agents.storage.wire.tar import entries
 
@@ -44,6 +44,15 @@ class LayerFiles:
             except TarError as error:
                 raise ImageError(f"layer {number + 1} of {len(names)}, {names[number]}: {error}") from error
         return trees
+
+    def tree_apart(self, name: str) -> Node:
+        """Of the one layer there is, as if something were below it of which nothing is known: whiteouts stay."""
+        try:
+            (fd,) = self._fds
+            found = entries(lambda offset, length: os.pread(fd, length, offset))
+            return apply_layer(found, lower=[new_directory()])
+        except TarError as error:
+            raise ImageError(f"layer {name}: {error}") from error
 
     def read(self, wanted: FileBytes) -> Iterator[bytes]:
         """The bytes in pieces; zeros where no extent is."""

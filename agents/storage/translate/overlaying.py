@@ -56,13 +56,13 @@ def side_by_side(layers: Iterable[Node]) -> Node:
     root = new_directory()
     root.children = {b"%d" % number: layer for number, layer in enumerate(layers)}
     for layer in root.children.values():
-        _mark_opaque(layer)
+        mark_opaque(layer)
     root.children[BELOW_ALL] = new_directory()
     return root
 
 
-def _mark_opaque(layer: Node) -> None:
-    """The root of a layer is never opaque to overlayfs."""
+def mark_opaque(layer: Node) -> Node:
+    """The same layer, its opaque directories as overlayfs knows them. The root of a layer is never opaque to it."""
     pending = list((layer.children or {}).values())
     while pending:
         node = pending.pop()
@@ -70,3 +70,4 @@ def _mark_opaque(layer: Node) -> None:
             pending.extend(node.children.values())
             if node.is_opaque:
                 node.xattrs[_OPAQUE] = b"y"
+    return layer

@@ -1,0 +1,124 @@
+"""A folder with a volume for each layer of the converted images, for containerd's own EROFS snapshotter (2.4 on).
+
+    FOLDER/sha256/AB/ABCD....erofs    by diff ID, which is how that snapshotter looks a layer up
+    FOLDER/work/                      what is being fetched and written
+
+A layer is here what that snapshotter takes one for: it lies by itself, whiteouts included, whatever is below it. So
+layers are read once more from where the image came, not taken from its volume, where they have been put together. Where
+a layer alone gives the same bytes as a volume of the store, as most images of one layer do, the entry is that volume.
+
+Entries stay: which of them containerd still has is containerd's to know. Called by `turnout agent storage`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Event
+from typing import Final
+
+from agents.storage.conversion import open_source
+from agents.storage.io.chains import converted_names, image_of
+from agents.storage.io.files import fsync_directory, only_one
+from agents.storage.io.ingest import ingest_layers
+from agents.storage.io.registries import RegistryOptions
+from agents.storage.io.trees import LayerFiles
+from agents.storage.io.volumefiles import SUFFIX, volume_path, write_volume
+from agents.storage.translate.erofs import plan
+from agents.storage.translate.modes import EROFS
+from agents.storage.translate.overlaying import mark_opaque
+from agents.storage.wire.errors import ImageError
+from agents.storage.wire.oci import Layer
+from compiler.policy.imagenames import parse_image_name
+
+_LOOK_S: Final = 1.0
+_LOG: Final = logging.getLogger(__name__)
+
+
+class LayerCache:
+    def __init__(self, folder: Path, store: Path, registries: RegistryOptions | None = None) -> None:
+        self._folder, self._work, self._store = folder, folder / "work", store
+        self._registries = registries or RegistryOptions()
+        for name in ("layers", "volumes"):
+            (self._work / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._alone = only_one(self._work / "lock", "another agent fills this layer cache")
+
+    def close(self) -> None:
+        self._alone.close()
+
+    def watch(self, stop: Event) -> None:
+        """Until `stop`, publish what is converted. What could not be had is tried again once something has changed."""
+        seen: frozenset[tuple[int, str]] | None = None
+        while not stop.is_set():
+            try:
+                found = converted_names(self._store)
+                if found != seen:
+                    self.publish(frozenset(key for key, _ in found))
+                seen = found
+            except (ImageError, OSError) as error:
+                _LOG.warning("layer cache %s: %s", self._folder, error)
+            stop.wait(_LOOK_S)
+
+    def publish(self, images: frozenset[int]) -> None:
+        """An entry for every layer of these images."""
+        for key in sorted(images):
+            try:
+                self._publish(key)
+            except ImageError as error:
+                _LOG.warning("layer cache %s lacks layers: %s", self._folder, error)
+
+    def entry(self, diff_id: str) -> Path:
+        """Where containerd looks for a layer."""
+        algorithm, _, digest = diff_id.partition(":")
+        return self._folder / algorithm / digest[:2] / f"{digest}{SUFFIX}"
+
+    def _publish(self, key: int) -> None:
+        image, names = image_of(self._store, key)
+        missing = [layer for layer in image.layers if not self.entry(layer.diff_id).exists()]
+        problems: list[str] = []
+        for name in names if missing else ():
+            try:
+                self._write_from(name, missing)
+            except ImageError as error:
+                problems.append(f"{name}: {error}")
+            else:
+                return
+        if missing:
+            raise ImageError("; ".join(problems) or f"image {image.digest} has no name to fetch them by")
+
+    def _write_from(self, name: str, layers: Sequence[Layer]) -> None:
+        source = open_source(parse_image_name(name), self._registries)
+        try:
+            paths = ingest_layers(source, layers, self._work, _uncounted)
+        finally:
+            source.close()
+        for layer, path in dict(zip(layers, paths, strict=True)).items():
+            self._write(layer, path)
+            path.unlink()
+
+    def _write(self, layer: Layer, path: Path) -> None:
+        recipe = EROFS.recipe([layer.diff_id])
+        with LayerFiles([path]) as files:
+            root = mark_opaque(files.tree_apart(layer.blob.digest))
+            digest = write_volume(plan(root, bytes.fromhex(recipe)[:16]), files, self._work, recipe, _uncounted)
+        written, final = volume_path(self._work, digest), self.entry(layer.diff_id)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        self._share(digest, written)
+        written.rename(final)
+        fsync_directory(final.parent)
+
+    def _share(self, digest: str, written: Path) -> None:
+        """The store's volume in place of the same bytes again, if it is there and on this file system."""
+        shared = written.with_suffix(".shared")
+        shared.unlink(missing_ok=True)
+        try:
+            os.link(volume_path(self._store, digest), shared)
+        except OSError:
+            return
+        shared.rename(written)
+
+
+def _uncounted(count: int) -> None:
+    """Nobody waits for these bytes."""
