@@ -39,8 +39,9 @@ peers: ## build what tests meet and Debian does not have: containerd 1.7 and 2.x
 test: peers ## every test; needs root for namespaces and BPF
 	$(BIN)/python -m pytest
 
-soak: ## look for differences that no test has met: HOURS=8 or SECONDS=60, TURNOUT_SEED to repeat one; needs root
+soak: peers ## look for differences that no test has met: HOURS=8 or SECONDS=60, TURNOUT_SEED to repeat one; needs root
 	TURNOUT_KILLS=200 $(BIN)/python -m pytest -q -s tests/conformance/test_killing.py tests/conformance/test_failing.py
+	TURNOUT_CONTAINERS=500 $(BIN)/python -m pytest -q -s tests/images/test_churn.py
 	$(BIN)/python -m tests.conformance.soak
 	$(if $(HOURS),HOURS=$(HOURS)) $(if $(SECONDS),SECONDS=$(SECONDS)) $(BIN)/python -m tests.differential.soak
 

@@ -1,0 +1,202 @@
+"""Containers that come and go on a node whose processes are killed at random instants, in the midst of what is asked.
+
+An instant is a share of how long the same request took when nobody was killed, so that a slow machine is killed as
+early and as late as a fast one.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
+from typing import Final
+
+import grpc
+
+from agents.storage.translate.modes import EROFS, OVERLAYFS
+from tests.images.agent import wait_until
+from tests.images.archives import digest
+from tests.images.containerd import UnpackingError, chain_id
+from tests.images.conversions import converted
+from tests.images.node import Node, busybox, file_layer
+
+_MOST_AT_ONCE: Final = 5
+_PULLS: Final = 0.15
+_KILLS: Final = 0.6
+_LATER_THAN_DONE: Final = 1.2
+"""An instant may also lie behind the request's end."""
+_STAYING: Final = "echo {name} > /token; sync; exec busybox sleep 1000000"
+_COUNTING: Final = (
+    "i=0; while busybox cat /etc/top >/dev/null; do i=$((i+1)); echo $i >>/count; busybox usleep 20000; done"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    name: str
+    top: str
+    """What /etc/top says."""
+    chain: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bystander:
+    """A container that is there from the first kill to the last; `pid` is its process."""
+
+    pid: int
+    begun: str
+
+    def counts(self) -> list[str]:
+        return (Path(f"/proc/{self.pid}/root") / "count").read_text().splitlines()
+
+
+class Churn:
+    """`seed` decides what is asked, who is killed and when."""
+
+    def __init__(self, node: Node, seed: int) -> None:
+        self.kills = {"agent": 0, "containerd": 0}
+        self.created = 0
+        self._node, self._rng = node, random.Random(seed)
+        self._prefix = node.folder.name
+        """runc knows all containers of a machine, of whichever containerd, by their names."""
+        self._bystander = f"{self._prefix}-bystander"
+        self._images: list[Image] = []
+        self._running: dict[str, Image] = {}
+        self._took_s: dict[str, float] = {}
+        self._deck: list[str] = []
+
+    def fill(self) -> None:
+        """Converted images, whose layers are lost, in both modes, and one that is unpacked."""
+        for number, mode in enumerate((EROFS, OVERLAYFS, None)):
+            text = f"top of {number}"
+            layers = (busybox(), file_layer(f"etc/low{number}", "low"), file_layer("etc/top", text))
+            name = self._node.image(f"churn{number}", *layers)
+            if mode is not None:
+                converted(name, self._node.agent.store, mode=mode)
+                self._node.lose(*layers[1:])
+            self._node.pull(name)
+            self._images.append(Image(name=name, top=text, chain=chain_id([digest(layer) for layer in layers])))
+
+    def start_bystander(self) -> Bystander:
+        self._ctr("run", "-d", "--snapshotter", "turnout", self._images[0].name, self._bystander, *_shell(_COUNTING))
+        pid = self._pid(self._bystander)
+        wait_until((Path(f"/proc/{pid}/root") / "count").exists, "the bystander does not begin")
+        return Bystander(pid=pid, begun=_begun(pid))
+
+    def check_bystander(self, bystander: Bystander) -> None:
+        """It is the same process, and goes on reading its volume and writing its layer."""
+        assert _begun(bystander.pid) == bystander.begun
+        before = len(bystander.counts())
+        wait_until(lambda: len(bystander.counts()) > before, "the bystander does not go on")
+        counts = bystander.counts()
+        assert counts == [str(number + 1) for number in range(len(counts))]
+
+    def step(self) -> None:
+        """A container more, and now and then one less or an image pulled anew; most requests meet a kill."""
+        image = self._rng.choice(self._images)
+        self._requested("create", lambda: self._create(image))
+        if len(self._running) > _MOST_AT_ONCE:
+            name = self._rng.choice(sorted(self._running))
+            self._requested("remove", lambda: self._remove(name))
+        if self._rng.random() < _PULLS:
+            pulled = self._rng.choice(self._images[1:])
+            self._requested("pull", lambda: self._pull_again(pulled))
+
+    def end(self) -> None:
+        """Remove what is there, and what requests that broke off would lose within a day: containerd's leases."""
+        for name in sorted(self._running):
+            self._remove(name)
+        self._remove(self._bystander)
+        for lease in self._ctr("leases", "list", "-q").split():
+            self._ctr("leases", "delete", "--sync", lease)
+        self._node.remove_all()
+
+    def _requested(self, what: str, request: Callable[[], None]) -> None:
+        """With or without a kill in it. A request that a kill has broken is asked again."""
+        if what not in self._took_s or self._rng.random() > _KILLS:
+            begun = time.monotonic()
+            request()
+            self._took_s[what] = time.monotonic() - begun
+            return
+        victim = self._victim()
+        delay_s = self._rng.random() * self._took_s[what] * _LATER_THAN_DONE
+        self.kills[victim] += 1
+        worker = Thread(target=lambda: _tried(request))
+        worker.start()
+        time.sleep(delay_s)
+        self._kill(victim)
+        worker.join()
+        request()
+
+    def _victim(self) -> str:
+        """Each as often as the others, in a new order each time."""
+        if not self._deck:
+            self._deck = self._rng.sample(sorted(self.kills), len(self.kills))
+        return self._deck.pop()
+
+    def _kill(self, victim: str) -> None:
+        if victim == "agent":
+            self._node.agent.kill()
+            self._node.restart_agent(self._images[0].chain)
+        else:
+            self._node.peer.kill()
+            self._node.peer.start()
+
+    def _create(self, image: Image) -> None:
+        name = f"{self._prefix}-{self.created}"
+        self._remove(name)
+        script = _shell(_STAYING.format(name=name))
+        self._ctr("run", "-d", "--snapshotter", "turnout", image.name, name, *script)
+        token = Path(f"/proc/{self._pid(name)}/root/token")
+        wait_until(lambda: token.exists() and token.read_text() == f"{name}\n", f"{name} does not begin")
+        self._running[name] = image
+        self.created += 1
+
+    def _remove(self, name: str) -> None:
+        """What it has synced and what it reads is there until then. Nothing where there is none, or half of one."""
+        if image := self._running.get(name):
+            root = Path(f"/proc/{self._pid(name)}/root")
+            assert ((root / "token").read_text(), (root / "etc/top").read_text()) == (f"{name}\n", image.top)
+        self._running.pop(name, None)
+        self._ctr_if_there("task", "delete", "--force", name)
+        self._ctr_if_there("container", "delete", name)
+        self._ctr_if_there("snapshots", "--snapshotter", "turnout", "remove", name)
+
+    def _pull_again(self, image: Image) -> None:
+        self._ctr_if_there("image", "remove", "--sync", image.name)
+        self._node.pull(image.name)
+
+    def _pid(self, name: str) -> int:
+        rows = [line.split() for line in self._ctr("task", "list").splitlines()[1:]]
+        found = [int(row[1]) for row in rows if row[0] == name and row[2] == "RUNNING"]
+        assert len(found) == 1, (name, rows)
+        return found[0]
+
+    def _ctr(self, *arguments: str) -> str:
+        return self._node.peer.ctr("-n", "k8s.io", *arguments)
+
+    def _ctr_if_there(self, *arguments: str) -> None:
+        try:
+            self._ctr(*arguments)
+        except UnpackingError as error:
+            if "not found" not in str(error):
+                raise
+
+
+def _tried(request: Callable[[], None]) -> None:
+    """What a kill may do to a request: a call fails, or what it looks at is not there."""
+    with suppress(UnpackingError, grpc.RpcError, AssertionError, OSError):
+        request()
+
+
+def _shell(script: str) -> list[str]:
+    return ["/bin/busybox", "sh", "-c", script]
+
+
+def _begun(pid: int) -> str:
+    """The process's start in the kernel's ticks: another process of the same number has another."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
