@@ -24,13 +24,14 @@ from agents.storage.io.credentials import CredentialFile
 from agents.storage.io.registries import RegistryOptions
 from agents.storage.io.registryhttp import Connection
 from agents.storage.io.store import Store, StoredImage
-from agents.storage.io.volumefiles import volume_path
+from agents.storage.io.volumefiles import find_volume
 from agents.storage.translate import modes
 from agents.storage.translate.platforms import machine_platform, parse_platform
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.oci import Platform
 from cli.console import FAILED, Output, fail, print_rows, say
 from cli.policies import load_policies
+from compiler.policy.imagekinds import MODE_ALIASES
 from compiler.policy.imagenames import ImageName, ImageNameError, parse_image_name
 from compiler.policy.policyset import ImageConversion
 
@@ -48,6 +49,13 @@ class Mode(StrEnum):
 
     EROFS = modes.EROFS.name
     OVERLAYFS = modes.OVERLAYFS.name
+    BLOCK = modes.BLOCK.name
+    OVERLAYBD = "overlaybd"
+
+    @property
+    def plain(self) -> str:
+        """Without other names for the same."""
+        return MODE_ALIASES.get(self.value, self.value)
 
 
 ModeOption = Annotated[
@@ -85,7 +93,16 @@ def convert_command(
         list[str] | None, typer.Option("--platform", help="os/architecture[/variant]; may be given again.")
     ] = None,
     mode: Annotated[
-        Mode | None, typer.Option("--mode", help="erofs unless a policy says otherwise; overlayfs keeps layers apart.")
+        Mode | None,
+        typer.Option(
+            "--mode",
+            help="erofs unless a policy says otherwise; overlayfs keeps layers apart; block (or overlaybd) is a disk "
+            "that containers write to clones of.",
+        ),
+    ] = None,
+    virtual_size: Annotated[
+        int | None,
+        typer.Option("--virtual-size-gb", min=1, max=65_536, help="Size of the disk in GiB, in mode block."),
     ] = None,
     tls_ca: Annotated[
         Path | None, typer.Option("--tls-ca", help="PEM file of authorities to trust besides the system's.")
@@ -101,7 +118,7 @@ def convert_command(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Convert images to volumes. Safe to run again: what is there is not made twice, what was stopped goes on."""
-    wanted = [one for source in sources for one in _wanted(source, platform or [], mode)]
+    wanted = [one for source in sources for one in _wanted(source, platform or [], mode, virtual_size)]
     mirrors = _mirrors(mirror or [])
     results: list[Converted] = []
     with _store(store) as opened:
@@ -112,7 +129,7 @@ def convert_command(
         )
         for one in wanted:
             with _progress(str(one.name)) as on_progress:
-                results.append(convert(one.name, one.platform, opened, on_progress, registries, modes.MODES[one.mode]))
+                results.append(convert(one.name, one.platform, opened, on_progress, registries, one.mode))
     rows = [{**_row(r.image), "made": "before" if r.was_there else "now"} for r in results]
     print_rows([*_COLUMNS, "made"], rows, output)
 
@@ -121,20 +138,31 @@ def convert_command(
 class _Wanted:
     name: ImageName
     platform: Platform
-    mode: str
+    mode: modes.Mode
 
 
-def _wanted(source: str, platforms: list[str], mode: Mode | None) -> list[_Wanted]:
+def _wanted(source: str, platforms: list[str], mode: Mode | None, size_gib: int | None) -> list[_Wanted]:
     """What an argument stands for: a policy file when there is one of that name. Options come before what it says."""
     try:
         if Path(source).exists():
-            return [one for policy in _conversions(Path(source)) for one in _of_policy(policy, platforms, mode)]
-        name = parse_image_name(source)
-        return [_Wanted(name=name, platform=one, mode=mode or modes.EROFS.name) for one in _platforms(platforms)]
+            return [
+                one for policy in _conversions(Path(source)) for one in _of_policy(policy, platforms, mode, size_gib)
+            ]
+        name, chosen = parse_image_name(source), _mode(mode.plain if mode else modes.EROFS.name, size_gib)
+        return [_Wanted(name=name, platform=one, mode=chosen) for one in _platforms(platforms)]
     except ImageNameError as error:
         raise typer.BadParameter(f"'{source}' {error}") from error
     except ImageError as error:
         raise typer.BadParameter(str(error)) from error
+
+
+def _mode(name: str, size_gib: int | None) -> modes.Mode:
+    mode = modes.MODES[name]
+    if size_gib is None:
+        return mode
+    if not mode.is_disk:
+        raise typer.BadParameter(f"--virtual-size-gb is the size of a disk, and mode {name} makes none")
+    return mode.sized(size_gib)
 
 
 def _mirrors(texts: list[str]) -> dict[str, tuple[str, ...]]:
@@ -154,9 +182,11 @@ def _conversions(path: Path) -> tuple[ImageConversion, ...]:
     return found
 
 
-def _of_policy(policy: ImageConversion, platforms: list[str], mode: Mode | None) -> list[_Wanted]:
-    chosen = _platforms(platforms or list(policy.platforms))
-    return [_Wanted(name=policy.source, platform=one, mode=mode or policy.mode) for one in chosen]
+def _of_policy(policy: ImageConversion, platforms: list[str], mode: Mode | None, size_gib: int | None) -> list[_Wanted]:
+    platform_names = _platforms(platforms or list(policy.platforms))
+    name = mode.plain if mode else policy.mode
+    wanted = size_gib or (policy.virtual_size_gib if name == policy.mode else None)
+    return [_Wanted(name=policy.source, platform=one, mode=_mode(name, wanted)) for one in platform_names]
 
 
 def _platforms(texts: list[str]) -> list[Platform]:
@@ -210,7 +240,7 @@ def inspect(
 ) -> None:
     """One image: its layers, and its volumes with role, file, and how many images have each."""
     with _store(store) as opened:
-        plain = _plain(opened.find(image, mode or ""), opened)
+        plain = _plain(opened.find(image, mode.plain if mode else ""), opened)
     if output is Output.JSON:
         sys.stdout.write(json.dumps(plain, indent=2) + "\n")
     else:
@@ -224,7 +254,7 @@ def _plain(image: StoredImage, store: Store) -> dict[str, Any]:
             "role": volume.role,
             "sizeBytes": volume.size_bytes,
             "images": store.references(volume.digest),
-            "file": str(volume_path(store.folder, volume.digest)),
+            "file": str(find_volume(store.folder, volume.digest)),
         }
         for volume in image.volumes
     ]
@@ -252,10 +282,16 @@ def mount(
     """Mount an image's root file system. Needs root."""
     _need_root()
     with _store(store) as opened:
-        found = opened.find(image, mode or "")
+        found = opened.find(image, mode.plain if mode else "")
         (volume,) = found.volumes
-        path = volume_path(store, volume.digest)
-        if found.mode == modes.EROFS.name:
+        path = find_volume(store, volume.digest)
+        if found.mode == modes.BLOCK.name:
+            if upper is not None:
+                raise fail(
+                    "a disk has no upper folder: mode block keeps changes in clones, which the snapshotter makes"
+                )
+            mounts.mount_disk(path, directory)
+        elif found.mode == modes.EROFS.name:
             mounts.mount(path, directory, upper)
         else:
             mounts.mount_layers(path, len(found.layers), directory, upper)
@@ -280,7 +316,7 @@ def _need_root() -> None:
 def remove(image: ImageArgument, mode: ModeOption = None, store: StoreOption = STORE) -> None:
     """Forget an image, and remove the volumes that no other image has."""
     with _store(store) as opened:
-        opened.remove(opened.find(image, mode or ""))
+        opened.remove(opened.find(image, mode.plain if mode else ""))
         housekeeping.collect(opened)
 
 

@@ -16,8 +16,7 @@ from agents.storage.io.registries import Registry, RegistryOptions
 from agents.storage.io.sources import Source, read_image
 from agents.storage.io.store import Store, StoredImage, Volume
 from agents.storage.io.trees import LayerFiles
-from agents.storage.io.volumefiles import volume_path, write_volume
-from agents.storage.translate.erofs import plan
+from agents.storage.io.volumefiles import find_volume, write_volume
 from agents.storage.translate.modes import EROFS, Mode
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.oci import Image, Layer, Platform
@@ -50,7 +49,7 @@ def convert(
     registries: RegistryOptions | None = None,
     mode: Mode = EROFS,
 ) -> Converted:
-    """Convert one platform's image to one EROFS volume. Raises ImageError; what was there stays as it was."""
+    """Convert one platform's image to one volume. Raises ImageError; what was there stays as it was."""
     source = open_source(name, registries or RegistryOptions())
     try:
         image = read_image(source, platform, str(name))
@@ -75,7 +74,7 @@ def _check_layers(image: Image, mode: Mode) -> None:
 
 def _existing(store: Store, image: Image, mode: Mode) -> Volume | None:
     volume = store.volume(_recipe(image.layers, mode), mode.role)
-    if volume is None or not volume_path(store.folder, volume.digest).exists():
+    if volume is None or not find_volume(store.folder, volume.digest).exists():
         return None
     return volume
 
@@ -93,7 +92,7 @@ def write_layers(
     recipe = _recipe(layers, mode)
     with LayerFiles(paths) as files:
         root = mode.tree(files.trees([layer.blob.digest for layer in layers]))
-        planned = plan(root, bytes.fromhex(recipe)[:16])
+        planned = mode.plan(root, bytes.fromhex(recipe)[:16])
         written = _Counter("Converting", planned.size, on_progress)
         digest = write_volume(planned, files, folder, recipe, written)
     return Volume(digest=digest, recipe=recipe, size_bytes=planned.size, role=mode.role)

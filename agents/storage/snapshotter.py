@@ -9,6 +9,9 @@ image has it, a committed snapshot stands for it at once, and the answer is that
 ID of the whole image has the image's volume; those below have its lower folders, where the volume keeps layers apart,
 else they are hollow. Should an image that has not been converted go on from a hollow one, its layers are fetched from
 where the converted image came, into a volume of their own.
+
+What lies on a disk (mode block) has a clone of that disk: a file, attached by a daemon, which containerd mounts. It is
+attached outside of the lock, after the row is committed: a daemon that hangs keeps nobody else waiting.
 """
 
 from __future__ import annotations
@@ -21,13 +24,14 @@ from typing import Final
 
 from agents.storage.conversion import open_source, write_layers
 from agents.storage.io.chains import Chain, find_chain, image_of
+from agents.storage.io.disks import Disks
 from agents.storage.io.files import only_one
 from agents.storage.io.registries import RegistryOptions
 from agents.storage.io.snapshotdb import Snapshot, SnapshotDb
 from agents.storage.io.snapshotfiles import SnapshotFiles, layer_folders
 from agents.storage.translate.filters import parse_filters
 from agents.storage.translate.modes import EROFS
-from agents.storage.translate.snapshotmounts import mounts_of
+from agents.storage.translate.snapshotmounts import disk_mounts, mounts_of
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.snapshots import (
     MAX_LABEL_BYTES,
@@ -50,8 +54,11 @@ _INDEX_PARAMETER: Final = Path("/sys/module/overlay/parameters/index")
 class Snapshotter:
     """Methods may be called from several threads. `root` and `store` are on one file system."""
 
-    def __init__(self, root: Path, store: Path, registries: RegistryOptions | None = None) -> None:
+    def __init__(
+        self, root: Path, store: Path, registries: RegistryOptions | None = None, disks: Disks | None = None
+    ) -> None:
         self._files = SnapshotFiles(root)
+        self._disks = disks or Disks(root)
         self._alone = only_one(root / "lock", "another agent has these snapshots")
         self._store = store
         self._registries = registries or RegistryOptions()
@@ -62,7 +69,8 @@ class Snapshotter:
         self._recover()
 
     def close(self) -> None:
-        """Mounts stay: containers run on them."""
+        """Mounts stay, and the daemon with them: containers run on them."""
+        self._disks.close()
         with self._lock:
             self._db.close()
         self._alone.close()
@@ -70,9 +78,12 @@ class Snapshotter:
     def _recover(self) -> None:
         """After a kill take away what was half done; after a reboot attach what is needed."""
         self.cleanup()
+        for digest in sorted(self._db.volumes()):
+            self._disks.refill(digest)
         for digest in sorted(self._db.needed()):
             try:
-                self._files.attach(digest)
+                if self._disks.volume(digest) is None:
+                    self._files.attach(digest)
             except ImageError as error:
                 _LOG.warning("volume %s is needed and cannot be attached: %s", digest, error)
 
@@ -95,6 +106,8 @@ class Snapshotter:
                     self._insert_remote(chain, key, parent, labels)
                 found = self._db.remote(target, parent)
         if found is not None:
+            if found.volume is not None:
+                self._disks.refill(found.volume)
             raise SnapshotExistsError(f"target snapshot {target} exists: it belongs to a converted image")
 
     def _chain(self, target: str) -> Chain | None:
@@ -133,17 +146,44 @@ class Snapshotter:
                 with self._db.transaction():
                     below = self._db.find(parent) if parent else None
                     created = self._db.insert(name=key, parent=below, kind=kind, labels=labels)
-                    lowers = self._lowers(created)
-                    self._files.make(created, kind, lowers[0] if lowers else None)
+                    disk = None if below is None else self._disk_of(below)
+                    lowers = () if disk else self._lowers(created)
+                    if disk:
+                        self._disks.make(created, disk)
+                    else:
+                        self._files.make(created, kind, lowers[0] if lowers else None)
             except BaseException as error:
                 self._undo(created)
                 if isinstance(error, (ImageError, OSError)):
                     raise SnapshotContentError(f"snapshot {key}: {error}") from error
                 raise
-        return self._mounts(created, kind, lowers)
+        return self._attached(created, kind, key) if disk else self._mounts(created, kind, lowers)
+
+    def _attached(self, created: int, kind: Kind, key: str) -> tuple[Mount, ...]:
+        """Of a new snapshot with a disk. Without it there is no snapshot either."""
+        try:
+            mounts = disk_mounts(kind, str(self._disks.attach(created)))
+        except (ImageError, OSError) as error:
+            self.remove(key)
+            raise SnapshotContentError(f"snapshot {key}: {error}") from error
+        self._refill_for(created)
+        return mounts
+
+    def _disk_of(self, snapshot: Snapshot) -> Path | None:
+        """The disk that has what is in it and in all its parents, if that is how they are kept."""
+        if snapshot.volume is not None:
+            return self._disks.volume(snapshot.volume)
+        return self._disks.path(snapshot.id) if self._disks.has(snapshot.id) else None
+
+    def _refill_for(self, key: int) -> None:
+        with self._lock:
+            volume = next((one.volume for one in self._db.ancestors(key) if one.volume is not None), None)
+        if volume is not None:
+            self._disks.refill(volume)
 
     def _undo(self, created: int | None) -> None:
         if created is not None:
+            self._disks.remove(created)
             self._files.remove(created)
             self._files.detach_all_but(self._db.needed())
 
@@ -196,15 +236,19 @@ class Snapshotter:
         raise ImageError("; ".join(problems) or "the converted image has no name to fetch them by")
 
     def mounts(self, key: str) -> tuple[Mount, ...]:
+        try:
+            return self._mounts_again(key)
+        except (ImageError, OSError) as error:
+            raise SnapshotContentError(f"snapshot {key}: {error}") from error
+
+    def _mounts_again(self, key: str) -> tuple[Mount, ...]:
         with self._lock:
             snapshot = self._db.find(key)
             if snapshot.info.kind is Kind.COMMITTED:
                 raise SnapshotStateError(f"snapshot {key} is committed; only active ones and views have mounts")
-            try:
-                lowers = self._lowers(snapshot.id)
-            except ImageError as error:
-                raise SnapshotContentError(f"snapshot {key}: {error}") from error
-            return self._mounts(snapshot.id, snapshot.info.kind, lowers)
+            if not self._disks.has(snapshot.id):
+                return self._mounts(snapshot.id, snapshot.info.kind, self._lowers(snapshot.id))
+        return disk_mounts(snapshot.info.kind, str(self._disks.attach(snapshot.id)))
 
     def commit(self, name: str, key: str, labels: Mapping[str, str]) -> None:
         """What was written is on the disk before it counts as committed."""
@@ -213,16 +257,29 @@ class Snapshotter:
             active = self._db.find(key)
         usage = Usage()
         if active.info.kind is Kind.ACTIVE:
-            usage = self._files.usage(active.id)
-            self._files.sync(active.id)
+            usage = self._usage(active.id)
+            self._settle(active.id, key)
         with self._lock, self._db.transaction():
             self._db.commit(self._db.find(key), name, labels, usage)
         self._release()
+
+    def _settle(self, key: int, name: str) -> None:
+        try:
+            if self._disks.has(key):
+                self._disks.settle(key)
+            else:
+                self._files.sync(key)
+        except (ImageError, OSError) as error:
+            raise SnapshotContentError(f"snapshot {name}: {error}") from error
+
+    def _usage(self, key: int) -> Usage:
+        return self._disks.usage(key) if self._disks.has(key) else self._files.usage(key)
 
     def remove(self, key: str) -> None:
         with self._lock, self._db.transaction():
             snapshot = self._db.find(key)
             self._db.remove(snapshot)
+        self._disks.remove(snapshot.id)
         self._files.remove(snapshot.id)
         self._release()
 
@@ -251,14 +308,17 @@ class Snapshotter:
     def usage(self, key: str) -> Usage:
         with self._lock:
             snapshot = self._db.find(key)
-        return self._files.usage(snapshot.id) if snapshot.info.kind is Kind.ACTIVE else snapshot.usage
+        return self._usage(snapshot.id) if snapshot.info.kind is Kind.ACTIVE else snapshot.usage
 
     def cleanup(self) -> None:
         """Take away what no snapshot has or needs."""
         with self._lock:
             strays = self._files.strays(self._db.ids())
+            disks = self._disks.strays(self._db.ids())
         for key in strays:
             self._files.remove(key)
+        for key in disks:
+            self._disks.remove(key)
         self._release()
 
     def _release(self) -> None:
@@ -267,11 +327,13 @@ class Snapshotter:
         try:
             with self._lock:
                 self._files.detach_all_but(self._db.needed())
+                self._disks.drop_pools_but(self._db.volumes())
                 if idle:
                     self._files.drop_volumes_but(self._db.volumes())
         finally:
             if idle:
                 self._filling.release()
+        self._disks.rest()
 
 
 def _updated(kept: dict[str, str], labels: Mapping[str, str], path: str, name: str) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
 from compiler.diagnostic import Report
 from compiler.policy import codes
@@ -12,8 +11,6 @@ from compiler.policy.imagenames import parse_image_name
 from compiler.policy.located import Located
 from compiler.policy.policyset import ImageConversion as Resolved
 from compiler.policy.references import Claims, check_annotations
-
-_BUILT_MODES: Final = ("erofs", "overlayfs")
 
 
 def resolve_conversions(objects: Mapping[str, Located[ImageConversion]], report: Report) -> tuple[Resolved, ...]:
@@ -47,9 +44,6 @@ def _resolved(located: Located[ImageConversion], name: str, claims: Claims, repo
 
 def _check_fields(located: Located[ImageConversion], mode: str, report: Report) -> None:
     spec = located.model.spec
-    if mode not in _BUILT_MODES:
-        message = f"images are not converted in mode {mode} yet"
-        report.add(codes.NOT_SUPPORTED, located.at("spec", "imageMode"), message, expected=" or ".join(_BUILT_MODES))
     if spec.virtual_size_by_gb is not None and mode != "block":
         message = f"virtualSizeByGB is the size of a disk, and mode {mode} makes none"
         report.add(codes.CONFLICTING_FIELDS, located.key("spec", "virtualSizeByGB"), message)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -17,6 +19,8 @@ from agents.storage.snapshotservice import SERVICE
 from agents.storage.wire import snapshots_pb2 as wire
 
 _START_S = 60
+FOLDERS = ("snapshots", "volumes", "attached", "disks", "pool", "exports")
+"""Of the snapshotter's root: what is in them belongs to a snapshot."""
 _RESPONSES: dict[str, tuple[Any, Any]] = {
     "Prepare": (wire.PrepareSnapshotRequest, wire.MountsResponse),
     "View": (wire.PrepareSnapshotRequest, wire.MountsResponse),
@@ -68,6 +72,22 @@ class Agent:
         self._process.terminate()
         return self._process.wait(_START_S)
 
+    def daemon(self) -> int | None:
+        """Process id of the storage daemon, where one runs."""
+        try:
+            number = int((self.root / "daemon.pid").read_text())
+            state = (Path("/proc") / str(number) / "stat").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+        return number if "(qemu-storage" in state and ") Z " not in state else None
+
+    def end_daemon(self) -> None:
+        """kill -9, as a crash would."""
+        number = self.daemon()
+        if number is not None:
+            os.kill(number, signal.SIGKILL)
+            wait_until(lambda: self.daemon() is None, "the storage daemon does not die")
+
     def _channel(self) -> Any:
         return grpc.insecure_channel(f"unix:{self.socket}", options=(("grpc.use_local_subchannel_pool", 1),))
 
@@ -102,8 +122,7 @@ class Agent:
 
     def left(self) -> list[str]:
         """Everything below the root that belongs to a snapshot."""
-        folders = ("snapshots", "volumes", "attached")
-        return sorted(str(path.relative_to(self.root)) for name in folders for path in (self.root / name).iterdir())
+        return sorted(str(Path(name) / one) for name in FOLDERS for one in os.listdir(self.root / name))  # noqa: PTH208
 
 
 class Refused(Exception):  # noqa: N818 a call is refused; nothing went wrong
@@ -127,6 +146,7 @@ def running_agent(folder: Path, *more: str | Path) -> Generator[Agent]:
         yield agent
     finally:
         agent.end()
+        agent.end_daemon()
         for target in mounted_below(folder):
             subprocess.run(["umount", "--lazy", target], check=False)
 

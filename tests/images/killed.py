@@ -12,7 +12,7 @@ from agents.storage.snapshotter import Snapshotter
 from agents.storage.wire.snapshots import REF_LABEL, SnapshotExistsError
 
 DIED, DONE = 9, 0
-_EVENTS = ("open", "os.", "shutil.", "subprocess.Popen", "sqlite3.connect")
+_EVENTS = ("open", "os.", "shutil.", "subprocess.Popen", "socket.connect", "sqlite3.connect")
 
 
 def steps(snapshots: Snapshotter, lower: str, whole: str) -> Iterator[tuple[str, Callable[[], Any]]]:

@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from tests.images.agent import Agent, running_agent, wait_until
+from tests.images.agent import Agent, loops_below, mounted_below, running_agent, wait_until
 from tests.images.archives import LayoutWriter, Tar, compressed, digest
 from tests.images.containerd import Containerd, UnpackingError, containerd
 from tests.images.cri import Cri, said
@@ -99,6 +99,15 @@ class Node:
         names = self.peer.ctr("-n", "k8s.io", "image", "list", "-q").split()
         if names:
             self.peer.ctr("-n", "k8s.io", "image", "remove", "--sync", *names)
+
+    def leave_nothing(self) -> None:
+        """Remove all images; then nothing of them is left."""
+        self.remove_all()
+        wait_until(lambda: self.agent.names() == [], "snapshots are left")
+        self.agent.call("Cleanup")
+        assert self.agent.left() == []
+        assert [place for place in mounted_below(self.folder) if "/snapshots/" in place] == []
+        wait_until(lambda: loops_below(self.folder) == [], "loop devices are left")
 
 
 def busybox() -> bytes:

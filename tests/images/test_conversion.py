@@ -343,3 +343,48 @@ def test_wrong_use_is_told_from_failing(arguments: list[str], code: int, message
     done = turnout(*arguments, "--store", tmp_path)
     assert done.returncode == code
     assert message in " ".join(done.stderr.replace("│", " ").split())
+
+
+def test_a_disk_has_the_size_that_was_asked_for(tmp_path: Path) -> None:
+    """Its file is as long as the disk, and takes what is in it; another size takes the place of the one before."""
+    layout, store = f"oci:{_layout(tmp_path / 'layout')}", tmp_path / "store"
+    digests: list[str] = []
+    for options, gib in ((["--virtual-size-gb", "3"], 3), ([], 11), (["--virtual-size-gb", "3"], 3)):
+        done = turnout("convert", layout, "--mode", "overlaybd", *options, "--store", store)
+        assert done.returncode == 0, done.stderr
+        plain = json.loads(turnout("inspect", layout, "--mode", "block", "--store", store, "-o", "json").stdout)
+        (block,) = plain["blocks"]
+        digests.append(block["name"])
+        status = Path(block["file"]).stat()
+        assert (plain["mode"], block["role"], status.st_size) == ("block", "disk", gib << 30)
+        assert status.st_blocks * 512 <= block["sizeBytes"] + 65_536
+    assert digests[0] == digests[2] != digests[1]
+    assert turnout("fsck", "--store", store).returncode == 0
+    assert turnout("gc", "--store", store).stderr == "1 files removed\n"
+    with Path(block["file"]).open("r+b") as stream:
+        stream.seek(block["sizeBytes"] - 1)
+        stream.write(b"!")
+    done = turnout("fsck", "--store", store)
+    assert (done.returncode, done.stderr) == (1, f"{block['file']} has other bytes than when it was written\n")
+    assert turnout("remove", layout, "--store", store).returncode == 0
+    assert _rest(store) == []
+
+
+def test_a_policy_says_how_large_a_disk_is(tmp_path: Path) -> None:
+    policy = tmp_path / "policy.yaml"
+    layout = f"oci:{_layout(tmp_path / 'layout')}"
+    policy.write_text(
+        "apiVersion: turnout.dev/v1alpha1\nkind: ImageConversion\nmetadata: {name: web}\n"
+        f"spec: {{sourceImage: {layout!r}, imageMode: overlaybd, virtualSizeByGB: 2}}\n"
+    )
+    done = turnout("convert", policy, "--store", tmp_path / "store", "-o", "json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)[0]["mode"] == "block"
+    (path,) = (tmp_path / "store" / "volumes").iterdir()
+    assert (path.suffix, path.stat().st_size) == (".ext4", 2 << 30)
+
+
+def test_a_size_without_a_disk_is_wrong_use(tmp_path: Path) -> None:
+    done = turnout("convert", "oci:x", "--virtual-size-gb", "3", "--store", tmp_path)
+    assert done.returncode == 2
+    assert "--virtual-size-gb is the size of a disk, and mode erofs makes none" in " ".join(done.stderr.split())

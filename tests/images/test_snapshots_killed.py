@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from agents.storage.snapshotter import Snapshotter
-from tests.images.agent import mounted_below
+from agents.storage.translate.modes import BLOCK, EROFS, Mode
+from tests.images.agent import FOLDERS, mounted_below
 from tests.images.archives import LayoutWriter, Tar, digest
 from tests.images.containerd import chain_id
 from tests.images.conversions import converted
@@ -30,11 +31,11 @@ def folder() -> Generator[Path]:
         yield Path(name)
 
 
-def _image(folder: Path) -> tuple[str, str]:
+def _image(folder: Path, mode: Mode) -> tuple[str, str]:
     layers = [bytes(Tar().add(name, data=name.encode()).data) for name in ("one", "two")]
     layout = LayoutWriter(folder / "layout")
     layout.image(layers)
-    converted(layout.write(), folder / "images")
+    converted(layout.write(), folder / "images", mode=mode)
     return digest(layers[0]), chain_id([digest(layer) for layer in layers])
 
 
@@ -56,10 +57,11 @@ def _check(folder: Path, acknowledged: list[str], chains: tuple[str, str]) -> No
         assert names in possible, acknowledged
         for info in snapshots.infos(("kind!=committed",)):
             for mount in snapshots.mounts(info.name):
-                assert all(Path(path).is_dir() for path in _paths(mount.source, mount.options)), mount
+                assert all(Path(path).exists() for path in _paths(mount.source, mount.options)), mount
         _remove_all(snapshots)
-        left = [path for name in ("snapshots", "volumes", "attached") for path in (folder / "root" / name).iterdir()]
+        left = [path for name in FOLDERS for path in (folder / "root" / name).iterdir()]
         assert (left, mounted_below(folder)) == ([], []), acknowledged
+        assert not (folder / "root" / "daemon.sock").exists(), acknowledged
     finally:
         snapshots.close()
 
@@ -69,8 +71,11 @@ def _paths(source: str, options: tuple[str, ...]) -> list[str]:
     return [path for value in named for path in value.split(":")] or [source]
 
 
-def test_killed_before_file_operations(folder: Path) -> None:
-    chains = _image(folder)
+@pytest.mark.parametrize("mode", [EROFS, BLOCK.sized(1)], ids=lambda mode: mode.name)
+def test_killed_before_file_operations(mode: Mode, folder: Path) -> None:
+    if mode.is_disk and shutil.which("qemu-storage-daemon") is None:
+        pytest.skip("qemu-storage-daemon is not installed; ./setup installs it")
+    chains = _image(folder, mode)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.images.killed"])
     died, code = 1, DIED

@@ -8,7 +8,7 @@ from collections.abc import Generator
 import pytest
 
 from agents.storage.translate.modes import OVERLAYFS
-from tests.images.agent import Refused, loops_below, mounted, mounted_below, wait_until
+from tests.images.agent import Refused, mounted, mounted_below
 from tests.images.archives import Tar, digest
 from tests.images.containerd import chain_id
 from tests.images.conversions import converted, turnout
@@ -28,12 +28,7 @@ def node(request: pytest.FixtureRequest) -> Generator[Node]:
 @pytest.fixture(autouse=True)
 def nothing_left(node: Node) -> Generator[None]:
     yield
-    node.remove_all()
-    wait_until(lambda: node.agent.names() == [], "snapshots are left")
-    node.agent.call("Cleanup")
-    assert node.agent.left() == []
-    assert [place for place in mounted_below(node.folder) if "/snapshots/" in place] == []
-    wait_until(lambda: loops_below(node.folder) == [], "loop devices are left")
+    node.leave_nothing()
 
 
 def test_a_converted_image_runs_without_its_layers(node: Node) -> None:

@@ -11,7 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from agents.storage.translate.modes import OVERLAYFS
+from agents.storage.translate.modes import BLOCK, OVERLAYFS
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.oci import Image, make_image, parse_manifest
 
@@ -29,11 +29,13 @@ class Chain:
     folders: int
     """How many folders of the volume they are (mode overlayfs); 0 where its root is what they give together."""
     size_bytes: int
+    is_disk: bool
 
     @property
     def worth(self) -> int:
-        """A volume is better than none, and a merged one, mounted as it is, the best."""
-        return 0 if self.volume is None else 1 if self.folders else 2
+        """A volume is better than none, a merged one, mounted as it is, better than folders. A disk was asked for by
+        somebody who knows that the others are what is usual."""
+        return 0 if self.volume is None else 1 if self.folders else 3 if self.is_disk else 2
 
 
 def chain_ids(diff_ids: Sequence[str]) -> tuple[str, ...]:
@@ -76,6 +78,7 @@ def _chain(chains: tuple[str, ...], place: int, image: int, row: tuple[Any, ...]
         volume=volume if whole or apart else None,
         folders=place + 1 if apart else 0,
         size_bytes=size_bytes if whole else 0,
+        is_disk=role == BLOCK.role,
     )
 
 

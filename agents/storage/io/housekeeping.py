@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from agents.storage.io.store import Store
-from agents.storage.io.volumefiles import volume_path
+from agents.storage.io.volumefiles import DISK_SUFFIX, disk_path, find_volume, volume_path
 
 _PIECE: Final = 1 << 20
 
@@ -16,7 +16,7 @@ _PIECE: Final = 1 << 20
 def collect(store: Store) -> tuple[Path, ...]:
     """Remove volumes without an image and what stopped conversions have left; returns what was removed."""
     with store.alone():
-        kept = {volume_path(store.folder, digest) for digest in store.drop_unused()}
+        kept = {path(store.folder, digest) for digest in store.drop_unused() for path in (volume_path, disk_path)}
         files = [*(store.folder / "volumes").iterdir(), *(store.folder / "layers").iterdir()]
         waste = tuple(sorted(path for path in files if path not in kept))
         for path in waste:
@@ -26,17 +26,20 @@ def collect(store: Store) -> tuple[Path, ...]:
 
 def faults(store: Store) -> Iterator[str]:
     """Every volume that is missing, or whose bytes have another digest than its name, in words."""
-    for digest in store.volume_digests():
-        path = volume_path(store.folder, digest)
+    for digest, size in store.volume_sizes():
+        path = find_volume(store.folder, digest)
         if not path.exists():
             yield f"{path} is missing"
-        elif _digest(path) != digest:
+        elif _digest(path, size) != digest:
             yield f"{path} has other bytes than when it was written"
 
 
-def _digest(path: Path) -> str:
+def _digest(path: Path, size: int) -> str:
+    """Of the first `size` bytes: behind them a disk is empty. One byte more where a volume ends there."""
     digest = hashlib.sha256()
+    left = size if path.suffix == DISK_SUFFIX else size + 1
     with path.open("rb") as stream:
-        while data := stream.read(_PIECE):
+        while data := stream.read(min(_PIECE, left)):
             digest.update(data)
+            left -= len(data)
     return f"sha256:{digest.hexdigest()}"

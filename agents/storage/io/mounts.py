@@ -52,14 +52,27 @@ def _writable(upper: Path) -> str:
     return f",upperdir={changes},workdir={work}"
 
 
+def mount_disk(disk: Path, target: Path) -> None:
+    """Mount a disk that an image was converted to, read-only."""
+    if not target.is_dir():
+        raise ImageError(f"{target} is no directory")
+    _run("mount", "-t", "ext4", "-o", "ro,loop", str(disk), str(target))
+
+
 def unmount(target: Path) -> None:
     """Take away what `mount` put there: the overlay, if any, and the volume."""
     found = _mounted_at(target)
-    if not found or found[-1] not in ("erofs", "overlay"):
+    if not found or found[-1] not in ("erofs", "overlay", "ext4"):
         raise ImageError(f"no volume is mounted at {target}")
     layers = 2 if found[-2:] == ["erofs", "overlay"] else 1
     for _ in range(layers):
         _run("umount", str(target))
+
+
+def lazily_unmount(target: Path) -> None:
+    """Take away whatever is mounted at the very place, also where what is behind it does not answer any more."""
+    for _ in _mounted_at(target):
+        _run("umount", "--lazy", str(target))
 
 
 def _mounted_at(target: Path) -> list[str]:

@@ -22,7 +22,7 @@ from typing import Final
 
 from agents.storage.io import mounts
 from agents.storage.io.files import fsync_directory
-from agents.storage.io.volumefiles import SUFFIX, volume_path
+from agents.storage.io.volumefiles import disk_path, find_volume, volume_path
 from agents.storage.translate.overlaying import BELOW_ALL
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.snapshots import Kind, Usage
@@ -87,7 +87,8 @@ class SnapshotFiles:
     def pin(self, store: Path, digest: str) -> None:
         """Keep a volume of the store whatever becomes of it there."""
         try:
-            os.link(volume_path(store, digest), volume_path(self.root, digest))
+            there = find_volume(store, digest)
+            os.link(there, self._volumes / there.name)
         except FileExistsError:
             return
         except OSError as error:
@@ -117,9 +118,9 @@ class SnapshotFiles:
                 _LOG.warning("%s is needed no more and stays: %s", target, error)
 
     def drop_volumes_but(self, kept: Set[str]) -> None:
-        names = {volume_path(self.root, digest) for digest in kept}
+        names = {path(self.root, digest) for digest in kept for path in (volume_path, disk_path)}
         for path in set(self._volumes.iterdir()) - names:
-            if not (self._attached / path.name.removesuffix(SUFFIX)).exists():
+            if not (self._attached / path.stem).exists():
                 path.unlink()
         with suppress(FileNotFoundError):
             shutil.rmtree(self.root / "layers")

@@ -117,7 +117,8 @@ class Store:
                     "INSERT INTO volumes VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
                     (volume.digest, volume.recipe, volume.size_bytes),
                 )
-            key = self._image_key(image, mode) or self._insert(image, mode, volumes)
+            key = self._image_key(image, mode) or self._insert(image, mode)
+            self._hold(key, volumes)
             self._db.execute(
                 "DELETE FROM names WHERE name = ? AND image IN (SELECT id FROM images WHERE platform = ? AND mode = ?)",
                 (name, str(image.platform), mode),
@@ -129,7 +130,7 @@ class Store:
         row = self._db.execute(query, (image.digest, mode)).fetchone()
         return None if row is None else int(row[0])
 
-    def _insert(self, image: Image, mode: str, volumes: Sequence[Volume]) -> int:
+    def _insert(self, image: Image, mode: str) -> int:
         row = (image.digest, image.config_digest, str(image.platform), mode, image.manifest, image.config)
         key = self._db.execute(
             "INSERT INTO images (manifest_digest, config_digest, platform, mode, manifest, config)"
@@ -142,9 +143,13 @@ class Store:
             for position, layer in enumerate(image.layers)
         ]
         self._db.executemany("INSERT INTO layers VALUES (?, ?, ?, ?, ?)", layers)
+        return key
+
+    def _hold(self, key: int, volumes: Sequence[Volume]) -> None:
+        """What the image has from now on: a disk of another size takes the place of the one before."""
+        self._db.execute("DELETE FROM image_volumes WHERE image = ?", (key,))
         held = [(key, position, volume.role, volume.digest) for position, volume in enumerate(volumes)]
         self._db.executemany("INSERT INTO image_volumes VALUES (?, ?, ?, ?)", held)
-        return key
 
     def images(self) -> tuple[StoredImage, ...]:
         rows = self._db.execute(
@@ -203,6 +208,11 @@ class Store:
 
     def volume_digests(self) -> tuple[str, ...]:
         return tuple(row[0] for row in self._db.execute("SELECT digest FROM volumes ORDER BY digest").fetchall())
+
+    def volume_sizes(self) -> tuple[tuple[str, int], ...]:
+        """Digest and bytes of every volume."""
+        rows = self._db.execute("SELECT digest, size_bytes FROM volumes ORDER BY digest").fetchall()
+        return tuple((row[0], row[1]) for row in rows)
 
     def references(self, digest: str) -> int:
         """How many images have this volume."""

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Final
 
 from agents.storage.translate.applying import Budget, apply_layer
-from agents.storage.translate.erofs import FileBytes
+from agents.storage.translate.contents import FileBytes
 from agents.storage.translate.tree import Node, new_directory
 from agents.storage.wire.errors import ImageError, TarError
 from agents.storage.wire.tar import entries

@@ -10,17 +10,29 @@ from typing import Final
 from agents.storage.io.files import appearing, fsync_directory
 from agents.storage.io.ingest import OnBytes
 from agents.storage.io.trees import LayerFiles
-from agents.storage.translate.erofs import FileBytes, Image
+from agents.storage.translate.contents import FileBytes, FileSystemImage
 from agents.storage.wire.errors import ImageError
 
 SUFFIX: Final = ".erofs"
+DISK_SUFFIX: Final = ".ext4"
 
 
 def volume_path(folder: Path, digest: str) -> Path:
     return folder / "volumes" / f"{digest.removeprefix('sha256:')}{SUFFIX}"
 
 
-def write_volume(image: Image, files: LayerFiles, folder: Path, recipe: str, on_bytes: OnBytes) -> str:
+def disk_path(folder: Path, digest: str) -> Path:
+    """Of a disk, whose digest is that of its bytes up to the last one that is used."""
+    return volume_path(folder, digest).with_suffix(DISK_SUFFIX)
+
+
+def find_volume(folder: Path, digest: str) -> Path:
+    """The volume, or the disk, of this digest; where there is neither, the volume's path."""
+    disk = disk_path(folder, digest)
+    return disk if disk.exists() else volume_path(folder, digest)
+
+
+def write_volume(image: FileSystemImage, files: LayerFiles, folder: Path, recipe: str, on_bytes: OnBytes) -> str:
     """Write the volume and return its digest; it has its name once its bytes are on the disk."""
     partial = folder / "volumes" / f"{recipe}.part"
     digest = hashlib.sha256()
@@ -35,10 +47,13 @@ def write_volume(image: Image, files: LayerFiles, folder: Path, recipe: str, on_
                 digest.update(data)
                 out.write(data)
                 on_bytes(len(data))
-        out.flush()
-        os.fsync(out.fileno())
         name = f"sha256:{digest.hexdigest()}"
         final = volume_path(folder, name)
+        if image.virtual_size > image.size:
+            out.truncate(image.virtual_size)
+            final = disk_path(folder, name)
+        out.flush()
+        os.fsync(out.fileno())
         partial.rename(final)
         fsync_directory(final.parent)
     return name

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from agents.storage.translate import tree
+from agents.storage.translate.contents import FileBytes, Piece
 from agents.storage.translate.erofs_directories import DirectoryBlocks, directory_blocks
 from agents.storage.translate.erofs_xattrs import xattr_body
+from agents.storage.translate.inodes import Inode, numbered
 from agents.storage.translate.tree import Node
 from agents.storage.wire.errors import ImageError
 
@@ -39,24 +41,8 @@ _NO_BLOCK: Final = 0xFFFF_FFFF
 _PLAIN, _INLINE, _CHUNKED = 0, 2, 4
 
 
-@dataclass(frozen=True, slots=True)
-class FileBytes:
-    """`length` bytes from `start` on of a file, the rest of its extents and up to `length` zeros."""
-
-    node: Node
-    start: int
-    length: int
-
-
-Piece = bytes | FileBytes
-
-
-@dataclass(slots=True)
-class _Inode:
-    node: Node
-    number: int
-    parent: _Inode | None
-    links: int = 0
+@dataclass(slots=True, eq=False)
+class _Inode(Inode):
     xattrs: bytes = b""
     layout: int = _PLAIN
     size: int = 0
@@ -69,7 +55,6 @@ class _Inode:
     chunks: tuple[int, ...] = ()
     """The first block of each chunk, _NO_BLOCK for a hole."""
     directory: DirectoryBlocks | None = None
-    names: list[tuple[bytes, _Inode]] = field(default_factory=lambda: [])
 
     @property
     def head(self) -> int:
@@ -95,6 +80,10 @@ class Image:
     @property
     def size(self) -> int:
         return self.blocks * BLOCK
+
+    @property
+    def virtual_size(self) -> int:
+        return self.size
 
     @property
     def inode_count(self) -> int:
@@ -134,7 +123,7 @@ class Image:
         icount = (len(inode.xattrs) - 12) // 4 + 1 if inode.xattrs else 0
         seconds, nanoseconds = divmod(node.mtime_ns, 1_000_000_000)
         return _INODE.pack(
-            1 | inode.layout << 1, icount, node.mode, 0, inode.size, self._union(inode), inode.number,
+            1 | inode.layout << 1, icount, node.mode, 0, inode.size, self._union(inode), inode.position + 1,
             node.uid, node.gid, seconds, nanoseconds, inode.links,
         )  # fmt: skip
 
@@ -192,18 +181,9 @@ def plan(root: Node, uuid: bytes) -> Image:
 
 
 def _numbered(root: Node) -> list[_Inode]:
-    """Inodes directory by directory, the root first; names sorted by their bytes, as look-ups need them."""
-    first = _Inode(root, 1, None, links=2)
-    inodes, seen = [first], {id(root): first}
+    """Names sorted by their bytes, `.` and `..` among them, as look-ups need them."""
+    inodes = numbered(root, lambda node, position, parent: _Inode(node, position, parent))
     for inode in inodes:
-        for name, node in sorted((inode.node.children or {}).items()):
-            child = seen.get(id(node))
-            if child is None:
-                child = seen[id(node)] = _Inode(node, len(inodes) + 1, inode, links=1 if node.is_directory else 0)
-                inodes.append(child)
-            child.links += 1
-            inode.links += node.is_directory
-            inode.names.append((name, child))
         if inode.node.is_directory:
             inode.names = sorted([*inode.names, (b".", inode), (b"..", inode.parent or inode)])
     return inodes

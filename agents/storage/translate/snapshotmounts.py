@@ -17,5 +17,10 @@ def mounts_of(kind: Kind, upper: str, work: str, lowers: Sequence[str], options:
     return (Mount(type="overlay", source="overlay", options=(*options, *writable, f"lowerdir={':'.join(lowers)}")),)
 
 
+def disk_mounts(kind: Kind, disk: str) -> tuple[Mount, ...]:
+    """`disk` is a file; mount sets up the loop device, which goes with the mount."""
+    return (Mount(type="ext4", source=disk, options=("loop", "ro" if kind is Kind.VIEW else "rw")),)
+
+
 def _bind(source: str, access: str) -> Mount:
     return Mount(type="bind", source=source, options=(access, "rbind"))
