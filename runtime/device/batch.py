@@ -9,6 +9,7 @@ readers, away until it is over.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from finsy.proto import p4r
 
@@ -35,25 +36,33 @@ Outcomes = list[RefusedError | None]
 """One for each update, in order; None for one that took effect."""
 
 
-def apply_batch(
-    updates: Sequence[p4r.Update], atomicity: Atomicity, apply: Apply, instance: Instance, runs: Runs
-) -> Steps[Outcomes]:
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """`raw` is the `p4.v1.WriteRequest` that has these updates and no others, if there is one."""
+
+    updates: Sequence[p4r.Update]
+    atomicity: Atomicity = CONTINUE
+    raw: bytes | None = None
+
+
+def apply_batch(batch: Batch, apply: Apply, instance: Instance, runs: Runs) -> Steps[Outcomes]:
     """Raises INVALID_ARGUMENT for an atomicity that there is not."""
     try:
-        if atomicity == CONTINUE:
-            return (yield from _each(updates, apply, instance, runs))
-        if atomicity in (ROLLBACK, ATOMIC):
-            return (yield from _all_or_none(updates, apply, instance, runs))
+        if batch.atomicity == CONTINUE:
+            return (yield from _each(batch, apply, instance, runs))
+        if batch.atomicity in (ROLLBACK, ATOMIC):
+            return (yield from _all_or_none(batch, apply, instance, runs))
     except BaseException:
         runs.abandon()
         instance.undo.back_to(0)
         raise
-    raise invalid(f"there is no atomicity {atomicity}")
+    raise invalid(f"there is no atomicity {batch.atomicity}")
 
 
-def _each(updates: Sequence[p4r.Update], apply: Apply, instance: Instance, runs: Runs) -> Steps[Outcomes]:
+def _each(batch: Batch, apply: Apply, instance: Instance, runs: Runs) -> Steps[Outcomes]:
+    updates = batch.updates
     outcomes: Outcomes = [None] * len(updates)
-    for at in _alone(updates, runs):
+    for at in _alone(batch, runs):
         if at is None:
             yield PAUSE
         else:
@@ -68,8 +77,9 @@ def _each(updates: Sequence[p4r.Update], apply: Apply, instance: Instance, runs:
     return outcomes
 
 
-def _all_or_none(updates: Sequence[p4r.Update], apply: Apply, instance: Instance, runs: Runs) -> Steps[Outcomes]:
-    for at in _alone(updates, runs):
+def _all_or_none(batch: Batch, apply: Apply, instance: Instance, runs: Runs) -> Steps[Outcomes]:
+    updates = batch.updates
+    for at in _alone(batch, runs):
         if at is None:
             yield PAUSE
             continue
@@ -84,21 +94,23 @@ def _all_or_none(updates: Sequence[p4r.Update], apply: Apply, instance: Instance
     return [refusal] * len(updates)
 
 
-def _alone(updates: Sequence[p4r.Update], runs: Runs) -> Iterator[int | None]:
+def _alone(batch: Batch, runs: Runs) -> Iterator[int | None]:
     """The places of those updates that are to be done alone, each when all before it are done; the others are done.
 
     None at the end of each slice, where others may go on.
     """
-    for at, update in enumerate(updates):
+    updates = batch.updates
+    for at, recognised in enumerate(runs.recognised(batch.raw, len(updates))):
         if at and at % SLICE == 0:
             if at % RUN == 0:
                 yield from runs.finish()
             yield None
-        if runs.take(at, update):
+        given = recognised or runs.recognise(updates[at])
+        if given is not None and runs.take(at, given):
             continue
         if runs.are_open:
             yield from runs.finish()
-            if runs.take(at, update):
+            if given is not None and runs.take(at, given):
                 continue
         yield at
     yield from runs.finish()

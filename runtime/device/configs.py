@@ -7,18 +7,18 @@ COMMIT is one step. A refused configuration leaves both as they were. Whatever c
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 from finsy.proto import p4r
 
 from compiler.printers.bundle import Bundle
-from runtime.device.batch import Outcomes
+from runtime.device.batch import Batch, Outcomes
 from runtime.device.digesting import Tell
 from runtime.device.failpoints import Point, reached
 from runtime.device.idling import monotonic_ms, resume
 from runtime.device.journal.journal import Recorder
-from runtime.device.journal.records import DONE, REFUSED, outcome_of
+from runtime.device.journal.records import DONE, REFUSED, none_of, outcome_of
 from runtime.device.journal.replay import carry, replayed
 from runtime.device.loaded import Loaded, check_fit, loaded, read_config
 from runtime.device.packetio import decode_packet_out
@@ -54,22 +54,23 @@ class Configs:
             raise RefusedError(Code.FAILED_PRECONDITION, NO_CONFIG)
         return found
 
-    def write(self, request: p4r.WriteRequest) -> Steps[Outcomes]:
+    def write(self, request: p4r.WriteRequest, raw: bytes | None = None) -> Steps[Outcomes]:
         """One outcome for each update, in order. Raises `RefusedError`: nothing is done.
 
-        The caller keeps readers away until it is over.
+        `raw` is the request as it came, if it is all to be done. The caller keeps readers away until it is over.
         """
         current = self.current
-        self._journal.intend(request)
+        self._journal.intend(request, raw)
         reached(Point.INTENT)
-        outcomes: Sequence[object] = request.updates  # none of them took effect, if this raises
+        outcome = none_of(len(request.updates))  # if this raises
         try:
-            outcomes = given = yield from current.writer.steps(request.updates, request.atomicity)
+            given = yield from current.writer.steps(Batch(request.updates, request.atomicity, raw))
+            outcome = outcome_of(given)
             reached(Point.APPLIED)
         finally:
             for space, value, number in current.schema.translations.take_new():
                 self._journal.note_name(space, value, number)
-            self._journal.conclude(outcome_of(outcomes))
+            self._journal.conclude(outcome)
         reached(Point.CONCLUDED)
         return given
 

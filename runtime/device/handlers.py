@@ -28,7 +28,7 @@ STATUS = "Status"
 def add_to_server(service: Service, admission: Admission, reporter: Reporter, server: Any) -> None:
     def unary(rpc: str, method: Callable[[Any, Any], Any], kind: type[Message]) -> Any:
         async def handle(_requests: Any, context: Any) -> Any:
-            async with _request(admission, rpc, kind, context) as request:
+            async with _request(admission, rpc, kind, context) as (request, _):
                 return await method(request, context)
 
         return grpc.stream_unary_rpc_method_handler(handle, None, _encode)  # pyright: ignore[reportUnknownVariableType]
@@ -38,8 +38,12 @@ def add_to_server(service: Service, admission: Admission, reporter: Reporter, se
             await service.check_reader(context)
             return await in_slices(reporter.device())
 
+    async def write(_requests: Any, context: Any) -> p4r.WriteResponse:
+        async with _request(admission, "Write", p4r.WriteRequest, context) as (request, raw):
+            return await service.Write(request, raw, context)
+
     async def read(_requests: Any, context: Any) -> None:
-        async with _request(admission, READ, p4r.ReadRequest, context) as request:
+        async with _request(admission, READ, p4r.ReadRequest, context) as (request, _):
             answer = await service.Read(request, context)
         await service.send_all(answer, context)
 
@@ -48,12 +52,12 @@ def add_to_server(service: Service, admission: Admission, reporter: Reporter, se
         await service.StreamChannel(_decoded(requests), context)
 
     methods: dict[str, tuple[Callable[[Any, Any], Any], type[Message]]] = {
-        "Write": (service.Write, p4r.WriteRequest),
         "SetForwardingPipelineConfig": (service.SetForwardingPipelineConfig, p4r.SetForwardingPipelineConfigRequest),
         "GetForwardingPipelineConfig": (service.GetForwardingPipelineConfig, p4r.GetForwardingPipelineConfigRequest),
         "Capabilities": (service.Capabilities, p4r.CapabilitiesRequest),
     }
     handlers = {rpc: unary(rpc, method, kind) for rpc, (method, kind) in methods.items()}
+    handlers["Write"] = grpc.stream_unary_rpc_method_handler(write, None, _encode)
     handlers[READ] = grpc.stream_stream_rpc_method_handler(read, None, _encode)
     handlers["StreamChannel"] = grpc.stream_stream_rpc_method_handler(stream, None, _encode)
     own: dict[str, Any] = {"Get": grpc.stream_unary_rpc_method_handler(status, None, _encode)}
@@ -66,15 +70,18 @@ def add_to_server(service: Service, admission: Admission, reporter: Reporter, se
 
 
 @asynccontextmanager
-async def _request(admission: Admission, rpc: str, kind: type[Message], context: Any) -> AsyncGenerator[Any]:
-    """The request of an RPC that has one, while it is worked on."""
+async def _request(
+    admission: Admission, rpc: str, kind: type[Message], context: Any
+) -> AsyncGenerator[tuple[Any, bytes]]:
+    """The request of an RPC that has one, and its bytes, while it is worked on."""
     client = await _entered(admission, rpc, context)
     async with client.requests:
         try:
-            request = _read(kind, await admission.received(client, context))
+            data = await admission.received(client, context)
+            request = _read(kind, data)
         except RefusedError as refusal:
             await abort(context, refusal)
-        yield request
+        yield request, data
 
 
 async def _entered(admission: Admission, rpc: str, context: Any) -> Client:

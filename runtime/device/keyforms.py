@@ -52,6 +52,16 @@ class KeyForm:
         return int.from_bytes(key[-PRIORITY_BITS // 8 :], "big") if self.has_priority else 0
 
 
+def unpacker(fields: Sequence[tuple[MatchKind, int]]) -> Callable[[RowKey], tuple[int, ...]]:
+    """From a key without a priority to the numbers in it. Fields are kinds of match, and widths in bits."""
+    return _packing([width for field in fields for width in _widths(*field)])[1]
+
+
+def number_sizes(kind: MatchKind, width: int) -> list[int]:
+    """Bytes in a key of each number that a field of some bits has."""
+    return [number_size(one) for one in _widths(kind, width)]
+
+
 def _widths(kind: MatchKind, width: int) -> list[int]:
     match kind:
         case MatchKind.EXACT:

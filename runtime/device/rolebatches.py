@@ -12,27 +12,27 @@ from runtime.device.slices import PAUSE, Steps
 
 Pieces = Iterator[bytes]
 """Messages `p4.v1.ReadResponse` in their wire form."""
-Apply = Callable[[p4r.WriteRequest], Steps[Outcomes]]
+Apply = Callable[[p4r.WriteRequest, bytes | None], Steps[Outcomes]]
 
 
-def apply_allowed(request: p4r.WriteRequest, config: RoleConfig | None, apply: Apply) -> Steps[Outcomes]:
+def apply_allowed(request: p4r.WriteRequest, raw: bytes, config: RoleConfig | None, apply: Apply) -> Steps[Outcomes]:
     """What became of each update: those that the role may not do fail with PERMISSION_DENIED.
 
-    The others are done, if the batch goes on after errors; else none is.
+    The others are done, if the batch goes on after errors; else none is. `raw` is the request as it came.
     """
     if config is None:
-        return (yield from apply(request))
+        return (yield from apply(request, raw))
     updates = request.updates
     refusals = yield from _refusals(request, config)
     first = next((at for at, refusal in enumerate(refusals) if refusal is not None), None)
     if first is None:
-        return (yield from apply(request))
+        return (yield from apply(request, raw))
     if request.atomicity != CONTINUE:
         not_tried = aborted(f"not tried, since update {first + 1} of the batch failed")
         return [refusal or not_tried for refusal in refusals]
     allowed = p4r.WriteRequest(device_id=request.device_id, role=request.role, election_id=request.election_id)
     allowed.updates.extend(one for one, refusal in zip(updates, refusals, strict=True) if refusal is None)
-    rest = iter((yield from apply(allowed)))
+    rest = iter((yield from apply(allowed, None)))
     return [next(rest) if refusal is None else refusal for refusal in refusals]
 
 

@@ -12,8 +12,9 @@ server's affair), but an entry is in one of them only, and they are finished in 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import repeat
 from typing import TypeGuard
 
 from finsy.proto import p4r
@@ -24,6 +25,7 @@ from runtime.device.refusals import RefusedError
 from runtime.device.schema import Schema
 from runtime.device.target import Instance
 from runtime.device.wireforms import Recognised
+from runtime.device.wireupdates import Given, WireUpdates
 
 INSERT, MODIFY, DELETE = p4r.Update.INSERT, p4r.Update.MODIFY, p4r.Update.DELETE
 
@@ -31,7 +33,7 @@ INSERT, MODIFY, DELETE = p4r.Update.INSERT, p4r.Update.MODIFY, p4r.Update.DELETE
 class Run:
     """Updates of one kind to one table, checked and noted in its contents."""
 
-    __slots__ = ("_change", "_old", "kind", "places", "rows", "table")
+    __slots__ = ("_is_plain", "_old", "kind", "places", "rows", "table")
 
     def __init__(self, kind: int, table: TableContents) -> None:
         self.kind = kind
@@ -41,11 +43,11 @@ class Run:
         self.rows: dict[RowKey, Row] = {}
         """As they are to be; for DELETE, as they were."""
         self._old: list[Row] = []
-        self._change = self._change_row if table.is_plain else self._change_entry
+        self._is_plain = table.is_plain
 
     def take(self, place: int, recognised: Recognised) -> bool:
         """Whether the update passes its check. It is noted then."""
-        row = self._change(*recognised)
+        row = self._change_row(*recognised) if self._is_plain else self._change_entry(*recognised)
         if row is None:
             return False
         self.places.append(place)
@@ -116,21 +118,15 @@ class Run:
 
 
 class _TableRuns:
-    """What is open of one table, at most one run a kind."""
+    """What is open of one table, at most one run a kind, and the entries in there."""
 
-    __slots__ = ("contents", "open", "read")
+    __slots__ = ("contents", "keys", "open", "read")
 
     def __init__(self, contents: TableContents, read: Callable[[bytes], Recognised | None]) -> None:
         self.contents = contents
         self.read = read
         self.open: dict[int, Run] = {}
-
-    def run_for(self, kind: int, key: RowKey) -> Run | None:
-        """The run of a kind, a new one maybe; None when the entry is in one already."""
-        for run in self.open.values():
-            if key in run.rows:
-                return None
-        return self.open.get(kind) or Run(kind, self.contents)
+        self.keys: set[RowKey] = set()
 
 
 class Runs:
@@ -138,37 +134,48 @@ class Runs:
 
     def __init__(self, schema: Schema, contents: Contents, instance: Instance) -> None:
         self._instance = instance
-        self._tables = {
-            number: _TableRuns(contents.tables[codec.name], codec.form.read)
+        forms = {
+            number: codec.form
             for number, codec in schema.tables.items()
             if codec.form is not None and codec.name in contents.tables
         }
+        self._tables = {
+            number: _TableRuns(contents.tables[schema.tables[number].name], form.read) for number, form in forms.items()
+        }
+        self._wire = WireUpdates({number: form.read_within for number, form in forms.items()})
         self._open: list[Run] = []
 
     @property
     def are_open(self) -> bool:
         return bool(self._open)
 
-    def take(self, place: int, update: p4r.Update) -> bool:
-        """Whether the update is part of a run now; if not, nothing has happened."""
+    def recognised(self, raw: bytes | None, count: int) -> Iterator[Given | None]:
+        """Each of the updates in a `p4.v1.WriteRequest`. None: it is still to be tried by `recognise`."""
+        return self._wire.read(raw, count) if raw is not None else repeat(None, count)
+
+    def recognise(self, update: p4r.Update) -> Given | None:
+        """None: it is not for a run."""
         entry = update.entity.table_entry  # of another kind of entity it is empty, and of no table
         table = self._tables.get(entry.table_id)
-        recognised = table.read(entry.SerializeToString()) if table is not None else None
-        if table is None or recognised is None:
+        found = table.read(entry.SerializeToString()) if table is not None else None
+        return None if found is None else (update.type, entry.table_id, found)
+
+    def take(self, place: int, given: Given) -> bool:
+        """Whether the update is part of a run now; if not, nothing has happened."""
+        kind, number, recognised = given
+        table, key = self._tables[number], recognised[0]
+        if key in table.keys:
             return False
-        kind, key = update.type, recognised[0]
         run = table.open.get(kind)
-        if run is not None and len(table.open) == 1:
-            return key not in run.rows and run.take(place, recognised)
-        run = table.run_for(kind, key)
         if run is None:
+            run = Run(kind, table.contents)
+            if not self._may_stand_beside_others(run) or not run.take(place, recognised):
+                return False
+            table.open[kind] = run
+            self._open.append(run)
+        elif not run.take(place, recognised):
             return False
-        if kind in table.open:
-            return run.take(place, recognised)
-        if not self._may_stand_beside_others(run) or not run.take(place, recognised):
-            return False
-        table.open[kind] = run
-        self._open.append(run)
+        table.keys.add(key)
         return True
 
     def _may_stand_beside_others(self, run: Run) -> bool:
@@ -191,7 +198,9 @@ class Runs:
 
     def _close(self, run: Run) -> None:
         self._open.remove(run)
-        del self._tables[run.table.codec.table.id].open[run.kind]
+        table = self._tables[run.table.codec.table.id]
+        del table.open[run.kind]
+        table.keys.difference_update(run.rows)
 
 
 def _is_plain(row: Row | None) -> TypeGuard[Row]:

@@ -106,7 +106,8 @@ class Service:
         await self._check(request.device_id or self._device_id, context)
         return p4r.CapabilitiesResponse(p4runtime_api_version=API_VERSION)
 
-    async def Write(self, request: p4r.WriteRequest, context: Any) -> p4r.WriteResponse:  # noqa: N802
+    async def Write(self, request: p4r.WriteRequest, raw: bytes, context: Any) -> p4r.WriteResponse:  # noqa: N802
+        """`raw` is the request as it came."""
         try:
             self._check_writer(request, context)  # who may not need not wait to hear it
             self._check_size(request)
@@ -114,7 +115,7 @@ class Service:
                 self._check_writer(request, context)
                 config = self._arbitration.config_of(request.role)
                 async with self._contents:
-                    outcomes = await in_slices(apply_allowed(request, config, self._configs.write))
+                    outcomes = await in_slices(apply_allowed(request, raw, config, self._configs.write))
         except RefusedError as refusal:
             await abort(context, refusal)
         await self._finish(context, "updates", outcomes)
@@ -198,7 +199,7 @@ class Service:
 
     async def _finish(self, context: Any, what: str, outcomes: list[RefusedError | None]) -> None:
         """End the RPC with UNKNOWN if any of them failed, with one `p4.v1.Error` for each."""
-        if any(outcome is not None for outcome in outcomes):
+        if outcomes.count(None) < len(outcomes):
             for code, count in Counter(outcome.code for outcome in outcomes if outcome is not None).items():
                 self._complaints.refused(what.removesuffix("s"), code, count)
             status = await in_slices(status_of(what, outcomes, self._limits.error_bytes))

@@ -13,7 +13,7 @@ from functools import partial
 from finsy.proto import p4r
 
 from compiler.ir.entries import EntryKey, Group, GroupRef, Member, MemberRef, WeightedMember
-from runtime.device.batch import CONTINUE, Atomicity, Outcomes, apply_batch
+from runtime.device.batch import CONTINUE, Atomicity, Batch, Outcomes, apply_batch
 from runtime.device.cells import checked_index
 from runtime.device.contents import Contents, TableContents
 from runtime.device.digestentries import DigestWriter
@@ -61,11 +61,11 @@ class Writer:
 
     def apply_all(self, updates: Sequence[p4r.Update], atomicity: Atomicity = CONTINUE) -> Outcomes:
         """Raises INVALID_ARGUMENT for an atomicity that there is not."""
-        return at_once(self.steps(updates, atomicity))
+        return at_once(self.steps(Batch(updates, atomicity)))
 
-    def steps(self, updates: Sequence[p4r.Update], atomicity: Atomicity = CONTINUE) -> Steps[Outcomes]:
+    def steps(self, batch: Batch) -> Steps[Outcomes]:
         """The same with pauses: see `runtime.device.batch`."""
-        return apply_batch(updates, atomicity, self._apply, self._instance, self.runs)
+        return apply_batch(batch, self._apply, self._instance, self.runs)
 
     def apply(self, update: p4r.Update) -> None:
         """One update by itself. Raises `RefusedError`; nothing has changed then."""

@@ -45,6 +45,8 @@ _ACTION_ID, _PARAMS = 1, 4
 """Of `p4.v1.Action`."""
 _SHORT, _NOTHING = rb"[\x00-\x7f]", rb"(?!)"
 """A length below 128; what never matches."""
+_LONGEST_BYTE = 127
+"""A length above takes two bytes."""
 _BEHIND = frozenset({"metadata", "controller_metadata"})
 _KNOWN = {
     Table: {"name", "id", "keys", "actions", "default_action", "size", "counter_id", "selector", "doc", "span"},
@@ -81,7 +83,11 @@ class TableForm:
 
     def read(self, raw: bytes) -> Recognised | None:
         """`raw` is a `p4.v1.TableEntry` as protobuf writes it."""
-        found = self._match(raw)
+        return self.read_within(raw, 0, len(raw))
+
+    def read_within(self, raw: bytes, start: int, stop: int) -> Recognised | None:
+        """The same of what lies between two places."""
+        found = self._match(raw, start, stop)
         if found is None:
             return None
         groups, end = found.groups(), found.end()
@@ -93,16 +99,17 @@ class TableForm:
             if raw[end - size - 1] != size or given[1] != size - 2:
                 return None  # there is more in it than what was matched
             action = self._remembered.get(given) or self._remember(given, self._call(groups))
-        elif end == len(raw):
+        elif end == stop:
             return key, None, b"", 0
         else:
             given, end = _action_at(raw, end)
             action = self._remembered.get(given) or self._read_action(given)
             if action is None:
                 return None
-        if end == len(raw):
+        if end == stop:
             return key, action, b"", 0
-        behind = self._rests.get(raw[end:]) or self._read_rest(raw[end:])
+        rest = raw[end:stop]
+        behind = self._rests.get(rest) or self._read_rest(rest)
         return None if behind is None else (key, action, *behind)
 
     def _call(self, groups: Groups) -> ActionCall:
@@ -202,12 +209,14 @@ def _prefix(field: bytes, start: int) -> tuple[int, int]:
 
 
 def _action_at(raw: bytes, at: int) -> tuple[bytes, int]:
-    """The `TableAction` in a `TableEntry`, and where it ends; empty where none begins there."""
+    """The `TableAction` in a `TableEntry`, and where it ends; empty where none begins there, or too long a one."""
     if raw[at] != _ACTION_TAG[0]:
         return b"", at
     start, size = at + 2, raw[at + 1]
-    if size > wire.LONGEST_PREFIX_BYTE:
-        start, size = at + 3, size & 127 | raw[at + 2] << 7
+    if size > _LONGEST_BYTE:
+        start, size = at + 3, size & _LONGEST_BYTE | raw[at + 2] << 7
+        if raw[at + 2] > _LONGEST_BYTE:
+            return b"", at
     return raw[start : start + size], start + size
 
 

@@ -33,8 +33,8 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 class Recorder(Protocol):
     """What a device asks of its journal. Raises RESOURCE_EXHAUSTED, INTERNAL; nothing is written then."""
 
-    def intend(self, request: p4r.WriteRequest) -> None:
-        """Before the updates are applied."""
+    def intend(self, request: p4r.WriteRequest, raw: bytes | None = None) -> None:
+        """Before the updates are applied; `raw` is the request as it came, if it is all to be done."""
         ...
 
     def conclude(self, outcome: Outcome) -> None:
@@ -78,7 +78,7 @@ class Recorder(Protocol):
 class Forgetful:
     """The journal of a device without a folder."""
 
-    def intend(self, request: p4r.WriteRequest) -> None: ...
+    def intend(self, request: p4r.WriteRequest, raw: bytes | None = None) -> None: ...
     def conclude(self, outcome: Outcome) -> None: ...
     def intend_config(self, action: str, config: p4r.ForwardingPipelineConfig, place: str) -> None: ...
     def note_election(self, role: str, election_id: int) -> None: ...
@@ -125,9 +125,9 @@ class Journal:
         length = self._before + self._log.size
         return self._broken is not None or length > max(SHORT_BYTES, GROWTH * self._snapshot_bytes)
 
-    def intend(self, request: p4r.WriteRequest) -> None:
+    def intend(self, request: p4r.WriteRequest, raw: bytes | None = None) -> None:
         room = HEAD_SIZE + len(request.updates) // 8 + 1
-        self._append(request, room)
+        self._append(request if raw is None else raw, room)
         self._promised = room
 
     def conclude(self, outcome: Outcome) -> None:

@@ -156,7 +156,14 @@ REFUSED = Outcome(failed=frozenset({0}))
 
 def outcome_of(outcomes: Sequence[object | None]) -> Outcome:
     """None stands for an update that took effect."""
+    if outcomes.count(None) == len(outcomes):
+        return DONE
     return Outcome(failed=frozenset(at for at, outcome in enumerate(outcomes) if outcome is not None))
+
+
+def none_of(count: int) -> Outcome:
+    """No update of a write took effect."""
+    return Outcome(failed=frozenset(range(count)))
 
 
 def _bits(positions: frozenset[int]) -> bytes:

@@ -31,6 +31,7 @@ from runtime.device.journal.records import (
     Record,
     Role,
     Write,
+    none_of,
     outcome_of,
 )
 from runtime.device.journal.snapshots import records_of
@@ -110,7 +111,7 @@ class Replay:
         pending, self._pending = self._pending, None
         match pending:
             case p4r.WriteRequest():
-                return outcome_of(self._finish_write(pending))
+                return self._finish_write(pending)
             case Config():
                 old = self.committed
                 self._set(pending)
@@ -201,12 +202,12 @@ class Replay:
             raise FormatError("it writes entries before there is a pipeline")
         return current.loaded.writer.apply_all(updates, atomicity)
 
-    def _finish_write(self, request: Write) -> Sequence[object | None]:
+    def _finish_write(self, request: Write) -> Outcome:
         atomicity = ROLLBACK if request.atomicity == ATOMIC else request.atomicity  # no packet looks on
         try:
-            return self._write(request.updates, atomicity)
+            return outcome_of(self._write(request.updates, atomicity))
         except RefusedError:
-            return request.updates
+            return none_of(len(request.updates))
 
     def _write_left(self) -> None:
         self._try_left()

@@ -292,7 +292,7 @@ class KernelInstance:
                 self._need(codec.name)
             except RefusedError:
                 return 0
-        done = table.insert_many(*packed(codec, table, rows))
+        done = table.insert_many(*packed(table, rows))
         self._hold(codec.name, done)
         return done
 
@@ -300,14 +300,14 @@ class KernelInstance:
         table = self._of_many.get(codec.name)
         if table is None:
             return done_one_by_one(lambda row: self.modify_entry(codec.entry(row)), rows, self.undo)
-        table.modify_many(*packed(codec, table, rows))
+        table.modify_many(*packed(table, rows))
         return len(rows)
 
     def delete_rows(self, codec: TableCodec, old: Sequence[Row]) -> int:
         table = self._of_many.get(codec.name)
         if table is None:
             return done_one_by_one(lambda row: self.delete_entry(codec.entry_key(row.key)), old, self.undo)
-        table.delete_many(packed_keys(codec, table, old))
+        table.delete_many(packed_keys(table, old))
         self._hold(codec.name, -len(old))
         return len(old)
 
@@ -350,7 +350,7 @@ class KernelInstance:
         table = self._of_many.get(codec.name)
         if table is None:
             return self.direct_tallies(codec.name, [codec.entry_key(row.key) for row in rows])
-        return table.tallies_of_many(packed_keys(codec, table, rows))
+        return table.tallies_of_many(packed_keys(table, rows))
 
     def set_direct_tally(self, key: EntryKey, tally: Tally) -> None:
         if key.is_default:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import accumulate
 
 from compiler.ir.entries import ActionCall
 from compiler.ir.tables import MatchKind
@@ -16,38 +17,43 @@ from compiler.printers.layout import MapKind, StructLayout, TableLayout, ValueLa
 from compiler.printers.layout_maps import SIDE_BITS
 from compiler.printers.layout_values import VALUE_HEAD
 from compiler.span import InternalError
+from runtime.device.keyforms import number_sizes, unpacker
+from runtime.device.records import RowKey
 
-PackKey = Callable[[Sequence[int]], bytes]
-"""From the numbers of `runtime.device.keyforms` to the key on side 0."""
+PackKey = Callable[[RowKey], bytes]
+"""From a key of `runtime.device.keyforms` to the one in the map, on side 0."""
 PackValue = Callable[[ActionCall, int], bytes]
 """From an action and the index of its entry's direct counter."""
 
 
 def key_packer(table: TableLayout) -> PackKey:
+    kinds = list(zip(table.matches, (member.width_bits for member in table.key_members), strict=True))
     if table.map.kind is MapKind.LPM_TRIE:
-        return _trie_packer(table)
-    pack, side = _packer(table.key, "", table.key.size), table.side_index
+        return _trie_packer(table, [size for kind in kinds for size in number_sizes(*kind)])
+    pack, side, numbers_of = _packer(table.key, "", table.key.size), table.side_index, unpacker(kinds)
     if table.map.kind is MapKind.ARRAY:
-        return lambda numbers: pack(*numbers)
-    return lambda numbers: pack(*numbers[:side], 0, *numbers[side:])
+        return lambda key: pack(*numbers_of(key))
+
+    def packed(key: RowKey) -> bytes:
+        numbers = numbers_of(key)
+        return pack(*numbers[:side], 0, *numbers[side:])
+
+    return packed
 
 
-def _trie_packer(table: TableLayout) -> PackKey:
-    """The number of bits that count, the side, then the fields; the prefix length is the last number."""
-    length, _, *others = table.key.members
-    fixed = SIDE_BITS + sum(
-        m.width_bits for m, kind in zip(others, table.matches, strict=True) if kind is MatchKind.EXACT
-    )
-    sizes = [member.size for member in others]
-    head, side = struct.Struct("<I"), bytes(SIDE_BITS // 8)
+def _trie_packer(table: TableLayout, sizes: Sequence[int]) -> PackKey:
+    """The number of bits that count, the side, then the fields, which are big-endian here as there."""
+    length, _, *fields = table.key.members
+    exact = sum(m.width_bits for m, kind in zip(fields, table.matches, strict=True) if kind is MatchKind.EXACT)
+    head, longest, behind = struct.Struct("<I"), fields[-1].width_bits, sizes[-1]
     if length.size != head.size:
         raise InternalError(f"{table.key.name} does not begin with a word")
-
-    def pack(numbers: Sequence[int]) -> bytes:
-        fields = [number.to_bytes(size, "big") for number, size in zip(numbers, sizes, strict=False)]
-        return head.pack(fixed + numbers[-1]) + side + b"".join(fields)
-
-    return pack
+    heads = [head.pack(SIDE_BITS + exact + count) + bytes(SIDE_BITS // 8) for count in range(longest + 1)]
+    if sizes[:-1] == [member.size for member in fields]:
+        return lambda key: heads[key[-1]] + key[:-behind]
+    ends = list(accumulate(sizes[:-1]))
+    places = [slice(end - member.size, end) for end, member in zip(ends, fields, strict=True)]
+    return lambda key: heads[key[-1]] + b"".join([key[place] for place in places])
 
 
 def value_packer(table: TableLayout) -> PackValue:

@@ -13,7 +13,6 @@ from runtime.device.kernel.countermaps import DirectCounters, direct_counters
 from runtime.device.kernel.packing import key_packer, value_packer
 from runtime.device.kernel.sides import Changes, Sides
 from runtime.device.records import ZERO, Row, Tally
-from runtime.device.schema import TableCodec
 from runtime.device.undo import UndoLog
 
 Matches = tuple[MatchValue, ...]
@@ -137,12 +136,12 @@ class TableMap:
         self._sides.write(self._map if layout is self._layout.map else self._direct, place, value)
 
 
-def packed_keys(codec: TableCodec, table: TableMap, rows: Sequence[Row]) -> list[bytes]:
+def packed_keys(table: TableMap, rows: Sequence[Row]) -> list[bytes]:
     """As they are in the map, on side 0."""
-    numbers_of, pack = codec.keys.numbers_of, table.pack_key
-    return [pack(numbers_of(row.key)) for row in rows]
+    pack = table.pack_key
+    return [pack(row.key) for row in rows]
 
 
-def packed(codec: TableCodec, table: TableMap, rows: Sequence[Row]) -> tuple[list[bytes], list[ActionCall]]:
+def packed(table: TableMap, rows: Sequence[Row]) -> tuple[list[bytes], list[ActionCall]]:
     """Keys, and the actions, of rows of a direct table."""
-    return packed_keys(codec, table, rows), [cast("ActionCall", row.action) for row in rows]
+    return packed_keys(table, rows), [cast("ActionCall", row.action) for row in rows]

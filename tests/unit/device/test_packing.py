@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,13 +11,23 @@ from compiler.ir.entries import ActionCall, Exact, Lpm, MatchValue
 from compiler.ir.expressions import width_bits
 from compiler.ir.nodes import Pipeline
 from compiler.ir.tables import MatchKind, Table
+from compiler.ir.text import from_text
+from compiler.ir.verifier import check
 from compiler.pipeline.assembly import pipeline as whole_pipeline
 from compiler.printers.layout import layout
 from runtime.device.kernel.packing import key_packer, value_packer
 from runtime.device.keyforms import KeyForm
 
 WHOLE: Pipeline = whole_pipeline()
+PLAIN = check(from_text((Path(__file__).parents[2] / "conformance" / "pipelines" / "plain.ir").read_text()))
+PACKED = frozenset({MatchKind.EXACT, MatchKind.LPM})
 TABLES = [table for table in WHOLE.tables if table.store is None]
+KEYED = [
+    (pipeline, table)
+    for pipeline in (WHOLE, PLAIN)
+    for table in pipeline.tables
+    if table.store is None and table.keys and all(key.match in PACKED for key in table.keys)
+]
 ACTIONS = {action.name: action for action in WHOLE.actions}
 
 
@@ -35,10 +47,10 @@ def matches(draw: st.DrawFn, table: Table) -> tuple[MatchValue, ...]:
 
 @given(st.data())
 def test_keys(data: st.DataObject) -> None:
-    table = data.draw(st.sampled_from(TABLES))
+    pipeline, table = data.draw(st.sampled_from(KEYED))
     given_matches = data.draw(matches(table))
-    form, plan = KeyForm(table.keys), layout(WHOLE).table(table.name)
-    packed = key_packer(plan)(form.numbers_of(form.key_of(given_matches)))
+    form, plan = KeyForm(table.keys), layout(pipeline).table(table.name)
+    packed = key_packer(plan)(form.key_of(given_matches))
     assert packed == plan.encode_key(given_matches)
 
 

@@ -12,13 +12,15 @@ from hypothesis import strategies as st
 
 from compiler.ir.nodes import Pipeline
 from compiler.printers.bundle import Bundle
-from runtime.device.batch import CONTINUE, ROLLBACK, Atomicity
+from runtime.device.batch import CONTINUE, ROLLBACK, Atomicity, Batch
 from runtime.device.contents import Contents, empty_contents
 from runtime.device.modeltarget import ModelInstance, ModelTarget
 from runtime.device.records import Row
 from runtime.device.refusals import RefusedError, exhausted
 from runtime.device.schema import TableCodec, schema
+from runtime.device.slices import at_once
 from runtime.device.updates import Writer
+from runtime.device.wireupdates import Given
 
 KINDS = ("INSERT", "MODIFY", "DELETE")
 ACTIONS = (
@@ -40,7 +42,7 @@ class Device:
         self.writer = Writer(codecs, self.contents, self.instance)
 
     def without_runs(self) -> Device:
-        def take(place: int, update: p4r.Update) -> bool:
+        def take(place: int, given: Given) -> bool:
             return False
 
         self.writer.runs.take = take
@@ -92,10 +94,13 @@ def _told(outcomes: Sequence[RefusedError | None]) -> list[tuple[int, str] | Non
 
 @given(st.lists(st.tuples(st.sampled_from([CONTINUE, ROLLBACK]), st.lists(updates(), max_size=12)), max_size=3))
 def test_a_batch_is_its_updates(pipeline: Pipeline, batches: list[tuple[Atomicity, list[p4r.Update]]]) -> None:
-    together, alone = Device(pipeline), Device(pipeline).without_runs()
+    together, in_place, alone = Device(pipeline), Device(pipeline), Device(pipeline).without_runs()
     for atomicity, batch in batches:
-        assert _told(together.writer.apply_all(batch, atomicity)) == _told(alone.writer.apply_all(batch, atomicity))
-        assert together.held() == alone.held()
+        raw = p4r.WriteRequest(updates=batch, atomicity=atomicity).SerializeToString()
+        expected = _told(alone.writer.apply_all(batch, atomicity))
+        assert _told(together.writer.apply_all(batch, atomicity)) == expected
+        assert _told(at_once(in_place.writer.steps(Batch(batch, atomicity, raw)))) == expected
+        assert together.held() == in_place.held() == alone.held()
 
 
 class Reluctant:

@@ -1,0 +1,145 @@
+"""The updates of a request where they lie in its bytes, recognised there: no message is made of any of them. Pure.
+
+A `p4.v1.WriteRequest` is a few fields and, one behind the other, its updates. Where an update is no more than its type
+and an entry, a table's form (`runtime.device.wireforms`) reads the entry in place. For anything else, and for all that
+comes once another field lies between updates, the answer is None, and whoever asks looks at the message: so the bytes
+have been decoded before, and these say nothing that the message does not (tests/property/test_wire_updates.py).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import repeat
+from typing import TypeAlias
+
+from runtime.device import wirepatterns as wire
+from runtime.device.wireforms import Recognised
+
+Read: TypeAlias = Callable[[bytes, int, int], Recognised | None]
+"""A `p4.v1.TableEntry` between two places in a request."""
+Given: TypeAlias = tuple[int, int, Recognised]
+"""An update: its type, the id of its table, its entry."""
+REMEMBERED = 4096
+"""Beginnings of updates: a few for each table and length."""
+_UPDATE = wire.tag(4)
+"""`p4.v1.WriteRequest.updates`."""
+_TWO_BYTES = 128
+"""A length from here on takes two bytes, or more."""
+_SHORT, _LONG = 13, 16
+"""Bytes before the first match field: tags, type, id, and three lengths of one byte, or of two at most."""
+_LENGTH = rb"([\x00-\x7f]|[\x80-\xff][\x00-\x7f])"
+_BEGINNING = re.compile(
+    re.escape(_UPDATE) + _LENGTH + rb"\x08([\x01-\x03])\x12" + _LENGTH + rb"\x12" + _LENGTH + rb"(\x08)"
+    # updates; type, entity; table_entry; table_id
+    rb"([\x80-\xff]*[\x00-\x7f])",
+    re.DOTALL,
+)
+_FIXED = {1: 8, 5: 4}
+"""Bytes of a value, by its wire type."""
+_GROUP = frozenset({3, 4})
+"""Wire types of no field that there is."""
+
+
+def _nothing(_raw: bytes, _start: int, _stop: int) -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Of an update that begins in some way: its type, its table, where its entry is, counted from there, its form."""
+
+    kind: int = 0
+    table: int = 0
+    start: int = 0
+    stop: int = 0
+    read: Read = _nothing
+
+
+class WireUpdates:
+    """Of one pipeline. `forms` are those of its tables, by id."""
+
+    __slots__ = ("_forms", "_places")
+
+    def __init__(self, forms: Mapping[int, Read]) -> None:
+        self._forms = forms
+        self._places: dict[bytes, _Place] = {}
+
+    def read(self, raw: bytes, count: int) -> Iterator[Given | None]:
+        """All `count` updates of a request in their order; `raw` has been decoded without an error."""
+        at, place_of = _first(raw), self._places.get
+        for done in range(count):
+            if raw[at : at + 1] != _UPDATE:
+                yield from repeat(None, count - done)
+                return
+            size = raw[at + 1]
+            if size < _TWO_BYTES:
+                head, end = raw[at : at + _SHORT], at + 2 + size
+            else:
+                head, end = raw[at : at + _LONG], _end(raw, at + 1)
+            place = place_of(head) or self._find(head)
+            found = place.read(raw, at + place.start, at + place.stop)
+            yield None if found is None else (place.kind, place.table, found)
+            at = end
+
+    @property
+    def remembered(self) -> int:
+        return len(self._places)
+
+    def _find(self, head: bytes) -> _Place:
+        if len(self._places) >= REMEMBERED:
+            self._places.clear()
+        place = self._places[head] = self._place(head) or _Place()
+        return place
+
+    def _place(self, head: bytes) -> _Place | None:
+        found = _BEGINNING.match(head)
+        if found is None:
+            return None
+        ends = {found.end(group) + _number(found[group]) for group in (1, 3, 4)}
+        table = _number(found[6])
+        form = self._forms.get(table)
+        if len(ends) > 1 or form is None:
+            return None  # there is more in it than an entry
+        return _Place(kind=found[2][0], table=table, start=found.start(5), stop=ends.pop(), read=form)
+
+
+def _first(raw: bytes) -> int:
+    """Where the first update begins; the end, if what comes before is nothing that a client has reason to send."""
+    at = 0
+    while at < len(raw) and raw[at] != _UPDATE[0]:
+        tag, at = _varint(raw, at)
+        wire_type = tag & 7
+        if wire_type in _GROUP:
+            return len(raw)
+        at = _over(raw, at, wire_type)
+    return at
+
+
+def _over(raw: bytes, at: int, wire_type: int) -> int:
+    """Where a value ends."""
+    if wire_type == wire.VARINT:
+        return _varint(raw, at)[1]
+    return at + _FIXED[wire_type] if wire_type in _FIXED else _end(raw, at)
+
+
+def _end(raw: bytes, at: int) -> int:
+    """Where something ends whose length is at a place."""
+    size, at = _varint(raw, at)
+    return at + size
+
+
+def _varint(raw: bytes, at: int) -> tuple[int, int]:
+    """A number, and where it ends."""
+    value = shift = 0
+    while True:
+        byte = raw[at]
+        value |= (byte & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 0x80:
+            return value, at
+
+
+def _number(varint: bytes) -> int:
+    return _varint(varint, 0)[0]
