@@ -22,7 +22,7 @@ from typing import Final
 from agents.storage.conversion import open_source
 from agents.storage.io.chains import converted_names, image_of
 from agents.storage.io.files import fsync_directory, only_one
-from agents.storage.io.ingest import ingest_layers
+from agents.storage.io.ingest import ingest_layers, layer_path
 from agents.storage.io.registries import RegistryOptions
 from agents.storage.io.trees import LayerFiles
 from agents.storage.io.volumefiles import SUFFIX, volume_path, write_volume
@@ -30,7 +30,7 @@ from agents.storage.translate.erofs import plan
 from agents.storage.translate.modes import EROFS
 from agents.storage.translate.overlaying import mark_opaque
 from agents.storage.wire.errors import ImageError
-from agents.storage.wire.oci import Layer
+from agents.storage.wire.oci import Image, Layer
 from compiler.policy.imagenames import parse_image_name
 
 _LOOK_S: Final = 1.0
@@ -76,27 +76,34 @@ class LayerCache:
 
     def _publish(self, key: int) -> None:
         image, names = image_of(self._store, key)
-        missing = [layer for layer in image.layers if not self.entry(layer.diff_id).exists()]
         problems: list[str] = []
-        for name in names if missing else ():
-            try:
-                self._write_from(name, missing)
-            except ImageError as error:
-                problems.append(f"{name}: {error}")
-            else:
-                return
-        if missing:
+        for name in names:
+            if missing := self._missing(image):
+                problems += [f"{name}: {problem}" for problem in self._write_from(name, missing)]
+        if self._missing(image):
             raise ImageError("; ".join(problems) or f"image {image.digest} has no name to fetch them by")
 
-    def _write_from(self, name: str, layers: Sequence[Layer]) -> None:
-        source = open_source(parse_image_name(name), self._registries)
+    def _missing(self, image: Image) -> list[Layer]:
+        return [layer for layer in image.layers if not self.entry(layer.diff_id).exists()]
+
+    def _write_from(self, name: str, layers: Sequence[Layer]) -> list[str]:
+        """One after the other, so that no more than one lies there unpacked. Returns why some could not be had."""
+        problems: list[str] = []
         try:
-            paths = ingest_layers(source, layers, self._work, _uncounted)
+            source = open_source(parse_image_name(name), self._registries)
+        except ImageError as error:
+            return [str(error)]
+        try:
+            for layer in layers:
+                try:
+                    self._write(layer, *ingest_layers(source, [layer], self._work, _uncounted))
+                except ImageError as error:
+                    problems.append(str(error))
+                finally:
+                    layer_path(self._work, layer).unlink(missing_ok=True)
         finally:
             source.close()
-        for layer, path in dict(zip(layers, paths, strict=True)).items():
-            self._write(layer, path)
-            path.unlink()
+        return problems
 
     def _write(self, layer: Layer, path: Path) -> None:
         recipe = EROFS.recipe([layer.diff_id])

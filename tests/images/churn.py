@@ -68,6 +68,8 @@ class Churn:
         self._running: dict[str, Image] = {}
         self._took_s: dict[str, float] = {}
         self._deck: list[str] = []
+        self._half_made: set[str] = set()
+        self._attempts = 0
 
     def fill(self) -> None:
         """Converted images, whose layers are lost, in both modes, and one that is unpacked."""
@@ -107,10 +109,12 @@ class Churn:
             self._requested("pull", lambda: self._pull_again(pulled))
 
     def end(self) -> None:
-        """Remove what is there, and what requests that broke off would lose within a day: containerd's leases."""
-        for name in sorted(self._running):
+        """Remove what is there. containerd starts once more and clears up what it has lost of tasks, and its leases of
+        requests that broke off are ended, which would end by themselves within a day."""
+        for name in (*sorted(self._running), *sorted(self._half_made)):
             self._remove(name)
         self._remove(self._bystander)
+        self._kill("containerd")
         for lease in self._ctr("leases", "list", "-q").split():
             self._ctr("leases", "delete", "--sync", lease)
         self._node.remove_all()
@@ -147,13 +151,18 @@ class Churn:
             self._node.peer.start()
 
     def _create(self, image: Image) -> None:
-        name = f"{self._prefix}-{self.created}"
-        self._remove(name)
+        """Under a new name, as a kubelet has it: containerd may hold one that it has lost until it starts again."""
+        for half_made in tuple(self._half_made):
+            self._remove(half_made)
+        self._attempts += 1
+        name = f"{self._prefix}-{self._attempts}"
+        self._half_made.add(name)
         script = _shell(_STAYING.format(name=name))
         self._ctr("run", "-d", "--snapshotter", "turnout", image.name, name, *script)
         token = Path(f"/proc/{self._pid(name)}/root/token")
         wait_until(lambda: token.exists() and token.read_text() == f"{name}\n", f"{name} does not begin")
         self._running[name] = image
+        self._half_made.discard(name)
         self.created += 1
 
     def _remove(self, name: str) -> None:
@@ -165,6 +174,7 @@ class Churn:
         self._ctr_if_there("task", "delete", "--force", name)
         self._ctr_if_there("container", "delete", name)
         self._ctr_if_there("snapshots", "--snapshotter", "turnout", "remove", name)
+        self._half_made.discard(name)
 
     def _pull_again(self, image: Image) -> None:
         self._ctr_if_there("image", "remove", "--sync", image.name)

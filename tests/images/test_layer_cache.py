@@ -108,6 +108,19 @@ def test_a_layer_that_cannot_be_had_is_said_and_the_others_go_on(node: Node) -> 
     assert not _entry(node, lost).exists()
 
 
+def test_of_an_image_some_of_whose_layers_are_lost_the_others_are_there(node: Node) -> None:
+    first, lost, last = (file_layer(f"etc/some{number}", "x") for number in range(3))
+    name = node.image("some", first, lost, last)
+    node.agent.kill()
+    converted(name, node.agent.store)
+    node.lose(lost)
+    node.agent.start()
+    _wait_for(node, first, last)
+    start = f"layer cache {node.folder}/cache lacks layers: {name}: "
+    wait_until(lambda: start in node.agent.log, "nothing is said of the lost layer")
+    assert list((node.folder / "cache" / "work" / "layers").iterdir()) == []
+
+
 def test_a_second_agent_does_not_fill_the_same_cache(node: Node) -> None:
     other = node.folder / "other"
     other.mkdir()
