@@ -12,13 +12,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import CalledProcessError
 from threading import Thread
 from typing import Final
 
 import grpc
 
-from agents.storage.translate.modes import EROFS, OVERLAYFS
-from tests.images.agent import wait_until
+from agents.storage.translate.modes import BLOCK, EROFS, OVERLAYFS
+from tests.images.agent import Refused, mounted, wait_until
 from tests.images.archives import digest
 from tests.images.containerd import UnpackingError, chain_id
 from tests.images.conversions import converted
@@ -29,7 +30,7 @@ _PULLS: Final = 0.15
 _KILLS: Final = 0.6
 _LATER_THAN_DONE: Final = 1.2
 """An instant may also lie behind the request's end."""
-_STAYING: Final = "echo {name} > /token; sync; exec busybox sleep 1000000"
+_STAYING: Final = "echo {name} | busybox dd of=/token conv=fsync && exec busybox sleep 1000000"
 _COUNTING: Final = (
     "i=0; while busybox cat /etc/top >/dev/null; do i=$((i+1)); echo $i >>/count; busybox usleep 20000; done"
 )
@@ -41,6 +42,8 @@ class Image:
     top: str
     """What /etc/top says."""
     chain: str
+    on_disk: bool
+    """Its containers write to clones, and get errors when the storage daemon dies; what they have synced stays."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,11 +61,11 @@ class Churn:
     """`seed` decides what is asked, who is killed and when."""
 
     def __init__(self, node: Node, seed: int) -> None:
-        self.kills = {"agent": 0, "containerd": 0}
+        self.kills = {"agent": 0, "containerd": 0, "storage daemon": 0}
         self.created = 0
         self._node, self._rng = node, random.Random(seed)
-        self._prefix = node.folder.name
-        """runc knows all containers of a machine, of whichever containerd, by their names."""
+        self._prefix = f"at-{node.host.rpartition(':')[2]}"
+        """By the registry's port. runc knows all containers of a machine, of whichever containerd, by their names."""
         self._bystander = f"{self._prefix}-bystander"
         self._images: list[Image] = []
         self._running: dict[str, Image] = {}
@@ -72,8 +75,8 @@ class Churn:
         self._attempts = 0
 
     def fill(self) -> None:
-        """Converted images, whose layers are lost, in both modes, and one that is unpacked."""
-        for number, mode in enumerate((EROFS, OVERLAYFS, None)):
+        """Converted images, whose layers are lost, in all modes, and one that is unpacked."""
+        for number, mode in enumerate((EROFS, OVERLAYFS, BLOCK.sized(1), None)):
             text = f"top of {number}"
             layers = (busybox(), file_layer(f"etc/low{number}", "low"), file_layer("etc/top", text))
             name = self._node.image(f"churn{number}", *layers)
@@ -81,7 +84,8 @@ class Churn:
                 converted(name, self._node.agent.store, mode=mode)
                 self._node.lose(*layers[1:])
             self._node.pull(name)
-            self._images.append(Image(name=name, top=text, chain=chain_id([digest(layer) for layer in layers])))
+            chain = chain_id([digest(layer) for layer in layers])
+            self._images.append(Image(name=name, top=text, chain=chain, on_disk=mode is not None and mode.is_disk))
 
     def start_bystander(self) -> Bystander:
         self._ctr("run", "-d", "--snapshotter", "turnout", self._images[0].name, self._bystander, *_shell(_COUNTING))
@@ -109,19 +113,22 @@ class Churn:
             self._requested("pull", lambda: self._pull_again(pulled))
 
     def end(self) -> None:
-        """Remove what is there. containerd starts once more and clears up what it has lost of tasks, and its leases of
-        requests that broke off are ended, which would end by themselves within a day."""
+        """Remove what is there, and what containerd does not remove of requests that its death broke off: containers
+        that it has lost, and leases, which would end by themselves within a day."""
         for name in (*sorted(self._running), *sorted(self._half_made)):
             self._remove(name)
         self._remove(self._bystander)
         self._kill("containerd")
+        self._node.end_lost()
         for lease in self._ctr("leases", "list", "-q").split():
             self._ctr("leases", "delete", "--sync", lease)
         self._node.remove_all()
 
     def _requested(self, what: str, request: Callable[[], None]) -> None:
-        """With or without a kill in it. A request that a kill has broken is asked again."""
-        if what not in self._took_s or self._rng.random() > _KILLS:
+        """With a kill in it, until each has been killed once, then mostly. A request that a kill has broken is asked
+        again."""
+        spared = min(self.kills.values()) > 0 and self._rng.random() > _KILLS
+        if spared or what not in self._took_s:
             begun = time.monotonic()
             request()
             self._took_s[what] = time.monotonic() - begun
@@ -146,6 +153,8 @@ class Churn:
         if victim == "agent":
             self._node.agent.kill()
             self._node.restart_agent(self._images[0].chain)
+        elif victim == "storage daemon":
+            self._node.agent.end_daemon()
         else:
             self._node.peer.kill()
             self._node.peer.start()
@@ -159,22 +168,33 @@ class Churn:
         self._half_made.add(name)
         script = _shell(_STAYING.format(name=name))
         self._ctr("run", "-d", "--snapshotter", "turnout", image.name, name, *script)
-        token = Path(f"/proc/{self._pid(name)}/root/token")
-        wait_until(lambda: token.exists() and token.read_text() == f"{name}\n", f"{name} does not begin")
+        command = Path(f"/proc/{self._pid(name)}/cmdline")
+        wait_until(lambda: command.read_bytes().startswith(b"busybox\0sleep\0"), f"{name} has not synced its token")
         self._running[name] = image
         self._half_made.discard(name)
         self.created += 1
 
     def _remove(self, name: str) -> None:
         """What it has synced and what it reads is there until then. Nothing where there is none, or half of one."""
-        if image := self._running.get(name):
-            root = Path(f"/proc/{self._pid(name)}/root")
-            assert ((root / "token").read_text(), (root / "etc/top").read_text()) == (f"{name}\n", image.top)
+        image = self._running.get(name)
+        if image is not None and not image.on_disk:
+            self._check_root(Path(f"/proc/{self._pid(name)}/root"), name, image)
         self._running.pop(name, None)
         self._ctr_if_there("task", "delete", "--force", name)
+        if image is not None and image.on_disk:
+            self._check_disk(name, image)
         self._ctr_if_there("container", "delete", name)
         self._ctr_if_there("snapshots", "--snapshotter", "turnout", "remove", name)
         self._half_made.discard(name)
+
+    def _check_root(self, root: Path, name: str, image: Image) -> None:
+        assert ((root / "token").read_text(), (root / "etc/top").read_text()) == (f"{name}\n", image.top)
+
+    def _check_disk(self, name: str, image: Image) -> None:
+        """Mounted anew, since the daemon may have died under it."""
+        (key,) = [key for key in self._node.agent.names("kind==active") if key.endswith(f"/{name}")]
+        with mounted(self._node.agent.call("Mounts", key=key), self._node.folder / "disk") as root:
+            self._check_root(root, name, image)
 
     def _pull_again(self, image: Image) -> None:
         self._ctr_if_there("image", "remove", "--sync", image.name)
@@ -199,7 +219,7 @@ class Churn:
 
 def _tried(request: Callable[[], None]) -> None:
     """What a kill may do to a request: a call fails, or what it looks at is not there."""
-    with suppress(UnpackingError, grpc.RpcError, AssertionError, OSError):
+    with suppress(UnpackingError, grpc.RpcError, Refused, CalledProcessError, AssertionError, OSError):
         request()
 
 

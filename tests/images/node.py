@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
+import subprocess
 import tempfile
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -95,6 +98,14 @@ class Node:
         for name in self.peer.ctr("-n", "k8s.io", "task", "list", "-q").split():
             self.peer.ctr("-n", "k8s.io", "task", "delete", "--force", name)
 
+    def end_lost(self) -> None:
+        """Shims and containers that containerd has lost, being killed while it made them: no later one finds them."""
+        for place in Path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(FileNotFoundError, ProcessLookupError):
+                words = place.read_bytes().decode(errors="replace").split("\0")
+                if "containerd-shim" in words[0] and str(self.peer.socket) in words:
+                    _end_shim(int(place.parent.name), words[words.index("-id") + 1])
+
     def remove_all(self) -> None:
         names = self.peer.ctr("-n", "k8s.io", "image", "list", "-q").split()
         if names:
@@ -108,6 +119,12 @@ class Node:
         assert self.agent.left() == []
         assert [place for place in mounted_below(self.folder) if "/snapshots/" in place] == []
         wait_until(lambda: loops_below(self.folder) == [], "loop devices are left")
+
+
+def _end_shim(pid: int, container: str) -> None:
+    runc = ["runc", "--root", "/run/containerd/runc/k8s.io", "delete", "--force", container]
+    subprocess.run(runc, capture_output=True, check=False)
+    os.kill(pid, signal.SIGKILL)
 
 
 def busybox() -> bytes:
@@ -164,6 +181,7 @@ def _node(version: Version, configuration: Callable[[Agent], str], *, cached: bo
                     yield node
                 finally:
                     node.end_tasks()
+                    node.end_lost()
 
 
 def sleeping() -> bytes:

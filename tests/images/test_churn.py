@@ -1,4 +1,4 @@
-"""Containers come and go while the agent and containerd are killed: nothing is left, nobody that runs is disturbed."""
+"""Containers come and go while their daemons are killed: nothing is left, nobody that runs is disturbed."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ def _check_nothing_left(node: Node) -> None:
     with closing(sqlite3.connect(node.agent.root / "snapshots.db")) as db:
         assert db.execute("SELECT count(*) FROM snapshots").fetchone() == (0,)
     assert mounted_below(node.folder) == []
+    wait_until(lambda: node.agent.daemon() is None, "the storage daemon stays without anything to do")
     wait_until(lambda: loops_below(node.folder) == [], "loop devices are left")
     for kind in ("container", "task", "leases", "image"):
         assert node.peer.ctr("-n", "k8s.io", kind, "list", "-q").split() == [], kind
