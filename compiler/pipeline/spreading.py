@@ -10,7 +10,7 @@ from __future__ import annotations
 from compiler.ir.expressions import Expr
 from compiler.ir.tables import Action, Param
 from compiler.pipeline.family import Family
-from compiler.pipeline.notation import assign, const, drawn, here, meta, param
+from compiler.pipeline.notation import assign, drawn, here, meta, param
 
 _ACTION = 0x01000000
 
@@ -19,13 +19,15 @@ def to_service_actions(family: Family) -> tuple[Action, ...]:
     """One for each algorithm, the default one first."""
     return (
         _to_service(family, "to_service", 3, meta("src_port"), "each connection by itself"),
-        _to_service(family, "to_service_by_source", 5, const(0, 16), "all connections of one source to one backend"),
+        _to_service(family, "to_service_by_source", 5, None, "all connections of one source to one backend"),
         _to_service(family, "to_service_by_chance", 6, drawn(16), "no connection as the one before"),
     )
 
 
-def _to_service(family: Family, name: str, action_id: int, spread: Expr, how: str) -> Action:
+def _to_service(family: Family, name: str, action_id: int, spread: Expr | None, how: str) -> Action:
+    """`spread` None is nothing, which is what it is before."""
     address = family.address_bits
+    chosen = (assign(meta("spread"), spread),) if spread is not None else ()
     return Action(
         name=family.named(name),
         id=_ACTION + family.first_id + action_id,
@@ -36,7 +38,7 @@ def _to_service(family: Family, name: str, action_id: int, spread: Expr, how: st
         body=(
             assign(meta("service_id"), param("service_id", 16)),
             assign(meta(family.named("hairpin")), param("hairpin", address)),
-            assign(meta("spread"), spread),
+            *chosen,
         ),
         doc=f"The packet opens a connection: {how}. `hairpin` is the source that a backend sees of its own packet.",
         span=here(),

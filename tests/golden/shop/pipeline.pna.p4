@@ -637,7 +637,6 @@ control decide_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_main_inpu
         service_ipv4_count.count();
         meta.service_id = service_id;
         meta.hairpin_ipv4 = hairpin;
-        meta.spread = 0;
     }
 
     @id(0x01000016) @name(".to_service_by_chance_ipv4")
@@ -970,7 +969,6 @@ control decide_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_main_inpu
         service_ipv6_count.count();
         meta.service_id = service_id;
         meta.hairpin_ipv6 = hairpin;
-        meta.spread = 0;
     }
 
     @id(0x01000046) @name(".to_service_by_chance_ipv6")

@@ -1615,7 +1615,6 @@ static __always_inline void to_service_by_source_ipv4(const struct to_service_by
 {
 	scratch->meta.service_id = arguments->service_id;
 	scratch->meta.hairpin_ipv4 = arguments->hairpin;
-	scratch->meta.spread = 0;
 }
 
 /* The packet opens a connection: no connection as the one before. `hairpin` is the source that a backend sees of its own packet. */
@@ -1703,7 +1702,6 @@ static __always_inline void to_service_by_source_ipv6(const struct to_service_by
 {
 	scratch->meta.service_id = arguments->service_id;
 	scratch->meta.hairpin_ipv6 = arguments->hairpin;
-	scratch->meta.spread = 0;
 }
 
 /* The packet opens a connection: no connection as the one before. `hairpin` is the source that a backend sees of its own packet. */

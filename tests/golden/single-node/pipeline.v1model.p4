@@ -766,7 +766,6 @@ control decide_ipv4(inout headers_t hdr, inout metadata_t meta, inout standard_m
     action to_service_by_source_ipv4(bit<16> service_id, @format(IPV4_ADDRESS) bit<32> hairpin) {
         meta.service_id = service_id;
         meta.hairpin_ipv4 = hairpin;
-        meta.spread = 0;
     }
 
     @id(0x01000016) @name(".to_service_by_chance_ipv4")
@@ -1138,7 +1137,6 @@ control decide_ipv6(inout headers_t hdr, inout metadata_t meta, inout standard_m
     action to_service_by_source_ipv6(bit<16> service_id, @format(IPV6_ADDRESS) bit<128> hairpin) {
         meta.service_id = service_id;
         meta.hairpin_ipv6 = hairpin;
-        meta.spread = 0;
     }
 
     @id(0x01000046) @name(".to_service_by_chance_ipv6")
