@@ -131,9 +131,13 @@ class Truncate:
 class Learn:
     """Add to a learned table the key that this packet's `Apply` of that table has missed.
 
-    `profile` is the id of the expiry profile to start with. Two entries learned for one packet are a pair: they leave
-    together. When no slot can be had (see `compiler.ir.tables.Store`), nothing is added, what this packet learned
-    before is taken out again, and `on_full` runs: half a connection would translate one direction only.
+    `profile` is the id of the expiry profile to start with. Two entries learned in one store for one packet are a pair:
+    they leave together. When no slot can be had (see `compiler.ir.tables.Store`), nothing is added, what this packet
+    learned before in that store is taken out again, and `on_full` runs: half a connection would translate one direction
+    only.
+
+    With `renews` the packet may have hit the table as well: then that entry gets these arguments and this profile, is
+    seen now, and goes on counting. Its table has a store for itself, so it is nobody's other half.
     """
 
     table: str
@@ -141,6 +145,7 @@ class Learn:
     arguments: tuple[Expr, ...]
     profile: Expr
     on_full: tuple[Statement, ...] = ()
+    renews: bool = False
     span: Span = field(default=NOWHERE, compare=False, repr=False)
 
 

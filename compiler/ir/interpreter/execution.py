@@ -14,7 +14,7 @@ from compiler.ir.expressions import Expr, FieldRef
 from compiler.ir.formats import number_to_text
 from compiler.ir.interpreter import trace
 from compiler.ir.interpreter.evaluation import Scope, digest, evaluate
-from compiler.ir.interpreter.learning import Slot
+from compiler.ir.interpreter.learning import Slot, SlotStore
 from compiler.ir.interpreter.matching import Row
 from compiler.ir.interpreter.model import Model
 from compiler.ir.interpreter.packet import Packet
@@ -85,6 +85,8 @@ class Journey:
         self._record = record
         self._missed: dict[str, tuple[int, ...]] = {}
         """The key with which each table was missed."""
+        self._met: dict[str, tuple[int, ...]] = {}
+        """The key with which each table was hit."""
         self._learned: list[Slot] = []
         self.digests: list[SentDigest] = []
         self.copies: list[Copy] = []
@@ -144,6 +146,7 @@ class Journey:
             self._record(trace.Missed(table=table.name, key=_key_text(table, key), action=call.action))
             self._act(call)
             return self.run(statement.on_miss)
+        self._met[table.name] = key
         self._record(self._hit_step(table, key, hit))
         self._act(hit.call, hit.slot, hit.row)
         return self.run(statement.on_hit)
@@ -195,39 +198,47 @@ class Journey:
 
     def _learn(self, statement: Learn) -> Verdict | None:
         table = self._names.tables[statement.table]
-        if table.name not in self._missed:
+        key = self._missed.get(table.name, self._met.get(table.name) if statement.renews else None)
+        if key is None:
             raise InternalError(f"{statement.span}: {table.name} learns a key that it has not missed")
-        key = self._missed[table.name]
         arguments = tuple(evaluate(argument, self._scope) for argument in statement.arguments)
         call = ActionCall(action=statement.action, arguments=arguments)
         store = self._model.store_of(table.name)
         profile = evaluate(statement.profile, self._scope)
-        result = store.learn(table.name, key, call, profile, self._scope.now_ms, [slot.index for slot in self._learned])
+        if statement.renews and (slot := store.renew(table.name, key, call, profile, self._scope.now_ms)) is not None:
+            self._record_learned(table, slot, is_renewed=True)
+            return None
+        kept = [slot.index for slot in self._learned if self._model.store_of(slot.table) is store]
+        result = store.learn(table.name, key, call, profile, self._scope.now_ms, kept)
         for slot, why in result.left:
             self._record_eviction(slot, why)
         if result.slot is None:
             self._record(trace.Full(table=table.name, key=_key_text(table, key)))
-            self._unlearn()
+            self._unlearn(store)
             return self.run(statement.on_full)
         self._learned.append(result.slot)
+        self._record_learned(table, result.slot, is_renewed=False)
+        return None
+
+    def _record_learned(self, table: Table, slot: Slot, *, is_renewed: bool) -> None:
         self._record(
             trace.Learned(
                 table=table.name,
-                key=_key_text(table, key),
-                action=call.action,
-                arguments=self._argument_text(call),
-                profile=result.slot.profile.name,
-                slot=result.slot.index,
+                key=_key_text(table, slot.key),
+                action=slot.action.action,
+                arguments=self._argument_text(slot.action),
+                profile=slot.profile.name,
+                slot=slot.index,
+                is_renewed=is_renewed,
             )
         )
-        return None
 
-    def _unlearn(self) -> None:
-        """What was learned for this packet leaves, since its pair cannot be had."""
-        for slot in self._learned:
-            self._model.store_of(slot.table).remove(slot)
+    def _unlearn(self, store: SlotStore) -> None:
+        """What was learned in a store for this packet leaves, since its pair cannot be had."""
+        for slot in [slot for slot in self._learned if self._model.store_of(slot.table) is store]:
+            store.remove(slot)
+            self._learned.remove(slot)
             self._record_eviction(slot, "its pair cannot be learned")
-        self._learned.clear()
 
     def _advance(self, event: str) -> None:
         if self._entry is None:

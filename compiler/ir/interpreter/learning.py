@@ -96,6 +96,13 @@ class SlotStore:
             slot.pair, self._slots[other].pair = other, index
         return LearnResult(slot, left)
 
+    def renew(self, table: str, key: tuple[int, ...], action: ActionCall, profile_id: int, now_ms: int) -> Slot | None:
+        """Change the entry of a key, if there is one; it goes on counting."""
+        slot = self.find(key)
+        if slot is not None:
+            slot.table, slot.action, slot.profile, slot.seen_ms = table, action, self._profiles[profile_id], now_ms
+        return slot
+
     def remove(self, slot: Slot) -> tuple[Slot, ...]:
         """Take an entry and its pair out; returns both."""
         pair = self._slots.get(slot.pair) if slot.pair is not None else None

@@ -117,10 +117,12 @@ class Learned:
     arguments: NamedTexts
     profile: str
     slot: int
+    is_renewed: bool = False
+    """It was there, and has other arguments now."""
 
     def __str__(self) -> str:
-        call = f"{self.action}({_listed(self.arguments)})"
-        return f"learn {self.table} ({_listed(self.key)}): {call} as {self.profile} in slot {self.slot}"
+        call, word = f"{self.action}({_listed(self.arguments)})", "renew" if self.is_renewed else "learn"
+        return f"{word} {self.table} ({_listed(self.key)}): {call} as {self.profile} in slot {self.slot}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from compiler.ir.expressions import Expr, FieldRef, MetaRef, ParamRef
 from compiler.ir.statements import (
@@ -55,6 +56,7 @@ class StatementReader:
             "pop_vlan": lambda span: PopVlan(span=span),
             "truncate": self._truncate,
             "learn": self._learn,
+            "renew": lambda span: replace(self._learn(span), renews=True),
             "advance": lambda span: Advance(event=self._cursor.name("an event"), span=span),
             "count": self._count,
             "execute": self._execute,

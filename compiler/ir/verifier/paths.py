@@ -72,6 +72,7 @@ class _State:
     worlds: frozenset[World]
     is_modified: bool = False
     missed: frozenset[str] = frozenset()
+    hit: frozenset[str] = frozenset()
     learned: frozenset[str] = frozenset()
 
     def join(self, other: _State | None) -> _State:
@@ -81,6 +82,7 @@ class _State:
             self.worlds | other.worlds,
             self.is_modified or other.is_modified,
             self.missed | other.missed,
+            self.hit | other.hit,
             self.learned | other.learned,
         )
 
@@ -227,6 +229,7 @@ class _Paths:
         for expr in (*(key.expr for key in table.keys), *(table.selector.inputs if table.selector else ())):
             self.check_reads(expr, state, statement.span)
         hit = self._act(self._entry_actions(table.name), state)
+        hit = replace(hit, hit=hit.hit | {table.name}) if hit is not None else None
         miss = self._act(table.default_actions, state)
         miss = replace(miss, missed=miss.missed | {table.name}) if miss is not None else None
         return _join(
@@ -249,17 +252,24 @@ class _Paths:
     def _learn(self, statement: Learn, state: _State) -> _State | None:
         for expr in (*statement.arguments, statement.profile):
             self.check_reads(expr, state, statement.span)
-        if statement.table not in state.missed:
-            message = f"table {statement.table} learns where no path has missed it"
-            self.report.add(codes.NOT_MISSED, statement.span, message)
-        learned = state.learned | {statement.table}
-        stores = {self.names.tables[name].store for name in learned}
-        if statement.table in state.learned or len(learned) > 2 or len(stores) > 1:
-            message = f"a packet may learn {', '.join(sorted(state.learned))} and then {statement.table}"
-            expected = "at most two entries, in two tables of one store"
-            self.report.add(codes.BAD_PAIR, statement.span, message, expected=expected)
+        if statement.table not in (state.missed | state.hit if statement.renews else state.missed):
+            what = "is renewed where no path has asked it" if statement.renews else "learns where no path has missed it"
+            self.report.add(codes.NOT_MISSED, statement.span, f"table {statement.table} {what}")
+        self._check_pair(statement, state)
         full = self.run(statement.on_full, state)
-        return replace(state, learned=learned).join(full)
+        return replace(state, learned=state.learned | {statement.table}).join(full)
+
+    def _check_pair(self, statement: Learn, state: _State) -> None:
+        store = self.names.tables[statement.table].store
+        others = {name for name in state.learned if self.names.tables[name].store == store}
+        if statement.table in others or len(others) > 1:
+            message = f"a packet may learn {', '.join(sorted(others))} and then {statement.table}"
+            expected = "at most two entries of a store, in two tables"
+            self.report.add(codes.BAD_PAIR, statement.span, message, expected=expected)
+        tables = [table.name for table in self.names.pipeline.tables if table.store == store]
+        if statement.renews and len(tables) > 1:
+            message = f"table {statement.table} is renewed, and may have pairs: {', '.join(tables)} have one store"
+            self.report.add(codes.BAD_PAIR, statement.span, message, expected="a store that no other table has")
 
     def _reshape(self, statement: Push | Pop | PushVlan | PopVlan | Truncate, state: _State) -> _State:
         span = statement.span

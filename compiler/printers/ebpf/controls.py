@@ -310,7 +310,8 @@ class Printer:
         for member, value in zip(action.arguments.members, statement.arguments, strict=True):
             lines.add(f"\t.{member.name} = {c(value)},")
         lines.add("};")
-        with lines.block(f"if ({flag(name)} && {name}_learn(&{entry}, &scratch->{name}_half) == FLOW_FULL)"):
+        learn = f"{name}_renew_or_learn" if statement.renews else f"{name}_learn"
+        with lines.block(f"if ({flag(name)} && {learn}(&{entry}, &scratch->{name}_half) == FLOW_FULL)"):
             self._body(lines, statement.on_full, valid)
 
 

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from compiler.ir.names import Names
 from compiler.ir.nodes import DropReason, Pipeline
-from compiler.ir.statements import Count
-from compiler.ir.walking import multicasts, statements
+from compiler.ir.statements import Count, Learn
+from compiler.ir.walking import all_statements, multicasts, statements
 from compiler.printers.ebpf import controls, fastpath, metering, parser, structures, tables
 from compiler.printers.ebpf.expressions import header_constant
 from compiler.printers.ebpf.usage import Usage, usage
@@ -80,6 +81,8 @@ class PipelineView:
     table_structs: tuple[structures.StructView, ...]
     maps: tuple[structures.MapView, ...]
     stores: tuple[structures.StoreView, ...]
+    renewing: frozenset[str]
+    """Stores whose entries are renewed."""
     learned: tuple[tuple[str, str], ...]
     """(table, store) of each learned table."""
     made_keys: tuple[str, ...]
@@ -148,6 +151,7 @@ def pipeline_view(pipeline: Pipeline, provenance: Mapping[str, Sequence[str]]) -
             *structures.meter_maps(laid),
         ),
         stores=tuple(structures.store_view(store) for store in laid.stores),
+        renewing=_renewing(used.names),
         learned=tuple((t.table, store.store.name) for store in laid.stores for t in store.tables),
         made_keys=tuple(t.table for t in laid.tables if t.map.kind is MapKind.LPM_TRIE or t.masks is not None),
         later=_later(pipeline, laid),
@@ -168,6 +172,11 @@ def pipeline_view(pipeline: Pipeline, provenance: Mapping[str, Sequence[str]]) -
         digests=_digests(pipeline, laid),
         fast=fastpath.fast_view(printer),
     )
+
+
+def _renewing(names: Names) -> frozenset[str]:
+    renewed = (s.table for s in all_statements(names.pipeline) if isinstance(s, Learn) and s.renews)
+    return frozenset(store for table in renewed if (store := names.tables[table].store) is not None)
 
 
 def _later(pipeline: Pipeline, laid: Layout) -> tuple[LaterView, ...]:

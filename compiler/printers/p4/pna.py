@@ -86,6 +86,8 @@ class _Statements(StatementPrinter):
     def insert(self, made: Insertion) -> list[str]:
         """The body of the default action."""
         learn = made.learn
+        if learn.renews:
+            raise UnprintableError(PROFILE, f"an entry of {learn.table} that is renewed", learn.span)
         arguments = (self.expressions.sized(argument) for argument in learn.arguments)
         lines = [
             "bool added = add_entry(",

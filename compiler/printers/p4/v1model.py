@@ -32,6 +32,7 @@ from compiler.printers.p4.controllers import ControllerPrinter
 from compiler.printers.p4.copies import CopyPrinter, copy_printer
 from compiler.printers.p4.expressions import ExpressionPrinter, sized
 from compiler.printers.p4.identifiers import Scope, direct_counter_name, direct_meter_name
+from compiler.printers.p4.learning import check_learns_alone
 from compiler.printers.p4.program import ProgramPrinter, Provenance, meter_type
 from compiler.printers.p4.refusals import UnprintableError
 from compiler.printers.p4.statements import StatementPrinter, wrapped
@@ -89,6 +90,7 @@ class _Statements(StatementPrinter):
         if store is None or [statement.table for statement in statements] != tables:
             what = f"entries of {', '.join(tables)} that are not learned side by side, since a packet has one digest"
             raise UnprintableError(PROFILE, what, first.span)
+        check_learns_alone(first, self.names)
         listed = [f"    {self.expressions.sized(value)}" for learn in statements for value in self._told(learn)]
         separated = [*(f"{line}," for line in listed[:-1]), listed[-1]]
         return [f"digest<{self.ids.digests[store]}>(1, {{", *separated, "});"]

@@ -326,3 +326,39 @@ __noinline int FLOW(learn)(const struct FLOW(entry) *entry, struct flow_half *fi
 		FLOW(withdraw)(first);
 	return FLOW_FULL;
 }
+
+#ifdef FLOW_RENEWS
+/*
+ * Give the entry of this key other arguments and another profile; it goes on counting. True also when another packet is at
+ * it: what that one says is as new. False: there is no such entry, or it is about to end. A packet that looks at the slot
+ * in this instant misses, so who renews at every packet of many CPUs has misses.
+ */
+__noinline int FLOW(renew)(const struct FLOW(entry) *entry)
+{
+	u32 index, version;
+	u64 free;
+
+	if (!entry)
+		return false;
+	struct FLOW(slot) *slot = FLOW(match)(entry->key, entry->hash, &index, &free);
+	if (!slot)
+		return false;
+	version = FLOW_READ(slot->version);
+	if (!FLOW(hold)(slot, version))
+		return true;
+	bool is_own = slot->table == entry->table && FLOW(has_key)(slot, entry->key);
+	if (is_own) {
+		slot->profile = entry->profile;
+		slot->seen_ms = entry->now_ms;
+		for (u32 i = 0; i < FLOW_ARGUMENT_WORDS; i++)
+			slot->argument_words[i] = entry->argument_words[i];
+	}
+	FLOW(let_go)(slot, version + 2);
+	return is_own;
+}
+
+static __always_inline int FLOW(renew_or_learn)(const struct FLOW(entry) *entry, struct flow_half *first)
+{
+	return FLOW(renew)(entry) ? FLOW_LEARNED : FLOW(learn)(entry, first);
+}
+#endif

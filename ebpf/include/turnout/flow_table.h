@@ -13,6 +13,7 @@
  *   FLOW_PROFILES   the highest profile id + 1, at most 16
  *   FLOW_EVENTS     how many events transitions know
  *   FLOW_TRANSITIONS how many transitions there are
+ *   FLOW_RENEWS     only where packets change entries that they have hit; such a store has no pairs
  *
  * and these tables before it:
  *
@@ -532,6 +533,7 @@ static __always_inline void FLOW(use)(struct FLOW(hit) *hit, u32 now_ms, u64 byt
 #undef FLOW_PROFILES
 #undef FLOW_EVENTS
 #undef FLOW_TRANSITIONS
+#undef FLOW_RENEWS
 #undef FLOW_SETS
 #undef FLOW_ARGUMENT_WORDS
 #undef FLOW_ARGUMENT_BYTES
