@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +23,7 @@ from runtime.build import build_bundle
 from runtime.client.applying import Failure, Outlook, PipelineState, look, perform
 from runtime.client.entries_text import entries_text
 from runtime.client.errors import ClientError
+from runtime.client.fixup import RemovedBackends
 from runtime.client.plan import Kind
 from runtime.client.rendering import Renderer
 from runtime.client.session import Session
@@ -41,6 +43,10 @@ def apply(
     replace_pipeline: Annotated[
         bool, typer.Option("--replace-pipeline", help="Load the pipeline anew, whatever runs: connections end.")
     ] = False,
+    removed_backends: Annotated[
+        RemovedBackends,
+        typer.Option(help="Connections to backends that a service no longer has: let TCP drain, or end all of them."),
+    ] = RemovedBackends.DRAIN,
     verification: Annotated[
         Path | None, typer.Option(help="A verification.json of `turnout verify`: say of what it speaks, and load it.")
     ] = None,
@@ -56,13 +62,11 @@ def apply(
     loaded = load_policies(policies)
     devices = _chosen(loaded, device or [])
     tls = client_tls(tls_ca, tls_cert, tls_key)
+    ask = partial(_look, loaded=loaded, writes=not dry_run, replaces=replace_pipeline, removed=removed_backends)
     with ExitStack() as sessions:
         try:
             opened = [sessions.enter_context(Session(one.address, one.device_id, tls=tls)) for one in devices]
-            work = [
-                (session, _look(session, one, loaded, writes=not dry_run, replaces=replace_pipeline))
-                for one, session in zip(devices, opened, strict=True)
-            ]
+            work = [(session, ask(session, one)) for one, session in zip(devices, opened, strict=True)]
             loaded.report(diagnostic for _, outlook in work for diagnostic in outlook.diagnostics)
             for _, outlook in work:
                 _show(outlook, verbose=verbose)
@@ -97,10 +101,12 @@ def _chosen(loaded: Policies, wanted: list[str]) -> list[Device]:
     return chosen or list(known.values())
 
 
-def _look(session: Session, device: Device, loaded: Policies, *, writes: bool, replaces: bool) -> Outlook:
+def _look(
+    session: Session, device: Device, *, loaded: Policies, writes: bool, replaces: bool, removed: RemovedBackends
+) -> Outlook:
     if writes:
         session.become_primary()
-    return look(session, device, loaded.set, pipeline(), replaces=replaces)
+    return look(session, device, loaded.set, pipeline(), replaces=replaces, removed=removed)
 
 
 def _show(outlook: Outlook, *, verbose: bool) -> None:
@@ -116,6 +122,8 @@ def _show(outlook: Outlook, *, verbose: bool) -> None:
         typer.echo(f"{name}: ... and {len(plan.steps) - len(shown)} more (--verbose shows them)")
     counts = ", ".join(f"{plan.count(kind)} {word}" for kind, word in _WORDS.items())
     typer.echo(f"{name}: {counts}, {plan.unchanged} unchanged")
+    if outlook.fix_up.words:
+        typer.echo(f"{name}: known connections: {outlook.fix_up.words}")
 
 
 _WORDS = {Kind.INSERT: "to add", Kind.MODIFY: "to change", Kind.DELETE: "to remove"}

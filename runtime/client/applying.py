@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import islice
 
@@ -23,9 +23,21 @@ from compiler.printers.p4info import p4info
 from compiler.printers.v1model_p4info import v1model_p4info
 from runtime.client.contents import Contents
 from runtime.client.errors import OtherPipelineError
+from runtime.client.fixup import (
+    CONNECTION_TABLES,
+    NOTHING,
+    FixUp,
+    RemovedBackends,
+    concerns_connections,
+    fix_up,
+    split,
+)
+from runtime.client.learnedentries import LearnedReader
 from runtime.client.plan import Plan, Step, difference
 from runtime.client.session import Session
 
+MOST_IN_ONE_STEP = 50_000
+"""Half of what a device takes in a Write (docs/device.md)."""
 BATCH = 1000
 """Updates in a Write. A batch with one refused update answers with an error for each (35 bytes of metadata each)."""
 
@@ -48,6 +60,10 @@ class Outlook:
     """Name and version of the pipeline that runs, or an empty string."""
     plan: Plan
     diagnostics: tuple[Diagnostic, ...]
+    desired: Entries
+    removed: RemovedBackends
+    fix_up: FixUp = NOTHING
+    """What the plan makes of known connections. Nothing where it concerns none, or the device does not learn itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +74,16 @@ class Failure:
     text: str
 
 
-def look(session: Session, device: Device, policies: PolicySet, pipeline: Pipeline, *, replaces: bool) -> Outlook:
-    """Compare policies and device.
+def look(
+    session: Session,
+    device: Device,
+    policies: PolicySet,
+    pipeline: Pipeline,
+    *,
+    replaces: bool,
+    removed: RemovedBackends = RemovedBackends.DRAIN,
+) -> Outlook:
+    """Compare policies and device. `removed`: what becomes of connections to backends that are removed, or were before.
 
     With `replaces` the pipeline is loaded whatever runs, also the same one, which may have been compiled differently.
     Raises OtherPipelineError when another runs, without `replaces`.
@@ -77,13 +101,29 @@ def look(session: Session, device: Device, policies: PolicySet, pipeline: Pipeli
         state = PipelineState.OTHER
     present = Contents(pipeline).read(session) if state is PipelineState.SAME else Entries()
     desired = compile_entries(policies, device, present, pipeline)
-    return Outlook(
+    outlook = Outlook(
         device=device,
         pipeline=state,
         running=named,
         plan=difference(present, desired.entries),
         diagnostics=desired.diagnostics,
+        desired=desired.entries,
+        removed=removed,
     )
+    return replace(outlook, fix_up=_fix_up(session, outlook, pipeline)) if _may_end(outlook) else outlook
+
+
+def _may_end(outlook: Outlook) -> bool:
+    """Whether known connections are to be looked at, which takes a second for some ten thousand of them."""
+    learns = outlook.pipeline is PipelineState.SAME and outlook.device.profile is not Profile.V1MODEL
+    asked = outlook.removed is RemovedBackends.RESET or any(map(concerns_connections, outlook.plan.steps))
+    return learns and asked
+
+
+def _fix_up(session: Session, outlook: Outlook, pipeline: Pipeline) -> FixUp:
+    reader = LearnedReader(session, pipeline)
+    connections = (entry for table in CONNECTION_TABLES for entry in reader.entries(table))
+    return fix_up(connections, outlook.desired, outlook.removed)
 
 
 def _state(running: p4r.ForwardingPipelineConfig | None, wanted: p4i.P4Info) -> PipelineState:
@@ -116,15 +156,43 @@ def perform(
     if outlook.pipeline is not PipelineState.SAME:
         config = bundle()
         session.set_pipeline(p4info(pipeline), config, cookie(config))
-    contents = Contents(pipeline)
-    for steps in _batches(outlook.plan.steps):
-        errors = session.write(list(contents.updates(steps)))
-        yield from (
-            Failure(step=step, text=error.message)
-            for step, error in zip(steps, errors, strict=True)
-            if error is not None
-        )
-        done(len(steps))
+    writer = _Writer(session, pipeline, done)
+    if not outlook.fix_up.deletions:
+        yield from writer.write(outlook.plan.steps)
+    else:
+        before, concerning, behind = split(outlook.plan)
+        yield from writer.write(before)
+        yield from writer.write_in_one_step(concerning, outlook.fix_up.deletions)
+        yield from writer.write(behind)
+    if _may_end(outlook):
+        # What packets have learned between the look and the write, by the entries of before.
+        yield from writer.write(_fix_up(session, outlook, pipeline).deletions, counts=False)
+
+
+class _Writer:
+    def __init__(self, session: Session, pipeline: Pipeline, done: Callable[[int], None]) -> None:
+        self._session, self._contents, self._done = session, Contents(pipeline), done
+
+    def write(self, steps: Sequence[Step], *, counts: bool = True) -> Iterator[Failure]:
+        for batch in _batches(steps):
+            yield from self._write(batch, in_one_step=False)
+            if counts:
+                self._done(len(batch))
+
+    def write_in_one_step(self, steps: Sequence[Step], deletions: Sequence[Step]) -> Iterator[Failure]:
+        """No packet finds the new entries and an old connection, or the other way round, unless there are too many."""
+        if len(steps) + len(deletions) > MOST_IN_ONE_STEP:
+            yield from self.write(steps)
+            yield from self.write(deletions, counts=False)
+            return
+        yield from self._write([*steps, *deletions], in_one_step=True)
+        self._done(len(steps))
+
+    def _write(self, steps: Sequence[Step], *, in_one_step: bool) -> Iterator[Failure]:
+        errors = self._session.write(list(self._contents.updates(steps)), in_one_step=in_one_step)
+        for step, error in zip(steps, errors, strict=True):
+            if error is not None:
+                yield Failure(step=step, text=error.message)
 
 
 def cookie(config: bytes) -> int:

@@ -1,12 +1,13 @@
-"""A learned entry by its key, as P4Runtime tells it: what a known connection's packets get."""
+"""Learned entries as P4Runtime tells them: what the packets of known connections get."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from finsy.proto import p4r
 
-from compiler.ir.entries import ActionCall, Exact
+from compiler.ir.entries import ActionCall, Exact, TableEntry
 from compiler.ir.nodes import Pipeline
 from runtime.client.session import Session
 from runtime.device.schema import schema
@@ -31,6 +32,15 @@ class LearnedReader:
     def __init__(self, session: Session, pipeline: Pipeline) -> None:
         self._session = session
         self._codecs = {codec.name: codec for codec in schema(pipeline).tables.values() if codec.is_learned}
+
+    def entries(self, table: str) -> Iterator[TableEntry]:
+        """All of a table. Raises `ClientError`."""
+        codec = self._codecs[table]
+        for entity in self._session.read([p4r.Entity(table_entry=p4r.TableEntry(table_id=codec.table.id))]):
+            action = codec.decode_action(entity.table_entry.action)
+            if isinstance(action, ActionCall):
+                matches = codec.decode_matches(entity.table_entry.match)
+                yield TableEntry(table=table, matches=matches, action=action)
 
     def find(self, table: str, key: tuple[int, ...]) -> LearnedRead | None:
         """Raises `ClientError`."""

@@ -138,9 +138,15 @@ class Session:
         except grpc.RpcError as error:
             raise self._refused("reading", error) from error
 
-    def write(self, updates: Sequence[p4r.Update]) -> list[p4r.Error | None]:
-        """Write a batch, CONTINUE_ON_ERROR. Returns what became of each update, None for one that was done."""
-        request = p4r.WriteRequest(device_id=self.device_id, election_id=self.election_id, updates=updates)
+    def write(self, updates: Sequence[p4r.Update], *, in_one_step: bool = False) -> list[p4r.Error | None]:
+        """Write a batch. Returns what became of each update, None for one that was done.
+
+        CONTINUE_ON_ERROR, or `in_one_step` for packets and only if all of it can be done (DATAPLANE_ATOMIC).
+        """
+        atomicity = p4r.WriteRequest.DATAPLANE_ATOMIC if in_one_step else p4r.WriteRequest.CONTINUE_ON_ERROR
+        request = p4r.WriteRequest(
+            device_id=self.device_id, election_id=self.election_id, updates=updates, atomicity=atomicity
+        )
         try:
             self._stub.Write(request, timeout=CALL_TIMEOUT_S)
         except grpc.RpcError as error:

@@ -1,0 +1,177 @@
+"""What a change of policies means for known connections: which go on, which end, which are decided anew. Pure.
+
+A known connection carries its decision: backend, port and next hop. A change of entries does not touch it, so what the
+change makes of it is told here, by comparing it with what the device is going to hold. Connections that are to end, or
+to be decided anew, are deleted in the same step as the change: their next packet meets the new entries.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from compiler.ir.entries import ActionCall, Entries, Exact, Group, GroupRef, Lpm, TableEntry
+from runtime.client.plan import Kind, Plan, Step
+
+CONNECTION_TABLES = ("flow_ipv4", "flow_ipv6")
+_TCP = 6
+_DECIDING = ("neighbor", "route_", "backend_", "service_")
+
+
+class RemovedBackends(StrEnum):
+    """What becomes of connections to a backend that a service no longer has.
+
+    DRAIN: those of TCP go on until they end. A flow of UDP has no end of its own, and would keep a client that goes on
+    sending from every other backend for ever, so it ends (kube-proxy does the same). RESET: all of them end.
+    """
+
+    DRAIN = "drain"
+    RESET = "reset"
+
+
+class Fate(StrEnum):
+    """What becomes of one connection."""
+
+    KEEP = "keep"
+    DRAIN = "drain"
+    END = "end"
+    ANEW = "anew"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FixUp:
+    """`counts` of all connections; `deletions` take those that do not go on out of the device, as they were read."""
+
+    counts: Mapping[Fate, int]
+    deletions: tuple[Step, ...]
+
+    @property
+    def words(self) -> str:
+        """As in "3 go on, 1 drains"; empty when there is no connection."""
+        return ", ".join(f"{count} {_WORDS[fate][count != 1]}" for fate, count in self.counts.items() if count)
+
+
+NOTHING = FixUp(counts={}, deletions=())
+_WORDS = {
+    Fate.KEEP: ("goes on", "go on"),
+    Fate.DRAIN: ("drains", "drain"),
+    Fate.END: ("ends", "end"),
+    Fate.ANEW: ("is decided anew", "are decided anew"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Connection:
+    """What an entry of `flow_ipv4` or `flow_ipv6` says (`compiler.pipeline.connections`)."""
+
+    network: int
+    protocol: int
+    backend: tuple[int, int]
+    nexthop: int
+    service_id: int
+
+
+def _connection(entry: TableEntry) -> _Connection | None:
+    """None for what is no connection to a service."""
+    action, keys = entry.action, [match.value for match in entry.matches if isinstance(match, Exact)]
+    if not isinstance(action, ActionCall) or not action.action.startswith("translate_ipv"):
+        return None
+    _, dst, _, dst_port, nexthop, service_id, *_ = action.arguments
+    network, _, protocol, *_ = keys
+    return _Connection(network, protocol, (dst, dst_port), nexthop, service_id)
+
+
+def concerns_connections(step: Step) -> bool:
+    """Whether an update may mean something for a known connection: one that takes something away from it."""
+    if step.kind is Kind.INSERT:
+        return False
+    match step.entity, step.before:
+        case TableEntry(table=table), _:
+            return table.startswith(_DECIDING)
+        case Group(members=after), Group(members=before):
+            lost = {member.member_id for member in before} - {member.member_id for member in after}
+            return step.kind is Kind.DELETE or bool(lost)
+        case _:
+            return True
+
+
+def fix_up(connections: Iterable[TableEntry], desired: Entries, removed: RemovedBackends) -> FixUp:
+    """`connections` are the learned entries of `CONNECTION_TABLES`, `desired` is what the device is going to hold."""
+    future = {table: _Future(desired, table.removeprefix("flow_")) for table in CONNECTION_TABLES}
+    counts = Counter(dict.fromkeys(Fate, 0))
+    deletions: list[Step] = []
+    for entry in connections:
+        found = _connection(entry)
+        fate = Fate.KEEP if found is None else _fate(found, future[entry.table], removed)
+        counts[fate] += 1
+        if fate in (Fate.END, Fate.ANEW):
+            deletions.append(Step(kind=Kind.DELETE, entity=entry, before=entry))
+    return FixUp(counts=counts, deletions=tuple(deletions))
+
+
+def _fate(one: _Connection, future: _Future, removed: RemovedBackends) -> Fate:
+    if one.backend not in future.backends.get(one.service_id, frozenset()):
+        drains = removed is RemovedBackends.DRAIN and one.protocol == _TCP
+        return Fate.DRAIN if drains else Fate.END
+    return Fate.KEEP if one.nexthop == future.next_hops.get((one.network, one.backend[0])) else Fate.ANEW
+
+
+class _Future:
+    """What a family's entries are going to say."""
+
+    def __init__(self, entries: Entries, family: str) -> None:
+        self.backends = _backends(entries, family)
+        self.next_hops = _next_hops(entries, family)
+
+
+def _backends(entries: Entries, family: str) -> dict[int, frozenset[tuple[int, int]]]:
+    """Addresses and ports by the number of the service. Of a service without an entry there are none."""
+    selector = f"backends_{family}"
+    members = {m.id: m.action.arguments for m in entries.members if m.selector == selector}
+    groups = {
+        g.id: frozenset(_pair(members[m.member_id]) for m in g.members)
+        for g in entries.groups
+        if g.selector == selector
+    }
+    served = {
+        entry.action.arguments[0]
+        for entry in entries.table_entries
+        if entry.table == f"service_{family}" and isinstance(entry.action, ActionCall) and entry.action.arguments
+    }
+    return {
+        match.value: groups.get(entry.action.group_id, frozenset())
+        for entry in entries.table_entries
+        if entry.table == f"backend_{family}" and isinstance(entry.action, GroupRef)
+        for match in entry.matches
+        if isinstance(match, Exact) and match.value in served
+    }
+
+
+def _pair(arguments: tuple[int, ...]) -> tuple[int, int]:
+    return arguments[0], arguments[1]
+
+
+def _next_hops(entries: Entries, family: str) -> dict[tuple[int, int], int]:
+    """By network and address, where an address has a route of its own, and the next hop is there."""
+    there = {m.value for e in entries.table_entries if e.table == "neighbor" for m in e.matches if isinstance(m, Exact)}
+    found: dict[tuple[int, int], int] = {}
+    for entry in entries.table_entries:
+        match entry:
+            case TableEntry(
+                matches=(Exact(value=network), Lpm(value=address)), action=ActionCall(arguments=(hop, *_))
+            ) if entry.table == f"route_{family}" and hop in there:
+                found[network, address] = hop
+            case _:
+                pass
+    return found
+
+
+def split(plan: Plan) -> tuple[tuple[Step, ...], tuple[Step, ...], tuple[Step, ...]]:
+    """The steps before, at and behind what concerns connections; the middle is to be one batch with their deletions."""
+    steps = plan.steps
+    at = [number for number, step in enumerate(steps) if concerns_connections(step)]
+    if not at:
+        return steps, (), ()
+    return steps[: at[0]], steps[at[0] : at[-1] + 1], steps[at[-1] + 1 :]
