@@ -252,6 +252,7 @@ def _plain(image: StoredImage, store: Store) -> dict[str, Any]:
         {
             "name": volume.digest,
             "role": volume.role,
+            "layers": volume.layers or len(image.layers),
             "sizeBytes": volume.size_bytes,
             "images": store.references(volume.digest),
             "file": str(find_volume(store.folder, volume.digest)),
@@ -283,9 +284,10 @@ def mount(
     _need_root()
     with _store(store) as opened:
         found = opened.find(image, mode.plain if mode else "")
-        (volume,) = found.volumes
-        path = find_volume(store, volume.digest)
-        if found.mode == modes.BLOCK.name:
+        path, *others = (find_volume(store, volume.digest) for volume in found.volumes)
+        if others:
+            mounts.mount_over_each_other([path, *others], directory, upper)
+        elif found.mode == modes.BLOCK.name:
             if upper is not None:
                 raise fail(
                     "a disk has no upper folder: mode block keeps changes in clones, which the snapshotter makes"

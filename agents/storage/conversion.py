@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from agents.storage.io.ingest import ingest_layers, layer_path
@@ -17,6 +18,7 @@ from agents.storage.io.sources import Source, read_image
 from agents.storage.io.store import Store, StoredImage, Volume
 from agents.storage.io.trees import LayerFiles
 from agents.storage.io.volumefiles import find_volume, write_volume
+from agents.storage.translate.division import common, divide, history_breaks
 from agents.storage.translate.modes import EROFS, Mode
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.oci import Image, Layer, Platform
@@ -49,21 +51,22 @@ def convert(
     registries: RegistryOptions | None = None,
     mode: Mode = EROFS,
 ) -> Converted:
-    """Convert one platform's image to one volume. Raises ImageError; what was there stays as it was."""
+    """Convert one platform's image to volumes. Raises ImageError; what was there stays as it was."""
     source = open_source(name, registries or RegistryOptions())
     try:
         image = read_image(source, platform, str(name))
         _check_layers(image, mode)
         with store.alone():
-            volume = _existing(store, image, mode)
-            was_there = volume is not None
-            if volume is None:
-                volume = write_layers(source, image.layers, mode, store.folder, on_progress)
-            store.add(image, mode.name, str(name), [volume])
+            parts = _parts(store, image, mode)
+            missing = [part for part in parts if _existing(store, part) is None]
+            written = write_parts(source, image.layers, missing, store.folder, on_progress) if missing else []
+            made = {volume.recipe: volume for volume in written}
+            volumes = [made.get(part.recipe) or _existing(store, part) for part in parts]
+            store.add(image, mode.name, str(name), [volume for volume in volumes if volume is not None])
             _remove_layers(store, image)
     finally:
         source.close()
-    return Converted(image=store.find(image.digest, mode.name), was_there=was_there)
+    return Converted(image=store.find(image.digest, mode.name), was_there=not missing)
 
 
 def _check_layers(image: Image, mode: Mode) -> None:
@@ -72,30 +75,82 @@ def _check_layers(image: Image, mode: Mode) -> None:
         raise ImageError(f"the image has {count} layers; in mode {mode.name} {mode.most_layers} can be put together")
 
 
-def _existing(store: Store, image: Image, mode: Mode) -> Volume | None:
-    volume = store.volume(_recipe(image.layers, mode), mode.role)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Layers of an image, numbers `start` up to `end`, that become one volume."""
+
+    start: int
+    end: int
+    mode: Mode
+    recipe: str
+    """Of the layers below as well: what these change depends on them."""
+
+
+def _parts(store: Store, image: Image, mode: Mode) -> list[Part]:
+    """An image that is there stays divided as it is."""
+    there = store.same(image.digest, mode.name)
+    if there is not None:
+        parts = _divided(image, mode, tuple(volume.layers for volume in there.volumes[:-1]))
+        if [part.recipe for part in parts] == [volume.recipe for volume in there.volumes]:
+            return parts
+    return _divided(image, mode, _division(store, image) if mode.is_divided else ())
+
+
+def _divided(image: Image, mode: Mode, places: Sequence[int]) -> list[Part]:
+    diff_ids = [layer.diff_id for layer in image.layers]
+    spans = pairwise((0, *places, len(diff_ids)))
+    return [
+        Part(start=start, end=end, mode=part, recipe=part.recipe(diff_ids[:end]))
+        for start, end in spans
+        for part in (mode.part(start),)
+    ]
+
+
+def _division(store: Store, image: Image) -> tuple[int, ...]:
+    """Where the image parts from images of the store, those that end there first, then where most is shared."""
+    diff_ids = [layer.diff_id for layer in image.layers]
+    others = [other for other in store.images() if other.mode == EROFS.name]
+    ends = {other: [volume.layers or len(other.layers) for volume in other.volumes] for other in others}
+    same = {other: common(diff_ids, [diff_id for _, diff_id in other.layers]) for other in others}
+    whole = sorted({end for other in others for end in ends[other] if end <= same[other]}, reverse=True)
+    parting = sorted(set(same.values()), reverse=True)
+    return divide(len(diff_ids), (*whole[:1], *parting[:1], *whole[1:]), history_breaks(image.config))
+
+
+def _existing(store: Store, part: Part) -> Volume | None:
+    volume = store.volume(part.recipe, part.mode.role, part.end)
     if volume is None or not find_volume(store.folder, volume.digest).exists():
         return None
     return volume
 
 
-def _recipe(layers: Sequence[Layer], mode: Mode) -> str:
-    return mode.recipe([layer.diff_id for layer in layers])
+def write_layers(source: Source, layers: Sequence[Layer], mode: Mode, folder: Path) -> Volume:
+    """Fetch the layers into `folder/layers`, and write one volume of them all into `folder/volumes`."""
+    recipe = mode.recipe([layer.diff_id for layer in layers])
+    (volume,) = write_parts(source, layers, [Part(start=0, end=len(layers), mode=mode, recipe=recipe)], folder)
+    return volume
 
 
-def write_layers(
-    source: Source, layers: Sequence[Layer], mode: Mode, folder: Path, on_progress: OnProgress = no_progress
-) -> Volume:
-    """Fetch the layers into `folder/layers`, and write one volume of them into `folder/volumes`."""
-    pulled = _Counter("Pulling", sum(layer.blob.size for layer in layers), on_progress)
-    paths = ingest_layers(source, layers, folder, pulled)
-    recipe = _recipe(layers, mode)
+def write_parts(
+    source: Source, layers: Sequence[Layer], parts: Sequence[Part], folder: Path, on_progress: OnProgress = no_progress
+) -> list[Volume]:
+    """Fetch the layers, those below a part included, and write a volume of each part."""
+    end = max(part.end for part in parts)
+    pulled = _Counter("Pulling", sum(layer.blob.size for layer in layers[:end]), on_progress)
+    paths = ingest_layers(source, layers[:end], folder, pulled)
+    volumes: list[Volume] = []
     with LayerFiles(paths) as files:
-        root = mode.tree(files.trees([layer.blob.digest for layer in layers]))
-        planned = mode.plan(root, bytes.fromhex(recipe)[:16])
-        written = _Counter("Converting", planned.size, on_progress)
-        digest = write_volume(planned, files, folder, recipe, written)
-    return Volume(digest=digest, recipe=recipe, size_bytes=planned.size, role=mode.role)
+        trees = files.trees([layer.blob.digest for layer in layers[:end]])
+        plans = [
+            part.mode.plan(part.mode.tree(trees[part.start : part.end]), bytes.fromhex(part.recipe)[:16])
+            for part in parts
+        ]
+        written = _Counter("Converting", sum(planned.size for planned in plans), on_progress)
+        for part, planned in zip(parts, plans, strict=True):
+            digest = write_volume(planned, files, folder, part.recipe, written)
+            size, role = planned.size, part.mode.role
+            volumes.append(Volume(digest=digest, recipe=part.recipe, size_bytes=size, role=role, layers=part.end))
+    return volumes
 
 
 def _remove_layers(store: Store, image: Image) -> None:

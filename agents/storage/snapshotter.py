@@ -23,21 +23,21 @@ from threading import Lock
 from typing import Final
 
 from agents.storage.conversion import open_source, write_layers
-from agents.storage.io.chains import Chain, find_chain, image_of
+from agents.storage.io.chains import CHANGES, Chain, find_chain, image_of
 from agents.storage.io.disks import Disks
 from agents.storage.io.files import only_one
 from agents.storage.io.registries import RegistryOptions
 from agents.storage.io.snapshotdb import Snapshot, SnapshotDb
 from agents.storage.io.snapshotfiles import SnapshotFiles, layer_folders
+from agents.storage.io.store import Store
 from agents.storage.translate.filters import parse_filters
+from agents.storage.translate.labels import check_labels, updated
 from agents.storage.translate.modes import EROFS
 from agents.storage.translate.snapshotmounts import disk_mounts, mounts_of
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.snapshots import (
-    MAX_LABEL_BYTES,
     REF_LABEL,
     Info,
-    InvalidSnapshotError,
     Kind,
     Mount,
     SnapshotContentError,
@@ -62,6 +62,8 @@ class Snapshotter:
         self._alone = only_one(root / "lock", "another agent has these snapshots")
         self._store = store
         self._registries = registries or RegistryOptions()
+        if store.exists():
+            Store(store).close()  # whose tables may be of a version before
         self._db = SnapshotDb(root / "snapshots.db")
         self._options = ("index=off",) if _INDEX_PARAMETER.exists() else ()
         self._lock = Lock()
@@ -89,13 +91,13 @@ class Snapshotter:
 
     def prepare(self, key: str, parent: str, labels: Mapping[str, str]) -> tuple[Mount, ...]:
         """Raises SnapshotExistsError also where a converted image has what is about to be unpacked."""
-        _check_labels(labels)
+        check_labels(labels)
         if target := labels.get(REF_LABEL):
             self._claim(target, key, parent, labels)
         return self._create(Kind.ACTIVE, key, parent, labels)
 
     def view(self, key: str, parent: str, labels: Mapping[str, str]) -> tuple[Mount, ...]:
-        _check_labels(labels)
+        check_labels(labels)
         return self._create(Kind.VIEW, key, parent, labels)
 
     def _claim(self, target: str, key: str, parent: str, labels: Mapping[str, str]) -> None:
@@ -126,6 +128,8 @@ class Snapshotter:
         below = self._db.find(parent) if parent else None
         if (below.info.labels.get(REF_LABEL, "") if below else "") != chain.parent or self._db.has(key):
             return
+        if below is not None:
+            self._fill_below(below, chain)
         self._db.insert(
             name=chain.id if not self._db.has(chain.id) else key,
             parent=below,
@@ -136,6 +140,15 @@ class Snapshotter:
             folders=chain.folders,
             hollow=chain.volume is None,
         )
+
+    def _fill_below(self, parent: Snapshot, chain: Chain) -> None:
+        """What a volume of changes lies over must not be hollow, as it may be if it came with another image."""
+        line = (parent, *self._db.ancestors(parent.id))
+        for below in chain.below:
+            for snapshot in line[chain.layers - 1 - below.layers :][:1]:
+                if snapshot.hollow and below.volume is not None:
+                    self._files.pin(self._store, below.volume)
+                    self._db.fill(snapshot, below.volume, below.folders)
 
     def _create(self, kind: Kind, key: str, parent: str, labels: Mapping[str, str]) -> tuple[Mount, ...]:
         if parent:
@@ -191,9 +204,13 @@ class Snapshotter:
         """Folders of what lies below, the nearest first; a volume has all that is below itself, and is attached."""
         lowers: list[Path] = []
         for ancestor in self._db.ancestors(key):
-            if ancestor.volume is not None:
-                return (*lowers, *layer_folders(self._files.attach(ancestor.volume), ancestor.folders))
-            lowers.append(self._files.upper(ancestor.id))
+            if ancestor.volume is None:
+                lowers += [] if ancestor.hollow else [self._files.upper(ancestor.id)]
+                continue
+            attached = self._files.attach(ancestor.volume)
+            if ancestor.folders != CHANGES:
+                return (*lowers, *layer_folders(attached, ancestor.folders))
+            lowers.append(attached)
         return tuple(lowers)
 
     def _mounts(self, key: int, kind: Kind, lowers: Sequence[Path]) -> tuple[Mount, ...]:
@@ -252,7 +269,7 @@ class Snapshotter:
 
     def commit(self, name: str, key: str, labels: Mapping[str, str]) -> None:
         """What was written is on the disk before it counts as committed."""
-        _check_labels(labels)
+        check_labels(labels)
         with self._lock:
             active = self._db.find(key)
         usage = Usage()
@@ -289,12 +306,12 @@ class Snapshotter:
 
     def update(self, name: str, labels: Mapping[str, str], paths: Sequence[str]) -> Info:
         """Set all labels, or those that a path names (`labels.KEY`); a label set to nothing goes."""
-        _check_labels(labels)
+        check_labels(labels)
         with self._lock, self._db.transaction():
             snapshot = self._db.find(name)
             kept = dict(snapshot.info.labels)
             for path in paths or ("labels",):
-                kept = _updated(kept, labels, path, name)
+                kept = updated(kept, labels, path, name)
             self._db.relabel(snapshot, kept)
             return self._db.find(name).info
 
@@ -334,21 +351,3 @@ class Snapshotter:
             if idle:
                 self._filling.release()
         self._disks.rest()
-
-
-def _updated(kept: dict[str, str], labels: Mapping[str, str], path: str, name: str) -> dict[str, str]:
-    if path == "labels":
-        return dict(labels)
-    key = path.removeprefix("labels.")
-    if key == path:
-        raise InvalidSnapshotError(f"cannot update field '{path}' of snapshot {name}; only its labels change")
-    return {**kept, key: labels.get(key, "")}
-
-
-def _check_labels(labels: Mapping[str, str]) -> None:
-    for key, value in labels.items():
-        length = len(key.encode()) + len(value.encode())
-        if length > MAX_LABEL_BYTES:
-            raise InvalidSnapshotError(
-                f"label {key[:64]} takes {length} bytes with its value, more than {MAX_LABEL_BYTES}"
-            )

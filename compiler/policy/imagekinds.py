@@ -74,7 +74,7 @@ class ImageBlock(Model):
     """One volume of the result."""
 
     name: Annotated[str, Field(description="The volume's digest.")]
-    role: Annotated[Literal["root", "layers", "disk"], Field(description="What it is to the image.")]
+    role: Annotated[Literal["root", "layers", "disk", "changes"], Field(description="What it is to the image.")]
     platform: str = ""
     size_bytes: Annotated[int, Field(ge=0)] = 0
 

@@ -139,10 +139,13 @@ class LayoutWriter:
         compression: str = "gzip",
         platform: Mapping[str, str] | None = None,
         changes: Mapping[str, Any] | None = None,
+        history: Sequence[Mapping[str, Any]] = (),
     ) -> str:
         """Add an image of plain tars; returns the manifest's digest. `changes` replaces fields of the manifest."""
         platform = platform or {"os": "linux", "architecture": "amd64"}
-        config = self.blob(json.dumps(_config(layers, platform)).encode())
+        config = self.blob(
+            json.dumps({**_config(layers, platform), **({"history": history} if history else {})}).encode()
+        )
         suffix = f"+{compression}" if compression else ""
         blobs = [self.blob(compressed(layer, compression)) for layer in layers]
         manifest: dict[str, Any] = {

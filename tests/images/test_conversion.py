@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import random
 import signal
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -388,3 +390,13 @@ def test_a_size_without_a_disk_is_wrong_use(tmp_path: Path) -> None:
     done = turnout("convert", "oci:x", "--virtual-size-gb", "3", "--store", tmp_path)
     assert done.returncode == 2
     assert "--virtual-size-gb is the size of a disk, and mode erofs makes none" in " ".join(done.stderr.split())
+
+
+def test_a_store_of_the_version_before_is_taken_over(tmp_path: Path) -> None:
+    layout = _layout(tmp_path / "layout")
+    image = converted(layout, tmp_path / "store").image
+    with closing(sqlite3.connect(tmp_path / "store" / "store.db")) as db:
+        db.execute("ALTER TABLE image_volumes DROP COLUMN layers")
+        db.execute("PRAGMA user_version = 1")
+    again = converted(layout, tmp_path / "store")
+    assert (again.was_there, again.image) == (True, image)

@@ -190,10 +190,10 @@ def test_after_a_reboot_volumes_are_attached_again(node: Node) -> None:
     chain = chain_id([digest(layer) for layer in layers])
     node.agent.call("Prepare", key="kept", parent=chain)
     node.agent.kill()
-    (attached,) = [place for place in mounted_below(node.folder) if "/attached/" in place]
-    subprocess.run(["umount", attached], check=True)
+    attached = [place for place in mounted_below(node.folder) if "/attached/" in place]
+    subprocess.run(["umount", *attached], check=True)
     node.restart_agent(chain)
-    assert [place for place in mounted_below(node.folder) if "/attached/" in place] == [attached]
+    assert [place for place in mounted_below(node.folder) if "/attached/" in place] == attached
     with mounted(node.agent.call("Mounts", key="kept"), node.folder / "mnt") as root:
         assert (root / "etc/top").read_text() == "after reboot"
     node.agent.call("Remove", key="kept")

@@ -9,11 +9,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from agents.storage.translate.modes import BLOCK, OVERLAYFS
+from agents.storage.translate.modes import BLOCK, EROFS, OVERLAYFS
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.oci import Image, make_image, parse_manifest
+
+CHANGES: Final = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,15 +29,20 @@ class Chain:
     volume: str | None
     """Digest of a volume that has these layers; None where they are only the lower part of what was merged into one."""
     folders: int
-    """How many folders of the volume they are (mode overlayfs); 0 where its root is what they give together."""
+    """How many folders of the volume they are (mode overlayfs); 0 where its root is what they give together, and
+    CHANGES where that is what the layers above `below` change."""
     size_bytes: int
     is_disk: bool
+    below: tuple[Chain, ...] = ()
+    """What the image's volumes before this one have, the nearest first."""
 
     @property
     def worth(self) -> int:
         """A volume is better than none, a merged one, mounted as it is, better than folders. A disk was asked for by
         somebody who knows that the others are what is usual."""
-        return 0 if self.volume is None else 1 if self.folders else 3 if self.is_disk else 2
+        if self.volume is None:
+            return 0
+        return 1 if self.folders > 0 else 2 if self.folders == CHANGES else 4 if self.is_disk else 3
 
 
 def chain_ids(diff_ids: Sequence[str]) -> tuple[str, ...]:
@@ -49,36 +56,39 @@ def chain_ids(diff_ids: Sequence[str]) -> tuple[str, ...]:
 
 def find_chain(store: Path, wanted: str) -> Chain | None:
     """The best answer that any image gives."""
+    layers = _rows(store, "SELECT image, diff_id FROM layers ORDER BY image, position")
     query = (
-        "SELECT layers.image, diff_id, volume, volumes.size_bytes, role FROM layers"
-        " JOIN image_volumes ON image_volumes.image = layers.image"
-        " JOIN volumes ON volumes.digest = volume ORDER BY layers.image, layers.position"
+        "SELECT image, volume, size_bytes, role, layers FROM image_volumes"
+        " JOIN volumes ON digest = volume ORDER BY image, position"
     )
+    volumes = {key: list(rows) for key, rows in groupby(_rows(store, query), lambda row: int(row[0]))}
     found: Chain | None = None
-    for key, rows in groupby(_rows(store, query), lambda row: int(row[0])):
-        layers = list(rows)
-        chains = chain_ids([row[1] for row in layers])
-        if wanted not in chains:
+    for key, rows in groupby(layers, lambda row: int(row[0])):
+        chains = chain_ids([row[1] for row in rows])
+        if wanted not in chains or key not in volumes:
             continue
-        chain = _chain(chains, chains.index(wanted), key, layers[0])
+        chain = _chain(chains, chains.index(wanted) + 1, key, volumes[key])
         if found is None or chain.worth > found.worth:
             found = chain
     return found
 
 
-def _chain(chains: tuple[str, ...], place: int, image: int, row: tuple[Any, ...]) -> Chain:
-    _, _, volume, size_bytes, role = row
-    whole = place == len(chains) - 1
-    apart = role == OVERLAYFS.role
+def _chain(chains: tuple[str, ...], layers: int, image: int, volumes: Sequence[tuple[Any, ...]]) -> Chain:
+    """`volumes` in order: image, digest, size, role, and the number of layers with which it ends."""
+    ends = [(row[4] or len(chains), row) for row in volumes]
+    apart = ends[0][1][3] == OVERLAYFS.role
+    held = next((row for end, row in ends if end == layers or apart), None)
+    below = [end for end, _ in reversed(ends) if end < layers] if held is not None and not apart else []
     return Chain(
-        id=chains[place],
-        parent=chains[place - 1] if place else "",
-        layers=place + 1,
+        id=chains[layers - 1],
+        parent=chains[layers - 2] if layers > 1 else "",
+        layers=layers,
         image=image,
-        volume=volume if whole or apart else None,
-        folders=place + 1 if apart else 0,
-        size_bytes=size_bytes if whole else 0,
-        is_disk=role == BLOCK.role,
+        volume=None if held is None else held[1],
+        folders=layers if apart else CHANGES if held is not None and held[3] == EROFS.part(1).role else 0,
+        size_bytes=held[2] if held is not None and (not apart or layers == len(chains)) else 0,
+        is_disk=ends[0][1][3] == BLOCK.role,
+        below=tuple(_chain(chains, end, image, volumes) for end in below),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,15 +18,23 @@ def opened(path: Path, *, any_thread: bool = False) -> sqlite3.Connection:
     return db
 
 
-def prepare(db: sqlite3.Connection, schema: str, version: int, what: str) -> None:
-    """Make the tables where there are none. Raises ImageError where they are of another version; `what` begins it."""
+def prepare(
+    db: sqlite3.Connection, schema: str, version: int, what: str, upgrades: Mapping[int, str] | None = None
+) -> None:
+    """Make the tables where there are none, or make the next version of those that `upgrades` names, each by its
+    statement. Raises ImageError where they are of another version; `what` begins it."""
     with transaction(db):
         found = int(db.execute("PRAGMA user_version").fetchone()[0])
         if found == 0:
             for statement in schema.split(";\n"):
                 db.execute(statement)
             db.execute(f"PRAGMA user_version = {version}")
-        elif found != version:
+            return
+        while upgrades and found in upgrades:
+            db.execute(upgrades[found])
+            found += 1
+            db.execute(f"PRAGMA user_version = {found}")
+        if found != version:
             raise ImageError(f"{what} of version {found}; this is {version}")
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from agents.storage.translate.overlaying import BELOW_ALL
 from agents.storage.wire.errors import ImageError
@@ -50,6 +52,23 @@ def _writable(upper: Path) -> str:
             raise ImageError(f"{folder}: overlayfs takes no folder with a comma, a colon or a backslash in its name")
         folder.mkdir(parents=True, exist_ok=True)
     return f",upperdir={changes},workdir={work}"
+
+
+def mount_over_each_other(volumes: Sequence[Path], target: Path, upper: Path | None) -> None:
+    """Mount an overlay of EROFS files, the lowest first, of which each but the first holds what it changes. They are
+    mounted elsewhere for a moment: the overlay keeps what it lies over."""
+    if not target.is_dir():
+        raise ImageError(f"{target} is no directory")
+    options = _writable(upper.absolute()) if upper is not None else ""
+    with TemporaryDirectory(prefix="turnout-") as name, ExitStack() as mounted:
+        for number, volume in enumerate(volumes):
+            place = Path(name) / str(number)
+            place.mkdir()
+            _run("mount", "-t", "erofs", "-o", "ro", str(volume), str(place))
+            mounted.callback(_run, "umount", str(place))
+        lower = ":".join(str(number) for number in reversed(range(len(volumes))))
+        command = ("mount", "-t", "overlay", "-o", f"lowerdir={lower}{options}", "overlay", str(target.absolute()))
+        _run(*command, folder=Path(name))
 
 
 def mount_disk(disk: Path, target: Path) -> None:

@@ -1,7 +1,8 @@
 """Snapshots as rows: names, kinds, exact parents, labels, and where the content of each is. SQLite, one file.
 
 What is in a snapshot is a folder of its own, unless `volume` names one that holds it with everything below: as the
-volume's root, or as its lowest `folders` folders, which overlayfs puts together. A hollow
+volume's root, or as its lowest `folders` folders, which overlayfs puts together. Where `folders` is CHANGES, the volume
+holds what it and the hollow ones below it change, and lies over what is below these. A hollow
 snapshot is a chain ID of a converted image that lies below the image's volume: a name without content, until somebody
 needs it.
 """
@@ -60,12 +61,13 @@ _ANCESTORS: Final = (
     " UNION ALL SELECT s.parent, depth + 1 FROM chain JOIN snapshots AS s ON s.id = chain.id)"
 )
 _NEEDED: Final = """
-WITH RECURSIVE used (id, volume) AS (
-    SELECT parent.id, parent.volume FROM snapshots AS own JOIN snapshots AS parent ON own.parent = parent.id
+WITH RECURSIVE used (id, volume, folders) AS (
+    SELECT parent.id, parent.volume, parent.folders
+    FROM snapshots AS own JOIN snapshots AS parent ON own.parent = parent.id
     WHERE own.kind != 3
     UNION
-    SELECT parent.id, parent.volume FROM used JOIN snapshots AS own ON own.id = used.id
-    JOIN snapshots AS parent ON own.parent = parent.id WHERE used.volume IS NULL
+    SELECT parent.id, parent.volume, parent.folders FROM used JOIN snapshots AS own ON own.id = used.id
+    JOIN snapshots AS parent ON own.parent = parent.id WHERE used.volume IS NULL OR used.folders < 0
 )
 SELECT DISTINCT volume FROM used WHERE volume IS NOT NULL
 """

@@ -19,7 +19,7 @@ from agents.storage.io.files import locked
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.oci import Image
 
-_SCHEMA_VERSION: Final = 1
+_SCHEMA_VERSION: Final = 2
 _SCHEMA: Final = """
 CREATE TABLE images (
     id INTEGER PRIMARY KEY,
@@ -50,6 +50,7 @@ CREATE TABLE image_volumes (
     position INTEGER NOT NULL,
     role TEXT NOT NULL,
     volume TEXT NOT NULL REFERENCES volumes (digest),
+    layers INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (image, position)
 );
 CREATE TABLE names (
@@ -58,16 +59,19 @@ CREATE TABLE names (
     PRIMARY KEY (name, image)
 );
 """
+_UPGRADES: Final = {1: "ALTER TABLE image_volumes ADD COLUMN layers INTEGER NOT NULL DEFAULT 0"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Volume:
-    """`recipe` says what it was made from and how; `role` what it is to the image."""
+    """`recipe` says what it was made from and how; `role` what it is to the image, of which it has, with the volumes
+    before it, so many `layers`; 0 are all."""
 
     digest: str
     recipe: str
     size_bytes: int
     role: str
+    layers: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +97,7 @@ class Store:
             for name in ("volumes", "layers"):
                 (folder / name).mkdir(parents=True, exist_ok=True, mode=0o700)
             self._db = opened(folder / "store.db")
-            prepare(self._db, _SCHEMA, _SCHEMA_VERSION, f"{folder} is a store")
+            prepare(self._db, _SCHEMA, _SCHEMA_VERSION, f"{folder} is a store", _UPGRADES)
         except (OSError, sqlite3.Error) as error:
             raise ImageError(f"{folder}: no store of images can be here: {error}") from error
 
@@ -104,10 +108,12 @@ class Store:
         """For whoever makes or removes files: one at a time, the others wait."""
         return locked(self.folder / "lock")
 
-    def volume(self, recipe: str, role: str) -> Volume | None:
-        """The volume made by `recipe`, if it is there; `role` is what it is to be to another image."""
+    def volume(self, recipe: str, role: str, layers: int = 0) -> Volume | None:
+        """The volume made by `recipe`, if it is there; `role` and `layers` are what it is to be to another image."""
         row = self._db.execute("SELECT digest, size_bytes FROM volumes WHERE recipe = ?", (recipe,)).fetchone()
-        return None if row is None else Volume(digest=row[0], recipe=recipe, size_bytes=row[1], role=role)
+        return (
+            None if row is None else Volume(digest=row[0], recipe=recipe, size_bytes=row[1], role=role, layers=layers)
+        )
 
     def add(self, image: Image, mode: str, name: str, volumes: Sequence[Volume]) -> None:
         """Record an image whose volumes' files are in place; the name means this image of the platform from now on."""
@@ -148,8 +154,8 @@ class Store:
     def _hold(self, key: int, volumes: Sequence[Volume]) -> None:
         """What the image has from now on: a disk of another size takes the place of the one before."""
         self._db.execute("DELETE FROM image_volumes WHERE image = ?", (key,))
-        held = [(key, position, volume.role, volume.digest) for position, volume in enumerate(volumes)]
-        self._db.executemany("INSERT INTO image_volumes VALUES (?, ?, ?, ?)", held)
+        held = [(key, position, one.role, one.digest, one.layers) for position, one in enumerate(volumes)]
+        self._db.executemany("INSERT INTO image_volumes VALUES (?, ?, ?, ?, ?)", held)
 
     def images(self) -> tuple[StoredImage, ...]:
         rows = self._db.execute(
@@ -161,7 +167,7 @@ class Store:
         names = self._db.execute("SELECT name FROM names WHERE image = ? ORDER BY name", (key,))
         layers = self._db.execute("SELECT digest, diff_id FROM layers WHERE image = ? ORDER BY position", (key,))
         volumes = self._db.execute(
-            "SELECT digest, recipe, size_bytes, role FROM image_volumes JOIN volumes ON volume = digest"
+            "SELECT digest, recipe, size_bytes, role, layers FROM image_volumes JOIN volumes ON volume = digest"
             " WHERE image = ? ORDER BY position",
             (key,),
         )
@@ -173,9 +179,15 @@ class Store:
             names=tuple(row[0] for row in names.fetchall()),
             layers=tuple((row[0], row[1]) for row in layers.fetchall()),
             volumes=tuple(
-                Volume(digest=row[0], recipe=row[1], size_bytes=row[2], role=row[3]) for row in volumes.fetchall()
+                Volume(digest=row[0], recipe=row[1], size_bytes=row[2], role=row[3], layers=row[4])
+                for row in volumes.fetchall()
             ),
         )
+
+    def same(self, manifest_digest: str, mode: str) -> StoredImage | None:
+        """What there is of the very image in this mode."""
+        found = (image for image in self.images() if (image.manifest_digest, image.mode) == (manifest_digest, mode))
+        return next(found, None)
 
     def find(self, wanted: str, mode: str = "") -> StoredImage:
         """By name, or by (the beginning of) the manifest's digest, in a mode or in any. Raises ImageError unless it is

@@ -15,7 +15,7 @@ from typing import Final
 
 from agents.storage.translate import erofs, ext4
 from agents.storage.translate.contents import FileSystemImage
-from agents.storage.translate.overlaying import overlaid, side_by_side
+from agents.storage.translate.overlaying import changes, overlaid, side_by_side
 from agents.storage.translate.tree import Node
 
 MANY: Final = sys.maxsize
@@ -33,17 +33,24 @@ class Mode:
     plan: Callable[[Node, bytes], FileSystemImage] = erofs.plan
     most_layers: int = MANY
     is_disk: bool = False
+    is_divided: bool = False
+    """Layers that other images have as well may be volumes of their own."""
 
     def recipe(self, diff_ids: Sequence[str]) -> str:
         """What a volume is made from: the layers' bytes, in order, and the way they are written."""
         return hashlib.sha256("\n".join((self.way, *diff_ids)).encode()).hexdigest()
+
+    def part(self, start: int) -> Mode:
+        """What the layers from number `start` on become where those below have a volume of their own."""
+        return self if start == 0 else replace(_CHANGES, way=f"{_CHANGES.way}, from {start}")
 
     def sized(self, gib: int) -> Mode:
         """A disk of another size."""
         return replace(self, way=f"{self.way}, {gib} GiB", plan=partial(ext4.plan, size_gib=gib))
 
 
-EROFS: Final = Mode(name="erofs", role="root", way="erofs merged 1", tree=overlaid)
+EROFS: Final = Mode(name="erofs", role="root", way="erofs merged 1", tree=overlaid, is_divided=True)
+_CHANGES: Final = Mode(name="erofs", role="changes", way="erofs changes 1", tree=changes)
 OVERLAYFS: Final = Mode(name="overlayfs", role="layers", way="erofs layers 1", tree=side_by_side, most_layers=499)
 """overlayfs takes 500 folders (fs/overlayfs/super.c of Linux), one of which is the empty one."""
 BLOCK: Final = Mode(name="block", role="disk", way="ext4 1", tree=overlaid, plan=ext4.plan, is_disk=True)

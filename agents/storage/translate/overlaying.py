@@ -45,6 +45,35 @@ def _merged(lower: Node, upper: Node) -> Node:
     return upper
 
 
+def changes(layers: Iterable[Node]) -> Node:
+    """What layers, lowest first, change together, as one layer in the form in which overlayfs takes it: it may lie over
+    all that lies below the first of them. The layers are taken apart for it."""
+    merged: Node | None = None
+    for layer in layers:
+        merged = layer if merged is None else _stacked(merged, layer)
+    return new_directory() if merged is None else mark_opaque(merged)
+
+
+def _stacked(lower: Node, upper: Node) -> Node:
+    """`upper` with what it leaves of `lower`, whiteouts of both included: what is hidden may be further below as well.
+    A directory where `lower` has none, or hides what lies below, hides that too."""
+    pending = [(lower, upper)]
+    while pending:
+        below, above = pending.pop()
+        assert below.children is not None
+        assert above.children is not None
+        for name, node in above.children.items():
+            under = below.children.get(name)
+            if under is None or not node.is_directory or node.is_opaque:
+                continue
+            if under.is_directory:
+                pending.append((under, node))
+            node.is_opaque = under.is_opaque or not under.is_directory
+        for name, node in below.children.items():
+            above.children.setdefault(name, node)
+    return upper
+
+
 def visible(layer: Node) -> Node:
     """A single layer as an overlay shows it: without whiteouts."""
     return _merged(new_directory(), layer)
