@@ -11,7 +11,7 @@ from runtime.device.contents import Contents
 from runtime.device.findings import Found
 from runtime.device.records import ColorTallies, Row, Tally
 from runtime.device.schema import TableCodec
-from runtime.device.target import Hearer, Instance, LearnedRow
+from runtime.device.target import Hearer, Instance, LearnedRow, UnderWay
 from runtime.device.undo import UndoLog
 
 Effect = Callable[[Instance], object]
@@ -54,8 +54,8 @@ class Deferred:
         self.undo.clear()
 
     def activate(self) -> None: ...
-    def adopt(self, contents: Contents) -> list[Found]:
-        raise _unread(contents)
+    def adopt(self, contents: Contents, under_way: UnderWay | None = None) -> list[Found]:
+        raise _unread(contents, under_way)
 
     def listen(self, hearer: Hearer) -> None: ...
     def close(self) -> None: ...

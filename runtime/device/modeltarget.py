@@ -36,6 +36,7 @@ from runtime.device.target import (
     Instance,
     LearnedRow,
     PipelineRefusedError,
+    UnderWay,
     done_one_by_one,
 )
 from runtime.device.undo import UndoLog
@@ -238,7 +239,8 @@ class ModelInstance:
                 LOG.warning("%s", loss)
             self._before = None
 
-    def adopt(self, contents: Contents) -> list[Found]:
+    def adopt(self, contents: Contents, under_way: UnderWay | None = None) -> list[Found]:
+        del under_way  # nothing of a model goes on
         fill(self, contents)
         return []
 

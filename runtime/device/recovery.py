@@ -4,19 +4,34 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
+
+from finsy.proto import p4r
 
 from runtime.device.configs import Configs
 from runtime.device.failpoints import Point, reached
-from runtime.device.findings import Found, Placed, Start
+from runtime.device.findings import Found, Placed
 from runtime.device.idling import monotonic_ms, resume
-from runtime.device.journal.journal import Recorder
-from runtime.device.journal.replay import Replayed
+from runtime.device.journal.records import Outcome
+from runtime.device.journal.replay import Replay, Replayed
 from runtime.device.loaded import Loaded
 from runtime.device.refusals import RefusedError
+from runtime.device.schema import Schema
 from runtime.device.statefolder import Beginning
-from runtime.device.target import Instance, PipelineRefusedError, Target, TargetError
+from runtime.device.target import Instance, PipelineRefusedError, Target, TargetError, UnderWay
 
 LOG = logging.getLogger("turnout.device")
+
+
+@dataclass(slots=True)
+class Done:
+    """What became of what was under way when an earlier process ended, for the journal."""
+
+    outcome: Outcome | None
+
+    def note(self, outcome: Outcome | None) -> None:
+        if outcome is not None:
+            self.outcome = outcome
 
 
 def recover(configs: Configs, target: Target, beginning: Beginning) -> None:
@@ -24,11 +39,11 @@ def recover(configs: Configs, target: Target, beginning: Beginning) -> None:
 
     Raises `TargetError`: it cannot be what it was; nothing that ran has been removed.
     """
-    replay, journal, start = beginning.replay, beginning.journal, beginning.start
-    outcome = replay.finish()
+    replay, journal = beginning.replay, beginning.journal
+    done = Done(replay.finish_config())
     try:
-        configs.committed = _placed(replay.committed, target, journal, start)
-        configs.saved = _placed(replay.saved, target, journal, start)
+        configs.committed = _placed(replay.committed, target, beginning, done)
+        configs.saved = _placed(replay.saved, target, beginning, done)
         for effect in replay.effects:
             effect(configs.current.instance)
         if configs.saved is not None:
@@ -37,8 +52,8 @@ def recover(configs: Configs, target: Target, beginning: Beginning) -> None:
             configs.committed.instance.activate()
             reached(Point.STARTED)
             configs.hear(configs.committed)
-        if outcome is not None:
-            journal.conclude(outcome)
+        if done.outcome is not None:
+            journal.conclude(done.outcome)
     except (PipelineRefusedError, RefusedError) as problem:
         raise TargetError(
             f"what the journal has cannot be had again: {problem}; --clean begins with nothing"
@@ -47,17 +62,18 @@ def recover(configs: Configs, target: Target, beginning: Beginning) -> None:
     target.keep_only({loaded.instance.place for loaded in held if loaded is not None})
 
 
-def _placed(replayed: Replayed | None, target: Target, journal: Recorder, start: Start) -> Loaded | None:
+def _placed(replayed: Replayed | None, target: Target, beginning: Beginning, done: Done) -> Loaded | None:
     """The contents of the journal in the target's own place for them."""
     if replayed is None:
         return None
+    replay, journal, start = beginning.replay, beginning.journal, beginning.start
     try:
-        instance, found = _adopted(replayed, target, anew=False)
+        instance, found = _adopted(replayed, target, replay, done, anew=False)
     except (PipelineRefusedError, RefusedError) as problem:
         remark = f"what is pinned cannot be gone on with, all entries are written anew: {problem}"
         LOG.warning("%s", remark)
         start.remarks.append(remark)
-        instance, found = _adopted(replayed, target, anew=True)
+        instance, found = _adopted(replayed, target, replay, done, anew=True)
     placed = replayed.loaded.moved_to(instance)
     reached(Point.ADOPTED)
     if instance.place != replayed.place:
@@ -72,15 +88,45 @@ def _placed(replayed: Replayed | None, target: Target, journal: Recorder, start:
     return placed
 
 
-def _adopted(replayed: Replayed, target: Target, *, anew: bool) -> tuple[Instance, Sequence[Found]]:
-    """`anew`: all entries go into new maps. Raises `PipelineRefusedError`, `RefusedError`; it is given back then."""
+def _adopted(
+    replayed: Replayed, target: Target, replay: Replay, done: Done, *, anew: bool
+) -> tuple[Instance, Sequence[Found]]:
+    """`anew`: all entries go into new maps. Raises `PipelineRefusedError`, `RefusedError`; it is given back then.
+
+    A write that was under way is done behind all that was there before it where maps go on, else before they are filled.
+    """
     instance = target.take_over(replayed.place, replayed.bundle, replayed.before, anew=anew)
     reached(Point.TAKEN_OVER)
+    batch = replay.under_way if replayed is replay.current else None
     try:
-        return instance, instance.adopt(replayed.loaded.contents)
+        if batch is None or not instance.goes_on:
+            done.note(replay.finish_write() if batch is not None else None)
+            return instance, instance.adopt(replayed.loaded.contents)
+        placed = replayed.loaded.moved_to(instance)
+        finish = UnderWay(
+            finish=lambda: done.note(replay.finish_write(placed)), tables=tables_of_selectors(batch, placed.schema)
+        )
+        return instance, instance.adopt(replayed.loaded.contents, finish)
     except RefusedError:
         instance.remove()
         raise
+
+
+def tables_of_selectors(batch: p4r.WriteRequest, known: Schema) -> frozenset[str]:
+    """The tables whose groups or members a batch may change: how these lie in a target is not told by the batch."""
+    by_table = {codec.table.id: profile for profile, codec in known.selectors.items()}
+    changed: set[int] = set()
+    for update in batch.updates:
+        match update.entity.WhichOneof("entity"):
+            case "action_profile_member":
+                changed.add(update.entity.action_profile_member.action_profile_id)
+            case "action_profile_group":
+                changed.add(update.entity.action_profile_group.action_profile_id)
+            case "table_entry":
+                changed.add(by_table.get(update.entity.table_entry.table_id, 0))
+            case _:
+                pass
+    return frozenset(codec.name for profile, codec in known.selectors.items() if profile in changed)
 
 
 def _counts(placed: Loaded) -> dict[str, int]:

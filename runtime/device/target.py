@@ -66,6 +66,17 @@ class Before:
     pipeline: Pipeline
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnderWay:
+    """A batch that an earlier process had under way: packets may see what was before it, or what is after it.
+
+    `finish` does it. `tables` have groups or members that it may change: where those lie is not known from the batch.
+    """
+
+    finish: Callable[[], object]
+    tables: frozenset[str] = frozenset()
+
+
 class Hearer(Protocol):
     """Who is told what packets have for controllers."""
 
@@ -134,10 +145,11 @@ class Instance(Protocol):
         """
         ...
 
-    def adopt(self, contents: Contents) -> Sequence[Found]:
+    def adopt(self, contents: Contents, under_way: UnderWay | None = None) -> Sequence[Found]:
         """Hold exactly these, whatever was there before; called once, before any change. May be in another thread.
 
-        Returns what packets met otherwise. That is mended when it is activated, or else with the next commit.
+        Then do what was under way, if it `goes_on`. Returns what packets met otherwise: neither as it was before that
+        nor as it is after it. That is mended when it is activated, or else with the next commit.
         Raises `RefusedError` (RESOURCE_EXHAUSTED, INTERNAL).
         """
         ...

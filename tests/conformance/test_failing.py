@@ -80,6 +80,7 @@ class Dying:
             assert self.talk.goes_on(), f"while it is down, after {point}"
         self.device.start()
         assert "Traceback" not in self.device.said
+        assert "found otherwise" not in self.device.said, f"after {point}"
         self.deaths += 1
         self.client = self.device.primary(100 + self.deaths)
         assert held(self.client) == after, f"after {point}"

@@ -15,7 +15,7 @@ from google.protobuf.any_pb2 import Any
 from google.protobuf.message import DecodeError
 
 from compiler.printers.bundle import Bundle
-from runtime.device.batch import ATOMIC, CONTINUE, ROLLBACK, Atomicity, Outcomes
+from runtime.device.batch import ATOMIC, CONTINUE, ROLLBACK, Outcomes
 from runtime.device.deferred import Deferred, Effect
 from runtime.device.journal.framing import FormatError
 from runtime.device.journal.records import (
@@ -105,21 +105,46 @@ class Replay:
                 raise FormatError(f"the config of role {role!r} is refused now: {problem}") from problem
         return found
 
-    def finish(self) -> Outcome | None:
-        """Do what was under way; what became of it, for the journal. None if nothing was."""
+    def finish_config(self) -> Outcome | None:
+        """Do what was under way, if it was a config; what became of it, for the journal. None if none was."""
         self._say_left("what was written")
-        pending, self._pending = self._pending, None
-        match pending:
-            case p4r.WriteRequest():
-                return self._finish_write(pending)
-            case Config():
+        match self._pending:
+            case Config() as pending:
+                self._pending = None
                 old = self.committed
                 self._set(pending)
                 if pending.action == "RECONCILE_AND_COMMIT" and old is not None and self.committed is not None:
                     self.committed.before = Before(place=old.place, pipeline=old.loaded.pipeline)
                 return DONE
-            case None:
+            case _:
                 return None
+
+    @property
+    def under_way(self) -> Write | None:
+        """The write that was under way, until it is finished."""
+        return self._pending if isinstance(self._pending, p4r.WriteRequest) else None
+
+    def finish_write(self, into: Loaded | None = None) -> Outcome | None:
+        """Do the write that was under way; what became of it, for the journal. None if none was.
+
+        `into` are the current config's contents in a target: there it is done at once, else its `effects` are left.
+        """
+        request, self._pending = self.under_way, None
+        current = into or (self._current.loaded if self._current is not None else None)
+        if request is None:
+            return None
+        if current is None:
+            raise FormatError("it writes entries before there is a pipeline")
+        atomicity = ROLLBACK if request.atomicity == ATOMIC else request.atomicity  # no packet looks on
+        try:
+            return outcome_of(current.writer.apply_all(request.updates, atomicity))
+        except RefusedError:
+            return none_of(len(request.updates))
+
+    @property
+    def current(self) -> Replayed | None:
+        """What reads and writes refer to."""
+        return self._current
 
     @property
     def effects(self) -> tuple[Effect, ...]:
@@ -196,18 +221,11 @@ class Replay:
         if self._current is not None:
             self._current.deferred.effects.clear()
 
-    def _write(self, updates: Updates, atomicity: Atomicity = CONTINUE) -> Outcomes:
+    def _write(self, updates: Updates) -> Outcomes:
         current = self._current
         if current is None:
             raise FormatError("it writes entries before there is a pipeline")
-        return current.loaded.writer.apply_all(updates, atomicity)
-
-    def _finish_write(self, request: Write) -> Outcome:
-        atomicity = ROLLBACK if request.atomicity == ATOMIC else request.atomicity  # no packet looks on
-        try:
-            return outcome_of(self._write(request.updates, atomicity))
-        except RefusedError:
-            return none_of(len(request.updates))
+        return current.loaded.writer.apply_all(updates, CONTINUE)
 
     def _write_left(self) -> None:
         self._try_left()

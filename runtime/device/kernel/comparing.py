@@ -66,6 +66,10 @@ class Comparison:
             else:
                 self.changes[key] = given
 
+    def differing(self) -> set[bytes]:
+        """The keys where something else was found than what was taken until now."""
+        return self.changes.keys() | (self.read.keys() - self.met)
+
     def finish(self) -> tuple[Changes, Changes]:
         """Changes that make each side hold what was taken and nothing else: the one that packets read, the other."""
         self.changes |= dict.fromkeys(sorted(self.read.keys() - self.met))

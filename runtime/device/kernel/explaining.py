@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from compiler.ir.ranks import rank
 from compiler.printers.layout import Layout, TableLayout
@@ -19,9 +19,15 @@ Name = Callable[[bytes, bytes], str]
 """From key and value of what is, or should be, in a map."""
 
 
-def explained(plan: Layout, contents: Contents, differences: Iterable[Difference]) -> list[Found]:
-    """By table, then by kind; entries with several places once."""
+def explained(
+    plan: Layout, contents: Contents, differences: Iterable[Difference], moved: Collection[str] = ()
+) -> list[Found]:
+    """By table, then by kind; entries with several places once.
+
+    Of tables that have `moved`, entries with another value are as they should be: their groups may just lie elsewhere.
+    """
     names = _names(plan, contents)
+    parts = {f"table {table}" for table in moved}
     found: dict[tuple[str, Finding], dict[str, None]] = {}
     for one in differences:
         if one.layout.name not in names:
@@ -30,6 +36,8 @@ def explained(plan: Layout, contents: Contents, differences: Iterable[Difference
         for key, wanted in one.wanted.items():
             was = one.was.get(key)
             kind = Finding.MISSING if was is None else Finding.EXTRA if wanted is None else Finding.DIFFERENT
+            if kind is Finding.DIFFERENT and part in parts:
+                continue
             found.setdefault((part, kind), {})[name(key, wanted or was or b"")] = None
     return [Found(part=part, finding=kind, entries=tuple(entries)) for (part, kind), entries in found.items()]
 

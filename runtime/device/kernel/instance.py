@@ -48,7 +48,7 @@ from runtime.device.portstates import PortStates
 from runtime.device.records import ColorTallies, Row, Tally
 from runtime.device.refusals import Code, RefusedError, internal
 from runtime.device.schema import TableCodec
-from runtime.device.target import Hearer, LearnedRow, PipelineRefusedError, done_one_by_one
+from runtime.device.target import Hearer, LearnedRow, PipelineRefusedError, UnderWay, done_one_by_one
 from runtime.device.undo import UndoLog
 
 LOG = logging.getLogger("turnout.device")
@@ -173,13 +173,16 @@ class KernelInstance:
     def place(self) -> str:
         return self._place
 
-    def adopt(self, contents: Contents) -> list[Found]:
+    def adopt(self, contents: Contents, under_way: UnderWay | None = None) -> list[Found]:
         """As `Instance`. What packets met otherwise is mended by `activate`, or by the next commit."""
         plan = layout(self._pipeline)
         if self._takes_over:
             self._expect_selections(plan, contents)
         with self._failover.held(), self._sides.unseen():
             fill(self, contents)
+            before = self._sides.differences() if under_way is not None else None
+            if under_way is not None:
+                under_way.finish()
         for table in self._tables.values():
             table.stop_expecting()
         for meter in (*self._meters.values(), *(beside.meter for beside in self._besides.values())):
@@ -187,7 +190,8 @@ class KernelInstance:
                 meter.stop_expecting()
         if not self._takes_over:
             return []
-        found = explained(plan, contents, self._sides.find())
+        changed = frozenset[str]() if under_way is None else under_way.tables
+        found = explained(plan, contents, self._sides.find(before), changed)
         if not found:
             LOG.info("pipeline %s: the kernel holds what the journal says, and goes on with it", self._pipeline.name)
         return found

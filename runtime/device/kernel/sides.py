@@ -21,7 +21,7 @@ from __future__ import annotations
 import logging
 import struct
 import sys
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -269,10 +269,21 @@ class Sides:
         if self._settling is None:
             self._release()
 
-    def find(self) -> list[Difference]:
-        """All that was to be there has been written: where packets met something else, and what is to be there.
+    def differences(self) -> dict[str, Set[bytes]]:
+        """While it compares: by map, the keys where packets meet something else than what has been written until now.
 
         Raises `RefusedError`: a map cannot be read.
+        """
+        if not self._is_comparing:
+            return {}
+        self._compare()
+        return {held.layout.name: held.compare(self._read).differing() for held in self._maps}
+
+    def find(self, before: Mapping[str, Set[bytes]] | None = None) -> list[Difference]:
+        """All that was to be there has been written: where packets met something else, and what is to be there.
+
+        With `before`, only where they did so then already: all else is as it was before the last batch, and is mended
+        without a word. Raises `RefusedError`: a map cannot be read.
         """
         self._compare()
         self._is_comparing = False
@@ -281,9 +292,10 @@ class Sides:
             compared = held.compare(self._read)
             changes, held.staged = compared.finish()
             held.compared, held.afterwards = None, changes if changes or held.staged else None
-            if changes:
-                was = {key: compared.read[key] for key in changes if key in compared.read}
-                differences.append(Difference(held.layout, was, changes))
+            told = changes if before is None else {k: v for k, v in changes.items() if k in before[held.layout.name]}
+            if told:
+                was = {key: compared.read[key] for key in told if key in compared.read}
+                differences.append(Difference(held.layout, was, told))
         return differences
 
     def _compare(self) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ from runtime.device.kernel.predecessor import Predecessor
 from runtime.device.kernel.sides import SIDE_MAP
 from runtime.device.loaded import Loaded, loaded
 from runtime.device.records import Tally
+from runtime.device.target import UnderWay
 from runtime.verification.kernel_level import compiled
 from tests.pipelines.acl import acl_pipeline
 
@@ -61,15 +63,13 @@ class Device:
 
     def write(self, *updates: str) -> None:
         """Each is the kind and the entity."""
-        given: list[p4r.Update] = []
-        for text in updates:
-            kind, entity = text.split(maxsplit=1)
-            given.append(p4r.Update(type=p4r.Update.Type.Value(kind), entity=text_format.Parse(entity, p4r.Entity())))
-        outcomes = self.held.writer.apply_all(given)
-        assert outcomes == [None] * len(given)
+        _apply(self.held, updates)
 
-    def again(self) -> list[str]:
-        """As after a kill: what is said of the maps, and both sides are as they should be."""
+    def again(self, *under_way: str) -> list[str]:
+        """As after a kill: what is said of the maps, and both sides are as they should be.
+
+        `under_way`: updates of a batch that was intended, and of which packets have seen nothing.
+        """
         before = self.object
         maps = Predecessor(pipeline=self.source, maps=before.maps).own()
         assert maps is not None
@@ -78,8 +78,9 @@ class Device:
         instance = self._instance(takes_over=True)
         instance.follow(Predecessor(pipeline=self.source, maps=before.maps))
         instance.write_initial()
-        found = instance.adopt(self.held.contents)
         self.held = self.held.moved_to(instance)
+        batch = UnderWay(finish=partial(_apply, self.held, under_way), tables=frozenset({"spread"}))
+        found = instance.adopt(self.held.contents, batch if under_way else None)
         instance.activate()
         self.settle()
         return [one.text for one in found]
@@ -121,6 +122,13 @@ class Device:
         ]
         return {name: sorted(self.map(name).items()) for name in (*names, SIDE_MAP)}
 
+    def arguments(self) -> list[int]:
+        """What packets meet as the arguments of the entries of `acl`, sorted."""
+        found = layout(self.source).table("acl")
+        entries = Predecessor(pipeline=self.source, maps=self.object.maps).entries(found)
+        decoded = [found.decode_value(value) for value in entries.values()]
+        return sorted(one[0].arguments[0] for one in decoded if one is not None)
+
     @property
     def side(self) -> int:
         """The one that packets read."""
@@ -153,6 +161,14 @@ class Device:
     def close(self) -> None:
         for one in self._open:
             one.close()
+
+
+def _apply(held: Loaded, updates: Sequence[str]) -> None:
+    given: list[p4r.Update] = []
+    for text in updates:
+        kind, entity = text.split(maxsplit=1)
+        given.append(p4r.Update(type=p4r.Update.Type.Value(kind), entity=text_format.Parse(entity, p4r.Entity())))
+    assert held.writer.apply_all(given) == [None] * len(given)
 
 
 @pytest.fixture
@@ -247,6 +263,25 @@ def test_entries_that_were_changed_by_hand(filled: Device) -> None:
 
 def shown(number: int) -> str:
     return f"port=0x1, address=0x0/0, wide=0x0&0x0, number={number:#x}..{number:#x}, kind=* priority {number}"
+
+
+def test_a_batch_that_was_under_way_is_no_finding(filled: Device) -> None:
+    """What somebody has changed beside it is one, also where the batch changes it again."""
+    batch = (f"INSERT {acl(3, 3)}", f"DELETE {acl(8, 8)}", f"MODIFY {acl(7, 7, 9)}", f"MODIFY {group(1, 3)}")
+    assert filled.again(*batch) == []
+    assert filled.again() == []
+    assert filled.arguments() == [7, 7, 7, 7, 7, 7, 9]
+    before = filled.everything()
+    table, held = layout(filled.source).table("acl"), filled.map("acl")
+    for key, value in before["acl"]:
+        side = table.map.off_side(key)[1]
+        if side == filled.side and value[16:17] == b"\x09":
+            held.update(key, value[:16] + b"\x63" + value[17:])
+    assert filled.again(f"MODIFY {acl(7, 7, 8)}", f"MODIFY {acl(1, 1, 8)}") == [
+        f"table acl: 1 that were not as the journal has them: {shown(7)}",
+    ]
+    assert filled.arguments() == [7, 7, 7, 7, 7, 8, 8]
+    assert filled.again() == []
 
 
 def test_many_are_counted_and_some_are_named(filled: Device) -> None:

@@ -180,7 +180,8 @@ def test_what_was_under_way_waits_for_its_outcome(pipeline: Pipeline, between: R
     first = p4r.WriteRequest(updates=[entry(1)])
     undone = Outcome(failed=frozenset({0, 1}))
     replay.take_all([begun, commit, DONE, first, DONE, under_way, begun, between, undone])
-    assert replay.finish() is None
+    assert replay.finish_config() is None
+    assert replay.finish_write() is None
     assert replay.committed is not None
     assert len(replay.committed.loaded.contents.tables["exact"].rows) == 1
 
@@ -195,7 +196,7 @@ def test_a_pipeline_that_was_under_way_is_where_the_next_process_put_it(pipeline
     for ending in ([], [DONE]):
         replay = Replay(objects.__getitem__)
         replay.take_all([begun, first, DONE, second, begun, Moved(old="b", new="c"), *ending])
-        assert replay.finish() == (None if ending else DONE)
+        assert replay.finish_config() == (None if ending else DONE)
         assert replay.committed is not None
         assert replay.committed.place == "c"
         before = replay.committed.before
