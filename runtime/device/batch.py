@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from finsy.proto import p4r
 
 from runtime.device.failpoints import Point, reached
-from runtime.device.refusals import Code, RefusedError, invalid
+from runtime.device.refusals import RefusedError, aborted, invalid
 from runtime.device.runs import Runs
 from runtime.device.slices import PAUSE, Steps
 from runtime.device.target import Instance
@@ -144,7 +144,3 @@ def _undo(instance: Instance) -> Steps[None]:
     while instance.undo.mark:
         instance.undo.back_to(max(0, instance.undo.mark - UNDONE_AT_ONCE))
         yield PAUSE
-
-
-def aborted(text: str) -> RefusedError:
-    return RefusedError(Code.ABORTED, text)

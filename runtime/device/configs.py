@@ -23,7 +23,8 @@ from runtime.device.journal.replay import carry, replayed
 from runtime.device.loaded import Loaded, check_fit, loaded, read_config
 from runtime.device.packetio import decode_packet_out
 from runtime.device.portnames import NO_PORTS, PortNames
-from runtime.device.refusals import Code, RefusedError, invalid, not_found
+from runtime.device.reads import Reader
+from runtime.device.refusals import Code, RefusedError, aborted, invalid, not_found
 from runtime.device.slices import Steps
 from runtime.device.target import Instance, PipelineRefusedError, Target
 from runtime.device.upcalls import Upcalls
@@ -53,6 +54,11 @@ class Configs:
         if found is None:
             raise RefusedError(Code.FAILED_PRECONDITION, NO_CONFIG)
         return found
+
+    def check_held(self, reader: Reader) -> None:
+        """Raises ABORTED: what it reads has been given back, since another pipeline was committed meanwhile."""
+        if not any(one is not None and one.reader is reader for one in (self.committed, self.saved)):
+            raise aborted("another pipeline took over while this was read; read again")
 
     def write(self, request: p4r.WriteRequest, raw: bytes | None = None) -> Steps[Outcomes]:
         """One outcome for each update, in order. Raises `RefusedError`: nothing is done.

@@ -11,6 +11,7 @@ from runtime.device.contents import Contents
 from runtime.device.findings import Found
 from runtime.device.records import ColorTallies, Row, Tally
 from runtime.device.schema import TableCodec
+from runtime.device.slices import Steps
 from runtime.device.target import Hearer, Instance, LearnedRow, UnderWay
 from runtime.device.undo import UndoLog
 
@@ -114,7 +115,7 @@ class Deferred:
     def direct_tallies(self, table: str, keys: Sequence[EntryKey]) -> list[Tally]:
         raise _unread(table, keys)
 
-    def row_tallies(self, codec: TableCodec, rows: Sequence[Row]) -> Iterable[Tally]:
+    def row_tallies(self, codec: TableCodec, rows: Sequence[Row]) -> Steps[Iterable[Tally]]:
         raise _unread(codec.name, rows)
 
     def tallies(self, counter: str, first: int, count: int) -> list[Tally]:

@@ -29,6 +29,7 @@ from runtime.device.portstates import PortStates
 from runtime.device.records import ColorTallies, Row, Tally
 from runtime.device.refusals import Code, RefusedError, invalid
 from runtime.device.schema import TableCodec
+from runtime.device.slices import PAUSE, Steps
 from runtime.device.target import (
     MAX_PORT,
     Before,
@@ -44,6 +45,7 @@ from runtime.device.undo import UndoLog
 LOG = logging.getLogger("turnout.device")
 MAX_WAITING = 1000
 PAUSE_S = 0.001
+READ_AT_ONCE = 100
 
 
 def _now_ms() -> int:
@@ -356,8 +358,12 @@ class ModelInstance:
         with _translated():
             return [_tally(self.model.direct_counter(key)) for key in keys]
 
-    def row_tallies(self, codec: TableCodec, rows: Sequence[Row]) -> Iterable[Tally]:
-        return self.direct_tallies(codec.name, [codec.entry_key(row.key) for row in rows])
+    def row_tallies(self, codec: TableCodec, rows: Sequence[Row]) -> Steps[Iterable[Tally]]:
+        found: list[Tally] = []
+        for at in range(0, len(rows), READ_AT_ONCE):
+            found += self.direct_tallies(codec.name, [codec.entry_key(row.key) for row in rows[at : at + READ_AT_ONCE]])
+            yield PAUSE
+        return found
 
     def set_direct_tally(self, key: EntryKey, tally: Tally) -> None:
         row = self.model.match_table(key.table).row(key)

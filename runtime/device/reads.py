@@ -1,7 +1,8 @@
 """Read requests: what is asked for, in pieces of a bounded size.
 
 `Reader.answer` takes a snapshot (records are immutable, so it is a list of references) and hands back an iterator that
-encodes it piece by piece. So a slow client neither holds up writers nor sees half of one. A piece is a
+encodes it piece by piece. So a slow client neither holds up writers nor sees half of one. What is taken beside records,
+the counters of entries, is taken in slices, with writers away: it is work for each entry. A piece is a
 `p4.v1.ReadResponse` in its wire form: most entries go there without ever being a message (`runtime.device.wirerows`).
 """
 
@@ -33,6 +34,7 @@ from runtime.device.records import Row, Tally
 from runtime.device.refusals import invalid, unimplemented
 from runtime.device.replicationentries import ReplicationReader
 from runtime.device.schema import Schema, TableCodec, cookie_of
+from runtime.device.slices import Steps, at_once
 from runtime.device.target import Instance, LearnedRow
 from runtime.device.wirerows import RowForm, counter_data, read_response
 
@@ -50,18 +52,24 @@ class Reader:
         self._schema = schema
         self._contents = contents
         self._instance = instance
-        self._meters = MeterReader(schema, contents, instance, self._one_table)
+        self._meters = MeterReader(
+            schema, contents, instance, lambda asked, codec: at_once(self._one_table(asked, codec))
+        )
         self._digests = DigestReader(schema, contents)
         self._replication = ReplicationReader(schema, contents)
 
     def answer(self, request: p4r.Entity) -> Iterator[bytes]:
-        """Messages of at most `PIECE` entities. Raises `RefusedError` at once, never later."""
+        """As `steps`, where nobody else waits."""
+        return at_once(self.steps(request))
+
+    def steps(self, request: p4r.Entity) -> Steps[Iterator[bytes]]:
+        """Messages of at most `PIECE` entities. Raises `RefusedError` within the steps, never later."""
         kind = request.WhichOneof("entity")
         match kind:
             case None:
                 raise invalid("the read request has no entity: a wildcard names its kind at least")
             case "table_entry":
-                return self._table_entries(request.table_entry)
+                return (yield from self._table_entries(request.table_entry))
             case "action_profile_member":
                 return _pieces(self._members(request.action_profile_member))
             case "action_profile_group":
@@ -69,7 +77,7 @@ class Reader:
             case "counter_entry":
                 return _pieces(self._counters(request.counter_entry))
             case "direct_counter_entry":
-                return _pieces(self._direct_counters(request.direct_counter_entry))
+                return _pieces((yield from self._direct_counters(request.direct_counter_entry)))
             case "digest_entry":
                 return _pieces(self._digests.entries(request.digest_entry))
             case "packet_replication_engine_entry":
@@ -89,18 +97,21 @@ class Reader:
 
     # table entries
 
-    def _table_entries(self, request: p4r.TableEntry) -> Iterator[bytes]:
+    def _table_entries(self, request: p4r.TableEntry) -> Steps[Iterator[bytes]]:
         if request.table_id == 0:
-            return self._all_tables(request)
+            return (yield from self._all_tables(request))
         codec = self._schema.table(request.table_id)
         self._check_asked(request, codec)
-        return self._written_table(request, codec)
+        return (yield from self._written_table(request, codec))
 
-    def _all_tables(self, request: p4r.TableEntry) -> Iterator[bytes]:
+    def _all_tables(self, request: p4r.TableEntry) -> Steps[Iterator[bytes]]:
         filtered = request.match or request.priority or request.metadata or request.is_default_action
         if filtered or cookie_of(request) or request.HasField("action"):
             raise invalid("a read of all tables (table id 0) takes no other filter")
-        return _chained([self._written_table(request, codec) for codec in self._schema.tables.values()])
+        parts: list[Iterator[bytes]] = []
+        for codec in self._schema.tables.values():
+            parts.append((yield from self._written_table(request, codec)))
+        return _chained(parts)
 
     def _check_asked(self, request: p4r.TableEntry, codec: TableCodec) -> None:
         if request.HasField("counter_data") and codec.table.counter_id is None:
@@ -112,39 +123,40 @@ class Reader:
         if request.is_default_action:
             codec.check_default_key(request)
 
-    def _written_table(self, request: p4r.TableEntry, codec: TableCodec) -> Iterator[bytes]:
+    def _written_table(self, request: p4r.TableEntry, codec: TableCodec) -> Steps[Iterator[bytes]]:
         if codec.rows is None or request.is_default_action:
-            return _pieces(self._one_table(request, codec))
+            return _pieces((yield from self._one_table(request, codec)))
         rows = self._rows(request, codec)
-        return _written(codec.rows, rows, self._tallies(request, codec, rows))
+        return _written(codec.rows, rows, (yield from self._tallies(request, codec, rows)))
 
-    def _one_table(self, request: p4r.TableEntry, codec: TableCodec) -> Iterator[p4r.Entity]:
+    def _one_table(self, request: p4r.TableEntry, codec: TableCodec) -> Steps[Iterator[p4r.Entity]]:
         if request.is_default_action:
             return self._default(request, codec)
         if codec.is_learned:
             return self._learned(request, codec)
         rows = self._rows(request, codec)
-        return encoded_rows(codec, rows, self._beside(request, codec, rows))
+        return encoded_rows(codec, rows, (yield from self._beside(request, codec, rows)))
 
-    def _beside(self, request: p4r.TableEntry, codec: TableCodec, rows: list[Row]) -> Beside:
+    def _beside(self, request: p4r.TableEntry, codec: TableCodec, rows: list[Row]) -> Steps[Beside]:
         """What was asked for that lies beside the entries."""
         table, instance = codec.table, self._instance
         colored = request.HasField("meter_counter_data") and table.meter is not None
         aged = request.HasField("time_since_last_hit") and table.idle_timeout
         keys = [codec.entry_key(row.key) for row in rows] if colored or aged else []
+        tallies = yield from self._tallies(request, codec, rows)
         return Beside(
-            tallies=self._tallies(request, codec, rows),
+            tallies=tallies,
             colors=instance.direct_meter_tallies(codec.name, keys) if colored else None,
             idle_ms=instance.idle_ms(codec.name, keys) if aged else None,
             has_meters=request.HasField("meter_config"),
             const_keys=self._contents.tables[codec.name].const_keys,
         )
 
-    def _tallies(self, request: p4r.TableEntry, codec: TableCodec, rows: list[Row]) -> Iterable[Tally] | None:
+    def _tallies(self, request: p4r.TableEntry, codec: TableCodec, rows: list[Row]) -> Steps[Iterable[Tally] | None]:
         """Of these rows in their order, where they are asked for."""
         if not request.HasField("counter_data") or codec.table.counter_id is None:
             return None
-        return self._instance.row_tallies(codec, rows)
+        return (yield from self._instance.row_tallies(codec, rows))
 
     def _default(self, request: p4r.TableEntry, codec: TableCodec) -> Iterator[p4r.Entity]:
         action_id = self._action_filter(request, codec)
@@ -238,7 +250,7 @@ class Reader:
     def _cells(self, counter: Counter, first: int, count: int) -> Iterator[p4r.Entity]:
         return encoded_cells(counter, first, self._instance.tallies(counter.name, first, count))
 
-    def _direct_counters(self, request: p4r.DirectCounterEntry) -> Iterator[p4r.Entity]:
+    def _direct_counters(self, request: p4r.DirectCounterEntry) -> Steps[Iterator[p4r.Entity]]:
         asked = request.table_entry
         if asked.is_default_action:
             return self._default_cell(asked)
@@ -246,11 +258,14 @@ class Reader:
             if asked.match or asked.priority:
                 raise invalid("match fields are named together with their table")
             codecs = [codec for codec in self._schema.tables.values() if codec.table.counter_id is not None]
-            return _chained([self._direct_cells(asked, codec) for codec in codecs])
+            parts: list[Iterator[p4r.Entity]] = []
+            for codec in codecs:
+                parts.append((yield from self._direct_cells(asked, codec)))
+            return _chained(parts)
         codec = self._schema.table(asked.table_id)
         if codec.table.counter_id is None:
             raise invalid(f"table {codec.name} has no direct counter")
-        return self._direct_cells(asked, codec)
+        return (yield from self._direct_cells(asked, codec))
 
     def _default_cell(self, asked: p4r.TableEntry) -> Iterator[p4r.Entity]:
         codec = self._schema.table(asked.table_id)
@@ -262,11 +277,11 @@ class Reader:
         set_tally(made.data, self._instance.direct_tallies(codec.name, [codec.default_key])[0])
         return iter([p4r.Entity(direct_counter_entry=made)])
 
-    def _direct_cells(self, asked: p4r.TableEntry, codec: TableCodec) -> Iterator[p4r.Entity]:
+    def _direct_cells(self, asked: p4r.TableEntry, codec: TableCodec) -> Steps[Iterator[p4r.Entity]]:
         wanted = p4r.TableEntry(
             table_id=codec.table.id, match=asked.match, priority=asked.priority, counter_data=p4r.CounterData()
         )
-        entries = self._one_table(wanted, codec)
+        entries = yield from self._one_table(wanted, codec)
         if not asked.match:
             return map(direct_cell, entries)
         return iter([direct_cell(the_one(entries, codec, asked))])

@@ -93,7 +93,7 @@ def _adopted(
 ) -> tuple[Instance, Sequence[Found]]:
     """`anew`: all entries go into new maps. Raises `PipelineRefusedError`, `RefusedError`; it is given back then.
 
-    A write that was under way is done behind all that was there before it where maps go on, else before they are filled.
+    A write that was under way is done before maps are filled; where they go on, behind all that was there before it.
     """
     instance = target.take_over(replayed.place, replayed.bundle, replayed.before, anew=anew)
     reached(Point.TAKEN_OVER)

@@ -78,5 +78,9 @@ def unimplemented(text: str) -> RefusedError:
     return RefusedError(Code.UNIMPLEMENTED, text)
 
 
+def aborted(text: str) -> RefusedError:
+    return RefusedError(Code.ABORTED, text)
+
+
 def internal(text: str) -> RefusedError:
     return RefusedError(Code.INTERNAL, text)

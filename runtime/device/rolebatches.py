@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 
 from finsy.proto import p4r
 
-from runtime.device.batch import CONTINUE, SLICE, Outcomes, aborted
+from runtime.device.batch import CONTINUE, SLICE, Outcomes
+from runtime.device.refusals import aborted
 from runtime.device.roles import RoleConfig, object_id, refusal_of
 from runtime.device.slices import PAUSE, Steps
 

@@ -130,9 +130,10 @@ class Service:
             config = self._arbitration.config_of(request.role)
             async with self._contents:
                 reader = self._configs.current.reader
-                for entity in request.entities:  # nothing is awaited here: all requests see one state
+                for entity in request.entities:  # nothing is written meanwhile: all requests see one state
                     try:
-                        answers.append(readable(reader.answer(entity), config))
+                        self._configs.check_held(reader)
+                        answers.append(readable(await in_slices(reader.steps(entity)), config))
                         outcomes.append(None)
                     except RefusedError as refusal:
                         outcomes.append(refusal)

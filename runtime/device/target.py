@@ -31,6 +31,7 @@ from runtime.device.portstates import PortStates
 from runtime.device.records import ColorTallies, Row, Tally
 from runtime.device.refusals import RefusedError
 from runtime.device.schema import TableCodec
+from runtime.device.slices import Steps
 from runtime.device.undo import UndoLog
 
 MAX_PORT = 511
@@ -208,8 +209,11 @@ class Instance(Protocol):
         """The direct counters of entries that exist, in the order of `keys`."""
         ...
 
-    def row_tallies(self, codec: TableCodec, rows: Sequence[Row]) -> Iterable[Tally]:
-        """The direct counters that these entries have now, in their order; they may be summed as they are taken."""
+    def row_tallies(self, codec: TableCodec, rows: Sequence[Row]) -> Steps[Iterable[Tally]]:
+        """The direct counters that these entries have now, in their order; they may be summed as they are taken.
+
+        No entry changes between the steps. Raises ABORTED if it is closed then.
+        """
         ...
 
     def set_direct_tally(self, key: EntryKey, tally: Tally) -> None: ...

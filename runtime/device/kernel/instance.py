@@ -45,14 +45,17 @@ from runtime.device.kernel.translation import Translation
 from runtime.device.kernel.upcallrings import Send, UpcallRings
 from runtime.device.kernel.variants import LoadVariant, Variants
 from runtime.device.portstates import PortStates
-from runtime.device.records import ColorTallies, Row, Tally
-from runtime.device.refusals import Code, RefusedError, internal
+from runtime.device.records import ZERO, ColorTallies, Row, Tally
+from runtime.device.refusals import Code, RefusedError, aborted, internal
 from runtime.device.schema import TableCodec
+from runtime.device.slices import PAUSE, Steps
 from runtime.device.target import Hearer, LearnedRow, PipelineRefusedError, UnderWay, done_one_by_one
 from runtime.device.undo import UndoLog
 
 LOG = logging.getLogger("turnout.device")
 TC_PROGRAM = "turnout_tc"
+READ_AT_ONCE = 1000
+"""Entries whose counters are found without a pause."""
 
 
 def _sends_nothing(port: int, frame: bytes) -> None:
@@ -105,6 +108,7 @@ class KernelInstance:
         self._upcalls: UpcallRings | None = None
         self._place, self._unpin = "", _nothing_pinned
         self._bringing: Bringing | None = None
+        self._is_closed = False
 
     def write_initial(self) -> None:
         """The entries that tables have from the start; behind `follow`, which says what counters they have."""
@@ -214,6 +218,7 @@ class KernelInstance:
         self._upcalls = UpcallRings(self._pipeline, self._loaded, hearer, self._send)
 
     def close(self) -> None:
+        self._is_closed = True
         for one in self._copies:
             one.old.close()
         self._failover.close()
@@ -350,11 +355,22 @@ class KernelInstance:
             return [self._defaults[table].tally() for _ in keys]
         return self._tables[table].tallies([_named(key) for key in keys])
 
-    def row_tallies(self, codec: TableCodec, rows: Sequence[Row]) -> Iterable[Tally]:
-        table = self._of_many.get(codec.name)
-        if table is None:
-            return self.direct_tallies(codec.name, [codec.entry_key(row.key) for row in rows])
-        return table.tallies_of_many(packed_keys(table, rows))
+    def row_tallies(self, codec: TableCodec, rows: Sequence[Row]) -> Steps[Iterable[Tally]]:
+        many = self._of_many.get(codec.name)
+        indices: list[int] = []
+        for at in range(0, len(rows), READ_AT_ONCE):
+            piece = rows[at : at + READ_AT_ONCE]
+            if many is not None:
+                indices += many.indices_of(packed_keys(many, piece))
+            else:
+                indices += [self._index_of(codec.entry_key(row.key)) for row in piece]
+            yield PAUSE
+            if self._is_closed:
+                raise aborted(
+                    f"table {codec.name}: another pipeline took over while its counters were read; read again"
+                )
+        counters = self._tables[codec.name].counters
+        return [ZERO] * len(rows) if counters is None else counters.read_each(indices)
 
     def set_direct_tally(self, key: EntryKey, tally: Tally) -> None:
         if key.is_default:

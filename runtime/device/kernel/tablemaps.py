@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import cast
 
@@ -114,13 +114,9 @@ class TableMap:
             return [ZERO] * len(keys)
         return self._counters.read_many([self._indices[self._layout.encode_key(matches)] for matches in keys])
 
-    def tallies_of_many(self, keys: Sequence[bytes]) -> Iterable[Tally]:
-        """What they are now; keys are those of `pack_key`."""
-        return (
-            self._counters.read_each([self._indices[key] for key in keys])
-            if self._counters is not None
-            else [ZERO] * len(keys)
-        )
+    def indices_of(self, keys: Sequence[bytes]) -> list[int]:
+        """Where the counters of entries are; keys are those of `pack_key`."""
+        return [self._indices[key] for key in keys]
 
     def set_tally(self, matches: Matches, tally: Tally) -> None:
         if self._counters is not None:
