@@ -158,12 +158,16 @@ def test_in_a_batch_that_is_rolled_back(dying: Dying) -> None:
 
 
 def test_in_a_snapshot(dying: Dying) -> None:
+    """It may begin at any of the writes: once a second it is seen whether the log is long."""
     large = request_for(changes(0), dying.state, CONTINUE)
     large.updates[-1].entity.table_entry.metadata = b"x" * LARGE_BYTES
-    for _, point in points(dying.target, OF_SNAPSHOTS):
-        for _ in range(LARGE_WRITES - 1):
+
+    def write_much() -> None:
+        for _ in range(LARGE_WRITES):
             dying.client.write_request(large)
-        dying.at(point, partial(dying.client.write_request, large), dying.state | changes(0))
+
+    for _, point in points(dying.target, OF_SNAPSHOTS):
+        dying.at(point, write_much, dying.state | changes(0))
 
 
 def changed(version: int) -> Pipeline:
