@@ -53,7 +53,8 @@ def lab_up(
     # Imported here: reading policies takes pydantic, and `exec` is called in loops.
     from cli.policies import load_policies
     from runtime.lab.building import Builder
-    from runtime.lab.devices import device_command, turnout_program
+    from runtime.lab.devices import device_command
+    from runtime.lab.installation import turnout_program
     from runtime.lab.topology import topology_of
 
     policies = load_policies(policy).set

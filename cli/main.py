@@ -19,6 +19,7 @@ COMMANDS = {
     "explain": ("cli.explain", "What becomes of a packet or a service on devices as they are now, and why."),
     "lab": ("cli.lab", "Nodes, DPUs and workloads as network namespaces of this machine."),
     "device": ("cli.device", "The P4Runtime server of one DPU."),
+    "proxy": ("cli.proxy", "The shared proxy of a network on a DPU."),
     "agent": ("cli.agent", "Long-running processes of a node: containers from converted images."),
     "image": ("cli.image", "Container images as volumes: convert, list, mount."),
     "doctor": ("cli.doctor", "What this machine can do, and what to install."),

@@ -47,6 +47,12 @@ _PARTS = (
     ),
     _Part(name="flows", columns=inventory.FLOW_COLUMNS, read=Inventory.flows, doc="Known connections to services."),
     _Part(
+        name="redirects",
+        columns=inventory.REDIRECT_COLUMNS,
+        read=Inventory.redirects,
+        doc="Rules of mesh redirects, and the new connections that each has decided.",
+    ),
+    _Part(
         name="tables",
         columns=inventory.TABLE_COLUMNS,
         read=Inventory.tables,

@@ -8,16 +8,17 @@ from dataclasses import dataclass
 
 from compiler.diagnostic import Diagnostic, Report
 from compiler.entries import codes, numbers
-from compiler.entries.networking import network_entries, uplink_entries
-from compiler.entries.reachability import places, served_networks
+from compiler.entries.networking import network_entries, uplink_entries, way_to
+from compiler.entries.reachability import Local, places, served_networks
+from compiler.entries.redirecting import proxy_entries, rule_entries
 from compiler.entries.servicing import service_entries
 from compiler.entries.vocabulary import Vocabulary
-from compiler.ir.entries import Entries, Exact, Lpm, MatchValue, TableEntry
+from compiler.ir.entries import ActionCall, Entries, TableEntry, numbers_of
 from compiler.ir.nodes import Pipeline
 from compiler.pipeline.assembly import pipeline as whole_pipeline
 from compiler.pipeline.metadata import MAX_UPLINK_PORT
-from compiler.policy.policyset import Device, PolicySet, PortType, Profile
-from compiler.span import InternalError, Span
+from compiler.policy.policyset import Device, PolicySet, PortType, Profile, WorkloadType
+from compiler.span import Span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,9 +49,15 @@ def _entries(words: Vocabulary, policies: PolicySet, device: Device, previous: E
     hops = numbers.next_hops(previous)
     networks = served_networks(device, policies)
     wired: list[TableEntry] = [*uplink_entries(words, device)]
+    to_proxies: dict[str, ActionCall] = {}
     for network in networks:
         homes = places(policies, device, network)
         wired.extend(network_entries(words, device, network, homes, hops, report))
+        for home in homes:
+            if isinstance(home, Local) and home.workload.type is WorkloadType.PROXY:
+                call = way_to(words, device, network, home, report)
+                if call is not None:
+                    to_proxies[home.workload.key] = call
     served = {network.name for network in networks}
     services = [service for service in policies.services if service.network.name in served]
     serving = service_entries(
@@ -62,8 +69,14 @@ def _entries(words: Vocabulary, policies: PolicySet, device: Device, previous: E
         report,
         binds_empty_groups=device.profile is not Profile.V1MODEL,
     )
+    proxies = proxy_entries(words, networks, device, hops, to_proxies, previous)
+    rules = tuple(rule_entries(words, policies.redirects, device))
     return _sorted(
-        Entries(members=serving.members, groups=serving.groups, table_entries=(*wired, *serving.table_entries))
+        Entries(
+            members=(*serving.members, *proxies.members),
+            groups=(*serving.groups, *proxies.groups),
+            table_entries=(*wired, *serving.table_entries, *proxies.table_entries, *rules),
+        )
     )
 
 
@@ -81,17 +94,7 @@ def _distinct(entries: Iterable[TableEntry]) -> Iterable[TableEntry]:
 
 
 def _order(entry: TableEntry) -> tuple[str, tuple[tuple[int, ...], ...], int]:
-    return entry.table, tuple(_numbers(match) for match in entry.matches), entry.priority
-
-
-def _numbers(match: MatchValue) -> tuple[int, ...]:
-    match match:
-        case Exact(value=value):
-            return (value,)
-        case Lpm(value=value, prefix_len=prefix_len):
-            return (value, prefix_len)
-        case other:
-            raise InternalError(f"no policy makes {other}")
+    return entry.table, tuple(numbers_of(match) for match in entry.matches), entry.priority
 
 
 def _check_port_numbers(device: Device, report: Report) -> None:

@@ -12,7 +12,7 @@ from compiler.entries.numbers import Numbers
 from compiler.entries.reachability import Local, Place, Remote, Unreachable
 from compiler.entries.vocabulary import Vocabulary, mac_number
 from compiler.ir.entries import ActionCall, TableEntry
-from compiler.policy.policyset import Device, Network, Underlay
+from compiler.policy.policyset import Device, Network, Underlay, WorkloadType
 from compiler.span import InternalError, Span
 
 VXLAN_OVERHEAD = 50
@@ -43,7 +43,7 @@ def network_entries(
         yield words.entry("tunnel", enter, network.span, owner, destination=own, vni=network.vni)
     seen: set[int] = set()
     for home in homes:
-        call = _way_to(words, device, network, home, report)
+        call = way_to(words, device, network, home, report)
         if call is None:
             continue
         hop = hops.of(call)
@@ -70,7 +70,7 @@ def _gateway_entries(words: Vocabulary, network: Network, owner: str) -> Iterato
         yield words.entry(table, answer, network.span, owner, network=network.id, address=gateway)
 
 
-def _way_to(words: Vocabulary, device: Device, network: Network, home: Place, report: Report) -> ActionCall | None:
+def way_to(words: Vocabulary, device: Device, network: Network, home: Place, report: Report) -> ActionCall | None:
     """The action that reaches a workload, or None when nothing does."""
     match home:
         case Local(port=port, workload=workload):
@@ -127,7 +127,8 @@ def _address_entries(words: Vocabulary, network: Network, home: Place, hop: int)
     workload = home.workload
     owner = f"Workload {workload.key}"
     if isinstance(home, Local):
-        call = words.call("set_workload", network=network.id, nexthop=hop)
+        action = "set_proxy" if workload.type is WorkloadType.PROXY else "set_workload"
+        call = words.call(action, network=network.id, nexthop=hop)
         yield words.entry("port", call, home.port.span, owner, port=home.port.id, vlan=home.port.vlan)
     answer, via = words.call("answer", mac=mac_number(workload.mac)), words.call("via", nexthop=hop)
     for address in workload.addresses:

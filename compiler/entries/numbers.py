@@ -82,7 +82,7 @@ def services(previous: Entries) -> Numbers[EntryKey]:
     for entry in previous.table_entries:
         if entry.table.startswith("service_") and isinstance(entry.action, ActionCall) and entry.action.arguments:
             known.setdefault(entry.key, entry.action.arguments[0])
-    return Numbers(known, (group.id for group in previous.groups))
+    return Numbers(known, (group.id for group in previous.groups if group.selector.startswith("backends_")))
 
 
 def _first_match(entry: TableEntry) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address
 
-from compiler.ir.entries import ActionCall, Exact, GroupRef, Lpm, MatchValue, MemberRef, TableEntry
+from compiler.ir.entries import ActionCall, Exact, GroupRef, Lpm, MatchValue, MemberRef, Range, TableEntry, Ternary
 from compiler.ir.nodes import Pipeline
 from compiler.ir.tables import Action, MatchKind, Table
 from compiler.span import InternalError, Span
@@ -62,9 +62,10 @@ class Vocabulary:
         owner: str,
         *,
         prefix_len: int | None = None,
-        **keys: Number,
+        priority: int = 0,
+        **keys: Number | Ternary | Range,
     ) -> TableEntry:
-        """An entry of a table with exact keys and at most one LPM key, to which `prefix_len` belongs.
+        """An entry of a table; ternary and range keys are given as such, `prefix_len` belongs to an LPM key.
 
         `owner` is the policy object that wants it, as "Kind name".
         """
@@ -73,11 +74,15 @@ class Vocabulary:
             raise InternalError(f"table {table_name} is not keyed by {', '.join(keys)}")
         matches: list[MatchValue] = []
         for key in table.keys:
-            value = int(keys[key.name])
-            if key.match is MatchKind.LPM:
+            given = keys[key.name]
+            if isinstance(given, Ternary | Range):
+                matches.append(given)
+            elif key.match is MatchKind.LPM:
                 if prefix_len is None:
                     raise InternalError(f"table {table_name} wants a prefix length")
-                matches.append(Lpm(value=value, prefix_len=prefix_len))
+                matches.append(Lpm(value=int(given), prefix_len=prefix_len))
             else:
-                matches.append(Exact(value=value))
-        return TableEntry(table=table_name, matches=tuple(matches), action=action, owner=owner, span=span)
+                matches.append(Exact(value=int(given)))
+        return TableEntry(
+            table=table_name, matches=tuple(matches), action=action, priority=priority, owner=owner, span=span
+        )

@@ -6,10 +6,10 @@ from functools import cache
 
 from compiler.ir.nodes import Control, DropReason, Pipeline
 from compiler.ir.tables import Counter
-from compiler.pipeline import classification, connections, delivery
+from compiler.pipeline import classification, connections, delivery, redirect
 from compiler.pipeline.family import FAMILIES
 from compiler.pipeline.headers import HEADER_TYPES, HEADERS
-from compiler.pipeline.metadata import LEG_NETWORK, METADATA
+from compiler.pipeline.metadata import LEG_UPLINK, METADATA
 from compiler.pipeline.notation import all_of, drop, eq, field, gt, here, meta, ne, negate, run, valid, when
 from compiler.pipeline.parsing import PARSER
 
@@ -26,6 +26,8 @@ DROP_REASONS = (
     DropReason(name="fragmentation_needed", id=7, doc="Too large for the way out, and may be fragmented; this is not."),
     DropReason(name="error_not_sent", id=8, doc="Too large or too old, and no ICMP error can be sent."),
     DropReason(name="other_network", id=9, doc="The flow's next hop has become one of another network."),
+    DropReason(name="no_proxy", id=10, doc="A connection of the mesh that is not to go on without a proxy."),
+    DropReason(name="mesh_denied", id=11, doc="A MeshRedirect denies the connection."),
 )
 
 COUNTERS = (
@@ -39,7 +41,7 @@ INGRESS = Control(
     body=(
         run("classify"),
         when(
-            eq(meta("leg"), LEG_NETWORK),
+            gt(meta("leg"), LEG_UPLINK),
             when(
                 all_of(valid("arp"), negate(valid("vxlan"))),
                 run("answer_arp"),
@@ -89,12 +91,14 @@ def pipeline() -> Pipeline:
             *classification.ACTIONS,
             *delivery.ACTIONS,
             *(action for family in FAMILIES for action in connections.actions(family)),
+            *(action for family in FAMILIES for action in redirect.actions(family)),
         ),
         stores=tuple(connections.store(family) for family in FAMILIES),
         tables=(
             *classification.TABLES,
             *delivery.TABLES,
             *(table for family in FAMILIES for table in connections.tables(family)),
+            *(table for family in FAMILIES for table in redirect.tables(family)),
         ),
         counters=COUNTERS,
         drop_counter="drops",
@@ -102,6 +106,7 @@ def pipeline() -> Pipeline:
         controls=(
             INGRESS,
             *classification.CONTROLS,
+            *(control for family in FAMILIES for control in redirect.controls(family)),
             *(control for family in FAMILIES for control in connections.controls(family)),
             *delivery.CONTROLS,
         ),

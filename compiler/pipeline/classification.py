@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from compiler.ir.nodes import Control
 from compiler.ir.tables import Action, ActionRef, Key, Param, Table
-from compiler.pipeline.metadata import LEG_NETWORK, LEG_UPLINK
+from compiler.pipeline.metadata import LEG_NETWORK, LEG_PROXY, LEG_UPLINK
 from compiler.pipeline.notation import (
     all_of,
     apply,
@@ -65,6 +65,18 @@ ACTIONS = (
         doc="The MAC address that an ARP request or a neighbour solicitation is answered with.",
         span=here(1),
     ),
+    Action(
+        name="set_proxy",
+        id=0x0100000A,
+        params=(Param(name="network", id=1, width_bits=16), Param(name="nexthop", id=2, width_bits=16)),
+        body=(
+            assign(meta("leg"), LEG_PROXY),
+            assign(meta("network"), param("network", 16)),
+            assign(meta("source_nexthop"), param("nexthop", 16)),
+        ),
+        doc="The port of a network's proxy.",
+        span=here(1),
+    ),
 )
 
 TABLES = (
@@ -75,7 +87,7 @@ TABLES = (
             Key(name="port", id=1, expr=meta("ingress_port")),
             Key(name="vlan", id=2, expr=meta("vlan_id")),
         ),
-        actions=(ActionRef(name="set_workload"), ActionRef(name="set_uplink"), _MISS),
+        actions=(ActionRef(name="set_workload"), ActionRef(name="set_uplink"), ActionRef(name="set_proxy"), _MISS),
         default_action="miss",
         size=1024,
         counter_id=0x13000001,

@@ -22,6 +22,7 @@ from compiler.ir.tables import (
 )
 from compiler.pipeline.family import Family
 from compiler.pipeline.headers import PROTOCOL_TCP, PROTOCOL_UDP, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN
+from compiler.pipeline.metadata import LEG_NETWORK
 from compiler.pipeline.notation import (
     advance,
     apply,
@@ -35,11 +36,13 @@ from compiler.pipeline.notation import (
     learn,
     meta,
     ne,
+    negate,
     param,
     run,
     valid,
     when,
 )
+from compiler.pipeline.redirect import opens_connection
 from compiler.pipeline.refusal import refuse
 from compiler.pipeline.spreading import to_service_actions
 
@@ -110,7 +113,7 @@ def _tuple_keys(family: Family, src: str, dst: str, src_port: str, dst_port: str
     address = meta if reverse else field
     exprs = (
         ("network", meta("network"), ""),
-        ("leg", meta("leg"), ""),
+        ("leg", meta("reverse_leg" if reverse else "leg"), ""),
         ("protocol", meta("protocol"), ""),
         ("src", address(src), family.name),
         ("dst", address(dst), family.name),
@@ -363,28 +366,33 @@ def _learn(family: Family) -> Statement:
 
 
 def decide(family: Family, without_backend: tuple[Statement, ...]) -> Control:
-    """A packet of no known connection: does it open one, and to which backend?"""
+    """A packet of no known connection, and not the proxy's: does it open one to a service, and to which backend?"""
     ip = family.name
     new_src, new_dst = meta(family.named("new_src")), meta(family.named("new_dst"))
     reverse_src, reverse_dst = meta(family.named("reverse_src")), meta(family.named("reverse_dst"))
     return Control(
         name=family.named("decide"),
         body=(
-            assign(reverse_src, field(f"{ip}.src")),
-            assign(reverse_dst, field(f"{ip}.dst")),
-            assign(meta("reverse_src_port"), meta("src_port")),
-            assign(meta("reverse_dst_port"), meta("dst_port")),
-            apply(
-                family.named("service"),
-                on_hit=(
-                    apply(family.named("backend"), on_miss=without_backend),
-                    assign(new_src, field(f"{ip}.src")),
-                    when(eq(new_dst, field(f"{ip}.src")), assign(new_src, meta(family.named("hairpin")))),
-                    assign(meta(family.named("route")), new_dst),
-                    assign(reverse_src, new_dst),
-                    assign(reverse_dst, new_src),
-                    assign(meta("reverse_src_port"), meta("new_dst_port")),
-                    assign(meta("reverse_dst_port"), meta("src_port")),
+            when(
+                negate(meta("decided")),
+                assign(meta("reverse_leg"), meta("leg")),
+                assign(reverse_src, field(f"{ip}.src")),
+                assign(reverse_dst, field(f"{ip}.dst")),
+                assign(meta("reverse_src_port"), meta("src_port")),
+                assign(meta("reverse_dst_port"), meta("dst_port")),
+                apply(
+                    family.named("service"),
+                    on_hit=(
+                        apply(family.named("backend"), on_miss=without_backend),
+                        assign(new_src, field(f"{ip}.src")),
+                        when(eq(new_dst, field(f"{ip}.src")), assign(new_src, meta(family.named("hairpin")))),
+                        assign(meta(family.named("route")), new_dst),
+                        assign(meta("reverse_leg"), LEG_NETWORK),
+                        assign(reverse_src, new_dst),
+                        assign(reverse_dst, new_src),
+                        assign(meta("reverse_src_port"), meta("new_dst_port")),
+                        assign(meta("reverse_dst_port"), meta("src_port")),
+                    ),
                 ),
             ),
         ),
@@ -404,7 +412,9 @@ def _connection(family: Family) -> Control:
                 apply(
                     family.named("flow"),
                     on_miss=(
+                        when(opens_connection(), run(family.named("redirect_out"))),
                         run(family.named("decide")),
+                        when(opens_connection(), run(family.named("redirect_in"))),
                         apply(family.named("flow_reverse"), on_hit=(when(meta("decided"), drop("flow_clash")),)),
                     ),
                 ),

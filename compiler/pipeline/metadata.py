@@ -12,6 +12,8 @@ LEG_UPLINK = 1
 """The underlay: tunnels end here."""
 LEG_NETWORK = 2
 """Inside a network: from a workload's port, or out of a tunnel."""
+LEG_PROXY = 3
+"""Inside a network as well: from the port of the network's proxy, whose packets are never redirected to it."""
 
 _DECLARED = {
     "ingress_port": 16,
@@ -25,6 +27,11 @@ _DECLARED = {
     "dst_port": 16,
     "tcp_flags": 8,
     # the decision
+    "proxy_nexthop": 16,
+    "server_port": 16,
+    "redirect": 1,
+    "denied": 1,
+    "closed": 1,
     "decided": 1,
     "service_id": 16,
     "spread": 16,
@@ -33,6 +40,7 @@ _DECLARED = {
     "translate": 1,
     "new_src_port": 16,
     "new_dst_port": 16,
+    "reverse_leg": 8,
     "reverse_src_port": 16,
     "reverse_dst_port": 16,
     "route_ipv4": 32,

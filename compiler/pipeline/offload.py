@@ -43,6 +43,7 @@ from compiler.pipeline.notation import (
     valid,
     when,
 )
+from compiler.pipeline.redirect import opens_connection
 
 TCP_PSH = 0x08
 _NEXT = {"close": "tcp_closing", "tcp_data": "tcp_established", "udp_data": "udp_stream"}
@@ -102,8 +103,10 @@ def _connection(family: Family) -> Control:
         name=family.named("connection"),
         body=(
             *connections.read_tuple(family),
+            when(opens_connection(), run(family.named("redirect_out"))),
             when(ne(meta("protocol"), 0), run(family.named("decide"))),
-            apply(family.named("route")),
+            when(opens_connection(), run(family.named("redirect_in"))),
+            when(eq(meta("nexthop"), 0), apply(family.named("route"))),
             when(
                 ne(meta("protocol"), 0),
                 apply(

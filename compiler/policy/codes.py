@@ -65,10 +65,12 @@ ENDPOINT_OUTSIDE: Final = Code(id="W0225", name="endpoint-outside-network")
 ORPHAN_SLICE: Final = Code(id="W0226", name="orphan-endpoint-slice")
 DUPLICATE_DESTINATION: Final = Code(id="E0228", name="duplicate-destination")
 UNDERLAY_UNREACHABLE: Final = Code(id="W0227", name="underlay-unreachable")
+NO_PROXY: Final = Code(id="W0229", name="no-proxy-on-device")
+PROXY_AS_BACKEND: Final = Code(id="E0230", name="proxy-as-backend")
 
 ABSENCES: Final = frozenset(
     {NO_BACKENDS, EMPTY_SELECTOR_MATCH, NO_DEVICE, NO_PORT, FAMILY_MISMATCH, ENDPOINT_OUTSIDE, ORPHAN_SLICE}
-    | {UNDERLAY_UNREACHABLE}
+    | {UNDERLAY_UNREACHABLE, NO_PROXY}
 )
 """Warnings that something is not there; not given while an object is refused, since it may be the one."""
 NAMELESS: Final = frozenset(

@@ -19,6 +19,7 @@ from compiler.policy.policyset import (
     ServicePort,
     TrafficPolicy,
     Workload,
+    WorkloadType,
 )
 from compiler.policy.references import Claims, Directory, check_annotations, object_name, qualified
 from compiler.policy.scalar import shortened
@@ -124,6 +125,9 @@ class DpuServiceResolver:
             item = self._backend(located, index, network)
             if item is None:
                 continue
+            if item.workload is not None and item.workload.type is WorkloadType.PROXY:
+                message = f"workload '{item.workload.key}' is a proxy, which no service has for a backend"
+                self.report.add(codes.PROXY_AS_BACKEND, item.span, message)
             for address in item.addresses:
                 message = f"backend {address} is listed twice"
                 claims.claim((address, spec.port), "this item", item.span, codes.DUPLICATE_ADDRESS, message)

@@ -106,9 +106,9 @@ class Device(Kind):
 
 
 class WorkloadSpec(Model):
-    type: Literal["Pod", "VM", "BM", "Address"]
+    type: Literal["Pod", "VM", "BM", "Address", "Proxy"]
     network: Name
-    node: Annotated[Name | None, Field(description="Where it runs; for Pod, VM and BM.")] = None
+    node: Annotated[Name | None, Field(description="Where it runs; for Pod, VM, BM and Proxy.")] = None
     device: Annotated[Name | None, Field(description="The device that reaches it; for Address.")] = None
     addresses: Annotated[tuple[AddressValue, ...], Field(min_length=1, max_length=2, description="One per family.")]
     mac: Annotated[MacValue | None, Field(description="Default: derived from network and first address.")] = None

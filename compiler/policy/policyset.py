@@ -35,6 +35,7 @@ class WorkloadType(StrEnum):
     VM = "VM"
     BARE_METAL = "BM"
     ADDRESS = "Address"
+    PROXY = "Proxy"
 
 
 class PortType(StrEnum):
@@ -236,6 +237,48 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RedirectRule:
+    """Peers and ports of connections: no `cidrs` are all addresses; each of `ports` is the first and the last."""
+
+    cidrs: tuple[Prefix, ...]
+    ports: tuple[tuple[int, int], ...]
+    span: Span = field(default=NOWHERE, compare=False)
+
+    def prefixes(self, version: int) -> tuple[Prefix | None, ...]:
+        """Those of a family, None for all addresses; empty for a rule of the other family alone."""
+        return tuple(cidr for cidr in self.cidrs if cidr.version == version) if self.cidrs else (None,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redirection:
+    """One direction of a MeshRedirect. `deny` overrules `exclude`, which overrules `include`."""
+
+    include: tuple[RedirectRule, ...]
+    exclude: tuple[RedirectRule, ...] = ()
+    deny: tuple[RedirectRule, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redirect:
+    """A MeshRedirect. `workloads` are those that it concerns, no proxy among them."""
+
+    name: str
+    namespace: str
+    network: Network
+    workloads: tuple[Workload, ...]
+    is_closed: bool
+    outbound: Redirection | None
+    inbound: Redirection | None
+    http_ports: tuple[int, ...] = ()
+    labels: Labels = ()
+    span: Span = field(default=NOWHERE, compare=False)
+
+    @property
+    def key(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImageConversion:
     """An image to be made into volumes. `mode` is erofs, overlayfs or block; no platform is the machine's own."""
 
@@ -264,4 +307,5 @@ class PolicySet:
     devices: tuple[Device, ...] = ()
     workloads: tuple[Workload, ...] = ()
     services: tuple[Service, ...] = ()
+    redirects: tuple[Redirect, ...] = ()
     conversions: tuple[ImageConversion, ...] = ()

@@ -20,9 +20,11 @@ from compiler.policy.imageconversions import resolve_conversions
 from compiler.policy.imagekinds import ImageConversion
 from compiler.policy.kubernetes import EndpointSlice, KubernetesService
 from compiler.policy.located import Located, Objects
+from compiler.policy.meshkinds import MeshRedirect
+from compiler.policy.meshredirects import check_proxies, resolve_redirects
 from compiler.policy.model import Kind
 from compiler.policy.networks import resolve_networks, resolve_nodes
-from compiler.policy.policyset import Network, PolicySet, Service, Workload
+from compiler.policy.policyset import Network, PolicySet, Service, Workload, WorkloadType
 from compiler.policy.references import Directory, unique_objects
 from compiler.policy.workloads import resolve_workloads
 
@@ -48,12 +50,16 @@ def resolve(objects: Objects, report: Report) -> PolicySet:
     check_reachability(devices.values(), resolved_workloads.values(), report)
     check_underlay(devices.values(), report)
     check_mtu(network_objects, devices.values(), report)
+    redirect_objects = _unique(objects, MeshRedirect, report)
+    redirects = resolve_redirects(redirect_objects, networks, _by_name(resolved_workloads), report)
+    check_proxies(redirects, _by_name(devices), report)
     return PolicySet(
         networks=_by_name(networks.found),
         nodes=_by_name(nodes.found),
         devices=_by_name(devices),
         workloads=_by_name(resolved_workloads),
         services=_services(objects, networks, workloads, report),
+        redirects=redirects,
         conversions=resolve_conversions(_unique(objects, ImageConversion, report), report),
     )
 
@@ -62,11 +68,12 @@ def _services(
     objects: Objects, networks: Directory[Network], workloads: Directory[Workload], report: Report
 ) -> tuple[Service, ...]:
     holders = holders_of(workloads.found.values())
+    backends = [workload for workload in workloads.found.values() if workload.type is not WorkloadType.PROXY]
     dpu_objects = _unique(objects, kinds.DpuService, report)
     cluster_objects = _unique(objects, KubernetesService, report)
     slices = _unique(objects, EndpointSlice, report)
     endpoints = collect_endpoints(slices.values(), cluster_objects, _refused(objects, "Service"), report)
-    dpu = DpuServiceResolver(networks, workloads, holders, label_index(workloads.found.values()), report)
+    dpu = DpuServiceResolver(networks, workloads, holders, label_index(backends), report)
     cluster = ClusterServiceResolver(networks, holders, endpoints, report)
     resolved = [
         *(dpu.resolve(located) for located in dpu_objects.values()),

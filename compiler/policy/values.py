@@ -194,6 +194,20 @@ def _parse_target_port(value: object) -> int | str:
     return value
 
 
+def _parse_ports(value: object) -> tuple[int, int]:
+    """A port, or the first and the last of a range as in '8000-8999'."""
+    expected = "a port number (1 to 65535), or a range such as '8000-8999'"
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        raise refusal(f"found {describe(value)}", expected=expected, code=codes.WRONG_TYPE)
+    match = re.fullmatch(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", str(value), re.ASCII)
+    if match is None:
+        raise refusal(f"'{shortened(str(value))}' is not a range of ports", expected=expected)
+    low, high = int(match[1]), int(match[2] or match[1])
+    if not 1 <= low <= high <= 65535:
+        raise refusal(f"'{value}' is out of range", expected=expected)
+    return low, high
+
+
 def _word_of(known: tuple[str, ...], not_yet: tuple[str, ...]) -> Any:
     """A validator for one of `known`; `not_yet` are words that exist elsewhere and are refused by name."""
     expected = " or ".join(known)
@@ -240,6 +254,12 @@ TargetPort = Annotated[
     PlainValidator(_parse_target_port),
     WithJsonSchema({"x-kubernetes-int-or-string": True, "anyOf": [{"type": "integer"}, {"type": "string"}]}),
 ]
+PortsValue = Annotated[
+    tuple[int, int],
+    PlainValidator(_parse_ports),
+    WithJsonSchema({"x-kubernetes-int-or-string": True, "anyOf": [{"type": "integer"}, {"type": "string"}]}),
+]
+"""The first and the last of a range of ports."""
 PortNumber = Annotated[int, Field(ge=1, le=65535)]
 Mtu = Annotated[int, Field(ge=1280, le=9216)]
 """1280 is the least that IPv6 works with (RFC 8200 section 5)."""

@@ -14,7 +14,7 @@ from compiler.policy.policyset import Address, Network, Node, Workload, Workload
 from compiler.policy.references import Claims, Directory, check_annotations, object_name
 from compiler.policy.scalar import shortened
 
-LAB_SERVERS: Final = ("http", "udp-echo")
+LAB_SERVERS: Final = ("http", "tcp-echo", "udp-echo")
 """What the annotation turnout.dev/lab-serve may start."""
 
 WorkloadObjects = Mapping[str, Located[kinds.Workload]]

@@ -112,10 +112,15 @@ def fix_up(connections: Iterable[TableEntry], desired: Entries, removed: Removed
 
 
 def _fate(one: _Connection, future: _Future, removed: RemovedBackends) -> Fate:
+    """One that was redirected to a proxy without a service in between (number 0) stays as long as the proxy."""
+    is_at_proxy = one.nexthop in future.proxies.get(one.network, frozenset())
+    if one.service_id == 0:
+        return Fate.KEEP if is_at_proxy else Fate.END
     if one.backend not in future.backends.get(one.service_id, frozenset()):
         drains = removed is RemovedBackends.DRAIN and one.protocol == _TCP
         return Fate.DRAIN if drains else Fate.END
-    return Fate.KEEP if one.nexthop == future.next_hops.get((one.network, one.backend[0])) else Fate.ANEW
+    is_on_its_way = is_at_proxy or one.nexthop == future.next_hops.get((one.network, one.backend[0]))
+    return Fate.KEEP if is_on_its_way else Fate.ANEW
 
 
 class _Future:
@@ -124,6 +129,7 @@ class _Future:
     def __init__(self, entries: Entries, family: str) -> None:
         self.backends = _backends(entries, family)
         self.next_hops = _next_hops(entries, family)
+        self.proxies = _proxies(entries, family)
 
 
 def _backends(entries: Entries, family: str) -> dict[int, frozenset[tuple[int, int]]]:
@@ -146,6 +152,20 @@ def _backends(entries: Entries, family: str) -> dict[int, frozenset[tuple[int, i
         if entry.table == f"backend_{family}" and isinstance(entry.action, GroupRef)
         for match in entry.matches
         if isinstance(match, Exact) and match.value in served
+    }
+
+
+def _proxies(entries: Entries, family: str) -> dict[int, frozenset[int]]:
+    """Next hops of the proxies by network."""
+    selector = f"proxies_{family}"
+    hops = {m.id: m.action.arguments[0] for m in entries.members if m.selector == selector}
+    groups = {g.id: frozenset(hops[m.member_id] for m in g.members) for g in entries.groups if g.selector == selector}
+    return {
+        match.value: groups.get(entry.action.group_id, frozenset())
+        for entry in entries.table_entries
+        if entry.table == f"proxy_{family}" and isinstance(entry.action, GroupRef)
+        for match in entry.matches
+        if isinstance(match, Exact)
     }
 
 

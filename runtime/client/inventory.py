@@ -8,7 +8,7 @@ from functools import cached_property
 
 from finsy.proto import p4r
 
-from compiler.ir.entries import ActionCall, Entries, Exact, GroupRef, TableEntry
+from compiler.ir.entries import ActionCall, Entries, Exact, GroupRef, Range, TableEntry, Ternary, numbers_of
 from compiler.ir.formats import number_to_text
 from compiler.ir.nodes import Pipeline
 from compiler.ir.tables import Table
@@ -25,6 +25,9 @@ SERVICE_COLUMNS = (
     "request_bytes", "reply_bytes",
 )  # fmt: skip
 FLOW_COLUMNS = ("device", "network", "protocol", "source", "service", "backend", "idle_s", "packets", "bytes")
+REDIRECT_COLUMNS = (
+    "device", "network", "policy", "direction", "workload", "peer", "ports", "decision", "connections",
+)  # fmt: skip
 TABLE_COLUMNS = ("device", "table", "entries", "size", "kind")
 PORT_COLUMNS = ("device", "port", "vlan", "leads_to", "network", "packets", "bytes")
 DROP_COLUMNS = ("device", "reason", "packets", "bytes", "meaning")
@@ -103,6 +106,29 @@ class Inventory:
                     "bytes": message.counter_data.byte_count,
                 }
 
+    def redirects(self) -> Iterator[Record]:
+        """One record for each rule of a MeshRedirect and workload; new connections that it decided."""
+        for table in ("outbound_ipv4", "outbound_ipv6", "inbound_ipv4", "inbound_ipv6"):
+            direction, _, family = table.partition("_")
+            counts = self._prioritized(table)
+            for entry in (e for e in self._entries.table_entries if e.table == table):
+                network, workload, peer, ports = entry.matches
+                if not (
+                    isinstance(peer, Ternary) and isinstance(ports, Range) and isinstance(entry.action, ActionCall)
+                ):
+                    continue
+                yield {
+                    "device": self._name,
+                    "network": self._network(numbers_of(network)[0]),
+                    "policy": entry.owner.removeprefix("MeshRedirect "),
+                    "direction": direction,
+                    "workload": number_to_text(numbers_of(workload)[0], family),
+                    "peer": f"{number_to_text(peer.value, family)}/{peer.mask.bit_count()}" if peer.mask else "any",
+                    "ports": _ports_text(ports),
+                    "decision": _decision(entry.action),
+                    "connections": counts.get((entry.matches, entry.priority), _NONE).packet_count,
+                }
+
     def tables(self) -> Iterator[Record]:
         counts = Counter(entry.table for entry in self._entries.table_entries)
         for table in self._pipeline.tables:
@@ -166,6 +192,13 @@ class Inventory:
             for message in self._read_table(codec.table.id, counters=True)
         }
 
+    def _prioritized(self, table: str) -> dict[tuple[object, int], p4r.CounterData]:
+        codec = self._codecs[table]
+        return {
+            (codec.decode_matches(message.match), message.priority): message.counter_data
+            for message in self._read_table(codec.table.id, counters=True)
+        }
+
     def _read_table(self, table_id: int, *, counters: bool, idle: bool = False) -> Iterator[p4r.TableEntry]:
         wanted = p4r.TableEntry(table_id=table_id)
         if counters:
@@ -182,6 +215,18 @@ def _values(entry: TableEntry) -> list[int]:
 
 def _arguments(entry: TableEntry) -> tuple[int, ...]:
     return entry.action.arguments if isinstance(entry.action, ActionCall) else ()
+
+
+def _ports_text(ports: Range) -> str:
+    if (ports.low, ports.high) == (0, 65535):
+        return "any"
+    return str(ports.low) if ports.low == ports.high else f"{ports.low}-{ports.high}"
+
+
+def _decision(call: ActionCall) -> str:
+    """`redirect, open`, `redirect, closed`, `bypass` or `deny`."""
+    verb = call.action.partition("_")[0]
+    return f"{verb}, {'closed' if call.arguments[0] else 'open'}" if call.arguments else verb
 
 
 def _endpoint(address: int, port: int, family: str) -> str:

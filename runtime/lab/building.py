@@ -15,7 +15,9 @@ from pathlib import Path
 
 from runtime.lab import links, netns, processes, teardown
 from runtime.lab.errors import LabError
+from runtime.lab.installation import turnout_program
 from runtime.lab.offloads import set_offloads
+from runtime.lab.proxies import proxy_command
 from runtime.lab.servers import server_command
 from runtime.lab.state import (
     RUN,
@@ -101,7 +103,7 @@ class Builder:
             write_state(folder, replace(recorded, offloads=planned.offloads))
             set_offloads(topology, on=planned.offloads)
             outcome = Outcome.REPAIRED
-        if len(alive) < len(topology.devices) + sum(1 for w in topology.workloads if w.serve):
+        if len(alive) < len(topology.devices) + sum(1 for w in topology.workloads if w.is_serving):
             outcome = Outcome.REPAIRED
         self._serve(folder, replace(planned, processes=alive), topology)
         return outcome
@@ -113,7 +115,7 @@ class Builder:
         started = [
             self._start_device(folder, d, recorder) for d in topology.devices if ("device", d.name) not in running
         ]
-        serving = [w for w in topology.workloads if w.serve and ("server", w.key) not in running]
+        serving = [w for w in topology.workloads if w.is_serving and ("server", w.key) not in running]
         started += [_start_server(folder, workload, recorder) for workload in serving]
         if started:
             self.say(f"starting {len(started)} devices and servers")
@@ -160,8 +162,9 @@ def _make_vlan(workload: LabWorkload) -> None:
 
 
 def _start_server(folder: Path, workload: LabWorkload, recorder: _Recorder) -> Process:
+    is_proxy = workload.proxy is not None
     return processes.start(
-        server_command(workload),
+        proxy_command(turnout_program(), workload, folder) if is_proxy else server_command(workload),
         namespace=workload.namespace,
         log=folder / f"{workload.key.replace('/', '.')}.server.log",
         role="server",

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from pathlib import Path
 
 from runtime.lab.building import DeviceCommand
-from runtime.lab.errors import LabError
 from runtime.lab.topology import LabDevice
 
 
@@ -28,12 +25,3 @@ def device_command(turnout: str) -> DeviceCommand:
         return [*always, "--state-dir", str(folder), "--ephemeral", *ports]
 
     return command
-
-
-def turnout_program() -> str:
-    """The `turnout` that belongs to this interpreter, or that of the PATH. Raises `LabError`."""
-    beside = Path(sys.executable).with_name("turnout")
-    found = str(beside) if beside.exists() else shutil.which("turnout")
-    if found is None:
-        raise LabError("there is no `turnout` to run the devices with", hint="./setup installs it")
-    return found

@@ -10,11 +10,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface, ip_interface
 
-from compiler.policy.policyset import Address, Device, Node, PolicySet, Port, PortType, Profile, Underlay, Workload
+from compiler.policy.policyset import (
+    Address,
+    Device,
+    Node,
+    PolicySet,
+    Port,
+    PortType,
+    Profile,
+    Redirect,
+    Underlay,
+    Workload,
+    WorkloadType,
+)
 from runtime.lab.errors import LabError
 from runtime.lab.names import check_lab_name, interface_name, namespace_name
 
 InterfaceAddress = IPv4Interface | IPv6Interface
+HttpPorts = dict[str, tuple[int, ...]]
+"""By network."""
 TARGET_OF_PROFILE = {Profile.EBPF: "kernel", Profile.MODEL: "model"}
 
 
@@ -26,8 +40,16 @@ class LabNode:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LabProxy:
+    """`http_ports` are those that some policy of its network has the proxy take for HTTP."""
+
+    http_ports: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LabWorkload:
-    """`key` is "namespace/name". `vlan` 0 is untagged. `serve` holds pairs of server and port."""
+    """`key` is "namespace/name". `vlan` 0 is untagged. `serve` holds pairs of server and port; `proxy` says that it is
+    the proxy of its network."""
 
     key: str
     namespace: str
@@ -37,6 +59,12 @@ class LabWorkload:
     mtu: int
     vlan: int
     serve: tuple[tuple[str, int], ...]
+    proxy: LabProxy | None = None
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether a process belongs to it."""
+        return bool(self.serve) or self.proxy is not None
 
     @property
     def interface(self) -> str:
@@ -117,7 +145,8 @@ def topology_of(policies: PolicySet, lab: str) -> Topology:
     """Lay out a lab. Raises `LabError` for a bad name and for what namespaces cannot play."""
     check_lab_name(lab)
     subnets = _subnets(policies.devices)
-    devices = tuple(_device(lab, device, subnets) for device in policies.devices)
+    http_ports = _http_ports(policies.redirects)
+    devices = tuple(_device(lab, device, subnets, http_ports) for device in policies.devices)
     _refuse_shared_servers(policies.devices)
     workloads = [port.workload for device in devices for port in device.ports if port.workload is not None]
     return Topology(
@@ -134,7 +163,16 @@ def _node(lab: str, node: Node) -> LabNode:
     return LabNode(name=node.name, namespace=namespace_name(lab, "node", node.name), addresses=node.addresses)
 
 
-def _workload(lab: str, workload: Workload, port: Port) -> LabWorkload:
+def _http_ports(redirects: tuple[Redirect, ...]) -> HttpPorts:
+    names = {redirect.network.name for redirect in redirects}
+    return {
+        name: tuple(sorted({port for r in redirects if r.network.name == name for port in r.http_ports}))
+        for name in names
+    }
+
+
+def _workload(lab: str, workload: Workload, port: Port, http_ports: HttpPorts) -> LabWorkload:
+    is_proxy = workload.type is WorkloadType.PROXY
     return LabWorkload(
         key=workload.key,
         namespace=namespace_name(lab, "workload", workload.namespace, workload.name),
@@ -144,6 +182,7 @@ def _workload(lab: str, workload: Workload, port: Port) -> LabWorkload:
         mtu=port.mtu,
         vlan=port.vlan,
         serve=workload.lab_serve,
+        proxy=LabProxy(http_ports=http_ports.get(workload.network.name, ())) if is_proxy else None,
     )
 
 
@@ -174,7 +213,7 @@ def _subnet(underlay: Underlay | None) -> IPv4Network | None:
     return None if underlay is None else underlay.address.network
 
 
-def _device(lab: str, device: Device, subnets: dict[IPv4Network | None, str]) -> LabDevice:
+def _device(lab: str, device: Device, subnets: dict[IPv4Network | None, str], http_ports: HttpPorts) -> LabDevice:
     target = TARGET_OF_PROFILE.get(device.profile)
     if target is None:
         raise LabError(
@@ -189,7 +228,7 @@ def _device(lab: str, device: Device, subnets: dict[IPv4Network | None, str]) ->
         listen=device.address,
         device_id=device.device_id,
         target=target,
-        ports=tuple(_port(lab, port) for port in device.ports),
+        ports=tuple(_port(lab, port, http_ports) for port in device.ports),
         underlay=None
         if underlay is None
         else LabUnderlay(address=underlay.address, mac=underlay.mac, gateway=underlay.gateway),
@@ -197,12 +236,12 @@ def _device(lab: str, device: Device, subnets: dict[IPv4Network | None, str]) ->
     )
 
 
-def _port(lab: str, port: Port) -> LabPort:
+def _port(lab: str, port: Port, http_ports: HttpPorts) -> LabPort:
     match port.type:
         case PortType.UPLINK:
             workload = None
         case PortType.WORKLOAD:
-            workload = None if port.workload is None else _workload(lab, port.workload, port)
+            workload = None if port.workload is None else _workload(lab, port.workload, port, http_ports)
     return LabPort(id=port.id, interface=interface_name(port.name), mtu=port.mtu, workload=workload)
 
 

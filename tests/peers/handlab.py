@@ -22,7 +22,8 @@ from scapy.layers.l2 import Ether
 from compiler.policy.loading import load_text
 from runtime.lab import netns
 from runtime.lab.building import Builder
-from runtime.lab.devices import device_command, turnout_program
+from runtime.lab.devices import device_command
+from runtime.lab.installation import turnout_program
 from runtime.lab.names import namespace_name
 from runtime.lab.teardown import down
 from runtime.lab.topology import topology_of

@@ -14,7 +14,7 @@ from pathlib import Path
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 
-from runtime.lab.devices import turnout_program
+from runtime.lab.installation import turnout_program
 
 PACKET_DEVICE = Path(__file__).with_name("packet_device.py")
 ROOT = Path(__file__).parents[2]

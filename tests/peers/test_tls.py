@@ -17,7 +17,7 @@ from compiler.printers.p4info import p4info
 from runtime.client.channels import ClientTls
 from runtime.client.errors import UnreachableError
 from runtime.client.session import Session
-from runtime.lab.devices import turnout_program
+from runtime.lab.installation import turnout_program
 from tests.conformance.certs import Certs
 from tests.peers.conftest import Files, OpenShell
 from tests.peers.finsyclient import everything_in, made, options

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.lab.devices import turnout_program
+from runtime.lab.installation import turnout_program
 from tests.peers.conftest import Files, OpenShell
 from tests.peers.handwritten import workloads
 from tests.peers.terminal import on_terminal

@@ -6,10 +6,13 @@ The rules are those of docs/policies.md, said a second time in few words; `compi
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from compiler.entries.reachability import Local, Remote, places
-from compiler.policy.policyset import Address, Device, PolicySet, Service, ServicePort, Workload
+from compiler.policy.policyset import Address, Device, PolicySet, Service, ServicePort, Workload, WorkloadType
+from runtime.verification import wire
+from runtime.verification.proof import redirects
+from runtime.verification.proof.redirects import Fate
 from runtime.verification.speaking import Ends, Speaker
 
 Place = tuple[Address, int]
@@ -48,6 +51,24 @@ class Expectation:
 
 def expectation(policies: PolicySet, speaker: Speaker, ends: Ends) -> Expectation:
     """Of an opening, or of a packet of no connection, that a workload sends."""
+    if ends.protocol != wire.TCP or speaker.workload.type is WorkloadType.PROXY:
+        return _unmeshed(policies, speaker, ends)
+    device = _device(policies, speaker)
+    fate = redirects.outbound(policies, device, speaker.workload, ends)
+    if fate is Fate.DENIED:
+        return Expectation(reasons=frozenset({"mesh_denied"}))
+    if fate is Fate.ENDED:
+        return Expectation(reasons=frozenset({"no_proxy"}))
+    denials = redirects.inbound_reasons(policies, speaker.workload.network.name)
+    if fate is Fate.REDIRECTED:
+        called = frozenset({(ends.dst, ends.dst_port)})
+        return Expectation(places=called, reasons=WHEN_CROWDED | denials)
+    base = _unmeshed(policies, speaker, ends)
+    return replace(base, reasons=base.reasons | denials | WHEN_CROWDED) if base.places and denials else base
+
+
+def _unmeshed(policies: PolicySet, speaker: Speaker, ends: Ends) -> Expectation:
+    """As if there were no MeshRedirect."""
     found = service_of(policies, speaker.network, ends)
     if found is not None:
         return _of_service(policies, speaker, *found, ends.dst.version)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from runtime.applied import FOLDER
-from runtime.lab.devices import turnout_program
+from runtime.lab.installation import turnout_program
 from runtime.lab.state import folder_of
 
 TIMEOUT_S = 120

@@ -26,6 +26,12 @@ const volatile u8 uses_route_ipv4 = 1;
 const volatile u8 uses_service_ipv6 = 1;
 const volatile u8 uses_backend_ipv6 = 1;
 const volatile u8 uses_route_ipv6 = 1;
+const volatile u8 uses_outbound_ipv4 = 1;
+const volatile u8 uses_inbound_ipv4 = 1;
+const volatile u8 uses_proxy_ipv4 = 1;
+const volatile u8 uses_outbound_ipv6 = 1;
+const volatile u8 uses_inbound_ipv6 = 1;
+const volatile u8 uses_proxy_ipv6 = 1;
 const volatile u8 uses_connections_ipv4 = 1;
 const volatile u8 uses_connections_ipv6 = 1;
 
@@ -57,6 +63,7 @@ enum action {
 	ACTION_SET_UPLINK = 0x000003,
 	ACTION_ENTER_NETWORK = 0x000004,
 	ACTION_ANSWER = 0x000005,
+	ACTION_SET_PROXY = 0x00000a,
 	ACTION_DELIVER = 0x000006,
 	ACTION_ENCAPSULATE = 0x000007,
 	ACTION_SET_GATEWAY = 0x000008,
@@ -73,6 +80,20 @@ enum action {
 	ACTION_TO_SERVICE_BY_SOURCE_IPV6 = 0x000045,
 	ACTION_TO_SERVICE_BY_CHANCE_IPV6 = 0x000046,
 	ACTION_TO_BACKEND_IPV6 = 0x000044,
+	ACTION_REDIRECT_OUTBOUND_IPV4 = 0x000030,
+	ACTION_BYPASS_OUTBOUND_IPV4 = 0x000031,
+	ACTION_DENY_OUTBOUND_IPV4 = 0x000032,
+	ACTION_REDIRECT_INBOUND_IPV4 = 0x000034,
+	ACTION_BYPASS_INBOUND_IPV4 = 0x000035,
+	ACTION_DENY_INBOUND_IPV4 = 0x000036,
+	ACTION_TO_PROXY_IPV4 = 0x000038,
+	ACTION_REDIRECT_OUTBOUND_IPV6 = 0x000060,
+	ACTION_BYPASS_OUTBOUND_IPV6 = 0x000061,
+	ACTION_DENY_OUTBOUND_IPV6 = 0x000062,
+	ACTION_REDIRECT_INBOUND_IPV6 = 0x000064,
+	ACTION_BYPASS_INBOUND_IPV6 = 0x000065,
+	ACTION_DENY_INBOUND_IPV6 = 0x000066,
+	ACTION_TO_PROXY_IPV6 = 0x000068,
 };
 
 enum drop_reason {
@@ -86,6 +107,8 @@ enum drop_reason {
 	DROP_FRAGMENTATION_NEEDED = 7, /* Too large for the way out, and may be fragmented; this is not. */
 	DROP_ERROR_NOT_SENT = 8, /* Too large or too old, and no ICMP error can be sent. */
 	DROP_OTHER_NETWORK = 9, /* The flow's next hop has become one of another network. */
+	DROP_NO_PROXY = 10, /* A connection of the mesh that is not to go on without a proxy. */
+	DROP_MESH_DENIED = 11, /* A MeshRedirect denies the connection. */
 };
 
 /* Arguments of actions, as entries hold them. */
@@ -108,6 +131,14 @@ struct answer {
 };
 _Static_assert(sizeof(struct answer) == 8, "struct answer");
 _Static_assert(__builtin_offsetof(struct answer, mac) == 0, "struct answer");
+
+struct set_proxy {
+	u16 network;
+	u16 nexthop;
+};
+_Static_assert(sizeof(struct set_proxy) == 4, "struct set_proxy");
+_Static_assert(__builtin_offsetof(struct set_proxy, network) == 0, "struct set_proxy");
+_Static_assert(__builtin_offsetof(struct set_proxy, nexthop) == 2, "struct set_proxy");
 
 struct deliver {
 	u16 network;
@@ -317,6 +348,42 @@ _Static_assert(__builtin_offsetof(struct to_backend_ipv6, address) == 0, "struct
 _Static_assert(__builtin_offsetof(struct to_backend_ipv6, port) == 16, "struct to_backend_ipv6");
 _Static_assert(__builtin_offsetof(struct to_backend_ipv6, padding18) == 18, "struct to_backend_ipv6");
 
+struct redirect_outbound_ipv4 {
+	u8 closed;
+};
+_Static_assert(sizeof(struct redirect_outbound_ipv4) == 1, "struct redirect_outbound_ipv4");
+_Static_assert(__builtin_offsetof(struct redirect_outbound_ipv4, closed) == 0, "struct redirect_outbound_ipv4");
+
+struct redirect_inbound_ipv4 {
+	u8 closed;
+};
+_Static_assert(sizeof(struct redirect_inbound_ipv4) == 1, "struct redirect_inbound_ipv4");
+_Static_assert(__builtin_offsetof(struct redirect_inbound_ipv4, closed) == 0, "struct redirect_inbound_ipv4");
+
+struct to_proxy_ipv4 {
+	u16 nexthop;
+};
+_Static_assert(sizeof(struct to_proxy_ipv4) == 2, "struct to_proxy_ipv4");
+_Static_assert(__builtin_offsetof(struct to_proxy_ipv4, nexthop) == 0, "struct to_proxy_ipv4");
+
+struct redirect_outbound_ipv6 {
+	u8 closed;
+};
+_Static_assert(sizeof(struct redirect_outbound_ipv6) == 1, "struct redirect_outbound_ipv6");
+_Static_assert(__builtin_offsetof(struct redirect_outbound_ipv6, closed) == 0, "struct redirect_outbound_ipv6");
+
+struct redirect_inbound_ipv6 {
+	u8 closed;
+};
+_Static_assert(sizeof(struct redirect_inbound_ipv6) == 1, "struct redirect_inbound_ipv6");
+_Static_assert(__builtin_offsetof(struct redirect_inbound_ipv6, closed) == 0, "struct redirect_inbound_ipv6");
+
+struct to_proxy_ipv6 {
+	u16 nexthop;
+};
+_Static_assert(sizeof(struct to_proxy_ipv6) == 2, "struct to_proxy_ipv6");
+_Static_assert(__builtin_offsetof(struct to_proxy_ipv6, nexthop) == 0, "struct to_proxy_ipv6");
+
 /* Keys and values of tables. */
 struct port_key {
 	u16 port;
@@ -333,7 +400,7 @@ _Static_assert(__builtin_offsetof(struct port_key, padding5) == 5, "struct port_
 struct port_value {
 	u32 action; /* enum action; 0: no entry */
 	u32 counter; /* index of the direct counter, from 1 */
-	union { struct set_workload set_workload; } arguments;
+	union { struct set_workload set_workload; struct set_proxy set_proxy; } arguments;
 } __attribute__((aligned(8)));
 _Static_assert(sizeof(struct port_value) == 16, "struct port_value");
 _Static_assert(__builtin_offsetof(struct port_value, action) == 0, "struct port_value");
@@ -563,6 +630,274 @@ _Static_assert(sizeof(struct route_ipv6_value) == 16, "struct route_ipv6_value")
 _Static_assert(__builtin_offsetof(struct route_ipv6_value, action) == 0, "struct route_ipv6_value");
 _Static_assert(__builtin_offsetof(struct route_ipv6_value, counter) == 4, "struct route_ipv6_value");
 _Static_assert(__builtin_offsetof(struct route_ipv6_value, arguments) == 8, "struct route_ipv6_value");
+
+struct outbound_ipv4_key {
+	u32 mask_id;
+	u16 network;
+	u8 side;
+	u8 padding7[1];
+	u32 workload;
+	u32 peer;
+	u16 port;
+	u8 padding18[2];
+};
+_Static_assert(sizeof(struct outbound_ipv4_key) == 20, "struct outbound_ipv4_key");
+_Static_assert(__builtin_offsetof(struct outbound_ipv4_key, mask_id) == 0, "struct outbound_ipv4_key");
+_Static_assert(__builtin_offsetof(struct outbound_ipv4_key, network) == 4, "struct outbound_ipv4_key");
+_Static_assert(__builtin_offsetof(struct outbound_ipv4_key, side) == 6, "struct outbound_ipv4_key");
+_Static_assert(__builtin_offsetof(struct outbound_ipv4_key, padding7) == 7, "struct outbound_ipv4_key");
+_Static_assert(__builtin_offsetof(struct outbound_ipv4_key, workload) == 8, "struct outbound_ipv4_key");
+_Static_assert(__builtin_offsetof(struct outbound_ipv4_key, peer) == 12, "struct outbound_ipv4_key");
+_Static_assert(__builtin_offsetof(struct outbound_ipv4_key, port) == 16, "struct outbound_ipv4_key");
+_Static_assert(__builtin_offsetof(struct outbound_ipv4_key, padding18) == 18, "struct outbound_ipv4_key");
+
+struct outbound_ipv4_value {
+	u32 action; /* enum action; 0: no entry */
+	u32 counter; /* index of the direct counter, from 1 */
+	u64 rank; /* priority, then a hash; the largest wins */
+	union { struct redirect_outbound_ipv4 redirect_outbound_ipv4; } arguments;
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct outbound_ipv4_value) == 24, "struct outbound_ipv4_value");
+_Static_assert(__builtin_offsetof(struct outbound_ipv4_value, action) == 0, "struct outbound_ipv4_value");
+_Static_assert(__builtin_offsetof(struct outbound_ipv4_value, counter) == 4, "struct outbound_ipv4_value");
+_Static_assert(__builtin_offsetof(struct outbound_ipv4_value, rank) == 8, "struct outbound_ipv4_value");
+_Static_assert(__builtin_offsetof(struct outbound_ipv4_value, arguments) == 16, "struct outbound_ipv4_value");
+
+struct outbound_ipv4_mask {
+	u64 highest;
+	u32 mask_id;
+	u16 network;
+	u8 padding14[2];
+	u32 workload;
+	u32 peer;
+	u16 port;
+	u8 padding26[6];
+};
+_Static_assert(sizeof(struct outbound_ipv4_mask) == 32, "struct outbound_ipv4_mask");
+_Static_assert(__builtin_offsetof(struct outbound_ipv4_mask, highest) == 0, "struct outbound_ipv4_mask");
+_Static_assert(__builtin_offsetof(struct outbound_ipv4_mask, mask_id) == 8, "struct outbound_ipv4_mask");
+_Static_assert(__builtin_offsetof(struct outbound_ipv4_mask, network) == 12, "struct outbound_ipv4_mask");
+_Static_assert(__builtin_offsetof(struct outbound_ipv4_mask, padding14) == 14, "struct outbound_ipv4_mask");
+_Static_assert(__builtin_offsetof(struct outbound_ipv4_mask, workload) == 16, "struct outbound_ipv4_mask");
+_Static_assert(__builtin_offsetof(struct outbound_ipv4_mask, peer) == 20, "struct outbound_ipv4_mask");
+_Static_assert(__builtin_offsetof(struct outbound_ipv4_mask, port) == 24, "struct outbound_ipv4_mask");
+_Static_assert(__builtin_offsetof(struct outbound_ipv4_mask, padding26) == 26, "struct outbound_ipv4_mask");
+
+struct outbound_ipv4_masks {
+	struct outbound_ipv4_mask slots[16];
+};
+_Static_assert(sizeof(struct outbound_ipv4_masks) == 512, "struct outbound_ipv4_masks");
+_Static_assert(__builtin_offsetof(struct outbound_ipv4_masks, slots) == 0, "struct outbound_ipv4_masks");
+
+struct inbound_ipv4_key {
+	u32 mask_id;
+	u16 network;
+	u8 side;
+	u8 padding7[1];
+	u32 workload;
+	u32 peer;
+	u16 port;
+	u8 padding18[2];
+};
+_Static_assert(sizeof(struct inbound_ipv4_key) == 20, "struct inbound_ipv4_key");
+_Static_assert(__builtin_offsetof(struct inbound_ipv4_key, mask_id) == 0, "struct inbound_ipv4_key");
+_Static_assert(__builtin_offsetof(struct inbound_ipv4_key, network) == 4, "struct inbound_ipv4_key");
+_Static_assert(__builtin_offsetof(struct inbound_ipv4_key, side) == 6, "struct inbound_ipv4_key");
+_Static_assert(__builtin_offsetof(struct inbound_ipv4_key, padding7) == 7, "struct inbound_ipv4_key");
+_Static_assert(__builtin_offsetof(struct inbound_ipv4_key, workload) == 8, "struct inbound_ipv4_key");
+_Static_assert(__builtin_offsetof(struct inbound_ipv4_key, peer) == 12, "struct inbound_ipv4_key");
+_Static_assert(__builtin_offsetof(struct inbound_ipv4_key, port) == 16, "struct inbound_ipv4_key");
+_Static_assert(__builtin_offsetof(struct inbound_ipv4_key, padding18) == 18, "struct inbound_ipv4_key");
+
+struct inbound_ipv4_value {
+	u32 action; /* enum action; 0: no entry */
+	u32 counter; /* index of the direct counter, from 1 */
+	u64 rank; /* priority, then a hash; the largest wins */
+	union { struct redirect_inbound_ipv4 redirect_inbound_ipv4; } arguments;
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct inbound_ipv4_value) == 24, "struct inbound_ipv4_value");
+_Static_assert(__builtin_offsetof(struct inbound_ipv4_value, action) == 0, "struct inbound_ipv4_value");
+_Static_assert(__builtin_offsetof(struct inbound_ipv4_value, counter) == 4, "struct inbound_ipv4_value");
+_Static_assert(__builtin_offsetof(struct inbound_ipv4_value, rank) == 8, "struct inbound_ipv4_value");
+_Static_assert(__builtin_offsetof(struct inbound_ipv4_value, arguments) == 16, "struct inbound_ipv4_value");
+
+struct inbound_ipv4_mask {
+	u64 highest;
+	u32 mask_id;
+	u16 network;
+	u8 padding14[2];
+	u32 workload;
+	u32 peer;
+	u16 port;
+	u8 padding26[6];
+};
+_Static_assert(sizeof(struct inbound_ipv4_mask) == 32, "struct inbound_ipv4_mask");
+_Static_assert(__builtin_offsetof(struct inbound_ipv4_mask, highest) == 0, "struct inbound_ipv4_mask");
+_Static_assert(__builtin_offsetof(struct inbound_ipv4_mask, mask_id) == 8, "struct inbound_ipv4_mask");
+_Static_assert(__builtin_offsetof(struct inbound_ipv4_mask, network) == 12, "struct inbound_ipv4_mask");
+_Static_assert(__builtin_offsetof(struct inbound_ipv4_mask, padding14) == 14, "struct inbound_ipv4_mask");
+_Static_assert(__builtin_offsetof(struct inbound_ipv4_mask, workload) == 16, "struct inbound_ipv4_mask");
+_Static_assert(__builtin_offsetof(struct inbound_ipv4_mask, peer) == 20, "struct inbound_ipv4_mask");
+_Static_assert(__builtin_offsetof(struct inbound_ipv4_mask, port) == 24, "struct inbound_ipv4_mask");
+_Static_assert(__builtin_offsetof(struct inbound_ipv4_mask, padding26) == 26, "struct inbound_ipv4_mask");
+
+struct inbound_ipv4_masks {
+	struct inbound_ipv4_mask slots[16];
+};
+_Static_assert(sizeof(struct inbound_ipv4_masks) == 512, "struct inbound_ipv4_masks");
+_Static_assert(__builtin_offsetof(struct inbound_ipv4_masks, slots) == 0, "struct inbound_ipv4_masks");
+
+struct proxy_ipv4_value {
+	u32 group_offset;
+	u32 ring_size;
+};
+_Static_assert(sizeof(struct proxy_ipv4_value) == 8, "struct proxy_ipv4_value");
+_Static_assert(__builtin_offsetof(struct proxy_ipv4_value, group_offset) == 0, "struct proxy_ipv4_value");
+_Static_assert(__builtin_offsetof(struct proxy_ipv4_value, ring_size) == 4, "struct proxy_ipv4_value");
+
+struct proxies_ipv4_value {
+	u32 action; /* enum action; 0: no entry */
+	u32 counter; /* index of the direct counter, from 1 */
+	union { struct to_proxy_ipv4 to_proxy_ipv4; } arguments;
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct proxies_ipv4_value) == 16, "struct proxies_ipv4_value");
+_Static_assert(__builtin_offsetof(struct proxies_ipv4_value, action) == 0, "struct proxies_ipv4_value");
+_Static_assert(__builtin_offsetof(struct proxies_ipv4_value, counter) == 4, "struct proxies_ipv4_value");
+_Static_assert(__builtin_offsetof(struct proxies_ipv4_value, arguments) == 8, "struct proxies_ipv4_value");
+
+struct outbound_ipv6_key {
+	u32 mask_id;
+	u16 network;
+	u8 side;
+	u8 padding7[1];
+	struct u128 workload;
+	struct u128 peer;
+	u16 port;
+	u8 padding42[6];
+};
+_Static_assert(sizeof(struct outbound_ipv6_key) == 48, "struct outbound_ipv6_key");
+_Static_assert(__builtin_offsetof(struct outbound_ipv6_key, mask_id) == 0, "struct outbound_ipv6_key");
+_Static_assert(__builtin_offsetof(struct outbound_ipv6_key, network) == 4, "struct outbound_ipv6_key");
+_Static_assert(__builtin_offsetof(struct outbound_ipv6_key, side) == 6, "struct outbound_ipv6_key");
+_Static_assert(__builtin_offsetof(struct outbound_ipv6_key, padding7) == 7, "struct outbound_ipv6_key");
+_Static_assert(__builtin_offsetof(struct outbound_ipv6_key, workload) == 8, "struct outbound_ipv6_key");
+_Static_assert(__builtin_offsetof(struct outbound_ipv6_key, peer) == 24, "struct outbound_ipv6_key");
+_Static_assert(__builtin_offsetof(struct outbound_ipv6_key, port) == 40, "struct outbound_ipv6_key");
+_Static_assert(__builtin_offsetof(struct outbound_ipv6_key, padding42) == 42, "struct outbound_ipv6_key");
+
+struct outbound_ipv6_value {
+	u32 action; /* enum action; 0: no entry */
+	u32 counter; /* index of the direct counter, from 1 */
+	u64 rank; /* priority, then a hash; the largest wins */
+	union { struct redirect_outbound_ipv6 redirect_outbound_ipv6; } arguments;
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct outbound_ipv6_value) == 24, "struct outbound_ipv6_value");
+_Static_assert(__builtin_offsetof(struct outbound_ipv6_value, action) == 0, "struct outbound_ipv6_value");
+_Static_assert(__builtin_offsetof(struct outbound_ipv6_value, counter) == 4, "struct outbound_ipv6_value");
+_Static_assert(__builtin_offsetof(struct outbound_ipv6_value, rank) == 8, "struct outbound_ipv6_value");
+_Static_assert(__builtin_offsetof(struct outbound_ipv6_value, arguments) == 16, "struct outbound_ipv6_value");
+
+struct outbound_ipv6_mask {
+	u64 highest;
+	u32 mask_id;
+	u16 network;
+	u8 padding14[2];
+	struct u128 workload;
+	struct u128 peer;
+	u16 port;
+	u8 padding50[6];
+};
+_Static_assert(sizeof(struct outbound_ipv6_mask) == 56, "struct outbound_ipv6_mask");
+_Static_assert(__builtin_offsetof(struct outbound_ipv6_mask, highest) == 0, "struct outbound_ipv6_mask");
+_Static_assert(__builtin_offsetof(struct outbound_ipv6_mask, mask_id) == 8, "struct outbound_ipv6_mask");
+_Static_assert(__builtin_offsetof(struct outbound_ipv6_mask, network) == 12, "struct outbound_ipv6_mask");
+_Static_assert(__builtin_offsetof(struct outbound_ipv6_mask, padding14) == 14, "struct outbound_ipv6_mask");
+_Static_assert(__builtin_offsetof(struct outbound_ipv6_mask, workload) == 16, "struct outbound_ipv6_mask");
+_Static_assert(__builtin_offsetof(struct outbound_ipv6_mask, peer) == 32, "struct outbound_ipv6_mask");
+_Static_assert(__builtin_offsetof(struct outbound_ipv6_mask, port) == 48, "struct outbound_ipv6_mask");
+_Static_assert(__builtin_offsetof(struct outbound_ipv6_mask, padding50) == 50, "struct outbound_ipv6_mask");
+
+struct outbound_ipv6_masks {
+	struct outbound_ipv6_mask slots[16];
+};
+_Static_assert(sizeof(struct outbound_ipv6_masks) == 896, "struct outbound_ipv6_masks");
+_Static_assert(__builtin_offsetof(struct outbound_ipv6_masks, slots) == 0, "struct outbound_ipv6_masks");
+
+struct inbound_ipv6_key {
+	u32 mask_id;
+	u16 network;
+	u8 side;
+	u8 padding7[1];
+	struct u128 workload;
+	struct u128 peer;
+	u16 port;
+	u8 padding42[6];
+};
+_Static_assert(sizeof(struct inbound_ipv6_key) == 48, "struct inbound_ipv6_key");
+_Static_assert(__builtin_offsetof(struct inbound_ipv6_key, mask_id) == 0, "struct inbound_ipv6_key");
+_Static_assert(__builtin_offsetof(struct inbound_ipv6_key, network) == 4, "struct inbound_ipv6_key");
+_Static_assert(__builtin_offsetof(struct inbound_ipv6_key, side) == 6, "struct inbound_ipv6_key");
+_Static_assert(__builtin_offsetof(struct inbound_ipv6_key, padding7) == 7, "struct inbound_ipv6_key");
+_Static_assert(__builtin_offsetof(struct inbound_ipv6_key, workload) == 8, "struct inbound_ipv6_key");
+_Static_assert(__builtin_offsetof(struct inbound_ipv6_key, peer) == 24, "struct inbound_ipv6_key");
+_Static_assert(__builtin_offsetof(struct inbound_ipv6_key, port) == 40, "struct inbound_ipv6_key");
+_Static_assert(__builtin_offsetof(struct inbound_ipv6_key, padding42) == 42, "struct inbound_ipv6_key");
+
+struct inbound_ipv6_value {
+	u32 action; /* enum action; 0: no entry */
+	u32 counter; /* index of the direct counter, from 1 */
+	u64 rank; /* priority, then a hash; the largest wins */
+	union { struct redirect_inbound_ipv6 redirect_inbound_ipv6; } arguments;
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct inbound_ipv6_value) == 24, "struct inbound_ipv6_value");
+_Static_assert(__builtin_offsetof(struct inbound_ipv6_value, action) == 0, "struct inbound_ipv6_value");
+_Static_assert(__builtin_offsetof(struct inbound_ipv6_value, counter) == 4, "struct inbound_ipv6_value");
+_Static_assert(__builtin_offsetof(struct inbound_ipv6_value, rank) == 8, "struct inbound_ipv6_value");
+_Static_assert(__builtin_offsetof(struct inbound_ipv6_value, arguments) == 16, "struct inbound_ipv6_value");
+
+struct inbound_ipv6_mask {
+	u64 highest;
+	u32 mask_id;
+	u16 network;
+	u8 padding14[2];
+	struct u128 workload;
+	struct u128 peer;
+	u16 port;
+	u8 padding50[6];
+};
+_Static_assert(sizeof(struct inbound_ipv6_mask) == 56, "struct inbound_ipv6_mask");
+_Static_assert(__builtin_offsetof(struct inbound_ipv6_mask, highest) == 0, "struct inbound_ipv6_mask");
+_Static_assert(__builtin_offsetof(struct inbound_ipv6_mask, mask_id) == 8, "struct inbound_ipv6_mask");
+_Static_assert(__builtin_offsetof(struct inbound_ipv6_mask, network) == 12, "struct inbound_ipv6_mask");
+_Static_assert(__builtin_offsetof(struct inbound_ipv6_mask, padding14) == 14, "struct inbound_ipv6_mask");
+_Static_assert(__builtin_offsetof(struct inbound_ipv6_mask, workload) == 16, "struct inbound_ipv6_mask");
+_Static_assert(__builtin_offsetof(struct inbound_ipv6_mask, peer) == 32, "struct inbound_ipv6_mask");
+_Static_assert(__builtin_offsetof(struct inbound_ipv6_mask, port) == 48, "struct inbound_ipv6_mask");
+_Static_assert(__builtin_offsetof(struct inbound_ipv6_mask, padding50) == 50, "struct inbound_ipv6_mask");
+
+struct inbound_ipv6_masks {
+	struct inbound_ipv6_mask slots[16];
+};
+_Static_assert(sizeof(struct inbound_ipv6_masks) == 896, "struct inbound_ipv6_masks");
+_Static_assert(__builtin_offsetof(struct inbound_ipv6_masks, slots) == 0, "struct inbound_ipv6_masks");
+
+struct proxy_ipv6_value {
+	u32 group_offset;
+	u32 ring_size;
+};
+_Static_assert(sizeof(struct proxy_ipv6_value) == 8, "struct proxy_ipv6_value");
+_Static_assert(__builtin_offsetof(struct proxy_ipv6_value, group_offset) == 0, "struct proxy_ipv6_value");
+_Static_assert(__builtin_offsetof(struct proxy_ipv6_value, ring_size) == 4, "struct proxy_ipv6_value");
+
+struct proxies_ipv6_value {
+	u32 action; /* enum action; 0: no entry */
+	u32 counter; /* index of the direct counter, from 1 */
+	union { struct to_proxy_ipv6 to_proxy_ipv6; } arguments;
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct proxies_ipv6_value) == 16, "struct proxies_ipv6_value");
+_Static_assert(__builtin_offsetof(struct proxies_ipv6_value, action) == 0, "struct proxies_ipv6_value");
+_Static_assert(__builtin_offsetof(struct proxies_ipv6_value, counter) == 4, "struct proxies_ipv6_value");
+_Static_assert(__builtin_offsetof(struct proxies_ipv6_value, arguments) == 8, "struct proxies_ipv6_value");
 
 
 /* Both directions of every connection to a service. */
@@ -884,6 +1219,136 @@ struct {
 } route_ipv6 SEC(".maps");
 
 struct {
+	int (*type)[BPF_MAP_TYPE_HASH];
+	int (*max_entries)[262144];
+	int (*map_flags)[BPF_F_NO_PREALLOC];
+	struct outbound_ipv4_key *key;
+	struct outbound_ipv4_value *value;
+} outbound_ipv4 SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_ARRAY];
+	int (*max_entries)[2];
+	u32 *key;
+	struct outbound_ipv4_masks *value;
+} outbound_ipv4_masks SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_PERCPU_ARRAY];
+	int (*max_entries)[8193];
+	u32 *key;
+	struct counter *value;
+} outbound_ipv4_count SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_HASH];
+	int (*max_entries)[262144];
+	int (*map_flags)[BPF_F_NO_PREALLOC];
+	struct inbound_ipv4_key *key;
+	struct inbound_ipv4_value *value;
+} inbound_ipv4 SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_ARRAY];
+	int (*max_entries)[2];
+	u32 *key;
+	struct inbound_ipv4_masks *value;
+} inbound_ipv4_masks SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_PERCPU_ARRAY];
+	int (*max_entries)[8193];
+	u32 *key;
+	struct counter *value;
+} inbound_ipv4_count SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_ARRAY];
+	int (*max_entries)[131072];
+	u32 *key;
+	struct proxy_ipv4_value *value;
+} proxy_ipv4 SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_ARRAY];
+	int (*max_entries)[524288];
+	u32 *key;
+	u32 *value;
+} proxies_ipv4_ring SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_ARRAY];
+	int (*max_entries)[4096];
+	u32 *key;
+	struct proxies_ipv4_value *value;
+} proxies_ipv4_member SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_HASH];
+	int (*max_entries)[262144];
+	int (*map_flags)[BPF_F_NO_PREALLOC];
+	struct outbound_ipv6_key *key;
+	struct outbound_ipv6_value *value;
+} outbound_ipv6 SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_ARRAY];
+	int (*max_entries)[2];
+	u32 *key;
+	struct outbound_ipv6_masks *value;
+} outbound_ipv6_masks SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_PERCPU_ARRAY];
+	int (*max_entries)[8193];
+	u32 *key;
+	struct counter *value;
+} outbound_ipv6_count SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_HASH];
+	int (*max_entries)[262144];
+	int (*map_flags)[BPF_F_NO_PREALLOC];
+	struct inbound_ipv6_key *key;
+	struct inbound_ipv6_value *value;
+} inbound_ipv6 SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_ARRAY];
+	int (*max_entries)[2];
+	u32 *key;
+	struct inbound_ipv6_masks *value;
+} inbound_ipv6_masks SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_PERCPU_ARRAY];
+	int (*max_entries)[8193];
+	u32 *key;
+	struct counter *value;
+} inbound_ipv6_count SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_ARRAY];
+	int (*max_entries)[131072];
+	u32 *key;
+	struct proxy_ipv6_value *value;
+} proxy_ipv6 SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_ARRAY];
+	int (*max_entries)[524288];
+	u32 *key;
+	u32 *value;
+} proxies_ipv6_ring SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_ARRAY];
+	int (*max_entries)[4096];
+	u32 *key;
+	struct proxies_ipv6_value *value;
+} proxies_ipv6_member SEC(".maps");
+
+struct {
 	int (*type)[BPF_MAP_TYPE_PERCPU_ARRAY];
 	int (*max_entries)[32];
 	u32 *key;
@@ -1029,6 +1494,8 @@ struct metadata {
 	u16 source_nexthop;
 	u16 src_port;
 	u16 dst_port;
+	u16 proxy_nexthop;
+	u16 server_port;
 	u16 service_id;
 	u16 spread;
 	u16 nexthop;
@@ -1046,9 +1513,13 @@ struct metadata {
 	u8 leg;
 	u8 protocol;
 	u8 tcp_flags;
+	u8 redirect; /* 1 bit */
+	u8 denied; /* 1 bit */
+	u8 closed; /* 1 bit */
 	u8 decided; /* 1 bit */
 	u8 profile;
 	u8 translate; /* 1 bit */
+	u8 reverse_leg;
 	u8 encapsulate; /* 1 bit */
 	u8 traffic_class;
 	u8 error; /* 1 bit */
@@ -1062,6 +1533,10 @@ struct later {
 	u32 tunnel;
 	u32 service_ipv4;
 	u32 service_ipv6;
+	u32 outbound_ipv4;
+	u32 inbound_ipv4;
+	u32 outbound_ipv6;
+	u32 inbound_ipv6;
 	u32 translate_ipv4_service_requests; /* the index + 1 */
 	u32 translate_reply_ipv4_service_replies; /* the index + 1 */
 	u32 translate_ipv6_service_requests; /* the index + 1 */
@@ -1080,6 +1555,10 @@ struct scratch {
 	struct headers headers;
 	struct route_ipv4_key route_ipv4;
 	struct route_ipv6_key route_ipv6;
+	struct outbound_ipv4_key outbound_ipv4;
+	struct inbound_ipv4_key inbound_ipv4;
+	struct outbound_ipv6_key outbound_ipv6;
+	struct inbound_ipv6_key inbound_ipv6;
 	struct flow_half connections_ipv4_half;
 	struct flow_half connections_ipv6_half;
 	struct connections_ipv4_entry flow_ipv4; /* the key that was looked up, then what is learned under it */
@@ -1131,6 +1610,14 @@ static __always_inline void count_later(const struct scratch *scratch)
 		count_packet(&service_ipv4_count, scratch->later.service_ipv4, scratch->packet.length);
 	if (scratch->later.service_ipv6)
 		count_packet(&service_ipv6_count, scratch->later.service_ipv6, scratch->packet.length);
+	if (scratch->later.outbound_ipv4)
+		count_packet(&outbound_ipv4_count, scratch->later.outbound_ipv4, scratch->packet.length);
+	if (scratch->later.inbound_ipv4)
+		count_packet(&inbound_ipv4_count, scratch->later.inbound_ipv4, scratch->packet.length);
+	if (scratch->later.outbound_ipv6)
+		count_packet(&outbound_ipv6_count, scratch->later.outbound_ipv6, scratch->packet.length);
+	if (scratch->later.inbound_ipv6)
+		count_packet(&inbound_ipv6_count, scratch->later.inbound_ipv6, scratch->packet.length);
 	if (scratch->later.translate_ipv4_service_requests)
 		count_packet(&service_requests, scratch->later.translate_ipv4_service_requests - 1, scratch->packet.length);
 	if (scratch->later.translate_reply_ipv4_service_replies)
@@ -1506,6 +1993,14 @@ static __always_inline void answer(const struct answer *arguments, struct scratc
 	scratch->meta.answer_mac = arguments->mac;
 }
 
+/* The port of a network's proxy. */
+static __always_inline void set_proxy(const struct set_proxy *arguments, struct scratch *scratch)
+{
+	scratch->meta.leg = 3;
+	scratch->meta.network = arguments->network;
+	scratch->meta.source_nexthop = arguments->nexthop;
+}
+
 /* To a port of this device; `vlan` 0 sends untagged. `mtu` counts the IP packet. */
 static __always_inline void deliver(const struct deliver *arguments, struct scratch *scratch)
 {
@@ -1720,6 +2215,70 @@ static __always_inline void to_backend_ipv6(const struct to_backend_ipv6 *argume
 	scratch->meta.new_dst_port = arguments->port;
 }
 
+/* To the network's proxy. Without one the connection goes on without it, or, `closed`, ends. */
+static __always_inline void redirect_outbound_ipv4(const struct redirect_outbound_ipv4 *arguments, struct scratch *scratch)
+{
+	scratch->meta.redirect = 1;
+	scratch->meta.closed = scratch->meta.closed || arguments->closed;
+}
+
+/* Nowhere, whatever else is said about the connection. */
+static __always_inline void deny_outbound_ipv4(struct scratch *scratch)
+{
+	scratch->meta.denied = 1;
+}
+
+/* To the network's proxy. Without one the connection goes on without it, or, `closed`, ends. */
+static __always_inline void redirect_inbound_ipv4(const struct redirect_inbound_ipv4 *arguments, struct scratch *scratch)
+{
+	scratch->meta.redirect = 1;
+	scratch->meta.closed = scratch->meta.closed || arguments->closed;
+}
+
+/* Nowhere, whatever else is said about the connection. */
+static __always_inline void deny_inbound_ipv4(struct scratch *scratch)
+{
+	scratch->meta.denied = 1;
+}
+
+/* The way to a proxy. */
+static __always_inline void to_proxy_ipv4(const struct to_proxy_ipv4 *arguments, struct scratch *scratch)
+{
+	scratch->meta.proxy_nexthop = arguments->nexthop;
+}
+
+/* To the network's proxy. Without one the connection goes on without it, or, `closed`, ends. */
+static __always_inline void redirect_outbound_ipv6(const struct redirect_outbound_ipv6 *arguments, struct scratch *scratch)
+{
+	scratch->meta.redirect = 1;
+	scratch->meta.closed = scratch->meta.closed || arguments->closed;
+}
+
+/* Nowhere, whatever else is said about the connection. */
+static __always_inline void deny_outbound_ipv6(struct scratch *scratch)
+{
+	scratch->meta.denied = 1;
+}
+
+/* To the network's proxy. Without one the connection goes on without it, or, `closed`, ends. */
+static __always_inline void redirect_inbound_ipv6(const struct redirect_inbound_ipv6 *arguments, struct scratch *scratch)
+{
+	scratch->meta.redirect = 1;
+	scratch->meta.closed = scratch->meta.closed || arguments->closed;
+}
+
+/* Nowhere, whatever else is said about the connection. */
+static __always_inline void deny_inbound_ipv6(struct scratch *scratch)
+{
+	scratch->meta.denied = 1;
+}
+
+/* The way to a proxy. */
+static __always_inline void to_proxy_ipv6(const struct to_proxy_ipv6 *arguments, struct scratch *scratch)
+{
+	scratch->meta.proxy_nexthop = arguments->nexthop;
+}
+
 /* Tables: each function is one lookup, and tells whether there was an entry. */
 
 /*
@@ -1756,6 +2315,9 @@ static __always_inline bool apply_port(struct scratch *scratch)
 		return true;
 	case ACTION_SET_UPLINK:
 		set_uplink(scratch);
+		return true;
+	case ACTION_SET_PROXY:
+		set_proxy(&value->arguments.set_proxy, scratch);
 		return true;
 	default:
 		return false;
@@ -1954,7 +2516,7 @@ static __always_inline bool find_flow_reverse_ipv4(struct scratch *scratch, stru
 
 	if (!uses_connections_ipv4)
 		return missed(0x02000012);
-	entry->key[0] = (u64)scratch->meta.network << 48 | (u64)scratch->meta.leg << 40 | (u64)scratch->meta.protocol << 32 | scratch->meta.reverse_src_ipv4;
+	entry->key[0] = (u64)scratch->meta.network << 48 | (u64)scratch->meta.reverse_leg << 40 | (u64)scratch->meta.protocol << 32 | scratch->meta.reverse_src_ipv4;
 	entry->key[1] = (u64)scratch->meta.reverse_dst_ipv4 << 32 | (u64)scratch->meta.reverse_src_port << 16 | scratch->meta.reverse_dst_port;
 	entry->hash = connections_ipv4_hash(entry->key);
 	if (!connections_ipv4_find_or_free(entry->key, entry->hash, hit, &entry->free))
@@ -2138,7 +2700,7 @@ static __always_inline bool find_flow_reverse_ipv6(struct scratch *scratch, stru
 
 	if (!uses_connections_ipv6)
 		return missed(0x02000042);
-	entry->key[0] = (u64)scratch->meta.network << 48 | (u64)scratch->meta.leg << 40 | (u64)scratch->meta.protocol << 32 | (scratch->meta.reverse_src_ipv6.high >> 32);
+	entry->key[0] = (u64)scratch->meta.network << 48 | (u64)scratch->meta.reverse_leg << 40 | (u64)scratch->meta.protocol << 32 | (scratch->meta.reverse_src_ipv6.high >> 32);
 	entry->key[1] = (scratch->meta.reverse_src_ipv6.high << 32 | scratch->meta.reverse_src_ipv6.low >> 32);
 	entry->key[2] = (scratch->meta.reverse_src_ipv6.low & 0xffffffffu) << 32 | (scratch->meta.reverse_dst_ipv6.high >> 32);
 	entry->key[3] = (scratch->meta.reverse_dst_ipv6.high << 32 | scratch->meta.reverse_dst_ipv6.low >> 32);
@@ -2275,6 +2837,308 @@ static __always_inline bool apply_route_ipv6(struct scratch *scratch)
 	}
 }
 
+/*
+ * Connections that a workload opens, by where they go; its counter counts new connections.
+ */
+static __always_inline bool apply_outbound_ipv4(struct scratch *scratch)
+{
+	struct outbound_ipv4_value *value;
+	struct outbound_ipv4_key *key = &scratch->outbound_ipv4;
+	struct outbound_ipv4_key packet = {
+		.network = scratch->meta.network,
+		.workload = scratch->headers.ipv4.src,
+		.peer = scratch->headers.ipv4.dst,
+		.port = scratch->meta.dst_port,
+	};
+	struct outbound_ipv4_value *found;
+	struct outbound_ipv4_masks *masks;
+	u32 side = scratch->side;
+	u64 rank = 0;
+
+	if (!uses_outbound_ipv4)
+		return missed(0x02000030);
+	masks = bpf_map_lookup_elem(&outbound_ipv4_masks, &side);
+	if (!masks)
+		return missed(0x02000030);
+	value = 0;
+	key->side = side;
+	for (u32 at = 0; at < 16; at++) {
+		const struct outbound_ipv4_mask *mask = &masks->slots[at];
+
+		if (mask->highest <= rank)
+			break;
+		key->mask_id = mask->mask_id;
+		key->network = packet.network & mask->network;
+		key->workload = packet.workload & mask->workload;
+		key->peer = packet.peer & mask->peer;
+		key->port = packet.port & mask->port;
+		found = bpf_map_lookup_elem(&outbound_ipv4, key);
+		if (found && found->rank > rank) {
+			value = found;
+			rank = found->rank;
+		}
+	}
+	if (!value)
+		return missed(0x02000030);
+	scratch->later.outbound_ipv4 = value->counter;
+	asked(0x02000030, value->action);
+	switch (value->action) {
+	case ACTION_REDIRECT_OUTBOUND_IPV4:
+		redirect_outbound_ipv4(&value->arguments.redirect_outbound_ipv4, scratch);
+		return true;
+	case ACTION_BYPASS_OUTBOUND_IPV4:
+		return true;
+	case ACTION_DENY_OUTBOUND_IPV4:
+		deny_outbound_ipv4(scratch);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * Connections that are opened to a workload, by where they come from; its counter counts new connections.
+ */
+static __always_inline bool apply_inbound_ipv4(struct scratch *scratch)
+{
+	struct inbound_ipv4_value *value;
+	struct inbound_ipv4_key *key = &scratch->inbound_ipv4;
+	struct inbound_ipv4_key packet = {
+		.network = scratch->meta.network,
+		.workload = scratch->meta.route_ipv4,
+		.peer = scratch->headers.ipv4.src,
+		.port = scratch->meta.server_port,
+	};
+	struct inbound_ipv4_value *found;
+	struct inbound_ipv4_masks *masks;
+	u32 side = scratch->side;
+	u64 rank = 0;
+
+	if (!uses_inbound_ipv4)
+		return missed(0x02000034);
+	masks = bpf_map_lookup_elem(&inbound_ipv4_masks, &side);
+	if (!masks)
+		return missed(0x02000034);
+	value = 0;
+	key->side = side;
+	for (u32 at = 0; at < 16; at++) {
+		const struct inbound_ipv4_mask *mask = &masks->slots[at];
+
+		if (mask->highest <= rank)
+			break;
+		key->mask_id = mask->mask_id;
+		key->network = packet.network & mask->network;
+		key->workload = packet.workload & mask->workload;
+		key->peer = packet.peer & mask->peer;
+		key->port = packet.port & mask->port;
+		found = bpf_map_lookup_elem(&inbound_ipv4, key);
+		if (found && found->rank > rank) {
+			value = found;
+			rank = found->rank;
+		}
+	}
+	if (!value)
+		return missed(0x02000034);
+	scratch->later.inbound_ipv4 = value->counter;
+	asked(0x02000034, value->action);
+	switch (value->action) {
+	case ACTION_REDIRECT_INBOUND_IPV4:
+		redirect_inbound_ipv4(&value->arguments.redirect_inbound_ipv4, scratch);
+		return true;
+	case ACTION_BYPASS_INBOUND_IPV4:
+		return true;
+	case ACTION_DENY_INBOUND_IPV4:
+		deny_inbound_ipv4(scratch);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * The proxies of a network on this device. A member watches its port, so one that is gone gets nothing.
+ */
+static __always_inline bool apply_proxy_ipv4(struct scratch *scratch)
+{
+	struct proxy_ipv4_value *value;
+	u32 key = scratch->meta.network + 65536 * scratch->side;
+
+	if (!uses_proxy_ipv4)
+		return missed(0x02000038);
+	value = bpf_map_lookup_elem(&proxy_ipv4, &key);
+	if (!value || !value->ring_size)
+		return missed(0x02000038);
+	u64 hash = mix64_final(mix64_word(mix64_word(hash_seed, (u64)scratch->headers.ipv4.src << 32 | scratch->headers.ipv4.dst), (u64)scratch->meta.src_port << 48 | (u64)scratch->meta.dst_port << 32 | (u64)scratch->meta.protocol << 24));
+	u32 slot = value->group_offset + (u32)(hash >> 32) % value->ring_size;
+	u32 *index = bpf_map_lookup_elem(&proxies_ipv4_ring, &slot);
+	if (!index)
+		return missed(0x02000038);
+	struct proxies_ipv4_value *member = bpf_map_lookup_elem(&proxies_ipv4_member, index);
+	if (!member)
+		return missed(0x02000038);
+	asked(0x02000038, member->action);
+	switch (member->action) {
+	case ACTION_TO_PROXY_IPV4:
+		to_proxy_ipv4(&member->arguments.to_proxy_ipv4, scratch);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * Connections that a workload opens, by where they go; its counter counts new connections.
+ */
+static __always_inline bool apply_outbound_ipv6(struct scratch *scratch)
+{
+	struct outbound_ipv6_value *value;
+	struct outbound_ipv6_key *key = &scratch->outbound_ipv6;
+	struct outbound_ipv6_key packet = {
+		.network = scratch->meta.network,
+		.workload = scratch->headers.ipv6.src,
+		.peer = scratch->headers.ipv6.dst,
+		.port = scratch->meta.dst_port,
+	};
+	struct outbound_ipv6_value *found;
+	struct outbound_ipv6_masks *masks;
+	u32 side = scratch->side;
+	u64 rank = 0;
+
+	if (!uses_outbound_ipv6)
+		return missed(0x02000060);
+	masks = bpf_map_lookup_elem(&outbound_ipv6_masks, &side);
+	if (!masks)
+		return missed(0x02000060);
+	value = 0;
+	key->side = side;
+	for (u32 at = 0; at < 16; at++) {
+		const struct outbound_ipv6_mask *mask = &masks->slots[at];
+
+		if (mask->highest <= rank)
+			break;
+		key->mask_id = mask->mask_id;
+		key->network = packet.network & mask->network;
+		key->workload.high = packet.workload.high & mask->workload.high;
+		key->workload.low = packet.workload.low & mask->workload.low;
+		key->peer.high = packet.peer.high & mask->peer.high;
+		key->peer.low = packet.peer.low & mask->peer.low;
+		key->port = packet.port & mask->port;
+		found = bpf_map_lookup_elem(&outbound_ipv6, key);
+		if (found && found->rank > rank) {
+			value = found;
+			rank = found->rank;
+		}
+	}
+	if (!value)
+		return missed(0x02000060);
+	scratch->later.outbound_ipv6 = value->counter;
+	asked(0x02000060, value->action);
+	switch (value->action) {
+	case ACTION_REDIRECT_OUTBOUND_IPV6:
+		redirect_outbound_ipv6(&value->arguments.redirect_outbound_ipv6, scratch);
+		return true;
+	case ACTION_BYPASS_OUTBOUND_IPV6:
+		return true;
+	case ACTION_DENY_OUTBOUND_IPV6:
+		deny_outbound_ipv6(scratch);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * Connections that are opened to a workload, by where they come from; its counter counts new connections.
+ */
+static __always_inline bool apply_inbound_ipv6(struct scratch *scratch)
+{
+	struct inbound_ipv6_value *value;
+	struct inbound_ipv6_key *key = &scratch->inbound_ipv6;
+	struct inbound_ipv6_key packet = {
+		.network = scratch->meta.network,
+		.workload = scratch->meta.route_ipv6,
+		.peer = scratch->headers.ipv6.src,
+		.port = scratch->meta.server_port,
+	};
+	struct inbound_ipv6_value *found;
+	struct inbound_ipv6_masks *masks;
+	u32 side = scratch->side;
+	u64 rank = 0;
+
+	if (!uses_inbound_ipv6)
+		return missed(0x02000064);
+	masks = bpf_map_lookup_elem(&inbound_ipv6_masks, &side);
+	if (!masks)
+		return missed(0x02000064);
+	value = 0;
+	key->side = side;
+	for (u32 at = 0; at < 16; at++) {
+		const struct inbound_ipv6_mask *mask = &masks->slots[at];
+
+		if (mask->highest <= rank)
+			break;
+		key->mask_id = mask->mask_id;
+		key->network = packet.network & mask->network;
+		key->workload.high = packet.workload.high & mask->workload.high;
+		key->workload.low = packet.workload.low & mask->workload.low;
+		key->peer.high = packet.peer.high & mask->peer.high;
+		key->peer.low = packet.peer.low & mask->peer.low;
+		key->port = packet.port & mask->port;
+		found = bpf_map_lookup_elem(&inbound_ipv6, key);
+		if (found && found->rank > rank) {
+			value = found;
+			rank = found->rank;
+		}
+	}
+	if (!value)
+		return missed(0x02000064);
+	scratch->later.inbound_ipv6 = value->counter;
+	asked(0x02000064, value->action);
+	switch (value->action) {
+	case ACTION_REDIRECT_INBOUND_IPV6:
+		redirect_inbound_ipv6(&value->arguments.redirect_inbound_ipv6, scratch);
+		return true;
+	case ACTION_BYPASS_INBOUND_IPV6:
+		return true;
+	case ACTION_DENY_INBOUND_IPV6:
+		deny_inbound_ipv6(scratch);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * The proxies of a network on this device. A member watches its port, so one that is gone gets nothing.
+ */
+static __always_inline bool apply_proxy_ipv6(struct scratch *scratch)
+{
+	struct proxy_ipv6_value *value;
+	u32 key = scratch->meta.network + 65536 * scratch->side;
+
+	if (!uses_proxy_ipv6)
+		return missed(0x02000068);
+	value = bpf_map_lookup_elem(&proxy_ipv6, &key);
+	if (!value || !value->ring_size)
+		return missed(0x02000068);
+	u64 hash = mix64_final(mix64_word(mix64_word(mix64_word(mix64_word(mix64_word(hash_seed, scratch->headers.ipv6.src.high), scratch->headers.ipv6.src.low), scratch->headers.ipv6.dst.high), scratch->headers.ipv6.dst.low), (u64)scratch->meta.src_port << 48 | (u64)scratch->meta.dst_port << 32 | (u64)scratch->meta.protocol << 24));
+	u32 slot = value->group_offset + (u32)(hash >> 32) % value->ring_size;
+	u32 *index = bpf_map_lookup_elem(&proxies_ipv6_ring, &slot);
+	if (!index)
+		return missed(0x02000068);
+	struct proxies_ipv6_value *member = bpf_map_lookup_elem(&proxies_ipv6_member, index);
+	if (!member)
+		return missed(0x02000068);
+	asked(0x02000068, member->action);
+	switch (member->action) {
+	case ACTION_TO_PROXY_IPV6:
+		to_proxy_ipv6(&member->arguments.to_proxy_ipv6, scratch);
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* Controls: what is to be done with a packet, in which order. */
 
 /* Which leg the packet is on, and in which network. */
@@ -2374,6 +3238,39 @@ __noinline enum next answer_nd(struct packet_context *ctx)
 				packet_fix_transport(ctx, &scratch->packet, scratch->position.icmpv6 + 2, icmpv6_changed + neighbor_changed, ipv6_addresses, CHECKSUM_OF_IPV6);
 			}
 			return reply_to(&scratch->outcome);
+		}
+	}
+	return GO_ON;
+}
+
+/* A new connection: does whoever opens it go by the proxy? */
+__noinline enum next redirect_out_ipv4(void)
+{
+	struct scratch *scratch = scratch_of_cpu();
+
+	if (!scratch)
+		return DONE;
+	apply_proxy_ipv4(scratch);
+	apply_outbound_ipv4(scratch);
+	if (scratch->meta.denied) {
+		return drop_for(&scratch->outcome, DROP_MESH_DENIED);
+	}
+	if (scratch->meta.redirect) {
+		if (scratch->meta.proxy_nexthop != 0) {
+			if (!scratch->meta.decided) {
+				scratch->meta.decided = 1;
+				scratch->meta.new_src_ipv4 = scratch->headers.ipv4.src;
+				scratch->meta.new_dst_ipv4 = scratch->headers.ipv4.dst;
+				scratch->meta.new_dst_port = scratch->meta.dst_port;
+				scratch->meta.reverse_src_ipv4 = scratch->headers.ipv4.dst;
+				scratch->meta.reverse_dst_ipv4 = scratch->headers.ipv4.src;
+				scratch->meta.reverse_src_port = scratch->meta.dst_port;
+				scratch->meta.reverse_dst_port = scratch->meta.src_port;
+			}
+			scratch->meta.nexthop = scratch->meta.proxy_nexthop;
+			scratch->meta.reverse_leg = 3;
+		} else if (scratch->meta.closed) {
+			return drop_for(&scratch->outcome, DROP_NO_PROXY);
 		}
 	}
 	return GO_ON;
@@ -2524,31 +3421,73 @@ __noinline enum next refuse_ipv4(struct packet_context *ctx)
 	return drop_for(&scratch->outcome, DROP_NO_BACKEND);
 }
 
-/* A packet of no known connection: does it open one, and to which backend? */
+/* A packet of no known connection, and not the proxy's: does it open one to a service, and to which backend? */
 __noinline enum next decide_ipv4(struct packet_context *ctx)
 {
 	struct scratch *scratch = scratch_of_cpu();
 
 	if (!scratch)
 		return DONE;
-	scratch->meta.reverse_src_ipv4 = scratch->headers.ipv4.src;
-	scratch->meta.reverse_dst_ipv4 = scratch->headers.ipv4.dst;
-	scratch->meta.reverse_src_port = scratch->meta.src_port;
-	scratch->meta.reverse_dst_port = scratch->meta.dst_port;
-	if (apply_service_ipv4(scratch)) {
-		if (!apply_backend_ipv4(scratch)) {
-			if (refuse_ipv4(ctx) == DONE)
-				return DONE;
+	if (!scratch->meta.decided) {
+		scratch->meta.reverse_leg = scratch->meta.leg;
+		scratch->meta.reverse_src_ipv4 = scratch->headers.ipv4.src;
+		scratch->meta.reverse_dst_ipv4 = scratch->headers.ipv4.dst;
+		scratch->meta.reverse_src_port = scratch->meta.src_port;
+		scratch->meta.reverse_dst_port = scratch->meta.dst_port;
+		if (apply_service_ipv4(scratch)) {
+			if (!apply_backend_ipv4(scratch)) {
+				if (refuse_ipv4(ctx) == DONE)
+					return DONE;
+			}
+			scratch->meta.new_src_ipv4 = scratch->headers.ipv4.src;
+			if (scratch->meta.new_dst_ipv4 == scratch->headers.ipv4.src) {
+				scratch->meta.new_src_ipv4 = scratch->meta.hairpin_ipv4;
+			}
+			scratch->meta.route_ipv4 = scratch->meta.new_dst_ipv4;
+			scratch->meta.reverse_leg = 2;
+			scratch->meta.reverse_src_ipv4 = scratch->meta.new_dst_ipv4;
+			scratch->meta.reverse_dst_ipv4 = scratch->meta.new_src_ipv4;
+			scratch->meta.reverse_src_port = scratch->meta.new_dst_port;
+			scratch->meta.reverse_dst_port = scratch->meta.src_port;
 		}
-		scratch->meta.new_src_ipv4 = scratch->headers.ipv4.src;
-		if (scratch->meta.new_dst_ipv4 == scratch->headers.ipv4.src) {
-			scratch->meta.new_src_ipv4 = scratch->meta.hairpin_ipv4;
+	}
+	return GO_ON;
+}
+
+/* A new connection: does whom it is opened to go by the proxy? */
+__noinline enum next redirect_in_ipv4(void)
+{
+	struct scratch *scratch = scratch_of_cpu();
+
+	if (!scratch)
+		return DONE;
+	scratch->meta.redirect = 0;
+	scratch->meta.closed = 0;
+	scratch->meta.server_port = scratch->meta.dst_port;
+	if (scratch->meta.decided) {
+		scratch->meta.server_port = scratch->meta.new_dst_port;
+	}
+	apply_inbound_ipv4(scratch);
+	if (scratch->meta.denied) {
+		return drop_for(&scratch->outcome, DROP_MESH_DENIED);
+	}
+	if (scratch->meta.redirect) {
+		if (scratch->meta.proxy_nexthop != 0) {
+			if (!scratch->meta.decided) {
+				scratch->meta.decided = 1;
+				scratch->meta.new_src_ipv4 = scratch->headers.ipv4.src;
+				scratch->meta.new_dst_ipv4 = scratch->headers.ipv4.dst;
+				scratch->meta.new_dst_port = scratch->meta.dst_port;
+				scratch->meta.reverse_src_ipv4 = scratch->headers.ipv4.dst;
+				scratch->meta.reverse_dst_ipv4 = scratch->headers.ipv4.src;
+				scratch->meta.reverse_src_port = scratch->meta.dst_port;
+				scratch->meta.reverse_dst_port = scratch->meta.src_port;
+			}
+			scratch->meta.nexthop = scratch->meta.proxy_nexthop;
+			scratch->meta.reverse_leg = 3;
+		} else if (scratch->meta.closed) {
+			return drop_for(&scratch->outcome, DROP_NO_PROXY);
 		}
-		scratch->meta.route_ipv4 = scratch->meta.new_dst_ipv4;
-		scratch->meta.reverse_src_ipv4 = scratch->meta.new_dst_ipv4;
-		scratch->meta.reverse_dst_ipv4 = scratch->meta.new_src_ipv4;
-		scratch->meta.reverse_src_port = scratch->meta.new_dst_port;
-		scratch->meta.reverse_dst_port = scratch->meta.src_port;
 	}
 	return GO_ON;
 }
@@ -2571,8 +3510,16 @@ static __always_inline enum next connection_ipv4(struct packet_context *ctx, str
 	}
 	if (scratch->meta.protocol != 0) {
 		if (!apply_flow_ipv4(scratch)) {
+			if (scratch->meta.leg == 2 && (scratch->meta.tcp_flags & 23) == 2) {
+				if (redirect_out_ipv4() == DONE)
+					return DONE;
+			}
 			if (decide_ipv4(ctx) == DONE)
 				return DONE;
+			if (scratch->meta.leg == 2 && (scratch->meta.tcp_flags & 23) == 2) {
+				if (redirect_in_ipv4() == DONE)
+					return DONE;
+			}
 			if (apply_flow_reverse_ipv4(scratch)) {
 				if (scratch->meta.decided) {
 					return drop_for(&scratch->outcome, DROP_FLOW_CLASH);
@@ -2619,6 +3566,39 @@ static __always_inline enum next connection_ipv4(struct packet_context *ctx, str
 		scratch->meta.translate = 1;
 		scratch->meta.new_src_port = scratch->meta.src_port;
 		count_packet(&service_requests, scratch->meta.service_id, scratch->packet.length);
+	}
+	return GO_ON;
+}
+
+/* A new connection: does whoever opens it go by the proxy? */
+__noinline enum next redirect_out_ipv6(void)
+{
+	struct scratch *scratch = scratch_of_cpu();
+
+	if (!scratch)
+		return DONE;
+	apply_proxy_ipv6(scratch);
+	apply_outbound_ipv6(scratch);
+	if (scratch->meta.denied) {
+		return drop_for(&scratch->outcome, DROP_MESH_DENIED);
+	}
+	if (scratch->meta.redirect) {
+		if (scratch->meta.proxy_nexthop != 0) {
+			if (!scratch->meta.decided) {
+				scratch->meta.decided = 1;
+				scratch->meta.new_src_ipv6 = scratch->headers.ipv6.src;
+				scratch->meta.new_dst_ipv6 = scratch->headers.ipv6.dst;
+				scratch->meta.new_dst_port = scratch->meta.dst_port;
+				scratch->meta.reverse_src_ipv6 = scratch->headers.ipv6.dst;
+				scratch->meta.reverse_dst_ipv6 = scratch->headers.ipv6.src;
+				scratch->meta.reverse_src_port = scratch->meta.dst_port;
+				scratch->meta.reverse_dst_port = scratch->meta.src_port;
+			}
+			scratch->meta.nexthop = scratch->meta.proxy_nexthop;
+			scratch->meta.reverse_leg = 3;
+		} else if (scratch->meta.closed) {
+			return drop_for(&scratch->outcome, DROP_NO_PROXY);
+		}
 	}
 	return GO_ON;
 }
@@ -2762,31 +3742,73 @@ __noinline enum next refuse_ipv6(struct packet_context *ctx)
 	return drop_for(&scratch->outcome, DROP_NO_BACKEND);
 }
 
-/* A packet of no known connection: does it open one, and to which backend? */
+/* A packet of no known connection, and not the proxy's: does it open one to a service, and to which backend? */
 __noinline enum next decide_ipv6(struct packet_context *ctx)
 {
 	struct scratch *scratch = scratch_of_cpu();
 
 	if (!scratch)
 		return DONE;
-	scratch->meta.reverse_src_ipv6 = scratch->headers.ipv6.src;
-	scratch->meta.reverse_dst_ipv6 = scratch->headers.ipv6.dst;
-	scratch->meta.reverse_src_port = scratch->meta.src_port;
-	scratch->meta.reverse_dst_port = scratch->meta.dst_port;
-	if (apply_service_ipv6(scratch)) {
-		if (!apply_backend_ipv6(scratch)) {
-			if (refuse_ipv6(ctx) == DONE)
-				return DONE;
+	if (!scratch->meta.decided) {
+		scratch->meta.reverse_leg = scratch->meta.leg;
+		scratch->meta.reverse_src_ipv6 = scratch->headers.ipv6.src;
+		scratch->meta.reverse_dst_ipv6 = scratch->headers.ipv6.dst;
+		scratch->meta.reverse_src_port = scratch->meta.src_port;
+		scratch->meta.reverse_dst_port = scratch->meta.dst_port;
+		if (apply_service_ipv6(scratch)) {
+			if (!apply_backend_ipv6(scratch)) {
+				if (refuse_ipv6(ctx) == DONE)
+					return DONE;
+			}
+			scratch->meta.new_src_ipv6 = scratch->headers.ipv6.src;
+			if (is_equal_u128(&scratch->meta.new_dst_ipv6, &scratch->headers.ipv6.src)) {
+				scratch->meta.new_src_ipv6 = scratch->meta.hairpin_ipv6;
+			}
+			scratch->meta.route_ipv6 = scratch->meta.new_dst_ipv6;
+			scratch->meta.reverse_leg = 2;
+			scratch->meta.reverse_src_ipv6 = scratch->meta.new_dst_ipv6;
+			scratch->meta.reverse_dst_ipv6 = scratch->meta.new_src_ipv6;
+			scratch->meta.reverse_src_port = scratch->meta.new_dst_port;
+			scratch->meta.reverse_dst_port = scratch->meta.src_port;
 		}
-		scratch->meta.new_src_ipv6 = scratch->headers.ipv6.src;
-		if (is_equal_u128(&scratch->meta.new_dst_ipv6, &scratch->headers.ipv6.src)) {
-			scratch->meta.new_src_ipv6 = scratch->meta.hairpin_ipv6;
+	}
+	return GO_ON;
+}
+
+/* A new connection: does whom it is opened to go by the proxy? */
+__noinline enum next redirect_in_ipv6(void)
+{
+	struct scratch *scratch = scratch_of_cpu();
+
+	if (!scratch)
+		return DONE;
+	scratch->meta.redirect = 0;
+	scratch->meta.closed = 0;
+	scratch->meta.server_port = scratch->meta.dst_port;
+	if (scratch->meta.decided) {
+		scratch->meta.server_port = scratch->meta.new_dst_port;
+	}
+	apply_inbound_ipv6(scratch);
+	if (scratch->meta.denied) {
+		return drop_for(&scratch->outcome, DROP_MESH_DENIED);
+	}
+	if (scratch->meta.redirect) {
+		if (scratch->meta.proxy_nexthop != 0) {
+			if (!scratch->meta.decided) {
+				scratch->meta.decided = 1;
+				scratch->meta.new_src_ipv6 = scratch->headers.ipv6.src;
+				scratch->meta.new_dst_ipv6 = scratch->headers.ipv6.dst;
+				scratch->meta.new_dst_port = scratch->meta.dst_port;
+				scratch->meta.reverse_src_ipv6 = scratch->headers.ipv6.dst;
+				scratch->meta.reverse_dst_ipv6 = scratch->headers.ipv6.src;
+				scratch->meta.reverse_src_port = scratch->meta.dst_port;
+				scratch->meta.reverse_dst_port = scratch->meta.src_port;
+			}
+			scratch->meta.nexthop = scratch->meta.proxy_nexthop;
+			scratch->meta.reverse_leg = 3;
+		} else if (scratch->meta.closed) {
+			return drop_for(&scratch->outcome, DROP_NO_PROXY);
 		}
-		scratch->meta.route_ipv6 = scratch->meta.new_dst_ipv6;
-		scratch->meta.reverse_src_ipv6 = scratch->meta.new_dst_ipv6;
-		scratch->meta.reverse_dst_ipv6 = scratch->meta.new_src_ipv6;
-		scratch->meta.reverse_src_port = scratch->meta.new_dst_port;
-		scratch->meta.reverse_dst_port = scratch->meta.src_port;
 	}
 	return GO_ON;
 }
@@ -2809,8 +3831,16 @@ static __always_inline enum next connection_ipv6(struct packet_context *ctx, str
 	}
 	if (scratch->meta.protocol != 0) {
 		if (!apply_flow_ipv6(scratch)) {
+			if (scratch->meta.leg == 2 && (scratch->meta.tcp_flags & 23) == 2) {
+				if (redirect_out_ipv6() == DONE)
+					return DONE;
+			}
 			if (decide_ipv6(ctx) == DONE)
 				return DONE;
+			if (scratch->meta.leg == 2 && (scratch->meta.tcp_flags & 23) == 2) {
+				if (redirect_in_ipv6() == DONE)
+					return DONE;
+			}
 			if (apply_flow_reverse_ipv6(scratch)) {
 				if (scratch->meta.decided) {
 					return drop_for(&scratch->outcome, DROP_FLOW_CLASH);
@@ -3251,7 +4281,7 @@ static __always_inline enum next ingress(struct packet_context *ctx, struct scra
 {
 	if (classify(scratch) == DONE)
 		return DONE;
-	if (scratch->meta.leg == 2) {
+	if (scratch->meta.leg > 1) {
 		if (has(scratch, HEADER_ARP) && !has(scratch, HEADER_VXLAN)) {
 			if (answer_arp(ctx) == DONE)
 				return DONE;
@@ -3346,6 +4376,9 @@ static __always_inline enum next fast_connection_ipv4(struct scratch *scratch, s
 	}
 	if (scratch->meta.protocol != 0) {
 		if (!find_flow_ipv4(scratch, &known->flow_ipv4)) {
+			if (scratch->meta.leg == 2 && (scratch->meta.tcp_flags & 23) == 2) {
+				return UNDECIDED;
+			}
 			return UNDECIDED;
 		}
 	}
@@ -3376,6 +4409,9 @@ static __always_inline enum next fast_connection_ipv6(struct scratch *scratch, s
 	}
 	if (scratch->meta.protocol != 0) {
 		if (!find_flow_ipv6(scratch, &known->flow_ipv6)) {
+			if (scratch->meta.leg == 2 && (scratch->meta.tcp_flags & 23) == 2) {
+				return UNDECIDED;
+			}
 			return UNDECIDED;
 		}
 	}
@@ -3674,7 +4710,7 @@ static __always_inline enum next fast_ingress(struct packet_context *ctx, struct
 		if (behind_classify != GO_ON)
 			return behind_classify;
 	}
-	if (scratch->meta.leg == 2) {
+	if (scratch->meta.leg > 1) {
 		if (has(scratch, HEADER_IPV4)) {
 			if (scratch->headers.ipv4.version == 4 && scratch->headers.ipv4.header_length > 4) {
 				enum next behind_connection_ipv4 = fast_connection_ipv4(scratch, known);

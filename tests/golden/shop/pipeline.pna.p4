@@ -32,6 +32,12 @@ const bit<32> DROP_ERROR_NOT_SENT = 8;
 /// The flow's next hop has become one of another network.
 const bit<32> DROP_OTHER_NETWORK = 9;
 
+/// A connection of the mesh that is not to go on without a proxy.
+const bit<32> DROP_NO_PROXY = 10;
+
+/// A MeshRedirect denies the connection.
+const bit<32> DROP_MESH_DENIED = 11;
+
 /// The host port: what the pipeline leaves to the kernel goes there as it came.
 const PortIdUint_t KERNEL_PORT = 510;
 
@@ -239,6 +245,11 @@ struct metadata_t {
     bit<16> src_port;
     bit<16> dst_port;
     bit<8> tcp_flags;
+    bit<16> proxy_nexthop;
+    bit<16> server_port;
+    bit<1> redirect;
+    bit<1> denied;
+    bit<1> closed;
     bit<1> decided;
     bit<16> service_id;
     bit<16> spread;
@@ -247,6 +258,7 @@ struct metadata_t {
     bit<1> translate;
     bit<16> new_src_port;
     bit<16> new_dst_port;
+    bit<8> reverse_leg;
     bit<16> reverse_src_port;
     bit<16> reverse_dst_port;
     bit<32> route_ipv4;
@@ -497,6 +509,15 @@ control classify(inout headers_t hdr, inout metadata_t meta, in pna_main_input_m
         meta.network = network;
     }
 
+    @id(0x0100000a) @name(".set_proxy")
+    @brief("The port of a network's proxy.")
+    action set_proxy(bit<16> network, bit<16> nexthop) {
+        port_count.count();
+        meta.leg = 3;
+        meta.network = network;
+        meta.source_nexthop = nexthop;
+    }
+
     // examples/shop.yaml:44 Device dpu-a
     // examples/shop.yaml:45 Workload shop/client
     // examples/shop.yaml:46 Workload shop/web-1
@@ -512,6 +533,7 @@ control classify(inout headers_t hdr, inout metadata_t meta, in pna_main_input_m
         actions = {
             @tableonly set_workload;
             @tableonly set_uplink;
+            @tableonly set_proxy;
             @defaultonly miss;
         }
         const default_action = miss();
@@ -610,7 +632,115 @@ control answer_nd(inout headers_t hdr, inout metadata_t meta, in pna_main_input_
     }
 }
 
-/// A packet of no known connection: does it open one, and to which backend?
+/// A new connection: does whoever opens it go by the proxy?
+control redirect_out_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_main_input_metadata_t input) {
+    @id(0x13000030) @name(".outbound_ipv4_count")
+    DirectCounter<bit<64>>(PNA_CounterType_t.PACKETS_AND_BYTES) outbound_ipv4_count;
+
+    @id(0x11000038) @name(".proxies_ipv4")
+    @selector_size_semantics("sum_of_weights")
+    @max_group_size(16)
+    ActionSelector(PNA_HashAlgorithm_t.TARGET_DEFAULT, 4096, 32) proxies_ipv4;
+
+    @id(0x01000030) @name(".redirect_outbound_ipv4")
+    @brief("To the network's proxy. Without one the connection goes on without it, or, `closed`, ends.")
+    action redirect_outbound_ipv4(bit<1> closed) {
+        outbound_ipv4_count.count();
+        meta.redirect = 1;
+        meta.closed = (bit<1>)(meta.closed == 1 || closed == 1);
+    }
+
+    @id(0x01000031) @name(".bypass_outbound_ipv4")
+    @brief("Not to the proxy.")
+    action bypass_outbound_ipv4() {
+        outbound_ipv4_count.count();
+    }
+
+    @id(0x01000032) @name(".deny_outbound_ipv4")
+    @brief("Nowhere, whatever else is said about the connection.")
+    action deny_outbound_ipv4() {
+        outbound_ipv4_count.count();
+        meta.denied = 1;
+    }
+
+    @id(0x01000038) @name(".to_proxy_ipv4")
+    @brief("The way to a proxy.")
+    action to_proxy_ipv4(bit<16> nexthop) {
+        meta.proxy_nexthop = nexthop;
+    }
+
+    @id(0x02000038) @name(".proxy_ipv4")
+    @brief("The proxies of a network on this device. A member watches its port, so one that is gone gets nothing.")
+    table proxy_ipv4 {
+        key = {
+            meta.network : exact @name("network");
+            hdr.ipv4.src : selector;
+            hdr.ipv4.dst : selector;
+            meta.src_port : selector;
+            meta.dst_port : selector;
+            meta.protocol : selector;
+        }
+        actions = {
+            @tableonly to_proxy_ipv4;
+            @defaultonly miss;
+        }
+        const default_action = miss();
+        size = 4096;
+        pna_implementation = proxies_ipv4;
+    }
+
+    @id(0x02000030) @name(".outbound_ipv4")
+    @brief("Connections that a workload opens, by where they go; its counter counts new connections.")
+    table outbound_ipv4 {
+        key = {
+            meta.network : exact @name("network");
+            hdr.ipv4.src : exact @name("workload") @format(IPV4_ADDRESS);
+            hdr.ipv4.dst : ternary @name("peer") @format(IPV4_ADDRESS);
+            meta.dst_port : range @name("port");
+        }
+        actions = {
+            @tableonly redirect_outbound_ipv4;
+            @tableonly bypass_outbound_ipv4;
+            @tableonly deny_outbound_ipv4;
+            @defaultonly miss;
+        }
+        const default_action = miss();
+        size = 8192;
+        pna_direct_counter = outbound_ipv4_count;
+    }
+
+    apply {
+        proxy_ipv4.apply();
+        outbound_ipv4.apply();
+        if (meta.denied == 1) {
+            drops.count(DROP_MESH_DENIED);
+            drop_packet();
+            exit;
+        }
+        if (meta.redirect == 1) {
+            if (meta.proxy_nexthop != 0) {
+                if (!(meta.decided == 1)) {
+                    meta.decided = 1;
+                    meta.new_src_ipv4 = hdr.ipv4.src;
+                    meta.new_dst_ipv4 = hdr.ipv4.dst;
+                    meta.new_dst_port = meta.dst_port;
+                    meta.reverse_src_ipv4 = hdr.ipv4.dst;
+                    meta.reverse_dst_ipv4 = hdr.ipv4.src;
+                    meta.reverse_src_port = meta.dst_port;
+                    meta.reverse_dst_port = meta.src_port;
+                }
+                meta.nexthop = meta.proxy_nexthop;
+                meta.reverse_leg = 3;
+            } else if (meta.closed == 1) {
+                drops.count(DROP_NO_PROXY);
+                drop_packet();
+                exit;
+            }
+        }
+    }
+}
+
+/// A packet of no known connection, and not the proxy's: does it open one to a service, and to which backend?
 control decide_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_main_input_metadata_t input) {
     Random<bit<16>>(16w0, 16w0xffff) drawn;
 
@@ -703,21 +833,107 @@ control decide_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_main_inpu
     }
 
     apply {
-        meta.reverse_src_ipv4 = hdr.ipv4.src;
-        meta.reverse_dst_ipv4 = hdr.ipv4.dst;
-        meta.reverse_src_port = meta.src_port;
-        meta.reverse_dst_port = meta.dst_port;
-        if (service_ipv4.apply().hit) {
-            backend_ipv4.apply();
-            meta.new_src_ipv4 = hdr.ipv4.src;
-            if (meta.new_dst_ipv4 == hdr.ipv4.src) {
-                meta.new_src_ipv4 = meta.hairpin_ipv4;
+        if (!(meta.decided == 1)) {
+            meta.reverse_leg = meta.leg;
+            meta.reverse_src_ipv4 = hdr.ipv4.src;
+            meta.reverse_dst_ipv4 = hdr.ipv4.dst;
+            meta.reverse_src_port = meta.src_port;
+            meta.reverse_dst_port = meta.dst_port;
+            if (service_ipv4.apply().hit) {
+                backend_ipv4.apply();
+                meta.new_src_ipv4 = hdr.ipv4.src;
+                if (meta.new_dst_ipv4 == hdr.ipv4.src) {
+                    meta.new_src_ipv4 = meta.hairpin_ipv4;
+                }
+                meta.route_ipv4 = meta.new_dst_ipv4;
+                meta.reverse_leg = 2;
+                meta.reverse_src_ipv4 = meta.new_dst_ipv4;
+                meta.reverse_dst_ipv4 = meta.new_src_ipv4;
+                meta.reverse_src_port = meta.new_dst_port;
+                meta.reverse_dst_port = meta.src_port;
             }
-            meta.route_ipv4 = meta.new_dst_ipv4;
-            meta.reverse_src_ipv4 = meta.new_dst_ipv4;
-            meta.reverse_dst_ipv4 = meta.new_src_ipv4;
-            meta.reverse_src_port = meta.new_dst_port;
-            meta.reverse_dst_port = meta.src_port;
+        }
+    }
+}
+
+/// A new connection: does whom it is opened to go by the proxy?
+control redirect_in_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_main_input_metadata_t input) {
+    @id(0x13000034) @name(".inbound_ipv4_count")
+    DirectCounter<bit<64>>(PNA_CounterType_t.PACKETS_AND_BYTES) inbound_ipv4_count;
+
+    @id(0x01000034) @name(".redirect_inbound_ipv4")
+    @brief("To the network's proxy. Without one the connection goes on without it, or, `closed`, ends.")
+    action redirect_inbound_ipv4(bit<1> closed) {
+        inbound_ipv4_count.count();
+        meta.redirect = 1;
+        meta.closed = (bit<1>)(meta.closed == 1 || closed == 1);
+    }
+
+    @id(0x01000035) @name(".bypass_inbound_ipv4")
+    @brief("Not to the proxy.")
+    action bypass_inbound_ipv4() {
+        inbound_ipv4_count.count();
+    }
+
+    @id(0x01000036) @name(".deny_inbound_ipv4")
+    @brief("Nowhere, whatever else is said about the connection.")
+    action deny_inbound_ipv4() {
+        inbound_ipv4_count.count();
+        meta.denied = 1;
+    }
+
+    @id(0x02000034) @name(".inbound_ipv4")
+    @brief("Connections that are opened to a workload, by where they come from; its counter counts new connections.")
+    table inbound_ipv4 {
+        key = {
+            meta.network : exact @name("network");
+            meta.route_ipv4 : exact @name("workload") @format(IPV4_ADDRESS);
+            hdr.ipv4.src : ternary @name("peer") @format(IPV4_ADDRESS);
+            meta.server_port : range @name("port");
+        }
+        actions = {
+            @tableonly redirect_inbound_ipv4;
+            @tableonly bypass_inbound_ipv4;
+            @tableonly deny_inbound_ipv4;
+            @defaultonly miss;
+        }
+        const default_action = miss();
+        size = 8192;
+        pna_direct_counter = inbound_ipv4_count;
+    }
+
+    apply {
+        meta.redirect = 0;
+        meta.closed = 0;
+        meta.server_port = meta.dst_port;
+        if (meta.decided == 1) {
+            meta.server_port = meta.new_dst_port;
+        }
+        inbound_ipv4.apply();
+        if (meta.denied == 1) {
+            drops.count(DROP_MESH_DENIED);
+            drop_packet();
+            exit;
+        }
+        if (meta.redirect == 1) {
+            if (meta.proxy_nexthop != 0) {
+                if (!(meta.decided == 1)) {
+                    meta.decided = 1;
+                    meta.new_src_ipv4 = hdr.ipv4.src;
+                    meta.new_dst_ipv4 = hdr.ipv4.dst;
+                    meta.new_dst_port = meta.dst_port;
+                    meta.reverse_src_ipv4 = hdr.ipv4.dst;
+                    meta.reverse_dst_ipv4 = hdr.ipv4.src;
+                    meta.reverse_src_port = meta.dst_port;
+                    meta.reverse_dst_port = meta.src_port;
+                }
+                meta.nexthop = meta.proxy_nexthop;
+                meta.reverse_leg = 3;
+            } else if (meta.closed == 1) {
+                drops.count(DROP_NO_PROXY);
+                drop_packet();
+                exit;
+            }
         }
     }
 }
@@ -865,7 +1081,7 @@ control connection_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_main_
     table flow_reverse_ipv4 {
         key = {
             meta.network : exact @name("network");
-            meta.leg : exact @name("leg");
+            meta.reverse_leg : exact @name("leg");
             meta.protocol : exact @name("protocol");
             meta.reverse_src_ipv4 : exact @name("src") @format(IPV4_ADDRESS);
             meta.reverse_dst_ipv4 : exact @name("dst") @format(IPV4_ADDRESS);
@@ -897,10 +1113,18 @@ control connection_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_main_
             meta.dst_port = hdr.udp.dst_port;
             meta.profile = 4;
         }
+        if (meta.leg == 2 && (meta.tcp_flags & 23) == 2) {
+            redirect_out_ipv4.apply(hdr, meta, input);
+        }
         if (meta.protocol != 0) {
             decide_ipv4.apply(hdr, meta, input);
         }
-        route_ipv4.apply();
+        if (meta.leg == 2 && (meta.tcp_flags & 23) == 2) {
+            redirect_in_ipv4.apply(hdr, meta, input);
+        }
+        if (meta.nexthop == 0) {
+            route_ipv4.apply();
+        }
         if (meta.protocol != 0) {
             if (flow_ipv4.apply().hit) {
                 meta.decided = 0;
@@ -942,7 +1166,115 @@ control connection_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_main_
     }
 }
 
-/// A packet of no known connection: does it open one, and to which backend?
+/// A new connection: does whoever opens it go by the proxy?
+control redirect_out_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_main_input_metadata_t input) {
+    @id(0x13000060) @name(".outbound_ipv6_count")
+    DirectCounter<bit<64>>(PNA_CounterType_t.PACKETS_AND_BYTES) outbound_ipv6_count;
+
+    @id(0x11000068) @name(".proxies_ipv6")
+    @selector_size_semantics("sum_of_weights")
+    @max_group_size(16)
+    ActionSelector(PNA_HashAlgorithm_t.TARGET_DEFAULT, 4096, 32) proxies_ipv6;
+
+    @id(0x01000060) @name(".redirect_outbound_ipv6")
+    @brief("To the network's proxy. Without one the connection goes on without it, or, `closed`, ends.")
+    action redirect_outbound_ipv6(bit<1> closed) {
+        outbound_ipv6_count.count();
+        meta.redirect = 1;
+        meta.closed = (bit<1>)(meta.closed == 1 || closed == 1);
+    }
+
+    @id(0x01000061) @name(".bypass_outbound_ipv6")
+    @brief("Not to the proxy.")
+    action bypass_outbound_ipv6() {
+        outbound_ipv6_count.count();
+    }
+
+    @id(0x01000062) @name(".deny_outbound_ipv6")
+    @brief("Nowhere, whatever else is said about the connection.")
+    action deny_outbound_ipv6() {
+        outbound_ipv6_count.count();
+        meta.denied = 1;
+    }
+
+    @id(0x01000068) @name(".to_proxy_ipv6")
+    @brief("The way to a proxy.")
+    action to_proxy_ipv6(bit<16> nexthop) {
+        meta.proxy_nexthop = nexthop;
+    }
+
+    @id(0x02000068) @name(".proxy_ipv6")
+    @brief("The proxies of a network on this device. A member watches its port, so one that is gone gets nothing.")
+    table proxy_ipv6 {
+        key = {
+            meta.network : exact @name("network");
+            hdr.ipv6.src : selector;
+            hdr.ipv6.dst : selector;
+            meta.src_port : selector;
+            meta.dst_port : selector;
+            meta.protocol : selector;
+        }
+        actions = {
+            @tableonly to_proxy_ipv6;
+            @defaultonly miss;
+        }
+        const default_action = miss();
+        size = 4096;
+        pna_implementation = proxies_ipv6;
+    }
+
+    @id(0x02000060) @name(".outbound_ipv6")
+    @brief("Connections that a workload opens, by where they go; its counter counts new connections.")
+    table outbound_ipv6 {
+        key = {
+            meta.network : exact @name("network");
+            hdr.ipv6.src : exact @name("workload") @format(IPV6_ADDRESS);
+            hdr.ipv6.dst : ternary @name("peer") @format(IPV6_ADDRESS);
+            meta.dst_port : range @name("port");
+        }
+        actions = {
+            @tableonly redirect_outbound_ipv6;
+            @tableonly bypass_outbound_ipv6;
+            @tableonly deny_outbound_ipv6;
+            @defaultonly miss;
+        }
+        const default_action = miss();
+        size = 8192;
+        pna_direct_counter = outbound_ipv6_count;
+    }
+
+    apply {
+        proxy_ipv6.apply();
+        outbound_ipv6.apply();
+        if (meta.denied == 1) {
+            drops.count(DROP_MESH_DENIED);
+            drop_packet();
+            exit;
+        }
+        if (meta.redirect == 1) {
+            if (meta.proxy_nexthop != 0) {
+                if (!(meta.decided == 1)) {
+                    meta.decided = 1;
+                    meta.new_src_ipv6 = hdr.ipv6.src;
+                    meta.new_dst_ipv6 = hdr.ipv6.dst;
+                    meta.new_dst_port = meta.dst_port;
+                    meta.reverse_src_ipv6 = hdr.ipv6.dst;
+                    meta.reverse_dst_ipv6 = hdr.ipv6.src;
+                    meta.reverse_src_port = meta.dst_port;
+                    meta.reverse_dst_port = meta.src_port;
+                }
+                meta.nexthop = meta.proxy_nexthop;
+                meta.reverse_leg = 3;
+            } else if (meta.closed == 1) {
+                drops.count(DROP_NO_PROXY);
+                drop_packet();
+                exit;
+            }
+        }
+    }
+}
+
+/// A packet of no known connection, and not the proxy's: does it open one to a service, and to which backend?
 control decide_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_main_input_metadata_t input) {
     Random<bit<16>>(16w0, 16w0xffff) drawn;
 
@@ -1033,21 +1365,107 @@ control decide_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_main_inpu
     }
 
     apply {
-        meta.reverse_src_ipv6 = hdr.ipv6.src;
-        meta.reverse_dst_ipv6 = hdr.ipv6.dst;
-        meta.reverse_src_port = meta.src_port;
-        meta.reverse_dst_port = meta.dst_port;
-        if (service_ipv6.apply().hit) {
-            backend_ipv6.apply();
-            meta.new_src_ipv6 = hdr.ipv6.src;
-            if (meta.new_dst_ipv6 == hdr.ipv6.src) {
-                meta.new_src_ipv6 = meta.hairpin_ipv6;
+        if (!(meta.decided == 1)) {
+            meta.reverse_leg = meta.leg;
+            meta.reverse_src_ipv6 = hdr.ipv6.src;
+            meta.reverse_dst_ipv6 = hdr.ipv6.dst;
+            meta.reverse_src_port = meta.src_port;
+            meta.reverse_dst_port = meta.dst_port;
+            if (service_ipv6.apply().hit) {
+                backend_ipv6.apply();
+                meta.new_src_ipv6 = hdr.ipv6.src;
+                if (meta.new_dst_ipv6 == hdr.ipv6.src) {
+                    meta.new_src_ipv6 = meta.hairpin_ipv6;
+                }
+                meta.route_ipv6 = meta.new_dst_ipv6;
+                meta.reverse_leg = 2;
+                meta.reverse_src_ipv6 = meta.new_dst_ipv6;
+                meta.reverse_dst_ipv6 = meta.new_src_ipv6;
+                meta.reverse_src_port = meta.new_dst_port;
+                meta.reverse_dst_port = meta.src_port;
             }
-            meta.route_ipv6 = meta.new_dst_ipv6;
-            meta.reverse_src_ipv6 = meta.new_dst_ipv6;
-            meta.reverse_dst_ipv6 = meta.new_src_ipv6;
-            meta.reverse_src_port = meta.new_dst_port;
-            meta.reverse_dst_port = meta.src_port;
+        }
+    }
+}
+
+/// A new connection: does whom it is opened to go by the proxy?
+control redirect_in_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_main_input_metadata_t input) {
+    @id(0x13000064) @name(".inbound_ipv6_count")
+    DirectCounter<bit<64>>(PNA_CounterType_t.PACKETS_AND_BYTES) inbound_ipv6_count;
+
+    @id(0x01000064) @name(".redirect_inbound_ipv6")
+    @brief("To the network's proxy. Without one the connection goes on without it, or, `closed`, ends.")
+    action redirect_inbound_ipv6(bit<1> closed) {
+        inbound_ipv6_count.count();
+        meta.redirect = 1;
+        meta.closed = (bit<1>)(meta.closed == 1 || closed == 1);
+    }
+
+    @id(0x01000065) @name(".bypass_inbound_ipv6")
+    @brief("Not to the proxy.")
+    action bypass_inbound_ipv6() {
+        inbound_ipv6_count.count();
+    }
+
+    @id(0x01000066) @name(".deny_inbound_ipv6")
+    @brief("Nowhere, whatever else is said about the connection.")
+    action deny_inbound_ipv6() {
+        inbound_ipv6_count.count();
+        meta.denied = 1;
+    }
+
+    @id(0x02000064) @name(".inbound_ipv6")
+    @brief("Connections that are opened to a workload, by where they come from; its counter counts new connections.")
+    table inbound_ipv6 {
+        key = {
+            meta.network : exact @name("network");
+            meta.route_ipv6 : exact @name("workload") @format(IPV6_ADDRESS);
+            hdr.ipv6.src : ternary @name("peer") @format(IPV6_ADDRESS);
+            meta.server_port : range @name("port");
+        }
+        actions = {
+            @tableonly redirect_inbound_ipv6;
+            @tableonly bypass_inbound_ipv6;
+            @tableonly deny_inbound_ipv6;
+            @defaultonly miss;
+        }
+        const default_action = miss();
+        size = 8192;
+        pna_direct_counter = inbound_ipv6_count;
+    }
+
+    apply {
+        meta.redirect = 0;
+        meta.closed = 0;
+        meta.server_port = meta.dst_port;
+        if (meta.decided == 1) {
+            meta.server_port = meta.new_dst_port;
+        }
+        inbound_ipv6.apply();
+        if (meta.denied == 1) {
+            drops.count(DROP_MESH_DENIED);
+            drop_packet();
+            exit;
+        }
+        if (meta.redirect == 1) {
+            if (meta.proxy_nexthop != 0) {
+                if (!(meta.decided == 1)) {
+                    meta.decided = 1;
+                    meta.new_src_ipv6 = hdr.ipv6.src;
+                    meta.new_dst_ipv6 = hdr.ipv6.dst;
+                    meta.new_dst_port = meta.dst_port;
+                    meta.reverse_src_ipv6 = hdr.ipv6.dst;
+                    meta.reverse_dst_ipv6 = hdr.ipv6.src;
+                    meta.reverse_src_port = meta.dst_port;
+                    meta.reverse_dst_port = meta.src_port;
+                }
+                meta.nexthop = meta.proxy_nexthop;
+                meta.reverse_leg = 3;
+            } else if (meta.closed == 1) {
+                drops.count(DROP_NO_PROXY);
+                drop_packet();
+                exit;
+            }
         }
     }
 }
@@ -1193,7 +1611,7 @@ control connection_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_main_
     table flow_reverse_ipv6 {
         key = {
             meta.network : exact @name("network");
-            meta.leg : exact @name("leg");
+            meta.reverse_leg : exact @name("leg");
             meta.protocol : exact @name("protocol");
             meta.reverse_src_ipv6 : exact @name("src") @format(IPV6_ADDRESS);
             meta.reverse_dst_ipv6 : exact @name("dst") @format(IPV6_ADDRESS);
@@ -1225,10 +1643,18 @@ control connection_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_main_
             meta.dst_port = hdr.udp.dst_port;
             meta.profile = 4;
         }
+        if (meta.leg == 2 && (meta.tcp_flags & 23) == 2) {
+            redirect_out_ipv6.apply(hdr, meta, input);
+        }
         if (meta.protocol != 0) {
             decide_ipv6.apply(hdr, meta, input);
         }
-        route_ipv6.apply();
+        if (meta.leg == 2 && (meta.tcp_flags & 23) == 2) {
+            redirect_in_ipv6.apply(hdr, meta, input);
+        }
+        if (meta.nexthop == 0) {
+            route_ipv6.apply();
+        }
         if (meta.protocol != 0) {
             if (flow_ipv6.apply().hit) {
                 meta.decided = 0;
@@ -1597,7 +2023,7 @@ control forward(inout headers_t hdr, inout metadata_t meta, in pna_main_input_me
 control ingress(inout headers_t hdr, inout metadata_t meta, in pna_main_input_metadata_t input) {
     apply {
         classify.apply(hdr, meta, input);
-        if (meta.leg == 2) {
+        if (meta.leg > 1) {
             if (hdr.arp.isValid() && !hdr.vxlan.isValid()) {
                 answer_arp.apply(hdr, meta, input);
             } else if (hdr.neighbor.isValid() && !hdr.vxlan.isValid()) {

@@ -33,6 +33,12 @@ const bit<32> DROP_ERROR_NOT_SENT = 8;
 /// The flow's next hop has become one of another network.
 const bit<32> DROP_OTHER_NETWORK = 9;
 
+/// A connection of the mesh that is not to go on without a proxy.
+const bit<32> DROP_NO_PROXY = 10;
+
+/// A MeshRedirect denies the connection.
+const bit<32> DROP_MESH_DENIED = 11;
+
 /// What the pipeline leaves to the kernel goes out of this port, as it came.
 const bit<9> KERNEL_PORT = 510;
 
@@ -208,6 +214,11 @@ struct metadata_t {
     bit<16> src_port;
     bit<16> dst_port;
     bit<8> tcp_flags;
+    bit<16> proxy_nexthop;
+    bit<16> server_port;
+    bit<1> redirect;
+    bit<1> denied;
+    bit<1> closed;
     bit<1> decided;
     bit<16> service_id;
     bit<16> spread;
@@ -216,6 +227,7 @@ struct metadata_t {
     bit<1> translate;
     bit<16> new_src_port;
     bit<16> new_dst_port;
+    bit<8> reverse_leg;
     bit<16> reverse_src_port;
     bit<16> reverse_dst_port;
     bit<32> route_ipv4;
@@ -537,6 +549,14 @@ control classify(inout headers_t hdr, inout metadata_t meta, inout standard_meta
         meta.network = network;
     }
 
+    @id(0x0100000a) @name(".set_proxy")
+    @brief("The port of a network's proxy.")
+    action set_proxy(bit<16> network, bit<16> nexthop) {
+        meta.leg = 3;
+        meta.network = network;
+        meta.source_nexthop = nexthop;
+    }
+
     // examples/weighted.yaml:19 Workload default/client
     // examples/weighted.yaml:20 Workload default/web-1
     // examples/weighted.yaml:21 Workload default/web-2
@@ -550,6 +570,7 @@ control classify(inout headers_t hdr, inout metadata_t meta, inout standard_meta
         actions = {
             @tableonly set_workload;
             @tableonly set_uplink;
+            @tableonly set_proxy;
             @defaultonly miss;
         }
         const default_action = miss();
@@ -659,6 +680,110 @@ control answer_nd(inout headers_t hdr, inout metadata_t meta, inout standard_met
     }
 }
 
+/// A new connection: does whoever opens it go by the proxy?
+control redirect_out_ipv4(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard) {
+    @id(0x13000030) @name(".outbound_ipv4_count")
+    direct_counter(CounterType.packets_and_bytes) outbound_ipv4_count;
+
+    @id(0x11000038) @name(".proxies_ipv4")
+    @selector_size_semantics("sum_of_weights")
+    @max_group_size(16)
+    action_selector(HashAlgorithm.crc32, 4096, 32) proxies_ipv4;
+
+    @id(0x01000030) @name(".redirect_outbound_ipv4")
+    @brief("To the network's proxy. Without one the connection goes on without it, or, `closed`, ends.")
+    action redirect_outbound_ipv4(bit<1> closed) {
+        meta.redirect = 1;
+        meta.closed = (bit<1>)(meta.closed == 1 || closed == 1);
+    }
+
+    @id(0x01000031) @name(".bypass_outbound_ipv4")
+    @brief("Not to the proxy.")
+    action bypass_outbound_ipv4() { }
+
+    @id(0x01000032) @name(".deny_outbound_ipv4")
+    @brief("Nowhere, whatever else is said about the connection.")
+    action deny_outbound_ipv4() {
+        meta.denied = 1;
+    }
+
+    @id(0x01000038) @name(".to_proxy_ipv4")
+    @brief("The way to a proxy.")
+    action to_proxy_ipv4(bit<16> nexthop) {
+        meta.proxy_nexthop = nexthop;
+    }
+
+    @id(0x02000038) @name(".proxy_ipv4")
+    @brief("The proxies of a network on this device. A member watches its port, so one that is gone gets nothing.")
+    table proxy_ipv4 {
+        key = {
+            meta.network : exact @name("network");
+            hdr.ipv4.src : selector;
+            hdr.ipv4.dst : selector;
+            meta.src_port : selector;
+            meta.dst_port : selector;
+            meta.protocol : selector;
+        }
+        actions = {
+            @tableonly to_proxy_ipv4;
+            @defaultonly miss;
+        }
+        const default_action = miss();
+        size = 4096;
+        implementation = proxies_ipv4;
+    }
+
+    @id(0x02000030) @name(".outbound_ipv4")
+    @brief("Connections that a workload opens, by where they go; its counter counts new connections.")
+    table outbound_ipv4 {
+        key = {
+            meta.network : exact @name("network");
+            hdr.ipv4.src : exact @name("workload") @format(IPV4_ADDRESS);
+            hdr.ipv4.dst : ternary @name("peer") @format(IPV4_ADDRESS);
+            meta.dst_port : range @name("port");
+        }
+        actions = {
+            @tableonly redirect_outbound_ipv4;
+            @tableonly bypass_outbound_ipv4;
+            @tableonly deny_outbound_ipv4;
+            @defaultonly miss;
+        }
+        const default_action = miss();
+        size = 8192;
+        counters = outbound_ipv4_count;
+    }
+
+    apply {
+        proxy_ipv4.apply();
+        outbound_ipv4.apply();
+        if (meta.denied == 1) {
+            drops.count(DROP_MESH_DENIED);
+            mark_to_drop(standard);
+            exit;
+        }
+        if (meta.redirect == 1) {
+            if (meta.proxy_nexthop != 0) {
+                if (!(meta.decided == 1)) {
+                    meta.decided = 1;
+                    meta.new_src_ipv4 = hdr.ipv4.src;
+                    meta.new_dst_ipv4 = hdr.ipv4.dst;
+                    meta.new_dst_port = meta.dst_port;
+                    meta.reverse_src_ipv4 = hdr.ipv4.dst;
+                    meta.reverse_dst_ipv4 = hdr.ipv4.src;
+                    meta.reverse_src_port = meta.dst_port;
+                    meta.reverse_dst_port = meta.src_port;
+                }
+                meta.nexthop = meta.proxy_nexthop;
+                meta.reverse_leg = 3;
+            } else if (meta.closed == 1) {
+                drops.count(DROP_NO_PROXY);
+                mark_to_drop(standard);
+                exit;
+            }
+        }
+    }
+}
+
 /// Refuse a connection: TCP by a reset, UDP by ICMP "port unreachable" from the service's own address.
 control refuse_ipv4(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard) {
     apply {
@@ -743,7 +868,7 @@ control refuse_ipv4(inout headers_t hdr, inout metadata_t meta, inout standard_m
     }
 }
 
-/// A packet of no known connection: does it open one, and to which backend?
+/// A packet of no known connection, and not the proxy's: does it open one to a service, and to which backend?
 control decide_ipv4(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard) {
     @id(0x13000013) @name(".service_ipv4_count")
     direct_counter(CounterType.packets_and_bytes) service_ipv4_count;
@@ -829,23 +954,105 @@ control decide_ipv4(inout headers_t hdr, inout metadata_t meta, inout standard_m
     }
 
     apply {
-        meta.reverse_src_ipv4 = hdr.ipv4.src;
-        meta.reverse_dst_ipv4 = hdr.ipv4.dst;
-        meta.reverse_src_port = meta.src_port;
-        meta.reverse_dst_port = meta.dst_port;
-        if (service_ipv4.apply().hit) {
-            if (backend_ipv4.apply().miss) {
-                refuse_ipv4.apply(hdr, meta, standard);
+        if (!(meta.decided == 1)) {
+            meta.reverse_leg = meta.leg;
+            meta.reverse_src_ipv4 = hdr.ipv4.src;
+            meta.reverse_dst_ipv4 = hdr.ipv4.dst;
+            meta.reverse_src_port = meta.src_port;
+            meta.reverse_dst_port = meta.dst_port;
+            if (service_ipv4.apply().hit) {
+                if (backend_ipv4.apply().miss) {
+                    refuse_ipv4.apply(hdr, meta, standard);
+                }
+                meta.new_src_ipv4 = hdr.ipv4.src;
+                if (meta.new_dst_ipv4 == hdr.ipv4.src) {
+                    meta.new_src_ipv4 = meta.hairpin_ipv4;
+                }
+                meta.route_ipv4 = meta.new_dst_ipv4;
+                meta.reverse_leg = 2;
+                meta.reverse_src_ipv4 = meta.new_dst_ipv4;
+                meta.reverse_dst_ipv4 = meta.new_src_ipv4;
+                meta.reverse_src_port = meta.new_dst_port;
+                meta.reverse_dst_port = meta.src_port;
             }
-            meta.new_src_ipv4 = hdr.ipv4.src;
-            if (meta.new_dst_ipv4 == hdr.ipv4.src) {
-                meta.new_src_ipv4 = meta.hairpin_ipv4;
+        }
+    }
+}
+
+/// A new connection: does whom it is opened to go by the proxy?
+control redirect_in_ipv4(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard) {
+    @id(0x13000034) @name(".inbound_ipv4_count")
+    direct_counter(CounterType.packets_and_bytes) inbound_ipv4_count;
+
+    @id(0x01000034) @name(".redirect_inbound_ipv4")
+    @brief("To the network's proxy. Without one the connection goes on without it, or, `closed`, ends.")
+    action redirect_inbound_ipv4(bit<1> closed) {
+        meta.redirect = 1;
+        meta.closed = (bit<1>)(meta.closed == 1 || closed == 1);
+    }
+
+    @id(0x01000035) @name(".bypass_inbound_ipv4")
+    @brief("Not to the proxy.")
+    action bypass_inbound_ipv4() { }
+
+    @id(0x01000036) @name(".deny_inbound_ipv4")
+    @brief("Nowhere, whatever else is said about the connection.")
+    action deny_inbound_ipv4() {
+        meta.denied = 1;
+    }
+
+    @id(0x02000034) @name(".inbound_ipv4")
+    @brief("Connections that are opened to a workload, by where they come from; its counter counts new connections.")
+    table inbound_ipv4 {
+        key = {
+            meta.network : exact @name("network");
+            meta.route_ipv4 : exact @name("workload") @format(IPV4_ADDRESS);
+            hdr.ipv4.src : ternary @name("peer") @format(IPV4_ADDRESS);
+            meta.server_port : range @name("port");
+        }
+        actions = {
+            @tableonly redirect_inbound_ipv4;
+            @tableonly bypass_inbound_ipv4;
+            @tableonly deny_inbound_ipv4;
+            @defaultonly miss;
+        }
+        const default_action = miss();
+        size = 8192;
+        counters = inbound_ipv4_count;
+    }
+
+    apply {
+        meta.redirect = 0;
+        meta.closed = 0;
+        meta.server_port = meta.dst_port;
+        if (meta.decided == 1) {
+            meta.server_port = meta.new_dst_port;
+        }
+        inbound_ipv4.apply();
+        if (meta.denied == 1) {
+            drops.count(DROP_MESH_DENIED);
+            mark_to_drop(standard);
+            exit;
+        }
+        if (meta.redirect == 1) {
+            if (meta.proxy_nexthop != 0) {
+                if (!(meta.decided == 1)) {
+                    meta.decided = 1;
+                    meta.new_src_ipv4 = hdr.ipv4.src;
+                    meta.new_dst_ipv4 = hdr.ipv4.dst;
+                    meta.new_dst_port = meta.dst_port;
+                    meta.reverse_src_ipv4 = hdr.ipv4.dst;
+                    meta.reverse_dst_ipv4 = hdr.ipv4.src;
+                    meta.reverse_src_port = meta.dst_port;
+                    meta.reverse_dst_port = meta.src_port;
+                }
+                meta.nexthop = meta.proxy_nexthop;
+                meta.reverse_leg = 3;
+            } else if (meta.closed == 1) {
+                drops.count(DROP_NO_PROXY);
+                mark_to_drop(standard);
+                exit;
             }
-            meta.route_ipv4 = meta.new_dst_ipv4;
-            meta.reverse_src_ipv4 = meta.new_dst_ipv4;
-            meta.reverse_dst_ipv4 = meta.new_src_ipv4;
-            meta.reverse_src_port = meta.new_dst_port;
-            meta.reverse_dst_port = meta.src_port;
         }
     }
 }
@@ -927,7 +1134,7 @@ control connection_ipv4(inout headers_t hdr, inout metadata_t meta, inout standa
     table flow_reverse_ipv4 {
         key = {
             meta.network : exact @name("network");
-            meta.leg : exact @name("leg");
+            meta.reverse_leg : exact @name("leg");
             meta.protocol : exact @name("protocol");
             meta.reverse_src_ipv4 : exact @name("src") @format(IPV4_ADDRESS);
             meta.reverse_dst_ipv4 : exact @name("dst") @format(IPV4_ADDRESS);
@@ -978,7 +1185,13 @@ control connection_ipv4(inout headers_t hdr, inout metadata_t meta, inout standa
         }
         if (meta.protocol != 0) {
             if (flow_ipv4.apply().miss) {
+                if (meta.leg == 2 && (meta.tcp_flags & 23) == 2) {
+                    redirect_out_ipv4.apply(hdr, meta, standard);
+                }
                 decide_ipv4.apply(hdr, meta, standard);
+                if (meta.leg == 2 && (meta.tcp_flags & 23) == 2) {
+                    redirect_in_ipv4.apply(hdr, meta, standard);
+                }
                 if (flow_reverse_ipv4.apply().hit) {
                     if (meta.decided == 1) {
                         drops.count(DROP_FLOW_CLASH);
@@ -1014,7 +1227,7 @@ control connection_ipv4(inout headers_t hdr, inout metadata_t meta, inout standa
                 meta.service_id,
                 meta.profile,
                 meta.network,
-                meta.leg,
+                meta.reverse_leg,
                 meta.protocol,
                 meta.reverse_src_ipv4,
                 meta.reverse_dst_ipv4,
@@ -1031,6 +1244,110 @@ control connection_ipv4(inout headers_t hdr, inout metadata_t meta, inout standa
             meta.translate = 1;
             meta.new_src_port = meta.src_port;
             service_requests.count((bit<32>)meta.service_id);
+        }
+    }
+}
+
+/// A new connection: does whoever opens it go by the proxy?
+control redirect_out_ipv6(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard) {
+    @id(0x13000060) @name(".outbound_ipv6_count")
+    direct_counter(CounterType.packets_and_bytes) outbound_ipv6_count;
+
+    @id(0x11000068) @name(".proxies_ipv6")
+    @selector_size_semantics("sum_of_weights")
+    @max_group_size(16)
+    action_selector(HashAlgorithm.crc32, 4096, 32) proxies_ipv6;
+
+    @id(0x01000060) @name(".redirect_outbound_ipv6")
+    @brief("To the network's proxy. Without one the connection goes on without it, or, `closed`, ends.")
+    action redirect_outbound_ipv6(bit<1> closed) {
+        meta.redirect = 1;
+        meta.closed = (bit<1>)(meta.closed == 1 || closed == 1);
+    }
+
+    @id(0x01000061) @name(".bypass_outbound_ipv6")
+    @brief("Not to the proxy.")
+    action bypass_outbound_ipv6() { }
+
+    @id(0x01000062) @name(".deny_outbound_ipv6")
+    @brief("Nowhere, whatever else is said about the connection.")
+    action deny_outbound_ipv6() {
+        meta.denied = 1;
+    }
+
+    @id(0x01000068) @name(".to_proxy_ipv6")
+    @brief("The way to a proxy.")
+    action to_proxy_ipv6(bit<16> nexthop) {
+        meta.proxy_nexthop = nexthop;
+    }
+
+    @id(0x02000068) @name(".proxy_ipv6")
+    @brief("The proxies of a network on this device. A member watches its port, so one that is gone gets nothing.")
+    table proxy_ipv6 {
+        key = {
+            meta.network : exact @name("network");
+            hdr.ipv6.src : selector;
+            hdr.ipv6.dst : selector;
+            meta.src_port : selector;
+            meta.dst_port : selector;
+            meta.protocol : selector;
+        }
+        actions = {
+            @tableonly to_proxy_ipv6;
+            @defaultonly miss;
+        }
+        const default_action = miss();
+        size = 4096;
+        implementation = proxies_ipv6;
+    }
+
+    @id(0x02000060) @name(".outbound_ipv6")
+    @brief("Connections that a workload opens, by where they go; its counter counts new connections.")
+    table outbound_ipv6 {
+        key = {
+            meta.network : exact @name("network");
+            hdr.ipv6.src : exact @name("workload") @format(IPV6_ADDRESS);
+            hdr.ipv6.dst : ternary @name("peer") @format(IPV6_ADDRESS);
+            meta.dst_port : range @name("port");
+        }
+        actions = {
+            @tableonly redirect_outbound_ipv6;
+            @tableonly bypass_outbound_ipv6;
+            @tableonly deny_outbound_ipv6;
+            @defaultonly miss;
+        }
+        const default_action = miss();
+        size = 8192;
+        counters = outbound_ipv6_count;
+    }
+
+    apply {
+        proxy_ipv6.apply();
+        outbound_ipv6.apply();
+        if (meta.denied == 1) {
+            drops.count(DROP_MESH_DENIED);
+            mark_to_drop(standard);
+            exit;
+        }
+        if (meta.redirect == 1) {
+            if (meta.proxy_nexthop != 0) {
+                if (!(meta.decided == 1)) {
+                    meta.decided = 1;
+                    meta.new_src_ipv6 = hdr.ipv6.src;
+                    meta.new_dst_ipv6 = hdr.ipv6.dst;
+                    meta.new_dst_port = meta.dst_port;
+                    meta.reverse_src_ipv6 = hdr.ipv6.dst;
+                    meta.reverse_dst_ipv6 = hdr.ipv6.src;
+                    meta.reverse_src_port = meta.dst_port;
+                    meta.reverse_dst_port = meta.src_port;
+                }
+                meta.nexthop = meta.proxy_nexthop;
+                meta.reverse_leg = 3;
+            } else if (meta.closed == 1) {
+                drops.count(DROP_NO_PROXY);
+                mark_to_drop(standard);
+                exit;
+            }
         }
     }
 }
@@ -1114,7 +1431,7 @@ control refuse_ipv6(inout headers_t hdr, inout metadata_t meta, inout standard_m
     }
 }
 
-/// A packet of no known connection: does it open one, and to which backend?
+/// A packet of no known connection, and not the proxy's: does it open one to a service, and to which backend?
 control decide_ipv6(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard) {
     @id(0x13000043) @name(".service_ipv6_count")
     direct_counter(CounterType.packets_and_bytes) service_ipv6_count;
@@ -1198,23 +1515,105 @@ control decide_ipv6(inout headers_t hdr, inout metadata_t meta, inout standard_m
     }
 
     apply {
-        meta.reverse_src_ipv6 = hdr.ipv6.src;
-        meta.reverse_dst_ipv6 = hdr.ipv6.dst;
-        meta.reverse_src_port = meta.src_port;
-        meta.reverse_dst_port = meta.dst_port;
-        if (service_ipv6.apply().hit) {
-            if (backend_ipv6.apply().miss) {
-                refuse_ipv6.apply(hdr, meta, standard);
+        if (!(meta.decided == 1)) {
+            meta.reverse_leg = meta.leg;
+            meta.reverse_src_ipv6 = hdr.ipv6.src;
+            meta.reverse_dst_ipv6 = hdr.ipv6.dst;
+            meta.reverse_src_port = meta.src_port;
+            meta.reverse_dst_port = meta.dst_port;
+            if (service_ipv6.apply().hit) {
+                if (backend_ipv6.apply().miss) {
+                    refuse_ipv6.apply(hdr, meta, standard);
+                }
+                meta.new_src_ipv6 = hdr.ipv6.src;
+                if (meta.new_dst_ipv6 == hdr.ipv6.src) {
+                    meta.new_src_ipv6 = meta.hairpin_ipv6;
+                }
+                meta.route_ipv6 = meta.new_dst_ipv6;
+                meta.reverse_leg = 2;
+                meta.reverse_src_ipv6 = meta.new_dst_ipv6;
+                meta.reverse_dst_ipv6 = meta.new_src_ipv6;
+                meta.reverse_src_port = meta.new_dst_port;
+                meta.reverse_dst_port = meta.src_port;
             }
-            meta.new_src_ipv6 = hdr.ipv6.src;
-            if (meta.new_dst_ipv6 == hdr.ipv6.src) {
-                meta.new_src_ipv6 = meta.hairpin_ipv6;
+        }
+    }
+}
+
+/// A new connection: does whom it is opened to go by the proxy?
+control redirect_in_ipv6(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard) {
+    @id(0x13000064) @name(".inbound_ipv6_count")
+    direct_counter(CounterType.packets_and_bytes) inbound_ipv6_count;
+
+    @id(0x01000064) @name(".redirect_inbound_ipv6")
+    @brief("To the network's proxy. Without one the connection goes on without it, or, `closed`, ends.")
+    action redirect_inbound_ipv6(bit<1> closed) {
+        meta.redirect = 1;
+        meta.closed = (bit<1>)(meta.closed == 1 || closed == 1);
+    }
+
+    @id(0x01000065) @name(".bypass_inbound_ipv6")
+    @brief("Not to the proxy.")
+    action bypass_inbound_ipv6() { }
+
+    @id(0x01000066) @name(".deny_inbound_ipv6")
+    @brief("Nowhere, whatever else is said about the connection.")
+    action deny_inbound_ipv6() {
+        meta.denied = 1;
+    }
+
+    @id(0x02000064) @name(".inbound_ipv6")
+    @brief("Connections that are opened to a workload, by where they come from; its counter counts new connections.")
+    table inbound_ipv6 {
+        key = {
+            meta.network : exact @name("network");
+            meta.route_ipv6 : exact @name("workload") @format(IPV6_ADDRESS);
+            hdr.ipv6.src : ternary @name("peer") @format(IPV6_ADDRESS);
+            meta.server_port : range @name("port");
+        }
+        actions = {
+            @tableonly redirect_inbound_ipv6;
+            @tableonly bypass_inbound_ipv6;
+            @tableonly deny_inbound_ipv6;
+            @defaultonly miss;
+        }
+        const default_action = miss();
+        size = 8192;
+        counters = inbound_ipv6_count;
+    }
+
+    apply {
+        meta.redirect = 0;
+        meta.closed = 0;
+        meta.server_port = meta.dst_port;
+        if (meta.decided == 1) {
+            meta.server_port = meta.new_dst_port;
+        }
+        inbound_ipv6.apply();
+        if (meta.denied == 1) {
+            drops.count(DROP_MESH_DENIED);
+            mark_to_drop(standard);
+            exit;
+        }
+        if (meta.redirect == 1) {
+            if (meta.proxy_nexthop != 0) {
+                if (!(meta.decided == 1)) {
+                    meta.decided = 1;
+                    meta.new_src_ipv6 = hdr.ipv6.src;
+                    meta.new_dst_ipv6 = hdr.ipv6.dst;
+                    meta.new_dst_port = meta.dst_port;
+                    meta.reverse_src_ipv6 = hdr.ipv6.dst;
+                    meta.reverse_dst_ipv6 = hdr.ipv6.src;
+                    meta.reverse_src_port = meta.dst_port;
+                    meta.reverse_dst_port = meta.src_port;
+                }
+                meta.nexthop = meta.proxy_nexthop;
+                meta.reverse_leg = 3;
+            } else if (meta.closed == 1) {
+                drops.count(DROP_NO_PROXY);
+                mark_to_drop(standard);
+                exit;
             }
-            meta.route_ipv6 = meta.new_dst_ipv6;
-            meta.reverse_src_ipv6 = meta.new_dst_ipv6;
-            meta.reverse_dst_ipv6 = meta.new_src_ipv6;
-            meta.reverse_src_port = meta.new_dst_port;
-            meta.reverse_dst_port = meta.src_port;
         }
     }
 }
@@ -1296,7 +1695,7 @@ control connection_ipv6(inout headers_t hdr, inout metadata_t meta, inout standa
     table flow_reverse_ipv6 {
         key = {
             meta.network : exact @name("network");
-            meta.leg : exact @name("leg");
+            meta.reverse_leg : exact @name("leg");
             meta.protocol : exact @name("protocol");
             meta.reverse_src_ipv6 : exact @name("src") @format(IPV6_ADDRESS);
             meta.reverse_dst_ipv6 : exact @name("dst") @format(IPV6_ADDRESS);
@@ -1344,7 +1743,13 @@ control connection_ipv6(inout headers_t hdr, inout metadata_t meta, inout standa
         }
         if (meta.protocol != 0) {
             if (flow_ipv6.apply().miss) {
+                if (meta.leg == 2 && (meta.tcp_flags & 23) == 2) {
+                    redirect_out_ipv6.apply(hdr, meta, standard);
+                }
                 decide_ipv6.apply(hdr, meta, standard);
+                if (meta.leg == 2 && (meta.tcp_flags & 23) == 2) {
+                    redirect_in_ipv6.apply(hdr, meta, standard);
+                }
                 if (flow_reverse_ipv6.apply().hit) {
                     if (meta.decided == 1) {
                         drops.count(DROP_FLOW_CLASH);
@@ -1380,7 +1785,7 @@ control connection_ipv6(inout headers_t hdr, inout metadata_t meta, inout standa
                 meta.service_id,
                 meta.profile,
                 meta.network,
-                meta.leg,
+                meta.reverse_leg,
                 meta.protocol,
                 meta.reverse_src_ipv6,
                 meta.reverse_dst_ipv6,
@@ -1782,7 +2187,7 @@ control forward(inout headers_t hdr, inout metadata_t meta, inout standard_metad
 control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard) {
     apply {
         classify.apply(hdr, meta, standard);
-        if (meta.leg == 2) {
+        if (meta.leg > 1) {
             if (hdr.arp.isValid() && !hdr.vxlan.isValid()) {
                 answer_arp.apply(hdr, meta, standard);
             } else if (hdr.neighbor.isValid() && !hdr.vxlan.isValid()) {

@@ -21,8 +21,16 @@ def used(*without: str) -> set[str]:
 EVERYTHING = used()
 
 
-def test_the_whole_shop_uses_everything() -> None:
-    assert set(features(pipeline(), Entries())) == EVERYTHING
+REDIRECTS = {f"uses_{table}_ipv{version}" for table in ("outbound", "inbound", "proxy") for version in (4, 6)}
+
+
+def test_the_whole_shop_uses_everything_but_redirects() -> None:
+    assert set(features(pipeline(), Entries())) == EVERYTHING | REDIRECTS
+
+
+def test_redirects_learn_connections_without_any_service() -> None:
+    filled = frozenset({"port", "inbound_ipv4", "proxy_ipv4"})
+    assert features_of_tables(pipeline(), filled)["uses_connections_ipv4"]
 
 
 def test_an_empty_device_uses_nothing() -> None:
