@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 from compiler.ir.entries import (
@@ -24,6 +24,7 @@ from compiler.ir.nodes import Pipeline
 from compiler.printers.layout import Layout, layout
 from compiler.span import InternalError
 from runtime.bpf.errors import BpfError
+from runtime.bpf.maps import Map
 from runtime.bpf.object import Object
 from runtime.bpf.program import Program
 from runtime.device.contents import Contents
@@ -75,9 +76,10 @@ class KernelInstance:
         ports: PortStates | None = None,
         send: Send = _sends_nothing,
         *,
+        indices: Mapping[str, Map] | None = None,
         takes_over: bool = False,
     ) -> None:
-        """Take over `loaded`; `takes_over`: its maps are an earlier process's, see `Sides`.
+        """Take over `loaded` and `indices` (`indexpins`); `takes_over`: its maps are an earlier process's, see `Sides`.
 
         Raises `UnknownName` when the ELF is not that of the pipeline.
         """
@@ -90,7 +92,8 @@ class KernelInstance:
         self._ports = PortStates(()) if ports is None else ports
         self._variants = Variants(pipeline, loaded.program(TC_PROGRAM), load_variant, _program, activate)
         self._held: Counter[str] = Counter()
-        maps = open_maps(pipeline, loaded, hash_seed, self._sides, self.undo, self._ports)
+        self._indices = indices or {}
+        maps = open_maps(pipeline, loaded, hash_seed, self._sides, self.undo, self._ports, self._indices)
         self._maps = maps
         self._copies: list[CellCopy] = []
         self._tables, self._defaults, self._besides = maps.tables, maps.defaults, maps.besides
@@ -230,6 +233,8 @@ class KernelInstance:
         self._grace.close()
         self._variants.close()
         self._loaded.close()
+        for held in self._indices.values():
+            held.close()
 
     def remove(self) -> None:
         self.close()

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from compiler.ir.nodes import Pipeline
 from compiler.printers.layout import Layout, SelectorLayout, TableLayout, layout
 from compiler.printers.store_programs import store_programs
+from runtime.bpf.maps import Map
 from runtime.bpf.object import Object
 from runtime.device.kernel.besides import Beside, besides
 from runtime.device.kernel.countermaps import CounterMap
 from runtime.device.kernel.defaultmaps import DefaultMap
 from runtime.device.kernel.failover import Follower
+from runtime.device.kernel.indexpins import pin_name
 from runtime.device.kernel.metermaps import MeterMap
 from runtime.device.kernel.replicationmap import ReplicationMap
 from runtime.device.kernel.selectormaps import SelectorMaps
@@ -49,11 +52,20 @@ class OpenMaps:
 
 
 def open_maps(
-    pipeline: Pipeline, loaded: Object, hash_seed: int, sides: Sides, undo: UndoLog, ports: PortStates
+    pipeline: Pipeline,
+    loaded: Object,
+    hash_seed: int,
+    sides: Sides,
+    undo: UndoLog,
+    ports: PortStates,
+    indices: Mapping[str, Map],
 ) -> OpenMaps:
-    """Raises `UnknownName` when the ELF is not that of the pipeline."""
+    """`indices` are those of `indexpins.index_maps`, or none.
+
+    Raises `UnknownName` when the ELF is not that of the pipeline.
+    """
     plan = layout(pipeline)
-    tables = {table.table: _table(table, loaded, sides, undo) for table in plan.tables}
+    tables = {table.table: _table(table, loaded, sides, undo, indices.get(pin_name(table))) for table in plan.tables}
     chosen = [
         (table.table, table.selector, _selector(table.selector, loaded, tables[table.table], sides, undo, ports))
         for table in plan.tables
@@ -73,11 +85,11 @@ def open_maps(
     )
 
 
-def _table(table: TableLayout, loaded: Object, sides: Sides, undo: UndoLog) -> AnyTable:
+def _table(table: TableLayout, loaded: Object, sides: Sides, undo: UndoLog, indices: Map | None) -> AnyTable:
     counters = loaded.map(table.counters.name) if table.counters is not None else None
     if table.masks is not None and table.mask_map is not None:
         entries, mask_list = loaded.map(table.map.name), loaded.map(table.mask_map.name)
-        return TernaryMap(table, table.masks, entries, mask_list, counters, sides, undo)
+        return TernaryMap(table, table.masks, entries, mask_list, counters, sides, undo, indices)
     direct = loaded.map(table.direct.name) if table.direct is not None else None
     return TableMap(table, loaded.map(table.map.name), counters, direct, sides, undo)
 

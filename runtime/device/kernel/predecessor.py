@@ -112,7 +112,7 @@ def _has_same_shape(wanted: MapLayout, held: Map) -> bool:
 def indices_of(table: TableLayout, entries: Mapping[bytes, bytes]) -> dict[bytes, int]:
     """The index of each entry: of its counter, its meter, its last hit. By its key, in a table with masks its rank.
 
-    An entry that others hide wherever it is has no place in the maps, and is not here.
+    An entry that others hide wherever it is has no place in the maps, and is not here (`indexpins` knows it).
     """
     if table.masks is None:
         return {key: _counter_of(table, value) for key, value in entries.items()}

@@ -16,6 +16,7 @@ from compiler.ir.metering import Color
 from compiler.ir.nodes import Pipeline
 from compiler.printers.layout import MapLayout, TableLayout, layout
 from runtime.bpf.maps import Map
+from runtime.device.kernel.indexpins import kept_indices
 from runtime.device.kernel.openmaps import OpenMaps
 from runtime.device.kernel.predecessor import Predecessor, indices_of
 from runtime.device.kernel.sharing import same_keyed, same_meters, shared_cells
@@ -69,6 +70,10 @@ class Succession:
         if counters is None:
             return {}
         found = indices_of(was, self._predecessor.entries(was))
+        if was.masks is not None:
+            used = set(found.values())
+            hidden = kept_indices(was, self._predecessor.maps)
+            found |= {key: at for key, at in hidden.items() if key not in found and at not in used}
         free = iter(sorted(set(range(1, table.indices)) - set(found.values())))
         renumbered = {key: index if index < table.indices else next(free, 0) for key, index in found.items() if index}
         counters.expect(renumbered)

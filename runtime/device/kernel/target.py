@@ -22,6 +22,7 @@ from runtime.bpf.program import Program
 from runtime.device.kernel.attaching import Ports
 from runtime.device.kernel.bringing import reading, without_before
 from runtime.device.kernel.dispatcher import SLOT, load_dispatcher, make_prog_array
+from runtime.device.kernel.indexpins import index_maps
 from runtime.device.kernel.instance import TC_PROGRAM, KernelInstance
 from runtime.device.kernel.packetouts import CpuPort, PacketSocket
 from runtime.device.kernel.places import Places
@@ -176,7 +177,10 @@ class KernelTarget:
         with ExitStack() as undo:
             undo.callback(loaded.close)
             try:
-                place = self._places.pin(own)
+                indices = index_maps(bundle.pipeline)
+                for held in indices.values():
+                    undo.callback(held.close)
+                place = self._places.pin({**own, **indices})
                 undo.callback(self._places.remove, place)
                 made = KernelInstance(
                     bundle.pipeline,
@@ -186,6 +190,7 @@ class KernelTarget:
                     self._activate,
                     self._ports.states,
                     self.send,
+                    indices=indices,
                     takes_over=going_on is not None,
                 )
                 made.pinned_at(place, self._places.remove)

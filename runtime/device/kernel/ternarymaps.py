@@ -20,6 +20,7 @@ from compiler.printers.layout_values import RANK
 from compiler.span import InternalError
 from runtime.bpf.maps import Map
 from runtime.device.kernel.countermaps import DirectCounters, direct_counters
+from runtime.device.kernel.indexpins import IndexPins
 from runtime.device.kernel.maskslots import MaskSlots
 from runtime.device.kernel.sides import Sides
 from runtime.device.records import ZERO, Tally
@@ -66,7 +67,9 @@ class TernaryMap:
         counters: Map | None,
         sides: Sides,
         undo: UndoLog,
+        kept: Map | None = None,
     ) -> None:
+        """`kept`: where the indices of entries are for who comes after this process (`indexpins`)."""
         self._layout = table
         self._masks = masks
         self._sides = sides
@@ -78,6 +81,7 @@ class TernaryMap:
         self._counters = direct_counters(table, counters, undo)
         if self._counters is not None:
             sides.add_resting(self._counters)
+        self._pins = IndexPins(kept, undo)
         self._entries: dict[Matches, _Held] = {}
         self._at: dict[Located, list[_Held]] = {}
 
@@ -100,6 +104,7 @@ class TernaryMap:
         matches, priority = _split(named)
         own = rank(matches, priority)
         counter = self._counters.take(RANK.pack(own)) if self._counters is not None else 0
+        self._pins.note(RANK.pack(own), counter)
         held = _Held(own, priority, counter)
         held.value = self._encode(value, held)
         held.places += ((place.mask, self._layout.encode_place(place, 0)) for place in self._masks.places(matches))
@@ -123,6 +128,7 @@ class TernaryMap:
         self._slots.leave(held.masks, held.priority)
         if self._counters is not None:
             self._counters.give_back(held.counter)
+        self._pins.forget(RANK.pack(held.rank), held.counter)
 
     def index_of(self, named: Matches) -> int:
         """Of an entry that is there: where what lies beside it is."""

@@ -23,6 +23,7 @@ from runtime.bpf.object import LoadSettings, Object, load
 from runtime.bpf.testrun import SkbContext, run_skb
 from runtime.build import Hook
 from runtime.device.journal.replay import carry, replayed
+from runtime.device.kernel.indexpins import index_maps
 from runtime.device.kernel.instance import KernelInstance
 from runtime.device.kernel.interfaces import DIRECT, OTHER, Interfaces
 from runtime.device.kernel.predecessor import Predecessor
@@ -57,7 +58,10 @@ class Device:
         def load_variant(flags: Mapping[str, int]) -> Object:
             return load(self._elf, LoadSettings(constants=dict(flags), reuse=maps))
 
-        made = KernelInstance(self.source, self.object, 0, load_variant, lambda _: None, takes_over=takes_over)
+        self.indices = index_maps(self.source)
+        made = KernelInstance(
+            self.source, self.object, 0, load_variant, lambda _: None, indices=self.indices, takes_over=takes_over
+        )
         self._open.append(made)
         return made
 
@@ -75,8 +79,9 @@ class Device:
         assert maps is not None
         maps |= {name: before.map(name) for name in (DIRECT, OTHER)}
         self.object = load(self._elf, LoadSettings(reuse={name: held.fd for name, held in maps.items()}))
+        noted = self.indices
         instance = self._instance(takes_over=True)
-        instance.follow(Predecessor(pipeline=self.source, maps=before.maps))
+        instance.follow(Predecessor(pipeline=self.source, maps={**before.maps, **noted}))
         instance.write_initial()
         self.held = self.held.moved_to(instance)
         batch = UnderWay(finish=partial(_apply, self.held, under_way), tables=frozenset({"spread"}))
@@ -88,7 +93,7 @@ class Device:
     def reconcile(self, source: Pipeline) -> None:
         """As RECONCILE_AND_COMMIT does with a pipeline that may be another one."""
         before, self.source, self._elf = self.source, source, compiled(source, Hook.TC)
-        predecessor = Predecessor(pipeline=before, maps=self.object.maps)
+        predecessor = Predecessor(pipeline=before, maps={**self.object.maps, **self.indices})
         shared = predecessor.shared_with(source) | {name: self.map(name) for name in (DIRECT, OTHER)}
         self.object = load(self._elf, LoadSettings(reuse={name: held.fd for name, held in shared.items()}))
         instance = self._instance(takes_over=False)
@@ -352,6 +357,29 @@ def test_slices_that_nobody_could_have_written(filled: Device) -> None:
     for used in filled.slices("spread").values():
         assert filled.actions(used) <= {1, 2, 9}
     assert filled.again() == []
+
+
+def test_counters_of_entries_that_others_hide_go_on(filled: Device) -> None:
+    """Of several at one place packets meet the first alone; the others are in no map that they read."""
+    filled.write(
+        *(f"INSERT {acl(1, priority)}" for priority in (20, 30)), f"INSERT {acl(2, 40)}", f"DELETE {acl(2, 40)}"
+    )
+    codec = filled.held.schema.tables[0x02000001]
+    keys = [codec.entry_key(key) for key in filled.held.contents.tables["acl"].rows]
+    for key in keys:
+        filled.held.instance.set_direct_tally(key, Tally(key.priority, 0))
+    filled.held.instance.commit()
+    wanted = [Tally(key.priority, 0) for key in keys]
+    for _ in range(2):
+        assert filled.again() == []
+        assert filled.held.instance.direct_tallies("acl", keys) == wanted
+    filled.reconcile(filled.source)
+    assert filled.held.instance.direct_tallies("acl", keys) == wanted
+    filled.write(f"DELETE {acl(1, 30)}")
+    filled.write(f"INSERT {acl(1, 30)}")
+    assert filled.again() == []
+    again = [Tally(0, 0) if key.priority == 30 else tally for key, tally in zip(keys, wanted, strict=True)]
+    assert filled.held.instance.direct_tallies("acl", keys) == again
 
 
 def test_direct_counters_go_on(filled: Device) -> None:
