@@ -8,6 +8,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from agents.storage.io.disks import Disks
 from agents.storage.snapshotter import Snapshotter
 from agents.storage.translate.modes import BLOCK
 from agents.storage.wire.errors import ImageError
-from agents.storage.wire.snapshots import REF_LABEL, SnapshotContentError, SnapshotExistsError
+from agents.storage.wire.snapshots import REF_LABEL, Mount, SnapshotContentError, SnapshotExistsError
 from tests.images.agent import FOLDERS, mounted_below
 from tests.images.archives import LayoutWriter, Tar, digest
 from tests.images.conversions import converted
@@ -92,6 +93,29 @@ def test_a_daemon_that_dies_between_two_calls_is_started_again(bench: Bench) -> 
         os.kill(bench.process, signal.SIGKILL)
     (mount,) = bench.snapshots.mounts("first")
     assert Path(mount.source).stat().st_size == 1 << 30
+
+
+def test_a_view_of_what_was_committed_is_read_only(bench: Bench, tmp_path: Path) -> None:
+    (mount,) = bench.snapshots.prepare("layer", bench.chain, {})
+    with _mounted(mount, tmp_path / "mnt") as root:
+        (root / "more").write_text("committed")
+    bench.snapshots.commit("committed", "layer", {})
+    (mount,) = bench.snapshots.view("look", "committed", {})
+    with _mounted(mount, tmp_path / "mnt") as root:
+        assert sorted(path.name for path in root.iterdir()) == ["file", "more"]
+        with pytest.raises(OSError, match="Read-only"):
+            (root / "other").touch()
+    bench.snapshots.remove("look")
+
+
+@contextmanager
+def _mounted(mount: Mount, target: Path) -> Generator[Path]:
+    target.mkdir(exist_ok=True)
+    subprocess.run(["mount", "-t", mount.type, "-o", ",".join(mount.options), mount.source, str(target)], check=True)
+    try:
+        yield target
+    finally:
+        subprocess.run(["umount", str(target)], check=True)
 
 
 def test_no_daemon_on_this_machine(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

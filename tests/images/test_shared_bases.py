@@ -107,8 +107,9 @@ def test_containers_share_the_base(node: Node) -> None:
         node.lose(*layers[2:])
         images[name] = image, chain_id([digest(layer) for layer in layers])
     node.lose(*base)
-    for name, (image, chain) in images.items():
+    for image, _ in images.values():
         node.pull(image)
+    for name, (_, chain) in images.items():
         node.agent.call("Prepare", key=name, parent=chain)
     assert len(_attached(node)) == 3
     with mounted(node.agent.call("Mounts", key="left"), node.folder / "mnt") as root:
