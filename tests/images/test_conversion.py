@@ -347,6 +347,7 @@ def test_wrong_use_is_told_from_failing(arguments: list[str], code: int, message
     assert message in " ".join(done.stderr.replace("│", " ").split())
 
 
+@pytest.mark.slow
 def test_a_disk_has_the_size_that_was_asked_for(tmp_path: Path) -> None:
     """Its file is as long as the disk, and takes what is in it; another size takes the place of the one before."""
     layout, store = f"oci:{_layout(tmp_path / 'layout')}", tmp_path / "store"

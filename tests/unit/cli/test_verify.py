@@ -46,6 +46,7 @@ def test_says_what_held_and_what_was_not_run() -> None:
     assert program == f"pipeline.ir {program_digests(pipeline())['pipeline.ir']}"
 
 
+@pytest.mark.slow
 def test_json_is_the_record_and_more() -> None:
     status, told, _ = run(EXAMPLE, *FEW, "--output", "json", "--seed", "5", "--date", "2026-01-02")
     plain = json.loads(told)
@@ -56,6 +57,7 @@ def test_json_is_the_record_and_more() -> None:
     assert [(one["device"], one["holds"]) for one in plain["devices"]] == [("dpu-a", True)]
 
 
+@pytest.mark.slow
 def test_notes_the_result_beside_what_was_compiled(tmp_path: Path) -> None:
     (tmp_path / "bundle.zip").write_bytes(write_bundle(pipeline()))
     status, _, _ = run(EXAMPLE, *FEW, "-o", str(tmp_path))
@@ -66,6 +68,7 @@ def test_notes_the_result_beside_what_was_compiled(tmp_path: Path) -> None:
     assert program_standing(record, program_digests(bundle.pipeline)) == "verified on kernel "
 
 
+@pytest.mark.slow
 def test_a_bundle_of_another_program_gets_no_record(tmp_path: Path) -> None:
     (tmp_path / "bundle.zip").write_bytes(write_bundle(pipeline(), tc=b"other"))
     _, _, explained = run(EXAMPLE, *FEW, "-o", str(tmp_path))

@@ -170,6 +170,7 @@ def refused(address: str) -> str:
     return shown.stderr
 
 
+@pytest.mark.slow
 def test_no_device(tmp_path: Path) -> None:
     path = tmp_path / "d.sock"
     begin = f"turnout: error: no P4Runtime server answers at unix:{path}: "

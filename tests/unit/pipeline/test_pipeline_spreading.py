@@ -111,6 +111,7 @@ def test_by_source_a_client_stays_and_clients_spread(version: int) -> None:
     assert [round(clients[at] / 300 * 4) for at in range(2)] == [1, 3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("version", "action"), [(4, BY_ITSELF), (6, BY_SOURCE)])
 def test_one_of_a_hundred_that_goes_disturbs_few_flows_of_the_others(version: int, action: str) -> None:
     weights = (1,) * 100

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+import pytest
+
 from compiler.ir.expressions import Binary, Const, MetaRef, Operator
 from compiler.ir.nodes import Pipeline
 from compiler.ir.statements import If, Run
@@ -34,6 +36,7 @@ def test_the_kinds_are_those_of_connections() -> None:
     assert fast.hits == (("flow_ipv4", "connections_ipv4"), ("flow_ipv6", "connections_ipv6"))
 
 
+@pytest.mark.slow
 def test_a_packet_is_taken_over_before_it_is_changed() -> None:
     fast = pipeline_view(pipeline(), {}).fast
     assert fast is not None
