@@ -40,10 +40,12 @@ from runtime.bpf.machine import MACHINE_CONSTANTS
 from runtime.bpf.object import LoadSettings, load
 from runtime.bpf.testrun import run_syscall
 from runtime.build import Hook, compile_source
+from runtime.device.kernel.comparing import Changes
 from runtime.device.kernel.defaultmaps import DefaultMap
 from runtime.device.kernel.interfaces import DIRECT, OTHER, Interfaces
 from runtime.device.kernel.metermaps import MeterMap
-from runtime.device.kernel.sides import SIDE_MAP, Changes, SidedMap, Sides
+from runtime.device.kernel.sidedmap import SidedMap
+from runtime.device.kernel.sides import SIDE_MAP, Sides
 from runtime.device.kernel.tablemaps import Matches
 from runtime.device.kernel.ternarymaps import TernaryMap, with_priority
 from runtime.device.records import ZERO, ColorTallies

@@ -12,7 +12,7 @@ from compiler.printers.layout_values import RANK
 from runtime.device.contents import Contents, TableContents
 from runtime.device.findings import Finding, Found
 from runtime.device.kernel.predecessor import rank_of
-from runtime.device.kernel.sides import Difference
+from runtime.device.kernel.sidedmap import Difference
 from runtime.device.records import RowKey
 
 Name = Callable[[bytes, bytes], str]

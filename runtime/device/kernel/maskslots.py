@@ -14,7 +14,8 @@ from functools import partial
 from compiler.ir.ranks import highest_rank
 from compiler.printers.layout_ternary import MAX_MASKS, MaskLayout, MaskSlot, Numbers
 from compiler.span import InternalError
-from runtime.device.kernel.sides import SidedMap, Sides
+from runtime.device.kernel.sidedmap import SidedMap
+from runtime.device.kernel.sides import Sides
 from runtime.device.undo import UndoLog
 
 _ONLY = bytes(4)

@@ -24,15 +24,14 @@ import sys
 from collections.abc import Callable, Generator, Mapping, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Protocol, cast
+from typing import Protocol
 
-from compiler.printers.layout_maps import SIDES, MapKind, MapLayout
+from compiler.printers.layout_maps import SIDES, MapLayout
 from runtime.bpf.maps import Map
 from runtime.device.failpoints import Point, reached
-from runtime.device.kernel.comparing import Changes, Comparison, comparison
+from runtime.device.kernel.comparing import Changes
 from runtime.device.kernel.grace import order_writes
-from runtime.device.kernel.mapfaults import refusals_of
+from runtime.device.kernel.sidedmap import Difference, SidedMap
 from runtime.device.refusals import RefusedError
 from runtime.device.undo import UndoLog
 
@@ -83,83 +82,9 @@ class Part(Protocol):
         """No packet is on `side` any more. Raises `RefusedError`: it is tried again before the next batch."""
         ...
 
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """What a map of an earlier process held, as packets met it, and what it should have held; by keys of side 0."""
-
-    layout: MapLayout
-    was: Mapping[bytes, bytes]
-    wanted: Changes
-
-
-@dataclass(slots=True, eq=False)
-class SidedMap:
-    """A map with two sides. `name` is what a refusal says.
-
-    `staged` is what the batch changes, `behind` what the side that no packet reads still lacks.
-    """
-
-    name: str
-    layout: MapLayout
-    map: Map
-    staged: Changes = field(default_factory=dict[bytes, bytes | None])
-    behind: Changes = field(default_factory=dict[bytes, bytes | None])
-    afterwards: Changes | None = None
-    """Instead of `staged` for the side that packets read until they turn: those of an earlier process may differ."""
-    compared: Comparison | None = None
-    """While the device takes over what the map holds, once something of it has come."""
-
-    def compare(self, read_side: int) -> Comparison:
-        """What it holds against what is staged from now on. Raises `RefusedError`."""
-        if self.compared is None:
-            with refusals_of(self.name):
-                self.compared = comparison(self.layout, self.map.lookup_batch(), read_side)
-        return self.compared
-
-    @property
-    def is_changed(self) -> bool:
-        return bool(self.staged) or bool(self.afterwards)
-
-    @property
-    def lag(self) -> int:
-        return len(self.behind)
-
-    def stage(self, side: int) -> None:
-        self.apply(side, self.staged)
-
-    def take_back(self, read: int) -> None:
-        self.behind = {key: self.map.lookup(self.layout.on_side(key, read)) for key in self.staged}
-
-    def turn(self) -> None:
-        self.behind = self.staged if self.afterwards is None else self.afterwards
-        self.staged, self.afterwards = {}, None
-
-    def catch_up(self, side: int) -> None:
-        self.apply(side, self.behind)
-        self.behind = {}
-
-    def apply(self, side: int, changes: Changes) -> None:
-        """Raises `RefusedError`; some of the changes may be done then."""
-        puts, gone = self._sorted(changes)
-        with refusals_of(self.name):
-            if gone:
-                self.map.delete_batch(self.layout.all_on_side(gone, side))
-            if len(puts) == 1:
-                ((key, value),) = puts.items()
-                self.map.update(self.layout.on_side(key, side), value)
-            elif puts:
-                self.map.update_batch(self.layout.all_on_side(list(puts), side), b"".join(puts.values()))
-
-    def _sorted(self, changes: Changes) -> tuple[dict[bytes, bytes], list[bytes]]:
-        """What is to be written, and what is to be deleted: nothing can be from an array, zeros mean the same there."""
-        if None not in changes.values():
-            return cast("dict[bytes, bytes]", changes), []
-        puts = {key: value for key, value in changes.items() if value is not None}
-        gone = [key for key, value in changes.items() if value is None]
-        if self.layout.kind is MapKind.ARRAY:
-            return {**puts, **dict.fromkeys(gone, bytes(self.layout.value_size))}, []
-        return puts, gone
+    def catch_up_at_once(self, side: int, /) -> bool:
+        """The same while packets are on `side`: whether each of them meets all of the change or nothing of it."""
+        ...
 
 
 class Sides:
@@ -184,6 +109,8 @@ class Sides:
         self._resting: list[Resting] = []
         self._settling: Future[None] | None = None
         self._is_unseen = False
+        self._is_unreleased = False
+        """Something may rest that no batch waits for packets for."""
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sides")
 
     def add(self, name: str, layout: MapLayout, held: Map) -> SidedMap:
@@ -266,7 +193,7 @@ class Sides:
             return
         self._undo.finish()
         self._over()
-        if self._settling is None:
+        if self._settling is None and not self._is_unreleased:
             self._release()
 
     def differences(self) -> dict[str, Set[bytes]]:
@@ -328,7 +255,9 @@ class Sides:
 
     def tick(self) -> None:
         """About once a second: what a batch has left to do, once packets have left."""
-        if self._settling.done() if self._settling is not None else self.lag:
+        if self._settling is None and self._is_unreleased:
+            self._settling = self._thread.submit(self._catch_up, [])
+        elif self._settling.done() if self._settling is not None else self.lag:
             try:
                 self.settle()
             except RefusedError as refusal:
@@ -362,7 +291,12 @@ class Sides:
         for part in changed:
             part.turn()
         self._over()
-        self._settling = self._thread.submit(self._catch_up, changed)
+        if len(changed) == 1 and changed[0].catch_up_at_once(1 - self._read):
+            reached(Point.LEFT)
+            reached(Point.ALIKE)
+            self._is_unreleased = True
+        else:
+            self._settling = self._thread.submit(self._catch_up, changed)
 
     def _over(self) -> None:
         self._undo.clear()
@@ -379,5 +313,6 @@ class Sides:
         reached(Point.ALIKE)
 
     def _release(self) -> None:
+        self._is_unreleased = False
         for resting in self._resting:
             resting.release()

@@ -9,9 +9,10 @@ from typing import cast
 from compiler.ir.entries import ActionCall, MatchValue
 from compiler.printers.layout import GroupSlice, TableLayout
 from runtime.bpf.maps import Map
+from runtime.device.kernel.comparing import Changes
 from runtime.device.kernel.countermaps import DirectCounters, direct_counters
 from runtime.device.kernel.packing import key_packer, value_packer
-from runtime.device.kernel.sides import Changes, Sides
+from runtime.device.kernel.sides import Sides
 from runtime.device.records import ZERO, Row, Tally
 from runtime.device.undo import UndoLog
 

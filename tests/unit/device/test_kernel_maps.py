@@ -78,11 +78,16 @@ class Held:
         word = MapShape(name="word", type=MapType.ARRAY, key_size=4, value_size=4, max_entries=1)
         made.append(Map.create(word))
         self.word = made[-1]
-        self.sides = Sides(self.word, self.undo, lambda: None)
+        self.waits = 0
+        self.sides = Sides(self.word, self.undo, self._wait)
         self.layout = laid_out(pipeline, name)
         self.entries = create(made, self.layout.map)
         counters = create(made, self.layout.counters) if self.layout.counters is not None else None
         self.table = TableMap(self.layout, self.entries, counters, None, self.sides, self.undo)
+
+    def _wait(self) -> None:
+        """For packets."""
+        self.waits += 1
 
     def commit(self) -> None:
         """Both sides are alike afterwards."""
@@ -160,6 +165,60 @@ def test_packets_see_a_batch_when_it_is_whole(pipeline: Pipeline, made: list[Map
     assert held.side == 1 - side
     held.sides.settle()
     assert held.on_each_side() == [{other: (NOTHING, 2)}] * 2
+
+
+NEW = {
+    "exact": (Exact(value=1), Exact(value=2)),
+    "lpm": (Exact(value=1), Lpm(value=0x0A000000, prefix_len=8)),
+}
+
+
+@pytest.mark.parametrize("name", NEW)
+def test_one_new_entry_waits_for_no_packet(pipeline: Pipeline, made: list[Map], name: str) -> None:
+    held = Held(pipeline, name, made)
+    held.table.insert(NEW[name], SEND)
+    held.sides.commit()
+    first, second = held.on_each_side()
+    assert (first, len(second), held.sides.lag, held.waits) == (second, 1, 0, 0)
+    held.table.modify(NEW[name], NOTHING)
+    held.commit()
+    assert held.waits == 1
+    held.table.delete(NEW[name])
+    held.commit()
+    assert (held.on_each_side(), held.waits) == ([{}, {}], 2)
+
+
+def test_two_new_entries_wait(pipeline: Pipeline, made: list[Map]) -> None:
+    held = Held(pipeline, "exact", made)
+    held.table.insert((Exact(value=1), Exact(value=2)), SEND)
+    held.table.insert((Exact(value=3), Exact(value=4)), SEND)
+    held.commit()
+    assert held.waits == 1
+
+
+class Rests:
+    """What is given back, and how many times packets were waited for when it was released."""
+
+    def __init__(self, held: Held) -> None:
+        self.held, self.released_after = held, list[int]()
+
+    def seal(self) -> None: ...
+
+    def release(self) -> None:
+        self.released_after.append(self.held.waits)
+
+
+def test_what_rests_is_not_released_before_packets_were_waited_for(pipeline: Pipeline, made: list[Map]) -> None:
+    held = Held(pipeline, "exact", made)
+    rests = Rests(held)
+    held.sides.add_resting(rests)
+    held.table.insert((Exact(value=1), Exact(value=2)), SEND)
+    held.sides.commit()
+    held.sides.commit()  # of nothing
+    assert rests.released_after == []
+    held.sides.tick()
+    held.sides.settle()
+    assert rests.released_after == [1]
 
 
 def test_a_map_that_is_full_changes_nothing(pipeline: Pipeline, made: list[Map]) -> None:
