@@ -7,24 +7,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.root.end_to_end.shop import Shop, shop_policies, write
+from tests.root.end_to_end.shop import Shop, shop_policies, standing
 
 
 @pytest.fixture(scope="session")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """A lab that is up, with the policies applied; whoever changes it puts that back."""
     folder = tmp_path_factory.mktemp("shop")
-    lab = Shop(name=f"e{os.getpid()}", folder=folder, policies=shop_policies(folder))
-    write(lab.path, lab.policies)
-    try:
-        built = lab.up()
-        assert built.returncode == 0, built.stderr
-        lab.applied()
+    with standing(Shop(name=f"e{os.getpid()}", folder=folder, policies=shop_policies(folder))) as lab:
         yield lab
-    finally:
-        removed = lab.down()
-    assert removed.returncode == 0, removed.stderr
-    assert lab.left() == []
 
 
 @pytest.fixture(scope="module", params=["offloads", "no-offloads"])

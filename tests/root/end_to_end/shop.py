@@ -10,7 +10,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -214,3 +215,18 @@ class Shop:
         found += [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if f"lab-{self.name}/" in line]
         found += [str(path) for path in RUN.glob(f"lab-{self.name}*")]
         return found + [str(path) for path in self.folder.glob("*.sock")]
+
+
+@contextmanager
+def standing(lab: Shop) -> Generator[Shop]:
+    """It is up, with its policies applied; whoever changes it puts that back. Nothing of it is left afterwards."""
+    write(lab.path, lab.policies)
+    try:
+        built = lab.up()
+        assert built.returncode == 0, built.stderr
+        lab.applied()
+        yield lab
+    finally:
+        removed = lab.down()
+    assert removed.returncode == 0, removed.stderr
+    assert lab.left() == []

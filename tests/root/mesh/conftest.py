@@ -8,24 +8,14 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
-from tests.root.end_to_end.shop import DEVICES, ROOT, Policies, Shop, find, write
+from tests.root.end_to_end.shop import DEVICES, ROOT, Policies, Shop, find, standing
 
 
 @pytest.fixture(scope="session")
 def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """The lab, with the policies applied; whoever changes it puts that back."""
     folder = tmp_path_factory.mktemp("mesh")
     policies: Policies = list(yaml.safe_load_all((ROOT / "examples/mesh.yaml").read_text()))
     for name in DEVICES:
         find(policies, "Device", name)["spec"]["address"] = f"unix:{folder}/{name}.sock"
-    lab = Shop(name=f"m{os.getpid()}", folder=folder, policies=policies)
-    write(lab.path, policies)
-    try:
-        built = lab.up()
-        assert built.returncode == 0, built.stderr
-        lab.applied()
+    with standing(Shop(name=f"m{os.getpid()}", folder=folder, policies=policies)) as lab:
         yield lab
-    finally:
-        removed = lab.down()
-    assert removed.returncode == 0, removed.stderr
-    assert lab.left() == []
