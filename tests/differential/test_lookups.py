@@ -73,12 +73,14 @@ TOLD = f"""\
 {{level}} differs: drop (no_route) instead of to_kernel
 Ether / IP / TCP 10.0.0.10:4000 > 10.96.0.10:http S, by port 19
 {{packet}}
-both: port set_workload, flow_ipv4 miss
+both: port set_workload, flow_ipv4 miss, proxy_ipv4 miss, outbound_ipv4 miss
 the last that both did:
-  table flow_ipv4 (network=2, leg=2, protocol=6, {ENDS}): miss, miss()
+  table outbound_ipv4 (network=2, workload=10.0.0.10, peer=10.96.0.10, port=80): miss, miss()
 interpreter, from there:
   control decide_ipv4
   table service_ipv4 (network=2, address=10.96.0.10, protocol=6, port=80): miss, miss()
+  control redirect_in_ipv4
+  table inbound_ipv4 (network=2, workload=10.96.0.10, peer=10.0.0.10, port=80): miss, miss()
   table flow_reverse_ipv4 (network=2, leg=2, protocol=6, {ENDS}): miss, miss()
   table route_ipv4 (network=2, dst=10.96.0.10): miss, miss()
   to the kernel
@@ -89,6 +91,7 @@ protocol=6, port=80)
     perhaps table service_ipv4 (network=1, address=10.96.0.10, protocol=6, port=80): \
 to_service_ipv4(service_id=1, hairpin=10.0.0.1)  [shop.yaml:101:1]
   table backend_ipv4: to_backend_ipv4
+  table inbound_ipv4: miss
   table flow_reverse_ipv4: miss
   table route_ipv4: miss
   drop: no_route
