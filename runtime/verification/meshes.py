@@ -21,9 +21,13 @@ API = "turnout.dev/v1alpha1"
 NETWORKS = ("red", "blue")
 HOSTS = {"dpu-a": (10, 11), "dpu-b": (12,)}
 """Of each network."""
-PROXY_HOST = {"dpu-a": 250, "dpu-b": 251}
+PROXY_HOSTS = {"dpu-a": (250, 252), "dpu-b": (251,)}
+"""Of each network; two on one device share its new connections."""
+_DEVICE_OF = {host: device for device, hosts in PROXY_HOSTS.items() for host in hosts}
 VIP_HOST = 1
 UPLINK, FIRST_PORT, FIRST_PROXY_PORT = 1, 16, 40
+MOST_PROXIES = 2
+"""Of a network on a device."""
 DEVICES = tuple(HOSTS)
 _MACS = {"dpu-a": "02:00:00:00:50:01", "dpu-b": "02:00:00:00:50:02"}
 _PREFIXES = ("10.1.0.0/16", "10.1.0.11/32", "10.1.0.12/31", "10.96.0.0/16", "fd00:1::/64", "fd00:1::b/128")
@@ -44,9 +48,9 @@ DIRECTION = st.fixed_dictionaries({}, optional={"include": RULES, "exclude": RUL
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mesh:
-    """`proxies` are pairs of device and network; `redirects` the specs of MeshRedirects."""
+    """`proxies` are pairs of network and host; `redirects` the specs of MeshRedirects."""
 
-    proxies: tuple[tuple[str, str], ...]
+    proxies: tuple[tuple[str, int], ...]
     redirects: tuple[dict[str, Any], ...]
 
     def text(self) -> str:
@@ -71,7 +75,7 @@ def redirects(draw: st.DrawFn) -> tuple[dict[str, Any], ...]:
 
 @st.composite
 def meshes(draw: st.DrawFn) -> Mesh:
-    everywhere = [(device, network) for device in DEVICES for network in NETWORKS]
+    everywhere = [(network, host) for network in NETWORKS for host in _DEVICE_OF]
     return Mesh(
         proxies=tuple(draw(st.lists(st.sampled_from(everywhere), unique=True))),
         redirects=draw(redirects()),
@@ -99,7 +103,7 @@ class Segment:
 
 def segments() -> st.SearchStrategy[Segment]:
     """Openings more often than others."""
-    hosts = [*(host for held in HOSTS.values() for host in held), VIP_HOST, *PROXY_HOST.values()]
+    hosts = [*(host for held in HOSTS.values() for host in held), VIP_HOST, *_DEVICE_OF]
     return st.builds(
         Segment,
         version=st.sampled_from((4, 6)),
@@ -123,7 +127,9 @@ def host_of(text: str) -> int:
 def port_of(network: str, host: int) -> int:
     """The port of a host, or of a proxy, on its own device."""
     index = NETWORKS.index(network)
-    return FIRST_PROXY_PORT + index if host in PROXY_HOST.values() else FIRST_PORT + 8 * index + host % 8
+    if host in _DEVICE_OF:
+        return FIRST_PROXY_PORT + MOST_PROXIES * index + PROXY_HOSTS[_DEVICE_OF[host]].index(host)
+    return FIRST_PORT + 8 * index + host % 8
 
 
 def _object(kind: str, name: str, spec: dict[str, Any], **metadata: Any) -> dict[str, Any]:
@@ -156,15 +162,15 @@ def _workload(network: str, device: str, host: int, kind: str) -> dict[str, Any]
     return _object("Workload", f"host-{host}", spec, namespace=network, labels=labels)
 
 
-def _proxies(proxies: tuple[tuple[str, str], ...]) -> list[dict[str, Any]]:
-    return [_workload(network, device, PROXY_HOST[device], "Proxy") for device, network in proxies]
+def _proxies(proxies: tuple[tuple[str, int], ...]) -> list[dict[str, Any]]:
+    return [_workload(network, _DEVICE_OF[host], host, "Proxy") for network, host in proxies]
 
 
-def _devices(proxies: tuple[tuple[str, str], ...]) -> list[dict[str, Any]]:
+def _devices(proxies: tuple[tuple[str, int], ...]) -> list[dict[str, Any]]:
     objects: list[dict[str, Any]] = []
     for at, device in enumerate(DEVICES, 1):
         hosts = [(network, host) for network in NETWORKS for host in HOSTS[device]]
-        hosts += [(network, PROXY_HOST[device]) for held, network in proxies if held == device]
+        hosts += [(network, host) for network, host in proxies if _DEVICE_OF[host] == device]
         ports: list[dict[str, Any]] = [{"id": UPLINK, "name": "p0", "type": "uplink"}]
         ports += [
             {

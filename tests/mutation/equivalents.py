@@ -137,6 +137,11 @@ def _is_asked_of_pages(mutant: Mutant) -> bool:
     return "linear < headers && linear < length" in before.rpartition("\n")[2]
 
 
+def _is_never_renewed(_mutant: Mutant) -> bool:
+    told = FLOW_TABLE_TESTS.with_name("test_renewing.py").read_text()
+    return not any(s.renews for _, s in walk(source()) if isinstance(s, Learn)) and 'f"renew {rest}"' in told
+
+
 EQUIVALENTS = (
     Equivalent(
         named=r"store \w+: rank",
@@ -173,6 +178,12 @@ EQUIVALENTS = (
         told_by=r"^- bpf_skb_pull_data\(ctx, length < headers \? length : headers\);$",
         reason="a packet of a test run is in one piece; those in pages are test_wire.py's and test_offloads.py's",
         holds=_is_asked_of_pages,
+    ),
+    Equivalent(
+        named=r"(?:execution\.Journey\._learn|\w+\.\w+\.renew): .*",
+        told_by=r"renew",
+        reason="no entry of the pipeline is renewed; test_renewing.py has one that is, and what is told of it",
+        holds=_is_never_renewed,
     ),
     Equivalent(
         named=r"flow_programs\.h first_of: .*",

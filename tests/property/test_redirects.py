@@ -19,8 +19,9 @@ from runtime.verification.meshes import (
     DEVICES,
     FIRST_PROXY_PORT,
     HOSTS,
+    MOST_PROXIES,
     NETWORKS,
-    PROXY_HOST,
+    PROXY_HOSTS,
     UPLINK,
     Mesh,
     Segment,
@@ -34,7 +35,7 @@ from runtime.verification.shop import Clock
 from runtime.verification.vector import in_order
 
 RULES = ("outbound_ipv4", "outbound_ipv6", "inbound_ipv4", "inbound_ipv6")
-IS_PROXY_PORT = frozenset(FIRST_PROXY_PORT + at for at in range(len(NETWORKS)))
+IS_PROXY_PORT = frozenset(FIRST_PROXY_PORT + at for at in range(MOST_PROXIES * len(NETWORKS)))
 
 
 def entries_of(mesh: Mesh, device: str) -> Entries:
@@ -89,17 +90,18 @@ class Walk:
             return self._follow(other, network, UPLINK, outcome.packet, met)
         if outcome.egress_port not in IS_PROXY_PORT or is_to_itself(outcome, device):
             return met
-        assert outcome.egress_port == port_of(network, PROXY_HOST[device]), "the proxy of another network"
+        proxies = {port_of(network, host): host for host in PROXY_HOSTS[device]}
+        assert outcome.egress_port in proxies, "the proxy of another network"
         assert port not in IS_PROXY_PORT, "from a proxy to a proxy"
         segment = segment_of(outcome.packet)
-        again = replace(segment, src=PROXY_HOST[device], src_port=segment.src_port + 100)
+        again = replace(segment, src=proxies[outcome.egress_port], src_port=segment.src_port + 100)
         if segment.flags != "S":
             return [*met, device]
         return self._follow(device, network, outcome.egress_port, again.frame(), [*met, device])
 
 
 def is_to_itself(outcome: Outcome, device: str) -> bool:
-    return segment_of(outcome.packet).dst == PROXY_HOST[device]
+    return segment_of(outcome.packet).dst in PROXY_HOSTS[device]
 
 
 def segment_of(frame: bytes) -> Segment:
@@ -129,7 +131,7 @@ SENDING = segments().filter(lambda segment: segment.src in (10, 11, 12))
 def test_every_way_ends(
     mesh: Mesh, later: tuple[dict[str, object], ...], steps: list[tuple[str, Segment, bool]]
 ) -> None:
-    """A proxy for each device at most, whichever policies come and go in between."""
+    """One proxy of each device at most, whichever policies come and go in between."""
     walk = Walk(mesh)
     for network, segment, changes in steps:
         if changes:
