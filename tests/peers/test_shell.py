@@ -45,7 +45,12 @@ def test_p4info_as_the_shell_shows_it(shell: Shell) -> None:
     whole = pipeline()
     assert shell.do("names", kind="table") == sorted(table.name for table in whole.tables)
     assert shell.do("names", kind="action") == sorted(action.name for action in whole.actions)
-    assert shell.do("names", kind="action_profile") == ["backends_ipv4", "backends_ipv6"]
+    assert shell.do("names", kind="action_profile") == [
+        "backends_ipv4",
+        "backends_ipv6",
+        "proxies_ipv4",
+        "proxies_ipv6",
+    ]
     assert shell.do("names", kind="counter") == ["drops", "service_replies", "service_requests"]
     counted = sorted(f"{table.name}_count" for table in whole.tables if table.counter_id is not None)
     assert shell.do("names", kind="direct_counter") == counted
