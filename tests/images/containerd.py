@@ -48,6 +48,8 @@ class Containerd:
     def __init__(self, folder: Path, version: Version, more: str = "") -> None:
         self._folder, self._environment = folder, {**os.environ, "PATH": search_path(version)}
         self._process: subprocess.Popen[bytes] | None = None
+        self._unpacked: dict[str, int] = {}
+        """When each image was first unpacked, by chain ID."""
         (folder / "documented.toml").write_text(more or f"version = {version.config}\n")
         disabled = _DISABLED if more else _NO_CRI
         config = _CONFIG.format(version=version.config, folder=folder, disabled=disabled)
@@ -103,10 +105,11 @@ class Containerd:
     @contextmanager
     def mounted(self, layers: Sequence[bytes], archive: Path, target: Path) -> Generator[Unpacked]:
         """The root file system that a container of the image would have."""
-        started = time.time_ns()
+        chain = chain_id([digest(layer) for layer in layers])
+        started = self._unpacked.setdefault(chain, time.time_ns())  # what it has already it does not unpack again
         self.unpack(archive)
-        key = f"look-{target.name}-{started}"
-        self.ctr("snapshot", "prepare", key, chain_id([digest(layer) for layer in layers]))
+        key = f"look-{target.name}-{time.time_ns()}"
+        self.ctr("snapshot", "prepare", key, chain)
         target.mkdir(exist_ok=True)
         mount = self.ctr("snapshot", "mounts", str(target), key)
         subprocess.run(mount, shell=True, check=True)

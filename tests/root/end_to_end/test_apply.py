@@ -96,7 +96,12 @@ def test_a_dry_run_changes_nothing(restored: Shop) -> None:
     dry = restored.apply(less, "--dry-run")
     assert dry.returncode == 0, dry.stderr
     assert held(restored) == before
-    assert restored.applied(less).stdout == dry.stdout
+    assert told_of_entries(restored.applied(less).stdout) == told_of_entries(dry.stdout)
+
+
+def told_of_entries(text: str) -> list[str]:
+    """Without the numbers of connections, which end by themselves meanwhile."""
+    return [line for line in text.splitlines() if ": known connections: " not in line]
 
 
 def test_policies_with_errors_change_nothing(restored: Shop) -> None:

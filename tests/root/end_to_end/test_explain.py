@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from itertools import count, islice
 from typing import Any
 
 import pytest
@@ -20,6 +21,8 @@ from tests.root.end_to_end.traffic import family_of, sink
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 PATIENCE_S = 60
+PORTS = count(32_100)
+"""Source ports: of one port, two services with one backend would clash."""
 INTERFACES = {"dpu-a": {1: "p0", 16: "client", 17: "web-1"}, "dpu-b": {1: "p0", 16: "web-3"}}
 CODES = {
     VerdictKind.TO_KERNEL.value: -1,
@@ -76,7 +79,7 @@ def said(hop: dict[str, Any]) -> tuple[int, str]:
 def test_the_live_program_does_what_is_said(
     shop: Shop, destination: str, words: tuple[str, ...], fate: str, learns: bool
 ) -> None:
-    for port in (32_100, 32_101)[: 1 + learns]:
+    for port in islice(PORTS, 1 + learns):
         way = only_way("shop/client", destination, port, *words)
         assert way["fate"] == fate
         assert [ran(shop, hop) for hop in way["hops"]] == [said(hop) for hop in way["hops"]]

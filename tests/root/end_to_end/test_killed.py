@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from compiler.pipeline.assembly import pipeline
 from tests.root.end_to_end.shop import CLIENT, WEB, Shop, shop_policies, turnout, write
 from tests.root.end_to_end.traffic import Requests, ask, steady_requests
 
@@ -68,7 +69,7 @@ def test_a_device_that_is_asked_to_end_takes_everything_with_it(restored: Shop) 
     with pytest.raises(OSError):
         ask(restored.namespace(CLIENT), WEB[0], timeout_s=0.5)
     done = restored.applied()
-    assert "dpu-a: + pipeline turnout 1\n" in done.stdout
+    assert f"dpu-a: + pipeline turnout {pipeline().version}\n" in done.stdout
     assert "dpu-b: + pipeline" not in done.stdout
     assert_all_answer(restored)
 
