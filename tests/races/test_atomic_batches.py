@@ -37,6 +37,8 @@ from tests.races.sending import sending
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 BATCHES, REPEAT, IFINDEX = 1000, 20_000, 1000 + PORT
 MIXTURE, AGREEMENT = 1, 2
+TRIES = 10
+"""Where other processes have the CPUs, packets may miss the moment for a thousand batches."""
 EACH_ITS_OWN = [
     SubstitutedText(name=f"the side is read at each {what}", file=PRINTED, old=old, new=new, everywhere=True)
     for what, old, new in (
@@ -154,4 +156,5 @@ def test_a_device_that_does_not_wait_is_seen(monkeypatch: pytest.MonkeyPatch) ->
         del periods
 
     monkeypatch.setattr(GracePeriods, "wait", at_once)
-    assert mixtures(changed_object((sleepiness(2_000_000),), agreeing_pipeline(), Hook.TC), BATCHES, 1)[0] > 0
+    sleepy = changed_object((sleepiness(2_000_000),), agreeing_pipeline(), Hook.TC)
+    assert any(mixtures(sleepy, BATCHES, 1)[0] > 0 for _ in range(TRIES))
