@@ -58,11 +58,11 @@ def convert(
         _check_layers(image, mode)
         with store.alone():
             parts = _parts(store, image, mode)
-            missing = [part for part in parts if _existing(store, part) is None]
+            volumes = {part.recipe: found for part in parts if (found := _existing(store, part)) is not None}
+            missing = [part for part in parts if part.recipe not in volumes]
             written = write_parts(source, image.layers, missing, store.folder, on_progress) if missing else []
-            made = {volume.recipe: volume for volume in written}
-            volumes = [made.get(part.recipe) or _existing(store, part) for part in parts]
-            store.add(image, mode.name, str(name), [volume for volume in volumes if volume is not None])
+            volumes |= {volume.recipe: volume for volume in written}
+            store.add(image, mode.name, str(name), [volumes[part.recipe] for part in parts])
             _remove_layers(store, image)
     finally:
         source.close()

@@ -134,36 +134,31 @@ class _Future:
 
 def _backends(entries: Entries, family: str) -> dict[int, frozenset[tuple[int, int]]]:
     """Addresses and ports by the number of the service. Of a service without an entry there are none."""
-    selector = f"backends_{family}"
-    members = {m.id: m.action.arguments for m in entries.members if m.selector == selector}
-    groups = {
-        g.id: frozenset(_pair(members[m.member_id]) for m in g.members)
-        for g in entries.groups
-        if g.selector == selector
-    }
     served = {
         entry.action.arguments[0]
         for entry in entries.table_entries
         if entry.table == f"service_{family}" and isinstance(entry.action, ActionCall) and entry.action.arguments
     }
-    return {
-        match.value: groups.get(entry.action.group_id, frozenset())
-        for entry in entries.table_entries
-        if entry.table == f"backend_{family}" and isinstance(entry.action, GroupRef)
-        for match in entry.matches
-        if isinstance(match, Exact) and match.value in served
-    }
+    found = _arguments_by_key(entries, f"backend_{family}", f"backends_{family}")
+    return {number: frozenset(map(_pair, of_members)) for number, of_members in found.items() if number in served}
 
 
 def _proxies(entries: Entries, family: str) -> dict[int, frozenset[int]]:
     """Next hops of the proxies by network."""
-    selector = f"proxies_{family}"
-    hops = {m.id: m.action.arguments[0] for m in entries.members if m.selector == selector}
-    groups = {g.id: frozenset(hops[m.member_id] for m in g.members) for g in entries.groups if g.selector == selector}
+    found = _arguments_by_key(entries, f"proxy_{family}", f"proxies_{family}")
+    return {network: frozenset(hop for hop, *_ in of_members) for network, of_members in found.items()}
+
+
+def _arguments_by_key(entries: Entries, table: str, selector: str) -> dict[int, frozenset[tuple[int, ...]]]:
+    """What the members of an entry's group are called with, by the key of the entry."""
+    arguments = {m.id: m.action.arguments for m in entries.members if m.selector == selector}
+    groups = {
+        g.id: frozenset(arguments[m.member_id] for m in g.members) for g in entries.groups if g.selector == selector
+    }
     return {
         match.value: groups.get(entry.action.group_id, frozenset())
         for entry in entries.table_entries
-        if entry.table == f"proxy_{family}" and isinstance(entry.action, GroupRef)
+        if entry.table == table and isinstance(entry.action, GroupRef)
         for match in entry.matches
         if isinstance(match, Exact)
     }

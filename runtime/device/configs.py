@@ -18,7 +18,7 @@ from runtime.device.digesting import Tell
 from runtime.device.failpoints import Point, reached
 from runtime.device.idling import monotonic_ms, resume
 from runtime.device.journal.journal import Recorder
-from runtime.device.journal.records import DONE, REFUSED, none_of, outcome_of
+from runtime.device.journal.records import DONE, REFUSED, Outcome, none_of, outcome_of
 from runtime.device.journal.replay import carry, replayed
 from runtime.device.loaded import Loaded, check_fit, loaded, read_config
 from runtime.device.packetio import decode_packet_out
@@ -68,7 +68,7 @@ class Configs:
         current = self.current
         self._journal.intend(request, raw)
         reached(Point.INTENT)
-        outcome = none_of(len(request.updates))  # if this raises
+        outcome: Outcome | None = None
         try:
             given = yield from current.writer.steps(Batch(request.updates, request.atomicity, raw))
             outcome = outcome_of(given)
@@ -76,7 +76,7 @@ class Configs:
         finally:
             for space, value, number in current.schema.translations.take_new():
                 self._journal.note_name(space, value, number)
-            self._journal.conclude(outcome)
+            self._journal.conclude(none_of(len(request.updates)) if outcome is None else outcome)
         reached(Point.CONCLUDED)
         return given
 

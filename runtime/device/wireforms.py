@@ -45,8 +45,6 @@ _ACTION_ID, _PARAMS = 1, 4
 """Of `p4.v1.Action`."""
 _SHORT, _NOTHING = rb"[\x00-\x7f]", rb"(?!)"
 """A length below 128; what never matches."""
-_LONGEST_BYTE = 127
-"""A length above takes two bytes."""
 _BEHIND = frozenset({"metadata", "controller_metadata"})
 _KNOWN = {
     Table: {"name", "id", "keys", "actions", "default_action", "size", "counter_id", "selector", "doc", "span"},
@@ -204,7 +202,7 @@ def _of_numbers(form: str, first: int, starts: Sequence[int], names: dict[str, A
 
 def _prefix(field: bytes, start: int) -> tuple[int, int]:
     """Value and length: one byte behind its tag, or the two of 128."""
-    size, length = (2, field[-1]) if field[-2] == _PREFIX_TAG else (3, wire.LONGEST_PREFIX_BYTE + 1)
+    size, length = (2, field[-1]) if field[-2] == _PREFIX_TAG else (3, wire.LONGEST_BYTE + 1)
     return int.from_bytes(field[start:-size], "big"), length
 
 
@@ -213,9 +211,9 @@ def _action_at(raw: bytes, at: int) -> tuple[bytes, int]:
     if raw[at] != _ACTION_TAG[0]:
         return b"", at
     start, size = at + 2, raw[at + 1]
-    if size > _LONGEST_BYTE:
-        start, size = at + 3, size & _LONGEST_BYTE | raw[at + 2] << 7
-        if raw[at + 2] > _LONGEST_BYTE:
+    if size > wire.LONGEST_BYTE:
+        start, size = at + 3, size & wire.LONGEST_BYTE | raw[at + 2] << 7
+        if raw[at + 2] > wire.LONGEST_BYTE:
             return b"", at
     return raw[start : start + size], start + size
 

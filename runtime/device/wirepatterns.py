@@ -18,12 +18,13 @@ VALUE, PREFIX_LEN = 1, 2
 PARAM_ID, PARAM_VALUE = 2, 3
 """Of `p4.v1.Action.Param`."""
 ANY_LENGTH = rb"(?:[\x00-\x7f]|[\x80-\xff][\x00-\x7f])"
-LONGEST_PREFIX_BYTE = 127
+LONGEST_BYTE = 127
+"""A number above it takes two bytes, or more."""
 
 
 def varint(value: int) -> bytes:
     out = bytearray()
-    while value > LONGEST_PREFIX_BYTE:
+    while value > LONGEST_BYTE:
         out.append(value & 127 | 128)
         value >>= 7
     out.append(value)
@@ -71,7 +72,7 @@ def exact_pattern(number: int, field_id: int, width_bits: int) -> tuple[bytes, i
 def lpm_pattern(number: int, field_id: int, width_bits: int) -> tuple[bytes, int]:
     """The same. Behind the value come a tag and the prefix length: one byte, two for 128."""
     head, tag = b"", re.escape(varint(PREFIX_LEN << 3 | VARINT))
-    endings = [(1, rb"[\x01-\x7f]")] + [(2, rb"\x80\x01")] * (width_bits > LONGEST_PREFIX_BYTE)
+    endings = [(1, rb"[\x01-\x7f]")] + [(2, rb"\x80\x01")] * (width_bits > LONGEST_BYTE)
     found: list[bytes] = []
     for size in _sizes(width_bits):
         for length, ending in endings:

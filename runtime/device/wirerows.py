@@ -93,7 +93,7 @@ class RowForm:
                 continue
             length = int.from_bytes(key[field.end : field.end + _PREFIX_BYTES], "big")
             if length:
-                heads = field.heads if length <= wire.LONGEST_PREFIX_BYTE else field.long_heads
+                heads = field.heads if length <= wire.LONGEST_BYTE else field.long_heads
                 parts += (heads[len(value)], value, field.endings[length])
 
     def _written(self, action: ActionCall) -> bytes:

@@ -25,11 +25,9 @@ REMEMBERED = 4096
 """Beginnings of updates: a few for each table and length."""
 _UPDATE = wire.tag(4)
 """`p4.v1.WriteRequest.updates`."""
-_TWO_BYTES = 128
-"""A length from here on takes two bytes, or more."""
 _SHORT, _LONG = 13, 16
 """Bytes before the first match field: tags, type, id, and three lengths of one byte, or of two at most."""
-_LENGTH = rb"([\x00-\x7f]|[\x80-\xff][\x00-\x7f])"
+_LENGTH = rb"(" + wire.ANY_LENGTH + rb")"
 _BEGINNING = re.compile(
     re.escape(_UPDATE) + _LENGTH + rb"\x08([\x01-\x03])\x12" + _LENGTH + rb"\x12" + _LENGTH + rb"(\x08)"
     # updates; type, entity; table_entry; table_id
@@ -74,7 +72,7 @@ class WireUpdates:
                 yield from repeat(None, count - done)
                 return
             size = raw[at + 1]
-            if size < _TWO_BYTES:
+            if size <= wire.LONGEST_BYTE:
                 head, end = raw[at : at + _SHORT], at + 2 + size
             else:
                 head, end = raw[at : at + _LONG], _end(raw, at + 1)

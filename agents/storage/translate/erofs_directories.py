@@ -11,14 +11,6 @@ from agents.storage.translate import tree
 
 _BLOCK: Final = 4096
 _ENTRY: Final = struct.Struct("<QHBx")
-_FILE_TYPES: Final = {
-    tree.REGULAR: 1,
-    tree.DIRECTORY: 2,
-    tree.CHAR: 3,
-    tree.BLOCK_DEVICE: 4,
-    tree.FIFO: 5,
-    tree.SYMLINK: 7,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +47,6 @@ def _block(entries: Sequence[tuple[bytes, int]], numbers: Mapping[bytes, int]) -
     offset = _ENTRY.size * len(entries)
     heads: list[bytes] = []
     for name, kind in entries:
-        heads.append(_ENTRY.pack(numbers[name], offset, _FILE_TYPES[kind]))
+        heads.append(_ENTRY.pack(numbers[name], offset, tree.FILE_TYPES[kind]))
         offset += len(name)
     return b"".join((*heads, *(name for name, _ in entries)))

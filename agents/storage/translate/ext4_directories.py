@@ -10,14 +10,6 @@ from agents.storage.translate import tree
 
 _BLOCK: Final = 4096
 _ENTRY: Final = struct.Struct("<IHBB")
-_FILE_TYPES: Final = {
-    tree.REGULAR: 1,
-    tree.DIRECTORY: 2,
-    tree.CHAR: 3,
-    tree.BLOCK_DEVICE: 4,
-    tree.FIFO: 5,
-    tree.SYMLINK: 7,
-}
 
 
 def directory_bytes(names: Iterable[tuple[bytes, int, int]]) -> bytes:
@@ -33,7 +25,7 @@ def directory_bytes(names: Iterable[tuple[bytes, int, int]]) -> bytes:
             used = 0
         else:
             last = len(blocks) - _BLOCK + used
-        _ENTRY.pack_into(blocks, last, number, needed, len(name), _FILE_TYPES[kind])
+        _ENTRY.pack_into(blocks, last, number, needed, len(name), tree.FILE_TYPES[kind])
         blocks[last + _ENTRY.size : last + _ENTRY.size + len(name)] = name
         used += needed
     _close(blocks, last)

@@ -14,6 +14,8 @@ SYMLINK: Final = S_IFLNK
 CHAR: Final = S_IFCHR
 BLOCK_DEVICE: Final = S_IFBLK
 FIFO: Final = S_IFIFO
+FILE_TYPES: Final = {REGULAR: 1, DIRECTORY: 2, CHAR: 3, BLOCK_DEVICE: 4, FIFO: 5, SYMLINK: 7}
+"""What entries of directories call them, in EROFS as in ext4 (Linux, fs_types.h)."""
 
 
 @dataclass(slots=True, eq=False)
