@@ -151,9 +151,7 @@ def _track() -> Statement:
     )
 
 
-def _translate(
-    family: Family, name: str, action_id: int, counter: str, doc: str, *, tracking: tuple[Statement, ...]
-) -> Action:
+def _translate(family: Family, name: str, action_id: int, doc: str, *then: Statement) -> Action:
     address = family.address_bits
     return Action(
         name=family.named(name),
@@ -167,8 +165,7 @@ def _translate(
             assign(meta("new_dst_port"), param("dst_port", 16)),
             assign(meta(family.named("route")), param("dst", address)),
             assign(meta("nexthop"), param("nexthop", 16)),
-            count(counter, param("service_id", 16)),
-            *tracking,
+            *then,
         ),
         doc=doc,
         span=here(),
@@ -176,11 +173,22 @@ def _translate(
 
 
 def translate_actions(family: Family, *tracking: Statement) -> tuple[Action, Action]:
-    """The actions of known connections. `tracking` tells the entry what a packet means for the connection's life."""
+    """The actions of known connections. `tracking` tells the entry what a packet means for the connection's life.
+
+    A packet that has just been decided asks for replies to see whether another connection has them: it is none, and
+    means nothing for that connection.
+    """
+    service_id = param("service_id", 16)
     request, reply_doc = "A packet of a known connection to a service.", "A reply: it comes from the service again."
     return (
-        _translate(family, "translate", 1, "service_requests", request, tracking=tracking),
-        _translate(family, "translate_reply", 2, "service_replies", reply_doc, tracking=tracking),
+        _translate(family, "translate", 1, request, count("service_requests", service_id), *tracking),
+        _translate(
+            family,
+            "translate_reply",
+            2,
+            reply_doc,
+            when(negate(meta("decided")), count("service_replies", service_id), *tracking),
+        ),
     )
 
 

@@ -2079,21 +2079,23 @@ static __always_inline void translate_reply_ipv4(const struct translate_reply_ip
 	scratch->meta.new_dst_port = arguments->dst_port;
 	scratch->meta.route_ipv4 = arguments->dst;
 	scratch->meta.nexthop = arguments->nexthop;
-	scratch->later.translate_reply_ipv4_service_replies = arguments->service_id + 1;
-	if (scratch->meta.protocol == 6) {
-		if (scratch->meta.tcp_flags & 5) {
-			if (scratch->meta.tcp_flags & 4) {
-				connections_ipv4_saw(hit, CONNECTIONS_IPV4_RESET);
+	if (!scratch->meta.decided) {
+		scratch->later.translate_reply_ipv4_service_replies = arguments->service_id + 1;
+		if (scratch->meta.protocol == 6) {
+			if (scratch->meta.tcp_flags & 5) {
+				if (scratch->meta.tcp_flags & 4) {
+					connections_ipv4_saw(hit, CONNECTIONS_IPV4_RESET);
+				} else {
+					connections_ipv4_saw(hit, CONNECTIONS_IPV4_CLOSE);
+				}
+			} else if ((scratch->meta.tcp_flags & 18) == 2) {
+				connections_ipv4_saw(hit, CONNECTIONS_IPV4_OPEN);
 			} else {
-				connections_ipv4_saw(hit, CONNECTIONS_IPV4_CLOSE);
+				connections_ipv4_saw(hit, CONNECTIONS_IPV4_DATA);
 			}
-		} else if ((scratch->meta.tcp_flags & 18) == 2) {
-			connections_ipv4_saw(hit, CONNECTIONS_IPV4_OPEN);
 		} else {
 			connections_ipv4_saw(hit, CONNECTIONS_IPV4_DATA);
 		}
-	} else {
-		connections_ipv4_saw(hit, CONNECTIONS_IPV4_DATA);
 	}
 }
 
@@ -2166,21 +2168,23 @@ static __always_inline void translate_reply_ipv6(const struct translate_reply_ip
 	scratch->meta.new_dst_port = arguments->dst_port;
 	scratch->meta.route_ipv6 = arguments->dst;
 	scratch->meta.nexthop = arguments->nexthop;
-	scratch->later.translate_reply_ipv6_service_replies = arguments->service_id + 1;
-	if (scratch->meta.protocol == 6) {
-		if (scratch->meta.tcp_flags & 5) {
-			if (scratch->meta.tcp_flags & 4) {
-				connections_ipv6_saw(hit, CONNECTIONS_IPV6_RESET);
+	if (!scratch->meta.decided) {
+		scratch->later.translate_reply_ipv6_service_replies = arguments->service_id + 1;
+		if (scratch->meta.protocol == 6) {
+			if (scratch->meta.tcp_flags & 5) {
+				if (scratch->meta.tcp_flags & 4) {
+					connections_ipv6_saw(hit, CONNECTIONS_IPV6_RESET);
+				} else {
+					connections_ipv6_saw(hit, CONNECTIONS_IPV6_CLOSE);
+				}
+			} else if ((scratch->meta.tcp_flags & 18) == 2) {
+				connections_ipv6_saw(hit, CONNECTIONS_IPV6_OPEN);
 			} else {
-				connections_ipv6_saw(hit, CONNECTIONS_IPV6_CLOSE);
+				connections_ipv6_saw(hit, CONNECTIONS_IPV6_DATA);
 			}
-		} else if ((scratch->meta.tcp_flags & 18) == 2) {
-			connections_ipv6_saw(hit, CONNECTIONS_IPV6_OPEN);
 		} else {
 			connections_ipv6_saw(hit, CONNECTIONS_IPV6_DATA);
 		}
-	} else {
-		connections_ipv6_saw(hit, CONNECTIONS_IPV6_DATA);
 	}
 }
 

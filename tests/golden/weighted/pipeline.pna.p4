@@ -978,15 +978,17 @@ control connection_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_main_
         meta.new_dst_port = dst_port;
         meta.route_ipv4 = dst;
         meta.nexthop = nexthop;
-        service_replies.count((bit<32>)service_id);
-        if (meta.protocol == 6) {
-            if ((meta.tcp_flags & 5) != 0) {
-                set_entry_expire_time((ExpireTimeProfileId_t)CONNECTIONS_IPV4_TCP_CLOSING);
-            } else if ((meta.tcp_flags & 10) == 8) {
-                set_entry_expire_time((ExpireTimeProfileId_t)CONNECTIONS_IPV4_TCP_ESTABLISHED);
+        if (!(meta.decided == 1)) {
+            service_replies.count((bit<32>)service_id);
+            if (meta.protocol == 6) {
+                if ((meta.tcp_flags & 5) != 0) {
+                    set_entry_expire_time((ExpireTimeProfileId_t)CONNECTIONS_IPV4_TCP_CLOSING);
+                } else if ((meta.tcp_flags & 10) == 8) {
+                    set_entry_expire_time((ExpireTimeProfileId_t)CONNECTIONS_IPV4_TCP_ESTABLISHED);
+                }
+            } else {
+                set_entry_expire_time((ExpireTimeProfileId_t)CONNECTIONS_IPV4_UDP_STREAM);
             }
-        } else {
-            set_entry_expire_time((ExpireTimeProfileId_t)CONNECTIONS_IPV4_UDP_STREAM);
         }
     }
 
@@ -1503,15 +1505,17 @@ control connection_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_main_
         meta.new_dst_port = dst_port;
         meta.route_ipv6 = dst;
         meta.nexthop = nexthop;
-        service_replies.count((bit<32>)service_id);
-        if (meta.protocol == 6) {
-            if ((meta.tcp_flags & 5) != 0) {
-                set_entry_expire_time((ExpireTimeProfileId_t)CONNECTIONS_IPV6_TCP_CLOSING);
-            } else if ((meta.tcp_flags & 10) == 8) {
-                set_entry_expire_time((ExpireTimeProfileId_t)CONNECTIONS_IPV6_TCP_ESTABLISHED);
+        if (!(meta.decided == 1)) {
+            service_replies.count((bit<32>)service_id);
+            if (meta.protocol == 6) {
+                if ((meta.tcp_flags & 5) != 0) {
+                    set_entry_expire_time((ExpireTimeProfileId_t)CONNECTIONS_IPV6_TCP_CLOSING);
+                } else if ((meta.tcp_flags & 10) == 8) {
+                    set_entry_expire_time((ExpireTimeProfileId_t)CONNECTIONS_IPV6_TCP_ESTABLISHED);
+                }
+            } else {
+                set_entry_expire_time((ExpireTimeProfileId_t)CONNECTIONS_IPV6_UDP_STREAM);
             }
-        } else {
-            set_entry_expire_time((ExpireTimeProfileId_t)CONNECTIONS_IPV6_UDP_STREAM);
         }
     }
 

@@ -1104,7 +1104,9 @@ control connection_ipv4(inout headers_t hdr, inout metadata_t meta, inout standa
         meta.new_dst_port = dst_port;
         meta.route_ipv4 = dst;
         meta.nexthop = nexthop;
-        service_replies.count((bit<32>)service_id);
+        if (!(meta.decided == 1)) {
+            service_replies.count((bit<32>)service_id);
+        }
     }
 
     @id(0x02000011) @name(".flow_ipv4")
@@ -1665,7 +1667,9 @@ control connection_ipv6(inout headers_t hdr, inout metadata_t meta, inout standa
         meta.new_dst_port = dst_port;
         meta.route_ipv6 = dst;
         meta.nexthop = nexthop;
-        service_replies.count((bit<32>)service_id);
+        if (!(meta.decided == 1)) {
+            service_replies.count((bit<32>)service_id);
+        }
     }
 
     @id(0x02000041) @name(".flow_ipv6")
