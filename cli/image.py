@@ -24,7 +24,7 @@ from agents.storage.io.credentials import CredentialFile
 from agents.storage.io.registries import RegistryOptions
 from agents.storage.io.registryhttp import Connection
 from agents.storage.io.store import Store, StoredImage
-from agents.storage.io.volumefiles import find_volume
+from agents.storage.io.volumefiles import find_volume, remote_volume
 from agents.storage.translate import modes
 from agents.storage.translate.platforms import machine_platform, parse_platform
 from agents.storage.wire.errors import ImageError
@@ -67,7 +67,7 @@ ImageArgument = Annotated[
 
 
 @contextmanager
-def _store(folder: Path) -> Generator[Store]:
+def opened_store(folder: Path) -> Generator[Store]:
     """The store; what goes wrong with an image ends the command with exit code 1."""
     try:
         store = Store(folder)
@@ -121,7 +121,7 @@ def convert_command(
     wanted = [one for source in sources for one in _wanted(source, platform or [], mode, virtual_size)]
     mirrors = _mirrors(mirror or [])
     results: list[Converted] = []
-    with _store(store) as opened:
+    with opened_store(store) as opened:
         registries = RegistryOptions(
             connection=Connection(ca_file=tls_ca, plain_http=plain_http),
             credentials=CredentialFile(credentials),
@@ -130,8 +130,8 @@ def convert_command(
         for one in wanted:
             with _progress(str(one.name)) as on_progress:
                 results.append(convert(one.name, one.platform, opened, on_progress, registries, one.mode))
-    rows = [{**_row(r.image), "made": "before" if r.was_there else "now"} for r in results]
-    print_rows([*_COLUMNS, "made"], rows, output)
+    rows = [{**row_of(r.image), "made": "before" if r.was_there else "now"} for r in results]
+    print_rows([*COLUMNS, "made"], rows, output)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,10 +209,10 @@ def _progress(name: str) -> Generator[Callable[[str, int, int], None]]:
         yield on_progress
 
 
-_COLUMNS = ("digest", "platform", "mode", "layers", "volumes", "size", "names")
+COLUMNS = ("digest", "platform", "mode", "layers", "volumes", "size", "names")
 
 
-def _row(image: StoredImage) -> dict[str, object]:
+def row_of(image: StoredImage) -> dict[str, object]:
     return {
         "digest": image.manifest_digest,
         "platform": image.platform,
@@ -227,8 +227,8 @@ def _row(image: StoredImage) -> dict[str, object]:
 @app.command("list")
 def list_command(store: StoreOption = STORE, output: OutputOption = Output.TABLE) -> None:
     """Images that have been converted."""
-    with _store(store) as opened:
-        print_rows(_COLUMNS, [_row(image) for image in opened.images()], output)
+    with opened_store(store) as opened:
+        print_rows(COLUMNS, [row_of(image) for image in opened.images()], output)
 
 
 @app.command()
@@ -239,7 +239,7 @@ def inspect(
     output: OutputOption = Output.YAML,
 ) -> None:
     """One image: its layers, and its volumes with role, file, and how many images have each."""
-    with _store(store) as opened:
+    with opened_store(store) as opened:
         plain = _plain(opened.find(image, mode.plain if mode else ""), opened)
     if output is Output.JSON:
         sys.stdout.write(json.dumps(plain, indent=2) + "\n")
@@ -282,9 +282,9 @@ def mount(
 ) -> None:
     """Mount an image's root file system. Needs root."""
     _need_root()
-    with _store(store) as opened:
+    with opened_store(store) as opened:
         found = opened.find(image, mode.plain if mode else "")
-        path, *others = (find_volume(store, volume.digest) for volume in found.volumes)
+        path, *others = (_here(find_volume(store, volume.digest)) for volume in found.volumes)
         if others:
             mounts.mount_over_each_other([path, *others], directory, upper)
         elif found.mode == modes.BLOCK.name:
@@ -297,6 +297,13 @@ def mount(
             mounts.mount(path, directory, upper)
         else:
             mounts.mount_layers(path, len(found.layers), directory, upper)
+
+
+def _here(path: Path) -> Path:
+    remote = remote_volume(path)
+    if remote is not None:
+        raise fail(f"volume {path.stem} is at {remote.server}; the agent (turnout agent storage) attaches it")
+    return path
 
 
 @app.command()
@@ -317,7 +324,7 @@ def _need_root() -> None:
 @app.command()
 def remove(image: ImageArgument, mode: ModeOption = None, store: StoreOption = STORE) -> None:
     """Forget an image, and remove the volumes that no other image has."""
-    with _store(store) as opened:
+    with opened_store(store) as opened:
         opened.remove(opened.find(image, mode.plain if mode else ""))
         housekeeping.collect(opened)
 
@@ -325,7 +332,7 @@ def remove(image: ImageArgument, mode: ModeOption = None, store: StoreOption = S
 @app.command()
 def gc(store: StoreOption = STORE) -> None:
     """Remove volumes without an image, and what stopped conversions have left."""
-    with _store(store) as opened:
+    with opened_store(store) as opened:
         removed = housekeeping.collect(opened)
     say(f"{len(removed)} files removed")
 
@@ -333,7 +340,7 @@ def gc(store: StoreOption = STORE) -> None:
 @app.command()
 def fsck(store: StoreOption = STORE) -> None:
     """Read every volume and compare it with its digest. Exit code 1 if one is missing or other."""
-    with _store(store) as opened:
+    with opened_store(store) as opened:
         found = list(housekeeping.faults(opened))
     for fault in found:
         say(fault)

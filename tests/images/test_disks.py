@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.storage.io import blockdaemon
+from agents.storage.io import storagedaemon
 from agents.storage.io.blockdaemon import BlockDaemon
 from agents.storage.io.disks import Disks
 from agents.storage.snapshotter import Snapshotter
@@ -119,7 +119,7 @@ def _mounted(mount: Mount, target: Path) -> Generator[Path]:
 
 
 def test_no_daemon_on_this_machine(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blockdaemon, "PROGRAM", "no-such-daemon")
+    monkeypatch.setattr(storagedaemon, "PROGRAM", "no-such-daemon")
     with pytest.raises(SnapshotContentError) as refused:
         bench.snapshots.prepare("first", bench.chain, {})
     assert str(refused.value) == "snapshot first: no-such-daemon is not installed; mode block needs it"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from agents.storage.io.store import Store
-from agents.storage.io.volumefiles import DISK_SUFFIX, disk_path, find_volume, volume_path
+from agents.storage.io.volumefiles import DISK_SUFFIX, find_volume, remote_volume, volume_paths
 
 _PIECE: Final = 1 << 20
 
@@ -16,7 +16,7 @@ _PIECE: Final = 1 << 20
 def collect(store: Store) -> tuple[Path, ...]:
     """Remove volumes without an image and what stopped conversions have left; returns what was removed."""
     with store.alone():
-        kept = {path(store.folder, digest) for digest in store.drop_unused() for path in (volume_path, disk_path)}
+        kept = {path for digest in store.drop_unused() for path in volume_paths(store.folder, digest)}
         files = [*(store.folder / "volumes").iterdir(), *(store.folder / "layers").iterdir()]
         waste = tuple(sorted(path for path in files if path not in kept))
         for path in waste:
@@ -25,12 +25,13 @@ def collect(store: Store) -> tuple[Path, ...]:
 
 
 def faults(store: Store) -> Iterator[str]:
-    """Every volume that is missing, or whose bytes have another digest than its name, in words."""
+    """Every volume that is missing, or whose bytes have another digest than its name, in words. What is on another node
+    is for that node to look at."""
     for digest, size in store.volume_sizes():
         path = find_volume(store.folder, digest)
         if not path.exists():
             yield f"{path} is missing"
-        elif _digest(path, size) != digest:
+        elif remote_volume(path) is None and _digest(path, size) != digest:
             yield f"{path} has other bytes than when it was written"
 
 

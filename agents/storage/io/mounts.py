@@ -94,6 +94,12 @@ def lazily_unmount(target: Path) -> None:
         _run("umount", "--lazy", str(target))
 
 
+def abort(target: Path) -> None:
+    """Whoever waits for the file system mounted at the very place, by FUSE, sees an error from now on."""
+    for _ in _mounted_at(target):
+        subprocess.run(("umount", "--force", "--lazy", str(target)), capture_output=True, check=False)
+
+
 def _mounted_at(target: Path) -> list[str]:
     """Types of the file systems mounted at the very place, the topmost last."""
     place = (

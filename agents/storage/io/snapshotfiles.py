@@ -2,6 +2,7 @@
 
     snapshots/ID/fs, snapshots/ID/work    what was written; overlayfs's own
     volumes/HEX.erofs                     hard links to the store's, which stay while a snapshot has them
+    volumes/HEX.nbd                       of a volume on another node, where it is (see remotevolumes)
     attached/HEX                          the volume, mounted; for all snapshots of the node at once
 
 What the rows do not ask for is what `sweep` takes away.
@@ -22,7 +23,8 @@ from typing import Final
 
 from agents.storage.io import mounts
 from agents.storage.io.files import fsync_directory
-from agents.storage.io.volumefiles import disk_path, find_volume, volume_path
+from agents.storage.io.remotevolumes import RemoteVolumes
+from agents.storage.io.volumefiles import find_volume, remote_volume, volume_paths
 from agents.storage.translate.overlaying import BELOW_ALL
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.snapshots import Kind, Usage
@@ -39,6 +41,7 @@ class SnapshotFiles:
         self._snapshots, self._volumes, self._attached = (root / name for name in ("snapshots", "volumes", "attached"))
         for folder in (root, self._snapshots, self._volumes, self._attached):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._remote = RemoteVolumes(root)
 
     def upper(self, key: int) -> Path:
         return self._snapshots / str(key) / "fs"
@@ -88,7 +91,10 @@ class SnapshotFiles:
         """Keep a volume of the store whatever becomes of it there."""
         try:
             there = find_volume(store, digest)
-            os.link(there, self._volumes / there.name)
+            kept = self._volumes / there.name
+            if remote_volume(there) is not None:
+                kept.unlink(missing_ok=True)  # the server may have moved
+            os.link(there, kept)
         except FileExistsError:
             return
         except OSError as error:
@@ -96,11 +102,17 @@ class SnapshotFiles:
         fsync_directory(self._volumes)
 
     def attach(self, digest: str) -> Path:
-        """Where the volume is mounted, read-only: once, whoever asks."""
-        target = self._attached / digest.removeprefix("sha256:")
-        if not target.is_mount():
-            target.mkdir(exist_ok=True, mode=0o700)
-            mounts.mount(volume_path(self.root, digest), target, None)
+        """Where the volume is mounted, read-only: once, whoever asks. One on another node is mounted anew where the
+        daemon that reads it has died."""
+        target, volume = self.attached(digest), find_volume(self.root, digest)
+        remote = remote_volume(volume)
+        if target.is_mount() and (remote is None or self._remote.has(digest)):
+            return target
+        target.mkdir(exist_ok=True, mode=0o700)
+        if remote is None:
+            mounts.mount(volume, target, None)
+        else:
+            self._remote.mount(digest, remote, target)
         return target
 
     def attached(self, digest: str) -> Path:
@@ -116,9 +128,18 @@ class SnapshotFiles:
                 target.rmdir()
             except (ImageError, OSError) as error:
                 _LOG.warning("%s is needed no more and stays: %s", target, error)
+        self._detach_remote(needed)
+
+    def _detach_remote(self, needed: Set[str]) -> None:
+        for digest in sorted(self._remote.attached() - needed):
+            try:
+                if not self.attached(digest).is_mount():
+                    self._remote.detach(digest)
+            except (ImageError, OSError) as error:
+                _LOG.warning("volume %s of another node is needed no more and stays: %s", digest, error)
 
     def drop_volumes_but(self, kept: Set[str]) -> None:
-        names = {path(self.root, digest) for digest in kept for path in (volume_path, disk_path)}
+        names = {path for digest in kept for path in volume_paths(self.root, digest)}
         for path in set(self._volumes.iterdir()) - names:
             if not (self._attached / path.stem).exists():
                 path.unlink()

@@ -184,6 +184,12 @@ class Store:
             ),
         )
 
+    def documents(self, image: StoredImage) -> tuple[bytes, bytes]:
+        """Its manifest and its config."""
+        query = "SELECT manifest, config FROM images WHERE manifest_digest = ? AND mode = ?"
+        manifest, config = self._db.execute(query, (image.manifest_digest, image.mode)).fetchone()
+        return manifest, config
+
     def same(self, manifest_digest: str, mode: str) -> StoredImage | None:
         """What there is of the very image in this mode."""
         found = (image for image in self.images() if (image.manifest_digest, image.mode) == (manifest_digest, mode))

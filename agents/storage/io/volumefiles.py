@@ -1,4 +1,4 @@
-"""Writing an image of a file system to a file, hashed on the way."""
+"""Files of volumes: what each is called, and writing an image of a file system to one, hashed on the way."""
 
 from __future__ import annotations
 
@@ -7,18 +7,34 @@ import os
 from pathlib import Path
 from typing import Final
 
-from agents.storage.io.files import appearing, fsync_directory
+from agents.storage.io.files import appearing, fsync_directory, publish
 from agents.storage.io.ingest import OnBytes
 from agents.storage.io.trees import LayerFiles
 from agents.storage.translate.contents import FileBytes, FileSystemImage
 from agents.storage.wire.errors import ImageError
+from agents.storage.wire.remotes import RemoteVolume, parse_remote, remote_to_json
 
 SUFFIX: Final = ".erofs"
 DISK_SUFFIX: Final = ".ext4"
+REMOTE_SUFFIX: Final = ".nbd"
+
+
+def hexadecimal(digest: str) -> str:
+    return digest.removeprefix("sha256:")
 
 
 def volume_path(folder: Path, digest: str) -> Path:
-    return folder / "volumes" / f"{digest.removeprefix('sha256:')}{SUFFIX}"
+    return folder / "volumes" / f"{hexadecimal(digest)}{SUFFIX}"
+
+
+def remote_path(folder: Path, digest: str) -> Path:
+    """Stands for a volume that is on another node, and says where."""
+    return volume_path(folder, digest).with_suffix(REMOTE_SUFFIX)
+
+
+def volume_paths(folder: Path, digest: str) -> tuple[Path, ...]:
+    """All that there may be of the volume, what is best first."""
+    return tuple(path(folder, digest) for path in (disk_path, volume_path, remote_path))
 
 
 def disk_path(folder: Path, digest: str) -> Path:
@@ -27,9 +43,31 @@ def disk_path(folder: Path, digest: str) -> Path:
 
 
 def find_volume(folder: Path, digest: str) -> Path:
-    """The volume, or the disk, of this digest; where there is neither, the volume's path."""
-    disk = disk_path(folder, digest)
-    return disk if disk.exists() else volume_path(folder, digest)
+    """The volume, or the disk, of this digest, or what says where it is; where there is nothing, the volume's path."""
+    found = (path for path in volume_paths(folder, digest) if path.exists())
+    return next(found, volume_path(folder, digest))
+
+
+def remote_volume(path: Path) -> RemoteVolume | None:
+    """Where the volume is, if `path` only says so."""
+    if path.suffix != REMOTE_SUFFIX:
+        return None
+    try:
+        return parse_remote(path.read_bytes(), str(path))
+    except OSError as error:
+        raise ImageError(f"{path}: {error.strerror}") from error
+
+
+def write_remote(folder: Path, digest: str, remote: RemoteVolume) -> None:
+    """Unless the volume itself is there, or this very thing."""
+    path = find_volume(folder, digest)
+    if path.exists() and (path.suffix != REMOTE_SUFFIX or remote_volume(path) == remote):
+        return
+    final = remote_path(folder, digest)
+    partial = final.with_suffix(f"{REMOTE_SUFFIX}.part")
+    with appearing(partial) as out:
+        out.write(remote_to_json(remote))
+        publish(out, partial, final)
 
 
 def write_volume(image: FileSystemImage, files: LayerFiles, folder: Path, recipe: str, on_bytes: OnBytes) -> str:

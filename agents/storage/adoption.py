@@ -1,0 +1,67 @@
+"""Images of another node: recorded in this node's store, their volumes left where they are.
+
+`turnout image serve` on that node says what it has (its catalog) and lets others read it. Here each volume is a small
+file that says where it is; the agent attaches it when a container needs it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection
+from typing import Final
+
+from agents.storage.io.nbdclient import NbdClient
+from agents.storage.io.store import Store, StoredImage, Volume
+from agents.storage.io.volumefiles import write_remote
+from agents.storage.translate.modes import EROFS, OVERLAYFS
+from agents.storage.wire.errors import ImageError
+from agents.storage.wire.remotes import CATALOG, CatalogImage, CatalogVolume, RemoteVolume, Server, parse_catalog
+
+_MODES: Final = (EROFS.name, OVERLAYFS.name)
+
+
+def adopt(server: Server, wanted: Collection[str], store: Store) -> tuple[StoredImage, ...]:
+    """Record what the server has: all of it, or the images of these names. An image that is there already is left with
+    the volumes that are there. Raises ImageError, with nothing recorded where a wanted image is missing."""
+    with NbdClient(server, CATALOG) as client:
+        images = parse_catalog(client.read(), f"{server}: the catalog")
+    for one in images:
+        _check(one, server)
+    chosen = [one for one in images if not wanted or set(wanted) & set(one.names)]
+    known = {name for one in chosen for name in one.names}
+    if missing := sorted(set(wanted) - known):
+        raise ImageError(f"{server} has no image '{missing[0]}'")
+    with store.alone():
+        return tuple(_adopted(one, server, store) for one in chosen)
+
+
+def _check(one: CatalogImage, server: Server) -> None:
+    what = f"{server}: image {one.image.digest}"
+    if one.mode not in _MODES:
+        raise ImageError(f"{what} is in mode '{one.mode[:50]}'; from other nodes {' and '.join(_MODES)} are taken")
+    if not one.names or not one.volumes:
+        raise ImageError(f"{what} has no name or no volume")
+
+
+def _adopted(one: CatalogImage, server: Server, store: Store) -> StoredImage:
+    there = store.same(one.image.digest, one.mode)
+    for served in one.volumes:
+        if there is None or served.digest in {volume.digest for volume in there.volumes}:
+            write_remote(store.folder, served.digest, RemoteVolume(server=server, size_bytes=served.size_bytes))
+    volumes = tuple(map(_volume, one.volumes)) if there is None else there.volumes
+    try:
+        for name in one.names:
+            store.add(one.image, one.mode, name, volumes)
+    except sqlite3.IntegrityError as error:
+        raise ImageError(f"{server}: image {one.image.digest} has volumes unlike those that are here") from error
+    return store.find(one.image.digest, one.mode)
+
+
+def _volume(served: CatalogVolume) -> Volume:
+    return Volume(
+        digest=served.digest,
+        recipe=served.recipe,
+        size_bytes=served.size_bytes,
+        role=served.role,
+        layers=served.layers,
+    )

@@ -1,0 +1,130 @@
+"""A client of NBD that reads: what a server has, and whether it answers at all, before anybody relies on it.
+
+Synchronous, with a limit on every wait. What containers read does not come this way but through the storage daemon.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+from typing import Final, TypeVar
+
+from agents.storage.wire import nbd
+from agents.storage.wire.errors import ImageError
+from agents.storage.wire.remotes import Server
+
+TIMEOUT_S: Final = 5.0
+_PIECE: Final = 1 << 20
+_MOST_AT_ONCE: Final = 16
+T = TypeVar("T")
+
+
+class NbdClient:
+    """One connection to one export. A context manager. Raises ImageError that names the server."""
+
+    def __init__(self, server: Server, export: str, timeout_s: float = TIMEOUT_S) -> None:
+        self._what, self._timeout_s = str(server), timeout_s
+        self._deadline = time.monotonic() + timeout_s
+        try:
+            self._socket = socket.create_connection((server.host, server.port), timeout_s)
+        except TimeoutError as error:
+            raise self._silent() from error
+        except OSError as error:
+            raise ImageError(f"{server}: {error.strerror or error}") from error
+        try:
+            self.size = self._negotiated(export)
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def __enter__(self) -> NbdClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._socket.close()
+
+    def read(self) -> bytes:
+        """All of it."""
+        pieces = [(offset, min(_PIECE, self.size - offset)) for offset in range(0, self.size, _PIECE)]
+        found = dict(self._answers(nbd.Command.READ, pieces))
+        return b"".join(found[offset] for offset, _ in pieces)
+
+    def _answers(self, command: nbd.Command, pieces: Sequence[tuple[int, int]]) -> Iterator[tuple[int, bytes]]:
+        """Offset and data of each, in the order they come in; some requests are always under way."""
+        waiting: dict[int, tuple[int, int]] = {}
+        left = list(enumerate(pieces))[::-1]
+        while left or waiting:
+            while left and len(waiting) < _MOST_AT_ONCE:
+                handle, piece = left.pop()
+                waiting[handle] = piece
+                self._send(nbd.request(command, handle, *piece))
+            self._deadline = time.monotonic() + self._timeout_s
+            handle, error = self._parsed(nbd.reply, self._receive(nbd.REPLY.size))
+            offset, length = waiting.pop(handle)
+            if error:
+                raise ImageError(f"{self._what}: {os.strerror(error)} at byte {offset}")
+            yield offset, self._receive(length) if command is nbd.Command.READ else b""
+
+    def _negotiated(self, export: str) -> int:
+        """The export's size."""
+        self._send(self._parsed(nbd.client_flags, self._receive(nbd.GREETING.size)) + nbd.go(export))
+        size: int | None = None
+        while True:
+            kind, length = self._parsed(nbd.option_reply, self._receive(nbd.OPTION_REPLY.size))
+            data = self._receive(length)
+            try:
+                found = nbd.told(kind, data)
+            except nbd.UnknownExportError as error:
+                raise ImageError(f"{self._what} has no {export}") from error
+            except ImageError as error:
+                raise ImageError(f"{self._what} {error}") from error
+            if isinstance(found, nbd.Export):
+                size = found.size
+            elif found and size is not None:
+                return size
+            elif found:
+                raise ImageError(f"{self._what} does not say how large {export} is")
+
+    def _parsed(self, parse: Callable[[bytes], T], data: bytes) -> T:
+        try:
+            return parse(data)
+        except ImageError as error:
+            raise ImageError(f"{self._what} {error}") from error
+
+    def _send(self, data: bytes) -> None:
+        self._limit()
+        try:
+            self._socket.sendall(data)
+        except TimeoutError as error:
+            raise self._silent() from error
+        except OSError as error:
+            raise ImageError(f"{self._what}: {error.strerror or error}") from error
+
+    def _receive(self, count: int) -> bytes:
+        found = bytearray()
+        while len(found) < count:
+            self._limit()
+            try:
+                data = self._socket.recv(count - len(found))
+            except TimeoutError as error:
+                raise self._silent() from error
+            except OSError as error:
+                raise ImageError(f"{self._what}: {error.strerror or error}") from error
+            if not data:
+                raise ImageError(f"{self._what} ends the connection")
+            found += data
+        return bytes(found)
+
+    def _limit(self) -> None:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise self._silent()
+        self._socket.settimeout(left)
+
+    def _silent(self) -> ImageError:
+        return ImageError(f"{self._what} does not answer within {self._timeout_s:g} s")

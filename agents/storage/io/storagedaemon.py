@@ -1,0 +1,139 @@
+"""qemu-storage-daemon as a process of its own, which outlives the agent: started when it is needed, asked over QMP.
+
+    FOLDER/daemon.sock, FOLDER/daemon.pid
+
+What it has is what it says, at each question. Nothing of it is remembered here.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from select import select
+from threading import Lock
+from typing import Any, Final
+
+from agents.storage.io.qmp import TIMEOUT_S, DaemonGoneError, Qmp
+from agents.storage.wire.errors import ImageError
+
+PROGRAM: Final = "qemu-storage-daemon"
+_DELETED: Final = "BLOCK_EXPORT_DELETED"
+
+
+class StorageDaemon:
+    """From several threads, one question at a time. `timeout_s` limits every wait for an answer; `purpose` says what
+    cannot be had without the program."""
+
+    def __init__(self, folder: Path, purpose: str, timeout_s: float = TIMEOUT_S) -> None:
+        self._socket, self._pid = folder / "daemon.sock", folder / "daemon.pid"
+        self._purpose, self.timeout_s = purpose, timeout_s
+        self._lock = Lock()
+
+    @contextmanager
+    def running(self) -> Generator[Qmp]:
+        """A conversation with it, which is started if it does not run."""
+        with self._lock, self._started() as qmp:
+            yield qmp
+
+    @contextmanager
+    def if_running(self) -> Generator[Qmp | None]:
+        """A conversation with it, or None where it does not run. One that dies meanwhile ends the block."""
+        with self._lock, suppress(DaemonGoneError):
+            try:
+                qmp = Qmp(self._socket, self.timeout_s)
+            except DaemonGoneError:
+                yield None
+                return
+            with qmp:
+                yield qmp
+
+    def quit(self) -> None:
+        """End it, where it runs."""
+        with self.if_running() as qmp:
+            if qmp is not None:
+                qmp.execute("quit")
+        for path in (self._socket, self._pid):
+            path.unlink(missing_ok=True)
+
+    def kill(self) -> None:
+        """End it at once, whatever it waits for. Only where nothing can be lost by that."""
+        with self._lock, suppress(FileNotFoundError, ProcessLookupError, ValueError):
+            process = os.pidfd_open(number := int(self._pid.read_text()))
+            try:
+                if str(self._socket).encode() in (Path("/proc") / str(number) / "cmdline").read_bytes():
+                    signal.pidfd_send_signal(process, signal.SIGKILL)
+                    select([process], [], [], self.timeout_s)
+            finally:
+                os.close(process)
+        for path in (self._socket, self._pid):
+            path.unlink(missing_ok=True)
+
+    @property
+    def is_there(self) -> bool:
+        """It runs, or did when somebody last looked."""
+        return self._socket.exists()
+
+    def _started(self) -> Qmp:
+        try:
+            return Qmp(self._socket, self.timeout_s)
+        except DaemonGoneError:
+            self._start()
+            return Qmp(self._socket, self.timeout_s)
+
+    def _start(self) -> None:
+        """It is in the background once it listens."""
+        self._socket.unlink(missing_ok=True)
+        socket = f"socket,id=qmp,path={str(self._socket).replace(',', ',,')},server=on,wait=off"
+        command = (PROGRAM, "--daemonize", "--pidfile", str(self._pid), "--chardev", socket, "--monitor", "chardev=qmp")
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, check=False, timeout=self.timeout_s, start_new_session=True
+            )
+        except FileNotFoundError as error:
+            raise ImageError(f"{PROGRAM} is not installed; {self._purpose} needs it") from error
+        except subprocess.TimeoutExpired as error:
+            raise ImageError(f"{PROGRAM} does not start within {self.timeout_s:g} s") from error
+        if done.returncode:
+            raise ImageError(f"{PROGRAM}: {done.stderr.strip() or f'exit code {done.returncode}'}")
+
+
+def exports(qmp: Qmp) -> frozenset[str]:
+    found: list[dict[str, Any]] = qmp.execute("query-block-exports")
+    return frozenset(str(export["id"]) for export in found)
+
+
+def nodes(qmp: Qmp) -> frozenset[str]:
+    found: list[dict[str, Any]] = qmp.execute("query-named-block-nodes", {"flat": True})
+    return frozenset(str(node["node-name"]) for node in found)
+
+
+def add(qmp: Qmp, name: str, node: dict[str, Any], export: dict[str, Any]) -> None:
+    """A node and an export of it, both of that name, of 31 characters at most. Where the export cannot be had there is
+    no node either."""
+    if name not in nodes(qmp):
+        qmp.execute("blockdev-add", {"node-name": name, **node})
+    try:
+        qmp.execute("block-export-add", {"id": name, "node-name": name, **export})
+    except DaemonGoneError:
+        raise
+    except ImageError:
+        qmp.execute("blockdev-del", {"node-name": name})
+        raise
+
+
+def remove(qmp: Qmp, name: str) -> None:
+    """Both of them; whoever uses the export sees errors. What is not there is gone already."""
+    if name in exports(qmp):
+        qmp.execute("block-export-del", {"id": name, "mode": "hard"})
+        qmp.wait(_DELETED, name)
+    if name in nodes(qmp):
+        qmp.execute("blockdev-del", {"node-name": name})
+
+
+def volume_id(name: str) -> str:
+    """What a volume is to the daemon, by its digest in hexadecimal: that would be too long."""
+    return f"v{name[:30]}"

@@ -1,0 +1,109 @@
+"""Volumes of this node's store for other nodes: exported over NBD, read-only, by a storage daemon.
+
+    STORE/serving/daemon.sock      see storagedaemon
+    STORE/serving/catalog.HASH     what there is, exported as `catalog`
+
+NBD has no passwords: whoever reaches the address reads all volumes and what the images' configs say.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+from agents.storage.io.files import appearing, publish
+from agents.storage.io.qmp import Qmp
+from agents.storage.io.storagedaemon import StorageDaemon, add, exports, remove, volume_id
+from agents.storage.io.store import Store, StoredImage
+from agents.storage.io.volumefiles import hexadecimal, volume_path
+from agents.storage.translate.modes import BLOCK
+from agents.storage.wire.errors import ImageError
+from agents.storage.wire.oci import make_image, parse_manifest
+from agents.storage.wire.remotes import CATALOG, CatalogImage, CatalogVolume, Server, catalog_to_json
+
+_BLOCK: Final = 512
+"""Servers of NBD by QEMU export whole ones."""
+
+
+class VolumeServer:
+    """One for a store. Whatever an earlier one left running is ended first: clients connect again."""
+
+    def __init__(self, store: Path, listen: Server) -> None:
+        self._store, self.listen = store, listen
+        self._folder = store / "serving"
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._daemon = StorageDaemon(self._folder, "serving volumes")
+        self._daemon.quit()
+        for path in self._folder.glob(f"{CATALOG}.*"):
+            path.unlink()
+        address = {"type": "inet", "data": {"host": listen.host, "port": str(listen.port)}}
+        try:
+            with self._daemon.running() as qmp:
+                qmp.execute("nbd-server-start", {"addr": address, "max-connections": 0})
+        except ImageError as error:
+            self._daemon.quit()
+            raise ImageError(f"{listen}: {error}") from error
+
+    def close(self) -> None:
+        self._daemon.quit()
+
+    def publish(self) -> int:
+        """Export what the store has now, and nothing else; returns how many volumes that is."""
+        store = Store(self._store)
+        try:
+            images = tuple(_catalogued(store, image) for image in store.images() if _is_served(store, image))
+        finally:
+            store.close()
+        wanted = {hexadecimal(volume.digest) for image in images for volume in image.volumes}
+        catalog = self._write(catalog_to_json(images))
+        with self._daemon.running() as qmp:
+            there = exports(qmp)
+            for name in sorted(wanted):
+                if volume_id(name) not in there:
+                    _export(qmp, volume_path(self._store, name), name)
+            for one in sorted(there - {volume_id(name) for name in (*wanted, CATALOG)}):
+                remove(qmp, one)
+            self._replace(qmp, catalog, is_there=volume_id(CATALOG) in there)
+        return len(wanted)
+
+    def _write(self, content: bytes) -> Path:
+        """The catalog in a file of its own, so that one that is being read does not change."""
+        path = self._folder / f"{CATALOG}.{sha256(content).hexdigest()[:16]}"
+        if not path.exists():
+            partial = self._folder / "catalog-part"
+            with appearing(partial) as out:
+                out.write(content + b" " * (-len(content) % _BLOCK))
+                publish(out, partial, path)
+        return path
+
+    def _replace(self, qmp: Qmp, catalog: Path, *, is_there: bool) -> None:
+        others = [path for path in self._folder.glob(f"{CATALOG}.*") if path != catalog]
+        if is_there and others:
+            remove(qmp, volume_id(CATALOG))
+        if not is_there or others:
+            _export(qmp, catalog, CATALOG)
+        for path in others:
+            path.unlink()
+
+
+def _is_served(store: Store, image: StoredImage) -> bool:
+    """Disks are not, and nothing that is on another node itself."""
+    files = (volume_path(store.folder, volume.digest) for volume in image.volumes)
+    return image.mode != BLOCK.name and all(path.exists() for path in files)
+
+
+def _catalogued(store: Store, stored: StoredImage) -> CatalogImage:
+    manifest, config = store.documents(stored)
+    parsed = parse_manifest(manifest, f"manifest {stored.manifest_digest}")
+    image = make_image(stored.manifest_digest, manifest, parsed, config)
+    volumes = tuple(
+        CatalogVolume(digest=one.digest, recipe=one.recipe, size_bytes=one.size_bytes, role=one.role, layers=one.layers)
+        for one in stored.volumes
+    )
+    return CatalogImage(image=image, mode=stored.mode, names=stored.names, volumes=volumes)
+
+
+def _export(qmp: Qmp, path: Path, name: str) -> None:
+    node: dict[str, Any] = {"driver": "file", "filename": str(path), "read-only": True}
+    add(qmp, volume_id(name), node, {"type": "nbd", "name": name})

@@ -1,0 +1,82 @@
+"""`turnout image serve` and `adopt`: volumes read from another node. The other commands of `image` are cli.image's."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from threading import Event
+from typing import Annotated, Final
+
+import typer
+
+from agents.storage.adoption import adopt
+from agents.storage.io.chains import converted_names
+from agents.storage.io.volumeserver import VolumeServer
+from agents.storage.wire.errors import ImageError
+from agents.storage.wire.remotes import Server, parse_server
+from cli.console import Output, fail, print_rows, say
+from cli.image import COLUMNS, STORE, OutputOption, StoreOption, app, opened_store, row_of
+
+__all__ = ["app"]
+
+_LOOK_S: Final = 1.0
+
+
+@app.command()
+def serve(
+    listen: Annotated[
+        str, typer.Option("--listen", help="HOST[:PORT] to be reached at, without passwords; port 10809 by default.")
+    ],
+    store: StoreOption = STORE,
+) -> None:
+    """Let other nodes read the volumes of this store over NBD, those of modes erofs and overlayfs."""
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    try:
+        server = VolumeServer(store.absolute(), _server(listen))
+    except (ImageError, OSError) as error:
+        raise fail(str(error)) from error
+    try:
+        _keep_published(server, store.absolute(), stop)
+    finally:
+        server.close()
+
+
+def _keep_published(server: VolumeServer, store: Path, stop: Event) -> None:
+    """What could not be exported is tried again at the next look; the first time it ends the command."""
+    seen: frozenset[tuple[int, str]] | None = None
+    while not stop.is_set():
+        try:
+            found = converted_names(store)
+            if found != seen:
+                say(f"{server.publish()} volumes of {store} at {server.listen}")
+                seen = found
+        except (ImageError, OSError) as error:
+            if seen is None:
+                raise fail(str(error)) from error
+            say(f"turnout: warning: {error}")
+        stop.wait(_LOOK_S)
+
+
+@app.command("adopt")
+def adopt_command(
+    server: Annotated[str, typer.Argument(help="[nbd://]HOST[:PORT] of `turnout image serve`.", show_default=False)],
+    images: Annotated[
+        list[str] | None, typer.Argument(help="Names they were converted by there; all by default.", show_default=False)
+    ] = None,
+    store: StoreOption = STORE,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Record images of another node: containers here read their volumes from there. Safe to run again."""
+    wanted = _server(server)
+    with opened_store(store) as opened:
+        found = adopt(wanted, images or [], opened)
+    print_rows(COLUMNS, [row_of(image) for image in found], output)
+
+
+def _server(text: str) -> Server:
+    try:
+        return parse_server(text)
+    except ImageError as error:
+        raise typer.BadParameter(str(error)) from error

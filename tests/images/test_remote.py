@@ -1,0 +1,226 @@
+"""Images whose volumes are on another node: recorded, mounted, read, and what becomes of them when something dies."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from agents.storage.adoption import adopt
+from agents.storage.io.store import Store, StoredImage
+from agents.storage.io.volumefiles import find_volume, remote_path
+from agents.storage.io.volumeserver import VolumeServer
+from agents.storage.snapshotter import Snapshotter
+from agents.storage.translate.modes import BLOCK
+from agents.storage.wire.errors import ImageError
+from agents.storage.wire.remotes import Server
+from agents.storage.wire.snapshots import REF_LABEL, SnapshotContentError, SnapshotExistsError
+from tests.images.agent import loops_below, mounted_below, wait_until
+from tests.images.archives import LayoutWriter, Tar, digest
+from tests.images.conversions import command, converted, turnout
+from tests.images.registry import free_port
+
+pytestmark = [pytest.mark.root, pytest.mark.slow]
+FIRST, LAST = os.urandom(200_000), os.urandom(3_000_000)
+LAYER = Tar().add("first", data=FIRST).add("last", data=LAST).finished()
+
+
+class Pair:
+    """A node that serves an image, and one that has recorded it: a snapshotter in this process."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.chain, self.there, self.here = folder, digest(LAYER), folder / "there", folder / "here"
+        layout = LayoutWriter(folder / "layout")
+        layout.image([LAYER])
+        self.image = f"oci:{layout.write()}"
+        converted(folder / "layout", self.there)
+        self.address = Server(host="127.0.0.1", port=free_port())
+        self.server = VolumeServer(self.there, self.address)
+        self.server.publish()
+        self.adopt()
+        self.root = folder / "root"
+        self.snapshots = Snapshotter(self.root, self.here)
+        with pytest.raises(SnapshotExistsError):
+            self.snapshots.prepare("unpack", "", {REF_LABEL: self.chain})
+
+    def adopt(self, *names: str) -> tuple[StoredImage, ...]:
+        store = Store(self.here)
+        try:
+            return adopt(self.address, names, store)
+        finally:
+            store.close()
+
+    @property
+    def volume(self) -> Path:
+        """Where it is mounted."""
+        (place,) = (self.root / "attached").iterdir()
+        return place
+
+    def signal(self, folder: Path, number: signal.Signals) -> None:
+        os.kill(int((folder / "daemon.pid").read_text()), number)
+
+    def serve_again(self) -> None:
+        self.server = VolumeServer(self.there, self.address)
+        self.server.publish()
+
+    def end(self) -> None:
+        for name in [info.name for info in self.snapshots.infos(()) if info.name != self.chain]:
+            self.snapshots.remove(name)
+        self.snapshots.cleanup()
+
+
+@pytest.fixture
+def pair() -> Generator[Pair]:
+    if shutil.which("qemu-storage-daemon") is None:
+        pytest.skip("qemu-storage-daemon is not installed; ./setup installs it")
+    with tempfile.TemporaryDirectory(prefix="remote-") as name:
+        made = Pair(Path(name))
+        try:
+            yield made
+            made.end()
+            assert list((made.root / "attached").iterdir()) == []
+            assert list((made.root / "remote").iterdir()) == []
+            assert mounted_below(made.folder) == []
+            wait_until(lambda: loops_below(made.folder) == [], "loop devices are left")
+        finally:
+            made.snapshots.close()
+            made.server.close()
+
+
+def test_a_container_reads_what_another_node_has(pair: Pair) -> None:
+    pair.snapshots.prepare("run", pair.chain, {})
+    assert (pair.volume / "first").read_bytes() == FIRST
+    assert (pair.volume / "last").read_bytes() == LAST
+    pair.snapshots.prepare("more", pair.chain, {})
+    assert len(loops_below(pair.folder)) == 1
+
+
+def test_a_server_that_comes_back_is_waited_for(pair: Pair) -> None:
+    pair.snapshots.prepare("run", pair.chain, {})
+    assert (pair.volume / "first").read_bytes() == FIRST
+    pair.signal(pair.there / "serving", signal.SIGKILL)
+    reader = subprocess.Popen(["cat", pair.volume / "last"], stdout=subprocess.PIPE)
+    pair.serve_again()
+    assert reader.communicate()[0] == LAST
+
+
+def test_a_server_that_is_gone_is_said_and_nothing_stays(pair: Pair) -> None:
+    pair.server.close()
+    with pytest.raises(SnapshotContentError) as refused:
+        pair.snapshots.prepare("run", pair.chain, {})
+    assert str(refused.value) == f"snapshot run: {pair.address}: Connection refused"
+    assert [info.name for info in pair.snapshots.infos(())] == [pair.chain]
+    pair.serve_again()
+    pair.snapshots.prepare("run", pair.chain, {})
+    assert (pair.volume / "first").read_bytes() == FIRST
+
+
+def test_a_server_that_hangs_is_said_and_nothing_stays(pair: Pair) -> None:
+    pair.signal(pair.there / "serving", signal.SIGSTOP)
+    try:
+        with pytest.raises(SnapshotContentError) as refused:
+            pair.snapshots.prepare("run", pair.chain, {})
+        assert str(refused.value) == f"snapshot run: {pair.address} does not answer within 5 s"
+        assert [info.name for info in pair.snapshots.infos(())] == [pair.chain]
+    finally:
+        pair.signal(pair.there / "serving", signal.SIGCONT)
+
+
+def test_a_container_goes_though_its_server_hangs(pair: Pair) -> None:
+    pair.snapshots.prepare("run", pair.chain, {})
+    pair.signal(pair.there / "serving", signal.SIGSTOP)
+    try:
+        reader = subprocess.Popen(["cat", pair.volume / "last"], stdout=subprocess.DEVNULL)
+        reader.kill()
+        assert reader.wait() == -signal.SIGKILL
+        pair.end()
+        assert list((pair.root / "attached").iterdir()) == []
+    finally:
+        pair.signal(pair.there / "serving", signal.SIGCONT)
+
+
+def test_after_the_daemon_died_new_containers_start(pair: Pair) -> None:
+    pair.snapshots.prepare("run", pair.chain, {})
+    assert (pair.volume / "first").read_bytes() == FIRST
+    (daemon,) = (pair.root / "remote").iterdir()
+    pair.signal(daemon, signal.SIGKILL)
+    pair.snapshots.prepare("next", pair.chain, {})
+    assert (pair.volume / "last").read_bytes() == LAST
+
+
+def test_a_volume_that_is_served_no_more_is_said(pair: Pair) -> None:
+    store = Store(pair.there)
+    store.remove(store.find(pair.image))
+    store.close()
+    pair.server.publish()
+    with pytest.raises(SnapshotContentError) as refused:
+        pair.snapshots.prepare("run", pair.chain, {})
+    (name,) = (path.stem for path in (pair.there / "volumes").iterdir())
+    assert str(refused.value) == f"snapshot run: {pair.address} has no {name}"
+
+
+def test_a_volume_of_another_size_is_refused(pair: Pair) -> None:
+    (kept,) = (pair.root / "volumes").iterdir()
+    size = (pair.there / "volumes" / f"{kept.stem}.erofs").stat().st_size
+    kept.write_text(f'{{"server": "{pair.address}", "sizeBytes": 4096}}')
+    with pytest.raises(SnapshotContentError) as refused:
+        pair.snapshots.prepare("run", pair.chain, {})
+    assert str(refused.value) == (
+        f"snapshot run: {pair.address}: volume sha256:{kept.stem} has {size} bytes, 4096 when it was adopted"
+    )
+
+
+def test_what_is_adopted(pair: Pair) -> None:
+    """Images by name, or all but disks; not again what is here already."""
+    layout = LayoutWriter(pair.folder / "other")
+    layout.image([Tar().add("other", data=b"x").finished()])
+    other = f"oci:{layout.write()}"
+    image = converted(pair.folder / "other", pair.there).image
+    converted(pair.folder / "layout", pair.there, mode=BLOCK.sized(1))
+    pair.server.publish()
+    (again,) = pair.adopt(pair.image)
+    assert again.names == (pair.image,)
+    converted(pair.folder / "other", pair.here)
+    assert {(one.names, one.mode) for one in pair.adopt()} == {((pair.image,), "erofs"), ((other,), "erofs")}
+    assert find_volume(pair.here, image.volumes[0].digest).suffix == ".erofs"
+    assert remote_path(pair.here, again.volumes[0].digest).exists()
+    with pytest.raises(ImageError) as refused:
+        pair.adopt("oci:/nowhere")
+    assert str(refused.value) == f"{pair.address} has no image 'oci:/nowhere'"
+
+
+def test_the_commands(pair: Pair) -> None:
+    """A later server takes the place of one that was killed; what is converted meanwhile is served."""
+    address, third = f"127.0.0.1:{free_port()}", pair.folder / "third"
+    serving = subprocess.Popen(
+        command("serve", "--listen", address, "--store", pair.there), stderr=subprocess.PIPE, text=True
+    )
+    assert serving.stderr is not None
+    assert serving.stderr.readline() == f"1 volumes of {pair.there} at nbd://{address}\n"
+    layout = LayoutWriter(pair.folder / "later")
+    layout.image([Tar().add("later", data=b"x").finished()])
+    converted(layout.write(), pair.there)
+    assert serving.stderr.readline() == f"2 volumes of {pair.there} at nbd://{address}\n"
+    done = turnout("adopt", address, pair.image, "--store", third)
+    assert (done.returncode, done.stderr) == (0, "")
+    store = Store(third)
+    (volume,) = store.find(pair.image).volumes
+    store.close()
+    done = turnout("mount", pair.image, pair.folder, "--store", third)
+    hexadecimal = volume.digest.removeprefix("sha256:")
+    assert done.stderr == (
+        f"turnout: error: volume {hexadecimal} is at nbd://{address}; the agent (turnout agent storage) attaches it\n"
+    )
+    assert turnout("fsck", "--store", third).returncode == 0
+    assert turnout("gc", "--store", third).stderr == "0 files removed\n"
+    serving.terminate()
+    assert serving.communicate()[1] == ""
+    assert serving.returncode == 0
+    done = turnout("adopt", address, "--store", third)
+    assert (done.returncode, done.stderr) == (1, f"turnout: error: nbd://{address}: Connection refused\n")
