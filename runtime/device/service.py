@@ -25,6 +25,7 @@ from runtime.device.compaction import Compaction
 from runtime.device.complaints import Complaints
 from runtime.device.configs import Configs
 from runtime.device.details import status_of
+from runtime.device.giving import GoneError, give
 from runtime.device.idling import Idling
 from runtime.device.limits import Limits
 from runtime.device.loaded import Loaded
@@ -145,7 +146,10 @@ class Service:
         """Piece by piece, as its client takes them."""
         try:
             for piece in answer.pieces:
-                await self._send(piece, context)
+                await self._give(piece, context, "reads")
+        except GoneError:
+            answer.pieces = iter(())
+            return
         except RefusedError as refusal:
             answer.pieces = iter(())
             await abort(context, refusal)
@@ -178,7 +182,9 @@ class Service:
         listener = asyncio.create_task(self._streams.listen(stream, requests))
         try:
             while (message := await stream.outbox.take()) is not None:
-                await self._send(message, context)
+                await self._give(message, context, "streams")
+        except GoneError:
+            return
         except RefusedError as refusal:
             self._streams.closed(stream)  # before its client hears of it, which it may never
             await abort(context, refusal)
@@ -187,16 +193,8 @@ class Service:
             listener.cancel()
             await asyncio.gather(listener, return_exceptions=True)
 
-    async def _send(self, message: bytes | p4r.StreamMessageResponse, context: Any) -> None:
-        """Raises RESOURCE_EXHAUSTED: the client takes nothing."""
-        try:
-            async with asyncio.timeout(self._limits.unread_s):
-                await context.write(message)
-        except TimeoutError as problem:
-            kind = "reads" if isinstance(message, bytes) else "streams"
-            self._complaints.note(client_of(context), f"{kind} ended, since nothing was taken from them")
-            text = f"the client has taken nothing for {self._limits.unread_s} s of what waits for it"
-            raise exhausted(text) from problem
+    async def _give(self, message: bytes | p4r.StreamMessageResponse, context: Any, kind: str) -> None:
+        await give(message, context, self._limits.unread_s, self._complaints, kind)
 
     async def _finish(self, context: Any, what: str, outcomes: list[RefusedError | None]) -> None:
         """End the RPC with UNKNOWN if any of them failed, with one `p4.v1.Error` for each."""
