@@ -16,7 +16,7 @@ from agents.storage.snapshotservice import make_server
 from agents.storage.snapshotter import Snapshotter
 from agents.storage.wire.errors import ImageError
 from cli.console import fail, say
-from cli.image import STORE, StoreOption
+from cli.imagestore import STORE, StoreOption
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, help=__doc__)
 

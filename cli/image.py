@@ -4,224 +4,33 @@ from __future__ import annotations
 
 import json
 import os
-import platform as machine
 import sys
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 import yaml
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from agents.storage.conversion import Converted, convert
 from agents.storage.io import housekeeping, mounts
-from agents.storage.io.credentials import CredentialFile
-from agents.storage.io.registries import RegistryOptions
-from agents.storage.io.registryhttp import Connection
 from agents.storage.io.store import Store, StoredImage
 from agents.storage.io.volumefiles import find_volume, remote_volume
 from agents.storage.translate import modes
-from agents.storage.translate.platforms import machine_platform, parse_platform
 from agents.storage.wire.errors import ImageError
-from agents.storage.wire.oci import Platform
 from cli.console import FAILED, Output, fail, print_rows, say
-from cli.policies import load_policies
-from compiler.policy.imagekinds import MODE_ALIASES
-from compiler.policy.imagenames import ImageName, ImageNameError, parse_image_name
-from compiler.policy.policyset import ImageConversion
+from cli.imageconvert import convert_command
+from cli.imagestore import (
+    COLUMNS,
+    STORE,
+    ImageArgument,
+    ModeOption,
+    OutputOption,
+    StoreOption,
+    opened_store,
+    row_of,
+)
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, help=__doc__)
-
-STORE = Path("/var/lib/turnout/images")
-StoreOption = Annotated[
-    Path, typer.Option("--store", envvar="TURNOUT_IMAGES", help="Folder that converted images are kept in.")
-]
-OutputOption = Annotated[Output, typer.Option("--output", "-o", help="Form of the result on stdout.")]
-
-
-class Mode(StrEnum):
-    """Those of ImageConversion that images can be converted in."""
-
-    EROFS = modes.EROFS.name
-    OVERLAYFS = modes.OVERLAYFS.name
-    BLOCK = modes.BLOCK.name
-    OVERLAYBD = "overlaybd"
-
-    @property
-    def plain(self) -> str:
-        """Without other names for the same."""
-        return MODE_ALIASES.get(self.value, self.value)
-
-
-ModeOption = Annotated[
-    Mode | None, typer.Option("--mode", help="Which one, of an image that was converted in several modes.")
-]
-ImageArgument = Annotated[
-    str, typer.Argument(help="Name it was converted by, or the beginning of its digest.", show_default=False)
-]
-
-
-@contextmanager
-def opened_store(folder: Path) -> Generator[Store]:
-    """The store; what goes wrong with an image ends the command with exit code 1."""
-    try:
-        store = Store(folder)
-        try:
-            yield store
-        finally:
-            store.close()
-    except ImageError as error:
-        raise fail(str(error)) from error
-
-
-@app.command("convert")
-def convert_command(
-    sources: Annotated[
-        list[str],
-        typer.Argument(
-            help="Policy files with ImageConversions, or images: [registry/]repository[:tag][@digest], "
-            "oci:DIRECTORY[:NAME], oci-archive:FILE[:NAME].",
-            show_default=False,
-        ),
-    ],
-    platform: Annotated[
-        list[str] | None, typer.Option("--platform", help="os/architecture[/variant]; may be given again.")
-    ] = None,
-    mode: Annotated[
-        Mode | None,
-        typer.Option(
-            "--mode",
-            help="erofs unless a policy says otherwise; overlayfs keeps layers apart; block (or overlaybd) is a disk "
-            "that containers write to clones of.",
-        ),
-    ] = None,
-    virtual_size: Annotated[
-        int | None,
-        typer.Option("--virtual-size-gb", min=1, max=65_536, help="Size of the disk in GiB, in mode block."),
-    ] = None,
-    tls_ca: Annotated[
-        Path | None, typer.Option("--tls-ca", help="PEM file of authorities to trust besides the system's.")
-    ] = None,
-    plain_http: Annotated[bool, typer.Option("--plain-http", help="No TLS; for loopback that is the default.")] = False,
-    credentials: Annotated[
-        Path | None, typer.Option("--credentials", help="A config.json; default: where docker and podman look.")
-    ] = None,
-    mirror: Annotated[
-        list[str] | None, typer.Option("--mirror", help="REGISTRY=HOST[:PORT], asked first; may be given again.")
-    ] = None,
-    store: StoreOption = STORE,
-    output: OutputOption = Output.TABLE,
-) -> None:
-    """Convert images to volumes. Safe to run again: what is there is not made twice, what was stopped goes on."""
-    wanted = [one for source in sources for one in _wanted(source, platform or [], mode, virtual_size)]
-    mirrors = _mirrors(mirror or [])
-    results: list[Converted] = []
-    with opened_store(store) as opened:
-        registries = RegistryOptions(
-            connection=Connection(ca_file=tls_ca, plain_http=plain_http),
-            credentials=CredentialFile(credentials),
-            mirrors=mirrors,
-        )
-        for one in wanted:
-            with _progress(str(one.name)) as on_progress:
-                results.append(convert(one.name, one.platform, opened, on_progress, registries, one.mode))
-    rows = [{**row_of(r.image), "made": "before" if r.was_there else "now"} for r in results]
-    print_rows([*COLUMNS, "made"], rows, output)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Wanted:
-    name: ImageName
-    platform: Platform
-    mode: modes.Mode
-
-
-def _wanted(source: str, platforms: list[str], mode: Mode | None, size_gib: int | None) -> list[_Wanted]:
-    """What an argument stands for: a policy file when there is one of that name. Options come before what it says."""
-    try:
-        if Path(source).exists():
-            return [
-                one for policy in _conversions(Path(source)) for one in _of_policy(policy, platforms, mode, size_gib)
-            ]
-        name, chosen = parse_image_name(source), _mode(mode.plain if mode else modes.EROFS.name, size_gib)
-        return [_Wanted(name=name, platform=one, mode=chosen) for one in _platforms(platforms)]
-    except ImageNameError as error:
-        raise typer.BadParameter(f"'{source}' {error}") from error
-    except ImageError as error:
-        raise typer.BadParameter(str(error)) from error
-
-
-def _mode(name: str, size_gib: int | None) -> modes.Mode:
-    mode = modes.MODES[name]
-    if size_gib is None:
-        return mode
-    if not mode.is_disk:
-        raise typer.BadParameter(f"--virtual-size-gb is the size of a disk, and mode {name} makes none")
-    return mode.sized(size_gib)
-
-
-def _mirrors(texts: list[str]) -> dict[str, tuple[str, ...]]:
-    found: dict[str, tuple[str, ...]] = {}
-    for text in texts:
-        registry, sign, host = text.partition("=")
-        if not (registry and sign and host) or "/" in host:
-            raise typer.BadParameter(f"'{text}' is no mirror; expected REGISTRY=HOST[:PORT]")
-        found[registry] = (*found.get(registry, ()), host)
-    return found
-
-
-def _conversions(path: Path) -> tuple[ImageConversion, ...]:
-    found = load_policies([path]).set.conversions
-    if not found:
-        raise fail(f"{path} holds no ImageConversion")
-    return found
-
-
-def _of_policy(policy: ImageConversion, platforms: list[str], mode: Mode | None, size_gib: int | None) -> list[_Wanted]:
-    platform_names = _platforms(platforms or list(policy.platforms))
-    name = mode.plain if mode else policy.mode
-    wanted = size_gib or (policy.virtual_size_gib if name == policy.mode else None)
-    return [_Wanted(name=policy.source, platform=one, mode=_mode(name, wanted)) for one in platform_names]
-
-
-def _platforms(texts: list[str]) -> list[Platform]:
-    return [parse_platform(text) for text in texts] or [machine_platform(machine.machine())]
-
-
-@contextmanager
-def _progress(name: str) -> Generator[Callable[[str, int, int], None]]:
-    """A bar on a terminal, nothing in a pipe."""
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
-        tasks: dict[str, Any] = {}
-
-        def on_progress(phase: str, done: int, total: int) -> None:
-            if phase not in tasks:
-                tasks[phase] = bar.add_task(f"{name}: {phase}", total=total)
-            bar.update(tasks[phase], completed=done)
-
-        yield on_progress
-
-
-COLUMNS = ("digest", "platform", "mode", "layers", "volumes", "size", "names")
-
-
-def row_of(image: StoredImage) -> dict[str, object]:
-    return {
-        "digest": image.manifest_digest,
-        "platform": image.platform,
-        "mode": image.mode,
-        "layers": len(image.layers),
-        "volumes": len(image.volumes),
-        "size": image.size_bytes,
-        "names": ", ".join(image.names),
-    }
+app.command("convert")(convert_command)
 
 
 @app.command("list")

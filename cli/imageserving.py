@@ -15,7 +15,8 @@ from agents.storage.io.volumeserver import VolumeServer
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.remotes import Server, parse_server
 from cli.console import Output, fail, print_rows, say
-from cli.image import COLUMNS, STORE, OutputOption, StoreOption, app, opened_store, row_of
+from cli.image import app
+from cli.imagestore import COLUMNS, STORE, OutputOption, StoreOption, opened_store, row_of
 
 __all__ = ["app"]
 

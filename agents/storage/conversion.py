@@ -25,7 +25,7 @@ from agents.storage.wire.oci import Image, Layer, Platform
 from compiler.policy.imagenames import ImageName, LayoutImage
 
 OnProgress = Callable[[str, int, int], None]
-"""(phase, bytes done, bytes in all); phases are Pulling and Converting. From several threads."""
+"""(phase, bytes done, bytes in all); phases are Pulling, Converting and Publishing. From several threads."""
 
 
 def no_progress(phase: str, done: int, total: int) -> None:
@@ -35,6 +35,7 @@ def no_progress(phase: str, done: int, total: int) -> None:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Converted:
     image: StoredImage
+    original: Image
     was_there: bool
     """The volume was made by an earlier conversion, of this image or of one with the same layers."""
 
@@ -66,7 +67,7 @@ def convert(
             _remove_layers(store, image)
     finally:
         source.close()
-    return Converted(image=store.find(image.digest, mode.name), was_there=not missing)
+    return Converted(image=store.find(image.digest, mode.name), original=image, was_there=not missing)
 
 
 def _check_layers(image: Image, mode: Mode) -> None:
@@ -136,7 +137,7 @@ def write_parts(
 ) -> list[Volume]:
     """Fetch the layers, those below a part included, and write a volume of each part."""
     end = max(part.end for part in parts)
-    pulled = _Counter("Pulling", sum(layer.blob.size for layer in layers[:end]), on_progress)
+    pulled = PhaseCounter("Pulling", sum(layer.blob.size for layer in layers[:end]), on_progress)
     paths = ingest_layers(source, layers[:end], folder, pulled)
     volumes: list[Volume] = []
     with LayerFiles(paths) as files:
@@ -145,7 +146,7 @@ def write_parts(
             part.mode.plan(part.mode.tree(trees[part.start : part.end]), bytes.fromhex(part.recipe)[:16])
             for part in parts
         ]
-        written = _Counter("Converting", sum(planned.size for planned in plans), on_progress)
+        written = PhaseCounter("Converting", sum(planned.size for planned in plans), on_progress)
         for part, planned in zip(parts, plans, strict=True):
             digest = write_volume(planned, files, folder, part.recipe, written)
             size, role = planned.size, part.mode.role
@@ -158,7 +159,7 @@ def _remove_layers(store: Store, image: Image) -> None:
         layer_path(store.folder, layer).unlink(missing_ok=True)
 
 
-class _Counter:
+class PhaseCounter:
     """Adds up bytes and says how far a phase is."""
 
     def __init__(self, phase: str, total: int, on_progress: OnProgress) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from compiler.diagnostic import Report
 from compiler.policy import codes
 from compiler.policy.imagekinds import MODE_ALIASES, ImageConversion
-from compiler.policy.imagenames import parse_image_name
+from compiler.policy.imagenames import parse_destination, parse_image_name
 from compiler.policy.located import Located
 from compiler.policy.policyset import ImageConversion as Resolved
 from compiler.policy.references import Claims, check_annotations
@@ -23,7 +23,7 @@ def _resolved(located: Located[ImageConversion], name: str, claims: Claims, repo
     check_annotations(located, metadata.annotations, (), report)
     mode = MODE_ALIASES.get(spec.image_mode, spec.image_mode)
     _check_fields(located, mode, report)
-    destination = None if spec.dest_image is None else parse_image_name(spec.dest_image)
+    destination = None if spec.dest_image is None else parse_destination(spec.dest_image)
     if destination is not None:
         message = f"image '{destination}' is written by two conversions"
         span = located.at("spec", "destImage")
@@ -47,6 +47,5 @@ def _check_fields(located: Located[ImageConversion], mode: str, report: Report) 
     if spec.virtual_size_by_gb is not None and mode != "block":
         message = f"virtualSizeByGB is the size of a disk, and mode {mode} makes none"
         report.add(codes.CONFLICTING_FIELDS, located.key("spec", "virtualSizeByGB"), message)
-    for field, value in (("destImage", spec.dest_image), ("pool", spec.pool)):
-        if value is not None:
-            report.add(codes.NOT_SUPPORTED, located.key("spec", field), f"{field} is not written to yet")
+    if spec.pool is not None:
+        report.add(codes.NOT_SUPPORTED, located.key("spec", "pool"), "pool is not written to yet")

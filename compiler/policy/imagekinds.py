@@ -8,7 +8,13 @@ from typing import Annotated, ClassVar, Final, Literal
 from pydantic import AfterValidator, Field
 
 from compiler.diagnostic import did_you_mean
-from compiler.policy.imagenames import EXPECTED, ImageNameError, parse_image_name
+from compiler.policy.imagenames import (
+    DESTINATION_EXPECTED,
+    EXPECTED,
+    ImageNameError,
+    parse_destination,
+    parse_image_name,
+)
 from compiler.policy.kinds import ApiVersion
 from compiler.policy.model import Model, NamespacedKind
 from compiler.policy.scalar import shortened
@@ -24,6 +30,14 @@ def _check_image(value: str) -> str:
         parse_image_name(value)
     except ImageNameError as error:
         raise refusal(f"'{shortened(value)}' {error}", expected=EXPECTED) from None
+    return value
+
+
+def _check_destination(value: str) -> str:
+    try:
+        parse_destination(value)
+    except ImageNameError as error:
+        raise refusal(f"'{shortened(value)}' {error}", expected=DESTINATION_EXPECTED) from None
     return value
 
 
@@ -45,6 +59,7 @@ def _check_platform(value: str) -> str:
 
 
 ImageText = Annotated[str, AfterValidator(_check_image)]
+DestinationText = Annotated[str, AfterValidator(_check_destination)]
 ImageMode = Annotated[str, AfterValidator(_check_mode)]
 PlatformText = Annotated[str, AfterValidator(_check_platform), Field(pattern=f"^{_PLATFORM.pattern}$")]
 
@@ -57,9 +72,9 @@ class ImageConversionSpec(Model):
     }
 
     source_image: Annotated[ImageText, Field(description="What is converted: a registry's image, or a layout.")]
-    dest_image: Annotated[ImageText | None, Field(description="Where the image goes with hints about its volumes.")] = (
-        None
-    )
+    dest_image: Annotated[
+        DestinationText | None, Field(description="Where the image is pushed to, with hints about its volumes.")
+    ] = None
     image_mode: Annotated[ImageMode, Field(description="erofs, overlayfs or block; overlaybd is block.")] = "erofs"
     virtual_size_by_gb: Annotated[
         int | None, Field(alias="virtualSizeByGB", ge=1, le=65_536, description="Size of the disk in GiB; for block.")

@@ -23,6 +23,7 @@ _HOST: Final = re.compile(
 _TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _SCHEMES: Final = ("oci:", "oci-archive:")
+DESTINATION_EXPECTED: Final = "[registry/]repository[:tag]"
 EXPECTED: Final = "[registry/]repository[:tag][@sha256:...], oci:DIRECTORY[:NAME] or oci-archive:FILE[:NAME]"
 
 
@@ -71,6 +72,16 @@ def parse_image_name(text: str) -> ImageName:
         if text.startswith(scheme):
             return _layout(text.removeprefix(scheme), is_archive=scheme == "oci-archive:")
     return _registry(text)
+
+
+def parse_destination(text: str) -> RegistryImage:
+    """A name that an image can be pushed to. Raises ImageNameError."""
+    name = parse_image_name(text)
+    if isinstance(name, LayoutImage):
+        raise ImageNameError("is a layout, and images go to registries")
+    if name.digest:
+        raise ImageNameError("has a digest, which what is pushed there has by itself")
+    return name
 
 
 def _layout(rest: str, *, is_archive: bool) -> LayoutImage:

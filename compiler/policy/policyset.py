@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Network
 
-from compiler.policy.imagenames import ImageName
+from compiler.policy.imagenames import ImageName, RegistryImage
 from compiler.span import NOWHERE, Span
 
 Address = IPv4Address | IPv6Address
@@ -285,7 +285,7 @@ class ImageConversion:
     name: str
     namespace: str
     source: ImageName
-    destination: ImageName | None
+    destination: RegistryImage | None
     mode: str
     virtual_size_gib: int | None
     platforms: tuple[str, ...]

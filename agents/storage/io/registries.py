@@ -12,7 +12,8 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from agents.storage.io.credentials import CredentialFile
-from agents.storage.io.registryhttp import Connection, RegistryHttp, UnreachableError
+from agents.storage.io.httprequests import UnreachableError
+from agents.storage.io.registryhttp import Connection, RegistryHttp
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.oci import INDEX_TYPES, MANIFEST_TYPES, MAX_DOCUMENT_BYTES, Descriptor
 from compiler.policy.imagenames import DEFAULT_REGISTRY, RegistryImage
@@ -34,6 +35,11 @@ class RegistryOptions:
     mirrors: dict[str, tuple[str, ...]] = field(default_factory=lambda: {})
 
 
+def own_host(image: RegistryImage) -> str:
+    """Where the registry of that name itself answers."""
+    return _HUB_HOST if image.registry == DEFAULT_REGISTRY else image.registry
+
+
 class Registry:
     """A `Source`. Mirrors are asked first, in order; the registry itself last. All of them must give the same digests
     where digests are known, and a tag is what the first one that has it says."""
@@ -43,10 +49,9 @@ class Registry:
         self._scope = f"repository:{image.repository}:pull"
         known = options.credentials or CredentialFile()
         self._unreachable: dict[str, str] = {}
-        own = _HUB_HOST if image.registry == DEFAULT_REGISTRY else image.registry
         mirrors = options.mirrors.get(image.registry, ())
         self._hosts = [RegistryHttp(host, options.connection, known.find(host)) for host in mirrors]
-        self._hosts.append(RegistryHttp(own, options.connection, known.find(image.registry)))
+        self._hosts.append(RegistryHttp(own_host(image), options.connection, known.find(image.registry)))
 
     def resolve(self) -> tuple[str, str, bytes]:
         media_type, document = self._document(self._image.reference)

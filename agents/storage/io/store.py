@@ -123,17 +123,27 @@ class Store:
                     "INSERT INTO volumes VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
                     (volume.digest, volume.recipe, volume.size_bytes),
                 )
-            key = self._image_key(image, mode) or self._insert(image, mode)
+            key = self._image_key(image.digest, mode) or self._insert(image, mode)
             self._hold(key, volumes)
-            self._db.execute(
-                "DELETE FROM names WHERE name = ? AND image IN (SELECT id FROM images WHERE platform = ? AND mode = ?)",
-                (name, str(image.platform), mode),
-            )
-            self._db.execute("INSERT INTO names VALUES (?, ?)", (name, key))
+            self._call(key, name, str(image.platform), mode)
 
-    def _image_key(self, image: Image, mode: str) -> int | None:
+    def add_name(self, image: StoredImage, name: str) -> None:
+        """Another name of an image, which means this image of the platform from now on."""
+        with transaction(self._db):
+            key = self._image_key(image.manifest_digest, image.mode)
+            if key is not None:
+                self._call(key, name, image.platform, image.mode)
+
+    def _call(self, key: int, name: str, platform: str, mode: str) -> None:
+        self._db.execute(
+            "DELETE FROM names WHERE name = ? AND image IN (SELECT id FROM images WHERE platform = ? AND mode = ?)",
+            (name, platform, mode),
+        )
+        self._db.execute("INSERT INTO names VALUES (?, ?)", (name, key))
+
+    def _image_key(self, manifest_digest: str, mode: str) -> int | None:
         query = "SELECT id FROM images WHERE manifest_digest = ? AND mode = ?"
-        row = self._db.execute(query, (image.digest, mode)).fetchone()
+        row = self._db.execute(query, (manifest_digest, mode)).fetchone()
         return None if row is None else int(row[0])
 
     def _insert(self, image: Image, mode: str) -> int:

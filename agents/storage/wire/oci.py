@@ -39,6 +39,8 @@ _LAYER_COMPRESSIONS: Final = {
     "application/vnd.docker.image.rootfs.diff.tar.zstd": "zstd",
     "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip": "gzip",
 }
+_STAYING: Final = (".nondistributable.", ".foreign.")
+"""In types of layers that stay where they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,10 @@ class Descriptor:
     @property
     def hexadecimal(self) -> str:
         return self.digest.removeprefix("sha256:")
+
+    @property
+    def may_be_pushed(self) -> bool:
+        return not any(part in self.media_type for part in _STAYING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +105,12 @@ def is_index(media_type: str, document: bytes) -> bool:
     if media_type in (*INDEX_TYPES, *MANIFEST_TYPES):
         return media_type in INDEX_TYPES
     return "manifests" in _object(document, "the document")
+
+
+def manifest_type(document: bytes) -> str:
+    """What a manifest says that it is; one that says nothing is OCI's."""
+    found = _object(document, "the manifest").get("mediaType")
+    return found if found in MANIFEST_TYPES else MANIFEST_TYPES[0]
 
 
 def parse_index(document: bytes, what: str) -> tuple[Descriptor, ...]:

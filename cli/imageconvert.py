@@ -1,0 +1,190 @@
+"""`turnout image convert`: images to volumes, by name or as policies ask for, and into registries."""
+
+from __future__ import annotations
+
+import platform as machine
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+from agents.storage.conversion import OnProgress, convert
+from agents.storage.io.credentials import CredentialFile
+from agents.storage.io.registries import RegistryOptions
+from agents.storage.io.registryhttp import Connection
+from agents.storage.io.store import Store
+from agents.storage.publication import publish
+from agents.storage.translate import modes
+from agents.storage.translate.platforms import machine_platform, parse_platform
+from agents.storage.wire.errors import ImageError
+from agents.storage.wire.oci import Platform
+from cli.console import Output, fail, print_rows
+from cli.imagestore import COLUMNS, STORE, Mode, OutputOption, StoreOption, opened_store, row_of
+from cli.policies import load_policies
+from compiler.policy.imagenames import ImageName, ImageNameError, RegistryImage, parse_destination, parse_image_name
+from compiler.policy.policyset import ImageConversion
+
+
+def convert_command(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            help="Policy files with ImageConversions, or images: [registry/]repository[:tag][@digest], "
+            "oci:DIRECTORY[:NAME], oci-archive:FILE[:NAME].",
+            show_default=False,
+        ),
+    ],
+    platform: Annotated[
+        list[str] | None, typer.Option("--platform", help="os/architecture[/variant]; may be given again.")
+    ] = None,
+    mode: Annotated[
+        Mode | None,
+        typer.Option(
+            "--mode",
+            help="erofs unless a policy says otherwise; overlayfs keeps layers apart; block (or overlaybd) is a disk "
+            "that containers write to clones of.",
+        ),
+    ] = None,
+    virtual_size: Annotated[
+        int | None,
+        typer.Option("--virtual-size-gb", min=1, max=65_536, help="Size of the disk in GiB, in mode block."),
+    ] = None,
+    tls_ca: Annotated[
+        Path | None, typer.Option("--tls-ca", help="PEM file of authorities to trust besides the system's.")
+    ] = None,
+    plain_http: Annotated[bool, typer.Option("--plain-http", help="No TLS; for loopback that is the default.")] = False,
+    credentials: Annotated[
+        Path | None, typer.Option("--credentials", help="A config.json; default: where docker and podman look.")
+    ] = None,
+    mirror: Annotated[
+        list[str] | None, typer.Option("--mirror", help="REGISTRY=HOST[:PORT], asked first; may be given again.")
+    ] = None,
+    dest: Annotated[
+        str | None,
+        typer.Option("--dest", help="Push the one image that is converted here: [registry/]repository[:tag]."),
+    ] = None,
+    store: StoreOption = STORE,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Convert images to volumes, and push those that have a destination. Safe to run again: what is there is not made
+    or sent twice, what was stopped goes on."""
+    wanted = [one for source in sources for one in _wanted(source, platform or [], mode, virtual_size)]
+    if dest is not None:
+        wanted = [_destined(wanted, dest)]
+    mirrors = _mirrors(mirror or [])
+    rows: list[dict[str, object]] = []
+    with opened_store(store) as opened:
+        registries = RegistryOptions(
+            connection=Connection(ca_file=tls_ca, plain_http=plain_http),
+            credentials=CredentialFile(credentials),
+            mirrors=mirrors,
+        )
+        for one in wanted:
+            with _progress(str(one.name)) as on_progress:
+                rows += _made(one, opened, registries, on_progress)
+    pushed = ["pushed"] if any(one.destination for one in wanted) else []
+    print_rows([*COLUMNS, "made", *pushed], rows, output)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    name: ImageName
+    platforms: tuple[Platform, ...]
+    mode: modes.Mode
+    destination: RegistryImage | None = None
+
+
+def _made(one: _Wanted, store: Store, registries: RegistryOptions, on_progress: OnProgress) -> list[dict[str, object]]:
+    results = [convert(one.name, platform, store, on_progress, registries, one.mode) for platform in one.platforms]
+    rows = [{"made": "before" if result.was_there else "now"} for result in results]
+    if one.destination is not None:
+        published = publish(one.name, results, one.destination, store, registries, on_progress)
+        rows = [{**row, "pushed": f"{published.name}@{published.digest}"} for row in rows]
+    images = [store.find(result.image.manifest_digest, result.image.mode) for result in results]
+    return [{**row_of(image), **row} for image, row in zip(images, rows, strict=True)]
+
+
+def _destined(wanted: list[_Wanted], dest: str) -> _Wanted:
+    if len(wanted) != 1:
+        raise typer.BadParameter(f"--dest is where one image goes, and {len(wanted)} are converted")
+    try:
+        return replace(wanted[0], destination=parse_destination(dest))
+    except ImageNameError as error:
+        raise typer.BadParameter(f"'{dest}' {error}") from error
+
+
+def _wanted(source: str, platforms: list[str], mode: Mode | None, size_gib: int | None) -> list[_Wanted]:
+    """What an argument stands for: a policy file when there is one of that name. Options come before what it says."""
+    try:
+        if Path(source).exists():
+            return [_of_policy(policy, platforms, mode, size_gib) for policy in _conversions(Path(source))]
+        name, chosen = parse_image_name(source), _mode(mode.plain if mode else modes.EROFS.name, size_gib)
+        return [_Wanted(name=name, platforms=_platforms(platforms), mode=chosen)]
+    except ImageNameError as error:
+        raise typer.BadParameter(f"'{source}' {error}") from error
+    except ImageError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _mode(name: str, size_gib: int | None) -> modes.Mode:
+    mode = modes.MODES[name]
+    if size_gib is None:
+        return mode
+    if not mode.is_disk:
+        raise typer.BadParameter(f"--virtual-size-gb is the size of a disk, and mode {name} makes none")
+    return mode.sized(size_gib)
+
+
+def _mirrors(texts: list[str]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for text in texts:
+        registry, sign, host = text.partition("=")
+        if not (registry and sign and host) or "/" in host:
+            raise typer.BadParameter(f"'{text}' is no mirror; expected REGISTRY=HOST[:PORT]")
+        found[registry] = (*found.get(registry, ()), host)
+    return found
+
+
+def _conversions(path: Path) -> tuple[ImageConversion, ...]:
+    found = load_policies([path]).set.conversions
+    if not found:
+        raise fail(f"{path} holds no ImageConversion")
+    return found
+
+
+def _of_policy(policy: ImageConversion, platforms: list[str], mode: Mode | None, size_gib: int | None) -> _Wanted:
+    name = mode.plain if mode else policy.mode
+    size = size_gib or (policy.virtual_size_gib if name == policy.mode else None)
+    return _Wanted(
+        name=policy.source,
+        platforms=_platforms(platforms or list(policy.platforms)),
+        mode=_mode(name, size),
+        destination=policy.destination,
+    )
+
+
+def _platforms(texts: list[str]) -> tuple[Platform, ...]:
+    found = tuple(parse_platform(text) for text in dict.fromkeys(texts))
+    return found or (machine_platform(machine.machine()),)
+
+
+@contextmanager
+def _progress(name: str) -> Generator[Callable[[str, int, int], None]]:
+    """A bar on a terminal, nothing in a pipe."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
+        tasks: dict[str, Any] = {}
+
+        def on_progress(phase: str, done: int, total: int) -> None:
+            if phase not in tasks:
+                tasks[phase] = bar.add_task(f"{name}: {phase}", total=total)
+            bar.update(tasks[phase], completed=done)
+
+        yield on_progress
