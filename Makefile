@@ -31,7 +31,7 @@ imports:
 	$(BIN)/lint-imports
 
 fast:
-	$(BIN)/python -m pytest -q -m "not root and not slow"
+	$(BIN)/python -m pytest -q --numprocesses 2 --dist worksteal -m "not root and not slow"
 
 peers: ## build what tests meet and Debian does not have: containerd 1.7 and 2.x; minutes, once
 	tests/peers/build

@@ -71,6 +71,7 @@ def test_without_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert not (tmp_path / "s").exists()
 
 
+@pytest.mark.slow
 def test_a_socket_that_another_device_uses(tmp_path: Path) -> None:
     arguments = ["--name", "d", "--listen", f"unix:{tmp_path}/d.sock", "--target", "model"]
     with running(arguments, tmp_path) as address:
@@ -83,6 +84,7 @@ def test_a_socket_that_another_device_uses(tmp_path: Path) -> None:
     assert not (tmp_path / "d.sock").exists()
 
 
+@pytest.mark.slow
 def test_tcp_on_loopback(tmp_path: Path) -> None:
     arguments = ["--name", "d", "--listen", "127.0.0.1:0", "--target", "model", "--insecure"]
     with running(arguments, tmp_path) as address:

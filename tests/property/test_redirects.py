@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scapy.layers.inet import IP, TCP
@@ -122,6 +123,7 @@ def segment_of(frame: bytes) -> Segment:
 SENDING = segments().filter(lambda segment: segment.src in (10, 11, 12))
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(
     mesh=meshes(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from finsy.proto import U128, p4r
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,6 +69,7 @@ def test_what_controllers_send_is_recognised(request: p4r.WriteRequest) -> None:
         assert found[2] == codec.form.read(update.entity.table_entry.SerializeToString())
 
 
+@pytest.mark.slow
 @given(requests(ANY))
 def test_what_is_recognised_is_what_the_messages_say(request: p4r.WriteRequest) -> None:
     _check(request.SerializeToString())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from random import Random as Source
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -50,6 +51,7 @@ def run(made: Pipeline, packets: list[bytes], seed: int) -> tuple[list[Outcome],
     return [interpreter.process(3, packet) for packet in packets], model
 
 
+@pytest.mark.slow
 @FEW
 @given(pipelines(), frames, st.integers(0, 1 << 64))
 def test_packets_never_raise_and_repeat(made: Pipeline, packets: list[bytes], seed: int) -> None:
@@ -68,6 +70,7 @@ def test_packets_never_raise_and_repeat(made: Pipeline, packets: list[bytes], se
     assert model.learned("flow") == model.learned("back") == ()
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_broken_text_is_refused_in_words(data: st.DataObject) -> None:

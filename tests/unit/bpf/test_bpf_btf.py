@@ -98,6 +98,7 @@ def test_what_the_compiler_wrote(program_elf: Callable[[str], bytes]) -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_running_kernel_can_be_read() -> None:
     vmlinux = Path("/sys/kernel/btf/vmlinux")
     if not vmlinux.exists():

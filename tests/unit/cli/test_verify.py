@@ -30,6 +30,7 @@ def run(*words: str) -> tuple[int, str, str]:
     return done.exit_code, done.stdout, done.stderr
 
 
+@pytest.mark.slow
 def test_says_what_held_and_what_was_not_run() -> None:
     status, told, explained = run(EXAMPLE, *FEW)
     assert status == 0

@@ -44,6 +44,7 @@ def test_everything_comes_in_its_order() -> None:
     assert taken(outbox) == given
 
 
+@pytest.mark.slow
 def test_packets_are_lost_beyond_a_number_and_a_size() -> None:
     outbox = Outbox()
     assert [outbox.offer(packet(b"x")) for _ in range(MAX_MESSAGES + 2)][-3:] == [True, False, False]

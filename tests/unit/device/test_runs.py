@@ -92,6 +92,7 @@ def _told(outcomes: Sequence[RefusedError | None]) -> list[tuple[int, str] | Non
     return [None if one is None else (int(one.code), one.text) for one in outcomes]
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.sampled_from([CONTINUE, ROLLBACK]), st.lists(updates(), max_size=12)), max_size=3))
 def test_a_batch_is_its_updates(pipeline: Pipeline, batches: list[tuple[Atomicity, list[p4r.Update]]]) -> None:
     together, in_place, alone = Device(pipeline), Device(pipeline), Device(pipeline).without_runs()

@@ -51,6 +51,7 @@ def test_policy_lines_stand_above_their_table(monkeypatch: pytest.MonkeyPatch) -
     assert " * examples/shop.yaml:" in above
 
 
+@pytest.mark.slow
 def test_no_line_of_the_printer_itself_is_left_open() -> None:
     text = print_c(pipeline())
     assert "{{" not in text

@@ -36,6 +36,7 @@ def test_importing_it_imports_nothing_else() -> None:
     subprocess.run([sys.executable, "-c", LOADS], check=True, cwd=ROOT)
 
 
+@pytest.mark.slow
 def test_a_run_that_does_not_use_it_is_as_before(tmp_path: Path) -> None:
     path = tmp_path / "test_plain.py"
     path.write_text("def test_nothing():\n    pass\n")

@@ -103,6 +103,7 @@ def _places(whole: bytes) -> tuple[list[int], list[int], int]:
     return intents, outcomes, first
 
 
+@pytest.mark.slow
 @given(BATCHES, BATCHES, BATCHES, st.none() | st.integers(0, 12))
 @settings(max_examples=20)
 def test_snapshots(pipeline: Pipeline, before: Batches, meanwhile: Batches, after: Batches, killed: int | None) -> None:
