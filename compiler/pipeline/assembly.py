@@ -6,7 +6,7 @@ from functools import cache
 
 from compiler.ir.nodes import Control, DropReason, Pipeline
 from compiler.ir.tables import Counter
-from compiler.pipeline import classification, connections, delivery, redirect
+from compiler.pipeline import classification, connections, delivery, lifetimes, redirect
 from compiler.pipeline.family import FAMILIES
 from compiler.pipeline.headers import HEADER_TYPES, HEADERS
 from compiler.pipeline.metadata import LEG_UPLINK, METADATA
@@ -93,7 +93,7 @@ def pipeline() -> Pipeline:
             *(action for family in FAMILIES for action in connections.actions(family)),
             *(action for family in FAMILIES for action in redirect.actions(family)),
         ),
-        stores=tuple(connections.store(family) for family in FAMILIES),
+        stores=tuple(lifetimes.store(family) for family in FAMILIES),
         tables=(
             *classification.TABLES,
             *delivery.TABLES,

@@ -21,7 +21,7 @@ from functools import cache
 from compiler.ir.nodes import Control, Pipeline
 from compiler.ir.statements import Statement
 from compiler.ir.tables import Store, Transition
-from compiler.pipeline import connections
+from compiler.pipeline import balancing, connections
 from compiler.pipeline.assembly import pipeline
 from compiler.pipeline.family import FAMILIES, Family
 from compiler.pipeline.headers import PROTOCOL_TCP, TCP_FIN, TCP_RST, TCP_SYN
@@ -67,7 +67,7 @@ def offload_pipeline() -> Pipeline:
 
 
 def _controls() -> tuple[Control, ...]:
-    families = (control for family in FAMILIES for control in (connections.decide(family, ()), _connection(family)))
+    families = (control for family in FAMILIES for control in (balancing.decide(family, ()), _connection(family)))
     errors = (_error("error_ipv4"), _error("error_ipv6"))
     return (*families, *errors, _answer("answer_arp", "arp"), _answer("answer_nd", "nd"))
 

@@ -1,0 +1,83 @@
+"""How long connections live: their profiles and timeouts, and what each packet means for them."""
+
+from __future__ import annotations
+
+from compiler.ir.statements import Statement
+from compiler.ir.tables import Profile, Store, Transition
+from compiler.pipeline.family import Family
+from compiler.pipeline.headers import PROTOCOL_TCP, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN
+from compiler.pipeline.notation import advance, bit_and, eq, meta, ne, when
+
+TCP_NEW, TCP_ESTABLISHED, TCP_CLOSING, UDP_NEW, UDP_STREAM, TCP_HEARD, TCP_CLOSED = 1, 2, 3, 4, 5, 6, 7
+
+FLOWS = 1 << 16
+"""Connections of a family."""
+
+
+def store(family: Family) -> Store:
+    """Where a family's connections live.
+
+    Timeouts are those of Linux conntrack (nf_conntrack-sysctl) but for an established connection, which may be idle for
+    2 hours and 4 minutes (RFC 5382, REQ-5). A TCP connection is established once both sides have said more than a SYN
+    (the server's SYN-ACK is more): until then a flood of openings may push it out. It is closed, and gives its place to
+    an opening, once both sides have sent a FIN; after the FIN of one, or a RST, it may still carry data. A pair stays
+    until both halves have been idle for their timeouts, so a half-closed connection lives on, and a port used again
+    soon finds no old pair.
+    """
+    return Store(
+        name=family.named("connections"),
+        size=2 * FLOWS,
+        ways=4,
+        profiles=(
+            Profile(name="tcp_new", id=TCP_NEW, timeout_ms=60_000, rank=0),
+            Profile(name="tcp_heard", id=TCP_HEARD, timeout_ms=60_000, rank=0),
+            Profile(name="tcp_established", id=TCP_ESTABLISHED, timeout_ms=7_440_000, rank=2),
+            Profile(name="tcp_closing", id=TCP_CLOSING, timeout_ms=10_000, rank=1),
+            Profile(name="tcp_closed", id=TCP_CLOSED, timeout_ms=10_000, rank=0),
+            Profile(name="udp_new", id=UDP_NEW, timeout_ms=30_000, rank=0),
+            Profile(name="udp_stream", id=UDP_STREAM, timeout_ms=120_000, rank=1),
+        ),
+        events=("open", "data", "close", "reset"),
+        transitions=_transitions(),
+        doc="Both directions of every connection to a service.",
+    )
+
+
+_OPENING, _OPEN = ("tcp_new", "tcp_heard"), "tcp_established"
+
+
+def _transitions() -> tuple[Transition, ...]:
+    """The life of a connection; `data` is any packet of TCP that has neither RST nor FIN and is no first SYN."""
+    heard, closing, closed = "tcp_heard", "tcp_closing", "tcp_closed"
+    return (
+        Transition(current="tcp_new", event="data", other=heard, next=_OPEN, other_next=_OPEN),
+        Transition(current="tcp_new", event="data", next=heard),
+        *(
+            Transition(current=current, event="close", other=closing, next=closed, other_next=closed)
+            for current in (*_OPENING, _OPEN, closing)
+        ),
+        *(Transition(current=current, event="close", next=closing) for current in (*_OPENING, _OPEN)),
+        *(Transition(current=current, event="reset", next=closed, other_next=closed) for current in _OPENING),
+        *(Transition(current=current, event="reset", next=closing, other_next=closing) for current in (_OPEN, closing)),
+        *(
+            Transition(current=current, event="open", next="tcp_new", other_next="tcp_new")
+            for current in (closing, closed)
+        ),
+        Transition(current="udp_new", event="data", next="udp_stream"),
+    )
+
+
+def track() -> Statement:
+    """Tell the entry what this packet means for the connection's life."""
+    flags = meta("tcp_flags")
+    return when(
+        eq(meta("protocol"), PROTOCOL_TCP),
+        when(
+            ne(bit_and(flags, TCP_FIN | TCP_RST), 0),
+            when(ne(bit_and(flags, TCP_RST), 0), advance("reset"), otherwise=(advance("close"),)),
+            otherwise=(
+                when(eq(bit_and(flags, TCP_SYN | TCP_ACK), TCP_SYN), advance("open"), otherwise=(advance("data"),)),
+            ),
+        ),
+        otherwise=(advance("data"),),
+    )
