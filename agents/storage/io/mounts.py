@@ -88,6 +88,23 @@ def unmount(target: Path) -> None:
         _run("umount", str(target))
 
 
+def loop_device(file: Path, ahead_kib: int) -> Path:
+    """A loop device of the file, read-only and past the page cache of the file, which reads so much ahead and ends with
+    what is mounted of it: see `end_with_mount`."""
+    found = _run("losetup", "--find", "--show", "--read-only", "--direct-io=on", str(file)).strip()
+    try:
+        _run("blockdev", "--setra", str(ahead_kib * 2), found)
+    except ImageError:
+        end_with_mount(Path(found))
+        raise
+    return Path(found)
+
+
+def end_with_mount(device: Path) -> None:
+    """Detach the loop device once nothing is mounted of it any more."""
+    _run("losetup", "--detach", str(device))
+
+
 def lazily_unmount(target: Path) -> None:
     """Take away whatever is mounted at the very place, also where what is behind it does not answer any more."""
     for _ in _mounted_at(target):
@@ -109,7 +126,8 @@ def _mounted_at(target: Path) -> list[str]:
     return [row[2] for row in rows if row[1] == place]
 
 
-def _run(*command: str, folder: Path | None = None) -> None:
+def _run(*command: str, folder: Path | None = None) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
     if done.returncode:
         raise ImageError(f"{command[0]}: {done.stderr.strip() or f'exit code {done.returncode}'}")
+    return done.stdout

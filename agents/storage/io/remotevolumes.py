@@ -16,7 +16,7 @@ import subprocess
 from pathlib import Path
 from typing import Any, Final
 
-from agents.storage.io.mounts import abort, lazily_unmount
+from agents.storage.io.mounts import abort, end_with_mount, lazily_unmount, loop_device
 from agents.storage.io.nbdclient import NbdClient
 from agents.storage.io.qmp import TIMEOUT_S
 from agents.storage.io.storagedaemon import StorageDaemon, add, exports, volume_id
@@ -25,6 +25,9 @@ from agents.storage.wire.errors import ImageError
 from agents.storage.wire.remotes import RemoteVolume
 
 RECONNECT_S: Final = 30
+AHEAD_KIB: Final = 16
+"""What a read brings in addition. The kernel's 128 KiB, around each page that a program or library is entered at, are
+most of what a start would move."""
 
 
 class RemoteVolumes:
@@ -57,8 +60,15 @@ class RemoteVolumes:
         return target
 
     def _mount(self, file: Path, remote: RemoteVolume, target: Path) -> None:
+        device = loop_device(file, AHEAD_KIB)
+        try:
+            self._mount_device(device, file, remote, target)
+        finally:
+            end_with_mount(device)
+
+    def _mount_device(self, device: Path, file: Path, remote: RemoteVolume, target: Path) -> None:
         """A server that falls silent now would hold the mount, and whoever waits for it."""
-        command = ("mount", "-t", "erofs", "-o", "ro", str(file), str(target))
+        command = ("mount", "-t", "erofs", "-o", "ro", str(device), str(target))
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
             try:
                 _, errors = process.communicate(timeout=self._timeout_s)
