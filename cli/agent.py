@@ -14,6 +14,7 @@ import typer
 from agents.storage.layercache import LayerCache
 from agents.storage.snapshotservice import make_server
 from agents.storage.snapshotter import Snapshotter
+from agents.storage.translate.limits import parse_size
 from agents.storage.wire.errors import ImageError
 from cli.console import fail, say
 from cli.imagestore import STORE, StoreOption
@@ -36,12 +37,19 @@ def storage(
     ] = ROOT,
     listen: Annotated[Path, typer.Option("--listen", help="Unix socket for containerd's proxy plugin.")] = SOCKET,
     store: StoreOption = STORE,
+    writable_size: Annotated[
+        str | None,
+        typer.Option(
+            "--writable-size", help="How much a container may write, such as 10G, where no label of it says otherwise."
+        ),
+    ] = None,
     layer_cache: Annotated[
         Path | None,
         typer.Option("--layer-cache", help="Folder to keep filled for containerd's own EROFS snapshotter."),
     ] = None,
 ) -> None:
     """Serve containerd's snapshots API: converted images start without being pulled. Needs root."""
+    writable_bytes = _size(writable_size)
     if os.geteuid():
         raise fail("only root can mount")
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
@@ -49,7 +57,7 @@ def storage(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
     try:
-        snapshots = Snapshotter(root.absolute(), store.absolute())
+        snapshots = Snapshotter(root.absolute(), store.absolute(), writable_bytes=writable_bytes)
         cache = None if layer_cache is None else LayerCache(layer_cache.absolute(), store.absolute())
         server = make_server(snapshots, listen.absolute())
     except (ImageError, OSError) as error:
@@ -61,3 +69,10 @@ def storage(
     stop.wait()
     server.stop(grace=5).wait()
     snapshots.close()
+
+
+def _size(text: str | None) -> int | None:
+    try:
+        return None if text is None else parse_size(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error

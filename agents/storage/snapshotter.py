@@ -4,11 +4,7 @@ An operation is one transaction, whose folder or mount is there before it is com
 says is there, and what no row says is swept at the next start, removal or Cleanup. So the process may be killed at any
 instant.
 
-Prepare with the label containerd.io/snapshot.ref says which chain ID containerd is about to unpack. If a converted
-image has it, a committed snapshot stands for it at once, and the answer is that it exists: nothing is pulled. The chain
-ID of the whole image has the image's volume; those below have its lower folders, where the volume keeps layers apart,
-else they are hollow. Should an image that has not been converted go on from a hollow one, its layers are fetched from
-where the converted image came, into a volume of their own.
+What stands for layers of converted images is in `remotelayers`.
 
 What lies on a disk (mode block) has a clone of that disk: a file, attached by a daemon, which containerd mounts. It is
 attached outside of the lock, after the row is committed: a daemon that hangs keeps nobody else waiting.
@@ -22,17 +18,17 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
-from agents.storage.conversion import open_source, write_layers
-from agents.storage.io.chains import CHANGES, Chain, find_chain, image_of
+from agents.storage.io.chains import CHANGES
 from agents.storage.io.disks import Disks
 from agents.storage.io.files import only_one
 from agents.storage.io.registries import RegistryOptions
 from agents.storage.io.snapshotdb import Snapshot, SnapshotDb
 from agents.storage.io.snapshotfiles import SnapshotFiles, layer_folders
 from agents.storage.io.store import Store
+from agents.storage.remotelayers import RemoteLayers
 from agents.storage.translate.filters import parse_filters
 from agents.storage.translate.labels import check_labels, updated
-from agents.storage.translate.modes import EROFS
+from agents.storage.translate.limits import limit_of
 from agents.storage.translate.snapshotmounts import disk_mounts, mounts_of
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.snapshots import (
@@ -45,7 +41,6 @@ from agents.storage.wire.snapshots import (
     SnapshotStateError,
     Usage,
 )
-from compiler.policy.imagenames import parse_image_name
 
 _LOG: Final = logging.getLogger(__name__)
 _INDEX_PARAMETER: Final = Path("/sys/module/overlay/parameters/index")
@@ -55,19 +50,24 @@ class Snapshotter:
     """Methods may be called from several threads. `root` and `store` are on one file system."""
 
     def __init__(
-        self, root: Path, store: Path, registries: RegistryOptions | None = None, disks: Disks | None = None
+        self,
+        root: Path,
+        store: Path,
+        registries: RegistryOptions | None = None,
+        disks: Disks | None = None,
+        writable_bytes: int | None = None,
     ) -> None:
+        """`writable_bytes` bounds what a container writes, where no label says otherwise."""
         self._files = SnapshotFiles(root)
         self._disks = disks or Disks(root)
         self._alone = only_one(root / "lock", "another agent has these snapshots")
-        self._store = store
-        self._registries = registries or RegistryOptions()
+        self._writable_bytes = writable_bytes
         if store.exists():
             Store(store).close()  # whose tables may be of a version before
         self._db = SnapshotDb(root / "snapshots.db")
         self._options = ("index=off",) if _INDEX_PARAMETER.exists() else ()
         self._lock = Lock()
-        self._filling = Lock()
+        self._remote = RemoteLayers(self._files, self._db, self._lock, store, registries or RegistryOptions())
         self._recover()
 
     def close(self) -> None:
@@ -80,6 +80,11 @@ class Snapshotter:
     def _recover(self) -> None:
         """After a kill take away what was half done; after a reboot attach what is needed."""
         self.cleanup()
+        for key in sorted(self._db.ids()):
+            try:
+                self._files.remount(key)
+            except ImageError as error:
+                _LOG.warning("the writable layer of snapshot %d cannot be mounted: %s", key, error)
         for digest in sorted(self._db.volumes()):
             self._disks.refill(digest)
         for digest in sorted(self._db.needed()):
@@ -94,65 +99,25 @@ class Snapshotter:
         check_labels(labels)
         if target := labels.get(REF_LABEL):
             self._claim(target, key, parent, labels)
-        return self._create(Kind.ACTIVE, key, parent, labels)
+        return self._create(Kind.ACTIVE, key, parent, labels, limit_of(key, parent, labels, self._writable_bytes))
 
     def view(self, key: str, parent: str, labels: Mapping[str, str]) -> tuple[Mount, ...]:
         check_labels(labels)
         return self._create(Kind.VIEW, key, parent, labels)
 
     def _claim(self, target: str, key: str, parent: str, labels: Mapping[str, str]) -> None:
-        with self._lock:
-            chain = self._chain(target)
-            with self._db.transaction():
-                if self._db.remote(target, parent) is None and chain is not None:
-                    self._insert_remote(chain, key, parent, labels)
-                found = self._db.remote(target, parent)
+        found = self._remote.claim(target, key, parent, labels)
         if found is not None:
             if found.volume is not None:
                 self._disks.refill(found.volume)
             raise SnapshotExistsError(f"target snapshot {target} exists: it belongs to a converted image")
 
-    def _chain(self, target: str) -> Chain | None:
-        """A store that cannot be read must not keep images from being pulled the ordinary way."""
-        try:
-            chain = find_chain(self._store, target)
-            if chain is not None and chain.volume is not None:
-                self._files.pin(self._store, chain.volume)
-        except ImageError as error:
-            _LOG.warning("snapshot of %s is made the ordinary way: %s", target, error)
-            return None
-        return chain
-
-    def _insert_remote(self, chain: Chain, key: str, parent: str, labels: Mapping[str, str]) -> None:
-        """Nothing where the parent is not what lies below this chain, or the key is taken."""
-        below = self._db.find(parent) if parent else None
-        if (below.info.labels.get(REF_LABEL, "") if below else "") != chain.parent or self._db.has(key):
-            return
-        if below is not None:
-            self._fill_below(below, chain)
-        self._db.insert(
-            name=chain.id if not self._db.has(chain.id) else key,
-            parent=below,
-            kind=Kind.COMMITTED,
-            labels=labels,
-            usage=Usage(size_bytes=chain.size_bytes, inodes=0 if chain.volume is None else 1),
-            volume=chain.volume,
-            folders=chain.folders,
-            hollow=chain.volume is None,
-        )
-
-    def _fill_below(self, parent: Snapshot, chain: Chain) -> None:
-        """What a volume of changes lies over must not be hollow, as it may be if it came with another image."""
-        line = (parent, *self._db.ancestors(parent.id))
-        for below in chain.below:
-            for snapshot in line[chain.layers - 1 - below.layers :][:1]:
-                if snapshot.hollow and below.volume is not None:
-                    self._files.pin(self._store, below.volume)
-                    self._db.fill(snapshot, below.volume, below.folders)
-
-    def _create(self, kind: Kind, key: str, parent: str, labels: Mapping[str, str]) -> tuple[Mount, ...]:
+    def _create(
+        self, kind: Kind, key: str, parent: str, labels: Mapping[str, str], limit_bytes: int | None = None
+    ) -> tuple[Mount, ...]:
+        """A disk has a size of its own, whatever the limit is."""
         if parent:
-            self._fill(parent)
+            self._remote.fill(parent)
         created: int | None = None
         with self._lock:
             try:
@@ -164,7 +129,7 @@ class Snapshotter:
                     if disk:
                         self._disks.make(created, disk)
                     else:
-                        self._files.make(created, kind, lowers[0] if lowers else None)
+                        self._files.make(created, kind, lowers[0] if lowers else None, limit_bytes)
             except BaseException as error:
                 self._undo(created)
                 if isinstance(error, (ImageError, OSError)):
@@ -216,41 +181,6 @@ class Snapshotter:
     def _mounts(self, key: int, kind: Kind, lowers: Sequence[Path]) -> tuple[Mount, ...]:
         upper, work = str(self._files.upper(key)), str(self._files.work(key))
         return mounts_of(kind, upper, work, [str(lower) for lower in lowers], self._options)
-
-    def _fill(self, name: str) -> None:
-        """Give a hollow snapshot its content, since an image goes on from it that has not been converted."""
-        with self._filling:
-            with self._lock:
-                snapshot = self._db.find(name)
-            if not snapshot.hollow:
-                return
-            try:
-                digest, folders = self._written(snapshot)
-            except ImageError as error:
-                raise SnapshotContentError(
-                    f"snapshot {name} is part of a converted image; its own layers are needed now: {error}"
-                ) from error
-            with self._lock, self._db.transaction():
-                self._db.fill(self._db.find(name), digest, folders)
-
-    def _written(self, snapshot: Snapshot) -> tuple[str, int]:
-        chain = find_chain(self._store, snapshot.info.labels.get(REF_LABEL, ""))
-        if chain is None:
-            raise ImageError("the converted image that it belonged to has been removed")
-        if chain.volume is not None:
-            self._files.pin(self._store, chain.volume)
-            return chain.volume, chain.folders
-        image, names = image_of(self._store, chain.image)
-        problems: list[str] = []
-        for name in names:
-            source = open_source(parse_image_name(name), self._registries)
-            try:
-                return write_layers(source, image.layers[: chain.layers], EROFS, self._files.root).digest, 0
-            except ImageError as error:
-                problems.append(f"{name}: {error}")
-            finally:
-                source.close()
-        raise ImageError("; ".join(problems) or "the converted image has no name to fetch them by")
 
     def mounts(self, key: str) -> tuple[Mount, ...]:
         try:
@@ -340,7 +270,7 @@ class Snapshotter:
 
     def _release(self) -> None:
         """Detach and drop volumes that nobody has any more; what is just being written is not among them."""
-        idle = self._filling.acquire(blocking=False)
+        idle = self._remote.filling.acquire(blocking=False)
         try:
             with self._lock:
                 self._files.detach_all_but(self._db.needed())
@@ -349,5 +279,5 @@ class Snapshotter:
                     self._files.drop_volumes_but(self._db.volumes())
         finally:
             if idle:
-                self._filling.release()
+                self._remote.filling.release()
         self._disks.rest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from runtime.doctor.filesystems import filesystem_findings
 from runtime.doctor.findings import Finding
 from runtime.doctor.interfaces import interface_findings
 from runtime.doctor.kernel import kernel_findings
@@ -11,4 +12,10 @@ from runtime.doctor.tools import tool_findings
 
 def examine() -> tuple[Finding, ...]:
     """Look at rights, kernel and tools of this machine; takes a fraction of a second and leaves nothing behind."""
-    return (*right_findings(), *kernel_findings(), *interface_findings(), *tool_findings())
+    return (
+        *right_findings(),
+        *kernel_findings(),
+        *filesystem_findings(),
+        *interface_findings(),
+        *tool_findings(),
+    )

@@ -28,6 +28,7 @@ TOOLS: Final = (
     Tool(name="ethtool", package="ethtool", disables="turnout lab up --offloads off"),
     Tool(name="curl", package="curl", disables="the tour's requests"),
     Tool(name="iperf3", package="iperf3", disables="measuring throughput in the lab"),
+    Tool(name="mkfs.ext4", package="e2fsprogs", disables="bounds of what containers write (--writable-size)"),
     Tool(name="bpftool", package="bpftool", disables="looking at loaded programs and maps by hand"),
     Tool(name="tcpdump", package="tcpdump", disables="looking at packets by hand"),
 )

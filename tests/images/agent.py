@@ -19,7 +19,7 @@ from agents.storage.snapshotservice import SERVICE
 from agents.storage.wire import snapshots_pb2 as wire
 
 _START_S = 60
-FOLDERS = ("snapshots", "volumes", "attached", "disks", "pool", "exports")
+FOLDERS = ("snapshots", "quotas", "volumes", "attached", "disks", "pool", "exports")
 """Of the snapshotter's root: what is in them belongs to a snapshot."""
 _RESPONSES: dict[str, tuple[Any, Any]] = {
     "Prepare": (wire.PrepareSnapshotRequest, wire.MountsResponse),

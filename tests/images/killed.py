@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.storage.snapshotter import Snapshotter
+from agents.storage.translate.limits import QUOTA_LABEL
 from agents.storage.wire.snapshots import REF_LABEL, SnapshotExistsError
 
 DIED, DONE = 9, 0
@@ -17,12 +18,13 @@ _EVENTS = ("open", "os.", "shutil.", "subprocess.Popen", "socket.connect", "sqli
 
 def steps(snapshots: Snapshotter, lower: str, whole: str) -> Iterator[tuple[str, Callable[[], Any]]]:
     """Every operation that changes something, ordinary snapshots and those of a converted image of two layers."""
-    yield "+p", lambda: snapshots.prepare("p", "", {})
+    bounded = {QUOTA_LABEL: "16M"}
+    yield "+p", lambda: snapshots.prepare("p", "", bounded)
     yield "-p +base", lambda: snapshots.commit("base", "p", {})
     yield "+q", lambda: snapshots.prepare("q", "base", {})
     yield f"+{lower}", lambda: _claimed(snapshots, lower, "")
     yield f"+{whole}", lambda: _claimed(snapshots, whole, lower)
-    yield "+run", lambda: snapshots.prepare("run", whole, {})
+    yield "+run", lambda: snapshots.prepare("run", whole, bounded)
     yield "+look", lambda: snapshots.view("look", whole, {})
     yield "-run", lambda: snapshots.remove("run")
     yield "-look", lambda: snapshots.remove("look")

@@ -153,6 +153,17 @@ def node_with(version: Version, heading: str) -> Generator[Node]:
 
 
 @contextmanager
+def node_with_quota(version: Version, size: str) -> Generator[Node]:
+    """Whose containers write no more than that."""
+
+    def configuration(agent: Agent) -> str:
+        return documented(FOR_ALL_PODS[version], socket=agent.socket)
+
+    with _node(version, configuration, "--writable-size", size) as node:
+        yield node
+
+
+@contextmanager
 def node_with_layer_cache() -> Generator[Node]:
     """containerd 2.x with its own EROFS snapshotter, and an agent that fills its layer content cache."""
 
@@ -165,13 +176,15 @@ def node_with_layer_cache() -> Generator[Node]:
 
 
 @contextmanager
-def _node(version: Version, configuration: Callable[[Agent], str], *, cached: bool = False) -> Generator[Node]:
+def _node(
+    version: Version, configuration: Callable[[Agent], str], *options: str | Path, cached: bool = False
+) -> Generator[Node]:
     for program in ("runc", "docker-registry", "busybox"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed; ./setup installs it")
     with tempfile.TemporaryDirectory(prefix="node-") as name:
         folder = Path(name)
-        options = ("--layer-cache", folder / "cache") if cached else ()
+        options = (*options, *(("--layer-cache", folder / "cache") if cached else ()))
         with docker_registry(folder, folder / "data") as host, running_agent(folder, *options) as agent:
             more = configuration(agent) + _PODS[version.config].format(host=host)
             with containerd(folder, version, more) as peer:

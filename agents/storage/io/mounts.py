@@ -78,6 +78,11 @@ def mount_disk(disk: Path, target: Path) -> None:
     _run("mount", "-t", "ext4", "-o", "ro,loop", str(disk), str(target))
 
 
+def mount_writable(disk: Path, target: Path) -> None:
+    """Mount a file that holds an ext4 file system; the loop device goes with the mount, what is deleted is a hole."""
+    _run("mount", "-t", "ext4", "-o", "loop,discard", str(disk), str(target))
+
+
 def unmount(target: Path) -> None:
     """Take away what `mount` put there: the overlay, if any, and the volume."""
     found = _mounted_at(target)

@@ -1,6 +1,7 @@
 """The files behind snapshots: a folder for each, volumes that some of them have, and where volumes are mounted.
 
     snapshots/ID/fs, snapshots/ID/work    what was written; overlayfs's own
+    quotas/ID.ext4                        what is mounted at snapshots/ID where its size is bounded
     volumes/HEX.erofs                     hard links to the store's, which stay while a snapshot has them
     volumes/HEX.nbd                       of a volume on another node, where it is (see remotevolumes)
     attached/HEX                          the volume, mounted; for all snapshots of the node at once
@@ -23,6 +24,7 @@ from typing import Final
 
 from agents.storage.io import mounts
 from agents.storage.io.files import fsync_directory
+from agents.storage.io.quotas import Quotas
 from agents.storage.io.remotevolumes import RemoteVolumes
 from agents.storage.io.volumefiles import find_volume, remote_volume, volume_paths
 from agents.storage.translate.overlaying import BELOW_ALL
@@ -41,7 +43,7 @@ class SnapshotFiles:
         self._snapshots, self._volumes, self._attached = (root / name for name in ("snapshots", "volumes", "attached"))
         for folder in (root, self._snapshots, self._volumes, self._attached):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._remote = RemoteVolumes(root)
+        self._remote, self._quotas = RemoteVolumes(root), Quotas(root)
 
     def upper(self, key: int) -> Path:
         return self._snapshots / str(key) / "fs"
@@ -49,10 +51,13 @@ class SnapshotFiles:
     def work(self, key: int) -> Path:
         return self._snapshots / str(key) / "work"
 
-    def make(self, key: int, kind: Kind, parent_root: Path | None) -> None:
-        """The folder of a new snapshot; its root belongs to whom the parent's root belongs."""
+    def make(self, key: int, kind: Kind, parent_root: Path | None, limit_bytes: int | None = None) -> None:
+        """The folder of a new snapshot; its root belongs to whom the parent's root belongs. What is written to it
+        takes no more than `limit_bytes`."""
         upper = self.upper(key)
         upper.parent.mkdir(mode=0o700)
+        if limit_bytes is not None:
+            self._quotas.make(key, upper.parent, limit_bytes)
         upper.mkdir()
         upper.chmod(0o755)
         if kind is Kind.ACTIVE:
@@ -65,10 +70,20 @@ class SnapshotFiles:
 
     def remove(self, key: int) -> None:
         """By rm, since containers make folders deeper than Python can follow. What stays is tried again by a sweep."""
-        command = ("rm", "-rf", "--one-file-system", str(self._snapshots / str(key)))
+        folder = self._snapshots / str(key)
+        try:
+            self._quotas.remove(key, folder)
+        except (ImageError, OSError) as error:
+            _LOG.warning("snapshot %d is gone, but not what bounded it: %s", key, error)
+            return
+        command = ("rm", "-rf", "--one-file-system", str(folder))
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             _LOG.warning("snapshot %d is gone, but not its folder: %s", key, done.stderr.strip())
+
+    def remount(self, key: int) -> None:
+        """What bounds the snapshot, after a reboot."""
+        self._quotas.remount(key, self._snapshots / str(key))
 
     def usage(self, key: int) -> Usage:
         """As du counts: every inode once, in blocks of the disk."""
@@ -148,7 +163,8 @@ class SnapshotFiles:
 
     def strays(self, ids: Set[int]) -> tuple[int, ...]:
         """Folders without a row."""
-        return tuple(sorted({int(path.name) for path in self._snapshots.iterdir() if path.name.isdigit()} - ids))
+        found = {int(path.name) for path in self._snapshots.iterdir() if path.name.isdigit()}
+        return tuple(sorted((found | self._quotas.keys()) - ids))
 
 
 def layer_folders(volume: Path, count: int) -> tuple[Path, ...]:

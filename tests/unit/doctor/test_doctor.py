@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from cli.main import app
 from runtime.bpf.features import PROBES, Feature
 from runtime.doctor.examination import examine
+from runtime.doctor.filesystems import filesystem_findings
 from runtime.doctor.findings import Finding, Subject, is_fit
 from runtime.doctor.kernel import NEEDED, REMEDIES, finding_of
 from runtime.doctor.rights import CAPABILITIES, effective_capabilities, right_findings
@@ -107,12 +108,39 @@ def test_capabilities(tmp_path: Path) -> None:
         effective_capabilities("Name:\tx\n")
 
 
+def test_file_systems_may_be_modules_that_are_not_loaded_yet(tmp_path: Path) -> None:
+    known, modules = tmp_path / "filesystems", tmp_path / "modules"
+    known.write_text("nodev\toverlay\n\text4\n")
+    found = filesystem_findings(known, tmp_path / "loop-control", modules)
+    assert [(one.name, one.state) for one in found] == [
+        ("erofs file system", "absent"),
+        ("overlay file system", "ok"),
+        ("ext4 file system", "ok"),
+        ("loop devices", "absent"),
+    ]
+    module = modules / "kernel" / "fs" / "erofs" / "erofs.ko.xz"
+    module.parent.mkdir(parents=True)
+    module.touch()
+    assert [one.detail for one in filesystem_findings(known, known, modules)] == [
+        str(module),
+        "built in or loaded",
+        "built in or loaded",
+        str(known),
+    ]
+
+
 def test_the_whole_machine_is_looked_at() -> None:
     findings = examine()
     names = [one.name for one in findings]
     assert len(set(names)) == len(names)
     expected = {probe.name for probe in PROBES} | {tool.name for tool in TOOLS} | {c.name for c in CAPABILITIES}
-    assert set(names) >= expected | {"namespaces and veth", "bridges", "vlan interfaces", "p4runtime-shell"}
+    assert set(names) >= expected | {
+        "namespaces and veth",
+        "bridges",
+        "vlan interfaces",
+        "p4runtime-shell",
+        "loop devices",
+    }
     assert all(one.detail and one.disables and one.remedy for one in findings)
 
 
