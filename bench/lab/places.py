@@ -23,13 +23,18 @@ from runtime.lab.topology import Topology, topology_of
 POLICIES = Path(__file__).with_name("bench.yaml")
 LAB = "turnout-bench"
 TURNOUT = Path(sys.executable).with_name("turnout")
+DIRECT_PORT, SERVED_PORT = 7000, 7001
+"""Services lead to another port of a server than direct calls do; see bench.yaml."""
 SETTLE_S = 3.0
 """A second after its entries have settled, a device changes over to the program that fits them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Way:
-    """One way from a client to a server. `direct` and `kernel` name those it is compared with, "" for none."""
+    """One way from a client to a server. `direct` and `kernel` name those it is compared with, "" for none.
+
+    `between` are processes on the way whose time is the way's as well.
+    """
 
     name: str
     client: str
@@ -37,6 +42,8 @@ class Way:
     address: str
     kernel: str = ""
     direct: str = ""
+    port: int = DIRECT_PORT
+    between: tuple[int, ...] = ()
 
 
 class Places:
@@ -72,12 +79,13 @@ class Places:
     ) -> tuple[Way, ...]:
         """Without the pipeline, with it, and with it by a service."""
         kernel, direct = f"{name}, kernel", f"{name}, pipeline"
-        lab = {"client": spaces[CLIENT], "server": spaces[server], "kernel": kernel}
-        ends = {"client": self._kernel.namespace(CLIENT), "server": self._kernel.namespace(server)}
+        client, near = spaces[CLIENT], spaces[server]
+        ends = self._kernel.namespace(CLIENT), self._kernel.namespace(server)
+        by_service = f"{name}, service"
         return (
-            Way(name=kernel, address=ADDRESSES[server], **ends),
-            Way(name=direct, address=address, **lab),
-            Way(name=f"{name}, service", address=service, direct=direct, **lab),
+            Way(name=kernel, address=ADDRESSES[server], client=ends[0], server=ends[1]),
+            Way(name=direct, address=address, client=client, server=near, kernel=kernel),
+            Way(name=by_service, address=service, client=client, server=near, kernel=kernel, direct=direct),
         )
 
 
@@ -94,22 +102,23 @@ def inside(namespace: str, command: Sequence[str]) -> list[str]:
 @contextmanager
 def places() -> Generator[Places]:
     """The lab with its policies applied, and the kernel's way; all of it is gone afterwards."""
-    topology = topology_of(load([POLICIES]).policies, LAB)
-    with ExitStack() as undo:
-        undo.callback(_turnout, "lab", "down", "--name", LAB)
-        _turnout("lab", "up", "--name", LAB, str(POLICIES))
-        _turnout("apply", str(POLICIES))
-        kernel = undo.enter_context(kernel_way(LAB))
+    with lab(POLICIES, LAB) as topology, kernel_way(LAB) as kernel:
         time.sleep(SETTLE_S)
         yield Places(topology, kernel)
 
 
-def _turnout(*words: str) -> None:
-    _run([str(TURNOUT), *words])
+@contextmanager
+def lab(policies: Path, name: str) -> Generator[Topology]:
+    """A lab of these policies, which are applied; it is gone afterwards."""
+    with ExitStack() as undo:
+        undo.callback(_run, [str(TURNOUT), "lab", "down", "--name", name])
+        _run([str(TURNOUT), "lab", "up", "--name", name, str(policies)])
+        _run([str(TURNOUT), "apply", str(policies)], {"TURNOUT_LAB": name})
+        yield topology_of(load([policies]).policies, name)
 
 
-def _run(command: Sequence[str]) -> None:
+def _run(command: Sequence[str], more: Mapping[str, str] | None = None) -> None:
     """Run to the end; a failure ends the measurement with the command's own words."""
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TURNOUT_LAB": LAB})
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **(more or {})})
     if done.returncode:
         raise SystemExit(f"`{' '.join(command)}` failed: {done.stderr.strip() or done.stdout.strip()}")

@@ -16,11 +16,9 @@ from select import select
 from tempfile import TemporaryDirectory
 from typing import IO
 
-from bench.lab.places import Way, inside
+from bench.lab.places import DIRECT_PORT, SERVED_PORT, Way, inside
 
 SOURCES = Path(__file__).parent
-DIRECT_PORT, SERVED_PORT = 7000, 7001
-"""Services lead to another port of a server than direct calls do; see bench.yaml."""
 END_S = 5.0
 PATIENCE_S = 20.0
 ONE_CPU = min(os.sched_getaffinity(0))
@@ -58,8 +56,8 @@ class Programs:
     def turn(self, mode: str, way: Way, milliseconds: int) -> Outcome:
         """Let the way's client send for so long. Raises `TrafficError`."""
         client = self._clients[way.client]
-        pids = " ".join(map(str, (self._servers[way.server], *self._softirq)))
-        _stream(client.stdin).write(f"{mode} {way.address} {DIRECT_PORT} {milliseconds} {pids}\n")
+        pids = " ".join(map(str, (self._servers[way.server], *way.between, *self._softirq)))
+        _stream(client.stdin).write(f"{mode} {way.address} {way.port} {milliseconds} {pids}\n")
         _stream(client.stdin).flush()
         return Outcome(**json.loads(_line(client, f"{mode} to {way.name}")))
 
