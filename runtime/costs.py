@@ -31,6 +31,7 @@ class ProgramCost:
     verification_us: int
     xlated_bytes: int
     jited_bytes: int
+    maps: int
     stack_depths: tuple[int, ...]
 
 
@@ -63,6 +64,7 @@ def program_cost(program: Program, flags: str) -> ProgramCost:
         verification_us=stats.verification_us,
         xlated_bytes=stats.xlated_bytes,
         jited_bytes=stats.jited_bytes,
+        maps=stats.maps,
         stack_depths=stats.stack_depths,
     )
 

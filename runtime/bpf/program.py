@@ -36,6 +36,7 @@ class Program:
             processed_insns=known.processed_insns or info.verified_insns,
             xlated_bytes=info.xlated_prog_len,
             jited_bytes=info.jited_prog_len,
+            maps=info.nr_map_ids,
         )
         return cls(name=name or info.name.decode(), fd=fd, id=info.id, type=info.type, stats=whole)
 

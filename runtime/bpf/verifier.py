@@ -27,7 +27,7 @@ class VerifierStats:
 
     `instructions` is what the kernel was given, with the functions that the program calls. `stack_depths` has one
     number of bytes for each function (main first); `xlated_bytes` counts 8 for an instruction after the verifier's
-    rewrites, `jited_bytes` is machine code.
+    rewrites, `jited_bytes` is machine code. `maps` counts those that its instructions name, dead ones too.
     """
 
     instructions: int = 0
@@ -39,6 +39,7 @@ class VerifierStats:
     peak_states: int = 0
     xlated_bytes: int = 0
     jited_bytes: int = 0
+    maps: int = 0
 
 
 def telling_line(log: str) -> str:

@@ -65,6 +65,7 @@ def _program_row(cost: ProgramCost) -> Costs:
         "peak": cost.peak_states,
         "xlated": cost.xlated_bytes,
         "jited": cost.jited_bytes,
+        "maps": cost.maps,
     }
 
 

@@ -16,6 +16,7 @@ PROGRAM: Costs = {
     "peak": 10,
     "xlated": 900,
     "jited": 700,
+    "maps": 60,
 }
 MAP: Costs = {"entries": 8, "key": 4, "value": 16, "bytes": 4096, "each CPU": 128}
 BUDGET = Budget(
@@ -78,11 +79,12 @@ def test_tells_names_that_come_and_go() -> None:
 
 
 def test_ceilings_hold_for_any_compiler() -> None:
-    heavy = changed({"verified": 250_001, "stack": 513, "jited": (128 << 10) + 1}, {"bytes": 288 << 20})
+    heavy = changed({"verified": 250_001, "stack": 513, "jited": (128 << 10) + 1, "maps": 65}, {"bytes": 288 << 20})
     assert too_much(heavy) == [
         "whole turnout_tc: verified 250001, at most 250000",
         "whole turnout_tc: stack 513, at most 512",
         "whole turnout_tc: jited 131073, at most 131072",
+        "whole turnout_tc: maps 65, at most 64",
         "all maps: 301994496 bytes, at most 301989888",
     ]
     assert too_much(BUDGET) == []
