@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -12,13 +11,13 @@ from compiler.entries.networking import network_entries, uplink_entries, way_to
 from compiler.entries.reachability import Local, places, served_networks
 from compiler.entries.redirecting import proxy_entries, rule_entries
 from compiler.entries.servicing import service_entries
+from compiler.entries.sizes import check_sizes
 from compiler.entries.vocabulary import Vocabulary
 from compiler.ir.entries import ActionCall, Entries, TableEntry, numbers_of
 from compiler.ir.nodes import Pipeline
 from compiler.pipeline.assembly import pipeline as whole_pipeline
 from compiler.pipeline.metadata import MAX_UPLINK_PORT
 from compiler.policy.policyset import Device, PolicySet, PortType, Profile, WorkloadType
-from compiler.span import Span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +40,7 @@ def compile_entries(
     except numbers.NumbersUsedUpError as error:
         report.add(codes.TABLE_TOO_SMALL, device.span, f"device '{device.name}': {error}")
         entries = Entries()
-    _check_sizes(words, device, entries, report)
+    check_sizes(words, device, entries, report)
     return Desired(device=device, entries=entries, diagnostics=report.sorted())
 
 
@@ -106,16 +105,3 @@ def _check_port_numbers(device: Device, report: Report) -> None:
         message = f"port '{port.name}' of device '{device.name}' has id {port.id}"
         hint = "the parser looks for tunnels on uplinks alone, and knows them by their number"
         report.add(codes.UPLINK_NUMBER, port.span, message, expected=f"{low} to {high}, as its type says", hint=hint)
-
-
-def _check_sizes(words: Vocabulary, device: Device, entries: Entries, report: Report) -> None:
-    """Refuse before the load what a table cannot hold."""
-    counts = Counter(entry.table for entry in entries.table_entries)
-    first: dict[str, Span] = {}
-    for entry in entries.table_entries:
-        first.setdefault(entry.table, entry.span)
-    for name, wanted in sorted(counts.items()):
-        size = words.table(name).size
-        if wanted > size:
-            message = f"device '{device.name}' would need {wanted} entries in table {name}, which holds {size}"
-            report.add(codes.TABLE_TOO_SMALL, first[name], message, expected=f"at most {size}")

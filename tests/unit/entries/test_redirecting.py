@@ -112,3 +112,24 @@ def test_the_lab_runs_a_proxy_for_the_ports_of_its_network(ports: str, expected:
         "default/envoy": LabProxy(http_ports=expected),
         "default/web": None,
     }
+
+
+def of_lengths(count: int) -> list[tuple[str, str, int]]:
+    """Diagnostics of a policy with prefixes of so many lengths: code, message, and what is shown of its rule's line."""
+    cidrs = "".join(f"    - {{cidrs: [100.64.0.0/{at}]}}\n" for at in range(32, 32 - count, -1))
+    head = "---\napiVersion: turnout.dev/v1alpha1\nkind: MeshRedirect\nmetadata: {name: r}\n"
+    text = f"{BASE}{head}spec:\n  network: shop\n  inbound:\n    include:\n{cidrs}"
+    loaded = load_text(text, "policy.yaml")
+    assert not loaded.diagnostics, loaded.render()
+    found = compile_entries(loaded.policies, loaded.policies.devices[0]).diagnostics
+    return [(d.code.id, d.message, d.span.line - text[: text.index("include:")].count("\n") - 1) for d in found]
+
+
+def test_sixteen_masks_fit() -> None:
+    assert of_lengths(16) == []
+
+
+def test_more_masks_than_a_table_has_are_refused_at_a_rule() -> None:
+    message = "device 'dpu-a' would need 18 masks in table inbound_ipv4, which has 16"
+    assert [found[:2] for found in of_lengths(18)] == [("E0306", message)]
+    assert 1 <= of_lengths(18)[0][2] <= 18
