@@ -1,0 +1,153 @@
+"""The node that starts containers and the machine that it has images from, as processes in the two namespaces."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from bench.containers.contents import Content
+from bench.containers.link import NODE, SERVER, SERVER_ADDRESS, Link
+from runtime.lab.netns import inside, path_of
+from tests.images.agent import Agent
+from tests.images.archives import LayoutWriter
+from tests.images.containerd import Containerd
+from tests.images.cri import Cri
+from tests.images.node import busybox, sleeping
+from tests.images.registry import push
+from tests.images.versions import DEBIAN, documented
+
+HOST = f"{SERVER_ADDRESS}:5000"
+_WAIT_S = 60.0
+_CONFIGURATION = """version = 2
+[plugins."io.containerd.grpc.v1.cri"]
+restrict_oom_score_adj = true
+sandbox_image = "{host}/sandbox:1"
+[plugins."io.containerd.grpc.v1.cri".registry.mirrors."{host}"]
+endpoint = ["http://{host}"]
+"""
+TURNOUT = str(Path(sys.executable).with_name("turnout"))
+
+
+class Machines:
+    """While `machines` is entered. `containerd` is with the snapshotter that it was last asked for."""
+
+    def __init__(self, folder: Path, link: Link) -> None:
+        self.folder, self.link = folder, link
+        self.images: dict[str, str] = {}
+        self._agent = Agent(folder)
+        self._peers: dict[str, Containerd] = {}
+        self._kept: dict[str, set[str]] = {}
+
+    def start(self, contents: Sequence[Content], undo: ExitStack) -> None:
+        self._serve_registry(undo)
+        sandbox = LayoutWriter(self.folder / "sandbox")
+        sandbox.image([busybox(), sleeping()])
+        self._push(sandbox.write(), "sandbox")
+        for content in contents:
+            self.images[content.name] = self._push(content.layout(), content.name)
+        self._serve_volumes(undo)
+        _turnout(NODE, "adopt", SERVER_ADDRESS, "--store", self._agent.store)
+        inside(NODE, self._agent.start)
+        undo.callback(self._agent.end)
+        for snapshotter in ("overlayfs", "turnout"):
+            self._peers[snapshotter] = self._containerd(snapshotter, undo)
+
+    def cri(self, snapshotter: str) -> Cri:
+        return Cri(self._peers[snapshotter].socket)
+
+    def forget(self, snapshotter: str) -> None:
+        """All images but the pods' own, with layers and snapshots, are gone when this returns."""
+        images = self._peers[snapshotter].ctr("-n", "k8s.io", "image", "list", "-q").split()
+        others = sorted(set(images) - self._kept[snapshotter])
+        self._peers[snapshotter].ctr("-n", "k8s.io", "image", "remove", "--sync", *others)
+        volumes = self._agent.root / "attached"
+        _until(lambda: snapshotter == "overlayfs" or not any(volumes.iterdir()), "volumes stay attached")
+
+    def _push(self, layout: Path, name: str) -> str:
+        inside(SERVER, lambda: push(layout, HOST, name, "1"))
+        return f"{HOST}/{name}:1"
+
+    def _serve_registry(self, undo: ExitStack) -> None:
+        config = {
+            "version": 0.1,
+            "log": {"level": "error", "accesslog": {"disabled": True}},
+            "storage": {"filesystem": {"rootdirectory": str(self.folder / "data")}},
+            "http": {"addr": HOST},
+        }
+        path = self.folder / "registry.json"
+        path.write_text(json.dumps(config))
+        self._run(undo, "docker-registry", "serve", str(path))
+        _until(lambda: _listens(SERVER, ":5000"), "the registry does not start")
+
+    def _serve_volumes(self, undo: ExitStack) -> None:
+        store = self.folder / "served"
+        for image in self.images.values():
+            _turnout(SERVER, "convert", image, "--plain-http", "--store", store)
+        self._run(undo, TURNOUT, "image", "serve", "--listen", SERVER_ADDRESS, "--store", str(store))
+        _until(lambda: " volumes of " in (self.folder / "server.log").read_text(), "no volumes are served")
+
+    def _run(self, undo: ExitStack, *command: str) -> None:
+        log = undo.enter_context((self.folder / "server.log").open("ab"))
+        process = subprocess.Popen([*_in(SERVER), *command], stdout=log, stderr=log)
+        undo.callback(process.wait, _WAIT_S)
+        undo.callback(process.terminate)
+
+    def _containerd(self, snapshotter: str, undo: ExitStack) -> Containerd:
+        folder = self.folder / snapshotter
+        folder.mkdir()
+        more = _CONFIGURATION.format(host=HOST)
+        if snapshotter == "turnout":
+            head = documented("For all pods, containerd 1.6 and 1.7", socket=self._agent.socket)
+            more = head + more.removeprefix("version = 2\n")
+        peer = Containerd(folder, DEBIAN, more)
+        inside(NODE, peer.start)
+        undo.callback(peer.end)
+        Cri(peer.socket).pull(f"{HOST}/sandbox:1")
+        self._kept[snapshotter] = set(peer.ctr("-n", "k8s.io", "image", "list", "-q").split())
+        return peer
+
+
+@contextmanager
+def machines(contents: Sequence[Content], link: Link) -> Generator[Machines]:
+    with TemporaryDirectory(prefix="turnout-bench-", dir="/var/tmp") as name, ExitStack() as undo:
+        made = Machines(Path(name), link)
+        made.start(contents, undo)
+        yield made
+
+
+def missing_program() -> str | None:
+    """The first that there must be and is not."""
+    needed = ("containerd", "runc", "docker-registry", "qemu-storage-daemon", "busybox", "dpkg-deb", "tc")
+    return next((name for name in needed if shutil.which(name) is None), None)
+
+
+def _in(namespace: str) -> list[str]:
+    return ["nsenter", f"--net={path_of(namespace)}"]
+
+
+def _turnout(namespace: str, *words: str | Path) -> None:
+    command = [*_in(namespace), TURNOUT, "image", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONWARNINGS": "ignore"})
+    if done.returncode:
+        raise SystemExit(f"`{' '.join(command)}` failed: {done.stderr.strip()}")
+
+
+def _listens(namespace: str, port: str) -> bool:
+    listed = subprocess.run([*_in(namespace), "ss", "-Hltn"], capture_output=True, text=True, check=True).stdout
+    return f"{port} " in listed
+
+
+def _until(holds: Callable[[], bool], otherwise: str) -> None:
+    deadline = time.monotonic() + _WAIT_S
+    while not holds():
+        if time.monotonic() > deadline:
+            raise SystemExit(f"bench.images: {otherwise}")
+        time.sleep(0.05)
