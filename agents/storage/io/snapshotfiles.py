@@ -135,6 +135,7 @@ class SnapshotFiles:
 
     def detach_all_but(self, needed: Set[str]) -> None:
         """Unmount what no snapshot needs. One that somebody looks into stays for the next time."""
+        self._detach_remote(needed)
         kept = {self.attached(digest) for digest in needed}
         for target in sorted(set(self._attached.iterdir()) - kept):
             try:
@@ -143,13 +144,12 @@ class SnapshotFiles:
                 target.rmdir()
             except (ImageError, OSError) as error:
                 _LOG.warning("%s is needed no more and stays: %s", target, error)
-        self._detach_remote(needed)
 
     def _detach_remote(self, needed: Set[str]) -> None:
+        """Before they are unmounted, which would wait for reads that a server does not answer."""
         for digest in sorted(self._remote.attached() - needed):
             try:
-                if not self.attached(digest).is_mount():
-                    self._remote.detach(digest)
+                self._remote.detach(digest)
             except (ImageError, OSError) as error:
                 _LOG.warning("volume %s of another node is needed no more and stays: %s", digest, error)
 

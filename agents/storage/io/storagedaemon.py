@@ -52,23 +52,43 @@ class StorageDaemon:
                 yield qmp
 
     def quit(self) -> None:
-        """End it, where it runs."""
-        with self.if_running() as qmp:
-            if qmp is not None:
-                qmp.execute("quit")
-        for path in (self._socket, self._pid):
-            path.unlink(missing_ok=True)
+        """End it, where it runs; what it listened at is free when this returns."""
+        with self._process() as process:
+            with self.if_running() as qmp:
+                if qmp is not None:
+                    qmp.execute("quit")
+            self._wait(process)
+        self._forget()
 
     def kill(self) -> None:
         """End it at once, whatever it waits for. Only where nothing can be lost by that."""
-        with self._lock, suppress(FileNotFoundError, ProcessLookupError, ValueError):
-            process = os.pidfd_open(number := int(self._pid.read_text()))
-            try:
-                if str(self._socket).encode() in (Path("/proc") / str(number) / "cmdline").read_bytes():
+        with self._process() as process:
+            if process is not None:
+                with suppress(ProcessLookupError):
                     signal.pidfd_send_signal(process, signal.SIGKILL)
-                    select([process], [], [], self.timeout_s)
-            finally:
-                os.close(process)
+            self._wait(process)
+        self._forget()
+
+    @contextmanager
+    def _process(self) -> Generator[int | None]:
+        """A descriptor of the daemon's process; None where it is gone. A number that another process has by now is not
+        taken for it."""
+        try:
+            number = int(self._pid.read_text())
+            process = os.pidfd_open(number)
+        except (FileNotFoundError, ProcessLookupError, ValueError):
+            yield None
+            return
+        try:
+            yield process if str(self._socket).encode() in _command_line(number) else None
+        finally:
+            os.close(process)
+
+    def _wait(self, process: int | None) -> None:
+        if process is not None:
+            select([process], [], [], self.timeout_s)
+
+    def _forget(self) -> None:
         for path in (self._socket, self._pid):
             path.unlink(missing_ok=True)
 
@@ -99,6 +119,14 @@ class StorageDaemon:
             raise ImageError(f"{PROGRAM} does not start within {self.timeout_s:g} s") from error
         if done.returncode:
             raise ImageError(f"{PROGRAM}: {done.stderr.strip() or f'exit code {done.returncode}'}")
+
+
+def _command_line(number: int) -> bytes:
+    """Empty where the process is gone, or going."""
+    try:
+        return (Path("/proc") / str(number) / "cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
 
 
 def exports(qmp: Qmp) -> frozenset[str]:
