@@ -65,7 +65,9 @@ def apply(
     ask = partial(_look, loaded=loaded, writes=not dry_run, replaces=replace_pipeline, removed=removed_backends)
     with ExitStack() as sessions:
         try:
-            opened = [sessions.enter_context(Session(one.address, one.device_id, tls=tls)) for one in devices]
+            opened = [
+                sessions.enter_context(Session(one.address, one.device_id, tls=tls, waits=say)) for one in devices
+            ]
             work = [(session, ask(session, one)) for one, session in zip(devices, opened, strict=True)]
             loaded.report(diagnostic for _, outlook in work for diagnostic in outlook.diagnostics)
             for _, outlook in work:

@@ -46,7 +46,7 @@ def shell(
 def _look_first(address: str, device_id: int, tls: ClientTls | None) -> None:
     """The shell itself is silent about a device without a pipeline, and long-winded about one that is not there."""
     try:
-        with Session(address, device_id, tls=tls) as session:
+        with Session(address, device_id, tls=tls, waits=say) as session:
             if session.pipeline() is None:
                 say("the device runs no pipeline yet, so the shell will have no tables; `turnout apply` loads one")
     except ClientError as error:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cli.console import Output, fail, print_rows
+from cli.console import Output, fail, print_rows, say
 from cli.devices import TlsCa, TlsCert, TlsKey, addresses, client_tls
 from cli.showdevice import show_devices
 from compiler.pipeline.assembly import pipeline
@@ -72,7 +72,7 @@ def _show(part: _Part, devices: Mapping[str, str], tls: ClientTls | None, output
     records: list[Record] = []
     try:
         for name, address in devices.items():
-            with Session(address, tls=tls) as session:
+            with Session(address, tls=tls, waits=say) as session:
                 _check_pipeline(name, session)
                 records.extend(part.read(Inventory(name, session, pipeline())))
     except ClientError as error:

@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 
 from cli.console import Output, fail, print_rows
 from runtime.client.channels import ClientTls
-from runtime.client.devicestatus import read_status
+from runtime.client.devicestatus import read_status, starting_words
 from runtime.client.errors import ClientError
 from runtime.device.status import status_pb2 as told
 
@@ -44,8 +44,12 @@ def document(message: Message) -> dict[str, object]:
             made[field.name] = value if not field.has_presence or message.HasField(field.name) else None
             made[field.name] = list(value) if _is_repeated(value) else made[field.name]
         else:
-            made[field.name] = [document(one) for one in value] if _is_repeated(value) else document(value)
+            made[field.name] = [document(one) for one in value] if _is_repeated(value) else _within(message, field.name)
     return made
+
+
+def _within(message: Message, name: str) -> dict[str, object] | None:
+    return document(getattr(message, name)) if message.HasField(name) else None
 
 
 def _is_repeated(value: object) -> bool:
@@ -66,7 +70,9 @@ def summary(device: told.Device) -> Iterable[str]:
         f"device {device.name} (id {device.device_id}), {device.target} target, Turnout {device.version}, "
         f"process {device.process}, running for {duration(device.running_s)}"
     )
-    if not device.pipelines:
+    if device.HasField("starting"):
+        yield f"it starts: it {starting_words(device.starting)}; since {duration(device.starting.since_s)}"
+    elif not device.pipelines:
         yield "no pipeline yet"
     for one in device.pipelines:
         cookie = f"cookie {one.cookie}" if one.HasField("cookie") else "no cookie"

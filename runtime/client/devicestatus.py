@@ -25,6 +25,12 @@ def read_status(address: str, tls: ClientTls | None = None) -> told.Device:
             raise _explained(address, error) from error
 
 
+def starting_words(starting: told.Starting) -> str:
+    """What a device does that starts: "replays its journal, 3000 of 10000 updates"."""
+    counted = f", {starting.done} of {starting.of_all} {starting.unit}" if starting.of_all else ""
+    return starting.what + counted
+
+
 def _explained(address: str, error: Any) -> ClientError:
     code, text = error.code(), error.details()
     if code is grpc.StatusCode.UNIMPLEMENTED:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,18 +17,38 @@ import grpc
 from finsy.proto import p4i, p4r, p4r_grpc, rpc_code, rpc_status
 
 from runtime.client.channels import ClientTls, open_channel
+from runtime.client.devicestatus import starting_words
 from runtime.client.errors import ClientError, NotPrimaryError, RejectedError, UnreachableError
+from runtime.device.status.status_pb2 import Starting
 
 CALL_TIMEOUT_S = 120.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 1.0
+"""Between two questions whether a device has started; a device that fails says why for longer than that."""
+TELL_S = 2.0
+Waits = Callable[[str], None]
+
+
+def _silently(text: str) -> None:
+    del text
 
 
 class Session:
     """A connection on which this client is, or tries to become, primary. A context manager."""
 
-    def __init__(self, address: str, device_id: int = 1, election_id: int = 1, *, tls: ClientTls | None = None) -> None:
+    def __init__(
+        self,
+        address: str,
+        device_id: int = 1,
+        election_id: int = 1,
+        *,
+        tls: ClientTls | None = None,
+        waits: Waits = _silently,
+    ) -> None:
+        """`waits` is told now and then why it waits: a Turnout device that starts is not there yet for more."""
         self.address, self.device_id = address, device_id
         self.election_id = p4r.Uint128(high=election_id >> 64, low=election_id & (1 << 64) - 1)
         self._tls = tls
+        self._waits = waits
         self._requests: queue.SimpleQueue[p4r.StreamMessageRequest | None] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[p4r.StreamMessageResponse | grpc.RpcError] = queue.SimpleQueue()
 
@@ -35,6 +56,7 @@ class Session:
         """Raises `ClientError`."""
         self._channel = open_channel(self.address, self._tls)
         self._stub = p4r_grpc.P4RuntimeStub(self._channel)
+        self._wait_for_start()
         return self
 
     def __exit__(
@@ -42,6 +64,25 @@ class Session:
     ) -> None:
         self._requests.put(None)
         self._channel.close()
+
+    def _wait_for_start(self) -> None:
+        """Until a Turnout device is what its journal says. What else is wrong, the next RPC tells."""
+        pause_s, told_s = FIRST_PAUSE_S, 0.0
+        while (starting := self._starting()) is not None:
+            if starting.since_s - told_s >= TELL_S:
+                told_s = starting.since_s
+                self._waits(f"{self.address} starts: it {starting_words(starting)}")
+            time.sleep(pause_s)
+            pause_s = min(LONGEST_PAUSE_S, 2 * pause_s)
+
+    def _starting(self) -> Starting | None:
+        """How far the start of a Turnout device is; None for any that answers otherwise."""
+        request, starting = p4r.CapabilitiesRequest(device_id=self.device_id), Starting()
+        try:
+            answer = self._stub.Capabilities(request, timeout=CALL_TIMEOUT_S)
+        except grpc.RpcError:
+            return None
+        return starting if answer.experimental.Unpack(starting) else None
 
     def become_primary(self) -> None:
         """Arbitrate for the default role. Raises NotPrimaryError naming the primary's election id.

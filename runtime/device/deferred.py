@@ -12,7 +12,7 @@ from runtime.device.findings import Found
 from runtime.device.records import ColorTallies, Row, Tally
 from runtime.device.schema import TableCodec
 from runtime.device.slices import Steps
-from runtime.device.target import Hearer, Instance, LearnedRow, UnderWay
+from runtime.device.target import Advance, Hearer, Instance, LearnedRow, UnderWay, unwatched
 from runtime.device.undo import UndoLog
 
 Effect = Callable[[Instance], object]
@@ -55,8 +55,8 @@ class Deferred:
         self.undo.clear()
 
     def activate(self) -> None: ...
-    def adopt(self, contents: Contents, under_way: UnderWay | None = None) -> list[Found]:
-        raise _unread(contents, under_way)
+    def adopt(self, contents: Contents, under_way: UnderWay | None = None, advance: Advance = unwatched) -> list[Found]:
+        raise _unread(contents, under_way, advance)
 
     def listen(self, hearer: Hearer) -> None: ...
     def close(self) -> None: ...

@@ -57,6 +57,8 @@ class Point(StrEnum):
     """They are gone, and the journal does not say so yet."""
     CONFIG_CONCLUDED = "config.concluded"
     """It says so, and the client has not heard."""
+    REPLAYING = "start.replaying"
+    """A device that starts again has gone through a part of its journal."""
     TAKEN_OVER = "start.taken-over"
     """A device that starts again has loaded its pipeline once more, and has filled nothing."""
     ADOPTED = "start.adopted"

@@ -9,15 +9,15 @@ from compiler.ir.entries import Member
 from runtime.device.contents import Contents, TableContents
 from runtime.device.records import ActionSet, Row
 from runtime.device.selectorcontents import SelectorContents
-from runtime.device.target import Instance
+from runtime.device.target import Advance, Instance, unwatched
 from runtime.device.updates import hidden_group
 
 AT_ONCE = 1000
 """Changes in one commit."""
 
 
-def fill(instance: Instance, contents: Contents) -> None:
-    """Raises `RefusedError`: the target cannot hold them."""
+def fill(instance: Instance, contents: Contents, advance: Advance = unwatched) -> None:
+    """`advance` is told how many entries more are in. Raises `RefusedError`: the target cannot hold them."""
     for selector in contents.selectors.values():
         for member in selector.members.values():
             instance.insert_member(member)
@@ -36,6 +36,7 @@ def fill(instance: Instance, contents: Contents) -> None:
         while piece := list(islice(rows, AT_ONCE)):
             _insert(instance, table, piece)
             instance.commit()
+            advance(len(piece))
     instance.commit()
 
 

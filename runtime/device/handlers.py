@@ -7,56 +7,69 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 from finsy.proto import p4r
 from google.protobuf.message import DecodeError, Message
 
 from runtime.device.admission import READ, Admission, Client
+from runtime.device.opening import Opening
 from runtime.device.refusals import RefusedError, invalid
 from runtime.device.service import Service, abort
 from runtime.device.slices import in_slices
 from runtime.device.status import status_pb2
 from runtime.device.status.reporting import Reporter
 
+T = TypeVar("T")
 SERVICE, STATUS_SERVICE = "p4.v1.P4Runtime", "turnout.device.v1.Status"
+CAPABILITIES = "Capabilities"
 STATUS = "Status"
 """What its one RPC is called where RPCs are counted."""
 
 
-def add_to_server(service: Service, admission: Admission, reporter: Reporter, server: Any) -> None:
-    def unary(rpc: str, method: Callable[[Any, Any], Any], kind: type[Message]) -> Any:
+def add_to_server(opening: Opening, admission: Admission, reporter: Reporter, server: Any) -> None:
+    """What needs the device's state is refused before its request is read, until that is there."""
+
+    def unary(rpc: str, method: Callable[[Service, Any, Any], Any], kind: type[Message]) -> Any:
         async def handle(_requests: Any, context: Any) -> Any:
-            async with _request(admission, rpc, kind, context) as (request, _):
-                return await method(request, context)
+            client, service = await _entered(admission, rpc, context, opening.entered)
+            async with _request(admission, client, kind, context) as (request, _):
+                return await method(service, request, context)
 
         return grpc.stream_unary_rpc_method_handler(handle, None, _encode)  # pyright: ignore[reportUnknownVariableType]
 
     async def status(_requests: Any, context: Any) -> Any:
-        async with _request(admission, STATUS, status_pb2.GetRequest, context):
-            await service.check_reader(context)
-            return await in_slices(reporter.device())
+        client, _ = await _entered(admission, STATUS, context, opening.check_reader)
+        async with _request(admission, client, status_pb2.GetRequest, context):
+            return await in_slices(reporter.device(opening.parts, opening.starting()))
+
+    async def capabilities(_requests: Any, context: Any) -> p4r.CapabilitiesResponse:
+        client, _ = await _entered(admission, CAPABILITIES, context, opening.check_reader)
+        async with _request(admission, client, p4r.CapabilitiesRequest, context) as (request, _):
+            return opening.capabilities(request, context)
 
     async def write(_requests: Any, context: Any) -> p4r.WriteResponse:
-        async with _request(admission, "Write", p4r.WriteRequest, context) as (request, raw):
+        client, service = await _entered(admission, "Write", context, opening.entered)
+        async with _request(admission, client, p4r.WriteRequest, context) as (request, raw):
             return await service.Write(request, raw, context)
 
     async def read(_requests: Any, context: Any) -> None:
-        async with _request(admission, READ, p4r.ReadRequest, context) as (request, _):
+        client, service = await _entered(admission, READ, context, opening.entered)
+        async with _request(admission, client, p4r.ReadRequest, context) as (request, _):
             answer = await service.Read(request, context)
         await service.send_all(answer, context)
 
     async def stream(requests: AsyncIterator[Any], context: Any) -> None:
-        await _entered(admission, "StreamChannel", context)
+        _, service = await _entered(admission, "StreamChannel", context, opening.entered)
         await service.StreamChannel(_decoded(requests), context)
 
-    methods: dict[str, tuple[Callable[[Any, Any], Any], type[Message]]] = {
-        "SetForwardingPipelineConfig": (service.SetForwardingPipelineConfig, p4r.SetForwardingPipelineConfigRequest),
-        "GetForwardingPipelineConfig": (service.GetForwardingPipelineConfig, p4r.GetForwardingPipelineConfigRequest),
-        "Capabilities": (service.Capabilities, p4r.CapabilitiesRequest),
+    methods: dict[str, tuple[Callable[[Service, Any, Any], Any], type[Message]]] = {
+        "SetForwardingPipelineConfig": (Service.SetForwardingPipelineConfig, p4r.SetForwardingPipelineConfigRequest),
+        "GetForwardingPipelineConfig": (Service.GetForwardingPipelineConfig, p4r.GetForwardingPipelineConfigRequest),
     }
     handlers = {rpc: unary(rpc, method, kind) for rpc, (method, kind) in methods.items()}
+    handlers[CAPABILITIES] = grpc.stream_unary_rpc_method_handler(capabilities, None, _encode)
     handlers["Write"] = grpc.stream_unary_rpc_method_handler(write, None, _encode)
     handlers[READ] = grpc.stream_stream_rpc_method_handler(read, None, _encode)
     handlers["StreamChannel"] = grpc.stream_stream_rpc_method_handler(stream, None, _encode)
@@ -71,22 +84,21 @@ def add_to_server(service: Service, admission: Admission, reporter: Reporter, se
 
 @asynccontextmanager
 async def _request(
-    admission: Admission, rpc: str, kind: type[Message], context: Any
+    admission: Admission, client: Client, kind: type[Message], context: Any
 ) -> AsyncGenerator[tuple[Any, bytes]]:
-    """The request of an RPC that has one, and its bytes, while it is worked on."""
-    client = await _entered(admission, rpc, context)
+    """The request of an RPC that has one, and its bytes, while it is worked on; its refusal is the RPC's end."""
     async with client.requests:
         try:
             data = await admission.received(client, context)
-            request = _read(kind, data)
+            yield _read(kind, data), data
         except RefusedError as refusal:
             await abort(context, refusal)
-        yield request, data
 
 
-async def _entered(admission: Admission, rpc: str, context: Any) -> Client:
+async def _entered(admission: Admission, rpc: str, context: Any, check: Callable[[Any], T]) -> tuple[Client, T]:
+    """Who calls, and what `check` has for it. It raises `RefusedError`."""
     try:
-        return admission.enter(context, rpc)
+        return admission.enter(context, rpc), check(context)
     except RefusedError as refusal:
         await abort(context, refusal)
 

@@ -32,6 +32,7 @@ from runtime.device.schema import TableCodec
 from runtime.device.slices import PAUSE, Steps
 from runtime.device.target import (
     MAX_PORT,
+    Advance,
     Before,
     Hearer,
     Instance,
@@ -39,6 +40,7 @@ from runtime.device.target import (
     PipelineRefusedError,
     UnderWay,
     done_one_by_one,
+    unwatched,
 )
 from runtime.device.undo import UndoLog
 
@@ -241,9 +243,9 @@ class ModelInstance:
                 LOG.warning("%s", loss)
             self._before = None
 
-    def adopt(self, contents: Contents, under_way: UnderWay | None = None) -> list[Found]:
+    def adopt(self, contents: Contents, under_way: UnderWay | None = None, advance: Advance = unwatched) -> list[Found]:
         del under_way  # nothing of a model goes on
-        fill(self, contents)
+        fill(self, contents, advance)
         return []
 
     def listen(self, hearer: Hearer) -> None:

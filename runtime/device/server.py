@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 import grpc
 
 from runtime.device.admission import Admission
+from runtime.device.callers import Callers
 from runtime.device.complaints import Complaints
 from runtime.device.handlers import add_to_server
 from runtime.device.limits import Limits
 from runtime.device.listening import Address, ListenError, TcpAddress, UnixAddress, hand_over, make_way, private_umask
+from runtime.device.opening import Opening
 from runtime.device.rights import Rights
-from runtime.device.service import Parts, Service
+from runtime.device.service import Service
 from runtime.device.statefolder import Beginning
 from runtime.device.status.reporting import Reporter
 from runtime.device.target import Target
@@ -48,32 +51,37 @@ class Server:
         self._settings = settings
         complaints, limits = Complaints(), settings.limits
         self._admission = Admission(limits, complaints)
-        self._service = Service(
-            settings.device_id, target, beginning, rights=settings.rights, limits=limits, complaints=complaints
-        )
+        callers = Callers(settings.device_id, settings.rights)
+        self._opening = Opening(callers, target, beginning, limits=limits, complaints=complaints)
         self._reporter = Reporter(
             name=settings.name,
             device_id=settings.device_id,
             target=target,
             ports=beginning.ports,
             start=beginning.start,
-            parts=self._service.parts,
             admission=self._admission,
             complaints=complaints,
             limits=limits,
         )
         self._server: grpc.aio.Server | None = None
         self._ticking: asyncio.Task[None] | None = None
+        self._starting: asyncio.Task[None] | None = None
         self.addresses: tuple[Address, ...] = ()
 
     @property
-    def parts(self) -> Parts:
-        return self._service.parts
+    def service(self) -> Service | None:
+        """None until it has `started`."""
+        return self._opening.service
+
+    async def started(self) -> None:
+        """Wait until it is what its journal says. Raises `TargetError`."""
+        if self._starting is not None:
+            await asyncio.shield(self._starting)
 
     async def __aenter__(self) -> Server:
         """Raises `ListenError`."""
         server = grpc.aio.server(options=self._settings.limits.channel_options())
-        add_to_server(self._service, self._admission, self._reporter, server)
+        add_to_server(self._opening, self._admission, self._reporter, server)
         self._server = server
         try:
             for address in self._settings.addresses:
@@ -82,6 +90,7 @@ class Server:
         except ListenError:
             self._remove_sockets()
             raise
+        self._starting = asyncio.create_task(self._opening.run())
         self._ticking = asyncio.create_task(self._tick())
         return self
 
@@ -89,11 +98,16 @@ class Server:
         if self._ticking is not None:
             self._ticking.cancel()
             await asyncio.gather(self._ticking, return_exceptions=True)
+        if self._starting is not None:
+            self._opening.stop()
+            await asyncio.gather(self._starting, return_exceptions=True)  # `started` has told of it
         if self._server is not None:
-            self._service.end_streams()
+            if self.service is not None:
+                self.service.end_streams()
             await self._server.stop(GRACE_S)
         self._remove_sockets()
-        await self._service.close()
+        if self.service is not None:
+            await self.service.close()
 
     def _remove_sockets(self) -> None:
         for address in self.addresses:
@@ -103,11 +117,12 @@ class Server:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
-            self._service.tick()
+            if self.service is not None:
+                self.service.tick()
 
 
 async def serve(settings: Settings, target: Target, beginning: Beginning, ready: Callable[[str], None]) -> None:
-    """Run until SIGTERM or SIGINT. `ready` is told the address once clients can connect.
+    """Run until SIGTERM or SIGINT. `ready` is told the address once clients are served.
 
     Raises `ListenError`, `TargetError`.
     """
@@ -118,9 +133,21 @@ async def serve(settings: Settings, target: Target, beginning: Beginning, ready:
     async with Server(settings, target, beginning) as server:
         addresses = " ".join(map(str, server.addresses))
         LOG.info("device %s (%d) listens on %s", settings.name, settings.device_id, addresses)
-        ready(addresses)
-        await stopped.wait()
+        if await _first(server.started(), stopped):
+            ready(addresses)
+            await stopped.wait()
         LOG.info("device %s ends", settings.name)
+
+
+async def _first(work: Coroutine[Any, Any, None], stopped: asyncio.Event) -> bool:
+    """Whether `work` is over before somebody says that it need not be."""
+    waiting = (asyncio.ensure_future(work), asyncio.ensure_future(stopped.wait()))
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        return waiting[0].done() and waiting[0].result() is None
+    finally:
+        for one in waiting:
+            one.cancel()
 
 
 def _bind(server: grpc.aio.Server, address: Address, settings: Settings) -> Address:

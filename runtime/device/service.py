@@ -21,6 +21,7 @@ from finsy.proto import U128, p4r
 from runtime.device import garbage
 from runtime.device.admission import client_of
 from runtime.device.arbitration import Arbitration
+from runtime.device.callers import Callers
 from runtime.device.compaction import Compaction
 from runtime.device.complaints import Complaints
 from runtime.device.configs import Configs
@@ -29,18 +30,16 @@ from runtime.device.giving import GoneError, give
 from runtime.device.idling import Idling
 from runtime.device.limits import Limits
 from runtime.device.loaded import Loaded
-from runtime.device.recovery import recover
-from runtime.device.refusals import Code, RefusedError, exhausted, not_found
-from runtime.device.rights import ANYBODY, Peer, Rights, certificate_names
+from runtime.device.portnames import PortNames
+from runtime.device.refusals import Code, RefusedError, exhausted
 from runtime.device.rolebatches import apply_allowed, readable
 from runtime.device.slices import in_slices, to_the_end
-from runtime.device.statefolder import Beginning
+from runtime.device.statefolder import Kept
 from runtime.device.streams import Streams
 from runtime.device.target import Target
 from runtime.device.turns import Turns
 
 LOG = logging.getLogger("turnout.device")
-API_VERSION = "1.5.0"
 DETAILS_KEY = "grpc-status-details-bin"
 _STATUS_CODES = {int(code.value[0]): code for code in grpc.StatusCode}
 
@@ -67,31 +66,32 @@ class Answer:
 class Service:
     """One device. gRPC's context is untyped here: its stubs mix the two kinds of server.
 
-    Being made it is again what the journal says. Raises `TargetError`.
+    Made while it has no pipeline yet; `begin` when its configs are what the journal says (`runtime.device.opening`).
     """
 
     def __init__(
         self,
-        device_id: int,
+        callers: Callers,
         target: Target,
-        beginning: Beginning,
+        kept: Kept,
+        ports: PortNames,
         *,
-        rights: Rights | None,
         limits: Limits,
         complaints: Complaints,
     ) -> None:
-        self._device_id = device_id
-        self._rights = rights
+        self._callers = callers
+        self._target = target
         self._limits = limits
         self._complaints = complaints
         self._changing = Turns()
         self._contents = asyncio.Lock()
-        self._arbitration = Arbitration(device_id, beginning.journal.note_election, beginning.journal.note_role)
-        self._arbitration.remember(beginning.replay.elections, beginning.replay.role_configs())
+        journal, replay = kept.journal, kept.replay
+        self._arbitration = Arbitration(callers.device_id, journal.note_election, journal.note_role)
+        self._arbitration.remember(replay.elections, replay.role_configs())
         self._streams = Streams(self._arbitration, self._changing, self._receive, complaints, limits.stream_rate)
-        self._configs = Configs(target, beginning.journal, self._streams.tell, beginning.ports)
+        self._configs = Configs(target, journal, self._streams.tell, ports)
         self._idling = Idling(self._running, self._streams.tell)
-        self._compaction = Compaction(self._configs, beginning.journal)
+        self._compaction = Compaction(self._configs, journal)
         self.parts = Parts(
             configs=self._configs,
             arbitration=self._arbitration,
@@ -99,13 +99,12 @@ class Service:
             changing=self._changing,
             compaction=self._compaction,
         )
-        recover(self._configs, target, beginning)
-        target.start()
-        garbage.begin()
 
-    async def Capabilities(self, request: p4r.CapabilitiesRequest, context: Any) -> p4r.CapabilitiesResponse:  # noqa: N802
-        await self._check(request.device_id or self._device_id, context)
-        return p4r.CapabilitiesResponse(p4runtime_api_version=API_VERSION)
+    def begin(self) -> None:
+        """Packets and ports are heard of from now on."""
+        if self._configs.committed is not None:
+            self._configs.hear(self._configs.committed)
+        self._target.start()
 
     async def Write(self, request: p4r.WriteRequest, raw: bytes, context: Any) -> p4r.WriteResponse:  # noqa: N802
         """`raw` is the request as it came."""
@@ -176,7 +175,7 @@ class Service:
 
     async def StreamChannel(self, requests: AsyncIterator[p4r.StreamMessageRequest], context: Any) -> None:  # noqa: N802
         try:
-            stream = self._streams.open(self._peer(context), client_of(context))
+            stream = self._streams.open(self._callers.peer(context), client_of(context))
         except RefusedError as refusal:
             await abort(context, refusal)
         listener = asyncio.create_task(self._streams.listen(stream, requests))
@@ -247,10 +246,10 @@ class Service:
 
     def _check_writer(self, request: p4r.WriteRequest | p4r.SetForwardingPipelineConfigRequest, context: Any) -> None:
         """Device, role and election id, in the order of the specification's section "Write RPC"."""
-        if request.device_id != self._device_id:
-            raise self._unknown_device(request.device_id)
+        if request.device_id != self._callers.device_id:
+            raise self._callers.unknown_device(request.device_id)
         election_id = U128.decode(request.election_id) if request.HasField("election_id") else None
-        self._arbitration.check_writer(request.role, election_id, self._peer(context))
+        self._arbitration.check_writer(request.role, election_id, self._callers.peer(context))
 
     def _check_size(self, request: p4r.WriteRequest) -> None:
         """Raises RESOURCE_EXHAUSTED; nothing is done then."""
@@ -259,28 +258,12 @@ class Service:
                 f"the batch has {len(request.updates)} updates, this device takes {self._limits.updates} at most"
             )
 
-    async def check_reader(self, context: Any) -> None:
-        """Whether a client may read at all."""
-        await self._check(self._device_id, context)
-
     async def _check(self, device_id: int, context: Any) -> None:
         """Whether a client may read at all, and means this device."""
         try:
-            self._peer(context)
-            if device_id != self._device_id:
-                raise self._unknown_device(device_id)
+            self._callers.check(device_id, context)
         except RefusedError as refusal:
             await abort(context, refusal)
-
-    def _peer(self, context: Any) -> Peer:
-        """Who calls. Raises PERMISSION_DENIED for a client without any right."""
-        if self._rights is None:
-            return ANYBODY
-        names = certificate_names(context.auth_context())
-        return ANYBODY if names is None else self._rights.of(names)
-
-    def _unknown_device(self, device_id: int) -> RefusedError:
-        return not_found(f"there is no device {device_id} here, only {self._device_id}")
 
 
 def _named(kind: Any, number: int) -> str:

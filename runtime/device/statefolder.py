@@ -6,6 +6,8 @@ import fcntl
 import logging
 import os
 import secrets
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from runtime.device.journal.journal import Forgetful, Journal, Recorder
 from runtime.device.journal.records import Device, Record, decode
 from runtime.device.journal.replay import Replay
 from runtime.device.portnames import NO_PORTS, PortNames
+from runtime.device.progress import Progress
 from runtime.device.target import TargetError
 
 LOG = logging.getLogger("turnout.device")
@@ -27,11 +30,19 @@ _HEAD_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Beginning:
-    """What a device starts with. `is_clean`: nothing of an earlier process is to be taken over."""
+class Kept:
+    """What the device was when its journal ended, and the journal that goes on from there."""
 
     replay: Replay
     journal: Recorder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beginning:
+    """What a device starts with. `is_clean`: nothing of an earlier process is to be taken over."""
+
+    read: Callable[[Progress], Kept]
+    """Called once, perhaps in a thread: a million entries take seconds. Raises `TargetError`, `StoppedError`."""
     hash_seed: int
     is_clean: bool
     start: Start
@@ -47,6 +58,8 @@ class StateFolder:
         self.path = path.absolute()
         self._lock = -1
         self._journal: Journal | None = None
+        self._unread: Folder | None = None
+        """What is in it, as long as that may be cleared away."""
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = self._locked()
@@ -54,44 +67,53 @@ class StateFolder:
             raise TargetError(f"cannot use state directory {self.path}: {problem}") from problem
 
     def begin(self, target: str, *, clean: bool, ports: PortNames = NO_PORTS) -> Beginning:
-        """Read the journal of an earlier process, and begin this one's. Raises `TargetError`."""
-        garbage.postpone()
-        try:
+        """Look whether an earlier process has left a journal to be gone on with. Raises `TargetError`."""
+        with self._told():
             folder = Folder(self.path / "journal")
             if clean:
                 folder.clear()
                 LOG.info("what was kept in %s is removed, as --clean asks", self.path)
-            replay = Replay(folder.get, ports)
             records = (decode(frame) for frame in folder.frames())
             start = Start(folder="nothing, as --clean asks" if clean else "nothing")
             found = _usable(next(records, None), target, start)
             if found is None:
                 folder.clear()
-            else:
-                replay.take_all(records)
-                start.remarks += folder.remarks
-            device = found or Device(boot_id=_boot_id(), target=target, hash_seed=secrets.randbits(SEED_BITS))
-            replay.role_configs()  # here, while it can still be refused
-            self._journal = Journal(folder, device, replay.elections, replay.roles)
+        self._unread = folder
+        device = found or Device(boot_id=_boot_id(), target=target, hash_seed=secrets.randbits(SEED_BITS))
+
+        def read(progress: Progress) -> Kept:
+            garbage.postpone()
+            replay = Replay(folder.get, ports)
+            with self._told():
+                progress.begin("looks how long its journal is")
+                progress.begin("replays its journal", folder.update_count(), "updates")
+                if found is not None:
+                    replay.take_all(progress.replaying(records))
+                    start.remarks += folder.remarks
+                replay.role_configs()  # here, while it can still be refused
+                self._journal = Journal(folder, device, replay.elections, replay.roles)
+            return Kept(replay=replay, journal=self._journal)
+
+        return Beginning(read=read, hash_seed=device.hash_seed, is_clean=found is None, start=start, ports=ports)
+
+    @contextmanager
+    def _told(self) -> Generator[None]:
+        try:
+            yield
         except (OSError, FormatError) as problem:
+            self._unread = None
             raise TargetError(
                 f"the journal in {self.path} cannot be used: {problem}; nothing is changed, packets pass as they did; "
                 "--clean begins with nothing"
             ) from problem
-        return Beginning(
-            replay=replay,
-            journal=self._journal,
-            hash_seed=device.hash_seed,
-            is_clean=found is None,
-            start=start,
-            ports=ports,
-        )
 
     def forget(self) -> None:
-        """Leave no journal behind. Raises `TargetError`."""
+        """Leave no journal behind, unless it could not be used. Raises `TargetError`."""
         try:
             if self._journal is not None:
                 self._journal.clear()
+            elif self._unread is not None:
+                self._unread.clear()
         except OSError as problem:
             raise TargetError(f"cannot remove the journal in {self.path}: {problem}") from problem
 
@@ -144,8 +166,7 @@ def kept_seed(path: Path) -> int | None:
 def without_folder(ports: PortNames = NO_PORTS) -> Beginning:
     """A device that keeps nothing."""
     return Beginning(
-        replay=Replay(_nothing_kept, ports),
-        journal=Forgetful(),
+        read=lambda _progress: Kept(replay=Replay(_nothing_kept, ports), journal=Forgetful()),
         hash_seed=secrets.randbits(SEED_BITS),
         is_clean=True,
         start=Start(folder="nothing, since it has no folder"),

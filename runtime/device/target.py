@@ -78,6 +78,15 @@ class UnderWay:
     tables: frozenset[str] = frozenset()
 
 
+Advance = Callable[[int], None]
+"""Told how many entries more have been gone through. Raises what is to end that."""
+
+
+def unwatched(count: int) -> None:
+    """Nobody asks how far it is."""
+    del count
+
+
 class Hearer(Protocol):
     """Who is told what packets have for controllers."""
 
@@ -146,8 +155,12 @@ class Instance(Protocol):
         """
         ...
 
-    def adopt(self, contents: Contents, under_way: UnderWay | None = None) -> Sequence[Found]:
+    def adopt(
+        self, contents: Contents, under_way: UnderWay | None = None, advance: Advance = unwatched
+    ) -> Sequence[Found]:
         """Hold exactly these, whatever was there before; called once, before any change. May be in another thread.
+
+        `advance` hears of entries on the way; what it raises is let through, and the instance is to be removed then.
 
         Then do what was under way, if it `goes_on`. Returns what packets met otherwise: neither as it was before that
         nor as it is after it. That is mended when it is activated, or else with the next commit.

@@ -33,6 +33,7 @@ async def main(path: Path) -> None:
     target = ModelTarget(hash_seed=1)
     settings = Settings(name="packets", device_id=1, addresses=(UnixAddress(path=path),))
     async with Server(settings, target, without_folder()) as server:
+        await server.started()
         print(f"ready {server.addresses[0]}", flush=True)
         # Frames are processed in the event loop, as packets and writes never meet half-way in a device.
         while line := await asyncio.to_thread(sys.stdin.readline):

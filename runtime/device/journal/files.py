@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from runtime.device.journal.framing import HEAD_SIZE, HEADER, FormatError, Frame, Tail, frame_head, scan
-from runtime.device.journal.records import Kind
+from runtime.device.journal.records import Kind, update_count
 
 LOG = logging.getLogger("turnout.device")
 AHEAD_BYTES = 1 << 18
@@ -115,13 +115,17 @@ class Folder:
 
     def frames(self) -> Iterator[Frame]:
         """All records, oldest first. Raises `FormatError`, OSError. Says what a kill, or worse, has left."""
-        snapshots = [int(path.stem) for path in self.path.glob("*.snapshot")]
-        first = max(snapshots, default=0)
-        if first:
-            yield from self._snapshot_frames(self.snapshot(first))
-        for path in sorted(self.path.glob("*.log")):
-            if int(path.stem) >= first:
-                yield from self._log_frames(path)
+        for path in self._read():
+            yield from self._snapshot_frames(path) if path.suffix == ".snapshot" else self._log_frames(path)
+
+    def update_count(self) -> int:
+        """Of all writes that `frames` gives; reads everything, and keeps nothing. Raises OSError, `FormatError`."""
+        return sum(
+            update_count(frame.body)
+            for path in self._read()
+            for frame in scan(path.read_bytes()).frames
+            if frame.kind == Kind.WRITE
+        )
 
     def log_bytes(self) -> int:
         """Of all logs together, as replaying them has to read."""
@@ -163,6 +167,12 @@ class Folder:
         for path in self._objects.iterdir():
             if path.name not in digests:
                 path.unlink()
+
+    def _read(self) -> list[Path]:
+        """The files that count, in their order: the last snapshot, and the logs since."""
+        first = max((int(path.stem) for path in self.path.glob("*.snapshot")), default=0)
+        logs = [path for path in sorted(self.path.glob("*.log")) if int(path.stem) >= first]
+        return [self.snapshot(first), *logs] if first else logs
 
     def _numbered(self) -> list[Path]:
         return [path for path in self.path.iterdir() if path.stem.isdigit()]

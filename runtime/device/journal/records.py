@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from enum import IntEnum
 from typing import Any, TypeAlias
@@ -120,6 +121,9 @@ _PLAIN: dict[Kind, type[Device | Config | Hidden | Election | Role | Moved | Nam
     Kind.END: End,
     Kind.NAMED: Named,
 }
+_BYTES = 2
+"""The wire type of what has a length."""
+_UPDATES = p4r.WriteRequest.UPDATES_FIELD_NUMBER << 3 | _BYTES
 _KINDS = {made: kind for kind, made in _PLAIN.items()}
 
 
@@ -147,6 +151,34 @@ def decode(frame: Frame) -> Record:
             return _PLAIN[Kind(frame.kind)](**given)
         case _:
             raise FormatError(f"it has a record of kind {frame.kind}, which this version of Turnout does not know")
+
+
+def update_count(body: memoryview) -> int:
+    """How many updates a `p4.v1.WriteRequest` has, without making a message of it: for telling how long a log is.
+
+    Fields that the message does not know, which a client may send, can make it wrong.
+    """
+    raw, at, count = bytes(body), 0, 0
+    with suppress(IndexError):
+        while True:
+            tag, size = raw[at], raw[at + 1]
+            at += 2
+            if size & 0x80:
+                size, at = _number(raw, at - 1)
+            if tag == _UPDATES:
+                count += 1
+            if tag & 0x07 == _BYTES:
+                at += size
+    return count
+
+
+def _number(raw: bytes, at: int) -> tuple[int, int]:
+    """A number of protobuf's and where it ends. Raises IndexError."""
+    value = shift = 0
+    while raw[at] & 0x80:
+        value |= (raw[at] & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+    return value | raw[at] << shift, at + 1
 
 
 DONE = Outcome(failed=frozenset())

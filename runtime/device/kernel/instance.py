@@ -50,7 +50,15 @@ from runtime.device.records import ZERO, ColorTallies, Row, Tally
 from runtime.device.refusals import Code, RefusedError, aborted, internal
 from runtime.device.schema import TableCodec
 from runtime.device.slices import PAUSE, Steps
-from runtime.device.target import Hearer, LearnedRow, PipelineRefusedError, UnderWay, done_one_by_one
+from runtime.device.target import (
+    Advance,
+    Hearer,
+    LearnedRow,
+    PipelineRefusedError,
+    UnderWay,
+    done_one_by_one,
+    unwatched,
+)
 from runtime.device.undo import UndoLog
 
 LOG = logging.getLogger("turnout.device")
@@ -180,13 +188,13 @@ class KernelInstance:
     def place(self) -> str:
         return self._place
 
-    def adopt(self, contents: Contents, under_way: UnderWay | None = None) -> list[Found]:
+    def adopt(self, contents: Contents, under_way: UnderWay | None = None, advance: Advance = unwatched) -> list[Found]:
         """As `Instance`. What packets met otherwise is mended by `activate`, or by the next commit."""
         plan = layout(self._pipeline)
         if self._takes_over:
             self._expect_selections(plan, contents)
         with self._failover.held(), self._sides.unseen():
-            fill(self, contents)
+            fill(self, contents, advance)
             before = self._sides.differences() if under_way is not None else None
             if under_way is not None:
                 under_way.finish()

@@ -42,40 +42,37 @@ class Reporter:
     target: Target
     ports: PortNames
     start: Start
-    parts: Parts
     admission: Admission
     complaints: Complaints
     limits: Limits
     begun_s: float = field(default_factory=time.monotonic)
 
-    def device(self) -> Steps[told.Device]:
-        configs = self.parts.configs
+    def device(self, parts: Parts | None, starting: told.Starting | None) -> Steps[told.Device]:
+        """Without `parts` while it is `starting`: there are no more than ports, RPCs and what was found so far."""
         found: dict[int, Watchers] = {}
-        if configs.committed is not None:
-            found = yield from watchers(configs.committed.contents, self.target.port_states.is_down)
-        return told.Device(
+        if parts is not None and parts.configs.committed is not None:
+            found = yield from watchers(parts.configs.committed.contents, self.target.port_states.is_down)
+        made = told.Device(
             name=self.name,
             device_id=self.device_id,
             target=self.target.name,
             version=version("turnout"),
             process=os.getpid(),
             running_s=time.monotonic() - self.begun_s,
-            pipelines=self._pipelines(),
             ports=self._ports(found),
-            clients=self._clients(),
-            roles=self._roles(),
-            usage=self._usage(),
             refusals=_refusals(self.complaints),
             complaints=_complaints(self.complaints),
             start=_start(self.start),
-            activities=self._activities(),
+            starting=starting,
         )
-
-    def _pipelines(self) -> Iterator[told.Pipeline]:
-        configs = self.parts.configs
-        for loaded, is_saved in ((configs.committed, False), (configs.saved, True)):
-            if loaded is not None:
-                yield _pipeline(loaded, is_saved=is_saved)
+        if parts is not None:
+            made.pipelines.extend(_pipelines(parts))
+            made.clients.extend(_clients(parts))
+            made.roles.extend(_roles(parts))
+            made.usage.extend(_usage(parts))
+            made.activities.extend(_activities(parts))
+        made.usage.extend(self._usage_of_clients())
+        return made
 
     def _ports(self, found: dict[int, Watchers]) -> Iterator[told.Port]:
         """Those that were given to the device, and those that something else watches: they are none."""
@@ -92,50 +89,61 @@ class Reporter:
                 out=held.out,
             )
 
-    def _clients(self) -> Iterator[told.Client]:
-        for stream, standing in self.parts.streams:
-            made = told.Client(name=stream.name, waiting=len(stream.outbox), has_arbitrated=standing is not None)
-            if standing is not None:
-                made.role, made.is_primary = standing.role, standing.is_primary
-                made.election_id = _decimal(standing.election_id)
-            yield made
-
-    def _roles(self) -> Iterator[told.Role]:
-        for role in self.parts.arbitration.roles():
-            yield told.Role(
-                name=role.name,
-                highest=_decimal(role.highest),
-                has_primary=role.has_primary,
-                is_limited=role.is_limited,
-            )
-
-    def _usage(self) -> Iterator[told.Usage]:
-        """Of the pipeline that reads and writes go to, then what clients take."""
-        configs = self.parts.configs
-        current = configs.saved or configs.committed
-        if current is not None:
-            yield from usage_of(current)
-        roles = self.parts.arbitration.roles()
-        yield told.Usage(what="roles", used=len(roles), limit=MAX_ROLES)
-        for role in roles:
-            of = f"role {role.name}" if role.name else "the default role"
-            yield told.Usage(what="streams", of=of, used=role.streams, limit=MAX_CLIENTS)
+    def _usage_of_clients(self) -> Iterator[told.Usage]:
         for client in self.admission:
             yield told.Usage(what="RPCs", of=client.name, used=client.calls, limit=self.limits.calls)
             yield told.Usage(what="reads", of=client.name, used=client.reads, limit=self.limits.reads)
         largest = self.admission.largest_bytes
         yield told.Usage(what="bytes of the largest request", used=largest, limit=self.limits.message_bytes)
 
-    def _activities(self) -> Iterator[told.Activity]:
-        changing, configs = self.parts.changing, self.parts.configs
-        if changing.doing:
-            since_s = time.monotonic() - changing.since_s
-            yield told.Activity(what=changing.doing, since_s=since_s, waiting=changing.waiting)
-        if self.parts.compaction.is_running:
-            yield told.Activity(what="a snapshot of the journal is written")
-        for loaded in (configs.committed, configs.saved):
-            for what in loaded.instance.unfinished if loaded is not None else ():
-                yield told.Activity(what=what)
+
+def _pipelines(parts: Parts) -> Iterator[told.Pipeline]:
+    for loaded, is_saved in ((parts.configs.committed, False), (parts.configs.saved, True)):
+        if loaded is not None:
+            yield _pipeline(loaded, is_saved=is_saved)
+
+
+def _clients(parts: Parts) -> Iterator[told.Client]:
+    for stream, standing in parts.streams:
+        made = told.Client(name=stream.name, waiting=len(stream.outbox), has_arbitrated=standing is not None)
+        if standing is not None:
+            made.role, made.is_primary = standing.role, standing.is_primary
+            made.election_id = _decimal(standing.election_id)
+        yield made
+
+
+def _roles(parts: Parts) -> Iterator[told.Role]:
+    for role in parts.arbitration.roles():
+        yield told.Role(
+            name=role.name,
+            highest=_decimal(role.highest),
+            has_primary=role.has_primary,
+            is_limited=role.is_limited,
+        )
+
+
+def _usage(parts: Parts) -> Iterator[told.Usage]:
+    """Of the pipeline that reads and writes go to, then of what clients have to share."""
+    current = parts.configs.saved or parts.configs.committed
+    if current is not None:
+        yield from usage_of(current)
+    roles = parts.arbitration.roles()
+    yield told.Usage(what="roles", used=len(roles), limit=MAX_ROLES)
+    for role in roles:
+        of = f"role {role.name}" if role.name else "the default role"
+        yield told.Usage(what="streams", of=of, used=role.streams, limit=MAX_CLIENTS)
+
+
+def _activities(parts: Parts) -> Iterator[told.Activity]:
+    changing, configs = parts.changing, parts.configs
+    if changing.doing:
+        since_s = time.monotonic() - changing.since_s
+        yield told.Activity(what=changing.doing, since_s=since_s, waiting=changing.waiting)
+    if parts.compaction.is_running:
+        yield told.Activity(what="a snapshot of the journal is written")
+    for loaded in (configs.committed, configs.saved):
+        for what in loaded.instance.unfinished if loaded is not None else ():
+            yield told.Activity(what=what)
 
 
 def _pipeline(loaded: Loaded, *, is_saved: bool) -> told.Pipeline:

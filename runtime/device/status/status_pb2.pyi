@@ -11,7 +11,7 @@ class GetRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class Device(_message.Message):
-    __slots__ = ("name", "device_id", "target", "version", "process", "running_s", "pipelines", "ports", "clients", "roles", "usage", "refusals", "complaints", "start", "activities")
+    __slots__ = ("name", "device_id", "target", "version", "process", "running_s", "pipelines", "ports", "clients", "roles", "usage", "refusals", "complaints", "start", "activities", "starting")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DEVICE_ID_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
@@ -27,6 +27,7 @@ class Device(_message.Message):
     COMPLAINTS_FIELD_NUMBER: _ClassVar[int]
     START_FIELD_NUMBER: _ClassVar[int]
     ACTIVITIES_FIELD_NUMBER: _ClassVar[int]
+    STARTING_FIELD_NUMBER: _ClassVar[int]
     name: str
     device_id: int
     target: str
@@ -42,7 +43,22 @@ class Device(_message.Message):
     complaints: _containers.RepeatedCompositeFieldContainer[Complaint]
     start: Start
     activities: _containers.RepeatedCompositeFieldContainer[Activity]
-    def __init__(self, name: _Optional[str] = ..., device_id: _Optional[int] = ..., target: _Optional[str] = ..., version: _Optional[str] = ..., process: _Optional[int] = ..., running_s: _Optional[float] = ..., pipelines: _Optional[_Iterable[_Union[Pipeline, _Mapping]]] = ..., ports: _Optional[_Iterable[_Union[Port, _Mapping]]] = ..., clients: _Optional[_Iterable[_Union[Client, _Mapping]]] = ..., roles: _Optional[_Iterable[_Union[Role, _Mapping]]] = ..., usage: _Optional[_Iterable[_Union[Usage, _Mapping]]] = ..., refusals: _Optional[_Iterable[_Union[Refusal, _Mapping]]] = ..., complaints: _Optional[_Iterable[_Union[Complaint, _Mapping]]] = ..., start: _Optional[_Union[Start, _Mapping]] = ..., activities: _Optional[_Iterable[_Union[Activity, _Mapping]]] = ...) -> None: ...
+    starting: Starting
+    def __init__(self, name: _Optional[str] = ..., device_id: _Optional[int] = ..., target: _Optional[str] = ..., version: _Optional[str] = ..., process: _Optional[int] = ..., running_s: _Optional[float] = ..., pipelines: _Optional[_Iterable[_Union[Pipeline, _Mapping]]] = ..., ports: _Optional[_Iterable[_Union[Port, _Mapping]]] = ..., clients: _Optional[_Iterable[_Union[Client, _Mapping]]] = ..., roles: _Optional[_Iterable[_Union[Role, _Mapping]]] = ..., usage: _Optional[_Iterable[_Union[Usage, _Mapping]]] = ..., refusals: _Optional[_Iterable[_Union[Refusal, _Mapping]]] = ..., complaints: _Optional[_Iterable[_Union[Complaint, _Mapping]]] = ..., start: _Optional[_Union[Start, _Mapping]] = ..., activities: _Optional[_Iterable[_Union[Activity, _Mapping]]] = ..., starting: _Optional[_Union[Starting, _Mapping]] = ...) -> None: ...
+
+class Starting(_message.Message):
+    __slots__ = ("what", "done", "of_all", "unit", "since_s")
+    WHAT_FIELD_NUMBER: _ClassVar[int]
+    DONE_FIELD_NUMBER: _ClassVar[int]
+    OF_ALL_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    SINCE_S_FIELD_NUMBER: _ClassVar[int]
+    what: str
+    done: int
+    of_all: int
+    unit: str
+    since_s: float
+    def __init__(self, what: _Optional[str] = ..., done: _Optional[int] = ..., of_all: _Optional[int] = ..., unit: _Optional[str] = ..., since_s: _Optional[float] = ...) -> None: ...
 
 class Pipeline(_message.Message):
     __slots__ = ("name", "version", "is_saved", "cookie", "layout")

@@ -17,7 +17,7 @@ from runtime.device.contents import Contents
 from runtime.device.findings import Found
 from runtime.device.journal.journal import Forgetful
 from runtime.device.modeltarget import ModelInstance, ModelTarget
-from runtime.device.target import Instance, UnderWay
+from runtime.device.target import Advance, Instance, UnderWay, unwatched
 from tests.differential.metered import metered
 
 REQUEST = p4r.SetForwardingPipelineConfigRequest
@@ -44,9 +44,9 @@ class Patient:
 class SlowInstance(ModelInstance):
     patient: Patient
 
-    def adopt(self, contents: Contents, under_way: UnderWay | None = None) -> list[Found]:
+    def adopt(self, contents: Contents, under_way: UnderWay | None = None, advance: Advance = unwatched) -> list[Found]:
         self.patient.at("adopt")
-        return super().adopt(contents, under_way)
+        return super().adopt(contents, under_way, advance)
 
     def activate(self) -> None:
         self.patient.at("activate")

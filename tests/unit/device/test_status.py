@@ -115,6 +115,7 @@ def with_server(folder: Path, ask: Callable[[Server, str], None]) -> None:
     async def run() -> None:
         settings = Settings(name="d", device_id=1, addresses=(UnixAddress(path=folder / "d.sock"),))
         async with Server(settings, ModelTarget(hash_seed=1), without_folder()) as server:
+            await server.started()
             await asyncio.to_thread(ask, server, str(server.addresses[0]))
 
     asyncio.run(run())
@@ -126,7 +127,9 @@ def test_what_is_under_way(tmp_path: Path) -> None:
     async def run() -> None:
         settings = Settings(name="d", device_id=1, addresses=(UnixAddress(path=tmp_path / "d.sock"),))
         async with Server(settings, ModelTarget(hash_seed=1), without_folder()) as server:
-            changing = server.parts.changing
+            await server.started()
+            assert server.service is not None
+            changing = server.service.parts.changing
             async with changing.of("", "Write of 3 updates"):
                 waiting = [
                     asyncio.create_task(turn()) for turn in (changing.of("").__aenter__, changing.of("a").__aenter__)

@@ -18,6 +18,7 @@ from runtime.device.compaction import Compaction
 from runtime.device.configs import Configs
 from runtime.device.contents import Contents
 from runtime.device.modeltarget import ModelTarget
+from runtime.device.progress import Progress
 from runtime.device.records import Row, RowKey
 from runtime.device.recovery import recover
 from runtime.device.slices import at_once
@@ -67,8 +68,11 @@ class Device:
         try:
             self.beginning = self.folder.begin("model", clean=clean)
             self.target = ModelTarget(clock=lambda: 0, random_bits=lambda _: 0, hash_seed=self.beginning.hash_seed)
-            self.configs = Configs(self.target, self.beginning.journal, lambda _: False)
-            recover(self.configs, self.target, self.beginning)
+            self.kept = self.beginning.read(Progress())
+            self.configs = Configs(self.target, self.kept.journal, lambda _: False)
+            recover(self.configs, self.target, self.kept, self.beginning.start, Progress())
+            if self.configs.committed is not None:
+                self.configs.hear(self.configs.committed)
         except BaseException:
             self.folder.close()
             raise
@@ -84,7 +88,7 @@ class Device:
         """Write one; or get killed in the midst of it, after so many of its records."""
 
         async def compact() -> None:
-            compaction = Compaction(self.configs, self.beginning.journal)
+            compaction = Compaction(self.configs, self.kept.journal)
             compaction.begin()
             if killed_after is None:
                 while compaction.is_running:

@@ -12,6 +12,7 @@ from finsy.proto import p4r
 from compiler.ir.nodes import Pipeline
 from runtime.device import statefolder
 from runtime.device.journal.framing import HEADER
+from runtime.device.progress import Progress
 from runtime.device.refusals import Code, RefusedError
 from runtime.device.statefolder import StateFolder
 from runtime.device.target import TargetError
@@ -130,7 +131,7 @@ def unusable(path: Path, target: str = "model") -> str:
     before = {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
     folder = StateFolder(path)
     with pytest.raises(TargetError) as error:
-        folder.begin(target, clean=False)
+        folder.begin(target, clean=False).read(Progress())
     folder.close()
     assert {file: file.read_bytes() for file in path.rglob("*") if file.is_file()} == before
     start = f"the journal in {path} cannot be used: "
@@ -192,7 +193,7 @@ def test_it_stays_bounded(device: Device, tmp_path: Path) -> None:
     for _ in range(3):
         for _ in range(50):
             device.write([entry(1)])
-        assert not device.beginning.journal.is_long
+        assert not device.kept.journal.is_long
         device.snapshot()
     files = sorted(path.name for path in (tmp_path / "state" / "journal").iterdir())
     assert files == ["00000004.log", "00000004.snapshot", "objects"]

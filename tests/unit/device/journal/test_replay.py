@@ -290,14 +290,14 @@ def test_configs_of_roles_are_in_the_log_and_in_snapshots() -> None:
     message.Pack(P4RoleConfig(exclusive_p4_ids=[7]))
     with folder() as path:
         device = Device(path)
-        device.beginning.journal.note_election("x", 3)
-        device.beginning.journal.note_role("x", message.SerializeToString())
-        device.beginning.journal.note_role("y", message.SerializeToString())
-        device.beginning.journal.note_role("y", b"")
+        device.kept.journal.note_election("x", 3)
+        device.kept.journal.note_role("x", message.SerializeToString())
+        device.kept.journal.note_role("y", message.SerializeToString())
+        device.kept.journal.note_role("y", b"")
         device.kill()
         for _ in range(2):
             device = Device(path)
-            assert {role: one.given for role, one in device.beginning.replay.role_configs().items()} == {"x": message}
+            assert {role: one.given for role, one in device.kept.replay.role_configs().items()} == {"x": message}
             device.snapshot()
             device.kill()
         assert len(list((path / "journal").glob("*.snapshot"))) == 1
@@ -306,7 +306,7 @@ def test_configs_of_roles_are_in_the_log_and_in_snapshots() -> None:
 def test_a_config_of_a_role_that_is_none(tmp_path: Path) -> None:
     """As of a version with another scheme: the device does not start with more rights for somebody."""
     device = Device(tmp_path)
-    device.beginning.journal.note_role("x", Any(type_url="type.googleapis.com/other").SerializeToString())
+    device.kept.journal.note_role("x", Any(type_url="type.googleapis.com/other").SerializeToString())
     device.kill()
     with pytest.raises(TargetError, match="the config of role 'x' is refused now: role 'x': its config is "):
         Device(tmp_path)
