@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from cli.console import Output, fail
+from cli.console import Output, fail, say
 from cli.devices import TlsCa, TlsCert, TlsKey, client_tls
 from compiler.pipeline.assembly import pipeline
 from compiler.policy.loading import load
@@ -84,7 +84,7 @@ def explain(
     """
     tls = client_tls(tls_ca, tls_cert, tls_key)
     try:
-        with Fleet(_placed(policies or [], device or []), pipeline(), seed_of, tls=tls) as fleet:
+        with Fleet(_placed(policies or [], device or []), pipeline(), seed_of, tls=tls, waits=say) as fleet:
             if destination is None:
                 told = _service(fleet, subject)
             else:

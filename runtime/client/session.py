@@ -28,7 +28,7 @@ TELL_S = 2.0
 Waits = Callable[[str], None]
 
 
-def _silently(text: str) -> None:
+def silently(text: str) -> None:
     del text
 
 
@@ -42,7 +42,7 @@ class Session:
         election_id: int = 1,
         *,
         tls: ClientTls | None = None,
-        waits: Waits = _silently,
+        waits: Waits = silently,
     ) -> None:
         """`waits` is told now and then why it waits: a Turnout device that starts is not there yet for more."""
         self.address, self.device_id = address, device_id

@@ -15,7 +15,7 @@ from compiler.policy.policyset import Device, PolicySet
 from runtime.applied import Applied
 from runtime.client.channels import ClientTls
 from runtime.client.errors import ClientError
-from runtime.client.session import Session
+from runtime.client.session import Session, Waits, silently
 from runtime.explanation.livedevice import LiveDevice
 from runtime.explanation.question import QuestionError
 
@@ -38,10 +38,16 @@ class Fleet:
     """A context manager. Devices are opened once, when they are first asked for."""
 
     def __init__(
-        self, placed: Mapping[str, Placed], pipeline: Pipeline, seed_of: SeedOf, *, tls: ClientTls | None = None
+        self,
+        placed: Mapping[str, Placed],
+        pipeline: Pipeline,
+        seed_of: SeedOf,
+        *,
+        tls: ClientTls | None = None,
+        waits: Waits = silently,
     ) -> None:
         self.placed = dict(placed)
-        self._pipeline, self._seed_of, self._tls = pipeline, seed_of, tls
+        self._pipeline, self._seed_of, self._tls, self._waits = pipeline, seed_of, tls, waits
         self._opened: dict[str, LiveDevice | ClientError] = {}
         self._sessions = ExitStack()
 
@@ -74,7 +80,8 @@ class Fleet:
             raise ClientError(f"it is not among the devices that can be asked: {', '.join(self.placed)}")
         placed = self.placed[name]
         device = placed.device
-        session = self._sessions.enter_context(Session(device.address, device.device_id, tls=self._tls))
+        opened = Session(device.address, device.device_id, tls=self._tls, waits=self._waits)
+        session = self._sessions.enter_context(opened)
         seed = self._seed_of(name, device.address)
         return LiveDevice(device, placed.policies, session, self._pipeline, seed)
 
