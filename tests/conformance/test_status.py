@@ -134,6 +134,7 @@ def test_a_device_tells_what_it_is_and_how_it_is(told: Told) -> None:
         "complaints": [],
         "start": {"found": "nothing" if is_kernel else "nothing, since it has no folder", "placed": [], "remarks": []},
         "activities": [],
+        "starting": None,
     }
 
 
