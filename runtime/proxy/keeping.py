@@ -19,7 +19,7 @@ from typing import Final
 
 from compiler.policy.policyset import Address
 from runtime.proxy.envoy import LISTEN_PORT, configuration
-from runtime.proxy.steering import set_link, steer, take_all
+from runtime.proxy.steering import forget_ended_connections, set_link, steer, take_all
 
 LOG = logging.getLogger("turnout.proxy")
 LOOK_S: Final = 0.1
@@ -64,6 +64,7 @@ class Keeper:
         config = settings.folder / f"{settings.name}.envoy.json"
         config.write_text(json.dumps(self._configuration(), indent=1))
         take_all(settings.interface)
+        forget_ended_connections()
         attachment = steer(settings.interface, settings.addresses, LISTEN_PORT)
         is_ready = False
         try:

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -41,6 +42,8 @@ ADDRESSES = {
 }
 ENVOY_B_ADDRESS = {4: "10.1.0.251", 6: "fd00:10:1::251"}
 PATIENCE_S = 60.0
+TOTAL_RETRANS = slice(100, 104)
+"""`tcpi_total_retrans` of `struct tcp_info`."""
 
 
 def log_of(mesh: Shop, proxy: str) -> list[dict[str, Any]]:
@@ -113,6 +116,51 @@ def test_tcp_of_the_client_passes_its_proxy(mesh: Shop, version: int) -> None:
     logged(mesh, ENVOY_A, own[CLIENT], place(own[WEB_1], 9000))
     entry = next(e for e in log_of(mesh, ENVOY_A) if e["client"] == place(client[0], client[1]))
     assert (entry["bytes_sent"], entry["upstream"]) == (140_000, place(own[WEB_1], 9000))
+
+
+@contextmanager
+def ending_at_once(namespace: str, address: str, port: int) -> Generator[None]:
+    """A server that ends every connection, before its client does."""
+    with entered(namespace), socket.create_server((address, port), family=family_of(address)) as server:
+
+        def serve() -> None:
+            while True:
+                try:
+                    accepted, _ = server.accept()
+                except OSError:
+                    return
+                accepted.close()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join(PATIENCE_S)
+
+
+def family_of(address: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_port_that_is_used_again_opens_a_connection_at_once(mesh: Shop, version: int) -> None:
+    """Though it is the proxy that has ended the last one: nothing has to be sent twice."""
+    own, port = ADDRESSES[version], 0
+    with ending_at_once(mesh.namespace(WEB_1), own[WEB_1], 9100):
+        for _ in range(3):
+            with entered(mesh.namespace(CLIENT)):
+                connection = socket.socket(family_of(own[CLIENT]))
+            with connection:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                connection.bind((own[CLIENT], port))
+                connection.connect((own[WEB_1], 9100))
+                assert connection.recv(1) == b""
+                told = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+                assert int.from_bytes(told[TOTAL_RETRANS], sys.byteorder) == 0
+                port = connection.getsockname()[1]
+    logged(mesh, ENVOY_A, own[CLIENT], place(own[WEB_1], 9100))
 
 
 def test_others_pass_no_proxy(mesh: Shop) -> None:
