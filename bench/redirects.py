@@ -17,10 +17,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from bench.lab.metrics import METRICS, Comparison, Metric, Samples, Setting, comparisons
 from bench.lab.places import Way
 from bench.lab.programs import Outcome, Programs, TrafficError, programs
+from bench.lab.telling import is_settled, told
 from bench.mesh import masks
 from bench.mesh.pictures import draw
 from bench.mesh.ways import ways
-from bench.report.figures import Interval, Spread
+from bench.report.figures import Spread
 from bench.report.machine import machine, one_line
 from bench.report.results import save_json, table
 
@@ -29,8 +30,6 @@ TURN_MS = 30
 LEAST_ROUNDS = 20
 BUDGET_S, QUICK_BUDGET_S = 120.0, 20.0
 QUICK_MASK_ROUNDS = 9
-STEADY = 0.02
-"""Rounds end when the ratios of all that is steady are known this closely (95 %)."""
 MODES = ("connects", "requests")
 
 
@@ -78,7 +77,7 @@ def measure(found_ways: Sequence[Way], clients: Programs, budget_s: float) -> Sa
         Setting(metric=metric, offloads=True): {way: [] for way in found_ways} for metric in CHOSEN
     }
     order, end, rounds = random.Random(0), time.monotonic() + budget_s, 0
-    while time.monotonic() < end and not (rounds >= LEAST_ROUNDS and _is_settled(found)):
+    while time.monotonic() < end and not (rounds >= LEAST_ROUNDS and is_settled(found)):
         for mode in MODES:
             for way in order.sample(found_ways, len(found_ways)):
                 outcome = clients.turn(mode, way, TURN_MS)
@@ -89,26 +88,9 @@ def measure(found_ways: Sequence[Way], clients: Programs, budget_s: float) -> Sa
     return found
 
 
-def _is_settled(found: Samples) -> bool:
-    return all(one.speed.width < STEADY for one in comparisons(found) if one.setting.metric.is_steady)
-
-
 def _rows(found: Samples, compared: Sequence[Comparison]) -> Iterator[tuple[str, ...]]:
-    speeds = {(one.setting, one.way, one.base): one.speed for one in compared}
-    for setting, figures in found.items():
-        for way, values in figures.items():
-            spread = Spread.of(values)
-            cells = (f"{value:,.{_digits(value)}f}" for value in (spread.min, spread.median, spread.max))
-            against = (_told(speeds.get((setting, way, base))) for base in (way.direct, way.kernel))
-            yield setting.metric.name, way.name, *cells, setting.metric.unit, *against
-
-
-def _told(speed: Interval | None) -> str:
-    return "" if speed is None else f"{speed.median:.3f} ({speed.low:.3f} to {speed.high:.3f})"
-
-
-def _digits(value: float) -> int:
-    return 2 if value < 10 else 1 if value < 1000 else 0
+    for setting, way, cells in told(found, compared):
+        yield setting.metric.name, way.name, *cells
 
 
 def _mask_rows(costs: masks.Costs) -> Iterator[tuple[str, ...]]:

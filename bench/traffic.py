@@ -19,7 +19,8 @@ from bench.lab.metrics import METRICS, MODES, Comparison, Samples, Setting, comp
 from bench.lab.pictures import draw
 from bench.lab.places import Places, Way, places
 from bench.lab.programs import Programs, TrafficError, programs
-from bench.report.figures import Interval, Spread
+from bench.lab.telling import is_settled, told
+from bench.report.figures import Spread
 from bench.report.machine import machine, one_line
 from bench.report.results import save_json, table
 
@@ -29,8 +30,6 @@ ROUNDS_A_BLOCK = 5
 """Offloads change twice a block, so that those with and without lie close together."""
 LEAST_ROUNDS = 20
 BUDGET_S, QUICK_BUDGET_S = 240.0, 30.0
-STEADY = 0.02
-"""Rounds end when the ratios of all that is steady are known this closely (95 %)."""
 HEADER = ("measurement", "offloads", "way", "min", "median", "max", "unit", "speed of pipeline", "speed of kernel")
 
 
@@ -58,7 +57,7 @@ def measure(where: Places, clients: Programs, budget_s: float) -> Samples:
         for metric in METRICS
     }
     order, end, rounds = random.Random(0), time.monotonic() + budget_s, 0
-    while time.monotonic() < end and not (rounds >= LEAST_ROUNDS and _is_settled(found)):
+    while time.monotonic() < end and not (rounds >= LEAST_ROUNDS and is_settled(found)):
         for on in (True, False):
             where.set_offloads(on=on)
             for _ in range(ROUNDS_A_BLOCK):
@@ -83,27 +82,9 @@ def _round(
                 found[Setting(metric=metric, offloads=offloads)][way].append(metric.of(outcome))
 
 
-def _is_settled(found: Samples) -> bool:
-    return all(one.speed.width < STEADY for one in comparisons(found) if one.setting.metric.is_steady)
-
-
 def _rows(found: Samples, compared: Sequence[Comparison]) -> Iterator[tuple[str, ...]]:
-    speeds = {(one.setting, one.way, one.base): one.speed for one in compared}
-    for setting, figures in found.items():
-        for way, values in figures.items():
-            spread = Spread.of(values)
-            cells = (f"{value:,.{_digits(value)}f}" for value in (spread.min, spread.median, spread.max))
-            against = (_told(speeds.get((setting, way, base))) for base in (way.direct, way.kernel))
-            state = "on" if setting.offloads else "off"
-            yield setting.metric.name, state, way.name, *cells, setting.metric.unit, *against
-
-
-def _told(speed: Interval | None) -> str:
-    return "" if speed is None else f"{speed.median:.3f} ({speed.low:.3f} to {speed.high:.3f})"
-
-
-def _digits(value: float) -> int:
-    return 2 if value < 10 else 1 if value < 1000 else 0
+    for setting, way, cells in told(found, compared):
+        yield setting.metric.name, "on" if setting.offloads else "off", way.name, *cells
 
 
 def _record(found: Samples) -> Iterator[dict[str, object]]:
