@@ -31,6 +31,17 @@ def varint(value: int) -> bytes:
     return bytes(out)
 
 
+def varint_at(raw: bytes, at: int) -> tuple[int, int]:
+    """A number, and where it ends. Raises IndexError when the bytes end before it does."""
+    value = shift = 0
+    while True:
+        byte = raw[at]
+        value |= (byte & 127) << shift
+        at, shift = at + 1, shift + 7
+        if byte <= LONGEST_BYTE:
+            return value, at
+
+
 def number_field(field: int, value: int) -> bytes:
     return varint(field << 3 | VARINT) + varint(value)
 

@@ -107,7 +107,7 @@ def _first(raw: bytes) -> int:
     """Where the first update begins; the end, if what comes before is nothing that a client has reason to send."""
     at = 0
     while at < len(raw) and raw[at] != _UPDATE[0]:
-        tag, at = _varint(raw, at)
+        tag, at = wire.varint_at(raw, at)
         wire_type = tag & 7
         if wire_type in _GROUP:
             return len(raw)
@@ -118,26 +118,15 @@ def _first(raw: bytes) -> int:
 def _over(raw: bytes, at: int, wire_type: int) -> int:
     """Where a value ends."""
     if wire_type == wire.VARINT:
-        return _varint(raw, at)[1]
+        return wire.varint_at(raw, at)[1]
     return at + _FIXED[wire_type] if wire_type in _FIXED else _end(raw, at)
 
 
 def _end(raw: bytes, at: int) -> int:
     """Where something ends whose length is at a place."""
-    size, at = _varint(raw, at)
+    size, at = wire.varint_at(raw, at)
     return at + size
 
 
-def _varint(raw: bytes, at: int) -> tuple[int, int]:
-    """A number, and where it ends."""
-    value = shift = 0
-    while True:
-        byte = raw[at]
-        value |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 0x80:
-            return value, at
-
-
 def _number(varint: bytes) -> int:
-    return _varint(varint, 0)[0]
+    return wire.varint_at(varint, 0)[0]

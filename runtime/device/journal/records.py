@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 from finsy.proto import p4r
 
+from runtime.device import wirepatterns as wire
 from runtime.device.journal.framing import FormatError, Frame
 
 Write: TypeAlias = p4r.WriteRequest
@@ -121,9 +122,7 @@ _PLAIN: dict[Kind, type[Device | Config | Hidden | Election | Role | Moved | Nam
     Kind.END: End,
     Kind.NAMED: Named,
 }
-_BYTES = 2
-"""The wire type of what has a length."""
-_UPDATES = p4r.WriteRequest.UPDATES_FIELD_NUMBER << 3 | _BYTES
+_UPDATES = p4r.WriteRequest.UPDATES_FIELD_NUMBER << 3 | wire.LENGTH
 _KINDS = {made: kind for kind, made in _PLAIN.items()}
 
 
@@ -164,21 +163,12 @@ def update_count(body: memoryview) -> int:
             tag, size = raw[at], raw[at + 1]
             at += 2
             if size & 0x80:
-                size, at = _number(raw, at - 1)
+                size, at = wire.varint_at(raw, at - 1)
             if tag == _UPDATES:
                 count += 1
-            if tag & 0x07 == _BYTES:
+            if tag & 0x07 == wire.LENGTH:
                 at += size
     return count
-
-
-def _number(raw: bytes, at: int) -> tuple[int, int]:
-    """A number of protobuf's and where it ends. Raises IndexError."""
-    value = shift = 0
-    while raw[at] & 0x80:
-        value |= (raw[at] & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-    return value | raw[at] << shift, at + 1
 
 
 DONE = Outcome(failed=frozenset())
