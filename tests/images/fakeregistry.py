@@ -131,7 +131,13 @@ def _basic(user: str) -> str:
 @contextmanager
 def fake_registry(behaviour: Behaviour) -> Generator[str]:
     """Its host and port."""
-    handler = type("Handler", (_Handler,), {"behaviour": behaviour})
+    with answering(type("Handler", (_Handler,), {"behaviour": behaviour})) as address:
+        yield address
+
+
+@contextmanager
+def answering(handler: type[BaseHTTPRequestHandler]) -> Generator[str]:
+    """A server on the loopback; its host and port."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()

@@ -7,10 +7,12 @@ import json
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Lock, Thread
+from http.server import BaseHTTPRequestHandler
+from threading import Lock
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.images.fakeregistry import answering
 
 
 @dataclass
@@ -210,13 +212,5 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def push_registry(taking: Taking) -> Generator[str]:
     """Its host and port."""
-    handler = type("Handler", (_Handler,), {"taking": taking})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield f"127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with answering(type("Handler", (_Handler,), {"taking": taking})) as address:
+        yield address
