@@ -46,6 +46,8 @@ class MapLayout:
     no_prealloc: bool = False
     mmapable: bool = False
     """The device reads it as shared memory."""
+    may_be_inner: bool = False
+    """It may be one of an array of maps, with others of other sizes (BPF_F_INNER_MAP, Linux 5.10)."""
     side_at: int | None = None
 
     def on_side(self, key: bytes, side: int) -> bytes:
@@ -77,6 +79,13 @@ def counter_map(name: str, size: int) -> MapLayout:
     return MapLayout(name=name, kind=MapKind.PERCPU_ARRAY, key_size=4, value_size=COUNTER.size, max_entries=size)
 
 
-def sided_array(name: str, value_size: int, size: int = 1) -> MapLayout:
+def sided_array(name: str, value_size: int, size: int = 1, *, may_be_inner: bool = False) -> MapLayout:
     """An array of so many values a side; those of side 1 come behind those of side 0."""
-    return MapLayout(name=name, kind=MapKind.ARRAY, key_size=4, value_size=value_size, max_entries=SIDES * size)
+    return MapLayout(
+        name=name,
+        kind=MapKind.ARRAY,
+        key_size=4,
+        value_size=value_size,
+        max_entries=SIDES * size,
+        may_be_inner=may_be_inner,
+    )

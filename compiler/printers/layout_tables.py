@@ -183,7 +183,7 @@ def table_layout(table: Table, actions: dict[str, ActionLayout]) -> TableLayout:
         indices=table.size + 1 if has_index(table) else 0,
         direct=_direct(table, kind, value) if masks is None else None,
         masks=masks,
-        mask_map=sided_array(f"{table.name}_masks", masks.size) if masks is not None else None,
+        mask_map=sided_array(f"{table.name}_masks", masks.size, may_be_inner=True) if masks is not None else None,
         default=None if table.has_const_default else _default(table, actions),
     )
 
@@ -267,4 +267,5 @@ def _map(table: Table, kind: MapKind, key: StructLayout, value_size: int) -> Map
         max_entries=SIDES * entries,
         no_prealloc=kind is MapKind.LPM_TRIE or (kind is MapKind.HASH and limit > table.size),
         side_at=side_at,
+        may_be_inner=kind is MapKind.ARRAY and table.selector is not None,
     )

@@ -106,13 +106,21 @@ def selector_layout(selector: Selector, actions: tuple[ActionLayout, ...]) -> Se
     slots = 1 << (selector.size * SLOTS_PER_MEMBER - 1).bit_length()
     return SelectorLayout(
         name=selector.name,
-        ring=MapLayout(name=f"{selector.name}_ring", kind=MapKind.ARRAY, key_size=4, value_size=4, max_entries=slots),
+        ring=MapLayout(
+            name=f"{selector.name}_ring",
+            kind=MapKind.ARRAY,
+            key_size=4,
+            value_size=4,
+            max_entries=slots,
+            may_be_inner=True,
+        ),
         members=MapLayout(
             name=f"{selector.name}_member",
             kind=MapKind.ARRAY,
             key_size=4,
             value_size=member.size,
             max_entries=selector.size,
+            may_be_inner=True,
         ),
         member=member,
     )

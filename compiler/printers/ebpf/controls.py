@@ -37,6 +37,7 @@ from compiler.ir.tables import Action
 from compiler.ir.walking import expressions, read_by, statements
 from compiler.printers.ebpf import packets
 from compiler.printers.ebpf.expressions import c
+from compiler.printers.ebpf.gathering import Gathered
 from compiler.printers.ebpf.lines import Lines
 from compiler.printers.ebpf.structures import event_constant, flag, table_constant
 from compiler.printers.ebpf.usage import Usage
@@ -101,6 +102,7 @@ class Printer:
     pipeline: Pipeline
     usage: Usage
     layout: Layout
+    gathered: Gathered
     store: str = ""
     """The store whose entry the action that is being printed belongs to."""
     action_name: str = ""

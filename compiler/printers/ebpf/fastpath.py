@@ -84,7 +84,7 @@ class _NotFastError(Exception):
 def fast_view(printer: Printer) -> FastView | None:
     """None for a pipeline without a fast path: one whose packets meet no learned entries has none."""
     pipeline, usage = printer.pipeline, printer.usage
-    fast = FastPrinter(pipeline=pipeline, usage=usage, layout=printer.layout)
+    fast = FastPrinter(pipeline=pipeline, usage=usage, layout=printer.layout, gathered=printer.gathered)
     if not usage.names.controls[pipeline.main].hot or not fast.hits():
         return None
     found = kinds(pipeline, usage, fast.reaches_forward)

@@ -18,6 +18,7 @@ from compiler.ir.statements import Count, Learn
 from compiler.ir.walking import all_statements, multicasts, statements
 from compiler.printers.ebpf import controls, fastpath, metering, parser, structures, tables
 from compiler.printers.ebpf.expressions import header_constant
+from compiler.printers.ebpf.gathering import Gathered, Gathering, gathered
 from compiler.printers.ebpf.usage import Usage, usage
 from compiler.printers.layout import Layout, MapKind, layout
 
@@ -38,7 +39,7 @@ class Named:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaterView:
-    """What is counted at a packet's end: `member` keeps an index, plus `above` so that 0 is none."""
+    """What is counted at a packet's end: `member` keeps an index, plus `above` so that 0 is none. `counters` is C."""
 
     member: str
     counters: str
@@ -64,6 +65,20 @@ class DigestView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GatheringView:
+    """An array of maps; `places` are the constants of its members' places."""
+
+    name: str
+    kind: str
+    flags: str
+    max_entries: int
+    key_size: int
+    value_size: int
+    members: tuple[str, ...]
+    places: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineView:
     """All that the template prints."""
 
@@ -80,6 +95,7 @@ class PipelineView:
     structs: tuple[structures.StructView, ...]
     table_structs: tuple[structures.StructView, ...]
     maps: tuple[structures.MapView, ...]
+    gatherings: tuple[GatheringView, ...]
     stores: tuple[structures.StoreView, ...]
     renewing: frozenset[str]
     """Stores whose entries are renewed."""
@@ -130,7 +146,8 @@ def print_c(pipeline: Pipeline, provenance: Mapping[str, Sequence[str]] | None =
 
 def pipeline_view(pipeline: Pipeline, provenance: Mapping[str, Sequence[str]]) -> PipelineView:
     used, laid = usage(pipeline), layout(pipeline)
-    printer = controls.Printer(pipeline=pipeline, usage=used, layout=laid)
+    arrays = gathered(pipeline, laid)
+    printer = controls.Printer(pipeline=pipeline, usage=used, layout=laid, gathered=arrays)
     main = used.names.controls[pipeline.main]
     return PipelineView(
         name=pipeline.name,
@@ -150,11 +167,12 @@ def pipeline_view(pipeline: Pipeline, provenance: Mapping[str, Sequence[str]]) -
             *structures.counter_maps(laid),
             *structures.meter_maps(laid),
         ),
+        gatherings=tuple(map(_gathering, arrays.gatherings)),
         stores=tuple(structures.store_view(store) for store in laid.stores),
         renewing=_renewing(used.names),
         learned=tuple((t.table, store.store.name) for store in laid.stores for t in store.tables),
         made_keys=tuple(t.table for t in laid.tables if t.map.kind is MapKind.LPM_TRIE or t.masks is not None),
-        later=_later(pipeline, laid),
+        later=_later(pipeline, laid, arrays),
         meters=metering.meter_views(laid),
         has_direct_meters=any(meter.table for meter in laid.meters),
         has_idle_timeouts=any(table.seen is not None for table in laid.tables),
@@ -179,13 +197,29 @@ def _renewing(names: Names) -> frozenset[str]:
     return frozenset(store for table in renewed if (store := names.tables[table].store) is not None)
 
 
-def _later(pipeline: Pipeline, laid: Layout) -> tuple[LaterView, ...]:
-    direct = (LaterView(member=t.table, counters=t.counters.name, above=0) for t in laid.tables if t.counters)
+def _gathering(array: Gathering) -> GatheringView:
+    return GatheringView(
+        name=array.name,
+        kind=structures.map_type(array.shape),
+        flags=structures.map_flags(array.shape),
+        max_entries=array.max_entries,
+        key_size=array.shape.key_size,
+        value_size=array.shape.value_size,
+        members=array.members,
+        places=array.places,
+    )
+
+
+def _later(pipeline: Pipeline, laid: Layout, arrays: Gathered) -> tuple[LaterView, ...]:
+    direct = (
+        LaterView(member=t.table, counters=arrays.map(t.counters.name), above=0) for t in laid.tables if t.counters
+    )
     names = dict.fromkeys(
         (action.name, s.counter) for action in pipeline.actions for s in statements(action.body) if isinstance(s, Count)
     )
     indexed = (
-        LaterView(member=controls.later_name(action, counter), counters=counter, above=1) for action, counter in names
+        LaterView(member=controls.later_name(action, counter), counters=f"&{counter}", above=1)
+        for action, counter in names
     )
     return (*direct, *indexed)
 

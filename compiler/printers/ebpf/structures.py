@@ -53,8 +53,7 @@ class MapView:
     entries: int
     key: str
     value: str
-    no_prealloc: bool = False
-    mmapable: bool = False
+    flags: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,13 +169,27 @@ def meter_maps(layout: Layout) -> tuple[MapView, ...]:
 def _map(layout: MapLayout, key: str, value: str) -> MapView:
     return MapView(
         name=layout.name,
-        kind=f"BPF_MAP_TYPE_{layout.kind.value.upper()}",
+        kind=map_type(layout),
         entries=layout.max_entries,
         key=key,
         value=value,
-        no_prealloc=layout.no_prealloc,
-        mmapable=layout.mmapable,
+        flags=map_flags(layout),
     )
+
+
+def map_type(layout: MapLayout) -> str:
+    """C of a map's type."""
+    return f"BPF_MAP_TYPE_{layout.kind.value.upper()}"
+
+
+def map_flags(layout: MapLayout) -> str:
+    """C of a map's flags, empty without."""
+    flags = {
+        "BPF_F_NO_PREALLOC": layout.no_prealloc,
+        "BPF_F_MMAPABLE": layout.mmapable,
+        "BPF_F_INNER_MAP": layout.may_be_inner,
+    }
+    return " | ".join(name for name, is_set in flags.items() if is_set)
 
 
 def header_views(pipeline: Pipeline, usage: Usage) -> tuple[HeaderView, ...]:

@@ -96,11 +96,12 @@ def _written(lines: Lines, table: Table, printer: Printer, layout: TableLayout) 
     lines.add("")
     _miss(lines, table, printer, f"!{flag(table.name)}")
     if layout.mask_map is not None:
-        lines.add(f"masks = bpf_map_lookup_elem(&{layout.mask_map.name}, &side);")
-        _miss(lines, table, printer, "!masks")
-        ternary.look_up(lines, table, layout)
+        lines.add(f"masks = {printer.gathered.entry(layout.mask_map.name, '&side')};")
+        lines.add(f"entries = {printer.gathered.map(layout.map.name)};")
+        _miss(lines, table, printer, "!masks || !entries")
+        ternary.look_up(lines, table)
     else:
-        _look_up(lines, layout, "key" if layout.map.kind is MapKind.LPM_TRIE else "&key")
+        _look_up(lines, printer, layout, "key" if layout.map.kind is MapKind.LPM_TRIE else "&key")
     if layout.selector is not None:
         _selected(lines, table, printer, layout)
     else:
@@ -110,14 +111,15 @@ def _written(lines: Lines, table: Table, printer: Printer, layout: TableLayout) 
         _switch(lines, table, printer, "value")
 
 
-def _look_up(lines: Lines, layout: TableLayout, key: str) -> None:
+def _look_up(lines: Lines, printer: Printer, layout: TableLayout, key: str) -> None:
     """Entries whose keys are all 0 but the first may be in an array of their own."""
+    found = f"value = {printer.gathered.entry(layout.map.name, key)};"
     if layout.direct is None:
-        lines.add(f"value = bpf_map_lookup_elem(&{layout.map.name}, {key});")
+        lines.add(found)
         return
     first, *others = (member.name for member in layout.key_members)
     with lines.block(f"if ({' || '.join(f'key.{name}' for name in others)})"):
-        lines.add(f"value = bpf_map_lookup_elem(&{layout.map.name}, {key});")
+        lines.add(found)
     with lines.otherwise():
         lines.add(
             f"u32 index = {_array_index(f'key.{first}', layout.direct)};",
@@ -157,10 +159,10 @@ def _selected(lines: Lines, table: Table, printer: Printer, layout: TableLayout)
     lines.add(
         f"u64 hash = {hash_of(table.selector.inputs)};",
         "u32 slot = value->group_offset + (u32)(hash >> 32) % value->ring_size;",
-        f"u32 *index = bpf_map_lookup_elem(&{selector.ring.name}, &slot);",
+        f"u32 *index = {printer.gathered.entry(selector.ring.name, '&slot')};",
     )
     _miss(lines, table, printer, "!index")
-    lines.add(f"struct {name}_value *member = bpf_map_lookup_elem(&{selector.members.name}, index);")
+    lines.add(f"struct {name}_value *member = {printer.gathered.entry(selector.members.name, 'index')};")
     _miss(lines, table, printer, "!member")
     _met(lines, table, layout)
     _switch(lines, table, printer, "member")

@@ -10,7 +10,6 @@ from compiler.ir.expressions import Expr, width_bits
 from compiler.ir.tables import Table
 from compiler.printers.ebpf.expressions import WORD_BITS, c
 from compiler.printers.ebpf.lines import Lines
-from compiler.printers.layout import TableLayout
 from compiler.printers.layout_maps import SIDE
 from compiler.printers.layout_ternary import MASK_ID, MAX_MASKS
 
@@ -24,20 +23,21 @@ def declare(lines: Lines, table: Table) -> None:
         "};",
         f"struct {name}_value *found;",
         f"struct {name}_masks *masks;",
+        "const void *entries;",
         "u32 side = scratch->side;",
         "u64 rank = 0;",
     )
 
 
-def look_up(lines: Lines, table: Table, layout: TableLayout) -> None:
-    """Leaves the entry in `value`, or none there; `masks` is the list."""
+def look_up(lines: Lines, table: Table) -> None:
+    """Leaves the entry in `value`, or none there; `masks` is the list, `entries` the map."""
     lines.add("value = 0;", f"key->{SIDE} = side;")
     with lines.block(f"for (u32 at = 0; at < {MAX_MASKS}; at++)"):
         lines.add(f"const struct {table.name}_mask *mask = &masks->slots[at];", "")
         lines.add("if (mask->highest <= rank)", "\tbreak;", f"key->{MASK_ID} = mask->{MASK_ID};")
         for one in table.keys:
             lines.extend(_masked(one.name, one.expr))
-        lines.add(f"found = bpf_map_lookup_elem(&{layout.map.name}, key);")
+        lines.add("found = bpf_map_lookup_elem(entries, key);")
         with lines.block("if (found && found->rank > rank)"):
             lines.add("value = found;", "rank = found->rank;")
 

@@ -32,10 +32,12 @@ struct u128 {
 #define BPF_MAP_TYPE_ARRAY 2
 #define BPF_MAP_TYPE_PERCPU_ARRAY 6
 #define BPF_MAP_TYPE_LPM_TRIE 11
+#define BPF_MAP_TYPE_ARRAY_OF_MAPS 12
 #define BPF_MAP_TYPE_DEVMAP 14
 
 #define BPF_F_NO_PREALLOC (1u << 0)
 #define BPF_F_MMAPABLE (1u << 10)
+#define BPF_F_INNER_MAP (1u << 12)
 
 /* Flags of helpers. */
 #define BPF_F_RECOMPUTE_CSUM (1ull << 0)
@@ -126,6 +128,20 @@ static long (*const bpf_redirect_map)(const void *map, u64 key, u64 flags) = (vo
 static long (*const bpf_xdp_adjust_tail)(struct xdp_md *xdp, int delta) = (void *)65;
 static long (*const bpf_redirect_peer)(u32 ifindex, u64 flags) = (void *)155;
 static u64 (*const bpf_ktime_get_coarse_ns)(void) = (void *)160;
+
+/* A map of an array of maps, or 0. */
+static __always_inline const void *map_in(const void *maps, u32 place)
+{
+	return bpf_map_lookup_elem(maps, &place);
+}
+
+/* An entry of such a map, or 0. */
+static __always_inline void *entry_in(const void *maps, u32 place, const void *key)
+{
+	const void *map = map_in(maps, place);
+
+	return map ? bpf_map_lookup_elem(map, key) : 0;
+}
 
 /* The hook that this object is for. The macro keeps the kernel's name in BTF, by which it knows a context. */
 #if defined(TURNOUT_XDP)

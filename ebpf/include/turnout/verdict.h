@@ -97,7 +97,7 @@ struct {
 
 static __always_inline void count_packet(const void *counters, u32 index, u32 bytes)
 {
-	struct counter *counter = bpf_map_lookup_elem(counters, &index);
+	struct counter *counter = counters ? bpf_map_lookup_elem(counters, &index) : 0;
 
 	if (counter) {
 		counter->packets++;

@@ -17,6 +17,7 @@ from compiler.ir.nodes import Pipeline
 from compiler.printers.layout import MapKind, MapLayout, MeterLayout, SelectorLayout, TableLayout, layout
 from compiler.printers.layout_meter import decode_buckets
 from compiler.printers.layout_values import RANK, VALUE_HEAD
+from runtime.bpf.constants import MapFlag
 from runtime.bpf.maps import Map
 from runtime.device.kernel.bringing import maps_before
 from runtime.device.kernel.comparing import entries_on
@@ -43,7 +44,7 @@ class Predecessor:
         """
         plan = layout(self.pipeline)
         wanted = {held.name: held for held in (*plan.maps, SIDE_WORD)}
-        if any(name not in self.maps or not _has_same_shape(held, self.maps[name]) for name, held in wanted.items()):
+        if any(name not in self.maps or not _is_one(held, self.maps[name]) for name, held in wanted.items()):
             return None
         names = {*wanted, *shared_maps(self.pipeline, self.pipeline)}
         return {name: self.maps[name] for name in names if name in self.maps}
@@ -107,6 +108,11 @@ def _has_same_shape(wanted: MapLayout, held: Map) -> bool:
     details = held.details
     shape = details.key_size, details.value_size, details.max_entries
     return shape == (wanted.key_size, wanted.value_size, wanted.max_entries)
+
+
+def _is_one(wanted: MapLayout, held: Map) -> bool:
+    """Also as one of an array of maps, which takes arrays that were made for that, and no others."""
+    return _has_same_shape(wanted, held) and wanted.may_be_inner == bool(held.details.flags & MapFlag.INNER_MAP)
 
 
 def indices_of(table: TableLayout, entries: Mapping[bytes, bytes]) -> dict[bytes, int]:

@@ -1149,6 +1149,7 @@ struct {
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY];
 	int (*max_entries)[131072];
+	int (*map_flags)[BPF_F_INNER_MAP];
 	u32 *key;
 	struct backend_ipv4_value *value;
 } backend_ipv4 SEC(".maps");
@@ -1156,6 +1157,7 @@ struct {
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY];
 	int (*max_entries)[8388608];
+	int (*map_flags)[BPF_F_INNER_MAP];
 	u32 *key;
 	u32 *value;
 } backends_ipv4_ring SEC(".maps");
@@ -1163,6 +1165,7 @@ struct {
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY];
 	int (*max_entries)[65536];
+	int (*map_flags)[BPF_F_INNER_MAP];
 	u32 *key;
 	struct backends_ipv4_value *value;
 } backends_ipv4_member SEC(".maps");
@@ -1192,6 +1195,7 @@ struct {
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY];
 	int (*max_entries)[131072];
+	int (*map_flags)[BPF_F_INNER_MAP];
 	u32 *key;
 	struct backend_ipv6_value *value;
 } backend_ipv6 SEC(".maps");
@@ -1199,6 +1203,7 @@ struct {
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY];
 	int (*max_entries)[8388608];
+	int (*map_flags)[BPF_F_INNER_MAP];
 	u32 *key;
 	u32 *value;
 } backends_ipv6_ring SEC(".maps");
@@ -1206,6 +1211,7 @@ struct {
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY];
 	int (*max_entries)[65536];
+	int (*map_flags)[BPF_F_INNER_MAP];
 	u32 *key;
 	struct backends_ipv6_value *value;
 } backends_ipv6_member SEC(".maps");
@@ -1229,6 +1235,7 @@ struct {
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY];
 	int (*max_entries)[2];
+	int (*map_flags)[BPF_F_INNER_MAP];
 	u32 *key;
 	struct outbound_ipv4_masks *value;
 } outbound_ipv4_masks SEC(".maps");
@@ -1251,6 +1258,7 @@ struct {
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY];
 	int (*max_entries)[2];
+	int (*map_flags)[BPF_F_INNER_MAP];
 	u32 *key;
 	struct inbound_ipv4_masks *value;
 } inbound_ipv4_masks SEC(".maps");
@@ -1265,6 +1273,7 @@ struct {
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY];
 	int (*max_entries)[131072];
+	int (*map_flags)[BPF_F_INNER_MAP];
 	u32 *key;
 	struct proxy_ipv4_value *value;
 } proxy_ipv4 SEC(".maps");
@@ -1272,6 +1281,7 @@ struct {
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY];
 	int (*max_entries)[524288];
+	int (*map_flags)[BPF_F_INNER_MAP];
 	u32 *key;
 	u32 *value;
 } proxies_ipv4_ring SEC(".maps");
@@ -1279,6 +1289,7 @@ struct {
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY];
 	int (*max_entries)[4096];
+	int (*map_flags)[BPF_F_INNER_MAP];
 	u32 *key;
 	struct proxies_ipv4_value *value;
 } proxies_ipv4_member SEC(".maps");
@@ -1294,6 +1305,7 @@ struct {
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY];
 	int (*max_entries)[2];
+	int (*map_flags)[BPF_F_INNER_MAP];
 	u32 *key;
 	struct outbound_ipv6_masks *value;
 } outbound_ipv6_masks SEC(".maps");
@@ -1316,6 +1328,7 @@ struct {
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY];
 	int (*max_entries)[2];
+	int (*map_flags)[BPF_F_INNER_MAP];
 	u32 *key;
 	struct inbound_ipv6_masks *value;
 } inbound_ipv6_masks SEC(".maps");
@@ -1330,6 +1343,7 @@ struct {
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY];
 	int (*max_entries)[131072];
+	int (*map_flags)[BPF_F_INNER_MAP];
 	u32 *key;
 	struct proxy_ipv6_value *value;
 } proxy_ipv6 SEC(".maps");
@@ -1337,6 +1351,7 @@ struct {
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY];
 	int (*max_entries)[524288];
+	int (*map_flags)[BPF_F_INNER_MAP];
 	u32 *key;
 	u32 *value;
 } proxies_ipv6_ring SEC(".maps");
@@ -1344,6 +1359,7 @@ struct {
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY];
 	int (*max_entries)[4096];
+	int (*map_flags)[BPF_F_INNER_MAP];
 	u32 *key;
 	struct proxies_ipv6_value *value;
 } proxies_ipv6_member SEC(".maps");
@@ -1368,6 +1384,234 @@ struct {
 	u32 *key;
 	struct counter *value;
 } service_replies SEC(".maps");
+
+/* Maps of one shape that only the first packets of connections ask: the program names this one for all of them. */
+struct percpu_array_maps_4_16_of_10001_map {
+	int (*type)[BPF_MAP_TYPE_PERCPU_ARRAY];
+	int (*max_entries)[10001];
+	int (*key_size)[4];
+	int (*value_size)[16];
+};
+struct {
+	int (*type)[BPF_MAP_TYPE_ARRAY_OF_MAPS];
+	int (*max_entries)[2];
+	int (*key_size)[4];
+	struct percpu_array_maps_4_16_of_10001_map *values[];
+} percpu_array_maps_4_16_of_10001 SEC(".maps") = {
+	.values = {
+		(void *)&service_ipv4_count,
+		(void *)&service_ipv6_count,
+	},
+};
+enum {
+	AT_SERVICE_IPV4_COUNT,
+	AT_SERVICE_IPV6_COUNT,
+};
+
+/* Maps of one shape that only the first packets of connections ask: the program names this one for all of them. */
+struct array_maps_4_8_map {
+	int (*type)[BPF_MAP_TYPE_ARRAY];
+	int (*max_entries)[1]; /* each has its own */
+	int (*map_flags)[BPF_F_INNER_MAP];
+	int (*key_size)[4];
+	int (*value_size)[8];
+};
+struct {
+	int (*type)[BPF_MAP_TYPE_ARRAY_OF_MAPS];
+	int (*max_entries)[4];
+	int (*key_size)[4];
+	struct array_maps_4_8_map *values[];
+} array_maps_4_8 SEC(".maps") = {
+	.values = {
+		(void *)&backend_ipv4,
+		(void *)&backend_ipv6,
+		(void *)&proxy_ipv4,
+		(void *)&proxy_ipv6,
+	},
+};
+enum {
+	AT_BACKEND_IPV4,
+	AT_BACKEND_IPV6,
+	AT_PROXY_IPV4,
+	AT_PROXY_IPV6,
+};
+
+/* Maps of one shape that only the first packets of connections ask: the program names this one for all of them. */
+struct array_maps_4_4_map {
+	int (*type)[BPF_MAP_TYPE_ARRAY];
+	int (*max_entries)[1]; /* each has its own */
+	int (*map_flags)[BPF_F_INNER_MAP];
+	int (*key_size)[4];
+	int (*value_size)[4];
+};
+struct {
+	int (*type)[BPF_MAP_TYPE_ARRAY_OF_MAPS];
+	int (*max_entries)[4];
+	int (*key_size)[4];
+	struct array_maps_4_4_map *values[];
+} array_maps_4_4 SEC(".maps") = {
+	.values = {
+		(void *)&backends_ipv4_ring,
+		(void *)&backends_ipv6_ring,
+		(void *)&proxies_ipv4_ring,
+		(void *)&proxies_ipv6_ring,
+	},
+};
+enum {
+	AT_BACKENDS_IPV4_RING,
+	AT_BACKENDS_IPV6_RING,
+	AT_PROXIES_IPV4_RING,
+	AT_PROXIES_IPV6_RING,
+};
+
+/* Maps of one shape that only the first packets of connections ask: the program names this one for all of them. */
+struct array_maps_4_16_map {
+	int (*type)[BPF_MAP_TYPE_ARRAY];
+	int (*max_entries)[1]; /* each has its own */
+	int (*map_flags)[BPF_F_INNER_MAP];
+	int (*key_size)[4];
+	int (*value_size)[16];
+};
+struct {
+	int (*type)[BPF_MAP_TYPE_ARRAY_OF_MAPS];
+	int (*max_entries)[3];
+	int (*key_size)[4];
+	struct array_maps_4_16_map *values[];
+} array_maps_4_16 SEC(".maps") = {
+	.values = {
+		(void *)&backends_ipv4_member,
+		(void *)&proxies_ipv4_member,
+		(void *)&proxies_ipv6_member,
+	},
+};
+enum {
+	AT_BACKENDS_IPV4_MEMBER,
+	AT_PROXIES_IPV4_MEMBER,
+	AT_PROXIES_IPV6_MEMBER,
+};
+
+/* Maps of one shape that only the first packets of connections ask: the program names this one for all of them. */
+struct hash_maps_20_24_sparse_map {
+	int (*type)[BPF_MAP_TYPE_HASH];
+	int (*max_entries)[1]; /* each has its own */
+	int (*map_flags)[BPF_F_NO_PREALLOC];
+	int (*key_size)[20];
+	int (*value_size)[24];
+};
+struct {
+	int (*type)[BPF_MAP_TYPE_ARRAY_OF_MAPS];
+	int (*max_entries)[2];
+	int (*key_size)[4];
+	struct hash_maps_20_24_sparse_map *values[];
+} hash_maps_20_24_sparse SEC(".maps") = {
+	.values = {
+		(void *)&outbound_ipv4,
+		(void *)&inbound_ipv4,
+	},
+};
+enum {
+	AT_OUTBOUND_IPV4,
+	AT_INBOUND_IPV4,
+};
+
+/* Maps of one shape that only the first packets of connections ask: the program names this one for all of them. */
+struct array_maps_4_512_map {
+	int (*type)[BPF_MAP_TYPE_ARRAY];
+	int (*max_entries)[1]; /* each has its own */
+	int (*map_flags)[BPF_F_INNER_MAP];
+	int (*key_size)[4];
+	int (*value_size)[512];
+};
+struct {
+	int (*type)[BPF_MAP_TYPE_ARRAY_OF_MAPS];
+	int (*max_entries)[2];
+	int (*key_size)[4];
+	struct array_maps_4_512_map *values[];
+} array_maps_4_512 SEC(".maps") = {
+	.values = {
+		(void *)&outbound_ipv4_masks,
+		(void *)&inbound_ipv4_masks,
+	},
+};
+enum {
+	AT_OUTBOUND_IPV4_MASKS,
+	AT_INBOUND_IPV4_MASKS,
+};
+
+/* Maps of one shape that only the first packets of connections ask: the program names this one for all of them. */
+struct percpu_array_maps_4_16_of_8193_map {
+	int (*type)[BPF_MAP_TYPE_PERCPU_ARRAY];
+	int (*max_entries)[8193];
+	int (*key_size)[4];
+	int (*value_size)[16];
+};
+struct {
+	int (*type)[BPF_MAP_TYPE_ARRAY_OF_MAPS];
+	int (*max_entries)[4];
+	int (*key_size)[4];
+	struct percpu_array_maps_4_16_of_8193_map *values[];
+} percpu_array_maps_4_16_of_8193 SEC(".maps") = {
+	.values = {
+		(void *)&outbound_ipv4_count,
+		(void *)&inbound_ipv4_count,
+		(void *)&outbound_ipv6_count,
+		(void *)&inbound_ipv6_count,
+	},
+};
+enum {
+	AT_OUTBOUND_IPV4_COUNT,
+	AT_INBOUND_IPV4_COUNT,
+	AT_OUTBOUND_IPV6_COUNT,
+	AT_INBOUND_IPV6_COUNT,
+};
+
+/* Maps of one shape that only the first packets of connections ask: the program names this one for all of them. */
+struct hash_maps_48_24_sparse_map {
+	int (*type)[BPF_MAP_TYPE_HASH];
+	int (*max_entries)[1]; /* each has its own */
+	int (*map_flags)[BPF_F_NO_PREALLOC];
+	int (*key_size)[48];
+	int (*value_size)[24];
+};
+struct {
+	int (*type)[BPF_MAP_TYPE_ARRAY_OF_MAPS];
+	int (*max_entries)[2];
+	int (*key_size)[4];
+	struct hash_maps_48_24_sparse_map *values[];
+} hash_maps_48_24_sparse SEC(".maps") = {
+	.values = {
+		(void *)&outbound_ipv6,
+		(void *)&inbound_ipv6,
+	},
+};
+enum {
+	AT_OUTBOUND_IPV6,
+	AT_INBOUND_IPV6,
+};
+
+/* Maps of one shape that only the first packets of connections ask: the program names this one for all of them. */
+struct array_maps_4_896_map {
+	int (*type)[BPF_MAP_TYPE_ARRAY];
+	int (*max_entries)[1]; /* each has its own */
+	int (*map_flags)[BPF_F_INNER_MAP];
+	int (*key_size)[4];
+	int (*value_size)[896];
+};
+struct {
+	int (*type)[BPF_MAP_TYPE_ARRAY_OF_MAPS];
+	int (*max_entries)[2];
+	int (*key_size)[4];
+	struct array_maps_4_896_map *values[];
+} array_maps_4_896 SEC(".maps") = {
+	.values = {
+		(void *)&outbound_ipv6_masks,
+		(void *)&inbound_ipv6_masks,
+	},
+};
+enum {
+	AT_OUTBOUND_IPV6_MASKS,
+	AT_INBOUND_IPV6_MASKS,
+};
 
 
 /* Fields of headers that something reads, in host byte order; written by the parser and by every change. */
@@ -1607,17 +1851,17 @@ static __always_inline void count_later(const struct scratch *scratch)
 	if (scratch->later.tunnel)
 		count_packet(&tunnel_count, scratch->later.tunnel, scratch->packet.length);
 	if (scratch->later.service_ipv4)
-		count_packet(&service_ipv4_count, scratch->later.service_ipv4, scratch->packet.length);
+		count_packet(map_in(&percpu_array_maps_4_16_of_10001, AT_SERVICE_IPV4_COUNT), scratch->later.service_ipv4, scratch->packet.length);
 	if (scratch->later.service_ipv6)
-		count_packet(&service_ipv6_count, scratch->later.service_ipv6, scratch->packet.length);
+		count_packet(map_in(&percpu_array_maps_4_16_of_10001, AT_SERVICE_IPV6_COUNT), scratch->later.service_ipv6, scratch->packet.length);
 	if (scratch->later.outbound_ipv4)
-		count_packet(&outbound_ipv4_count, scratch->later.outbound_ipv4, scratch->packet.length);
+		count_packet(map_in(&percpu_array_maps_4_16_of_8193, AT_OUTBOUND_IPV4_COUNT), scratch->later.outbound_ipv4, scratch->packet.length);
 	if (scratch->later.inbound_ipv4)
-		count_packet(&inbound_ipv4_count, scratch->later.inbound_ipv4, scratch->packet.length);
+		count_packet(map_in(&percpu_array_maps_4_16_of_8193, AT_INBOUND_IPV4_COUNT), scratch->later.inbound_ipv4, scratch->packet.length);
 	if (scratch->later.outbound_ipv6)
-		count_packet(&outbound_ipv6_count, scratch->later.outbound_ipv6, scratch->packet.length);
+		count_packet(map_in(&percpu_array_maps_4_16_of_8193, AT_OUTBOUND_IPV6_COUNT), scratch->later.outbound_ipv6, scratch->packet.length);
 	if (scratch->later.inbound_ipv6)
-		count_packet(&inbound_ipv6_count, scratch->later.inbound_ipv6, scratch->packet.length);
+		count_packet(map_in(&percpu_array_maps_4_16_of_8193, AT_INBOUND_IPV6_COUNT), scratch->later.inbound_ipv6, scratch->packet.length);
 	if (scratch->later.translate_ipv4_service_requests)
 		count_packet(&service_requests, scratch->later.translate_ipv4_service_requests - 1, scratch->packet.length);
 	if (scratch->later.translate_reply_ipv4_service_replies)
@@ -2601,15 +2845,15 @@ static __always_inline bool apply_backend_ipv4(struct scratch *scratch)
 
 	if (!uses_backend_ipv4)
 		return missed(0x02000014);
-	value = bpf_map_lookup_elem(&backend_ipv4, &key);
+	value = entry_in(&array_maps_4_8, AT_BACKEND_IPV4, &key);
 	if (!value || !value->ring_size)
 		return missed(0x02000014);
 	u64 hash = mix64_final(mix64_word(mix64_word(hash_seed, (u64)scratch->headers.ipv4.src << 32 | scratch->headers.ipv4.dst), (u64)scratch->meta.spread << 48 | (u64)scratch->meta.dst_port << 32 | (u64)scratch->meta.protocol << 24));
 	u32 slot = value->group_offset + (u32)(hash >> 32) % value->ring_size;
-	u32 *index = bpf_map_lookup_elem(&backends_ipv4_ring, &slot);
+	u32 *index = entry_in(&array_maps_4_4, AT_BACKENDS_IPV4_RING, &slot);
 	if (!index)
 		return missed(0x02000014);
-	struct backends_ipv4_value *member = bpf_map_lookup_elem(&backends_ipv4_member, index);
+	struct backends_ipv4_value *member = entry_in(&array_maps_4_16, AT_BACKENDS_IPV4_MEMBER, index);
 	if (!member)
 		return missed(0x02000014);
 	asked(0x02000014, member->action);
@@ -2791,12 +3035,12 @@ static __always_inline bool apply_backend_ipv6(struct scratch *scratch)
 
 	if (!uses_backend_ipv6)
 		return missed(0x02000044);
-	value = bpf_map_lookup_elem(&backend_ipv6, &key);
+	value = entry_in(&array_maps_4_8, AT_BACKEND_IPV6, &key);
 	if (!value || !value->ring_size)
 		return missed(0x02000044);
 	u64 hash = mix64_final(mix64_word(mix64_word(mix64_word(mix64_word(mix64_word(hash_seed, scratch->headers.ipv6.src.high), scratch->headers.ipv6.src.low), scratch->headers.ipv6.dst.high), scratch->headers.ipv6.dst.low), (u64)scratch->meta.spread << 48 | (u64)scratch->meta.dst_port << 32 | (u64)scratch->meta.protocol << 24));
 	u32 slot = value->group_offset + (u32)(hash >> 32) % value->ring_size;
-	u32 *index = bpf_map_lookup_elem(&backends_ipv6_ring, &slot);
+	u32 *index = entry_in(&array_maps_4_4, AT_BACKENDS_IPV6_RING, &slot);
 	if (!index)
 		return missed(0x02000044);
 	struct backends_ipv6_value *member = bpf_map_lookup_elem(&backends_ipv6_member, index);
@@ -2855,13 +3099,15 @@ static __always_inline bool apply_outbound_ipv4(struct scratch *scratch)
 	};
 	struct outbound_ipv4_value *found;
 	struct outbound_ipv4_masks *masks;
+	const void *entries;
 	u32 side = scratch->side;
 	u64 rank = 0;
 
 	if (!uses_outbound_ipv4)
 		return missed(0x02000030);
-	masks = bpf_map_lookup_elem(&outbound_ipv4_masks, &side);
-	if (!masks)
+	masks = entry_in(&array_maps_4_512, AT_OUTBOUND_IPV4_MASKS, &side);
+	entries = map_in(&hash_maps_20_24_sparse, AT_OUTBOUND_IPV4);
+	if (!masks || !entries)
 		return missed(0x02000030);
 	value = 0;
 	key->side = side;
@@ -2875,7 +3121,7 @@ static __always_inline bool apply_outbound_ipv4(struct scratch *scratch)
 		key->workload = packet.workload & mask->workload;
 		key->peer = packet.peer & mask->peer;
 		key->port = packet.port & mask->port;
-		found = bpf_map_lookup_elem(&outbound_ipv4, key);
+		found = bpf_map_lookup_elem(entries, key);
 		if (found && found->rank > rank) {
 			value = found;
 			rank = found->rank;
@@ -2914,13 +3160,15 @@ static __always_inline bool apply_inbound_ipv4(struct scratch *scratch)
 	};
 	struct inbound_ipv4_value *found;
 	struct inbound_ipv4_masks *masks;
+	const void *entries;
 	u32 side = scratch->side;
 	u64 rank = 0;
 
 	if (!uses_inbound_ipv4)
 		return missed(0x02000034);
-	masks = bpf_map_lookup_elem(&inbound_ipv4_masks, &side);
-	if (!masks)
+	masks = entry_in(&array_maps_4_512, AT_INBOUND_IPV4_MASKS, &side);
+	entries = map_in(&hash_maps_20_24_sparse, AT_INBOUND_IPV4);
+	if (!masks || !entries)
 		return missed(0x02000034);
 	value = 0;
 	key->side = side;
@@ -2934,7 +3182,7 @@ static __always_inline bool apply_inbound_ipv4(struct scratch *scratch)
 		key->workload = packet.workload & mask->workload;
 		key->peer = packet.peer & mask->peer;
 		key->port = packet.port & mask->port;
-		found = bpf_map_lookup_elem(&inbound_ipv4, key);
+		found = bpf_map_lookup_elem(entries, key);
 		if (found && found->rank > rank) {
 			value = found;
 			rank = found->rank;
@@ -2968,15 +3216,15 @@ static __always_inline bool apply_proxy_ipv4(struct scratch *scratch)
 
 	if (!uses_proxy_ipv4)
 		return missed(0x02000038);
-	value = bpf_map_lookup_elem(&proxy_ipv4, &key);
+	value = entry_in(&array_maps_4_8, AT_PROXY_IPV4, &key);
 	if (!value || !value->ring_size)
 		return missed(0x02000038);
 	u64 hash = mix64_final(mix64_word(mix64_word(hash_seed, (u64)scratch->headers.ipv4.src << 32 | scratch->headers.ipv4.dst), (u64)scratch->meta.src_port << 48 | (u64)scratch->meta.dst_port << 32 | (u64)scratch->meta.protocol << 24));
 	u32 slot = value->group_offset + (u32)(hash >> 32) % value->ring_size;
-	u32 *index = bpf_map_lookup_elem(&proxies_ipv4_ring, &slot);
+	u32 *index = entry_in(&array_maps_4_4, AT_PROXIES_IPV4_RING, &slot);
 	if (!index)
 		return missed(0x02000038);
-	struct proxies_ipv4_value *member = bpf_map_lookup_elem(&proxies_ipv4_member, index);
+	struct proxies_ipv4_value *member = entry_in(&array_maps_4_16, AT_PROXIES_IPV4_MEMBER, index);
 	if (!member)
 		return missed(0x02000038);
 	asked(0x02000038, member->action);
@@ -3004,13 +3252,15 @@ static __always_inline bool apply_outbound_ipv6(struct scratch *scratch)
 	};
 	struct outbound_ipv6_value *found;
 	struct outbound_ipv6_masks *masks;
+	const void *entries;
 	u32 side = scratch->side;
 	u64 rank = 0;
 
 	if (!uses_outbound_ipv6)
 		return missed(0x02000060);
-	masks = bpf_map_lookup_elem(&outbound_ipv6_masks, &side);
-	if (!masks)
+	masks = entry_in(&array_maps_4_896, AT_OUTBOUND_IPV6_MASKS, &side);
+	entries = map_in(&hash_maps_48_24_sparse, AT_OUTBOUND_IPV6);
+	if (!masks || !entries)
 		return missed(0x02000060);
 	value = 0;
 	key->side = side;
@@ -3026,7 +3276,7 @@ static __always_inline bool apply_outbound_ipv6(struct scratch *scratch)
 		key->peer.high = packet.peer.high & mask->peer.high;
 		key->peer.low = packet.peer.low & mask->peer.low;
 		key->port = packet.port & mask->port;
-		found = bpf_map_lookup_elem(&outbound_ipv6, key);
+		found = bpf_map_lookup_elem(entries, key);
 		if (found && found->rank > rank) {
 			value = found;
 			rank = found->rank;
@@ -3065,13 +3315,15 @@ static __always_inline bool apply_inbound_ipv6(struct scratch *scratch)
 	};
 	struct inbound_ipv6_value *found;
 	struct inbound_ipv6_masks *masks;
+	const void *entries;
 	u32 side = scratch->side;
 	u64 rank = 0;
 
 	if (!uses_inbound_ipv6)
 		return missed(0x02000064);
-	masks = bpf_map_lookup_elem(&inbound_ipv6_masks, &side);
-	if (!masks)
+	masks = entry_in(&array_maps_4_896, AT_INBOUND_IPV6_MASKS, &side);
+	entries = map_in(&hash_maps_48_24_sparse, AT_INBOUND_IPV6);
+	if (!masks || !entries)
 		return missed(0x02000064);
 	value = 0;
 	key->side = side;
@@ -3087,7 +3339,7 @@ static __always_inline bool apply_inbound_ipv6(struct scratch *scratch)
 		key->peer.high = packet.peer.high & mask->peer.high;
 		key->peer.low = packet.peer.low & mask->peer.low;
 		key->port = packet.port & mask->port;
-		found = bpf_map_lookup_elem(&inbound_ipv6, key);
+		found = bpf_map_lookup_elem(entries, key);
 		if (found && found->rank > rank) {
 			value = found;
 			rank = found->rank;
@@ -3121,15 +3373,15 @@ static __always_inline bool apply_proxy_ipv6(struct scratch *scratch)
 
 	if (!uses_proxy_ipv6)
 		return missed(0x02000068);
-	value = bpf_map_lookup_elem(&proxy_ipv6, &key);
+	value = entry_in(&array_maps_4_8, AT_PROXY_IPV6, &key);
 	if (!value || !value->ring_size)
 		return missed(0x02000068);
 	u64 hash = mix64_final(mix64_word(mix64_word(mix64_word(mix64_word(mix64_word(hash_seed, scratch->headers.ipv6.src.high), scratch->headers.ipv6.src.low), scratch->headers.ipv6.dst.high), scratch->headers.ipv6.dst.low), (u64)scratch->meta.src_port << 48 | (u64)scratch->meta.dst_port << 32 | (u64)scratch->meta.protocol << 24));
 	u32 slot = value->group_offset + (u32)(hash >> 32) % value->ring_size;
-	u32 *index = bpf_map_lookup_elem(&proxies_ipv6_ring, &slot);
+	u32 *index = entry_in(&array_maps_4_4, AT_PROXIES_IPV6_RING, &slot);
 	if (!index)
 		return missed(0x02000068);
-	struct proxies_ipv6_value *member = bpf_map_lookup_elem(&proxies_ipv6_member, index);
+	struct proxies_ipv6_value *member = entry_in(&array_maps_4_16, AT_PROXIES_IPV6_MEMBER, index);
 	if (!member)
 		return missed(0x02000068);
 	asked(0x02000068, member->action);

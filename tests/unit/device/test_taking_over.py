@@ -18,7 +18,8 @@ from compiler.ir.text import from_text
 from compiler.ir.verifier import check
 from compiler.printers.bundle import Bundle
 from compiler.printers.layout import GroupSlice, layout
-from runtime.bpf.maps import Map
+from runtime.bpf.constants import MapFlag, MapType
+from runtime.bpf.maps import Map, MapShape
 from runtime.bpf.object import LoadSettings, Object, load
 from runtime.bpf.testrun import SkbContext, run_skb
 from runtime.build import Hook
@@ -475,3 +476,17 @@ def test_a_pipeline_with_other_sizes(metered: Device, size: int) -> None:
     assert instance.tallies("dropped", 0, size // 5) == [Tally(3, 4)] * kept + [Tally()] * (size // 5 - kept)
     assert metered.again() == []
     assert [one.packets for one in metered.held.instance.direct_tallies("two", keys)] == [7, 6, 7, 8]
+
+
+def test_an_array_that_cannot_be_one_of_an_array_of_maps_is_not_gone_on_with(filled: Device) -> None:
+    """As one left by a device whose programs named each map: it can be read, but is made anew."""
+    ring = layout(filled.source).table("spread").selector
+    assert ring is not None
+    made_so = filled.map(ring.ring.name).details
+    shape = MapShape(
+        name="plain", type=MapType.ARRAY, key_size=4, value_size=4, max_entries=made_so.max_entries, flags=MapFlag.NONE
+    )
+    with Map.create(shape) as plain:
+        maps = {**filled.object.maps, ring.ring.name: plain}
+        assert Predecessor(pipeline=filled.source, maps=maps).own() is None
+    assert Predecessor(pipeline=filled.source, maps=filled.object.maps).own() is not None

@@ -1,0 +1,102 @@
+"""Which maps lie in an array of maps, so that the program names one instead of many.
+
+A program may name 64 maps (MAX_USED_MAPS of the kernel), and a pipeline with both IP families has more. Maps of one
+shape whose tables only the first packet of a connection asks are found by one look-up more. Nothing else changes: each
+keeps its name, and devices write it as they write any other. Maps of hot tables are named by the program itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from compiler.ir.nodes import Pipeline
+from compiler.ir.statements import Apply
+from compiler.ir.walking import statements
+from compiler.printers.layout import Layout, MapKind, MapLayout, TableLayout
+
+_OF_ONE_SIZE = MapKind.PERCPU_ARRAY
+"""Linux 6.10 and later compile the number of elements of the pattern into look-ups, whatever the map that is found has,
+and let no flag say that it differs. For arrays there is one (`MapLayout.may_be_inner`); hashes may be of any size."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gathering:
+    """An array of maps. `members` are the maps' names, in the order of their places; `shape` is that of each."""
+
+    name: str
+    shape: MapLayout
+    members: tuple[str, ...]
+
+    @property
+    def max_entries(self) -> int:
+        """Of the pattern that the kernel is given for the maps in the array."""
+        return self.shape.max_entries if self.shape.kind is _OF_ONE_SIZE else 1
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        return tuple(place_constant(name) for name in self.members)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gathered:
+    """All arrays of maps of a pipeline, and the C by which a map is reached, whether it is in one or not."""
+
+    gatherings: tuple[Gathering, ...]
+
+    def map(self, name: str) -> str:
+        """C of a pointer to a map; what it points to may be missing if the map is in an array."""
+        found = self._gathering(name)
+        return f"&{name}" if found is None else f"map_in(&{found.name}, {place_constant(name)})"
+
+    def entry(self, name: str, key: str) -> str:
+        """C of a look-up: the value, or 0. `key` is a pointer."""
+        found = self._gathering(name)
+        if found is None:
+            return f"bpf_map_lookup_elem(&{name}, {key})"
+        return f"entry_in(&{found.name}, {place_constant(name)}, {key})"
+
+    def _gathering(self, name: str) -> Gathering | None:
+        return next((one for one in self.gatherings if name in one.members), None)
+
+
+def gathered(pipeline: Pipeline, laid: Layout) -> Gathered:
+    """Maps of tables that no hot control asks, where there are several of a shape."""
+    hot = {
+        s.table
+        for control in pipeline.controls
+        if control.hot
+        for s in statements(control.body)
+        if isinstance(s, Apply)
+    }
+    by_shape: dict[tuple[object, ...], list[MapLayout]] = {}
+    for table in laid.tables:
+        if table.table not in hot:
+            for held in _maps(table):
+                by_shape.setdefault(_shape(held), []).append(held)
+    found = (_gathering(maps) for maps in by_shape.values() if len(maps) > 1)
+    return Gathered(gatherings=tuple(found))
+
+
+def place_constant(name: str) -> str:
+    return f"AT_{name.upper()}"
+
+
+def _gathering(maps: list[MapLayout]) -> Gathering:
+    shape = maps[0]
+    flags = "_sparse" if shape.no_prealloc else ""
+    size = f"_of_{shape.max_entries}" if shape.kind is _OF_ONE_SIZE else ""
+    name = f"{shape.kind.value}_maps_{shape.key_size}_{shape.value_size}{size}{flags}"
+    return Gathering(name=name, shape=shape, members=tuple(held.name for held in maps))
+
+
+def _maps(table: TableLayout) -> Iterator[MapLayout]:
+    selector = (table.selector.ring, table.selector.members) if table.selector is not None else ()
+    for held in (table.map, table.mask_map, table.counters, *selector):
+        if held is not None and (held.kind in (MapKind.HASH, _OF_ONE_SIZE) or held.may_be_inner):
+            yield held
+
+
+def _shape(held: MapLayout) -> tuple[object, ...]:
+    size = held.max_entries if held.kind is _OF_ONE_SIZE else 0
+    return held.kind, held.key_size, held.value_size, held.no_prealloc, size
