@@ -13,10 +13,11 @@ from google.protobuf import text_format
 from cli.console import fail, say
 from cli.policies import load_policies
 from compiler.entries.desired import Desired, compile_entries
+from compiler.entries.storageplan import storage_plan
 from compiler.ir.text import to_text
 from compiler.pipeline.assembly import pipeline
 from compiler.pipeline.offload import offload_pipeline
-from compiler.policy.policyset import Profile
+from compiler.policy.policyset import PolicySet, Profile
 from compiler.printers.bundle import write_bundle
 from compiler.printers.ebpf.printing import print_c
 from compiler.printers.p4.printing import print_pna, print_v1model
@@ -32,7 +33,8 @@ def compile(
     policies: Annotated[list[Path], typer.Argument(help="Policy files or directories.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to; made if it is not there.")],
     emit: Annotated[
-        list[str] | None, typer.Option(help="Only these: ir, p4, p4info, c, objects, entries, report; may be repeated.")
+        list[str] | None,
+        typer.Option(help="Only these: ir, p4, p4info, c, objects, entries, storage, report; may be repeated."),
     ] = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Then prove the policies as `turnout verify` does, and note it.")
@@ -47,7 +49,7 @@ def compile(
     compiled = [compile_entries(loaded.set, device) for device in loaded.set.devices]
     loaded.report(d for one in compiled for d in one.diagnostics)
     try:
-        for name, content in _files(wanted, compiled):
+        for name, content in _files(wanted, loaded.set, compiled):
             path = output / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -60,7 +62,7 @@ def compile(
         prove(loaded, loaded.set.devices, record=output)
 
 
-PARTS = ("ir", "p4", "p4info", "c", "objects", "entries", "report")
+PARTS = ("ir", "p4", "p4info", "c", "objects", "entries", "storage", "report")
 
 
 def _wanted(emit: list[str]) -> frozenset[str]:
@@ -70,7 +72,7 @@ def _wanted(emit: list[str]) -> frozenset[str]:
     return frozenset(emit or PARTS)
 
 
-def _files(wanted: frozenset[str], compiled: list[Desired]) -> Iterator[tuple[str, str | bytes]]:
+def _files(wanted: frozenset[str], policies: PolicySet, compiled: list[Desired]) -> Iterator[tuple[str, str | bytes]]:
     """Names and contents, cheap ones first."""
     whole = pipeline()
     lines = provenance(entry for one in compiled for entry in one.entries.table_entries)
@@ -84,6 +86,8 @@ def _files(wanted: frozenset[str], compiled: list[Desired]) -> Iterator[tuple[st
     if "entries" in wanted:
         for one in compiled:
             yield f"{one.device.name}/entries.txtpb", entries_text(whole, one.entries, one.device.device_id)
+    if "storage" in wanted and policies.storage:
+        yield "storage.json", json.dumps(storage_plan(policies), indent=2) + "\n"
     if "c" in wanted:
         yield "pipeline.bpf.c", print_c(whole, lines)
     objects: Mapping[Hook, bytes] = {}

@@ -53,6 +53,12 @@ _PARTS = (
         doc="Rules of mesh redirects, and the new connections that each has decided.",
     ),
     _Part(
+        name="portals",
+        columns=inventory.PORTAL_COLUMNS,
+        read=Inventory.portals,
+        doc="Portals and registries of storage: targets, class, rate, connections, packets and bytes.",
+    ),
+    _Part(
         name="tables",
         columns=inventory.TABLE_COLUMNS,
         read=Inventory.tables,

@@ -10,7 +10,7 @@ from compiler.entries import codes, numbers
 from compiler.entries.networking import network_entries, uplink_entries, way_to
 from compiler.entries.reachability import Local, places, served_networks
 from compiler.entries.redirecting import proxy_entries, rule_entries
-from compiler.entries.servicing import service_entries
+from compiler.entries.servicing import ServiceNumbers, service_entries
 from compiler.entries.sizes import check_sizes
 from compiler.entries.vocabulary import Vocabulary
 from compiler.ir.entries import ActionCall, Entries, TableEntry, numbers_of
@@ -63,7 +63,7 @@ def _entries(words: Vocabulary, policies: PolicySet, device: Device, previous: E
         words,
         services,
         device,
-        numbers.services(previous),
+        ServiceNumbers(services=numbers.services(previous), portals=numbers.portals(previous)),
         previous,
         report,
         binds_empty_groups=device.profile is not Profile.V1MODEL,

@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 
 from compiler.ir.entries import ActionCall, Entries, EntryKey, Exact, TableEntry
 from compiler.ir.hashing import mix64
+from compiler.pipeline.storage import LAST_SERVICE
 from compiler.span import InternalError
 
 FIRST, LAST = 1, (1 << 16) - 1
@@ -31,9 +32,9 @@ Thing = TypeVar("Thing", bound=Hashable)
 
 
 class Numbers(Generic[Thing]):
-    """Gives out numbers 1 to 65,535: to a known thing its own, to a new one the next that nothing uses.
+    """Gives out numbers `first` to `last`: to a known thing its own, to a new one the next that nothing uses.
 
-    Looks from `preferred` on, without it from 1 on.
+    Looks from `preferred` on, without it from the first on.
     """
 
     def __init__(
@@ -41,20 +42,24 @@ class Numbers(Generic[Thing]):
         known: Mapping[Thing, int],
         used: Iterable[int] = (),
         preferred: Callable[[Thing], int] | None = None,
+        *,
+        first: int = FIRST,
+        last: int = LAST,
     ) -> None:
-        self._known = dict(known)
-        self._used = {*known.values(), *used}
-        self._lowest = FIRST
+        self._first, self._last = first, last
+        self._known = {thing: number for thing, number in known.items() if first <= number <= last}
+        self._used = {number for number in (*known.values(), *used) if first <= number <= last}
+        self._lowest = first
         self._preferred = preferred
 
     def of(self, thing: Thing) -> int:
         """The number of a thing; raises NumbersUsedUpError when all are taken."""
         if thing not in self._known:
-            if len(self._used) >= LAST:
-                raise NumbersUsedUpError(f"more than {LAST} next hops or services")
+            if len(self._used) > self._last - self._first:
+                raise NumbersUsedUpError(f"more than {self._last - self._first + 1} next hops, services or portals")
             number = self._lowest if self._preferred is None else self._preferred(thing)
             while number in self._used:
-                number = number % LAST + 1
+                number = number + 1 if number < self._last else self._first
             if self._preferred is None:
                 self._lowest = number
             self._known[thing] = number
@@ -78,11 +83,21 @@ def _hop_number(call: ActionCall) -> int:
 
 def services(previous: Entries) -> Numbers[EntryKey]:
     """Services by the key of their entry; their number is the first argument of its action."""
+    return _services(previous, FIRST, LAST_SERVICE)
+
+
+def portals(previous: Entries) -> Numbers[EntryKey]:
+    """The same of portals and registries, whose numbers are above those of services."""
+    return _services(previous, LAST_SERVICE + 1, LAST)
+
+
+def _services(previous: Entries, first: int, last: int) -> Numbers[EntryKey]:
     known: dict[EntryKey, int] = {}
     for entry in previous.table_entries:
         if entry.table.startswith("service_") and isinstance(entry.action, ActionCall) and entry.action.arguments:
             known.setdefault(entry.key, entry.action.arguments[0])
-    return Numbers(known, (group.id for group in previous.groups if group.selector.startswith("backends_")))
+    used = (group.id for group in previous.groups if group.selector.startswith("backends_"))
+    return Numbers(known, used, first=first, last=last)
 
 
 def _first_match(entry: TableEntry) -> int:

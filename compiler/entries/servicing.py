@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from compiler.diagnostic import Report
 from compiler.entries import codes
 from compiler.entries.identity import router_mac
 from compiler.entries.numbers import Numbers, member_ids
+from compiler.entries.storing import storage_entries
 from compiler.entries.vocabulary import Vocabulary
 from compiler.ir.entries import (
     ActionCall,
@@ -18,9 +19,10 @@ from compiler.ir.entries import (
     GroupRef,
     Member,
     TableEntry,
+    Watch,
     WeightedMember,
 )
-from compiler.policy.policyset import Address, Algorithm, Backend, Device, Service, ServicePort
+from compiler.policy.policyset import Address, Algorithm, Backend, Device, Service, ServicePort, Steering
 from compiler.span import Span
 
 _ACTIONS = {
@@ -38,14 +40,26 @@ class _Target:
     number: int
     entry: TableEntry
     backends: tuple[tuple[ActionCall, Backend], ...]
+    steering: Steering | None
     span: Span
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceNumbers:
+    """Those of services, and those of portals and registries, by which a packet knows that it is one of storage."""
+
+    services: Numbers[EntryKey]
+    portals: Numbers[EntryKey]
+
+    def of(self, service: Service, key: EntryKey) -> int:
+        return (self.services if service.steering is None else self.portals).of(key)
 
 
 def service_entries(
     words: Vocabulary,
     services: Iterable[Service],
     device: Device,
-    numbers: Numbers[EntryKey],
+    numbers: ServiceNumbers,
     previous: Entries,
     report: Report,
     *,
@@ -59,8 +73,15 @@ def service_entries(
     members: list[Member] = []
     groups: list[Group] = []
     entries = [entry for service in services for entry in _vip_entries(words, service)]
+    entries += storage_entries(
+        words, ((t.number, t.steering, t.span, t.entry.owner) for t in targets if t.steering is not None)
+    )
+    entries += storage_entries(
+        words, ((t.number, t.steering, t.span, t.entry.owner) for t in targets if t.steering is not None)
+    )
     for family in ("ipv4", "ipv6"):
-        _add_family(words, family, [t for t in targets if t.family == family], previous, members, groups, entries)
+        of_family = [t for t in targets if t.family == family]
+        _add_family(words, family, of_family, device, previous, members, groups, entries)
     _check_group_sizes(words, groups, report)
     if not binds_empty_groups:
         empty = {GroupRef(group_id=group.id) for group in groups if not group.members}
@@ -69,7 +90,7 @@ def service_entries(
 
 
 def _targets(
-    words: Vocabulary, service: Service, device: Device, numbers: Numbers[EntryKey], report: Report
+    words: Vocabulary, service: Service, device: Device, numbers: ServiceNumbers, report: Report
 ) -> Iterator[_Target]:
     for address in service.addresses:
         hairpin = service.network.gateway(address.version)
@@ -95,7 +116,7 @@ def _target(
     address: Address,
     hairpin: int,
     backends: Iterable[Backend],
-    numbers: Numbers[EntryKey],
+    numbers: ServiceNumbers,
 ) -> _Target:
     family = f"ipv{address.version}"
     table = f"service_{family}"
@@ -112,19 +133,27 @@ def _target(
             port=port.port,
         )
 
-    number = numbers.of(entry_with(words.call("miss")).key)
+    number = numbers.of(service, entry_with(words.call("miss")).key)
     call = words.call(f"{_ACTIONS[service.algorithm]}_{family}", service_id=number, hairpin=hairpin)
     called = tuple(
         (words.call(f"to_backend_{family}", address=backend.address, port=backend.port), backend)
         for backend in backends
     )
-    return _Target(family=family, number=number, entry=entry_with(call), backends=called, span=port.span)
+    return _Target(
+        family=family,
+        number=number,
+        entry=entry_with(call),
+        backends=called,
+        steering=service.steering,
+        span=port.span,
+    )
 
 
 def _add_family(
     words: Vocabulary,
     family: str,
     targets: list[_Target],
+    device: Device,
     previous: Entries,
     members: list[Member],
     groups: list[Group],
@@ -143,7 +172,11 @@ def _add_family(
         weights: dict[int, int] = {}
         for call, backend in target.backends:
             weights[ids[call]] = weights.get(ids[call], 0) + backend.weight
-        chosen = tuple(WeightedMember(member_id=number, weight=weights[number]) for number in sorted(weights))
+        watched = _watched(target, device, ids)
+        chosen = tuple(
+            WeightedMember(member_id=number, weight=weights[number], watch=watched.get(number))
+            for number in sorted(weights)
+        )
         groups.append(Group(selector=selector, id=target.number, members=chosen, span=target.span))
         reference = GroupRef(group_id=target.number)
         entries.append(
@@ -152,8 +185,18 @@ def _add_family(
         entries.append(target.entry)
 
 
+def _watched(target: _Target, device: Device, ids: Mapping[ActionCall, int]) -> dict[int, Watch]:
+    """By member, the ports of storage targets that are behind this device: one that is down takes no new hosts."""
+    if target.steering is None:
+        return {}
+    ports = ((ids[call], device.port_of(b.workload)) for call, b in target.backends if b.workload is not None)
+    return {number: Watch(port=port.id) for number, port in ports if port is not None}
+
+
 def _vip_entries(words: Vocabulary, service: Service) -> Iterator[TableEntry]:
     """Answer for service addresses that workloads take for neighbours: those inside the network's own prefixes."""
+    if service.steering is not None and not service.steering.is_portal:
+        return
     answer = words.call("answer", mac=router_mac(service.network))
     for address in service.addresses:
         if service.network.holds(address):

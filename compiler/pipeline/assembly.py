@@ -6,7 +6,7 @@ from functools import cache
 
 from compiler.ir.nodes import Control, DropReason, Pipeline
 from compiler.ir.tables import Counter
-from compiler.pipeline import classification, connections, delivery, lifetimes, redirect
+from compiler.pipeline import classification, connections, delivery, lifetimes, redirect, storage
 from compiler.pipeline.family import FAMILIES
 from compiler.pipeline.headers import HEADER_TYPES, HEADERS
 from compiler.pipeline.metadata import LEG_UPLINK, METADATA
@@ -28,6 +28,7 @@ DROP_REASONS = (
     DropReason(name="other_network", id=9, doc="The flow's next hop has become one of another network."),
     DropReason(name="no_proxy", id=10, doc="A connection of the mesh that is not to go on without a proxy."),
     DropReason(name="mesh_denied", id=11, doc="A MeshRedirect denies the connection."),
+    DropReason(name="rate_exceeded", id=12, doc="Beyond the rate of the portal or registry, in this direction."),
 )
 
 COUNTERS = (
@@ -67,6 +68,7 @@ INGRESS = Control(
                     ),
                 ),
             ),
+            storage.steer(),
             when(ne(meta("nexthop"), 0), run("forward")),
             when(valid("vxlan"), drop("no_route")),
         ),
@@ -92,6 +94,7 @@ def pipeline() -> Pipeline:
             *delivery.ACTIONS,
             *(action for family in FAMILIES for action in connections.actions(family)),
             *(action for family in FAMILIES for action in redirect.actions(family)),
+            *storage.ACTIONS,
         ),
         stores=tuple(lifetimes.store(family) for family in FAMILIES),
         tables=(
@@ -99,6 +102,7 @@ def pipeline() -> Pipeline:
             *delivery.TABLES,
             *(table for family in FAMILIES for table in connections.tables(family)),
             *(table for family in FAMILIES for table in redirect.tables(family)),
+            *storage.TABLES,
         ),
         counters=COUNTERS,
         drop_counter="drops",
@@ -107,6 +111,7 @@ def pipeline() -> Pipeline:
             INGRESS,
             *classification.CONTROLS,
             *(control for family in FAMILIES for control in redirect.controls(family)),
+            *storage.CONTROLS,
             *(control for family in FAMILIES for control in connections.controls(family)),
             *delivery.CONTROLS,
         ),

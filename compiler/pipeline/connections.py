@@ -81,6 +81,7 @@ def _translate(family: Family, name: str, action_id: int, doc: str, *then: State
             assign(meta("new_dst_port"), param("dst_port", 16)),
             assign(meta(family.named("route")), param("dst", address)),
             assign(meta("nexthop"), param("nexthop", 16)),
+            assign(meta("service_id"), param("service_id", 16)),
             *then,
         ),
         doc=doc,
@@ -103,6 +104,7 @@ def translate_actions(family: Family, *tracking: Statement) -> tuple[Action, Act
             "translate_reply",
             2,
             reply_doc,
+            assign(meta("is_reply"), 1),
             when(negate(meta("decided")), count("service_replies", service_id), *tracking),
         ),
     )

@@ -41,6 +41,7 @@ from compiler.pipeline.notation import (
     valid,
     when,
 )
+from compiler.pipeline.storage import mark
 
 _MISS = ActionRef(name="miss", in_entries=False, as_default=True)
 DONT_FRAGMENT = 2
@@ -359,6 +360,7 @@ FORWARD = Control(
             apply("network", on_miss=(drop("error_not_sent"),)),
             when(valid("ipv4"), run("error_ipv4"), otherwise=(when(valid("ipv6"), run("error_ipv6")),)),
         ),
+        mark(),
         when(valid("vlan"), pop_vlan()),
         when(valid("vxlan"), pop("outer_ethernet", "outer_ipv4", "outer_udp", "vxlan")),
         when(valid("ipv4"), run("send_ipv4"), otherwise=(when(valid("ipv6"), run("send_ipv6")),)),

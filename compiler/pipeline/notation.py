@@ -33,6 +33,7 @@ from compiler.ir.statements import (
     Change,
     Count,
     Drop,
+    ExecuteDirect,
     Forward,
     If,
     Learn,
@@ -227,6 +228,10 @@ def advance(event: str) -> Advance:
 
 def count(counter: str, index: Expr) -> Count:
     return Count(counter=counter, index=index, span=here())
+
+
+def execute_direct(target: MetaRef) -> ExecuteDirect:
+    return ExecuteDirect(target=target, span=here())
 
 
 def forward(port: Expr) -> Forward:

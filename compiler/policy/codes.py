@@ -67,6 +67,9 @@ DUPLICATE_DESTINATION: Final = Code(id="E0228", name="duplicate-destination")
 UNDERLAY_UNREACHABLE: Final = Code(id="W0227", name="underlay-unreachable")
 NO_PROXY: Final = Code(id="W0229", name="no-proxy-on-device")
 PROXY_AS_BACKEND: Final = Code(id="E0230", name="proxy-as-backend")
+STORAGE_WITHOUT_PORTAL: Final = Code(id="E0231", name="storage-without-portal")
+RDMA_REWRITTEN: Final = Code(id="E0232", name="rdma-rewritten")
+NO_TARGET_UP: Final = Code(id="W0233", name="no-target-up")
 
 ABSENCES: Final = frozenset(
     {NO_BACKENDS, EMPTY_SELECTOR_MATCH, NO_DEVICE, NO_PORT, FAMILY_MISMATCH, ENDPOINT_OUTSIDE, ORPHAN_SLICE}

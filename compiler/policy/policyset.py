@@ -58,6 +58,19 @@ class TrafficPolicy(StrEnum):
     LOCAL = "Local"
 
 
+class Health(StrEnum):
+    """Of a target: one that drains keeps its hosts and takes no new ones, one that is down takes none either."""
+
+    UP = "up"
+    DRAINING = "draining"
+    DOWN = "down"
+
+
+class Transport(StrEnum):
+    TCP = "TCP"
+    RDMA = "RDMA"
+
+
 class Protocol(StrEnum):
     TCP = "TCP"
     UDP = "UDP"
@@ -174,13 +187,15 @@ class Device:
 class Backend:
     """Where a connection may go. `port` is the backend's own; `weight` 1..100; `workload` None for an address that
     no Workload declares. `node` is the name of the one that it is on, empty where that is not known. `span` is the line
-    that made it a backend: the workload, the list item or the endpoint."""
+    that made it a backend: the workload, the list item or the endpoint. `preference` and `health` are a target's."""
 
     address: Address
     port: int
     weight: int = 1
     workload: Workload | None = None
     node: str = ""
+    preference: int = 0
+    health: Health = Health.UP
     span: Span = field(default=NOWHERE, compare=False)
 
     def is_near(self, device: Device) -> bool:
@@ -207,8 +222,20 @@ class ServicePort:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Steering:
+    """What a portal has beyond a service. `dscp` 0 to 63 marks its packets; `rate_bps` and `burst` (bytes) bound them
+    in each direction; without `is_portal` it is a registry, whose connections go where they are addressed."""
+
+    dscp: int | None = None
+    rate_bps: int | None = None
+    burst: int = 0
+    shared_data: bool = False
+    is_portal: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """A ClusterIP service; `kind` says which policy it came from: DpuService or Service."""
+    """A ClusterIP service or a portal; `kind` is the policy it came from: DpuService, Service or StorageSteering."""
 
     name: str
     namespace: str
@@ -218,6 +245,7 @@ class Service:
     ports: tuple[ServicePort, ...]
     algorithm: Algorithm = Algorithm.MAGLEV
     internal_traffic_policy: TrafficPolicy = TrafficPolicy.CLUSTER
+    steering: Steering | None = None
     labels: Labels = ()
     span: Span = field(default=NOWHERE, compare=False)
 
@@ -231,9 +259,23 @@ class Service:
     def backends(self, port: ServicePort, version: int, device: Device) -> tuple[Backend, ...]:
         """Those of one of its ports that the clients behind a device are sent to."""
         found = port.backends_of(version)
+        if self.steering is not None:
+            return _for_new_hosts(found)
         if self.internal_traffic_policy is TrafficPolicy.CLUSTER:
             return found
         return tuple(backend for backend in found if backend.is_near(device))
+
+    def keepers(self, port: ServicePort, version: int) -> tuple[Backend, ...]:
+        """Targets that hosts stay with; without shared data also those that are down, since no other has the data."""
+        shares = self.steering is not None and self.steering.shared_data
+        return tuple(b for b in port.backends_of(version) if b.health is not Health.DOWN or not shares)
+
+
+def _for_new_hosts(targets: tuple[Backend, ...]) -> tuple[Backend, ...]:
+    """Those that are up, of the lowest preference that any of them has."""
+    up = [target for target in targets if target.health is Health.UP]
+    lowest = min((target.preference for target in up), default=0)
+    return tuple(target for target in up if target.preference == lowest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -279,6 +321,32 @@ class Redirect:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoragePolicy:
+    """A StorageSteering as those see it who hand storage out. Its portals are among the services of the set.
+
+    `portals` are addresses and ports that hosts are told; of transport RDMA they are told those of `targets`.
+    """
+
+    name: str
+    namespace: str
+    network: Network
+    transport: Transport
+    volumes: tuple[str, ...]
+    portals: tuple[tuple[Address, int], ...]
+    targets: tuple[Backend, ...]
+    labels: Labels = ()
+    span: Span = field(default=NOWHERE, compare=False)
+
+    @property
+    def key(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+    def targets_for_new(self, version: int) -> tuple[Backend, ...]:
+        """The targets of a family that take new hosts."""
+        return _for_new_hosts(tuple(target for target in self.targets if target.address.version == version))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImageConversion:
     """An image to be made into volumes. `mode` is erofs, overlayfs or block; no platform is the machine's own."""
 
@@ -308,4 +376,5 @@ class PolicySet:
     workloads: tuple[Workload, ...] = ()
     services: tuple[Service, ...] = ()
     redirects: tuple[Redirect, ...] = ()
+    storage: tuple[StoragePolicy, ...] = ()
     conversions: tuple[ImageConversion, ...] = ()

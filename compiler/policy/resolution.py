@@ -24,8 +24,10 @@ from compiler.policy.meshkinds import MeshRedirect
 from compiler.policy.meshredirects import check_proxies, resolve_redirects
 from compiler.policy.model import Kind
 from compiler.policy.networks import resolve_networks, resolve_nodes
-from compiler.policy.policyset import Network, PolicySet, Service, Workload, WorkloadType
+from compiler.policy.policyset import Network, PolicySet, Service, StoragePolicy, Workload, WorkloadType
 from compiler.policy.references import Directory, unique_objects
+from compiler.policy.storagekinds import StorageSteering
+from compiler.policy.storagesteering import StorageResolver
 from compiler.policy.workloads import resolve_workloads
 
 K = TypeVar("K", bound=Kind)
@@ -53,20 +55,22 @@ def resolve(objects: Objects, report: Report) -> PolicySet:
     redirect_objects = _unique(objects, MeshRedirect, report)
     redirects = resolve_redirects(redirect_objects, networks, _by_name(resolved_workloads), report)
     check_proxies(redirects, _by_name(devices), report)
+    services, storage = _services(objects, networks, workloads, report)
     return PolicySet(
         networks=_by_name(networks.found),
         nodes=_by_name(nodes.found),
         devices=_by_name(devices),
         workloads=_by_name(resolved_workloads),
-        services=_services(objects, networks, workloads, report),
+        services=services,
         redirects=redirects,
+        storage=storage,
         conversions=resolve_conversions(_unique(objects, ImageConversion, report), report),
     )
 
 
 def _services(
     objects: Objects, networks: Directory[Network], workloads: Directory[Workload], report: Report
-) -> tuple[Service, ...]:
+) -> tuple[tuple[Service, ...], tuple[StoragePolicy, ...]]:
     holders = holders_of(workloads.found.values())
     backends = [workload for workload in workloads.found.values() if workload.type is not WorkloadType.PROXY]
     dpu_objects = _unique(objects, kinds.DpuService, report)
@@ -75,7 +79,10 @@ def _services(
     endpoints = collect_endpoints(slices.values(), cluster_objects, _refused(objects, "Service"), report)
     dpu = DpuServiceResolver(networks, workloads, holders, label_index(backends), report)
     cluster = ClusterServiceResolver(networks, holders, endpoints, report)
+    steering = StorageResolver(networks=networks, workloads=workloads, holders=holders, report=report)
+    storage, portals = steering.resolve(_unique(objects, StorageSteering, report))
     resolved = [
+        *portals,
         *(dpu.resolve(located) for located in dpu_objects.values()),
         *(cluster.resolve(located) for located in cluster_objects.values()),
     ]
@@ -83,7 +90,7 @@ def _services(
     in_file_order = sorted(services, key=lambda service: service.span)
     check_clashes(in_file_order, report)
     check_chains(in_file_order, report)
-    return tuple(sorted(services, key=lambda service: (service.key, service.kind)))
+    return tuple(sorted(services, key=lambda service: (service.key, service.kind))), storage
 
 
 def _unique(objects: Objects, model: type[K], report: Report) -> dict[str, Located[K]]:

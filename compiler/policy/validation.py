@@ -12,7 +12,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from compiler.diagnostic import Report, did_you_mean, nearest
-from compiler.policy import codes, imagekinds, kinds, kubernetes, meshkinds
+from compiler.policy import codes, imagekinds, kinds, kubernetes, meshkinds, storagekinds
 from compiler.policy.document import MappingNode, Node, ScalarNode, SequenceNode, node_to_plain
 from compiler.policy.located import Located, Objects, find_entry, locate
 from compiler.policy.model import Model
@@ -27,6 +27,7 @@ MODELS: Final[dict[tuple[str, str], type[Model]]] = {
     (kinds.API_VERSION, "Workload"): kinds.Workload,
     (kinds.API_VERSION, "DpuService"): kinds.DpuService,
     (kinds.API_VERSION, "MeshRedirect"): meshkinds.MeshRedirect,
+    (kinds.API_VERSION, "StorageSteering"): storagekinds.StorageSteering,
     (kinds.API_VERSION, "ImageConversion"): imagekinds.ImageConversion,
     ("v1", "Service"): kubernetes.KubernetesService,
     ("discovery.k8s.io/v1", "EndpointSlice"): kubernetes.EndpointSlice,

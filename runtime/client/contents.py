@@ -15,6 +15,7 @@ from compiler.ir.nodes import Pipeline
 from compiler.span import InternalError
 from runtime.client.plan import Entity, Kind, Step
 from runtime.client.session import Session
+from runtime.device.metercodec import decode_meter_config, encode_meter_config
 from runtime.device.records import ActionSet, Row
 from runtime.device.schema import Schema, TableCodec, schema
 from runtime.device.watching import decode_watch, encode_watch
@@ -61,7 +62,10 @@ class Contents:
             yield p4r.Entity(action_profile_group=p4r.ActionProfileGroup(action_profile_id=profile_id))
         for table_id, codec in self._schema.tables.items():
             if not codec.is_learned:
-                yield p4r.Entity(table_entry=p4r.TableEntry(table_id=table_id))
+                wanted = p4r.TableEntry(table_id=table_id)
+                if codec.table.meter is not None:
+                    wanted.meter_config.SetInParent()
+                yield p4r.Entity(table_entry=wanted)
 
     def _entry(self, message: p4r.TableEntry) -> TableEntry:
         codec = self._schema.table(message.table_id)
@@ -70,7 +74,12 @@ class Contents:
         if isinstance(action, ActionSet):
             raise InternalError(f"table {codec.name} holds a one-shot action set, which Turnout never writes")
         owner = message.metadata.decode(errors="replace")
-        return TableEntry(table=codec.name, matches=key.matches, action=action, priority=key.priority, owner=owner)
+        meter = None
+        if message.HasField("meter_config") and codec.table.meter is not None:
+            meter = decode_meter_config(message.meter_config, codec.table.meter.type, f"table {codec.name}")
+        return TableEntry(
+            table=codec.name, matches=key.matches, action=action, priority=key.priority, meter=meter, owner=owner
+        )
 
     def _member(self, message: p4r.ActionProfileMember) -> Member:
         selector, codec = self._schema.selector(message.action_profile_id)
@@ -96,7 +105,10 @@ class Contents:
                 owner = entity.owner.encode()
                 codec = self._table(entity.table)
                 row = Row(codec.keys.key_of(entity.matches, entity.priority), entity.action, owner)
-                return p4r.Entity(table_entry=codec.encode(row))
+                message = codec.encode(row)
+                if entity.meter is not None:
+                    message.meter_config.CopyFrom(encode_meter_config(entity.meter))
+                return p4r.Entity(table_entry=message)
             case Member(selector=name, id=number, action=action):
                 profile_id, codec = self._selectors[name]
                 message = p4r.ActionProfileMember(

@@ -12,6 +12,7 @@ from compiler.ir.entries import ActionCall, Entries, Exact, GroupRef, Range, Tab
 from compiler.ir.formats import number_to_text
 from compiler.ir.nodes import Pipeline
 from compiler.ir.tables import Table
+from compiler.pipeline.storage import LAST_SERVICE
 from runtime.client.contents import Contents
 from runtime.client.session import Session
 from runtime.device.schema import schema
@@ -27,6 +28,10 @@ SERVICE_COLUMNS = (
 FLOW_COLUMNS = ("device", "network", "protocol", "source", "service", "backend", "idle_s", "packets", "bytes")
 REDIRECT_COLUMNS = (
     "device", "network", "policy", "direction", "workload", "peer", "ports", "decision", "connections",
+)  # fmt: skip
+PORTAL_COLUMNS = (
+    "device", "network", "policy", "address", "port", "targets", "connections", "class", "rate_bps", "requests",
+    "replies", "request_bytes", "reply_bytes",
 )  # fmt: skip
 TABLE_COLUMNS = ("device", "table", "entries", "size", "kind")
 PORT_COLUMNS = ("device", "port", "vlan", "leads_to", "network", "packets", "bytes")
@@ -53,6 +58,27 @@ class Inventory:
 
     def services(self) -> Iterator[Record]:
         """One record for each address, protocol and port; counters since the pipeline was loaded."""
+        yield from (record for number, record in self._services() if number <= LAST_SERVICE)
+
+    def portals(self) -> Iterator[Record]:
+        """One record for each address of a portal or registry, with the class and the rate of its packets."""
+        held = {_values(e)[0]: e for e in self._entries.table_entries if e.table == "storage" and not _values(e)[1]}
+        for number, record in self._services():
+            if number <= LAST_SERVICE:
+                continue
+            entry = held.get(number)
+            marks = _arguments(entry) if entry is not None else ()
+            rate = entry.meter.cir * 8 if entry is not None and entry.meter is not None else ""
+            yield {
+                **record,
+                "policy": str(record["service"]).removeprefix("StorageSteering "),
+                "targets": record["backends"],
+                "class": marks[0] >> 2 if marks else "",
+                "rate_bps": rate,
+            }
+
+    def _services(self) -> Iterator[tuple[int, Record]]:
+        """All numbers with their records: of services, and of portals and registries."""
         sizes = {(g.selector, g.id): len(g.members) for g in self._entries.groups}
         groups = {
             (entry.table.removeprefix("backend_"), _values(entry)[0]): entry.action.group_id
@@ -68,20 +94,23 @@ class Inventory:
                 number = _arguments(entry)[0]
                 network, address, protocol, port = _values(entry)
                 asked, answered = requests.get(number, _NONE), replies.get(number, _NONE)
-                yield {
-                    "device": self._name,
-                    "network": self._network(network),
-                    "service": entry.owner,
-                    "address": number_to_text(address, family),
-                    "protocol": PROTOCOLS.get(protocol, str(protocol)),
-                    "port": port,
-                    "backends": sizes.get((f"backends_{family}", groups.get((family, number), 0)), 0),
-                    "connections": connections.get(entry.matches, _NONE).packet_count,
-                    "requests": asked.packet_count,
-                    "replies": answered.packet_count,
-                    "request_bytes": asked.byte_count,
-                    "reply_bytes": answered.byte_count,
-                }
+                yield (
+                    number,
+                    {
+                        "device": self._name,
+                        "network": self._network(network),
+                        "service": entry.owner,
+                        "address": number_to_text(address, family),
+                        "protocol": PROTOCOLS.get(protocol, str(protocol)),
+                        "port": port,
+                        "backends": sizes.get((f"backends_{family}", groups.get((family, number), 0)), 0),
+                        "connections": connections.get(entry.matches, _NONE).packet_count,
+                        "requests": asked.packet_count,
+                        "replies": answered.packet_count,
+                        "request_bytes": asked.byte_count,
+                        "reply_bytes": answered.byte_count,
+                    },
+                )
 
     def flows(self) -> Iterator[Record]:
         """Known connections, one record for each pair of learned entries."""

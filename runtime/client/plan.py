@@ -24,6 +24,7 @@ REFERENCE_ORDER = (
     "route_ipv6",
     "arp",
     "nd",
+    "storage",
     "backend_ipv4",
     "backend_ipv6",
     "service_ipv4",

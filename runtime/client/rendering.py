@@ -11,6 +11,7 @@ from compiler.ir.entries import (
     GroupRef,
     Member,
     MemberRef,
+    MeterConfig,
     TableEntry,
     WeightedMember,
 )
@@ -52,8 +53,10 @@ class Renderer:
 
     def content(self, entity: Entity) -> str:
         match entity:
-            case Member(action=action) | TableEntry(action=action):
+            case Member(action=action):
                 return f"-> {self.action(action)}"
+            case TableEntry(action=action, meter=meter):
+                return f"-> {self.action(action)}{_meter(meter)}"
             case Group(members=members):
                 return f"= {{{', '.join(map(_member, members))}}}"
             case _:
@@ -71,6 +74,10 @@ class Renderer:
                 return f"group {number}"
             case _:
                 assert_never(action)
+
+
+def _meter(meter: MeterConfig | None) -> str:
+    return "" if meter is None else f" rate {meter.cir} burst {meter.cburst}"
 
 
 def _member(member: WeightedMember) -> str:

@@ -45,10 +45,18 @@ def plus(pointer: str, count: int) -> str:
 
 
 def write(pointer: str, offset_bits: int, width: int, value: str) -> str:
-    """The statement that sets a field of whole bytes."""
-    if offset_bits % 8 or width not in _SPANS:
-        raise InternalError(f"the eBPF target sets fields of whole bytes, not {width} bits at bit {offset_bits}")
-    return f"write_u{width}({plus(pointer, offset_bits // 8)}, {passed(value, width)});"
+    """The statement that sets a field; one that shares bytes with others leaves those as they are."""
+    place = plus(pointer, offset_bits // 8)
+    if offset_bits % 8 == 0 and width in _SPANS:
+        return f"write_u{width}({place}, {passed(value, width)});"
+    first = offset_bits // 8 * 8
+    span = _span(offset_bits + width - first)
+    right = first + span - offset_bits - width
+    if span > WORD_BITS:
+        raise InternalError(f"the eBPF target sets no {width} bits at bit {offset_bits}")
+    others = number((1 << span) - 1 ^ ((1 << width) - 1 << right), span)
+    shifted = f"{atom(value)} << {right}" if right else atom(value)
+    return f"write_u{span}({place}, (read_u{span}({place}) & {others}) | {shifted});"
 
 
 def changed(offset_bits: int, width: int, old: str, new: str) -> str:

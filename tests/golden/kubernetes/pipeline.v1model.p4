@@ -39,6 +39,9 @@ const bit<32> DROP_NO_PROXY = 10;
 /// A MeshRedirect denies the connection.
 const bit<32> DROP_MESH_DENIED = 11;
 
+/// Beyond the rate of the portal or registry, in this direction.
+const bit<32> DROP_RATE_EXCEEDED = 12;
+
 /// What the pipeline leaves to the kernel goes out of this port, as it came.
 const bit<9> KERNEL_PORT = 510;
 
@@ -181,6 +184,7 @@ struct sums_t {
     bit<1> update_udp;
     bit<1> update_icmpv6;
     bit<1> compute_outer_ipv4;
+    bit<16> not_ipv4_version_header_length_traffic_class;
     bit<16> not_ipv4_ttl_protocol;
     bit<16> not_ipv4_checksum;
     bit<32> not_ipv4_src;
@@ -222,6 +226,10 @@ struct metadata_t {
     bit<1> decided;
     bit<16> service_id;
     bit<16> spread;
+    bit<1> is_reply;
+    bit<2> rate_color;
+    bit<1> storage_marked;
+    bit<8> storage_class;
     bit<8> profile;
     bit<16> nexthop;
     bit<1> translate;
@@ -485,6 +493,7 @@ control verify_checksums(inout headers_t hdr, inout metadata_t meta) {
 control prepare(inout headers_t hdr, inout metadata_t meta) {
     apply {
         if (hdr.ipv4.isValid()) {
+            meta.sums.not_ipv4_version_header_length_traffic_class = ~(hdr.ipv4.version ++ hdr.ipv4.header_length ++ hdr.ipv4.traffic_class);
             meta.sums.not_ipv4_ttl_protocol = ~(hdr.ipv4.ttl ++ hdr.ipv4.protocol);
             meta.sums.not_ipv4_checksum = ~hdr.ipv4.checksum;
             meta.sums.not_ipv4_src = ~hdr.ipv4.src;
@@ -1084,6 +1093,7 @@ control connection_ipv4(inout headers_t hdr, inout metadata_t meta, inout standa
         meta.new_dst_port = dst_port;
         meta.route_ipv4 = dst;
         meta.nexthop = nexthop;
+        meta.service_id = service_id;
         service_requests.count((bit<32>)service_id);
     }
 
@@ -1105,6 +1115,8 @@ control connection_ipv4(inout headers_t hdr, inout metadata_t meta, inout standa
         meta.new_dst_port = dst_port;
         meta.route_ipv4 = dst;
         meta.nexthop = nexthop;
+        meta.service_id = service_id;
+        meta.is_reply = 1;
         if (!(meta.decided == 1)) {
             service_replies.count((bit<32>)service_id);
         }
@@ -1647,6 +1659,7 @@ control connection_ipv6(inout headers_t hdr, inout metadata_t meta, inout standa
         meta.new_dst_port = dst_port;
         meta.route_ipv6 = dst;
         meta.nexthop = nexthop;
+        meta.service_id = service_id;
         service_requests.count((bit<32>)service_id);
     }
 
@@ -1668,6 +1681,8 @@ control connection_ipv6(inout headers_t hdr, inout metadata_t meta, inout standa
         meta.new_dst_port = dst_port;
         meta.route_ipv6 = dst;
         meta.nexthop = nexthop;
+        meta.service_id = service_id;
+        meta.is_reply = 1;
         if (!(meta.decided == 1)) {
             service_replies.count((bit<32>)service_id);
         }
@@ -1811,6 +1826,53 @@ control connection_ipv6(inout headers_t hdr, inout metadata_t meta, inout standa
     }
 }
 
+/// A packet to or from storage: within its rate?
+control steer_storage(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard) {
+    @id(0x15000078) @name(".storage_meter")
+    @single_rate_two_color
+    direct_meter<bit<2>>(MeterType.bytes) storage_meter;
+
+    @id(0x01000078) @name(".admit")
+    @brief("Packets within the rate pass, with the class that they came with.")
+    action admit() {
+        storage_meter.read(meta.rate_color);
+    }
+
+    @id(0x01000079) @name(".classify_storage")
+    @brief("Packets within the rate pass, in this class: DSCP times 4 (RFC 2474). Their two bits of ECN stay.")
+    action classify_storage(bit<8> traffic_class) {
+        storage_meter.read(meta.rate_color);
+        meta.storage_marked = 1;
+        meta.storage_class = traffic_class;
+    }
+
+    @id(0x02000078) @name(".storage")
+    @brief("Class and rate of a portal's packets, from hosts and, `is_reply`, to them.")
+    table storage {
+        key = {
+            meta.service_id : exact @name("service_id");
+            meta.is_reply : exact @name("is_reply");
+        }
+        actions = {
+            @tableonly admit;
+            @tableonly classify_storage;
+            @defaultonly miss;
+        }
+        const default_action = miss();
+        size = 32768;
+        meters = storage_meter;
+    }
+
+    apply {
+        storage.apply();
+        if (meta.rate_color == 2) {
+            drops.count(DROP_RATE_EXCEEDED);
+            mark_to_drop(standard);
+            exit;
+        }
+    }
+}
+
 /// Time to live and size (RFC 1812, sections 5.3.1 and 4.2.2.7; RFC 1191).
 control check_ipv4(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard) {
     apply {
@@ -1935,6 +1997,19 @@ control error_ipv6(inout headers_t hdr, inout metadata_t meta, inout standard_me
         drops.count(DROP_ERROR_NOT_SENT);
         mark_to_drop(standard);
         exit;
+    }
+}
+
+/// The class of a packet to or from storage, in its own header and in the one of its tunnel.
+control mark_class(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard) {
+    apply {
+        meta.traffic_class = (meta.traffic_class & 3) | meta.storage_class;
+        if (hdr.ipv4.isValid()) {
+            hdr.ipv4.traffic_class = meta.traffic_class;
+            meta.sums.update_ipv4 = 1;
+        } else if (hdr.ipv6.isValid()) {
+            hdr.ipv6.traffic_class = meta.traffic_class;
+        }
     }
 }
 
@@ -2124,6 +2199,9 @@ control forward(inout headers_t hdr, inout metadata_t meta, inout standard_metad
                 error_ipv6.apply(hdr, meta, standard);
             }
         }
+        if (meta.storage_marked == 1) {
+            mark_class.apply(hdr, meta, standard);
+        }
         if (hdr.vlan.isValid()) {
             hdr.ethernet.type = hdr.vlan.type;
             hdr.vlan.setInvalid();
@@ -2206,6 +2284,9 @@ control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metad
                     connection_ipv6.apply(hdr, meta, standard);
                 }
             }
+            if (meta.service_id > 0xbfff) {
+                steer_storage.apply(hdr, meta, standard);
+            }
             if (meta.nexthop != 0) {
                 forward.apply(hdr, meta, standard);
             }
@@ -2237,9 +2318,10 @@ control update_checksums(inout headers_t hdr, inout metadata_t meta) {
     apply {
         // ipv4, where it was rewritten (RFC 1624)
         update_checksum(hdr.ipv4.isValid() && meta.sums.update_ipv4 == 1,
-            { 16w0xffff, meta.sums.not_ipv4_checksum, meta.sums.not_ipv4_ttl_protocol,
-              meta.sums.not_ipv4_src, meta.sums.not_ipv4_dst, hdr.ipv4.ttl, hdr.ipv4.protocol, hdr.ipv4.src,
-              hdr.ipv4.dst },
+            { 16w0xffff, meta.sums.not_ipv4_checksum, meta.sums.not_ipv4_version_header_length_traffic_class,
+              meta.sums.not_ipv4_ttl_protocol, meta.sums.not_ipv4_src, meta.sums.not_ipv4_dst,
+              hdr.ipv4.version, hdr.ipv4.header_length, hdr.ipv4.traffic_class, hdr.ipv4.ttl,
+              hdr.ipv4.protocol, hdr.ipv4.src, hdr.ipv4.dst },
             hdr.ipv4.checksum, HashAlgorithm.csum16);
         // tcp, where it was rewritten (RFC 1624)
         update_checksum(hdr.tcp.isValid() && hdr.ipv4.isValid() && meta.sums.update_tcp == 1,

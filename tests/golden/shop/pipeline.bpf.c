@@ -8,6 +8,7 @@
 #include "turnout/clock.h"
 #include "turnout/flow_table.h"
 #include "turnout/hash.h"
+#include "turnout/meter.h"
 #include "turnout/packet.h"
 #include "turnout/random.h"
 #include "turnout/trace.h"
@@ -32,6 +33,7 @@ const volatile u8 uses_proxy_ipv4 = 1;
 const volatile u8 uses_outbound_ipv6 = 1;
 const volatile u8 uses_inbound_ipv6 = 1;
 const volatile u8 uses_proxy_ipv6 = 1;
+const volatile u8 uses_storage = 1;
 const volatile u8 uses_connections_ipv4 = 1;
 const volatile u8 uses_connections_ipv6 = 1;
 
@@ -94,6 +96,8 @@ enum action {
 	ACTION_BYPASS_INBOUND_IPV6 = 0x000065,
 	ACTION_DENY_INBOUND_IPV6 = 0x000066,
 	ACTION_TO_PROXY_IPV6 = 0x000068,
+	ACTION_ADMIT = 0x000078,
+	ACTION_CLASSIFY_STORAGE = 0x000079,
 };
 
 enum drop_reason {
@@ -109,6 +113,7 @@ enum drop_reason {
 	DROP_OTHER_NETWORK = 9, /* The flow's next hop has become one of another network. */
 	DROP_NO_PROXY = 10, /* A connection of the mesh that is not to go on without a proxy. */
 	DROP_MESH_DENIED = 11, /* A MeshRedirect denies the connection. */
+	DROP_RATE_EXCEEDED = 12, /* Beyond the rate of the portal or registry, in this direction. */
 };
 
 /* Arguments of actions, as entries hold them. */
@@ -383,6 +388,12 @@ struct to_proxy_ipv6 {
 };
 _Static_assert(sizeof(struct to_proxy_ipv6) == 2, "struct to_proxy_ipv6");
 _Static_assert(__builtin_offsetof(struct to_proxy_ipv6, nexthop) == 0, "struct to_proxy_ipv6");
+
+struct classify_storage {
+	u8 traffic_class;
+};
+_Static_assert(sizeof(struct classify_storage) == 1, "struct classify_storage");
+_Static_assert(__builtin_offsetof(struct classify_storage, traffic_class) == 0, "struct classify_storage");
 
 /* Keys and values of tables. */
 struct port_key {
@@ -899,6 +910,26 @@ _Static_assert(__builtin_offsetof(struct proxies_ipv6_value, action) == 0, "stru
 _Static_assert(__builtin_offsetof(struct proxies_ipv6_value, counter) == 4, "struct proxies_ipv6_value");
 _Static_assert(__builtin_offsetof(struct proxies_ipv6_value, arguments) == 8, "struct proxies_ipv6_value");
 
+struct storage_key {
+	u16 service_id;
+	u8 is_reply;
+	u8 side;
+};
+_Static_assert(sizeof(struct storage_key) == 4, "struct storage_key");
+_Static_assert(__builtin_offsetof(struct storage_key, service_id) == 0, "struct storage_key");
+_Static_assert(__builtin_offsetof(struct storage_key, is_reply) == 2, "struct storage_key");
+_Static_assert(__builtin_offsetof(struct storage_key, side) == 3, "struct storage_key");
+
+struct storage_value {
+	u32 action; /* enum action; 0: no entry */
+	u32 counter; /* index of the direct counter, from 1 */
+	union { struct classify_storage classify_storage; } arguments;
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct storage_value) == 16, "struct storage_value");
+_Static_assert(__builtin_offsetof(struct storage_value, action) == 0, "struct storage_value");
+_Static_assert(__builtin_offsetof(struct storage_value, counter) == 4, "struct storage_value");
+_Static_assert(__builtin_offsetof(struct storage_value, arguments) == 8, "struct storage_value");
+
 
 /* Both directions of every connection to a service. */
 enum {
@@ -1365,6 +1396,20 @@ struct {
 } proxies_ipv6_member SEC(".maps");
 
 struct {
+	int (*type)[BPF_MAP_TYPE_HASH];
+	int (*max_entries)[65536];
+	struct storage_key *key;
+	struct storage_value *value;
+} storage SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_ARRAY];
+	int (*max_entries)[131072];
+	u32 *key;
+	struct storage_value *value;
+} storage_direct SEC(".maps");
+
+struct {
 	int (*type)[BPF_MAP_TYPE_PERCPU_ARRAY];
 	int (*max_entries)[32];
 	u32 *key;
@@ -1384,6 +1429,27 @@ struct {
 	u32 *key;
 	struct counter *value;
 } service_replies SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_ARRAY];
+	int (*max_entries)[65538];
+	u32 *key;
+	struct meter_buckets *value;
+} storage_meter_config SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_ARRAY];
+	int (*max_entries)[32769];
+	u32 *key;
+	struct meter_words *value;
+} storage_meter_words SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_PERCPU_ARRAY];
+	int (*max_entries)[98307];
+	u32 *key;
+	struct counter *value;
+} storage_meter_colors SEC(".maps");
 
 /* Maps of one shape that only the first packets of connections ask: the program names this one for all of them. */
 struct percpu_array_maps_4_16_of_10001_map {
@@ -1761,6 +1827,10 @@ struct metadata {
 	u8 denied; /* 1 bit */
 	u8 closed; /* 1 bit */
 	u8 decided; /* 1 bit */
+	u8 is_reply; /* 1 bit */
+	u8 rate_color; /* 2 bits */
+	u8 storage_marked; /* 1 bit */
+	u8 storage_class;
 	u8 profile;
 	u8 translate; /* 1 bit */
 	u8 reverse_leg;
@@ -1796,6 +1866,7 @@ struct scratch {
 	u32 side; /* of the tables, see tables_side */
 	struct metadata meta;
 	struct later later;
+	u32 metered; /* the index of the entry whose action runs */
 	struct headers headers;
 	struct route_ipv4_key route_ipv4;
 	struct route_ipv6_key route_ipv6;
@@ -2208,6 +2279,13 @@ static __always_inline bool parse(struct packet_context *ctx, struct scratch *sc
 	return next == STATE_ACCEPT;
 }
 
+/* The meter of table storage. */
+static __always_inline u8 execute_storage_meter(const struct scratch *scratch, u32 index)
+{
+	return meter_execute(&storage_meter_config, index + 32769 * scratch->side, &storage_meter_words,
+			     &storage_meter_colors, index, scratch->packet.length, scratch->packet.length, true);
+}
+
 /* Actions. */
 
 /* The port of a workload; `nexthop` is the way back to it. */
@@ -2295,6 +2373,7 @@ static __always_inline void translate_ipv4(const struct translate_ipv4 *argument
 	scratch->meta.new_dst_port = arguments->dst_port;
 	scratch->meta.route_ipv4 = arguments->dst;
 	scratch->meta.nexthop = arguments->nexthop;
+	scratch->meta.service_id = arguments->service_id;
 	scratch->later.translate_ipv4_service_requests = arguments->service_id + 1;
 	if (scratch->meta.protocol == 6) {
 		if (scratch->meta.tcp_flags & 5) {
@@ -2323,6 +2402,8 @@ static __always_inline void translate_reply_ipv4(const struct translate_reply_ip
 	scratch->meta.new_dst_port = arguments->dst_port;
 	scratch->meta.route_ipv4 = arguments->dst;
 	scratch->meta.nexthop = arguments->nexthop;
+	scratch->meta.service_id = arguments->service_id;
+	scratch->meta.is_reply = 1;
 	if (!scratch->meta.decided) {
 		scratch->later.translate_reply_ipv4_service_replies = arguments->service_id + 1;
 		if (scratch->meta.protocol == 6) {
@@ -2384,6 +2465,7 @@ static __always_inline void translate_ipv6(const struct translate_ipv6 *argument
 	scratch->meta.new_dst_port = arguments->dst_port;
 	scratch->meta.route_ipv6 = arguments->dst;
 	scratch->meta.nexthop = arguments->nexthop;
+	scratch->meta.service_id = arguments->service_id;
 	scratch->later.translate_ipv6_service_requests = arguments->service_id + 1;
 	if (scratch->meta.protocol == 6) {
 		if (scratch->meta.tcp_flags & 5) {
@@ -2412,6 +2494,8 @@ static __always_inline void translate_reply_ipv6(const struct translate_reply_ip
 	scratch->meta.new_dst_port = arguments->dst_port;
 	scratch->meta.route_ipv6 = arguments->dst;
 	scratch->meta.nexthop = arguments->nexthop;
+	scratch->meta.service_id = arguments->service_id;
+	scratch->meta.is_reply = 1;
 	if (!scratch->meta.decided) {
 		scratch->later.translate_reply_ipv6_service_replies = arguments->service_id + 1;
 		if (scratch->meta.protocol == 6) {
@@ -2525,6 +2609,20 @@ static __always_inline void deny_inbound_ipv6(struct scratch *scratch)
 static __always_inline void to_proxy_ipv6(const struct to_proxy_ipv6 *arguments, struct scratch *scratch)
 {
 	scratch->meta.proxy_nexthop = arguments->nexthop;
+}
+
+/* Packets within the rate pass, with the class that they came with. */
+static __always_inline void admit(struct scratch *scratch)
+{
+	scratch->meta.rate_color = execute_storage_meter(scratch, scratch->metered);
+}
+
+/* Packets within the rate pass, in this class: DSCP times 4 (RFC 2474). Their two bits of ECN stay. */
+static __always_inline void classify_storage(const struct classify_storage *arguments, struct scratch *scratch)
+{
+	scratch->meta.rate_color = execute_storage_meter(scratch, scratch->metered);
+	scratch->meta.storage_marked = 1;
+	scratch->meta.storage_class = arguments->traffic_class;
 }
 
 /* Tables: each function is one lookup, and tells whether there was an entry. */
@@ -3426,6 +3524,43 @@ static __always_inline bool apply_proxy_ipv6(struct scratch *scratch)
 	}
 }
 
+/*
+ * Class and rate of a portal's packets, from hosts and, `is_reply`, to them.
+ */
+static __always_inline bool apply_storage(struct scratch *scratch)
+{
+	struct storage_value *value;
+	struct storage_key key = {
+		.service_id = scratch->meta.service_id,
+		.is_reply = scratch->meta.is_reply,
+		.side = scratch->side,
+	};
+
+	if (!uses_storage)
+		return missed(0x02000078);
+	if (key.is_reply) {
+		value = bpf_map_lookup_elem(&storage, &key);
+	} else {
+		u32 index = key.service_id + 65536 * scratch->side;
+
+		value = bpf_map_lookup_elem(&storage_direct, &index);
+	}
+	if (!value || !value->action)
+		return missed(0x02000078);
+	scratch->metered = value->counter;
+	asked(0x02000078, value->action);
+	switch (value->action) {
+	case ACTION_ADMIT:
+		admit(scratch);
+		return true;
+	case ACTION_CLASSIFY_STORAGE:
+		classify_storage(&value->arguments.classify_storage, scratch);
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* Controls: what is to be done with a packet, in which order. */
 
 /* Which leg the packet is on, and in which network. */
@@ -4178,6 +4313,20 @@ static __always_inline enum next connection_ipv6(struct packet_context *ctx, str
 	return GO_ON;
 }
 
+/* A packet to or from storage: within its rate? */
+__noinline enum next steer_storage(void)
+{
+	struct scratch *scratch = scratch_of_cpu();
+
+	if (!scratch)
+		return DONE;
+	apply_storage(scratch);
+	if (scratch->meta.rate_color == 2) {
+		return drop_for(&scratch->outcome, DROP_RATE_EXCEEDED);
+	}
+	return GO_ON;
+}
+
 /* Time to live and size (RFC 1812, sections 5.3.1 and 4.2.2.7; RFC 1191). */
 static __always_inline enum next check_ipv4(struct packet_context *ctx, struct scratch *scratch)
 {
@@ -4324,6 +4473,38 @@ __noinline enum next error_ipv6(struct packet_context *ctx)
 		return reply_to(&scratch->outcome);
 	}
 	return drop_for(&scratch->outcome, DROP_ERROR_NOT_SENT);
+}
+
+/* The class of a packet to or from storage, in its own header and in the one of its tunnel. */
+__noinline enum next mark_class(struct packet_context *ctx)
+{
+	struct scratch *scratch = scratch_of_cpu();
+
+	if (!scratch)
+		return DONE;
+	scratch->meta.traffic_class = (scratch->meta.traffic_class & 3) | scratch->meta.storage_class;
+	if (has(scratch, HEADER_IPV4)) {
+		u8 ipv4_traffic_class = scratch->meta.traffic_class;
+		u64 ipv4_changed = changed_u16(scratch->headers.ipv4.traffic_class, ipv4_traffic_class);
+		u8 *ipv4 = packet_at(ctx, &scratch->packet, scratch->position.ipv4, 20);
+
+		if (!ipv4)
+			return unable(scratch);
+		write_u8(ipv4 + 1, ipv4_traffic_class);
+		scratch->headers.ipv4.traffic_class = ipv4_traffic_class;
+		packet_fix_header(ipv4 + 10, ipv4_changed);
+	} else if (has(scratch, HEADER_IPV6)) {
+		u8 ipv6_traffic_class = scratch->meta.traffic_class;
+		u64 ipv6_changed = changed_u16(scratch->headers.ipv6.traffic_class << 4, ipv6_traffic_class << 4);
+		u8 *ipv6 = packet_at(ctx, &scratch->packet, scratch->position.ipv6, 40);
+
+		if (!ipv6)
+			return unable(scratch);
+		write_u16(ipv6, (read_u16(ipv6) & 0xf00f) | ipv6_traffic_class << 4);
+		scratch->headers.ipv6.traffic_class = ipv6_traffic_class;
+		packet_sum_changed(ctx, ipv6_changed);
+	}
+	return GO_ON;
 }
 
 /* Translate as decided, and one hop less to live. */
@@ -4502,6 +4683,10 @@ static __always_inline enum next forward(struct packet_context *ctx, struct scra
 				return DONE;
 		}
 	}
+	if (scratch->meta.storage_marked) {
+		if (mark_class(ctx) == DONE)
+			return DONE;
+	}
 	if (has(scratch, HEADER_VLAN)) {
 		s32 moved = packet_pop_vlan(ctx, &scratch->packet, scratch->position.vlan);
 
@@ -4585,6 +4770,10 @@ static __always_inline enum next ingress(struct packet_context *ctx, struct scra
 				if (connection_ipv6(ctx, scratch) == DONE)
 					return DONE;
 			}
+		}
+		if (scratch->meta.service_id > 0xbfff) {
+			if (steer_storage() == DONE)
+				return DONE;
 		}
 		if (scratch->meta.nexthop != 0) {
 			if (forward(ctx, scratch) == DONE)
@@ -4930,6 +5119,9 @@ static __always_inline enum next fast_forward(struct packet_context *ctx, struct
 			return UNDECIDED;
 		}
 	}
+	if (scratch->meta.storage_marked) {
+		return UNDECIDED;
+	}
 	take_over(scratch, known);
 	if (has(scratch, HEADER_VXLAN)) {
 		if (!packet_pop(ctx, &scratch->packet, 50))
@@ -5012,6 +5204,9 @@ static __always_inline enum next fast_ingress(struct packet_context *ctx, struct
 				if (behind_connection_ipv6 != GO_ON)
 					return behind_connection_ipv6;
 			}
+		}
+		if (scratch->meta.service_id > 0xbfff) {
+			return UNDECIDED;
 		}
 		if (scratch->meta.nexthop != 0) {
 			enum next behind_forward = fast_forward(ctx, scratch, known);

@@ -38,6 +38,9 @@ const bit<32> DROP_NO_PROXY = 10;
 /// A MeshRedirect denies the connection.
 const bit<32> DROP_MESH_DENIED = 11;
 
+/// Beyond the rate of the portal or registry, in this direction.
+const bit<32> DROP_RATE_EXCEEDED = 12;
+
 /// The host port: what the pipeline leaves to the kernel goes there as it came.
 const PortIdUint_t KERNEL_PORT = 510;
 
@@ -221,6 +224,7 @@ struct sums_t {
     bit<1> update_tcp;
     bit<1> update_udp;
     bit<1> compute_outer_ipv4;
+    bit<16> not_ipv4_version_header_length_traffic_class;
     bit<16> not_ipv4_ttl_protocol;
     bit<16> not_ipv4_checksum;
     bit<32> not_ipv4_src;
@@ -253,6 +257,10 @@ struct metadata_t {
     bit<1> decided;
     bit<16> service_id;
     bit<16> spread;
+    bit<1> is_reply;
+    bit<2> rate_color;
+    bit<1> storage_marked;
+    bit<8> storage_class;
     bit<8> profile;
     bit<16> nexthop;
     bit<1> translate;
@@ -455,6 +463,7 @@ control before_main(in headers_t hdr, inout metadata_t meta, in pna_pre_input_me
 control prepare(inout headers_t hdr, inout metadata_t meta) {
     apply {
         if (hdr.ipv4.isValid()) {
+            meta.sums.not_ipv4_version_header_length_traffic_class = ~(hdr.ipv4.version ++ hdr.ipv4.header_length ++ hdr.ipv4.traffic_class);
             meta.sums.not_ipv4_ttl_protocol = ~(hdr.ipv4.ttl ++ hdr.ipv4.protocol);
             meta.sums.not_ipv4_checksum = ~hdr.ipv4.checksum;
             meta.sums.not_ipv4_src = ~hdr.ipv4.src;
@@ -948,6 +957,7 @@ control connection_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_main_
         meta.new_dst_port = dst_port;
         meta.route_ipv4 = dst;
         meta.nexthop = nexthop;
+        meta.service_id = service_id;
         service_requests.count((bit<32>)service_id);
         if (meta.protocol == 6) {
             if ((meta.tcp_flags & 5) != 0) {
@@ -978,6 +988,8 @@ control connection_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_main_
         meta.new_dst_port = dst_port;
         meta.route_ipv4 = dst;
         meta.nexthop = nexthop;
+        meta.service_id = service_id;
+        meta.is_reply = 1;
         if (!(meta.decided == 1)) {
             service_replies.count((bit<32>)service_id);
             if (meta.protocol == 6) {
@@ -1475,6 +1487,7 @@ control connection_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_main_
         meta.new_dst_port = dst_port;
         meta.route_ipv6 = dst;
         meta.nexthop = nexthop;
+        meta.service_id = service_id;
         service_requests.count((bit<32>)service_id);
         if (meta.protocol == 6) {
             if ((meta.tcp_flags & 5) != 0) {
@@ -1505,6 +1518,8 @@ control connection_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_main_
         meta.new_dst_port = dst_port;
         meta.route_ipv6 = dst;
         meta.nexthop = nexthop;
+        meta.service_id = service_id;
+        meta.is_reply = 1;
         if (!(meta.decided == 1)) {
             service_replies.count((bit<32>)service_id);
             if (meta.protocol == 6) {
@@ -1673,6 +1688,55 @@ control connection_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_main_
     }
 }
 
+/// A packet to or from storage: within its rate?
+control steer_storage(inout headers_t hdr, inout metadata_t meta, in pna_main_input_metadata_t input) {
+    @id(0x15000078) @name(".storage_meter")
+    @single_rate_two_color
+    DirectMeter(PNA_MeterType_t.BYTES) storage_meter;
+
+    @id(0x01000078) @name(".admit")
+    @brief("Packets within the rate pass, with the class that they came with.")
+    action admit() {
+        PNA_MeterColor_t color = storage_meter.execute();
+        meta.rate_color = color == PNA_MeterColor_t.RED ? 2w2 : (color == PNA_MeterColor_t.YELLOW ? 2w1 : 2w0);
+    }
+
+    @id(0x01000079) @name(".classify_storage")
+    @brief("Packets within the rate pass, in this class: DSCP times 4 (RFC 2474). Their two bits of ECN stay.")
+    action classify_storage(bit<8> traffic_class) {
+        PNA_MeterColor_t color = storage_meter.execute();
+        meta.rate_color = color == PNA_MeterColor_t.RED ? 2w2 : (color == PNA_MeterColor_t.YELLOW ? 2w1 : 2w0);
+        meta.storage_marked = 1;
+        meta.storage_class = traffic_class;
+    }
+
+    @id(0x02000078) @name(".storage")
+    @brief("Class and rate of a portal's packets, from hosts and, `is_reply`, to them.")
+    table storage {
+        key = {
+            meta.service_id : exact @name("service_id");
+            meta.is_reply : exact @name("is_reply");
+        }
+        actions = {
+            @tableonly admit;
+            @tableonly classify_storage;
+            @defaultonly miss;
+        }
+        const default_action = miss();
+        size = 32768;
+        pna_direct_meter = storage_meter;
+    }
+
+    apply {
+        storage.apply();
+        if (meta.rate_color == 2) {
+            drops.count(DROP_RATE_EXCEEDED);
+            drop_packet();
+            exit;
+        }
+    }
+}
+
 /// Time to live and size (RFC 1812, sections 5.3.1 and 4.2.2.7; RFC 1191).
 control check_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_main_input_metadata_t input) {
     apply {
@@ -1739,6 +1803,19 @@ control error_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_main_input
         drops.count(DROP_ERROR_NOT_SENT);
         drop_packet();
         exit;
+    }
+}
+
+/// The class of a packet to or from storage, in its own header and in the one of its tunnel.
+control mark_class(inout headers_t hdr, inout metadata_t meta, in pna_main_input_metadata_t input) {
+    apply {
+        meta.traffic_class = (meta.traffic_class & 3) | meta.storage_class;
+        if (hdr.ipv4.isValid()) {
+            hdr.ipv4.traffic_class = meta.traffic_class;
+            meta.sums.update_ipv4 = 1;
+        } else if (hdr.ipv6.isValid()) {
+            hdr.ipv6.traffic_class = meta.traffic_class;
+        }
     }
 }
 
@@ -1930,6 +2007,9 @@ control forward(inout headers_t hdr, inout metadata_t meta, in pna_main_input_me
                 error_ipv6.apply(hdr, meta, input);
             }
         }
+        if (meta.storage_marked == 1) {
+            mark_class.apply(hdr, meta, input);
+        }
         if (hdr.vlan.isValid()) {
             hdr.ethernet.type = hdr.vlan.type;
             hdr.vlan.setInvalid();
@@ -2011,6 +2091,9 @@ control ingress(inout headers_t hdr, inout metadata_t meta, in pna_main_input_me
                     connection_ipv6.apply(hdr, meta, input);
                 }
             }
+            if (meta.service_id > 0xbfff) {
+                steer_storage.apply(hdr, meta, input);
+            }
             if (meta.nexthop != 0) {
                 forward.apply(hdr, meta, input);
             }
@@ -2042,9 +2125,11 @@ control deparse(packet_out packet, in headers_t before, in metadata_t meta, in p
         // ipv4, where it was rewritten (RFC 1624)
         if (hdr.ipv4.isValid() && meta.sums.update_ipv4 == 1) {
             sum.clear();
-            sum.add({ 16w0xffff, meta.sums.not_ipv4_checksum, meta.sums.not_ipv4_ttl_protocol,
-                      meta.sums.not_ipv4_src, meta.sums.not_ipv4_dst, hdr.ipv4.ttl, hdr.ipv4.protocol,
-                      hdr.ipv4.src, hdr.ipv4.dst });
+            sum.add({ 16w0xffff, meta.sums.not_ipv4_checksum,
+                      meta.sums.not_ipv4_version_header_length_traffic_class,
+                      meta.sums.not_ipv4_ttl_protocol, meta.sums.not_ipv4_src, meta.sums.not_ipv4_dst,
+                      hdr.ipv4.version, hdr.ipv4.header_length, hdr.ipv4.traffic_class, hdr.ipv4.ttl,
+                      hdr.ipv4.protocol, hdr.ipv4.src, hdr.ipv4.dst });
             hdr.ipv4.checksum = sum.get();
         }
         // tcp, where it was rewritten (RFC 1624)

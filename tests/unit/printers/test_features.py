@@ -24,8 +24,8 @@ EVERYTHING = used()
 REDIRECTS = {f"uses_{table}_ipv{version}" for table in ("outbound", "inbound", "proxy") for version in (4, 6)}
 
 
-def test_the_whole_shop_uses_everything_but_redirects() -> None:
-    assert set(features(pipeline(), Entries())) == EVERYTHING | REDIRECTS
+def test_the_whole_shop_uses_everything_but_redirects_and_storage() -> None:
+    assert set(features(pipeline(), Entries())) == EVERYTHING | REDIRECTS | {"uses_storage"}
 
 
 def test_redirects_learn_connections_without_any_service() -> None:

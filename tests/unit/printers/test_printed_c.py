@@ -22,7 +22,7 @@ from runtime.bpf.toolchain import Compiler, compile_c, find_compiler, zig_compil
 from runtime.build import Hook, build_bundle, compile_source
 
 ROOT = Path(__file__).resolve().parents[3]
-EXAMPLES = ("ipv6", "kubernetes", "shop", "single-node", "weighted")
+EXAMPLES = ("ipv6", "kubernetes", "shop", "single-node", "storage", "weighted")
 INCLUDE = ROOT / "ebpf" / "include"
 
 

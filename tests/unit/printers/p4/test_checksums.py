@@ -115,7 +115,13 @@ def _value(data: st.DataObject, path: str) -> int:
 
 def test_the_plan_remembers_what_rewrites_change() -> None:
     remembered = {header: [group.fields for group in groups] for header, groups in PLAN.complements}
-    assert remembered["ipv4"] == [("ttl", "protocol"), ("checksum",), ("src",), ("dst",)]
+    assert remembered["ipv4"] == [
+        ("version", "header_length", "traffic_class"),
+        ("ttl", "protocol"),
+        ("checksum",),
+        ("src",),
+        ("dst",),
+    ]
     assert remembered["ipv6"] == [("src",), ("dst",)]
     assert PLAN.holders == ("ipv4", "tcp", "udp", "icmpv6")
     assert [holder for holder, _ in PLAN.zero_fixes] == ["udp"]

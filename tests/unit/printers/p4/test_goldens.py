@@ -22,7 +22,7 @@ from compiler.printers.p4info import p4info
 from compiler.printers.v1model_p4info import v1model_p4info
 
 ROOT = Path(__file__).resolve().parents[4]
-EXAMPLES = ("ipv6", "kubernetes", "shop", "single-node", "weighted")
+EXAMPLES = ("ipv6", "kubernetes", "shop", "single-node", "storage", "weighted")
 
 
 def example_provenance(example: str) -> Provenance:
