@@ -16,8 +16,21 @@ def check(journey: Journey) -> None:
     """Raises `Violation`."""
     for hop in journey.hops:
         _check_checksums(hop)
+        _check_no_return(hop)
     if journey.end is End.DELIVERED:
         _check_receiver(journey)
+
+
+def _check_no_return(hop: Hop) -> None:
+    """What a proxy has sent comes to no proxy of its device, but for one that is addressed itself."""
+    outcome = hop.outcome
+    is_back = outcome.verdict is VerdictKind.FORWARD and _is_proxy(hop.port) and _is_proxy(outcome.egress_port or 0)
+    if is_back and not _is_addressed(outcome.packet, outcome.egress_port or 0):
+        raise Violation(f"a packet that a proxy sent came back to port {outcome.egress_port}: {hop.frame.hex()}")
+
+
+def _is_proxy(port: int) -> bool:
+    return port != planned.UPLINK and planned.behind_port(port)[1] in planned.PROXY_PLACES
 
 
 def _check_checksums(hop: Hop) -> None:
@@ -30,18 +43,29 @@ def _check_checksums(hop: Hop) -> None:
 
 
 def _check_receiver(journey: Journey) -> None:
-    """The port that a packet leaves by is its receiver's, in the network that it came from."""
+    """The port that a packet leaves by is its receiver's, or a proxy's, in the network that it came from."""
     egress_port = journey.last.outcome.egress_port or 0
     network, host = planned.behind_port(egress_port)
     if _network_of(journey.hops[0]) != network:
         raise Violation(f"a packet went into the network of port {egress_port}: {journey}")
-    ip = anatomy.innermost_ip(journey.frame)
+    if _is_addressed(journey.frame, egress_port) or (_is_proxy(egress_port) and _is_tcp(journey.frame)):
+        return
+    raise Violation(f"a packet for another address was delivered to host {host}: {journey}")
+
+
+def _is_addressed(frame: bytes, port: int) -> bool:
+    """Whether a frame has the address of who is behind a port."""
+    ip = anatomy.innermost_ip(frame)
     if ip is None:
-        raise Violation(f"a packet without an address was delivered: {journey}")
+        return False
     at, size = (16, 4) if ip.name == "ipv4" else (24, 16)
-    address = journey.frame[ip.start + at : ip.start + at + size]
-    if address != planned.host_address(host, 4 if ip.name == "ipv4" else 6).packed:
-        raise Violation(f"a packet for {address.hex()} was delivered to host {host}: {journey}")
+    host = planned.behind_port(port)[1]
+    own = planned.host_address(host, 4 if ip.name == "ipv4" else 6)
+    return frame[ip.start + at : ip.start + at + size] == own.packed
+
+
+def _is_tcp(frame: bytes) -> bool:
+    return any(part.name == "tcp" for part in anatomy.parts(frame))
 
 
 def _network_of(hop: Hop) -> int:

@@ -16,7 +16,7 @@ from typing import assert_never
 from compiler.entries.vocabulary import mac_number
 from compiler.ir.interpreter import Tally, VerdictKind, trace
 from compiler.policy.loading import load_text
-from compiler.policy.policyset import PolicySet
+from compiler.policy.policyset import PolicySet, WorkloadType
 from runtime.verification import arrivals, leaks, wire
 from runtime.verification.cluster_steps import (
     Adopt,
@@ -28,6 +28,7 @@ from runtime.verification.cluster_steps import (
     Exchange,
     Flood,
     More,
+    Onward,
     Pause,
     Push,
     Restart,
@@ -74,6 +75,12 @@ class Sent:
     ends: Ends
     got: Ends
 
+    @property
+    def is_proxied(self) -> bool:
+        """Whether a proxy got what was not for itself."""
+        receiver = self.receiver.workload
+        return receiver.type is WorkloadType.PROXY and self.got.dst not in receiver.addresses
+
 
 class Cluster:
     """New devices on `levels`, by device name; `plans` are the policies now and later."""
@@ -107,6 +114,8 @@ class Cluster:
         match step:
             case Call() | Direct() | More() | Answer():
                 self._speak(step)
+            case Onward(back=back):
+                self._go_on(back)
             case Exchange(call=call):
                 self._exchange(call)
             case Flood(call=call, count=count):
@@ -140,6 +149,24 @@ class Cluster:
             for step in (Answer(back=0, flags="SA"), More(back=1, flags="A"), Answer(back=0, flags="PA")):
                 if not self._speak(step):
                     return
+
+    def _go_on(self, back: int) -> None:
+        """A way through proxies ends: no device has a packet of it go by its proxies twice."""
+        met: list[str] = []
+        sent = self.arrived[-1 - back % len(self.arrived)] if self.arrived else None
+        while sent is not None and sent.is_proxied:
+            if sent.receiver.device in met:
+                raise Violation(f"by the proxies of {sent.receiver.device} again: {sent.ends}, behind {met}")
+            met.append(sent.receiver.device)
+            sent = self._onward(sent)
+
+    def _onward(self, sent: Sent) -> Sent | None:
+        proxy = self._today(sent.receiver)
+        src = proxy.workload.address(sent.got.dst.version)
+        if src is None:
+            return None
+        ends = replace(sent.got, src=src, src_port=sent.got.src_port + 100)
+        return self.arrived[-1] if self._say(proxy, ends, "S") else None
 
     def _adopt(self) -> None:
         if not self._later:
@@ -236,9 +263,9 @@ class Cluster:
     def _speak(self, step: Call | Direct | More | Answer) -> bool:
         """Whether the packet has arrived."""
         said = self._said(step)
-        if said is None:
-            return False
-        speaker, ends, flags = said
+        return said is not None and self._say(*said)
+
+    def _say(self, speaker: Speaker, ends: Ends, flags: str) -> bool:
         journey = self._send(speaker, spoken(speaker, ends, flags, PAYLOAD))
         if journey is None:
             return False

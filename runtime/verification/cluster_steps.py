@@ -56,6 +56,14 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Onward:
+    """The proxy that got what was delivered `back` packets ago goes on to where it was addressed, from its own
+    address; and so does every proxy that gets this. If it was no proxy, nobody does anything."""
+
+    back: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
     """A call as it goes when all is well: opened, answered, and both sides have sent data."""
 
@@ -130,6 +138,7 @@ Step = (
     | Direct
     | More
     | Answer
+    | Onward
     | Exchange
     | Flood
     | Damaged
@@ -177,6 +186,7 @@ _WEIGHTS: tuple[tuple[st.SearchStrategy[Step], int], ...] = (
     (_DIRECT, 2),
     (_MORE, 4),
     (_ANSWERS, 4),
+    (st.builds(Onward, back=_BACK), 2),
     (st.builds(Flood, call=_CALLS, count=st.integers(4, 40)), 1),
     (_DAMAGED, 4),
     (st.builds(Stray, device=_DEVICE, client=_SMALL, version=_VERSIONS, vni_step=st.sampled_from((0, 1, -1, 256))), 1),

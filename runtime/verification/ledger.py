@@ -24,14 +24,15 @@ def _nothing_sent() -> dict[bool, bool]:
 
 @dataclass(slots=True, kw_only=True)
 class Connection:
-    """`called` is what the client has sent, `to` what the server has got. `kept_at`: the device that translates it.
+    """`called` is what the client has sent, `to` what the server has got. `kept_at`: the devices that know it: the one
+    that translates it, and those that have it go by a proxy.
 
     Of each half (True: the client's) when its entry was met last, and whether more than a SYN has met it.
     """
 
     client: PlannedWorkload
     server: PlannedWorkload
-    kept_at: str
+    kept_at: frozenset[str]
     called: Ends
     to: Ends
     seen_ms: dict[bool, int]
@@ -78,7 +79,7 @@ class Ledger:
     def forget(self, device: str) -> None:
         """A device has lost all that it kept."""
         for connection in self._by_call.values():
-            connection.is_over |= connection.kept_at == device
+            connection.is_over |= device in connection.kept_at
 
     def keep(self, workloads: Collection[PlannedWorkload]) -> None:
         """Only connections between these have promises."""

@@ -5,50 +5,33 @@ Devices must hold what the plan asks for. Addresses are the same in all networks
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 
 from runtime.verification import wire
+from runtime.verification.meshpromises import meshed
 from runtime.verification.policies import expected
 from runtime.verification.policies import plan as planned
 from runtime.verification.policies.plan import PlannedPort, PlannedService, PlannedWorkload, PolicyPlan
+from runtime.verification.promise import WHEN_CROWDED, Landing, Promise
 from runtime.verification.speaking import Ends
 
 _PROTOCOLS = {"TCP": wire.TCP, "UDP": wire.UDP}
-_WHEN_CROWDED = frozenset({"flow_table_full", "flow_clash"})
-"""Why an opening may be dropped even though there is a backend."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Promise:
-    """Where the packet may be delivered, by destination address and port as they arrive; why it may be dropped.
-
-    With neither, it is left alone. `is_refused`: the sender is told at once that nobody is there.
-    """
-
-    places: frozenset[expected.Place] = frozenset()
-    reasons: frozenset[str] = frozenset()
-    is_refused: bool = False
-
-    @property
-    def is_untouched(self) -> bool:
-        return not self.places and not self.reasons and not self.is_refused
-
-    def __str__(self) -> str:
-        if self.is_refused:
-            return "refused"
-        if self.is_untouched:
-            return "left alone"
-        places = ", ".join(f"{address} port {port}" for address, port in sorted(self.places, key=str))
-        return f"delivered to {places or 'nobody'}, or dropped as {', '.join(sorted(self.reasons)) or 'nothing'}"
+def promise(plan: PolicyPlan, sender: PlannedWorkload, ends: Ends, flags: str = "") -> Promise:
+    """`flags` of TCP: a segment with SYN alone is asked whether it goes by a proxy."""
+    direct = _direct(plan, sender, ends)
+    is_opening = ends.protocol == wire.TCP and flags == "S"
+    return meshed(plan, sender, ends, direct) if is_opening else direct
 
 
-def promise(plan: PolicyPlan, sender: PlannedWorkload, ends: Ends) -> Promise:
+def _direct(plan: PolicyPlan, sender: PlannedWorkload, ends: Ends) -> Promise:
     found = service_of(plan, sender.network, ends)
     if found is not None:
         return _of_service(plan, sender, *found, ends.dst.version)
     receiver = _workload(plan, sender.network, ends.dst)
     if receiver is not None and planned.is_reachable(plan, sender.place, receiver):
-        return Promise(places=frozenset({(ends.dst, ends.dst_port)}))
+        return Promise(landings=frozenset({Landing(address=ends.dst, port=ends.dst_port, host=receiver.host)}))
     return Promise()
 
 
@@ -69,16 +52,19 @@ def _of_service(
     plan: PolicyPlan, sender: PlannedWorkload, service: PlannedService, port: PlannedPort, version: int
 ) -> Promise:
     backends = expected.backends(plan, service, port, version, planned.node_of(sender))
-    reached = frozenset(place for place in backends if _leads_there(plan, sender, place[0]))
+    reached = frozenset(_landings(plan, sender, backends))
     if not backends:
         return Promise(is_refused=True)
     lost = frozenset({"no_route"}) if len(reached) < len(backends) else frozenset[str]()
-    return Promise(places=reached, reasons=_WHEN_CROWDED | lost)
+    return Promise(landings=reached, reasons=WHEN_CROWDED | lost)
 
 
-def _leads_there(plan: PolicyPlan, sender: PlannedWorkload, address: planned.Address) -> bool:
-    workload = _workload(plan, sender.network, address)
-    return workload is not None and planned.is_reachable(plan, sender.place, workload)
+def _landings(plan: PolicyPlan, sender: PlannedWorkload, places: Iterable[expected.Place]) -> Iterator[Landing]:
+    """Of those to which something leads."""
+    for address, port in places:
+        workload = _workload(plan, sender.network, address)
+        if workload is not None and planned.is_reachable(plan, sender.place, workload):
+            yield Landing(address=address, port=port, host=workload.host)
 
 
 def _workload(plan: PolicyPlan, network: int, address: planned.Address) -> PlannedWorkload | None:
@@ -87,8 +73,10 @@ def _workload(plan: PolicyPlan, network: int, address: planned.Address) -> Plann
     return next(
         (
             workload
-            for workload in plan.workloads_of(network)
-            if version in workload.versions and planned.workload_address(workload, version) == address
+            for workload in plan.everyone
+            if workload.network == network
+            and version in workload.versions
+            and planned.workload_address(workload, version) == address
         ),
         None,
     )

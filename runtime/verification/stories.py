@@ -15,6 +15,7 @@ from runtime.verification.cluster_steps import (
     Exchange,
     Flood,
     More,
+    Onward,
     Pause,
     Push,
     Restart,
@@ -25,8 +26,10 @@ from runtime.verification.findings import Violation
 from runtime.verification.policies.plan import (
     DEVICES,
     PlannedBackend,
+    PlannedDirection,
     PlannedNetwork,
     PlannedPort,
+    PlannedRedirect,
     PlannedService,
     PlannedWorkload,
     PolicyPlan,
@@ -49,6 +52,21 @@ _NEW = PlannedWorkload(network=0, host=13)
 SHOP_OF_ONE = replace(SHOP, services=(replace(_WEB, app="", backends=(PlannedBackend(workload=1),)),))
 _CALL = Call(client=0, service=1, version=4, src_port=1024)
 _QUERY = Call(client=0, service=0, version=4, src_port=1024)
+_MESH = replace(
+    SHOP,
+    proxies=(
+        PlannedWorkload(network=0, host=16, app=""),
+        PlannedWorkload(network=0, host=18, app="", place="dpu-b"),
+    ),
+)
+_EVERYTHING = PlannedDirection()
+_REDIRECTED = replace(
+    _MESH,
+    redirects=(
+        PlannedRedirect(network=0, outbound=_EVERYTHING),
+        PlannedRedirect(network=0, app="web", inbound=_EVERYTHING),
+    ),
+)
 _SETTLED = tuple(Restart(device=device, how="fitting") for device in DEVICES)
 
 
@@ -158,6 +176,26 @@ STORIES = (
             More(back=5, flags="A"),
         ),
         arrives=8,
+    ),
+    Story(
+        name="connections stay with their proxy, or without one, when redirects come and go",
+        plans=(_MESH, _REDIRECTED, _MESH),
+        steps=(
+            *_both(_CALL),
+            Apply(),
+            More(back=0, flags="A"),
+            *_both(replace(_CALL, src_port=1025)),
+            Apply(),
+            More(back=0, flags="A"),
+            More(back=9, flags="A"),
+        ),
+        arrives=19,
+    ),
+    Story(
+        name="a way through proxies of both devices ends",
+        plans=(_REDIRECTED,),
+        steps=(Direct(client=0, peer=3, version=4, protocol=6, src_port=3024), Onward(back=0)),
+        arrives=3,
     ),
     Story(
         name="nobody reaches another network",

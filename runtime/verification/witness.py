@@ -11,7 +11,8 @@ from runtime.verification.findings import Violation
 from runtime.verification.ledger import Connection, Ledger
 from runtime.verification.policies import plan as planned
 from runtime.verification.policies.plan import PlannedWorkload, PolicyPlan
-from runtime.verification.promises import Promise, promise
+from runtime.verification.promise import Landing, Promise
+from runtime.verification.promises import promise
 from runtime.verification.returning import Returning
 from runtime.verification.speaking import Ends, Speaker, ends_of
 
@@ -30,7 +31,7 @@ class Witness:
     def adopt(self, plan: PolicyPlan) -> None:
         """Connections whose client or server has gone or moved are promised nothing any more."""
         self._plan = plan
-        self._ledger.keep(plan.workloads)
+        self._ledger.keep(plan.everyone)
         self._returning.forget_all()
 
     def forget(self, device: str) -> None:
@@ -47,8 +48,8 @@ class Witness:
         if has_learned:
             self._open(network, speaker, ends, journey, got)
         elif journey.is_known and connection is not None:
-            self._ledger.saw(connection, is_client=is_client, flags=flags, now_ms=self._now_ms(connection.kept_at))
-        if (has_learned or not journey.is_known) and self._fabric.is_settled:
+            self._saw(connection, flags, got, is_client=is_client)
+        if not journey.is_known and self._fabric.is_settled:
             self._check_promise(speaker, ends, flags, journey, got)
 
     def overheard(self, journey: Journey) -> None:
@@ -65,14 +66,21 @@ class Witness:
         else:
             self._ledger.keep(())
 
-    def _now_ms(self, device: str) -> int:
-        return self._fabric.comparisons[device].now_ms
+    def _now_ms(self, connection: Connection) -> int:
+        return max(self._fabric.comparisons[device].now_ms for device in connection.kept_at)
+
+    def _saw(self, connection: Connection, flags: str, got: Ends | None, *, is_client: bool) -> None:
+        """Where two devices keep a connection, a packet that one of them drops is not met by the other."""
+        self._ledger.saw(connection, is_client=is_client, flags=flags, now_ms=self._now_ms(connection))
+        connection.is_over |= got is None and len(connection.kept_at) > 1
 
     def _check_kept(
         self, connection: Connection, ends: Ends, journey: Journey, got: Ends | None, *, is_client: bool
     ) -> None:
         wanted = connection.to if is_client else connection.called.turned
-        if connection.is_promised(self._now_ms(connection.kept_at)) and got != wanted:
+        if not connection.is_promised(self._now_ms(connection)):
+            return
+        if got != wanted or self._receiver(journey) != (connection.server if is_client else connection.client):
             raise Violation(f"an established connection, {ends}, should have gone on as {wanted}: {journey}")
 
     def _open(self, network: int, speaker: Speaker, ends: Ends, journey: Journey, got: Ends | None) -> None:
@@ -81,13 +89,13 @@ class Witness:
         if client is None or server is None or got is None:
             self._ledger.drop(network, ends)
             return
-        now_ms = self._now_ms(speaker.device)
+        now_ms = self._fabric.comparisons[speaker.device].now_ms
         self._ledger.open(
             network,
             Connection(
                 client=client,
                 server=server,
-                kept_at=speaker.device,
+                kept_at=_keepers(journey),
                 called=ends,
                 to=got,
                 seen_ms={True: now_ms, False: now_ms},
@@ -101,12 +109,12 @@ class Witness:
         sender = planned.workload_at(self._plan, speaker.device, speaker.port.id)
         if sender is None:
             return
-        promised = promise(self._plan, sender, ends)
+        promised = promise(self._plan, sender, ends, flags)
         if promised.is_refused and ends.protocol == wire.TCP and "R" in flags:
             promised = Promise(reasons=frozenset({"no_backend"}))  # a reset is never answered
         if not _is_kept(promised, ends, journey, got):
             raise Violation(f"{ends} from {speaker.workload.key} should be {promised}: {journey}")
-        if got is not None:
+        if got is not None and not _is_proxied(journey):
             self._returning.check(self._plan, sender, ends, got)
 
 
@@ -117,7 +125,10 @@ def _is_kept(promised: Promise, ends: Ends, journey: Journey, got: Ends | None) 
         return journey.end is End.ANSWERED
     if journey.end is End.DROPPED:
         return journey.last.outcome.drop_reason in promised.reasons
-    if got is None or (got.dst, got.dst_port) not in promised.places:
+    if got is None:
+        return False
+    host = planned.behind_port(journey.last.outcome.egress_port or 0)[1]
+    if Landing(address=got.dst, port=got.dst_port, host=host) not in promised.landings:
         return False
     is_own = got.dst == ends.src and got.dst != ends.dst
     return got.src_port == ends.src_port and (got.src == ends.src or is_own)
@@ -125,6 +136,20 @@ def _is_kept(promised: Promise, ends: Ends, journey: Journey, got: Ends | None) 
 
 def _steps(journey: Journey) -> Iterable[trace.TraceStep]:
     return (step for hop in journey.hops for step in hop.outcome.trace)
+
+
+def _is_proxied(journey: Journey) -> bool:
+    return planned.behind_port(journey.last.outcome.egress_port or 0)[1] in planned.PROXY_PLACES
+
+
+def _keepers(journey: Journey) -> frozenset[str]:
+    """The devices that know the connection of a packet, or have just learned it."""
+    return frozenset(hop.device for hop in journey.hops if any(_keeps(step) for step in hop.outcome.trace))
+
+
+def _keeps(step: trace.TraceStep) -> bool:
+    is_known = isinstance(step, trace.Hit) and step.found_in.startswith("flow")
+    return is_known or isinstance(step, trace.Learned)
 
 
 def _learned(journey: Journey) -> bool:

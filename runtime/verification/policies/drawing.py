@@ -7,11 +7,16 @@ from typing import TypeVar
 
 from hypothesis import strategies as st
 
+from runtime.verification.policies.meshes import PORTS, PREFIXES
 from runtime.verification.policies.plan import (
     NETWORK_NAMES,
+    PROXY_PLACES,
     PlannedBackend,
+    PlannedDirection,
     PlannedNetwork,
     PlannedPort,
+    PlannedRedirect,
+    PlannedRule,
     PlannedService,
     PlannedWorkload,
     PolicyPlan,
@@ -42,6 +47,45 @@ _BACKENDS = st.builds(
     by_address=st.sampled_from((False, False, True)),
     is_ready=st.sampled_from((True, True, True, False)),
 )
+_RULE = st.builds(
+    PlannedRule,
+    prefixes=st.lists(st.integers(0, len(PREFIXES) - 1), max_size=2, unique=True).map(tuple),
+    ports=st.lists(st.integers(0, len(PORTS) - 1), max_size=2, unique=True).map(tuple),
+)
+_FEW_RULES = st.lists(_RULE, max_size=2).map(tuple)
+_DIRECTION = st.builds(
+    PlannedDirection,
+    include=st.one_of(st.none(), st.none(), _FEW_RULES),
+    exclude=st.one_of(st.just(()), _FEW_RULES),
+    deny=st.one_of(st.just(()), st.just(()), _FEW_RULES),
+)
+
+
+def _redirect(networks: tuple[PlannedNetwork, ...]) -> st.SearchStrategy[PlannedRedirect]:
+    ways = st.tuples(st.one_of(st.none(), _DIRECTION), st.one_of(st.none(), _DIRECTION)).filter(any)
+    return ways.flatmap(
+        lambda way: st.builds(
+            PlannedRedirect,
+            network=st.integers(0, len(networks) - 1),
+            app=st.sampled_from(("", "web", "db")),
+            team=st.sampled_from(("shop", "shop", "shop", "ops")),
+            of_all_teams=st.booleans(),
+            is_closed=st.booleans(),
+            outbound=st.just(way[0]),
+            inbound=st.just(way[1]),
+        )
+    )
+
+
+@st.composite
+def _proxies(draw: st.DrawFn, networks: tuple[PlannedNetwork, ...]) -> tuple[PlannedWorkload, ...]:
+    """Most of those that there could be."""
+    made = [
+        PlannedWorkload(network=number, host=host, versions=draw(_some_of(network.versions)), place=place, app="")
+        for number, network in enumerate(networks)
+        for host, place in PROXY_PLACES.items()
+    ]
+    return draw(_kept(tuple(made)))
 
 
 def _workload(networks: tuple[PlannedNetwork, ...]) -> st.SearchStrategy[PlannedWorkload]:
@@ -107,6 +151,8 @@ def plans(draw: st.DrawFn) -> PolicyPlan:
             underlay=draw(st.sampled_from((*5 * ["shared"], "routed", "split", "none"))),
             underlay_mtu=draw(st.sampled_from((1500, 1500, 9100))),
             has_orphan=draw(st.sampled_from((False, False, False, True))),
+            proxies=draw(_proxies(networks)),
+            redirects=tuple(draw(st.lists(_redirect(networks), max_size=3, unique=True))),
         )
     )
 
@@ -124,15 +170,23 @@ def _with_single_backends(plan: PolicyPlan, service: PlannedService) -> PlannedS
 
 @st.composite
 def next_plans(draw: st.DrawFn, plan: PolicyPlan) -> PolicyPlan:
-    """Another state of the same cluster: workloads, services and backends come and go, networks and links stay."""
-    workloads = {_address_of(w): w for w in (*draw(_kept(plan.workloads)), *draw(_some_workloads(plan.networks)))}
+    """Another state of the same cluster: networks and links stay, all else comes and goes."""
+    workloads = {_address_of(w): w for w in (*draw(_kept(plan.workloads)), *draw(_some(_workload(plan.networks))))}
     homes = tuple(sorted({workload.network for workload in workloads.values()}))
     if not homes:
         return plan
     made = draw(st.lists(_service(plan.networks, homes), max_size=2))
     kept = [service for service in draw(_kept(plan.services)) if service.network in homes]
     services = {_frontend_of(service): service for service in (*made, *kept)}
-    changed = replace(plan, workloads=tuple(workloads.values()), services=tuple(services.values()))
+    proxies = {_address_of(proxy): proxy for proxy in (*draw(_proxies(plan.networks)), *draw(_kept(plan.proxies)))}
+    redirects = dict.fromkeys((*draw(_kept(plan.redirects)), *draw(_some(_redirect(plan.networks)))))
+    changed = replace(
+        plan,
+        workloads=tuple(workloads.values()),
+        services=tuple(services.values()),
+        proxies=tuple(proxies.values()),
+        redirects=tuple(redirects),
+    )
     return sound(changed)
 
 
@@ -142,5 +196,5 @@ def _kept(items: tuple[T, ...]) -> st.SearchStrategy[tuple[T, ...]]:
     return chosen.map(lambda keeps: tuple(item for item, is_kept in zip(items, keeps, strict=True) if is_kept))
 
 
-def _some_workloads(networks: tuple[PlannedNetwork, ...]) -> st.SearchStrategy[list[PlannedWorkload]]:
-    return st.lists(_workload(networks), max_size=2)
+def _some(items: st.SearchStrategy[T]) -> st.SearchStrategy[list[T]]:
+    return st.lists(items, max_size=2)

@@ -74,7 +74,7 @@ def _cluster_backends(
 
 def load_codes(plan: PolicyPlan) -> set[Code]:
     """Of `compiler.policy.load`."""
-    return {*_workload_codes(plan), *_fabric_codes(plan), *_service_codes(plan)}
+    return {*_workload_codes(plan), *_fabric_codes(plan), *_service_codes(plan), *_redirect_codes(plan)}
 
 
 def _workload_codes(plan: PolicyPlan) -> Iterator[Code]:
@@ -108,15 +108,25 @@ def _service_codes(plan: PolicyPlan) -> Iterator[Code]:
                 yield codes.FAMILY_MISMATCH
 
 
+def _redirect_codes(plan: PolicyPlan) -> Iterator[Code]:
+    for redirect in plan.redirects:
+        concerned = plan.concerned(redirect)
+        if not concerned:
+            yield codes.EMPTY_SELECTOR_MATCH
+        places = {workload.place for workload in concerned if workload.place in planned.DEVICES}
+        if any(not plan.proxies_at(place, redirect.network) for place in places):
+            yield codes.NO_PROXY
+
+
 def entry_codes_of(plan: PolicyPlan, device: str) -> set[Code]:
     """Of `compiler.entries.compile_entries` for a device."""
-    served = {workload.network for workload in plan.workloads if workload.place == device}
+    served = {workload.network for workload in plan.everyone if workload.place == device}
     found: set[Code] = set()
     for service in plan.services:
         if service.network in served and not set(service.versions) <= set(plan.networks[service.network].versions):
             found.add(entry_codes.NO_GATEWAY)
     other = planned.DEVICES[device == planned.DEVICES[0]]
-    is_far = any(workload.place == other and workload.network in served for workload in plan.workloads)
+    is_far = any(workload.place == other and workload.network in served for workload in plan.everyone)
     if is_far and plan.underlay == "split":
         found.add(entry_codes.UNREACHABLE)
     return found

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from runtime.verification.policies import plan as planned
+from runtime.verification.policies.meshes import redirect_manifest
 from runtime.verification.policies.plan import (
     PlannedBackend,
     PlannedNetwork,
@@ -36,8 +37,9 @@ def manifests(plan: PolicyPlan) -> list[Manifest]:
         *(_network(number, network) for number, network in enumerate(plan.networks)),
         *(_object("Node", node, None, {}) for node in (*planned.NODES.values(), planned.BARE_NODE)),
         *(_device(plan, name) for name in planned.DEVICES),
-        *(_workload(workload) for workload in plan.workloads),
+        *(_workload(workload) for workload in plan.everyone),
         *(made for service in plan.services for made in _service(plan, service)),
+        *(redirect_manifest(plan, redirect) for redirect in plan.redirects),
         *([_slice("orphan", "shop", "gone", 4, [], [])] if plan.has_orphan else []),
     ]
 
@@ -74,7 +76,7 @@ def _network(number: int, network: PlannedNetwork) -> Manifest:
 
 def _device(plan: PolicyPlan, name: str) -> Manifest:
     ports: list[Manifest] = [{"id": planned.UPLINK, "name": "p0", "type": "uplink"}]
-    for workload in plan.workloads:
+    for workload in plan.everyone:
         if workload.place != name:
             continue
         key, port = f"{workload.team}/{planned.workload_name(workload)}", planned.port_of(workload)
@@ -101,7 +103,7 @@ def _underlay(plan: PolicyPlan, name: str) -> Manifest | None:
 
 def _workload(workload: PlannedWorkload) -> Manifest:
     spec: Manifest = {
-        "type": "Pod",
+        "type": "Proxy" if workload.is_proxy else "Pod",
         "network": planned.network_name(workload.network),
         "node": planned.node_of(workload),
         "addresses": [str(planned.workload_address(workload, version)) for version in workload.versions],

@@ -22,6 +22,8 @@ FIRST_WORKLOAD_PORT = 16
 UPLINK = 1
 FIRST_HOST = 10
 """Hosts are `FIRST_HOST` and the nine behind it."""
+PROXY_PLACES = {16: "dpu-a", 17: "dpu-a", 18: "dpu-b"}
+"""The hosts of each network that are proxies, and where they are; two of one device share its new connections."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,40 @@ class PlannedWorkload:
     app: str = "web"
     team: str = "shop"
     """Its namespace."""
+
+    @property
+    def is_proxy(self) -> bool:
+        return self.host in PROXY_PLACES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedRule:
+    """Numbers of prefixes and ranges of ports (`meshes`); none of a kind is any."""
+
+    prefixes: tuple[int, ...] = ()
+    ports: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedDirection:
+    """`include` None: left out, which is everything."""
+
+    include: tuple[PlannedRule, ...] | None = None
+    exclude: tuple[PlannedRule, ...] = ()
+    deny: tuple[PlannedRule, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedRedirect:
+    """`app` empty: all workloads of its namespace, `of_all_teams`: of every namespace."""
+
+    network: int
+    app: str = ""
+    team: str = "shop"
+    of_all_teams: bool = False
+    is_closed: bool = True
+    outbound: PlannedDirection | None = None
+    inbound: PlannedDirection | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +138,12 @@ class PolicyPlan:
     underlay_mtu: int = 1500
     has_orphan: bool = False
     """An EndpointSlice whose Service is not there."""
+    proxies: tuple[PlannedWorkload, ...] = ()
+    redirects: tuple[PlannedRedirect, ...] = ()
+
+    @property
+    def everyone(self) -> tuple[PlannedWorkload, ...]:
+        return *self.workloads, *self.proxies
 
     def workloads_of(self, network: int) -> tuple[PlannedWorkload, ...]:
         return tuple(workload for workload in self.workloads if workload.network == network)
@@ -114,6 +156,17 @@ class PolicyPlan:
         """What the selector of a DpuService finds."""
         near = self.workloads_of(service.network)
         return tuple(w for w in near if service.app and (w.app, w.team) == (service.app, service.team))
+
+    def concerned(self, redirect: PlannedRedirect) -> tuple[PlannedWorkload, ...]:
+        """No proxy is among them."""
+        return tuple(
+            w
+            for w in self.workloads_of(redirect.network)
+            if redirect.app in ("", w.app) and (redirect.of_all_teams or w.team == redirect.team)
+        )
+
+    def proxies_at(self, device: str, network: int) -> tuple[PlannedWorkload, ...]:
+        return tuple(p for p in self.proxies if (p.place, p.network) == (device, network))
 
 
 def network_name(number: int) -> str:
@@ -141,7 +194,7 @@ def behind_port(port: int) -> tuple[int, int]:
 
 
 def workload_at(plan: PolicyPlan, device: str, port: int) -> PlannedWorkload | None:
-    return next((w for w in plan.workloads if (w.place, port_of(w)) == (device, port)), None)
+    return next((w for w in plan.everyone if (w.place, port_of(w)) == (device, port)), None)
 
 
 def node_of(workload: PlannedWorkload) -> str:

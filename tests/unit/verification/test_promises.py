@@ -10,7 +10,15 @@ import pytest
 
 from runtime.verification import wire
 from runtime.verification.ledger import Connection, Ledger
-from runtime.verification.policies.plan import PlannedNetwork, PlannedService, PlannedWorkload, PolicyPlan
+from runtime.verification.policies.plan import (
+    PlannedDirection,
+    PlannedNetwork,
+    PlannedRedirect,
+    PlannedRule,
+    PlannedService,
+    PlannedWorkload,
+    PolicyPlan,
+)
 from runtime.verification.promises import promise
 from runtime.verification.speaking import Ends, ends_of
 
@@ -61,11 +69,73 @@ def test_a_promise(plan: PolicyPlan, sender: PlannedWorkload, ends: Ends, wanted
     assert str(promise(plan, sender, ends)) == wanted
 
 
+PROXY, FAR_PROXY = (
+    PlannedWorkload(network=0, host=host, app="", place=place) for host, place in ((16, "dpu-a"), (18, "dpu-b"))
+)
+EVERYTHING = PlannedDirection()
+MESH = replace(PLAN, proxies=(PROXY, FAR_PROXY))
+OUT = PlannedRedirect(network=0, outbound=EVERYTHING)
+IN = PlannedRedirect(network=0, app="web", inbound=EVERYTHING)
+TO_FAR = call("10.0.0.12", 7)
+BY_PROXY = "delivered to 10.0.0.12 port 7 by proxy 16, or dropped as flow_clash, flow_table_full"
+BY_FAR_PROXY = "delivered to 10.0.0.12 port 7 by proxy 18, or dropped as flow_clash, flow_table_full"
+DIRECT = "delivered to 10.0.0.12 port 7, or dropped as nothing"
+
+
+def with_rules(redirect: PlannedRedirect, **rules: tuple[PlannedRule, ...]) -> PlannedRedirect:
+    return replace(redirect, outbound=replace(EVERYTHING, **rules))
+
+
+@pytest.mark.parametrize(
+    ("plan", "sender", "flags", "wanted"),
+    [
+        (replace(MESH, redirects=(OUT,)), CLIENT, "S", BY_PROXY),
+        (replace(MESH, redirects=(OUT,)), CLIENT, "SA", DIRECT),
+        (replace(MESH, redirects=(OUT,)), PROXY, "S", DIRECT),
+        (replace(MESH, redirects=(replace(OUT, network=1),)), CLIENT, "S", DIRECT),
+        (replace(MESH, redirects=(replace(OUT, app="db"),)), CLIENT, "S", DIRECT),
+        (replace(MESH, redirects=(replace(OUT, team="ops"),)), CLIENT, "S", DIRECT),
+        (replace(MESH, redirects=(replace(OUT, team="ops", of_all_teams=True),)), CLIENT, "S", BY_PROXY),
+        (replace(MESH, redirects=(with_rules(OUT, include=(PlannedRule(ports=(0,)),)),)), CLIENT, "S", BY_PROXY),
+        (replace(MESH, redirects=(with_rules(OUT, include=(PlannedRule(ports=(1,)),)),)), CLIENT, "S", DIRECT),
+        (replace(MESH, redirects=(with_rules(OUT, exclude=(PlannedRule(prefixes=(0,)),)),)), CLIENT, "S", DIRECT),
+        (replace(MESH, redirects=(OUT, with_rules(OUT, deny=(PlannedRule(),)))), CLIENT, "S", "mesh_denied"),
+        (replace(MESH, proxies=(), redirects=(OUT,)), CLIENT, "S", "no_proxy"),
+        (replace(MESH, proxies=(), redirects=(replace(OUT, is_closed=False),)), CLIENT, "S", DIRECT),
+        (replace(MESH, redirects=(IN,)), CLIENT, "S", BY_FAR_PROXY),
+        (replace(MESH, redirects=(IN,)), PROXY, "S", BY_FAR_PROXY),
+        (replace(MESH, redirects=(IN,)), FAR_PROXY, "S", DIRECT),
+        (replace(MESH, proxies=(PROXY,), redirects=(IN,)), CLIENT, "S", "no_proxy"),
+    ],
+)
+def test_a_promise_of_a_redirect(plan: PolicyPlan, sender: PlannedWorkload, flags: str, wanted: str) -> None:
+    reasons = {"mesh_denied", "no_proxy"}
+    expected = f"delivered to nobody, or dropped as {wanted}" if wanted in reasons else wanted
+    assert str(promise(plan, sender, TO_FAR, flags)) == expected
+
+
+def test_a_connection_to_a_proxy_itself_is_redirected_to_nobody() -> None:
+    plan = replace(MESH, redirects=(OUT,))
+    assert str(promise(plan, CLIENT, call("10.0.0.16", 7), "S")) == (
+        "delivered to 10.0.0.16 port 7 by proxy 16, or dropped as nothing"
+    )
+
+
+def test_what_is_promised_behind_a_service() -> None:
+    both = replace(MESH, redirects=(OUT, IN))
+    called = call("10.96.0.10", 80)
+    crowded = "or dropped as flow_clash, flow_table_full"
+    assert str(promise(both, CLIENT, called, "S")) == f"delivered to 10.96.0.10 port 80 by proxy 16, {crowded}"
+    near, far = "10.0.0.11 port 8080 by proxy 16", "10.0.0.12 port 8080 by proxy 18"
+    inbound = replace(MESH, redirects=(IN,))
+    assert str(promise(inbound, CLIENT, called, "S")) == f"delivered to {near}, {far}, {crowded}"
+
+
 def opened(ledger: Ledger) -> Connection:
     called = call("10.96.0.10", 80)
     got = replace(called, dst=ip_address("10.0.0.11"), dst_port=8080)
     connection = Connection(
-        client=CLIENT, server=NEAR, kept_at="dpu-a", called=called, to=got, seen_ms={True: 0, False: 0}
+        client=CLIENT, server=NEAR, kept_at=frozenset({"dpu-a"}), called=called, to=got, seen_ms={True: 0, False: 0}
     )
     ledger.open(0, connection)
     return connection
