@@ -53,6 +53,12 @@ _PARTS = (
         doc="Rules of mesh redirects, and the new connections that each has decided.",
     ),
     _Part(
+        name="limits",
+        columns=inventory.LIMIT_COLUMNS,
+        read=Inventory.limits,
+        doc="Workloads whose new connections through a proxy are limited, and how many went to it and were dropped.",
+    ),
+    _Part(
         name="portals",
         columns=inventory.PORTAL_COLUMNS,
         read=Inventory.portals,

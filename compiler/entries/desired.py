@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from compiler.diagnostic import Diagnostic, Report
 from compiler.entries import codes, numbers
+from compiler.entries.limiting import limit_entries, limiters
 from compiler.entries.networking import network_entries, uplink_entries, way_to
 from compiler.entries.reachability import Local, places, served_networks
 from compiler.entries.redirecting import proxy_entries, rule_entries
@@ -69,7 +70,11 @@ def _entries(words: Vocabulary, policies: PolicySet, device: Device, previous: E
         binds_empty_groups=device.profile is not Profile.V1MODEL,
     )
     proxies = proxy_entries(words, networks, device, hops, to_proxies, previous)
-    rules = tuple(rule_entries(words, policies.redirects, device))
+    limits = limiters(policies.redirects, device, previous)
+    rules = (
+        *rule_entries(words, policies.redirects, device, limits),
+        *limit_entries(words, policies.redirects, limits),
+    )
     return _sorted(
         Entries(
             members=(*serving.members, *proxies.members),

@@ -45,18 +45,22 @@ class Numbers(Generic[Thing]):
         *,
         first: int = FIRST,
         last: int = LAST,
+        of_what: str = "next hops, services or portals",
     ) -> None:
-        self._first, self._last = first, last
+        self._first, self._last, self._of_what = first, last, of_what
         self._known = {thing: number for thing, number in known.items() if first <= number <= last}
         self._used = {number for number in (*known.values(), *used) if first <= number <= last}
         self._lowest = first
         self._preferred = preferred
 
+    def knows(self, thing: Thing) -> bool:
+        return thing in self._known
+
     def of(self, thing: Thing) -> int:
         """The number of a thing; raises NumbersUsedUpError when all are taken."""
         if thing not in self._known:
             if len(self._used) > self._last - self._first:
-                raise NumbersUsedUpError(f"more than {self._last - self._first + 1} next hops, services or portals")
+                raise NumbersUsedUpError(f"more than {self._last - self._first + 1} {self._of_what}")
             number = self._lowest if self._preferred is None else self._preferred(thing)
             while number in self._used:
                 number = number + 1 if number < self._last else self._first

@@ -6,7 +6,8 @@ excluded, excluded before included, and of what is included that which ends with
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from ipaddress import ip_network
 
 from compiler.entries.numbers import Numbers, member_ids
@@ -28,23 +29,36 @@ from compiler.policy.policyset import Device, Network, Prefix, Redirect, Redirec
 
 INCLUDED_OPEN, INCLUDED_CLOSED, EXCLUDED, DENIED = 1, 2, 3, 4
 """Priorities."""
+NO_LIMITER = 0
 
 
-def rule_entries(words: Vocabulary, redirects: Iterable[Redirect], device: Device) -> Iterator[TableEntry]:
-    """Rules of the workloads that are behind ports of the device: only there it is known who opens a connection."""
+def rule_entries(
+    words: Vocabulary, redirects: Iterable[Redirect], device: Device, limiters: Mapping[str, int]
+) -> Iterator[TableEntry]:
+    """Rules of the workloads that are behind ports of the device: only there it is known who opens a connection.
+
+    `limiters` are the numbers of those that have a limit, by the workload's key.
+    """
     here = {port.workload.key for port in device.ports if port.workload is not None}
     for redirect in redirects:
         for workload in redirect.workloads:
             if workload.key in here:
-                yield from _directions(words, redirect, workload, device)
+                concerned = _Concerned(workload=workload, limiter=limiters.get(workload.key, NO_LIMITER))
+                yield from _directions(words, redirect, concerned, device)
 
 
-def _directions(words: Vocabulary, redirect: Redirect, workload: Workload, device: Device) -> Iterator[TableEntry]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Concerned:
+    workload: Workload
+    limiter: int
+
+
+def _directions(words: Vocabulary, redirect: Redirect, concerned: _Concerned, device: Device) -> Iterator[TableEntry]:
     if redirect.outbound is not None:
-        yield from _rules(words, "outbound", redirect, redirect.outbound, workload)
-        yield from _rules(words, "outbound", redirect, _to_proxies(redirect, device), workload)
+        yield from _rules(words, "outbound", redirect, redirect.outbound, concerned)
+        yield from _rules(words, "outbound", redirect, _to_proxies(redirect, device), concerned)
     if redirect.inbound is not None:
-        yield from _rules(words, "inbound", redirect, redirect.inbound, workload)
+        yield from _rules(words, "inbound", redirect, redirect.inbound, concerned)
 
 
 def _to_proxies(redirect: Redirect, device: Device) -> Redirection:
@@ -57,16 +71,16 @@ def _to_proxies(redirect: Redirect, device: Device) -> Redirection:
 
 
 def _rules(
-    words: Vocabulary, direction: str, redirect: Redirect, rules: Redirection, workload: Workload
+    words: Vocabulary, direction: str, redirect: Redirect, rules: Redirection, concerned: _Concerned
 ) -> Iterator[TableEntry]:
     included = INCLUDED_CLOSED if redirect.is_closed else INCLUDED_OPEN
     for given, priority, verb, arguments in (
-        (rules.include, included, "redirect", {"closed": int(redirect.is_closed)}),
+        (rules.include, included, "redirect", {"closed": int(redirect.is_closed), "limiter": concerned.limiter}),
         (rules.exclude, EXCLUDED, "bypass", {}),
         (rules.deny, DENIED, "deny", {}),
     ):
         for rule in given:
-            yield from _rule(words, direction, redirect, rule, workload, priority, (verb, arguments))
+            yield from _rule(words, direction, redirect, rule, concerned.workload, priority, (verb, arguments))
 
 
 def _rule(

@@ -6,14 +6,14 @@ from functools import cache
 
 from compiler.ir.nodes import Control, DropReason, Pipeline
 from compiler.ir.tables import Counter
-from compiler.pipeline import classification, connections, delivery, lifetimes, redirect, storage
+from compiler.pipeline import classification, connections, delivery, lifetimes, redirect, redirectlimit, storage
 from compiler.pipeline.family import FAMILIES
 from compiler.pipeline.headers import HEADER_TYPES, HEADERS
 from compiler.pipeline.metadata import LEG_UPLINK, METADATA
 from compiler.pipeline.notation import all_of, drop, eq, field, gt, here, meta, ne, negate, run, valid, when
 from compiler.pipeline.parsing import PARSER
 
-VERSION = "2"
+VERSION = "3"
 """Raised with every change of a table, an action or an id."""
 
 DROP_REASONS = (
@@ -29,6 +29,7 @@ DROP_REASONS = (
     DropReason(name="no_proxy", id=10, doc="A connection of the mesh that is not to go on without a proxy."),
     DropReason(name="mesh_denied", id=11, doc="A MeshRedirect denies the connection."),
     DropReason(name="rate_exceeded", id=12, doc="Beyond the rate of the portal or registry, in this direction."),
+    DropReason(name="mesh_limit", id=13, doc="Beyond the connections a second that a MeshRedirect gives the workload."),
 )
 
 COUNTERS = (
@@ -94,6 +95,7 @@ def pipeline() -> Pipeline:
             *delivery.ACTIONS,
             *(action for family in FAMILIES for action in connections.actions(family)),
             *(action for family in FAMILIES for action in redirect.actions(family)),
+            *(redirectlimit.action(family) for family in FAMILIES),
             *storage.ACTIONS,
         ),
         stores=tuple(lifetimes.store(family) for family in FAMILIES),
@@ -102,6 +104,7 @@ def pipeline() -> Pipeline:
             *delivery.TABLES,
             *(table for family in FAMILIES for table in connections.tables(family)),
             *(table for family in FAMILIES for table in redirect.tables(family)),
+            *(redirectlimit.table(family) for family in FAMILIES),
             *storage.TABLES,
         ),
         counters=COUNTERS,

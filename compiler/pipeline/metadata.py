@@ -32,6 +32,7 @@ _DECLARED = {
     "redirect": 1,
     "denied": 1,
     "closed": 1,
+    "limiter": 12,
     "decided": 1,
     "service_id": 16,
     "spread": 16,

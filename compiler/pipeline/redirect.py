@@ -37,12 +37,14 @@ from compiler.pipeline.notation import (
     param,
     when,
 )
+from compiler.pipeline.redirectlimit import keep_limit, limiter_param, set_limiter
 
 _TABLE, _ACTION, _PROFILE, _COUNTER = 0x02000000, 0x01000000, 0x11000000, 0x13000000
 OUTBOUND, INBOUND, PROXY = 0x20, 0x24, 0x28
 """Added to a family's first id; the three actions of a direction are numbered on from it."""
 VERBS = ("redirect", "bypass", "deny")
-RULES = 1 << 13
+RULES = 1 << 12
+"""Eight for each workload of a device that has one on every port (docs/budgets.md)."""
 PROXIES = 1 << 12
 PROXIES_OF_A_NETWORK = 16
 
@@ -71,8 +73,12 @@ def _rule_actions(family: Family, direction: str, number: int) -> tuple[Action, 
         Action(
             name=family.named(f"redirect_{direction}"),
             id=number,
-            params=(Param(name="closed", id=1, width_bits=1),),
-            body=(assign(meta("redirect"), 1), assign(meta("closed"), bit_or(meta("closed"), param("closed", 1)))),
+            params=(Param(name="closed", id=1, width_bits=1), limiter_param()),
+            body=(
+                assign(meta("redirect"), 1),
+                assign(meta("closed"), bit_or(meta("closed"), param("closed", 1))),
+                set_limiter(),
+            ),
             doc="To the network's proxy. Without one the connection goes on without it, or, `closed`, ends.",
             span=here(),
         ),
@@ -159,6 +165,7 @@ def controls(family: Family) -> tuple[Control, ...]:
                 when(meta("decided"), assign(meta("server_port"), meta("new_dst_port"))),
                 apply(family.named("inbound")),
                 *_obey(family),
+                keep_limit(family),
             ),
             doc="A new connection: does whom it is opened to go by the proxy?",
             span=here(),

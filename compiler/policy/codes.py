@@ -70,6 +70,7 @@ PROXY_AS_BACKEND: Final = Code(id="E0230", name="proxy-as-backend")
 STORAGE_WITHOUT_PORTAL: Final = Code(id="E0231", name="storage-without-portal")
 RDMA_REWRITTEN: Final = Code(id="E0232", name="rdma-rewritten")
 NO_TARGET_UP: Final = Code(id="W0233", name="no-target-up")
+LIMIT_OF_NOTHING: Final = Code(id="W0240", name="limit-of-nothing")
 
 ABSENCES: Final = frozenset(
     {NO_BACKENDS, EMPTY_SELECTOR_MATCH, NO_DEVICE, NO_PORT, FAMILY_MISMATCH, ENDPOINT_OUTSIDE, ORPHAN_SLICE}

@@ -10,6 +10,8 @@ from compiler.policy.kinds import ApiVersion
 from compiler.policy.model import Model, NamespacedKind
 from compiler.policy.values import LabelName, Labels, Name, PortNumber, PortsValue, PrefixValue
 
+MAX_LIMIT = 1_000_000
+
 
 class RedirectRule(Model):
     """Peers and ports of connections; what is left out is any."""
@@ -32,6 +34,23 @@ class RedirectDirection(Model):
     deny: Annotated[tuple[RedirectRule, ...], Field(description="Nowhere.")] = ()
 
 
+class RedirectLimit(Model):
+    """Of each workload by itself, both IP families together."""
+
+    field_hints: ClassVar[dict[str, str]] = {
+        "connections": "only new ones a second are bounded: 'connectionsPerSecond'",
+        "maxConnections": "only new ones a second are bounded: 'connectionsPerSecond'",
+        "rate": "write the new connections a second in 'connectionsPerSecond'",
+    }
+
+    connections_per_second: Annotated[
+        int, Field(ge=1, le=MAX_LIMIT, description="New connections a second that go to the proxy.")
+    ]
+    burst: Annotated[
+        int | None, Field(ge=1, le=MAX_LIMIT, description="So many at once; default: those of a second.")
+    ] = None
+
+
 class MeshRedirectSpec(Model):
     field_hints: ClassVar[dict[str, str]] = {
         "egress": "connections that workloads open are 'outbound'",
@@ -46,6 +65,7 @@ class MeshRedirectSpec(Model):
     failure: Annotated[Literal["open", "closed"], Field(description="What becomes of connections without a proxy.")] = (
         "closed"
     )
+    limit: Annotated[RedirectLimit | None, Field(description="Of each workload; what is beyond is dropped.")] = None
     outbound: RedirectDirection | None = None
     inbound: RedirectDirection | None = None
     http_ports: Annotated[

@@ -9,7 +9,7 @@ from compiler.diagnostic import Report
 from compiler.policy import codes
 from compiler.policy.located import Located
 from compiler.policy.meshkinds import MeshRedirect, RedirectDirection, RedirectRule
-from compiler.policy.policyset import Device, Network, Redirect, Redirection, Workload, WorkloadType
+from compiler.policy.policyset import ConnectionLimit, Device, Network, Redirect, Redirection, Workload, WorkloadType
 from compiler.policy.policyset import RedirectRule as Resolved
 from compiler.policy.references import Directory, check_annotations
 from compiler.policy.scalar import shortened
@@ -48,10 +48,24 @@ def _resolved(
         is_closed=spec.failure == "closed",
         outbound=_direction(located, "outbound", spec.outbound),
         inbound=_direction(located, "inbound", spec.inbound),
+        limit=_limit(located, report),
         http_ports=tuple(sorted(set(spec.http_ports))),
         labels=tuple(sorted(metadata.labels.items())),
         span=located.span,
     )
+
+
+def _limit(located: Located[MeshRedirect], report: Report) -> ConnectionLimit | None:
+    spec = located.model.spec
+    if spec.limit is None:
+        return None
+    ways = (spec.outbound, spec.inbound)
+    if not any(way is not None and way.include for way in ways):
+        message = f"MeshRedirect '{located.model.metadata.namespace}/{located.model.metadata.name}' includes nothing"
+        hint = "a limit is one of what goes to the proxy"
+        report.add(codes.LIMIT_OF_NOTHING, located.key("spec", "limit"), f"{message}, so its limit is none", hint=hint)
+    rate = spec.limit.connections_per_second
+    return ConnectionLimit(connections_per_s=rate, burst=spec.limit.burst or rate, span=located.key("spec", "limit"))
 
 
 def _selected(

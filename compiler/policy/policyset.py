@@ -301,8 +301,17 @@ class Redirection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionLimit:
+    """New connections a second of a workload, and how many may come at once."""
+
+    connections_per_s: int
+    burst: int
+    span: Span = field(default=NOWHERE, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Redirect:
-    """A MeshRedirect. `workloads` are those that it concerns, no proxy among them."""
+    """A MeshRedirect. `workloads` are those that it concerns, no proxy among them; `limit` is that of each."""
 
     name: str
     namespace: str
@@ -311,6 +320,7 @@ class Redirect:
     is_closed: bool
     outbound: Redirection | None
     inbound: Redirection | None
+    limit: ConnectionLimit | None = None
     http_ports: tuple[int, ...] = ()
     labels: Labels = ()
     span: Span = field(default=NOWHERE, compare=False)

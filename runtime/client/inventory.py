@@ -29,6 +29,7 @@ FLOW_COLUMNS = ("device", "network", "protocol", "source", "service", "backend",
 REDIRECT_COLUMNS = (
     "device", "network", "policy", "direction", "workload", "peer", "ports", "decision", "connections",
 )  # fmt: skip
+LIMIT_COLUMNS = ("device", "network", "policy", "workload", "per_second", "burst", "redirected", "dropped")
 PORTAL_COLUMNS = (
     "device", "network", "policy", "address", "port", "targets", "connections", "class", "rate_bps", "requests",
     "replies", "request_bytes", "reply_bytes",
@@ -157,6 +158,38 @@ class Inventory:
                     "decision": _decision(entry.action),
                     "connections": counts.get((entry.matches, entry.priority), _NONE).packet_count,
                 }
+
+    def limits(self) -> Iterator[Record]:
+        """One record for each workload and family whose new connections a second a MeshRedirect limits."""
+        for family in ("ipv4", "ipv6"):
+            table, workloads = f"redirect_limit_{family}", self._limited(family)
+            counts = self._colors(table)
+            for entry in (e for e in self._entries.table_entries if e.table == table and e.meter is not None):
+                network, address = workloads.get(_values(entry)[0], (0, 0))
+                counted = counts[entry.matches]
+                yield {
+                    "device": self._name,
+                    "network": self._network(network),
+                    "policy": entry.owner.removeprefix("MeshRedirect "),
+                    "workload": number_to_text(address, family),
+                    "per_second": entry.meter.cir if entry.meter is not None else "",
+                    "burst": entry.meter.cburst if entry.meter is not None else "",
+                    "redirected": counted.green.packet_count,
+                    "dropped": counted.red.packet_count,
+                }
+
+    def _limited(self, family: str) -> dict[int, tuple[int, int]]:
+        """The network and the address of a workload by its limiter, as rules name it."""
+        tables = (f"outbound_{family}", f"inbound_{family}")
+        rules = [e for e in self._entries.table_entries if e.table in tables and len(_arguments(e)) > 1]
+        return {_arguments(rule)[1]: (_values(rule)[0], _values(rule)[1]) for rule in rules}
+
+    def _colors(self, table: str) -> dict[object, p4r.MeterCounterData]:
+        codec = self._codecs[table]
+        wanted = p4r.TableEntry(table_id=codec.table.id)
+        wanted.meter_counter_data.SetInParent()
+        found = (entity.table_entry for entity in self._session.read([p4r.Entity(table_entry=wanted)]))
+        return {codec.decode_matches(entry.match): entry.meter_counter_data for entry in found}
 
     def tables(self) -> Iterator[Record]:
         counts = Counter(entry.table for entry in self._entries.table_entries)

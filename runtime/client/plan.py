@@ -25,6 +25,8 @@ REFERENCE_ORDER = (
     "arp",
     "nd",
     "storage",
+    "redirect_limit_ipv4",
+    "redirect_limit_ipv6",
     "backend_ipv4",
     "backend_ipv6",
     "service_ipv4",

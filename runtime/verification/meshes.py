@@ -44,6 +44,7 @@ RULES = st.lists(
     max_size=2,
 )
 DIRECTION = st.fixed_dictionaries({}, optional={"include": RULES, "exclude": RULES, "deny": RULES})
+LIMIT = st.sampled_from((None, None, {"connectionsPerSecond": 1}, {"connectionsPerSecond": 50, "burst": 2}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +70,8 @@ def redirects(draw: st.DrawFn) -> tuple[dict[str, Any], ...]:
             "selector": draw(st.sampled_from([{}, {"host": "10"}, {"host": "11"}, {"host": "12"}])),
         }
         directions = draw(st.sampled_from([("outbound",), ("inbound",), ("outbound", "inbound")]))
-        specs.append(spec | {name: draw(DIRECTION) for name in directions})
+        limit = draw(LIMIT)
+        specs.append(spec | {name: draw(DIRECTION) for name in directions} | ({"limit": limit} if limit else {}))
     return tuple(specs)
 
 

@@ -68,7 +68,13 @@ def _to_proxy(plan: PolicyPlan, sender: PlannedWorkload, ends: Ends) -> Promise:
         return Promise(reasons=frozenset({_REASONS[Fate.DENIED]}))
     proxies = _proxies_of(plan, sender, ends)
     landings = frozenset(Landing(address=ends.dst, port=ends.dst_port, host=proxy.host) for proxy in proxies)
-    return Promise(landings=landings, reasons=WHEN_CROWDED)
+    return Promise(landings=landings, reasons=WHEN_CROWDED | _limits(plan, sender, *receivers))
+
+
+def _limits(plan: PolicyPlan, *workloads: PlannedWorkload) -> frozenset[str]:
+    """What may be said of an opening that goes to the proxy because of one of them."""
+    limited = [w for redirect in plan.redirects if redirect.limit is not None for w in plan.concerned(redirect)]
+    return frozenset({"mesh_limit"}) if any(w in limited for w in workloads) else frozenset()
 
 
 def _has(workload: PlannedWorkload, ends: Ends) -> bool:
@@ -88,7 +94,7 @@ def _received(plan: PolicyPlan, sender: PlannedWorkload, landing: Landing, ends:
     proxies = _proxies_of(plan, receiver, ends)
     return Promise(
         landings=frozenset(replace(landing, host=proxy.host) for proxy in proxies),
-        reasons=WHEN_CROWDED,
+        reasons=WHEN_CROWDED | _limits(plan, receiver),
     )
 
 

@@ -41,11 +41,12 @@ def entries_of(mesh: Mesh) -> Entries:
 def play(comparison: Comparison, mesh: Mesh, steps: list[Doing]) -> None:
     """Verdict, port, bytes and drop reason of each packet; in the end, connections and counters."""
     entries = entries_of(mesh)
-    rules = [e for e in entries.table_entries if e.table.startswith(("outbound", "inbound", "proxy"))]
+    rules = [e for e in entries.table_entries if e.table.startswith(("outbound", "inbound", "proxy", "redirect_limit"))]
     comparison.fill(entries)
     gone: set[int] = set()
     for port, segment, which in steps:
         comparison.process(port, segment.frame())
+        comparison.wait(which * 3)
         if which < len(rules):
             rule = rules[which]
             if which in gone:

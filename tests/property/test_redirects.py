@@ -35,7 +35,7 @@ from runtime.verification.meshes import (
 from runtime.verification.shop import Clock
 from runtime.verification.vector import in_order
 
-RULES = ("outbound_ipv4", "outbound_ipv6", "inbound_ipv4", "inbound_ipv6")
+RULES = ("outbound_ipv4", "outbound_ipv6", "inbound_ipv4", "inbound_ipv6", "redirect_limit_ipv4", "redirect_limit_ipv6")
 IS_PROXY_PORT = frozenset(FIRST_PROXY_PORT + at for at in range(MOST_PROXIES * len(NETWORKS)))
 
 

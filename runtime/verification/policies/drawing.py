@@ -71,6 +71,7 @@ def _redirect(networks: tuple[PlannedNetwork, ...]) -> st.SearchStrategy[Planned
             team=st.sampled_from(("shop", "shop", "shop", "ops")),
             of_all_teams=st.booleans(),
             is_closed=st.booleans(),
+            limit=st.sampled_from((None, None, (1, 1), (2, 3), (1000, 4))),
             outbound=st.just(way[0]),
             inbound=st.just(way[1]),
         )

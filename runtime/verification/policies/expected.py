@@ -113,6 +113,9 @@ def _redirect_codes(plan: PolicyPlan) -> Iterator[Code]:
         concerned = plan.concerned(redirect)
         if not concerned:
             yield codes.EMPTY_SELECTOR_MATCH
+        ways = [way for way in (redirect.outbound, redirect.inbound) if way is not None]
+        if redirect.limit is not None and all(way.include == () for way in ways):
+            yield codes.LIMIT_OF_NOTHING
         places = {workload.place for workload in concerned if workload.place in planned.DEVICES}
         if any(not plan.proxies_at(place, redirect.network) for place in places):
             yield codes.NO_PROXY

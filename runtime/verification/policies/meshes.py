@@ -45,6 +45,8 @@ def redirect_manifest(plan: PolicyPlan, redirect: PlannedRedirect) -> dict[str, 
     }
     if redirect.app:
         spec["selector"] = {"app": redirect.app}
+    if redirect.limit is not None:
+        spec["limit"] = {"connectionsPerSecond": redirect.limit[0], "burst": redirect.limit[1]}
     if redirect.of_all_teams:
         spec["namespaces"] = list(_EITHER_TEAM)
     for name, way in (("outbound", redirect.outbound), ("inbound", redirect.inbound)):

@@ -83,6 +83,8 @@ class PlannedRedirect:
     is_closed: bool = True
     outbound: PlannedDirection | None = None
     inbound: PlannedDirection | None = None
+    limit: tuple[int, int] | None = None
+    """New connections a second of each workload, and how many at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,7 +62,8 @@ def expectation(policies: PolicySet, speaker: Speaker, ends: Ends) -> Expectatio
     denials = redirects.inbound_reasons(policies, speaker.workload.network.name)
     if fate is Fate.REDIRECTED:
         called = frozenset({(ends.dst, ends.dst_port)})
-        return Expectation(places=called, reasons=WHEN_CROWDED | denials)
+        reasons = WHEN_CROWDED | denials | redirects.outbound_reasons(policies, speaker.workload)
+        return Expectation(places=called, reasons=reasons)
     base = _unmeshed(policies, speaker, ends)
     return replace(base, reasons=base.reasons | denials | WHEN_CROWDED) if base.places and denials else base
 

@@ -40,7 +40,15 @@ def outbound(policies: PolicySet, device: Device, sender: Workload, ends: Ends) 
 def inbound_reasons(policies: PolicySet, network: str) -> frozenset[str]:
     """Why a connection may be dropped by a policy of whom it is opened to."""
     mine = [r for r in policies.redirects if r.inbound is not None and r.network.name == network]
-    return frozenset({"mesh_denied", "no_proxy"}) if mine else frozenset()
+    limited = {"mesh_limit"} if any(redirect.limit is not None for redirect in mine) else set[str]()
+    return frozenset({"mesh_denied", "no_proxy"} | limited) if mine else frozenset()
+
+
+def outbound_reasons(policies: PolicySet, sender: Workload) -> frozenset[str]:
+    """Why a connection that goes to the proxy of whoever opens it may be dropped all the same."""
+    limited = (redirect for redirect in policies.redirects if redirect.limit is not None)
+    is_mine = any(sender.key == workload.key for redirect in limited for workload in redirect.workloads)
+    return frozenset({"mesh_limit"}) if is_mine else frozenset()
 
 
 def _says(rules: Iterable[RedirectRule], ends: Ends) -> bool:

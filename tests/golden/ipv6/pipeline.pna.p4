@@ -1,5 +1,5 @@
 // Services, tunnels and routes of the networks that a device serves.
-// Printed by Turnout from the pipeline turnout, version 2, for the Portable NIC Architecture.
+// Printed by Turnout from the pipeline turnout, version 3, for the Portable NIC Architecture.
 // docs/p4.md says where this target differs.
 // SPDX-License-Identifier: Apache-2.0
 #include <core.p4>
@@ -40,6 +40,9 @@ const bit<32> DROP_MESH_DENIED = 11;
 
 /// Beyond the rate of the portal or registry, in this direction.
 const bit<32> DROP_RATE_EXCEEDED = 12;
+
+/// Beyond the connections a second that a MeshRedirect gives the workload.
+const bit<32> DROP_MESH_LIMIT = 13;
 
 /// The host port: what the pipeline leaves to the kernel goes there as it came.
 const PortIdUint_t KERNEL_PORT = 510;
@@ -254,6 +257,7 @@ struct metadata_t {
     bit<1> redirect;
     bit<1> denied;
     bit<1> closed;
+    bit<12> limiter;
     bit<1> decided;
     bit<16> service_id;
     bit<16> spread;
@@ -642,10 +646,13 @@ control redirect_out_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_mai
 
     @id(0x01000030) @name(".redirect_outbound_ipv4")
     @brief("To the network's proxy. Without one the connection goes on without it, or, `closed`, ends.")
-    action redirect_outbound_ipv4(bit<1> closed) {
+    action redirect_outbound_ipv4(bit<1> closed, bit<12> limiter) {
         outbound_ipv4_count.count();
         meta.redirect = 1;
         meta.closed = (bit<1>)(meta.closed == 1 || closed == 1);
+        if (meta.limiter == 0) {
+            meta.limiter = limiter;
+        }
     }
 
     @id(0x01000031) @name(".bypass_outbound_ipv4")
@@ -703,7 +710,7 @@ control redirect_out_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_mai
             @defaultonly miss;
         }
         const default_action = miss();
-        size = 8192;
+        size = 4096;
         pna_direct_counter = outbound_ipv4_count;
     }
 
@@ -853,12 +860,19 @@ control redirect_in_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_main
     @id(0x13000034) @name(".inbound_ipv4_count")
     DirectCounter<bit<64>>(PNA_CounterType_t.PACKETS_AND_BYTES) inbound_ipv4_count;
 
+    @id(0x1500003c) @name(".redirect_limit_ipv4_meter")
+    @single_rate_two_color
+    DirectMeter(PNA_MeterType_t.PACKETS) redirect_limit_ipv4_meter;
+
     @id(0x01000034) @name(".redirect_inbound_ipv4")
     @brief("To the network's proxy. Without one the connection goes on without it, or, `closed`, ends.")
-    action redirect_inbound_ipv4(bit<1> closed) {
+    action redirect_inbound_ipv4(bit<1> closed, bit<12> limiter) {
         inbound_ipv4_count.count();
         meta.redirect = 1;
         meta.closed = (bit<1>)(meta.closed == 1 || closed == 1);
+        if (meta.limiter == 0) {
+            meta.limiter = limiter;
+        }
     }
 
     @id(0x01000035) @name(".bypass_inbound_ipv4")
@@ -872,6 +886,13 @@ control redirect_in_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_main
     action deny_inbound_ipv4() {
         inbound_ipv4_count.count();
         meta.denied = 1;
+    }
+
+    @id(0x0100003c) @name(".limit_redirects_ipv4")
+    @brief("Connections within the rate go to the proxy.")
+    action limit_redirects_ipv4() {
+        PNA_MeterColor_t color = redirect_limit_ipv4_meter.execute();
+        meta.rate_color = color == PNA_MeterColor_t.RED ? 2w2 : (color == PNA_MeterColor_t.YELLOW ? 2w1 : 2w0);
     }
 
     @id(0x02000034) @name(".inbound_ipv4")
@@ -890,8 +911,23 @@ control redirect_in_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_main
             @defaultonly miss;
         }
         const default_action = miss();
-        size = 8192;
+        size = 4096;
         pna_direct_counter = inbound_ipv4_count;
+    }
+
+    @id(0x0200003c) @name(".redirect_limit_ipv4")
+    @brief("New connections a second of a workload that the proxy gets; its meter counts these, and those beyond.")
+    table redirect_limit_ipv4 {
+        key = {
+            meta.limiter : exact @name("limiter");
+        }
+        actions = {
+            @tableonly limit_redirects_ipv4;
+            @defaultonly miss;
+        }
+        const default_action = miss();
+        size = 4095;
+        pna_direct_meter = redirect_limit_ipv4_meter;
     }
 
     apply {
@@ -923,6 +959,14 @@ control redirect_in_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_main
                 meta.reverse_leg = 3;
             } else if (meta.closed == 1) {
                 drops.count(DROP_NO_PROXY);
+                drop_packet();
+                exit;
+            }
+        }
+        if (meta.limiter != 0 && meta.reverse_leg == 3) {
+            redirect_limit_ipv4.apply();
+            if (meta.rate_color == 2) {
+                drops.count(DROP_MESH_LIMIT);
                 drop_packet();
                 exit;
             }
@@ -1169,10 +1213,13 @@ control redirect_out_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_mai
 
     @id(0x01000060) @name(".redirect_outbound_ipv6")
     @brief("To the network's proxy. Without one the connection goes on without it, or, `closed`, ends.")
-    action redirect_outbound_ipv6(bit<1> closed) {
+    action redirect_outbound_ipv6(bit<1> closed, bit<12> limiter) {
         outbound_ipv6_count.count();
         meta.redirect = 1;
         meta.closed = (bit<1>)(meta.closed == 1 || closed == 1);
+        if (meta.limiter == 0) {
+            meta.limiter = limiter;
+        }
     }
 
     @id(0x01000061) @name(".bypass_outbound_ipv6")
@@ -1230,7 +1277,7 @@ control redirect_out_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_mai
             @defaultonly miss;
         }
         const default_action = miss();
-        size = 8192;
+        size = 4096;
         pna_direct_counter = outbound_ipv6_count;
     }
 
@@ -1382,12 +1429,19 @@ control redirect_in_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_main
     @id(0x13000064) @name(".inbound_ipv6_count")
     DirectCounter<bit<64>>(PNA_CounterType_t.PACKETS_AND_BYTES) inbound_ipv6_count;
 
+    @id(0x1500006c) @name(".redirect_limit_ipv6_meter")
+    @single_rate_two_color
+    DirectMeter(PNA_MeterType_t.PACKETS) redirect_limit_ipv6_meter;
+
     @id(0x01000064) @name(".redirect_inbound_ipv6")
     @brief("To the network's proxy. Without one the connection goes on without it, or, `closed`, ends.")
-    action redirect_inbound_ipv6(bit<1> closed) {
+    action redirect_inbound_ipv6(bit<1> closed, bit<12> limiter) {
         inbound_ipv6_count.count();
         meta.redirect = 1;
         meta.closed = (bit<1>)(meta.closed == 1 || closed == 1);
+        if (meta.limiter == 0) {
+            meta.limiter = limiter;
+        }
     }
 
     @id(0x01000065) @name(".bypass_inbound_ipv6")
@@ -1401,6 +1455,13 @@ control redirect_in_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_main
     action deny_inbound_ipv6() {
         inbound_ipv6_count.count();
         meta.denied = 1;
+    }
+
+    @id(0x0100006c) @name(".limit_redirects_ipv6")
+    @brief("Connections within the rate go to the proxy.")
+    action limit_redirects_ipv6() {
+        PNA_MeterColor_t color = redirect_limit_ipv6_meter.execute();
+        meta.rate_color = color == PNA_MeterColor_t.RED ? 2w2 : (color == PNA_MeterColor_t.YELLOW ? 2w1 : 2w0);
     }
 
     @id(0x02000064) @name(".inbound_ipv6")
@@ -1419,8 +1480,23 @@ control redirect_in_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_main
             @defaultonly miss;
         }
         const default_action = miss();
-        size = 8192;
+        size = 4096;
         pna_direct_counter = inbound_ipv6_count;
+    }
+
+    @id(0x0200006c) @name(".redirect_limit_ipv6")
+    @brief("New connections a second of a workload that the proxy gets; its meter counts these, and those beyond.")
+    table redirect_limit_ipv6 {
+        key = {
+            meta.limiter : exact @name("limiter");
+        }
+        actions = {
+            @tableonly limit_redirects_ipv6;
+            @defaultonly miss;
+        }
+        const default_action = miss();
+        size = 4095;
+        pna_direct_meter = redirect_limit_ipv6_meter;
     }
 
     apply {
@@ -1452,6 +1528,14 @@ control redirect_in_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_main
                 meta.reverse_leg = 3;
             } else if (meta.closed == 1) {
                 drops.count(DROP_NO_PROXY);
+                drop_packet();
+                exit;
+            }
+        }
+        if (meta.limiter != 0 && meta.reverse_leg == 3) {
+            redirect_limit_ipv6.apply();
+            if (meta.rate_color == 2) {
+                drops.count(DROP_MESH_LIMIT);
                 drop_packet();
                 exit;
             }
@@ -2184,6 +2268,6 @@ control deparse(packet_out packet, in headers_t before, in metadata_t meta, in p
     }
 }
 
-@pkginfo(name = "turnout", version = "2", organization = "turnout.dev")
+@pkginfo(name = "turnout", version = "3", organization = "turnout.dev")
 @brief("Services, tunnels and routes of the networks that a device serves.")
 PNA_NIC(parse(), before_main(), process(), deparse()) main;

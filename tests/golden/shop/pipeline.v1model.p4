@@ -1,5 +1,5 @@
 // Services, tunnels and routes of the networks that a device serves.
-// Printed by Turnout from the pipeline turnout, version 2, for v1model (BMv2's simple_switch).
+// Printed by Turnout from the pipeline turnout, version 3, for v1model (BMv2's simple_switch).
 // docs/p4.md says where this target differs.
 // SPDX-License-Identifier: Apache-2.0
 #include <core.p4>
@@ -41,6 +41,9 @@ const bit<32> DROP_MESH_DENIED = 11;
 
 /// Beyond the rate of the portal or registry, in this direction.
 const bit<32> DROP_RATE_EXCEEDED = 12;
+
+/// Beyond the connections a second that a MeshRedirect gives the workload.
+const bit<32> DROP_MESH_LIMIT = 13;
 
 /// What the pipeline leaves to the kernel goes out of this port, as it came.
 const bit<9> KERNEL_PORT = 510;
@@ -223,6 +226,7 @@ struct metadata_t {
     bit<1> redirect;
     bit<1> denied;
     bit<1> closed;
+    bit<12> limiter;
     bit<1> decided;
     bit<16> service_id;
     bit<16> spread;
@@ -713,9 +717,12 @@ control redirect_out_ipv4(inout headers_t hdr, inout metadata_t meta, inout stan
 
     @id(0x01000030) @name(".redirect_outbound_ipv4")
     @brief("To the network's proxy. Without one the connection goes on without it, or, `closed`, ends.")
-    action redirect_outbound_ipv4(bit<1> closed) {
+    action redirect_outbound_ipv4(bit<1> closed, bit<12> limiter) {
         meta.redirect = 1;
         meta.closed = (bit<1>)(meta.closed == 1 || closed == 1);
+        if (meta.limiter == 0) {
+            meta.limiter = limiter;
+        }
     }
 
     @id(0x01000031) @name(".bypass_outbound_ipv4")
@@ -770,7 +777,7 @@ control redirect_out_ipv4(inout headers_t hdr, inout metadata_t meta, inout stan
             @defaultonly miss;
         }
         const default_action = miss();
-        size = 8192;
+        size = 4096;
         counters = outbound_ipv4_count;
     }
 
@@ -1009,11 +1016,18 @@ control redirect_in_ipv4(inout headers_t hdr, inout metadata_t meta, inout stand
     @id(0x13000034) @name(".inbound_ipv4_count")
     direct_counter(CounterType.packets_and_bytes) inbound_ipv4_count;
 
+    @id(0x1500003c) @name(".redirect_limit_ipv4_meter")
+    @single_rate_two_color
+    direct_meter<bit<2>>(MeterType.packets) redirect_limit_ipv4_meter;
+
     @id(0x01000034) @name(".redirect_inbound_ipv4")
     @brief("To the network's proxy. Without one the connection goes on without it, or, `closed`, ends.")
-    action redirect_inbound_ipv4(bit<1> closed) {
+    action redirect_inbound_ipv4(bit<1> closed, bit<12> limiter) {
         meta.redirect = 1;
         meta.closed = (bit<1>)(meta.closed == 1 || closed == 1);
+        if (meta.limiter == 0) {
+            meta.limiter = limiter;
+        }
     }
 
     @id(0x01000035) @name(".bypass_inbound_ipv4")
@@ -1024,6 +1038,12 @@ control redirect_in_ipv4(inout headers_t hdr, inout metadata_t meta, inout stand
     @brief("Nowhere, whatever else is said about the connection.")
     action deny_inbound_ipv4() {
         meta.denied = 1;
+    }
+
+    @id(0x0100003c) @name(".limit_redirects_ipv4")
+    @brief("Connections within the rate go to the proxy.")
+    action limit_redirects_ipv4() {
+        redirect_limit_ipv4_meter.read(meta.rate_color);
     }
 
     @id(0x02000034) @name(".inbound_ipv4")
@@ -1042,8 +1062,23 @@ control redirect_in_ipv4(inout headers_t hdr, inout metadata_t meta, inout stand
             @defaultonly miss;
         }
         const default_action = miss();
-        size = 8192;
+        size = 4096;
         counters = inbound_ipv4_count;
+    }
+
+    @id(0x0200003c) @name(".redirect_limit_ipv4")
+    @brief("New connections a second of a workload that the proxy gets; its meter counts these, and those beyond.")
+    table redirect_limit_ipv4 {
+        key = {
+            meta.limiter : exact @name("limiter");
+        }
+        actions = {
+            @tableonly limit_redirects_ipv4;
+            @defaultonly miss;
+        }
+        const default_action = miss();
+        size = 4095;
+        meters = redirect_limit_ipv4_meter;
     }
 
     apply {
@@ -1075,6 +1110,14 @@ control redirect_in_ipv4(inout headers_t hdr, inout metadata_t meta, inout stand
                 meta.reverse_leg = 3;
             } else if (meta.closed == 1) {
                 drops.count(DROP_NO_PROXY);
+                mark_to_drop(standard);
+                exit;
+            }
+        }
+        if (meta.limiter != 0 && meta.reverse_leg == 3) {
+            redirect_limit_ipv4.apply();
+            if (meta.rate_color == 2) {
+                drops.count(DROP_MESH_LIMIT);
                 mark_to_drop(standard);
                 exit;
             }
@@ -1293,9 +1336,12 @@ control redirect_out_ipv6(inout headers_t hdr, inout metadata_t meta, inout stan
 
     @id(0x01000060) @name(".redirect_outbound_ipv6")
     @brief("To the network's proxy. Without one the connection goes on without it, or, `closed`, ends.")
-    action redirect_outbound_ipv6(bit<1> closed) {
+    action redirect_outbound_ipv6(bit<1> closed, bit<12> limiter) {
         meta.redirect = 1;
         meta.closed = (bit<1>)(meta.closed == 1 || closed == 1);
+        if (meta.limiter == 0) {
+            meta.limiter = limiter;
+        }
     }
 
     @id(0x01000061) @name(".bypass_outbound_ipv6")
@@ -1350,7 +1396,7 @@ control redirect_out_ipv6(inout headers_t hdr, inout metadata_t meta, inout stan
             @defaultonly miss;
         }
         const default_action = miss();
-        size = 8192;
+        size = 4096;
         counters = outbound_ipv6_count;
     }
 
@@ -1582,11 +1628,18 @@ control redirect_in_ipv6(inout headers_t hdr, inout metadata_t meta, inout stand
     @id(0x13000064) @name(".inbound_ipv6_count")
     direct_counter(CounterType.packets_and_bytes) inbound_ipv6_count;
 
+    @id(0x1500006c) @name(".redirect_limit_ipv6_meter")
+    @single_rate_two_color
+    direct_meter<bit<2>>(MeterType.packets) redirect_limit_ipv6_meter;
+
     @id(0x01000064) @name(".redirect_inbound_ipv6")
     @brief("To the network's proxy. Without one the connection goes on without it, or, `closed`, ends.")
-    action redirect_inbound_ipv6(bit<1> closed) {
+    action redirect_inbound_ipv6(bit<1> closed, bit<12> limiter) {
         meta.redirect = 1;
         meta.closed = (bit<1>)(meta.closed == 1 || closed == 1);
+        if (meta.limiter == 0) {
+            meta.limiter = limiter;
+        }
     }
 
     @id(0x01000065) @name(".bypass_inbound_ipv6")
@@ -1597,6 +1650,12 @@ control redirect_in_ipv6(inout headers_t hdr, inout metadata_t meta, inout stand
     @brief("Nowhere, whatever else is said about the connection.")
     action deny_inbound_ipv6() {
         meta.denied = 1;
+    }
+
+    @id(0x0100006c) @name(".limit_redirects_ipv6")
+    @brief("Connections within the rate go to the proxy.")
+    action limit_redirects_ipv6() {
+        redirect_limit_ipv6_meter.read(meta.rate_color);
     }
 
     @id(0x02000064) @name(".inbound_ipv6")
@@ -1615,8 +1674,23 @@ control redirect_in_ipv6(inout headers_t hdr, inout metadata_t meta, inout stand
             @defaultonly miss;
         }
         const default_action = miss();
-        size = 8192;
+        size = 4096;
         counters = inbound_ipv6_count;
+    }
+
+    @id(0x0200006c) @name(".redirect_limit_ipv6")
+    @brief("New connections a second of a workload that the proxy gets; its meter counts these, and those beyond.")
+    table redirect_limit_ipv6 {
+        key = {
+            meta.limiter : exact @name("limiter");
+        }
+        actions = {
+            @tableonly limit_redirects_ipv6;
+            @defaultonly miss;
+        }
+        const default_action = miss();
+        size = 4095;
+        meters = redirect_limit_ipv6_meter;
     }
 
     apply {
@@ -1648,6 +1722,14 @@ control redirect_in_ipv6(inout headers_t hdr, inout metadata_t meta, inout stand
                 meta.reverse_leg = 3;
             } else if (meta.closed == 1) {
                 drops.count(DROP_NO_PROXY);
+                mark_to_drop(standard);
+                exit;
+            }
+        }
+        if (meta.limiter != 0 && meta.reverse_leg == 3) {
+            redirect_limit_ipv6.apply();
+            if (meta.rate_color == 2) {
+                drops.count(DROP_MESH_LIMIT);
                 mark_to_drop(standard);
                 exit;
             }
@@ -2454,6 +2536,6 @@ control deparse(packet_out packet, in headers_t hdr) {
     }
 }
 
-@pkginfo(name = "turnout", version = "2", organization = "turnout.dev")
+@pkginfo(name = "turnout", version = "3", organization = "turnout.dev")
 @brief("Services, tunnels and routes of the networks that a device serves.")
 V1Switch(parse(), verify_checksums(), process(), egress_nothing(), update_checksums(), deparse()) main;

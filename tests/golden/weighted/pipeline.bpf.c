@@ -1,5 +1,5 @@
 /*
- * turnout, version 2. Services, tunnels and routes of the networks that a device serves.
+ * turnout, version 3. Services, tunnels and routes of the networks that a device serves.
  *
  * Printed from the pipeline's IR; compiled with TURNOUT_TC and with TURNOUT_XDP. A packet is parsed into the scratch
  * memory of its CPU, runs through the controls, which look tables up, and leaves as the outcome says.
@@ -33,6 +33,8 @@ const volatile u8 uses_proxy_ipv4 = 1;
 const volatile u8 uses_outbound_ipv6 = 1;
 const volatile u8 uses_inbound_ipv6 = 1;
 const volatile u8 uses_proxy_ipv6 = 1;
+const volatile u8 uses_redirect_limit_ipv4 = 1;
+const volatile u8 uses_redirect_limit_ipv6 = 1;
 const volatile u8 uses_storage = 1;
 const volatile u8 uses_connections_ipv4 = 1;
 const volatile u8 uses_connections_ipv6 = 1;
@@ -96,6 +98,8 @@ enum action {
 	ACTION_BYPASS_INBOUND_IPV6 = 0x000065,
 	ACTION_DENY_INBOUND_IPV6 = 0x000066,
 	ACTION_TO_PROXY_IPV6 = 0x000068,
+	ACTION_LIMIT_REDIRECTS_IPV4 = 0x00003c,
+	ACTION_LIMIT_REDIRECTS_IPV6 = 0x00006c,
 	ACTION_ADMIT = 0x000078,
 	ACTION_CLASSIFY_STORAGE = 0x000079,
 };
@@ -114,6 +118,7 @@ enum drop_reason {
 	DROP_NO_PROXY = 10, /* A connection of the mesh that is not to go on without a proxy. */
 	DROP_MESH_DENIED = 11, /* A MeshRedirect denies the connection. */
 	DROP_RATE_EXCEEDED = 12, /* Beyond the rate of the portal or registry, in this direction. */
+	DROP_MESH_LIMIT = 13, /* Beyond the connections a second that a MeshRedirect gives the workload. */
 };
 
 /* Arguments of actions, as entries hold them. */
@@ -355,15 +360,23 @@ _Static_assert(__builtin_offsetof(struct to_backend_ipv6, padding18) == 18, "str
 
 struct redirect_outbound_ipv4 {
 	u8 closed;
+	u8 padding1[1];
+	u16 limiter;
 };
-_Static_assert(sizeof(struct redirect_outbound_ipv4) == 1, "struct redirect_outbound_ipv4");
+_Static_assert(sizeof(struct redirect_outbound_ipv4) == 4, "struct redirect_outbound_ipv4");
 _Static_assert(__builtin_offsetof(struct redirect_outbound_ipv4, closed) == 0, "struct redirect_outbound_ipv4");
+_Static_assert(__builtin_offsetof(struct redirect_outbound_ipv4, padding1) == 1, "struct redirect_outbound_ipv4");
+_Static_assert(__builtin_offsetof(struct redirect_outbound_ipv4, limiter) == 2, "struct redirect_outbound_ipv4");
 
 struct redirect_inbound_ipv4 {
 	u8 closed;
+	u8 padding1[1];
+	u16 limiter;
 };
-_Static_assert(sizeof(struct redirect_inbound_ipv4) == 1, "struct redirect_inbound_ipv4");
+_Static_assert(sizeof(struct redirect_inbound_ipv4) == 4, "struct redirect_inbound_ipv4");
 _Static_assert(__builtin_offsetof(struct redirect_inbound_ipv4, closed) == 0, "struct redirect_inbound_ipv4");
+_Static_assert(__builtin_offsetof(struct redirect_inbound_ipv4, padding1) == 1, "struct redirect_inbound_ipv4");
+_Static_assert(__builtin_offsetof(struct redirect_inbound_ipv4, limiter) == 2, "struct redirect_inbound_ipv4");
 
 struct to_proxy_ipv4 {
 	u16 nexthop;
@@ -373,15 +386,23 @@ _Static_assert(__builtin_offsetof(struct to_proxy_ipv4, nexthop) == 0, "struct t
 
 struct redirect_outbound_ipv6 {
 	u8 closed;
+	u8 padding1[1];
+	u16 limiter;
 };
-_Static_assert(sizeof(struct redirect_outbound_ipv6) == 1, "struct redirect_outbound_ipv6");
+_Static_assert(sizeof(struct redirect_outbound_ipv6) == 4, "struct redirect_outbound_ipv6");
 _Static_assert(__builtin_offsetof(struct redirect_outbound_ipv6, closed) == 0, "struct redirect_outbound_ipv6");
+_Static_assert(__builtin_offsetof(struct redirect_outbound_ipv6, padding1) == 1, "struct redirect_outbound_ipv6");
+_Static_assert(__builtin_offsetof(struct redirect_outbound_ipv6, limiter) == 2, "struct redirect_outbound_ipv6");
 
 struct redirect_inbound_ipv6 {
 	u8 closed;
+	u8 padding1[1];
+	u16 limiter;
 };
-_Static_assert(sizeof(struct redirect_inbound_ipv6) == 1, "struct redirect_inbound_ipv6");
+_Static_assert(sizeof(struct redirect_inbound_ipv6) == 4, "struct redirect_inbound_ipv6");
 _Static_assert(__builtin_offsetof(struct redirect_inbound_ipv6, closed) == 0, "struct redirect_inbound_ipv6");
+_Static_assert(__builtin_offsetof(struct redirect_inbound_ipv6, padding1) == 1, "struct redirect_inbound_ipv6");
+_Static_assert(__builtin_offsetof(struct redirect_inbound_ipv6, limiter) == 2, "struct redirect_inbound_ipv6");
 
 struct to_proxy_ipv6 {
 	u16 nexthop;
@@ -910,6 +931,22 @@ _Static_assert(__builtin_offsetof(struct proxies_ipv6_value, action) == 0, "stru
 _Static_assert(__builtin_offsetof(struct proxies_ipv6_value, counter) == 4, "struct proxies_ipv6_value");
 _Static_assert(__builtin_offsetof(struct proxies_ipv6_value, arguments) == 8, "struct proxies_ipv6_value");
 
+struct redirect_limit_ipv4_value {
+	u32 action; /* enum action; 0: no entry */
+	u32 counter; /* index of the direct counter, from 1 */
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct redirect_limit_ipv4_value) == 8, "struct redirect_limit_ipv4_value");
+_Static_assert(__builtin_offsetof(struct redirect_limit_ipv4_value, action) == 0, "struct redirect_limit_ipv4_value");
+_Static_assert(__builtin_offsetof(struct redirect_limit_ipv4_value, counter) == 4, "struct redirect_limit_ipv4_value");
+
+struct redirect_limit_ipv6_value {
+	u32 action; /* enum action; 0: no entry */
+	u32 counter; /* index of the direct counter, from 1 */
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct redirect_limit_ipv6_value) == 8, "struct redirect_limit_ipv6_value");
+_Static_assert(__builtin_offsetof(struct redirect_limit_ipv6_value, action) == 0, "struct redirect_limit_ipv6_value");
+_Static_assert(__builtin_offsetof(struct redirect_limit_ipv6_value, counter) == 4, "struct redirect_limit_ipv6_value");
+
 struct storage_key {
 	u16 service_id;
 	u8 is_reply;
@@ -1257,7 +1294,7 @@ struct {
 
 struct {
 	int (*type)[BPF_MAP_TYPE_HASH];
-	int (*max_entries)[262144];
+	int (*max_entries)[131072];
 	int (*map_flags)[BPF_F_NO_PREALLOC];
 	struct outbound_ipv4_key *key;
 	struct outbound_ipv4_value *value;
@@ -1273,14 +1310,14 @@ struct {
 
 struct {
 	int (*type)[BPF_MAP_TYPE_PERCPU_ARRAY];
-	int (*max_entries)[8193];
+	int (*max_entries)[4097];
 	u32 *key;
 	struct counter *value;
 } outbound_ipv4_count SEC(".maps");
 
 struct {
 	int (*type)[BPF_MAP_TYPE_HASH];
-	int (*max_entries)[262144];
+	int (*max_entries)[131072];
 	int (*map_flags)[BPF_F_NO_PREALLOC];
 	struct inbound_ipv4_key *key;
 	struct inbound_ipv4_value *value;
@@ -1296,7 +1333,7 @@ struct {
 
 struct {
 	int (*type)[BPF_MAP_TYPE_PERCPU_ARRAY];
-	int (*max_entries)[8193];
+	int (*max_entries)[4097];
 	u32 *key;
 	struct counter *value;
 } inbound_ipv4_count SEC(".maps");
@@ -1327,7 +1364,7 @@ struct {
 
 struct {
 	int (*type)[BPF_MAP_TYPE_HASH];
-	int (*max_entries)[262144];
+	int (*max_entries)[131072];
 	int (*map_flags)[BPF_F_NO_PREALLOC];
 	struct outbound_ipv6_key *key;
 	struct outbound_ipv6_value *value;
@@ -1343,14 +1380,14 @@ struct {
 
 struct {
 	int (*type)[BPF_MAP_TYPE_PERCPU_ARRAY];
-	int (*max_entries)[8193];
+	int (*max_entries)[4097];
 	u32 *key;
 	struct counter *value;
 } outbound_ipv6_count SEC(".maps");
 
 struct {
 	int (*type)[BPF_MAP_TYPE_HASH];
-	int (*max_entries)[262144];
+	int (*max_entries)[131072];
 	int (*map_flags)[BPF_F_NO_PREALLOC];
 	struct inbound_ipv6_key *key;
 	struct inbound_ipv6_value *value;
@@ -1366,7 +1403,7 @@ struct {
 
 struct {
 	int (*type)[BPF_MAP_TYPE_PERCPU_ARRAY];
-	int (*max_entries)[8193];
+	int (*max_entries)[4097];
 	u32 *key;
 	struct counter *value;
 } inbound_ipv6_count SEC(".maps");
@@ -1394,6 +1431,20 @@ struct {
 	u32 *key;
 	struct proxies_ipv6_value *value;
 } proxies_ipv6_member SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_ARRAY];
+	int (*max_entries)[8192];
+	u32 *key;
+	struct redirect_limit_ipv4_value *value;
+} redirect_limit_ipv4 SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_ARRAY];
+	int (*max_entries)[8192];
+	u32 *key;
+	struct redirect_limit_ipv6_value *value;
+} redirect_limit_ipv6 SEC(".maps");
 
 struct {
 	int (*type)[BPF_MAP_TYPE_HASH];
@@ -1429,6 +1480,48 @@ struct {
 	u32 *key;
 	struct counter *value;
 } service_replies SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_ARRAY];
+	int (*max_entries)[8192];
+	u32 *key;
+	struct meter_buckets *value;
+} redirect_limit_ipv4_meter_config SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_ARRAY];
+	int (*max_entries)[4096];
+	u32 *key;
+	struct meter_words *value;
+} redirect_limit_ipv4_meter_words SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_PERCPU_ARRAY];
+	int (*max_entries)[12288];
+	u32 *key;
+	struct counter *value;
+} redirect_limit_ipv4_meter_colors SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_ARRAY];
+	int (*max_entries)[8192];
+	u32 *key;
+	struct meter_buckets *value;
+} redirect_limit_ipv6_meter_config SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_ARRAY];
+	int (*max_entries)[4096];
+	u32 *key;
+	struct meter_words *value;
+} redirect_limit_ipv6_meter_words SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_PERCPU_ARRAY];
+	int (*max_entries)[12288];
+	u32 *key;
+	struct counter *value;
+} redirect_limit_ipv6_meter_colors SEC(".maps");
 
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY];
@@ -1605,9 +1698,9 @@ enum {
 };
 
 /* Maps of one shape that only the first packets of connections ask: the program names this one for all of them. */
-struct percpu_array_maps_4_16_of_8193_map {
+struct percpu_array_maps_4_16_of_4097_map {
 	int (*type)[BPF_MAP_TYPE_PERCPU_ARRAY];
-	int (*max_entries)[8193];
+	int (*max_entries)[4097];
 	int (*key_size)[4];
 	int (*value_size)[16];
 };
@@ -1615,8 +1708,8 @@ struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY_OF_MAPS];
 	int (*max_entries)[4];
 	int (*key_size)[4];
-	struct percpu_array_maps_4_16_of_8193_map *values[];
-} percpu_array_maps_4_16_of_8193 SEC(".maps") = {
+	struct percpu_array_maps_4_16_of_4097_map *values[];
+} percpu_array_maps_4_16_of_4097 SEC(".maps") = {
 	.values = {
 		(void *)&outbound_ipv4_count,
 		(void *)&inbound_ipv4_count,
@@ -1806,6 +1899,7 @@ struct metadata {
 	u16 dst_port;
 	u16 proxy_nexthop;
 	u16 server_port;
+	u16 limiter; /* 12 bits */
 	u16 service_id;
 	u16 spread;
 	u16 nexthop;
@@ -1926,13 +2020,13 @@ static __always_inline void count_later(const struct scratch *scratch)
 	if (scratch->later.service_ipv6)
 		count_packet(map_in(&percpu_array_maps_4_16_of_10001, AT_SERVICE_IPV6_COUNT), scratch->later.service_ipv6, scratch->packet.length);
 	if (scratch->later.outbound_ipv4)
-		count_packet(map_in(&percpu_array_maps_4_16_of_8193, AT_OUTBOUND_IPV4_COUNT), scratch->later.outbound_ipv4, scratch->packet.length);
+		count_packet(map_in(&percpu_array_maps_4_16_of_4097, AT_OUTBOUND_IPV4_COUNT), scratch->later.outbound_ipv4, scratch->packet.length);
 	if (scratch->later.inbound_ipv4)
-		count_packet(map_in(&percpu_array_maps_4_16_of_8193, AT_INBOUND_IPV4_COUNT), scratch->later.inbound_ipv4, scratch->packet.length);
+		count_packet(map_in(&percpu_array_maps_4_16_of_4097, AT_INBOUND_IPV4_COUNT), scratch->later.inbound_ipv4, scratch->packet.length);
 	if (scratch->later.outbound_ipv6)
-		count_packet(map_in(&percpu_array_maps_4_16_of_8193, AT_OUTBOUND_IPV6_COUNT), scratch->later.outbound_ipv6, scratch->packet.length);
+		count_packet(map_in(&percpu_array_maps_4_16_of_4097, AT_OUTBOUND_IPV6_COUNT), scratch->later.outbound_ipv6, scratch->packet.length);
 	if (scratch->later.inbound_ipv6)
-		count_packet(map_in(&percpu_array_maps_4_16_of_8193, AT_INBOUND_IPV6_COUNT), scratch->later.inbound_ipv6, scratch->packet.length);
+		count_packet(map_in(&percpu_array_maps_4_16_of_4097, AT_INBOUND_IPV6_COUNT), scratch->later.inbound_ipv6, scratch->packet.length);
 	if (scratch->later.translate_ipv4_service_requests)
 		count_packet(&service_requests, scratch->later.translate_ipv4_service_requests - 1, scratch->packet.length);
 	if (scratch->later.translate_reply_ipv4_service_replies)
@@ -2279,6 +2373,20 @@ static __always_inline bool parse(struct packet_context *ctx, struct scratch *sc
 	return next == STATE_ACCEPT;
 }
 
+/* The meter of table redirect_limit_ipv4. */
+static __always_inline u8 execute_redirect_limit_ipv4_meter(const struct scratch *scratch, u32 index)
+{
+	return meter_execute(&redirect_limit_ipv4_meter_config, index + 4096 * scratch->side, &redirect_limit_ipv4_meter_words,
+			     &redirect_limit_ipv4_meter_colors, index, 1, scratch->packet.length, true);
+}
+
+/* The meter of table redirect_limit_ipv6. */
+static __always_inline u8 execute_redirect_limit_ipv6_meter(const struct scratch *scratch, u32 index)
+{
+	return meter_execute(&redirect_limit_ipv6_meter_config, index + 4096 * scratch->side, &redirect_limit_ipv6_meter_words,
+			     &redirect_limit_ipv6_meter_colors, index, 1, scratch->packet.length, true);
+}
+
 /* The meter of table storage. */
 static __always_inline u8 execute_storage_meter(const struct scratch *scratch, u32 index)
 {
@@ -2552,6 +2660,9 @@ static __always_inline void redirect_outbound_ipv4(const struct redirect_outboun
 {
 	scratch->meta.redirect = 1;
 	scratch->meta.closed = scratch->meta.closed || arguments->closed;
+	if (scratch->meta.limiter == 0) {
+		scratch->meta.limiter = arguments->limiter;
+	}
 }
 
 /* Nowhere, whatever else is said about the connection. */
@@ -2565,6 +2676,9 @@ static __always_inline void redirect_inbound_ipv4(const struct redirect_inbound_
 {
 	scratch->meta.redirect = 1;
 	scratch->meta.closed = scratch->meta.closed || arguments->closed;
+	if (scratch->meta.limiter == 0) {
+		scratch->meta.limiter = arguments->limiter;
+	}
 }
 
 /* Nowhere, whatever else is said about the connection. */
@@ -2584,6 +2698,9 @@ static __always_inline void redirect_outbound_ipv6(const struct redirect_outboun
 {
 	scratch->meta.redirect = 1;
 	scratch->meta.closed = scratch->meta.closed || arguments->closed;
+	if (scratch->meta.limiter == 0) {
+		scratch->meta.limiter = arguments->limiter;
+	}
 }
 
 /* Nowhere, whatever else is said about the connection. */
@@ -2597,6 +2714,9 @@ static __always_inline void redirect_inbound_ipv6(const struct redirect_inbound_
 {
 	scratch->meta.redirect = 1;
 	scratch->meta.closed = scratch->meta.closed || arguments->closed;
+	if (scratch->meta.limiter == 0) {
+		scratch->meta.limiter = arguments->limiter;
+	}
 }
 
 /* Nowhere, whatever else is said about the connection. */
@@ -2609,6 +2729,18 @@ static __always_inline void deny_inbound_ipv6(struct scratch *scratch)
 static __always_inline void to_proxy_ipv6(const struct to_proxy_ipv6 *arguments, struct scratch *scratch)
 {
 	scratch->meta.proxy_nexthop = arguments->nexthop;
+}
+
+/* Connections within the rate go to the proxy. */
+static __always_inline void limit_redirects_ipv4(struct scratch *scratch)
+{
+	scratch->meta.rate_color = execute_redirect_limit_ipv4_meter(scratch, scratch->metered);
+}
+
+/* Connections within the rate go to the proxy. */
+static __always_inline void limit_redirects_ipv6(struct scratch *scratch)
+{
+	scratch->meta.rate_color = execute_redirect_limit_ipv6_meter(scratch, scratch->metered);
 }
 
 /* Packets within the rate pass, with the class that they came with. */
@@ -3493,6 +3625,54 @@ static __always_inline bool apply_proxy_ipv6(struct scratch *scratch)
 }
 
 /*
+ * New connections a second of a workload that the proxy gets; its meter counts these, and those beyond.
+ */
+static __always_inline bool apply_redirect_limit_ipv4(struct scratch *scratch)
+{
+	struct redirect_limit_ipv4_value *value;
+	u32 key = scratch->meta.limiter + 4096 * scratch->side;
+
+	if (!uses_redirect_limit_ipv4)
+		return missed(0x0200003c);
+	value = bpf_map_lookup_elem(&redirect_limit_ipv4, &key);
+	if (!value || !value->action)
+		return missed(0x0200003c);
+	scratch->metered = value->counter;
+	asked(0x0200003c, value->action);
+	switch (value->action) {
+	case ACTION_LIMIT_REDIRECTS_IPV4:
+		limit_redirects_ipv4(scratch);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * New connections a second of a workload that the proxy gets; its meter counts these, and those beyond.
+ */
+static __always_inline bool apply_redirect_limit_ipv6(struct scratch *scratch)
+{
+	struct redirect_limit_ipv6_value *value;
+	u32 key = scratch->meta.limiter + 4096 * scratch->side;
+
+	if (!uses_redirect_limit_ipv6)
+		return missed(0x0200006c);
+	value = bpf_map_lookup_elem(&redirect_limit_ipv6, &key);
+	if (!value || !value->action)
+		return missed(0x0200006c);
+	scratch->metered = value->counter;
+	asked(0x0200006c, value->action);
+	switch (value->action) {
+	case ACTION_LIMIT_REDIRECTS_IPV6:
+		limit_redirects_ipv6(scratch);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
  * Class and rate of a portal's packets, from hosts and, `is_reply`, to them.
  */
 static __always_inline bool apply_storage(struct scratch *scratch)
@@ -3879,6 +4059,12 @@ __noinline enum next redirect_in_ipv4(void)
 			return drop_for(&scratch->outcome, DROP_NO_PROXY);
 		}
 	}
+	if (scratch->meta.limiter != 0 && scratch->meta.reverse_leg == 3) {
+		apply_redirect_limit_ipv4(scratch);
+		if (scratch->meta.rate_color == 2) {
+			return drop_for(&scratch->outcome, DROP_MESH_LIMIT);
+		}
+	}
 	return GO_ON;
 }
 
@@ -4198,6 +4384,12 @@ __noinline enum next redirect_in_ipv6(void)
 			scratch->meta.reverse_leg = 3;
 		} else if (scratch->meta.closed) {
 			return drop_for(&scratch->outcome, DROP_NO_PROXY);
+		}
+	}
+	if (scratch->meta.limiter != 0 && scratch->meta.reverse_leg == 3) {
+		apply_redirect_limit_ipv6(scratch);
+		if (scratch->meta.rate_color == 2) {
+			return drop_for(&scratch->outcome, DROP_MESH_LIMIT);
 		}
 	}
 	return GO_ON;

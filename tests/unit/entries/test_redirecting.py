@@ -9,6 +9,7 @@ import pytest
 from compiler.entries.desired import compile_entries
 from compiler.ir.entries import ActionCall, TableEntry, numbers_of
 from compiler.policy.loading import load_text
+from compiler.printers.layout_ternary import prefixes
 from runtime.lab.topology import LabProxy, topology_of
 
 BASE = """
@@ -68,13 +69,13 @@ def row_of(entry: TableEntry) -> Row:
 
 def test_everything_is_redirected_unless_more_is_said() -> None:
     assert rules("{network: shop, inbound: {}}") == [
-        ("inbound_ipv4", "any", EVERY_PORT, 2, "redirect_inbound_ipv4", (1,))
+        ("inbound_ipv4", "any", EVERY_PORT, 2, "redirect_inbound_ipv4", (1, 0))
     ]
 
 
 def test_connections_to_the_proxy_itself_are_left_out() -> None:
     assert rules("{network: shop, failure: open, outbound: {}}") == [
-        ("outbound_ipv4", "any", EVERY_PORT, 1, "redirect_outbound_ipv4", (0,)),
+        ("outbound_ipv4", "any", EVERY_PORT, 1, "redirect_outbound_ipv4", (0, 0)),
         TO_PROXY,
     ]
 
@@ -83,10 +84,10 @@ def test_each_prefix_with_each_range() -> None:
     spec = "{include: [{cidrs: [10.1.0.0/24, 10.2.0.0/16], ports: [80, '90-99']}], exclude: [{ports: [81]}]}"
     assert [row for row in rules(f"{{network: shop, outbound: {spec}}}") if row != TO_PROXY] == [
         ("outbound_ipv4", "any", (81, 81), 3, "bypass_outbound_ipv4", ()),
-        ("outbound_ipv4", "10.1.0.0/24", (80, 80), 2, "redirect_outbound_ipv4", (1,)),
-        ("outbound_ipv4", "10.1.0.0/24", (90, 99), 2, "redirect_outbound_ipv4", (1,)),
-        ("outbound_ipv4", "10.2.0.0/16", (80, 80), 2, "redirect_outbound_ipv4", (1,)),
-        ("outbound_ipv4", "10.2.0.0/16", (90, 99), 2, "redirect_outbound_ipv4", (1,)),
+        ("outbound_ipv4", "10.1.0.0/24", (80, 80), 2, "redirect_outbound_ipv4", (1, 0)),
+        ("outbound_ipv4", "10.1.0.0/24", (90, 99), 2, "redirect_outbound_ipv4", (1, 0)),
+        ("outbound_ipv4", "10.2.0.0/16", (80, 80), 2, "redirect_outbound_ipv4", (1, 0)),
+        ("outbound_ipv4", "10.2.0.0/16", (90, 99), 2, "redirect_outbound_ipv4", (1, 0)),
     ]
 
 
@@ -96,8 +97,8 @@ def test_denied_overrules_and_closed_wins() -> None:
         "{network: shop, inbound: {exclude: [{ports: [22]}]}}",
     )
     assert both == [
-        ("inbound_ipv4", "any", EVERY_PORT, 1, "redirect_inbound_ipv4", (0,)),
-        ("inbound_ipv4", "any", EVERY_PORT, 2, "redirect_inbound_ipv4", (1,)),
+        ("inbound_ipv4", "any", EVERY_PORT, 1, "redirect_inbound_ipv4", (0, 0)),
+        ("inbound_ipv4", "any", EVERY_PORT, 2, "redirect_inbound_ipv4", (1, 0)),
         ("inbound_ipv4", "any", (22, 22), 3, "bypass_inbound_ipv4", ()),
         ("inbound_ipv4", "any", (22, 22), 4, "deny_inbound_ipv4", ()),
     ]
@@ -127,6 +128,27 @@ def of_lengths(count: int) -> list[tuple[str, str, int]]:
 
 def test_sixteen_masks_fit() -> None:
     assert of_lengths(16) == []
+
+
+def of_ranges(count: int) -> list[tuple[str, str]]:
+    """Of a policy with so many prefixes of one length, each with one range of ports."""
+    cidrs = ", ".join(f"100.{64 + at // 250}.{at % 250}.0/24" for at in range(count))
+    head = "---\napiVersion: turnout.dev/v1alpha1\nkind: MeshRedirect\nmetadata: {name: r}\n"
+    rules = f"[{{cidrs: [{cidrs}], ports: ['257-20478']}}]"
+    loaded = load_text(f"{BASE}{head}spec: {{network: shop, inbound: {{include: {rules}}}}}\n", "policy.yaml")
+    assert not loaded.diagnostics, loaded.render()
+    found = compile_entries(loaded.policies, loaded.policies.devices[0]).diagnostics
+    return [(d.code.id, d.message) for d in found]
+
+
+def test_ranges_that_take_more_prefixes_than_a_table_holds_are_refused() -> None:
+    limit = 4096 * 16
+    each = sum(1 for _ in prefixes(257, 20478, 16))
+    fitting = limit // each
+    assert of_ranges(fitting) == []
+    needed = (fitting + 1) * each
+    message = f"device 'dpu-a' would need {needed} prefixes for the ranges in table inbound_ipv4, which holds {limit}"
+    assert of_ranges(fitting + 1) == [("E0301", message)]
 
 
 def test_more_masks_than_a_table_has_are_refused_at_a_rule() -> None:

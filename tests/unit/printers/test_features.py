@@ -21,7 +21,9 @@ def used(*without: str) -> set[str]:
 EVERYTHING = used()
 
 
-REDIRECTS = {f"uses_{table}_ipv{version}" for table in ("outbound", "inbound", "proxy") for version in (4, 6)}
+REDIRECTS = {
+    f"uses_{table}_ipv{version}" for table in ("outbound", "inbound", "proxy", "redirect_limit") for version in (4, 6)
+}
 
 
 def test_the_whole_shop_uses_everything_but_redirects_and_storage() -> None:
