@@ -28,20 +28,26 @@ ICMPV6_ADVERTISEMENT = 136
 SOLICITED_OVERRIDE = 0x60000000
 TARGET_LINK_LAYER_ADDRESS = 2
 
-ACTIONS = (
-    Action(name="miss", id=0x01000001, doc="Nothing is known: go on.", span=here(1)),
-    Action(
-        name="set_workload",
-        id=0x01000002,
+
+def _inside(name: str, number: int, leg: int, doc: str) -> Action:
+    """Behind the port is somebody of a network; `leg` says who."""
+    return Action(
+        name=name,
+        id=number,
         params=(Param(name="network", id=1, width_bits=16), Param(name="nexthop", id=2, width_bits=16)),
         body=(
-            assign(meta("leg"), LEG_NETWORK),
+            assign(meta("leg"), leg),
             assign(meta("network"), param("network", 16)),
             assign(meta("source_nexthop"), param("nexthop", 16)),
         ),
-        doc="The port of a workload; `nexthop` is the way back to it.",
-        span=here(1),
-    ),
+        doc=doc,
+        span=here(),
+    )
+
+
+ACTIONS = (
+    Action(name="miss", id=0x01000001, doc="Nothing is known: go on.", span=here(1)),
+    _inside("set_workload", 0x01000002, LEG_NETWORK, "The port of a workload; `nexthop` is the way back to it."),
     Action(
         name="set_uplink",
         id=0x01000003,
@@ -65,18 +71,7 @@ ACTIONS = (
         doc="The MAC address that an ARP request or a neighbour solicitation is answered with.",
         span=here(1),
     ),
-    Action(
-        name="set_proxy",
-        id=0x0100000A,
-        params=(Param(name="network", id=1, width_bits=16), Param(name="nexthop", id=2, width_bits=16)),
-        body=(
-            assign(meta("leg"), LEG_PROXY),
-            assign(meta("network"), param("network", 16)),
-            assign(meta("source_nexthop"), param("nexthop", 16)),
-        ),
-        doc="The port of a network's proxy.",
-        span=here(1),
-    ),
+    _inside("set_proxy", 0x0100000A, LEG_PROXY, "The port of a network's proxy."),
 )
 
 TABLES = (
