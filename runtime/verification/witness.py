@@ -43,6 +43,7 @@ class Witness:
         network = planned.behind_port(speaker.port.id)[0]
         connection, is_client = self._ledger.of(network, ends)
         if connection is not None:
+            connection.is_over |= _is_taken_for_new(connection, ends, flags, journey)
             self._check_kept(connection, ends, journey, got, is_client=is_client)
         has_learned = _learned(journey)
         if has_learned:
@@ -136,6 +137,12 @@ def _is_kept(promised: Promise, ends: Ends, journey: Journey, got: Ends | None) 
 
 def _steps(journey: Journey) -> Iterable[trace.TraceStep]:
     return (step for hop in journey.hops for step in hop.outcome.trace)
+
+
+def _is_taken_for_new(connection: Connection, ends: Ends, flags: str, journey: Journey) -> bool:
+    """A SYN alone opens a connection anew on a device that does not know it, where a redirect may take it."""
+    is_opening = ends.protocol == wire.TCP and flags == "S"
+    return is_opening and not {hop.device for hop in journey.hops} <= connection.kept_at
 
 
 def _is_proxied(journey: Journey) -> bool:
