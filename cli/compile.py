@@ -17,6 +17,7 @@ from compiler.entries.storageplan import storage_plan
 from compiler.ir.text import to_text
 from compiler.pipeline.assembly import pipeline
 from compiler.pipeline.offload import offload_pipeline
+from compiler.pipeline.portable import portable
 from compiler.policy.policyset import PolicySet, Profile
 from compiler.printers.bundle import write_bundle
 from compiler.printers.ebpf.printing import print_c
@@ -79,7 +80,7 @@ def _files(wanted: frozenset[str], policies: PolicySet, compiled: list[Desired])
     if "ir" in wanted:
         yield "pipeline.ir", to_text(whole)
     if "p4" in wanted:
-        yield "pipeline.v1model.p4", print_v1model(whole, lines)
+        yield "pipeline.v1model.p4", print_v1model(portable(whole), lines)
         yield "pipeline.pna.p4", print_pna(offload_pipeline(), lines)
     if "p4info" in wanted:
         yield "p4info.txtpb", text_format.MessageToString(p4info(whole))

@@ -11,9 +11,10 @@ import typer
 from cli.console import Output, fail, print_rows, say
 from cli.devices import TlsCa, TlsCert, TlsKey, addresses, client_tls
 from cli.showdevice import show_devices
+from compiler.ir.nodes import Pipeline
 from compiler.pipeline.assembly import pipeline
 from runtime.client import inventory
-from runtime.client.applying import runs
+from runtime.client.applying import run_as
 from runtime.client.channels import ClientTls
 from runtime.client.errors import ClientError
 from runtime.client.inventory import Inventory, Record
@@ -85,19 +86,20 @@ def _show(part: _Part, devices: Mapping[str, str], tls: ClientTls | None, output
     try:
         for name, address in devices.items():
             with Session(address, tls=tls, waits=say) as session:
-                _check_pipeline(name, session)
-                records.extend(part.read(Inventory(name, session, pipeline())))
+                records.extend(part.read(Inventory(name, session, _pipeline_of(name, session))))
     except ClientError as error:
         raise fail(str(error)) from error
     print_rows(part.columns, records, output)
 
 
-def _check_pipeline(name: str, session: Session) -> None:
+def _pipeline_of(name: str, session: Session) -> Pipeline:
     running = session.pipeline()
     if running is None:
         raise fail(f"device '{name}' runs no pipeline yet; `turnout apply` loads one")
-    if not runs(running, pipeline()):
+    found = run_as(running, pipeline())
+    if found is None:
         raise fail(f"device '{name}' runs another pipeline ({running.p4info.pkg_info.name or 'without a name'})")
+    return found
 
 
 def _add_command(part: _Part) -> None:

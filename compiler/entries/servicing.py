@@ -22,9 +22,10 @@ from compiler.ir.entries import (
     Watch,
     WeightedMember,
 )
-from compiler.policy.policyset import Address, Algorithm, Backend, Device, Service, ServicePort, Steering
+from compiler.policy.policyset import Address, Algorithm, Backend, Device, Profile, Service, ServicePort, Steering
 from compiler.span import Span
 
+_MS_PER_S = 1000
 _ACTIONS = {
     Algorithm.MAGLEV: "to_service",
     Algorithm.SOURCE_HASH: "to_service_by_source",
@@ -41,6 +42,7 @@ class _Target:
     entry: TableEntry
     backends: tuple[tuple[ActionCall, Backend], ...]
     steering: Steering | None
+    keeps_clients: bool
     span: Span
 
 
@@ -69,6 +71,7 @@ def service_entries(
 
     Without `binds_empty_groups` no entry points to an empty group, which is a miss either way: BMv2 refuses such ones.
     """
+    services = [service for service in services if _is_offered(service, device, report)]
     targets = [t for service in services for t in _targets(words, service, device, numbers, report)]
     members: list[Member] = []
     groups: list[Group] = []
@@ -87,6 +90,16 @@ def service_entries(
         empty = {GroupRef(group_id=group.id) for group in groups if not group.members}
         entries = [entry for entry in entries if entry.action not in empty]
     return Entries(members=tuple(members), groups=tuple(groups), table_entries=tuple(entries))
+
+
+def _is_offered(service: Service, device: Device, report: Report) -> bool:
+    """v1model has one digest a packet, which tells of the connection: no client could be remembered besides."""
+    if not service.affinity_s or device.profile is not Profile.V1MODEL:
+        return True
+    message = f"service '{service.key}' has sessionAffinity ClientIP; device '{device.name}' has profile v1model"
+    hint = "profiles ebpf and model remember clients"
+    report.add(codes.AFFINITY_NOT_OFFERED, service.span, message, expected="sessionAffinity None", hint=hint)
+    return False
 
 
 def _targets(
@@ -134,7 +147,12 @@ def _target(
         )
 
     number = numbers.of(service, entry_with(words.call("miss")).key)
-    call = words.call(f"{_ACTIONS[service.algorithm]}_{family}", service_id=number, hairpin=hairpin)
+    call = words.call(
+        f"{_ACTIONS[service.algorithm]}_{family}",
+        service_id=number,
+        hairpin=hairpin,
+        affinity_ms=_MS_PER_S * service.affinity_s,
+    )
     called = tuple(
         (words.call(f"to_backend_{family}", address=backend.address, port=backend.port), backend)
         for backend in backends
@@ -145,6 +163,7 @@ def _target(
         entry=entry_with(call),
         backends=called,
         steering=service.steering,
+        keeps_clients=service.affinity_s > 0,
         span=port.span,
     )
 
@@ -183,6 +202,23 @@ def _add_family(
             words.entry(f"backend_{family}", reference, target.span, target.entry.owner, service_id=target.number)
         )
         entries.append(target.entry)
+        if target.keeps_clients:
+            entries.extend(_staying_entries(words, target))
+
+
+def _staying_entries(words: Vocabulary, target: _Target) -> Iterator[TableEntry]:
+    """The backends that a client which is remembered may stay with: those that its next connection might get."""
+    for call, backend in target.backends:
+        address, port = call.arguments
+        yield words.entry(
+            f"affinity_backend_{target.family}",
+            words.call("may_stay"),
+            backend.span,
+            target.entry.owner,
+            service_id=target.number,
+            address=address,
+            port=port,
+        )
 
 
 def _watched(target: _Target, device: Device, ids: Mapping[ActionCall, int]) -> dict[int, Watch]:

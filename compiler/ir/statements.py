@@ -137,7 +137,7 @@ class Learn:
     only.
 
     With `renews` the packet may have hit the table as well: then that entry gets these arguments and this profile, is
-    seen now, and goes on counting. Its table has a store for itself, so it is nobody's other half.
+    seen now, and goes on counting. The packet learns nothing else in that store, so it is nobody's other half.
     """
 
     table: str

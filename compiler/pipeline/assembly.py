@@ -6,7 +6,16 @@ from functools import cache
 
 from compiler.ir.nodes import Control, DropReason, Pipeline
 from compiler.ir.tables import Counter
-from compiler.pipeline import classification, connections, delivery, lifetimes, redirect, redirectlimit, storage
+from compiler.pipeline import (
+    affinity,
+    classification,
+    connections,
+    delivery,
+    lifetimes,
+    redirect,
+    redirectlimit,
+    storage,
+)
 from compiler.pipeline.family import FAMILIES
 from compiler.pipeline.headers import HEADER_TYPES, HEADERS
 from compiler.pipeline.metadata import LEG_UPLINK, METADATA
@@ -97,8 +106,9 @@ def pipeline() -> Pipeline:
             *(action for family in FAMILIES for action in redirect.actions(family)),
             *(redirectlimit.action(family) for family in FAMILIES),
             *storage.ACTIONS,
+            *affinity.ACTIONS,
         ),
-        stores=tuple(lifetimes.store(family) for family in FAMILIES),
+        stores=(*(lifetimes.store(family) for family in FAMILIES), affinity.STORE),
         tables=(
             *classification.TABLES,
             *delivery.TABLES,
@@ -106,6 +116,7 @@ def pipeline() -> Pipeline:
             *(table for family in FAMILIES for table in redirect.tables(family)),
             *(redirectlimit.table(family) for family in FAMILIES),
             *storage.TABLES,
+            *(table for family in FAMILIES for table in affinity.tables(family)),
         ),
         counters=COUNTERS,
         drop_counter="drops",

@@ -81,8 +81,11 @@ def tables(family: Family) -> tuple[Table, ...]:
     )
 
 
-def decide(family: Family, without_backend: tuple[Statement, ...]) -> Control:
-    """A packet of no known connection, and not the proxy's: does it open one to a service, and to which backend?"""
+def decide(family: Family, without_backend: tuple[Statement, ...], recalling: tuple[Statement, ...] = ()) -> Control:
+    """A packet of no known connection, and not the proxy's: does it open one to a service, and to which backend?
+
+    `recalling` may decide it before the group of backends is asked.
+    """
     ip = family.name
     new_src, new_dst = meta(family.named("new_src")), meta(family.named("new_dst"))
     reverse_src, reverse_dst = meta(family.named("reverse_src")), meta(family.named("reverse_dst"))
@@ -99,7 +102,8 @@ def decide(family: Family, without_backend: tuple[Statement, ...]) -> Control:
                 apply(
                     family.named("service"),
                     on_hit=(
-                        apply(family.named("backend"), on_miss=without_backend),
+                        *recalling,
+                        *_choose(family, without_backend, is_only_way=not recalling),
                         assign(new_src, field(f"{ip}.src")),
                         when(eq(new_dst, field(f"{ip}.src")), assign(new_src, meta(family.named("hairpin")))),
                         assign(meta(family.named("route")), new_dst),
@@ -112,6 +116,12 @@ def decide(family: Family, without_backend: tuple[Statement, ...]) -> Control:
                 ),
             ),
         ),
-        doc=decide.__doc__ or "",
+        doc=(decide.__doc__ or "").partition("\n")[0],
         span=here(),
     )
+
+
+def _choose(family: Family, without_backend: tuple[Statement, ...], *, is_only_way: bool) -> tuple[Statement, ...]:
+    """Have the group choose, unless it is decided already."""
+    choice = apply(family.named("backend"), on_miss=without_backend)
+    return (choice,) if is_only_way else (when(negate(meta("decided")), choice),)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from compiler.ir.nodes import Control
 from compiler.ir.statements import Statement
 from compiler.ir.tables import Action, ActionRef, Key, MatchKind, Param, Table
-from compiler.pipeline import balancing
+from compiler.pipeline import affinity, balancing
 from compiler.pipeline.balancing import decide
 from compiler.pipeline.family import Family
 from compiler.pipeline.headers import PROTOCOL_TCP, PROTOCOL_UDP
@@ -236,7 +236,13 @@ def use_decision() -> tuple[Statement, ...]:
 def _learn(family: Family) -> Statement:
     """Keep the decision for both directions, and use it for this packet."""
     full = (drop("flow_table_full"),)
-    return when(meta("decided"), learn_flow(family, full), learn_reverse(family, full), *use_decision())
+    return when(
+        meta("decided"),
+        learn_flow(family, full),
+        learn_reverse(family, full),
+        *affinity.remembering(family),
+        *use_decision(),
+    )
 
 
 def _connection(family: Family) -> Control:
@@ -270,4 +276,5 @@ def _connection(family: Family) -> Control:
 
 
 def controls(family: Family) -> tuple[Control, ...]:
-    return (decide(family, (run(family.named("refuse")),)), _connection(family), refuse(family))
+    decides = decide(family, (run(family.named("refuse")),), affinity.recalling(family))
+    return (decides, *affinity.controls(family), _connection(family), refuse(family))

@@ -19,6 +19,7 @@ from compiler.ir.expressions import (
     MetaRef,
     NetworkLength,
     Not,
+    Now,
     Operator,
     ParamRef,
     Peek,
@@ -103,6 +104,10 @@ def drawn(width: int) -> Random:
     return Random(width_bits=width, span=here())
 
 
+def now() -> Now:
+    return Now(span=here())
+
+
 def network_length() -> NetworkLength:
     return NetworkLength(span=here())
 
@@ -126,6 +131,10 @@ def eq(left: Expr, right: Value) -> Binary:
 
 def ne(left: Expr, right: Value) -> Binary:
     return _binary(Operator.NE, left, right)
+
+
+def le(left: Expr, right: Value) -> Binary:
+    return _binary(Operator.LE, left, right)
 
 
 def lt(left: Expr, right: Value) -> Binary:
@@ -218,8 +227,23 @@ def truncate(header: str, keep_bytes: int) -> Truncate:
     return Truncate(header=header, keep_bytes=keep_bytes, span=here())
 
 
-def learn(table: str, action: str, *arguments: Expr, profile: Expr, on_full: tuple[Statement, ...] = ()) -> Learn:
-    return Learn(table=table, action=action, arguments=arguments, profile=profile, on_full=on_full, span=here())
+def learn(
+    table: str,
+    action: str,
+    *arguments: Expr,
+    profile: Expr,
+    on_full: tuple[Statement, ...] = (),
+    renews: bool = False,
+) -> Learn:
+    return Learn(
+        table=table,
+        action=action,
+        arguments=arguments,
+        profile=profile,
+        on_full=on_full,
+        renews=renews,
+        span=here(),
+    )
 
 
 def advance(event: str) -> Advance:

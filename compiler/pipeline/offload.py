@@ -1,6 +1,6 @@
 """The pipeline for hardware that learns by itself, in the default action of the very table (PNA's `add_on_miss`).
 
-The same tables, ids and headers as `compiler.pipeline.assembly.pipeline`, put together in another order:
+The tables, ids and headers of `compiler.pipeline.portable`, put together in another order:
 
 * The decision (service, backend, route) stands in front of `flow`, for every packet, because a default action can only
   keep what is known when the table is applied. A known flow then overrules it. So the counter of `service` counts all
@@ -22,7 +22,6 @@ from compiler.ir.nodes import Control, Pipeline
 from compiler.ir.statements import Statement
 from compiler.ir.tables import Store, Transition
 from compiler.pipeline import balancing, connections
-from compiler.pipeline.assembly import pipeline
 from compiler.pipeline.family import FAMILIES, Family
 from compiler.pipeline.headers import PROTOCOL_TCP, TCP_FIN, TCP_RST, TCP_SYN
 from compiler.pipeline.notation import (
@@ -43,6 +42,7 @@ from compiler.pipeline.notation import (
     valid,
     when,
 )
+from compiler.pipeline.portable import portable_pipeline
 from compiler.pipeline.redirect import opens_connection
 
 TCP_PSH = 0x08
@@ -55,7 +55,7 @@ _IN_SOFTWARE = tuple(family.named("refuse") for family in FAMILIES)
 @cache
 def offload_pipeline() -> Pipeline:
     """What `compiler.printers.p4.printing.print_pna` prints."""
-    whole = pipeline()
+    whole = portable_pipeline()
     actions = {a.name: a for family in FAMILIES for a in connections.translate_actions(family, _track())}
     controls = {control.name: control for control in _controls()}
     return replace(

@@ -34,12 +34,15 @@ def _to_service(family: Family, name: str, action_id: int, spread: Expr | None, 
         params=(
             Param(name="service_id", id=1, width_bits=16),
             Param(name="hairpin", id=2, width_bits=address, format=family.name),
+            Param(name="affinity_ms", id=3, width_bits=32),
         ),
         body=(
             assign(meta("service_id"), param("service_id", 16)),
             assign(meta(family.named("hairpin")), param("hairpin", address)),
+            assign(meta("affinity_ms"), param("affinity_ms", 32)),
             *chosen,
         ),
-        doc=f"The packet opens a connection: {how}. `hairpin` is the source that a backend sees of its own packet.",
+        doc=f"The packet opens a connection: {how}. `hairpin` is the source that a backend sees of its own packet; so "
+        "many ms after its last connection a client still goes to the same backend, 0: it need not.",
         span=here(),
     )

@@ -14,6 +14,7 @@ from typing import Final
 
 from compiler.diagnostic import Report, did_you_mean
 from compiler.policy import codes
+from compiler.policy.affinities import affinity_seconds
 from compiler.policy.endpoints import SliceEndpoint, SlicePort, usable
 from compiler.policy.frontends import Holders, PlacedAddress, check_addresses, check_families, node_of, service_port
 from compiler.policy.kinds import ALGORITHM_ANNOTATION, NETWORK_ANNOTATION
@@ -46,6 +47,7 @@ class ClusterServiceResolver:
         check_annotations(located, located.model.metadata.annotations, known, self.report)
         if not _is_served(located, self.report):
             return None
+        affinity = affinity_seconds(located.model.spec, located.key("spec", "sessionAffinityConfig"), self.report)
         _check_unsupported(located, self.report)
         _check_ports(located, self.report)
         placed = _cluster_ips(located, self.report)
@@ -53,7 +55,7 @@ class ClusterServiceResolver:
         if network is None or not placed:
             return None
         check_addresses(network, placed, self.holders, self.report)
-        return self._service(located, network, placed)
+        return self._service(located, network, placed, affinity)
 
     def _network(self, located: ServiceObject) -> Network | None:
         name = located.model.metadata.annotations.get(NETWORK_ANNOTATION)
@@ -70,7 +72,7 @@ class ClusterServiceResolver:
             return None
         return self.networks.found.get(DEFAULT_NETWORK)
 
-    def _service(self, located: ServiceObject, network: Network, placed: list[PlacedAddress]) -> Service:
+    def _service(self, located: ServiceObject, network: Network, placed: list[PlacedAddress], affinity: int) -> Service:
         metadata = located.model.metadata
         key = object_name(metadata)
         policy = TrafficPolicy(located.model.spec.internal_traffic_policy or TrafficPolicy.CLUSTER)
@@ -91,6 +93,7 @@ class ClusterServiceResolver:
             ports=tuple(sorted(ports, key=lambda port: (port.port, port.protocol))),
             algorithm=_algorithm(located, self.report),
             internal_traffic_policy=policy,
+            affinity_s=affinity,
             labels=tuple(sorted(metadata.labels.items())),
             span=located.span,
         )
@@ -172,12 +175,6 @@ def _is_served(located: ServiceObject, report: Report) -> bool:
 
 def _check_unsupported(located: ServiceObject, report: Report) -> None:
     spec = located.model.spec
-    if spec.session_affinity == "ClientIP":
-        message = "sessionAffinity ClientIP is not supported yet"
-        report.add(codes.NOT_SUPPORTED, located.at("spec", "sessionAffinity"), message, expected="None")
-    elif spec.session_affinity_config:
-        message = "sessionAffinityConfig without sessionAffinity ClientIP does nothing"
-        report.add(codes.CONFLICTING_FIELDS, located.key("spec", "sessionAffinityConfig"), message)
     if spec.external_name:
         message = "externalName without type ExternalName does nothing"
         report.add(codes.CONFLICTING_FIELDS, located.key("spec", "externalName"), message)

@@ -8,6 +8,7 @@ from typing import Final
 
 from compiler.diagnostic import Related, Report
 from compiler.policy import codes, kinds
+from compiler.policy.affinities import affinity_seconds
 from compiler.policy.frontends import Holders, check_addresses, check_families, node_of, service_port
 from compiler.policy.located import Located
 from compiler.policy.policyset import (
@@ -98,6 +99,7 @@ class DpuServiceResolver:
             ports=tuple(sorted(ports, key=lambda port: (port.port, port.protocol))),
             algorithm=Algorithm(spec.algorithm),
             internal_traffic_policy=TrafficPolicy(spec.internal_traffic_policy),
+            affinity_s=affinity_seconds(spec, located.key("spec", "sessionAffinityConfig"), self.report),
             labels=tuple(sorted(metadata.labels.items())),
             span=located.span,
         )

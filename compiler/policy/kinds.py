@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Field
 
+from compiler.policy.affinities import SessionAffinityConfig
 from compiler.policy.model import Kind, Model, NamespacedKind
 from compiler.policy.values import (
     AddressValue,
@@ -158,6 +159,11 @@ class DpuServiceSpec(Model):
     internal_traffic_policy: Annotated[
         Literal["Cluster", "Local"], Field(description="Local: only backends on the client's node.")
     ] = "Cluster"
+    session_affinity: Annotated[
+        Literal["None", "ClientIP"],
+        Field(description="ClientIP: a client's connections go to the backend that its last one went to."),
+    ] = "None"
+    session_affinity_config: SessionAffinityConfig | None = None
 
 
 class DpuService(NamespacedKind):

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from compiler.policy.affinities import SessionAffinityConfig
 from compiler.policy.model import Model, NamespacedKind
 from compiler.policy.values import PortNumber, ProtocolWord, TargetPort
 
@@ -34,7 +35,7 @@ class KubernetesServiceSpec(Model):
     ports: tuple[KubernetesServicePort, ...] = ()
     selector: dict[str, str] = Field(default_factory=dict)
     session_affinity: Literal["", "None", "ClientIP"] = ""
-    session_affinity_config: dict[str, Any] = Field(default_factory=dict)
+    session_affinity_config: SessionAffinityConfig | None = None
     internal_traffic_policy: Literal["", "Cluster", "Local"] = ""
     external_traffic_policy: Literal["", "Cluster", "Local"] = ""
     traffic_distribution: str = ""

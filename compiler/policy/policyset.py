@@ -246,6 +246,8 @@ class Service:
     algorithm: Algorithm = Algorithm.MAGLEV
     internal_traffic_policy: TrafficPolicy = TrafficPolicy.CLUSTER
     steering: Steering | None = None
+    affinity_s: int = 0
+    """So long after its last new connection a client still goes to the same backend, 1 to 86,400; 0: it need not."""
     labels: Labels = ()
     span: Span = field(default=NOWHERE, compare=False)
 

@@ -18,6 +18,7 @@ from compiler.diagnostic import Diagnostic
 from compiler.entries.desired import compile_entries
 from compiler.ir.entries import Entries
 from compiler.ir.nodes import Pipeline
+from compiler.pipeline.portable import portable
 from compiler.policy.policyset import Device, PolicySet, Profile
 from compiler.printers.p4info import p4info
 from compiler.printers.v1model_p4info import v1model_p4info
@@ -89,6 +90,8 @@ def look(
     Raises OtherPipelineError when another runs, without `replaces`.
     """
     running = session.pipeline()
+    if device.profile is Profile.V1MODEL:
+        pipeline = portable(pipeline)
     wanted = v1model_p4info(pipeline) if device.profile is Profile.V1MODEL else p4info(pipeline)
     state = _state(running, wanted)
     named = "" if running is None else f"{running.p4info.pkg_info.name} {running.p4info.pkg_info.version}".strip()
@@ -132,9 +135,11 @@ def _state(running: p4r.ForwardingPipelineConfig | None, wanted: p4i.P4Info) -> 
     return PipelineState.SAME if _contract(running.p4info) == _contract(wanted) else PipelineState.OTHER
 
 
-def runs(config: p4r.ForwardingPipelineConfig, pipeline: Pipeline) -> bool:
-    """Whether a device runs a pipeline, by its P4Info: as eBPF, as a model, or as printed for v1model."""
-    return any(_state(config, one(pipeline)) is PipelineState.SAME for one in (p4info, v1model_p4info))
+def run_as(config: p4r.ForwardingPipelineConfig, pipeline: Pipeline) -> Pipeline | None:
+    """What of a pipeline a device runs, by its P4Info: all (eBPF, model), what v1model can do, or None of it."""
+    for_p4 = portable(pipeline)
+    offered = ((p4info(pipeline), pipeline), (v1model_p4info(for_p4), for_p4))
+    return next((one for info, one in offered if _state(config, info) is PipelineState.SAME), None)
 
 
 def _contract(info: p4i.P4Info) -> list[tuple[str, list[bytes]]]:

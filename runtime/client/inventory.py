@@ -22,8 +22,8 @@ _NONE = p4r.CounterData()
 PROTOCOLS = {1: "ICMP", 6: "TCP", 17: "UDP", 58: "ICMPv6"}
 
 SERVICE_COLUMNS = (
-    "device", "network", "service", "address", "protocol", "port", "backends", "connections", "requests", "replies",
-    "request_bytes", "reply_bytes",
+    "device", "network", "service", "address", "protocol", "port", "backends", "affinity_s", "connections",
+    "requests", "replies", "request_bytes", "reply_bytes",
 )  # fmt: skip
 FLOW_COLUMNS = ("device", "network", "protocol", "source", "service", "backend", "idle_s", "packets", "bytes")
 REDIRECT_COLUMNS = (
@@ -92,7 +92,7 @@ class Inventory:
         for family in ("ipv4", "ipv6"):
             connections = self._direct(f"service_{family}")
             for entry in (e for e in entries if e.table == f"service_{family}"):
-                number = _arguments(entry)[0]
+                number, _, affinity_ms = _arguments(entry)
                 network, address, protocol, port = _values(entry)
                 asked, answered = requests.get(number, _NONE), replies.get(number, _NONE)
                 yield (
@@ -105,6 +105,7 @@ class Inventory:
                         "protocol": PROTOCOLS.get(protocol, str(protocol)),
                         "port": port,
                         "backends": sizes.get((f"backends_{family}", groups.get((family, number), 0)), 0),
+                        "affinity_s": affinity_ms / 1000 if affinity_ms % 1000 else affinity_ms // 1000,
                         "connections": connections.get(entry.matches, _NONE).packet_count,
                         "requests": asked.packet_count,
                         "replies": answered.packet_count,

@@ -29,6 +29,8 @@ REFERENCE_ORDER = (
     "redirect_limit_ipv6",
     "backend_ipv4",
     "backend_ipv6",
+    "affinity_backend_ipv4",
+    "affinity_backend_ipv6",
     "service_ipv4",
     "service_ipv6",
     "tunnel",

@@ -16,9 +16,11 @@ from compiler.ir.entries import ActionCall, Entries, Group, GroupRef, Member, Ta
 from compiler.ir.interpreter import Interpreter, Outcome
 from compiler.ir.interpreter.trace import Hit
 from compiler.ir.nodes import Pipeline
+from compiler.pipeline import affinity
+from compiler.pipeline.family import FAMILIES
 from compiler.policy.policyset import Device, PolicySet
 from compiler.span import NOWHERE, Span
-from runtime.client.applying import runs
+from runtime.client.applying import run_as
 from runtime.client.contents import Contents
 from runtime.client.errors import ClientError
 from runtime.client.learnedentries import LearnedRead, LearnedReader
@@ -54,8 +56,8 @@ class LiveDevice:
         self, device: Device, policies: PolicySet, session: Session, pipeline: Pipeline, hash_seed: int | None
     ) -> None:
         self.device, self.policies, self.hash_seed = device, policies, hash_seed
+        pipeline = _running(device.name, session, pipeline)
         self._pipeline = pipeline
-        _check_pipeline(device.name, session, pipeline)
         self.present = Contents(pipeline).read(session)
         desired = compile_entries(policies, device, self.present, pipeline)
         self.desired, self.diagnostics = desired.entries, desired.diagnostics
@@ -74,12 +76,13 @@ class LiveDevice:
         return LiveModel(self._pipeline, self.entries, hash_seed=self.hash_seed or 0, find=self._find)
 
     def _find(self, table: str, key: tuple[int, ...]) -> LearnedRead | None:
-        if self._is_new:
+        """Of a client that is remembered also for a new connection."""
+        if self._is_new and not remembers_clients(table):
             return None
         found = self._reader.find(table, key)
         if found is not None:
             self.known.append(found)
-        return found
+        return _as_of_now(found) if found is not None and remembers_clients(table) else found
 
     _is_new = False
 
@@ -114,9 +117,9 @@ class LiveDevice:
 
     def behind(self, hit: Hit) -> tuple[str, Span]:
         """Object and line behind a hit: of a known connection those of its service; "" and `NOWHERE` if unknown."""
-        if hit.found_in == hit.table and not hit.table.startswith("flow"):
+        if hit.found_in == hit.table and not hit.table.startswith("flow") and not remembers_clients(hit.table):
             return hit.owner, hit.span
-        number = next((int(value) for name, value in hit.arguments if name == "service_id"), 0)
+        number = next((int(value) for name, value in (*hit.arguments, *hit.key) if name == "service_id"), 0)
         return next(((e.owner, e.span) for e in self._service_entries(number)), ("", NOWHERE))
 
     def backend_span(self, port: Span, address: str, number: int) -> Span:
@@ -139,12 +142,28 @@ class LiveDevice:
                 yield entry
 
 
-def _check_pipeline(name: str, session: Session, pipeline: Pipeline) -> None:
+def remembers_clients(table: str) -> bool:
+    """Whether it is one of `compiler.pipeline.affinity` that packets write."""
+    return table in {family.named(affinity.TABLE) for family in FAMILIES}
+
+
+def _as_of_now(read: LearnedRead) -> LearnedRead:
+    """The device's clock is not known, but how long ago its packet was: `since_ms` as the model's clock would have it.
+
+    A packet that was dropped behind the look-up counts here, too; such ones are rare (`flow_clash`).
+    """
+    address, port, _ = read.action.arguments
+    return replace(read, action=replace(read.action, arguments=(address, port, NOW_MS - read.idle_ms)))
+
+
+def _running(name: str, session: Session, pipeline: Pipeline) -> Pipeline:
     running = session.pipeline()
     if running is None:
         raise ClientError(f"device '{name}' runs no pipeline yet; `turnout apply` loads one")
-    if not runs(running, pipeline):
+    found = run_as(running, pipeline)
+    if found is None:
         raise ClientError(f"device '{name}' runs another pipeline ({running.p4info.pkg_info.name or 'without a name'})")
+    return found
 
 
 def placed(present: Entries, desired: Entries) -> Entries:

@@ -129,6 +129,7 @@ def lines(view: ServiceView) -> Iterator[str]:
         yield f"addresses: {', '.join(map(str, service.addresses))}"
         yield f"ports: {', '.join(_port_words(p.name, p.protocol, p.port) for p in service.ports)}"
         yield f"algorithm: {service.algorithm}, by weight"
+        yield f"session affinity: {_affinity_words(service.affinity_s)}"
         yield f"internal traffic policy: {service.internal_traffic_policy}{_POLICIES[service.internal_traffic_policy]}"
     for on in view.devices:
         yield ""
@@ -139,6 +140,12 @@ def lines(view: ServiceView) -> Iterator[str]:
         yield ""
         yield "not offloaded, or other than asked for:"
         yield from (f"  {note.severity}[{note.code.id}]: {note.message}{_place(note.span)}" for note in view.notes)
+
+
+def _affinity_words(seconds: int) -> str:
+    if not seconds:
+        return "None"
+    return f"ClientIP, a client stays with its backend until {seconds} s after its last new connection"
 
 
 def _front_lines(front: Front) -> Iterator[str]:
@@ -180,6 +187,7 @@ def _plain_service(service: Service) -> dict[str, Any]:
         "addresses": [str(address) for address in service.addresses],
         "ports": [{"name": p.name, "protocol": p.protocol.value, "port": p.port} for p in service.ports],
         "algorithm": service.algorithm.value,
+        "affinity_s": service.affinity_s,
         "internal_traffic_policy": service.internal_traffic_policy.value,
     }
 

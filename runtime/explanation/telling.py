@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import fields
 from fractions import Fraction
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from compiler.ir.interpreter import trace
 from compiler.policy.policyset import PolicySet
 from compiler.span import NOWHERE, Span
+from runtime.explanation.livedevice import remembers_clients
 from runtime.explanation.question import Question
 from runtime.explanation.walking import Basis, Explained, Fate, Hop, Way
 from runtime.verification.proof.words import address_words, frame_words, outcome_words, port_words
@@ -123,8 +124,11 @@ def _hit_words(hop: Hop, hit: trace.Hit, network: str, way: Way | None) -> str:
     owner, span = hop.live.behind(hit)
     table = hop.live.model.names.tables[hit.table]
     if table.store is not None:
-        idle = next((f", idle for {k.idle_ms / 1000:.1f} s" for k in hop.known if k.table == hit.found_in), "")
-        return f"a known connection{idle}, of {owner or 'a service that is no more'}{_place(span)}"
+        idle_s = next((f"{k.idle_ms / 1000:.1f} s" for k in hop.known if k.table == hit.found_in), "")
+        of = f"{owner or 'a service that is no more'}{_place(span)}"
+        if remembers_clients(table.name):
+            return f"the client's last new connection, {idle_s} ago, went to {_remembered(hop, hit, network)}: {of}"
+        return f"a known connection{f', idle for {idle_s}' if idle_s else ''}, of {of}"
     if hit.member_id is not None:
         backend, place = _backend(hop, hit, network)
         of = f", one of {len(way.choice.group.members)}" if way is not None and way.choice is not None else ""
@@ -148,6 +152,13 @@ def _backend(hop: Hop, hit: trace.Hit, network: str) -> tuple[str, Span]:
     address, port = arguments["address"], int(arguments["port"])
     words = address_words(hop.live.policies, network, ip_address(address), port)
     return words, hop.live.backend_span(hit.span, address, port)
+
+
+def _remembered(hop: Hop, hit: trace.Hit, network: str) -> str:
+    """The backend in words; an IPv4 address stands in an IPv6 one there."""
+    arguments = dict(hit.arguments)
+    address, port = IPv6Address(arguments["address"]), int(arguments["port"])
+    return f"backend {address_words(hop.live.policies, network, address.ipv4_mapped or address, port)}"
 
 
 def fate_words(way: Way, network: str) -> str:

@@ -17,6 +17,7 @@ from compiler.ir.entries import ActionCall, EntryKey, Exact, Group, GroupRef, Me
 from compiler.ir.interpreter import LearnedEntry, Outcome, Tally, VerdictKind
 from compiler.ir.names import Names
 from compiler.ir.nodes import Pipeline
+from compiler.pipeline.portable import portable
 from compiler.printers.p4.v1model import KERNEL_PORT
 from compiler.printers.v1model_p4info import v1model_p4info
 from runtime.client.plan import Kind
@@ -235,7 +236,7 @@ def unplayable(vector: Vector) -> str | None:
 
 def learned_entries(names: Names, message: p4r.DigestList) -> Iterator[TableEntry]:
     """The entries that digests tell: of each table key, arguments, profile."""
-    info = next(d for d in v1model_p4info(names.pipeline).digests if d.preamble.id == message.digest_id)
+    info = next(d for d in v1model_p4info(portable(names.pipeline)).digests if d.preamble.id == message.digest_id)
     for data in message.data:
         values = iter([int.from_bytes(member.bitstring, "big") for member in data.struct.members])
         for table in names.pipeline.tables:

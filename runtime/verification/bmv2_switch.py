@@ -21,6 +21,7 @@ from compiler.ir.entries import Group, Member, TableEntry
 from compiler.ir.interpreter import Tally
 from compiler.ir.names import Names
 from compiler.ir.nodes import Pipeline
+from compiler.pipeline.portable import portable
 from compiler.printers.p4.printing import print_v1model
 from compiler.printers.v1model_p4info import v1model_p4info
 from runtime.client.contents import Contents
@@ -53,7 +54,7 @@ def compiled_config(pipeline: Pipeline, folder: Path) -> Path:
     """The printed program, compiled by p4c. Raises `MissingTool`, CalledProcessError."""
     compiler = find_tool(P4C)
     program, config = folder / "pipeline.p4", folder / "pipeline.json"
-    program.write_text(print_v1model(pipeline))
+    program.write_text(print_v1model(portable(pipeline)))
     command = [compiler, "--std", "p4-16", "-o", str(config), str(program)]
     subprocess.run(command, check=True, capture_output=True, text=True, timeout=COMPILE_TIMEOUT_S)
     return config
@@ -91,7 +92,7 @@ class Switch:
 
     def enable_digests(self) -> None:
         """Have each new connection told at once, and told again for every packet until it is known."""
-        for digest in v1model_p4info(self.names.pipeline).digests:
+        for digest in v1model_p4info(portable(self.names.pipeline)).digests:
             entry = p4r.DigestEntry(digest_id=digest.preamble.id)
             entry.config.max_list_size = 1
             entry.config.ack_timeout_ns = 1
@@ -130,7 +131,7 @@ def switch(pipeline: Pipeline, folder: Path, ports: Iterable[int]) -> Generator[
             wires.add(_interface(port))
         with _running(binary, wires, folder) as address, Session(address, device_id=1) as session:
             session.become_primary()
-            session.set_pipeline(v1model_p4info(pipeline), config.read_bytes(), cookie=1)
+            session.set_pipeline(v1model_p4info(portable(pipeline)), config.read_bytes(), cookie=1)
             yield Switch(session=session, contents=Contents(pipeline), names=Names(pipeline), wires=wires)
     finally:
         wires.close()

@@ -14,7 +14,10 @@ Frontend = tuple[PlannedWorkload, Ends]
 
 
 class Returning:
-    """Holds services that spread by source to it, as long as policies stay as they are."""
+    """Holds services that spread by source to it, as long as policies stay as they are.
+
+    One with affinity may keep a source where the policies of before had sent it.
+    """
 
     def __init__(self) -> None:
         self._homes: dict[Frontend, Place] = {}
@@ -25,7 +28,7 @@ class Returning:
     def check(self, plan: PolicyPlan, sender: PlannedWorkload, ends: Ends, got: Ends) -> None:
         """An opening has arrived as `got`. Raises `Violation`."""
         found = service_of(plan, sender.network, ends)
-        if found is None or found[0].algorithm != "SourceHash":
+        if found is None or found[0].algorithm != "SourceHash" or found[0].affinity_s:
             return
         place = got.dst, got.dst_port
         before = self._homes.setdefault((sender, replace(ends, src_port=0)), place)

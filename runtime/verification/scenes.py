@@ -65,6 +65,9 @@ class Service:
     behind: str = "group"
     spread: str = ""
     """Which of the actions `to_service...` it has: "", "_by_source" or "_by_chance"."""
+    affinity_ms: int = 0
+    may_stay: bool = True
+    """Whether clients that are remembered may stay with its backends, where there is affinity."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +162,9 @@ def _service_entries(
     service: Service, number: int, version: int, members: tuple[Member, ...], book: Book
 ) -> Iterator[TableEntry]:
     hairpin = address(version, GATEWAY_HOST)
-    call = book.call(f"to_service{service.spread}_ipv{version}", service_id=number, hairpin=hairpin)
+    call = book.call(
+        f"to_service{service.spread}_ipv{version}", service_id=number, hairpin=hairpin, affinity_ms=service.affinity_ms
+    )
     yield book.entry(
         f"service_ipv{version}",
         call,
@@ -172,3 +177,7 @@ def _service_entries(
         yield book.entry(f"backend_ipv{version}", GroupRef(group_id=number), service_id=number)
     elif service.behind == "member" and members:
         yield book.entry(f"backend_ipv{version}", MemberRef(member_id=members[0].id), service_id=number)
+    if service.affinity_ms and service.may_stay:
+        for host, port in dict.fromkeys((host, port) for host, port, _ in service.backends):
+            table, at = f"affinity_backend_ipv{version}", address(version, host)
+            yield book.entry(table, book.call("may_stay"), service_id=number, address=at, port=port)

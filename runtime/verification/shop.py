@@ -112,7 +112,7 @@ def _common_entries(book: Book) -> Iterable[TableEntry]:
 
 def _service_entries(book: Book, version: int) -> Iterable[TableEntry]:
     for service, (protocol, port) in SERVICE_PORTS.items():
-        call = book.call(f"to_service_ipv{version}", service_id=service, hairpin=GATEWAY[version])
+        call = book.call(f"to_service_ipv{version}", service_id=service, hairpin=GATEWAY[version], affinity_ms=0)
         yield book.entry(
             f"service_ipv{version}",
             call,

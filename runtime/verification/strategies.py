@@ -122,6 +122,11 @@ def _services(workloads: tuple[Workload, ...]) -> st.SearchStrategy[tuple[Servic
     return st.lists(one, min_size=1, max_size=5, unique_by=_frontend_of).map(tuple)
 
 
+_MOSTLY = st.sampled_from((True, True, True, True, False))
+AFFINITIES_MS = (1000, 60_000, 10_800_000)
+"""Shorter and longer than waits."""
+
+
 def _service(network: int, workloads: tuple[Workload, ...]) -> st.SearchStrategy[Service]:
     """Most backends are workloads of the service's network; one may be another network's, or nowhere."""
     near = [workload.host for workload in workloads if workload.network == network]
@@ -137,14 +142,13 @@ def _service(network: int, workloads: tuple[Workload, ...]) -> st.SearchStrategy
         backends=st.sampled_from((some, some, some, some, none)).flatmap(lambda chosen: chosen),
         behind=st.sampled_from((*6 * ["group"], "member", "nothing")),
         spread=st.sampled_from(("", "", "_by_source", "_by_chance")),
+        affinity_ms=st.sampled_from((0, 0, *AFFINITIES_MS)),
+        may_stay=_MOSTLY,
     )
 
 
 def _frontend_of(service: Service) -> tuple[int, int, str, int]:
     return service.network, service.host, service.protocol, service.port
-
-
-_MOSTLY = st.sampled_from((True, True, True, True, False))
 
 
 @st.composite

@@ -46,7 +46,7 @@ def service_entities() -> list[list[fy.P4TableEntry | fy.P4ActionProfileMember |
     service = fy.P4TableEntry(
         "service_ipv4",
         match=fy.Match(network=1, address=VIP, protocol=6, port=VIP_PORT),
-        action=fy.Action("to_service_ipv4", service_id=1, hairpin=VIP),
+        action=fy.Action("to_service_ipv4", service_id=1, hairpin=VIP, affinity_ms=0),
     )
     backend = fy.Action("to_backend_ipv4", address=ADDRESS.format(BACKEND), port=TARGET_PORT)
     return [

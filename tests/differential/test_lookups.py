@@ -89,7 +89,7 @@ interpreter, from there:
   table service_ipv4: to_service_ipv4 (where the interpreter asks for network=2, address=10.96.0.10, \
 protocol=6, port=80)
     perhaps table service_ipv4 (network=1, address=10.96.0.10, protocol=6, port=80): \
-to_service_ipv4(service_id=1, hairpin=10.0.0.1)  [shop.yaml:101:1]
+to_service_ipv4(service_id=1, hairpin=10.0.0.1, affinity_ms=0)  [shop.yaml:101:1]
   table backend_ipv4: to_backend_ipv4
   table inbound_ipv4: miss
   table flow_reverse_ipv4: miss

@@ -154,7 +154,7 @@ def service(version: int) -> tuple[Wish, ...]:
                 "protocol": TCP,
                 "port": SERVICE_PORT,
             },
-            call=call(f"to_service_{suffix}", service_id=SERVICE, hairpin=GATEWAY[version]),
+            call=call(f"to_service_{suffix}", service_id=SERVICE, hairpin=GATEWAY[version], affinity_ms="0"),
         ),
     )
 

@@ -60,7 +60,7 @@ def test_p4info_as_finsy_shows_it(device: PacketDevice, election: fy.SwitchOptio
         assert f"{table.name}[{table.size}]" in shown
     assert "backend_ipv4[10000] -> \N{PACKAGE} backends_ipv4[65536]" in shown
     named = ("to_service_ipv4", "to_service_by_source_ipv4", "to_service_by_chance_ipv4")
-    actions = " ".join(f"\N{UPWARDS ARROW}{name}(service_id:16, hairpin:32)" for name in named)
+    actions = " ".join(f"\N{UPWARDS ARROW}{name}(service_id:16, hairpin:32, affinity_ms:32)" for name in named)
     assert f"{actions} \N{DOWNWARDS ARROW}miss()" in shown
 
 

@@ -100,7 +100,7 @@ def group(places: Places, version: int, service: int, backends: tuple[int, ...])
 
 def service_entry(version: int, service: int, book: Book) -> TableEntry:
     hairpin = text(version, CLIENT, 0xFFFF)
-    call = book.call(f"to_service_ipv{version}", service_id=1 + service, hairpin=hairpin)
+    call = book.call(f"to_service_ipv{version}", service_id=1 + service, hairpin=hairpin, affinity_ms=0)
     return book.entry(
         f"service_ipv{version}",
         call,

@@ -62,6 +62,7 @@ from compiler.ir.statements import (
 )
 from compiler.ir.verifier import codes
 from compiler.ir.verifier.parsing import World, parsed_worlds, walk
+from compiler.ir.walking import all_statements
 from compiler.span import Span
 
 
@@ -266,10 +267,15 @@ class _Paths:
             message = f"a packet may learn {', '.join(sorted(others))} and then {statement.table}"
             expected = "at most two entries of a store, in two tables"
             self.report.add(codes.BAD_PAIR, statement.span, message, expected=expected)
-        tables = [table.name for table in self.names.pipeline.tables if table.store == store]
-        if statement.renews and len(tables) > 1:
-            message = f"table {statement.table} is renewed, and may have pairs: {', '.join(tables)} have one store"
-            self.report.add(codes.BAD_PAIR, statement.span, message, expected="a store that no other table has")
+        pair = [t.name for t in self.names.pipeline.tables if t.name in others or t.name == statement.table]
+        renewed = [name for name in pair if others and name in self._renewed()]
+        if renewed:
+            message = f"table {renewed[0]} is renewed, and may have pairs: {', '.join(pair)} have one store"
+            self.report.add(codes.BAD_PAIR, statement.span, message, expected="nothing else of its store is learned")
+
+    def _renewed(self) -> frozenset[str]:
+        learned = (s for s in all_statements(self.names.pipeline) if isinstance(s, Learn))
+        return frozenset(learn.table for learn in learned if learn.renews)
 
     def _reshape(self, statement: Push | Pop | PushVlan | PopVlan | Truncate, state: _State) -> _State:
         span = statement.span

@@ -1,6 +1,7 @@
 """Expressions as C. Every value is held in the smallest type that its width fits, with zeros above the width.
 
-128 bits are compared, copied, and cut into words for keys and hashes; the IR's other operators are for 64 at most.
+128 bits are compared, copied, made of fewer, and cut into words for keys and hashes; the IR's other operators are for
+64 at most.
 """
 
 from __future__ import annotations
@@ -79,8 +80,8 @@ def c(expr: Expr) -> str:
             return _shifted(operand, high, low)
         case Concat(parts=inner):
             return _concat(inner)
-        case Extend(operand=operand):
-            return c(operand)
+        case Extend(operand=operand, width_bits=width):
+            return _wide(c(operand)) if width > WORD_BITS >= width_bits(operand) else c(operand)
         case IsValid(header=header):
             return f"has(scratch, {header_constant(header)})"
         case Hash(inputs=inputs, width_bits=width):
@@ -95,6 +96,11 @@ def c(expr: Expr) -> str:
             raise InternalError("Peek stands in a parser's select only")
         case _:
             assert_never(expr)
+
+
+def _wide(low: str) -> str:
+    """A number of 64 bits at most as one of 128."""
+    return f"(struct u128){{.high = 0, .low = {low}}}"
 
 
 def given(expr: Expr) -> str:
@@ -203,8 +209,13 @@ def _binary(expr: Binary) -> str:
         return _compared(operator, left, right)
     text = f"{atom(c(left))} {operator.value} {atom(c(right))}"
     if operator in (Operator.ADD, Operator.SUB, Operator.SHL):
-        return _masked(text, width, 32 if width == 32 else 64)
+        return _masked(text, width, 32 if width == 32 and _is_u32(left) and _is_u32(right) else 64)
     return text
+
+
+def _is_u32(expr: Expr) -> bool:
+    """Whether C computes with 32 bits of an expression that has as many. A slice of 64 bits has their type."""
+    return isinstance(expr, Const | FieldRef | MetaRef | ParamRef | Binary)
 
 
 def _condition(expr: Expr, outside: Operator) -> str:

@@ -260,7 +260,7 @@ def store_view(store: StoreLayout) -> StoreView:
         ranks=tuple(f"[{label[p.name]}] = {p.rank}" for p in profiles),
         moves=tuple(_move(store.store, event, label) for event in store.store.events),
         transitions=tuple(_transition(name, transition, label) for transition in store.store.transitions),
-        arguments=tuple(t.action.name for t in store.tables),
+        arguments=tuple(dict.fromkeys(t.action.name for t in store.tables)),
         tables=tuple(f"{table_constant(t.table)} = {t.index}" for t in store.tables),
         argument_size=store.arguments.size,
         profile_names=tuple(f"{label[p.name]} = {p.id}" for p in profiles),

@@ -10,6 +10,9 @@
  * copied first, and then its old slot is freed: of two CPUs that copy one at once, Learn tells the second (FLOW_KNOWN).
  *
  * What the device has ended there for the packets that pass now (FLOW_ENDED_ON) is not brought; other marks are left behind.
+ * Packets do not look there for entries that they renew: these may be asked for where a packet has no stack left for Learn,
+ * and one that is missed is made anew. The device brings those that packets have not made until then.
+ *
  * Behind bring_all nothing is there any more, so what a device ends from then on cannot come back from there.
  */
 

@@ -177,6 +177,12 @@ static __always_inline u32 flow_one_register(u32 value)
 #ifdef FLOW_STORE
 
 #define FLOW_SETS (FLOW_SLOTS / FLOW_WAYS)
+/* One that is renewed is held for some ten nanoseconds, and that again and again: who looks at it then looks again. */
+#ifdef FLOW_RENEWS
+#define FLOW_FIND_ATTEMPTS 16
+#else
+#define FLOW_FIND_ATTEMPTS 2
+#endif
 #define FLOW_ARGUMENT_WORDS ((sizeof(FLOW_ARGUMENTS) + 7) / 8)
 
 struct FLOW(slot) {
@@ -385,7 +391,7 @@ static __always_inline struct FLOW(slot) *FLOW(match)(const u64 *key, u64 hash, 
 static __always_inline bool FLOW(find_or_free)(const u64 *key, u64 hash, struct FLOW(hit) *hit, u64 *free)
 {
 #pragma clang loop unroll(disable)
-	for (u32 attempt = 0; attempt < 2; attempt++) {
+	for (u32 attempt = 0; attempt < FLOW_FIND_ATTEMPTS; attempt++) {
 		struct FLOW(slot) *slot = FLOW(match)(key, hash, &hit->index, free);
 
 		if (!slot)
@@ -534,6 +540,7 @@ static __always_inline void FLOW(use)(struct FLOW(hit) *hit, u32 now_ms, u64 byt
 #undef FLOW_EVENTS
 #undef FLOW_TRANSITIONS
 #undef FLOW_RENEWS
+#undef FLOW_FIND_ATTEMPTS
 #undef FLOW_SETS
 #undef FLOW_ARGUMENT_WORDS
 #undef FLOW_ARGUMENT_BYTES

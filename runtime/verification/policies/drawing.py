@@ -124,6 +124,7 @@ def _service(networks: tuple[PlannedNetwork, ...], homes: tuple[int, ...]) -> st
             is_kubernetes=st.sampled_from((False, False, True)),
             algorithm=st.sampled_from(("Maglev", "Maglev", "SourceHash", "Random")),
             is_local=st.sampled_from((False, False, False, True)),
+            affinity_s=st.sampled_from((0, 0, 0, 30, 60, 10_800)),
         )
     )
 

@@ -138,7 +138,15 @@ def _dpu_service(plan: PolicyPlan, service: PlannedService) -> Manifest:
         spec["algorithm"] = service.algorithm
     if service.is_local:
         spec["internalTrafficPolicy"] = "Local"
+    spec |= _affinity(service)
     return _object("DpuService", planned.service_name(plan, service), service.team, spec)
+
+
+def _affinity(service: PlannedService) -> Manifest:
+    if not service.affinity_s:
+        return {}
+    config = {"clientIP": {"timeoutSeconds": service.affinity_s}}
+    return {"sessionAffinity": "ClientIP", "sessionAffinityConfig": config}
 
 
 def _dpu_port(at: int, port: PlannedPort) -> Manifest:
@@ -167,6 +175,7 @@ def _cluster_service(plan: PolicyPlan, service: PlannedService) -> Iterator[Mani
     spec: Manifest = {"type": "ClusterIP", "clusterIP": addresses[0], "clusterIPs": addresses, "ports": ports}
     if service.is_local:
         spec["internalTrafficPolicy"] = "Local"
+    spec |= _affinity(service)
     made = _object("Service", name, service.team, spec, api="v1")
     made["metadata"]["annotations"] = {"turnout.dev/network": planned.network_name(service.network)}
     if service.algorithm != "Maglev":

@@ -209,9 +209,9 @@ MISTAKES = (
     Mistake(name="weight 0", code=codes.INVALID_VALUE, change=_setting("DpuService", ("backends",), [{"weight": 0}])),
     Mistake(name="port 65536", code=codes.INVALID_VALUE, change=_setting("DpuService", ("ports", 0, "port"), 65536)),
     Mistake(
-        name="session affinity",
-        code=codes.NOT_SUPPORTED,
-        change=_setting("Service", ("sessionAffinity",), "ClientIP"),
+        name="affinity for no time",
+        code=codes.INVALID_VALUE,
+        change=_setting("Service", ("sessionAffinityConfig",), {"clientIP": {"timeoutSeconds": 0}}),
     ),
     Mistake(
         name="unknown algorithm", code=codes.INVALID_VALUE, change=_setting("DpuService", ("algorithm",), "Magelv")

@@ -127,6 +127,8 @@ class PlannedService:
     algorithm: str = "Maglev"
     is_local: bool = False
     """Its clients are sent to backends on their own node only."""
+    affinity_s: int = 0
+    """How long it remembers clients."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

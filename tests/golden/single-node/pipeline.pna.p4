@@ -265,6 +265,7 @@ struct metadata_t {
     bit<2> rate_color;
     bit<1> storage_marked;
     bit<8> storage_class;
+    bit<32> affinity_ms;
     bit<8> profile;
     bit<16> nexthop;
     bit<1> translate;
@@ -757,28 +758,42 @@ control decide_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_main_inpu
     ActionSelector(PNA_HashAlgorithm_t.TARGET_DEFAULT, 65536, 32) backends_ipv4;
 
     @id(0x01000013) @name(".to_service_ipv4")
-    @brief("The packet opens a connection: each connection by itself. `hairpin` is the source that a backend sees of its own packet.")
-    action to_service_ipv4(bit<16> service_id, @format(IPV4_ADDRESS) bit<32> hairpin) {
+    @brief("The packet opens a connection: each connection by itself. `hairpin` is the source that a backend sees of its own packet; so many ms after its last connection a client still goes to the same backend, 0: it need not.")
+    @action_restriction("affinity_ms == 0")
+    action to_service_ipv4(bit<16> service_id, @format(IPV4_ADDRESS) bit<32> hairpin, bit<32> affinity_ms) {
         service_ipv4_count.count();
         meta.service_id = service_id;
         meta.hairpin_ipv4 = hairpin;
+        meta.affinity_ms = affinity_ms;
         meta.spread = meta.src_port;
     }
 
     @id(0x01000015) @name(".to_service_by_source_ipv4")
-    @brief("The packet opens a connection: all connections of one source to one backend. `hairpin` is the source that a backend sees of its own packet.")
-    action to_service_by_source_ipv4(bit<16> service_id, @format(IPV4_ADDRESS) bit<32> hairpin) {
+    @brief("The packet opens a connection: all connections of one source to one backend. `hairpin` is the source that a backend sees of its own packet; so many ms after its last connection a client still goes to the same backend, 0: it need not.")
+    @action_restriction("affinity_ms == 0")
+    action to_service_by_source_ipv4(
+        bit<16> service_id,
+        @format(IPV4_ADDRESS) bit<32> hairpin,
+        bit<32> affinity_ms
+    ) {
         service_ipv4_count.count();
         meta.service_id = service_id;
         meta.hairpin_ipv4 = hairpin;
+        meta.affinity_ms = affinity_ms;
     }
 
     @id(0x01000016) @name(".to_service_by_chance_ipv4")
-    @brief("The packet opens a connection: no connection as the one before. `hairpin` is the source that a backend sees of its own packet.")
-    action to_service_by_chance_ipv4(bit<16> service_id, @format(IPV4_ADDRESS) bit<32> hairpin) {
+    @brief("The packet opens a connection: no connection as the one before. `hairpin` is the source that a backend sees of its own packet; so many ms after its last connection a client still goes to the same backend, 0: it need not.")
+    @action_restriction("affinity_ms == 0")
+    action to_service_by_chance_ipv4(
+        bit<16> service_id,
+        @format(IPV4_ADDRESS) bit<32> hairpin,
+        bit<32> affinity_ms
+    ) {
         service_ipv4_count.count();
         meta.service_id = service_id;
         meta.hairpin_ipv4 = hairpin;
+        meta.affinity_ms = affinity_ms;
         meta.spread = drawn.read();
     }
 
@@ -1329,28 +1344,42 @@ control decide_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_main_inpu
     ActionSelector(PNA_HashAlgorithm_t.TARGET_DEFAULT, 65536, 32) backends_ipv6;
 
     @id(0x01000043) @name(".to_service_ipv6")
-    @brief("The packet opens a connection: each connection by itself. `hairpin` is the source that a backend sees of its own packet.")
-    action to_service_ipv6(bit<16> service_id, @format(IPV6_ADDRESS) bit<128> hairpin) {
+    @brief("The packet opens a connection: each connection by itself. `hairpin` is the source that a backend sees of its own packet; so many ms after its last connection a client still goes to the same backend, 0: it need not.")
+    @action_restriction("affinity_ms == 0")
+    action to_service_ipv6(bit<16> service_id, @format(IPV6_ADDRESS) bit<128> hairpin, bit<32> affinity_ms) {
         service_ipv6_count.count();
         meta.service_id = service_id;
         meta.hairpin_ipv6 = hairpin;
+        meta.affinity_ms = affinity_ms;
         meta.spread = meta.src_port;
     }
 
     @id(0x01000045) @name(".to_service_by_source_ipv6")
-    @brief("The packet opens a connection: all connections of one source to one backend. `hairpin` is the source that a backend sees of its own packet.")
-    action to_service_by_source_ipv6(bit<16> service_id, @format(IPV6_ADDRESS) bit<128> hairpin) {
+    @brief("The packet opens a connection: all connections of one source to one backend. `hairpin` is the source that a backend sees of its own packet; so many ms after its last connection a client still goes to the same backend, 0: it need not.")
+    @action_restriction("affinity_ms == 0")
+    action to_service_by_source_ipv6(
+        bit<16> service_id,
+        @format(IPV6_ADDRESS) bit<128> hairpin,
+        bit<32> affinity_ms
+    ) {
         service_ipv6_count.count();
         meta.service_id = service_id;
         meta.hairpin_ipv6 = hairpin;
+        meta.affinity_ms = affinity_ms;
     }
 
     @id(0x01000046) @name(".to_service_by_chance_ipv6")
-    @brief("The packet opens a connection: no connection as the one before. `hairpin` is the source that a backend sees of its own packet.")
-    action to_service_by_chance_ipv6(bit<16> service_id, @format(IPV6_ADDRESS) bit<128> hairpin) {
+    @brief("The packet opens a connection: no connection as the one before. `hairpin` is the source that a backend sees of its own packet; so many ms after its last connection a client still goes to the same backend, 0: it need not.")
+    @action_restriction("affinity_ms == 0")
+    action to_service_by_chance_ipv6(
+        bit<16> service_id,
+        @format(IPV6_ADDRESS) bit<128> hairpin,
+        bit<32> affinity_ms
+    ) {
         service_ipv6_count.count();
         meta.service_id = service_id;
         meta.hairpin_ipv6 = hairpin;
+        meta.affinity_ms = affinity_ms;
         meta.spread = drawn.read();
     }
 

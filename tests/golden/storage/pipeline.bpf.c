@@ -36,8 +36,11 @@ const volatile u8 uses_proxy_ipv6 = 1;
 const volatile u8 uses_redirect_limit_ipv4 = 1;
 const volatile u8 uses_redirect_limit_ipv6 = 1;
 const volatile u8 uses_storage = 1;
+const volatile u8 uses_affinity_backend_ipv4 = 1;
+const volatile u8 uses_affinity_backend_ipv6 = 1;
 const volatile u8 uses_connections_ipv4 = 1;
 const volatile u8 uses_connections_ipv6 = 1;
+const volatile u8 uses_affinities = 1;
 
 /* Bits of headers that a packet has. */
 enum header {
@@ -102,6 +105,8 @@ enum action {
 	ACTION_LIMIT_REDIRECTS_IPV6 = 0x00006c,
 	ACTION_ADMIT = 0x000078,
 	ACTION_CLASSIFY_STORAGE = 0x000079,
+	ACTION_REMEMBERED = 0x000070,
+	ACTION_MAY_STAY = 0x000071,
 };
 
 enum drop_reason {
@@ -250,31 +255,37 @@ struct to_service_ipv4 {
 	u16 service_id;
 	u8 padding2[2];
 	u32 hairpin;
+	u32 affinity_ms;
 };
-_Static_assert(sizeof(struct to_service_ipv4) == 8, "struct to_service_ipv4");
+_Static_assert(sizeof(struct to_service_ipv4) == 12, "struct to_service_ipv4");
 _Static_assert(__builtin_offsetof(struct to_service_ipv4, service_id) == 0, "struct to_service_ipv4");
 _Static_assert(__builtin_offsetof(struct to_service_ipv4, padding2) == 2, "struct to_service_ipv4");
 _Static_assert(__builtin_offsetof(struct to_service_ipv4, hairpin) == 4, "struct to_service_ipv4");
+_Static_assert(__builtin_offsetof(struct to_service_ipv4, affinity_ms) == 8, "struct to_service_ipv4");
 
 struct to_service_by_source_ipv4 {
 	u16 service_id;
 	u8 padding2[2];
 	u32 hairpin;
+	u32 affinity_ms;
 };
-_Static_assert(sizeof(struct to_service_by_source_ipv4) == 8, "struct to_service_by_source_ipv4");
+_Static_assert(sizeof(struct to_service_by_source_ipv4) == 12, "struct to_service_by_source_ipv4");
 _Static_assert(__builtin_offsetof(struct to_service_by_source_ipv4, service_id) == 0, "struct to_service_by_source_ipv4");
 _Static_assert(__builtin_offsetof(struct to_service_by_source_ipv4, padding2) == 2, "struct to_service_by_source_ipv4");
 _Static_assert(__builtin_offsetof(struct to_service_by_source_ipv4, hairpin) == 4, "struct to_service_by_source_ipv4");
+_Static_assert(__builtin_offsetof(struct to_service_by_source_ipv4, affinity_ms) == 8, "struct to_service_by_source_ipv4");
 
 struct to_service_by_chance_ipv4 {
 	u16 service_id;
 	u8 padding2[2];
 	u32 hairpin;
+	u32 affinity_ms;
 };
-_Static_assert(sizeof(struct to_service_by_chance_ipv4) == 8, "struct to_service_by_chance_ipv4");
+_Static_assert(sizeof(struct to_service_by_chance_ipv4) == 12, "struct to_service_by_chance_ipv4");
 _Static_assert(__builtin_offsetof(struct to_service_by_chance_ipv4, service_id) == 0, "struct to_service_by_chance_ipv4");
 _Static_assert(__builtin_offsetof(struct to_service_by_chance_ipv4, padding2) == 2, "struct to_service_by_chance_ipv4");
 _Static_assert(__builtin_offsetof(struct to_service_by_chance_ipv4, hairpin) == 4, "struct to_service_by_chance_ipv4");
+_Static_assert(__builtin_offsetof(struct to_service_by_chance_ipv4, affinity_ms) == 8, "struct to_service_by_chance_ipv4");
 
 struct to_backend_ipv4 {
 	u32 address;
@@ -322,31 +333,43 @@ struct to_service_ipv6 {
 	u16 service_id;
 	u8 padding2[6];
 	struct u128 hairpin;
+	u32 affinity_ms;
+	u8 padding28[4];
 };
-_Static_assert(sizeof(struct to_service_ipv6) == 24, "struct to_service_ipv6");
+_Static_assert(sizeof(struct to_service_ipv6) == 32, "struct to_service_ipv6");
 _Static_assert(__builtin_offsetof(struct to_service_ipv6, service_id) == 0, "struct to_service_ipv6");
 _Static_assert(__builtin_offsetof(struct to_service_ipv6, padding2) == 2, "struct to_service_ipv6");
 _Static_assert(__builtin_offsetof(struct to_service_ipv6, hairpin) == 8, "struct to_service_ipv6");
+_Static_assert(__builtin_offsetof(struct to_service_ipv6, affinity_ms) == 24, "struct to_service_ipv6");
+_Static_assert(__builtin_offsetof(struct to_service_ipv6, padding28) == 28, "struct to_service_ipv6");
 
 struct to_service_by_source_ipv6 {
 	u16 service_id;
 	u8 padding2[6];
 	struct u128 hairpin;
+	u32 affinity_ms;
+	u8 padding28[4];
 };
-_Static_assert(sizeof(struct to_service_by_source_ipv6) == 24, "struct to_service_by_source_ipv6");
+_Static_assert(sizeof(struct to_service_by_source_ipv6) == 32, "struct to_service_by_source_ipv6");
 _Static_assert(__builtin_offsetof(struct to_service_by_source_ipv6, service_id) == 0, "struct to_service_by_source_ipv6");
 _Static_assert(__builtin_offsetof(struct to_service_by_source_ipv6, padding2) == 2, "struct to_service_by_source_ipv6");
 _Static_assert(__builtin_offsetof(struct to_service_by_source_ipv6, hairpin) == 8, "struct to_service_by_source_ipv6");
+_Static_assert(__builtin_offsetof(struct to_service_by_source_ipv6, affinity_ms) == 24, "struct to_service_by_source_ipv6");
+_Static_assert(__builtin_offsetof(struct to_service_by_source_ipv6, padding28) == 28, "struct to_service_by_source_ipv6");
 
 struct to_service_by_chance_ipv6 {
 	u16 service_id;
 	u8 padding2[6];
 	struct u128 hairpin;
+	u32 affinity_ms;
+	u8 padding28[4];
 };
-_Static_assert(sizeof(struct to_service_by_chance_ipv6) == 24, "struct to_service_by_chance_ipv6");
+_Static_assert(sizeof(struct to_service_by_chance_ipv6) == 32, "struct to_service_by_chance_ipv6");
 _Static_assert(__builtin_offsetof(struct to_service_by_chance_ipv6, service_id) == 0, "struct to_service_by_chance_ipv6");
 _Static_assert(__builtin_offsetof(struct to_service_by_chance_ipv6, padding2) == 2, "struct to_service_by_chance_ipv6");
 _Static_assert(__builtin_offsetof(struct to_service_by_chance_ipv6, hairpin) == 8, "struct to_service_by_chance_ipv6");
+_Static_assert(__builtin_offsetof(struct to_service_by_chance_ipv6, affinity_ms) == 24, "struct to_service_by_chance_ipv6");
+_Static_assert(__builtin_offsetof(struct to_service_by_chance_ipv6, padding28) == 28, "struct to_service_by_chance_ipv6");
 
 struct to_backend_ipv6 {
 	struct u128 address;
@@ -415,6 +438,18 @@ struct classify_storage {
 };
 _Static_assert(sizeof(struct classify_storage) == 1, "struct classify_storage");
 _Static_assert(__builtin_offsetof(struct classify_storage, traffic_class) == 0, "struct classify_storage");
+
+struct remembered {
+	struct u128 address;
+	u16 port;
+	u8 padding18[2];
+	u32 since_ms;
+};
+_Static_assert(sizeof(struct remembered) == 24, "struct remembered");
+_Static_assert(__builtin_offsetof(struct remembered, address) == 0, "struct remembered");
+_Static_assert(__builtin_offsetof(struct remembered, port) == 16, "struct remembered");
+_Static_assert(__builtin_offsetof(struct remembered, padding18) == 18, "struct remembered");
+_Static_assert(__builtin_offsetof(struct remembered, since_ms) == 20, "struct remembered");
 
 /* Keys and values of tables. */
 struct port_key {
@@ -548,7 +583,7 @@ struct service_ipv4_value {
 	u32 counter; /* index of the direct counter, from 1 */
 	union { struct to_service_ipv4 to_service_ipv4; struct to_service_by_source_ipv4 to_service_by_source_ipv4; struct to_service_by_chance_ipv4 to_service_by_chance_ipv4; } arguments;
 } __attribute__((aligned(8)));
-_Static_assert(sizeof(struct service_ipv4_value) == 16, "struct service_ipv4_value");
+_Static_assert(sizeof(struct service_ipv4_value) == 24, "struct service_ipv4_value");
 _Static_assert(__builtin_offsetof(struct service_ipv4_value, action) == 0, "struct service_ipv4_value");
 _Static_assert(__builtin_offsetof(struct service_ipv4_value, counter) == 4, "struct service_ipv4_value");
 _Static_assert(__builtin_offsetof(struct service_ipv4_value, arguments) == 8, "struct service_ipv4_value");
@@ -618,7 +653,7 @@ struct service_ipv6_value {
 	u32 counter; /* index of the direct counter, from 1 */
 	union { struct to_service_ipv6 to_service_ipv6; struct to_service_by_source_ipv6 to_service_by_source_ipv6; struct to_service_by_chance_ipv6 to_service_by_chance_ipv6; } arguments;
 } __attribute__((aligned(8)));
-_Static_assert(sizeof(struct service_ipv6_value) == 32, "struct service_ipv6_value");
+_Static_assert(sizeof(struct service_ipv6_value) == 40, "struct service_ipv6_value");
 _Static_assert(__builtin_offsetof(struct service_ipv6_value, action) == 0, "struct service_ipv6_value");
 _Static_assert(__builtin_offsetof(struct service_ipv6_value, counter) == 4, "struct service_ipv6_value");
 _Static_assert(__builtin_offsetof(struct service_ipv6_value, arguments) == 8, "struct service_ipv6_value");
@@ -967,6 +1002,54 @@ _Static_assert(__builtin_offsetof(struct storage_value, action) == 0, "struct st
 _Static_assert(__builtin_offsetof(struct storage_value, counter) == 4, "struct storage_value");
 _Static_assert(__builtin_offsetof(struct storage_value, arguments) == 8, "struct storage_value");
 
+struct affinity_backend_ipv4_key {
+	u16 service_id;
+	u8 side;
+	u8 padding3[1];
+	u32 address;
+	u16 port;
+	u8 padding10[2];
+};
+_Static_assert(sizeof(struct affinity_backend_ipv4_key) == 12, "struct affinity_backend_ipv4_key");
+_Static_assert(__builtin_offsetof(struct affinity_backend_ipv4_key, service_id) == 0, "struct affinity_backend_ipv4_key");
+_Static_assert(__builtin_offsetof(struct affinity_backend_ipv4_key, side) == 2, "struct affinity_backend_ipv4_key");
+_Static_assert(__builtin_offsetof(struct affinity_backend_ipv4_key, padding3) == 3, "struct affinity_backend_ipv4_key");
+_Static_assert(__builtin_offsetof(struct affinity_backend_ipv4_key, address) == 4, "struct affinity_backend_ipv4_key");
+_Static_assert(__builtin_offsetof(struct affinity_backend_ipv4_key, port) == 8, "struct affinity_backend_ipv4_key");
+_Static_assert(__builtin_offsetof(struct affinity_backend_ipv4_key, padding10) == 10, "struct affinity_backend_ipv4_key");
+
+struct affinity_backend_ipv4_value {
+	u32 action; /* enum action; 0: no entry */
+	u32 counter; /* index of the direct counter, from 1 */
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct affinity_backend_ipv4_value) == 8, "struct affinity_backend_ipv4_value");
+_Static_assert(__builtin_offsetof(struct affinity_backend_ipv4_value, action) == 0, "struct affinity_backend_ipv4_value");
+_Static_assert(__builtin_offsetof(struct affinity_backend_ipv4_value, counter) == 4, "struct affinity_backend_ipv4_value");
+
+struct affinity_backend_ipv6_key {
+	u16 service_id;
+	u8 side;
+	u8 padding3[5];
+	struct u128 address;
+	u16 port;
+	u8 padding26[6];
+};
+_Static_assert(sizeof(struct affinity_backend_ipv6_key) == 32, "struct affinity_backend_ipv6_key");
+_Static_assert(__builtin_offsetof(struct affinity_backend_ipv6_key, service_id) == 0, "struct affinity_backend_ipv6_key");
+_Static_assert(__builtin_offsetof(struct affinity_backend_ipv6_key, side) == 2, "struct affinity_backend_ipv6_key");
+_Static_assert(__builtin_offsetof(struct affinity_backend_ipv6_key, padding3) == 3, "struct affinity_backend_ipv6_key");
+_Static_assert(__builtin_offsetof(struct affinity_backend_ipv6_key, address) == 8, "struct affinity_backend_ipv6_key");
+_Static_assert(__builtin_offsetof(struct affinity_backend_ipv6_key, port) == 24, "struct affinity_backend_ipv6_key");
+_Static_assert(__builtin_offsetof(struct affinity_backend_ipv6_key, padding26) == 26, "struct affinity_backend_ipv6_key");
+
+struct affinity_backend_ipv6_value {
+	u32 action; /* enum action; 0: no entry */
+	u32 counter; /* index of the direct counter, from 1 */
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct affinity_backend_ipv6_value) == 8, "struct affinity_backend_ipv6_value");
+_Static_assert(__builtin_offsetof(struct affinity_backend_ipv6_value, action) == 0, "struct affinity_backend_ipv6_value");
+_Static_assert(__builtin_offsetof(struct affinity_backend_ipv6_value, counter) == 4, "struct affinity_backend_ipv6_value");
+
 
 /* Both directions of every connection to a service. */
 enum {
@@ -1134,6 +1217,55 @@ _Static_assert(sizeof(union connections_ipv6_arguments) == 40, "union connection
 #define FLOW_PROFILES 8
 #define FLOW_EVENTS 4
 #define FLOW_TRANSITIONS 16
+#include "turnout/flow_table.h"
+
+/* The backend that a client's last connection to a service got. How long that counts is the service's to say; a profile only says when its place is free. */
+enum {
+	AFFINITIES_MINUTE = 1,
+	AFFINITIES_TEN_MINUTES = 2,
+	AFFINITIES_THREE_HOURS = 3,
+	AFFINITIES_DAY = 4,
+};
+enum {
+	TABLE_AFFINITY_IPV4 = 1,
+	TABLE_AFFINITY_IPV6 = 2,
+};
+
+static const volatile u32 affinities_timeout_ms[5] = {
+	[AFFINITIES_MINUTE] = 60000,
+	[AFFINITIES_TEN_MINUTES] = 600000,
+	[AFFINITIES_THREE_HOURS] = 10800000,
+	[AFFINITIES_DAY] = 86400000,
+};
+static const volatile u8 affinities_rank[5] = {
+	[AFFINITIES_MINUTE] = 0,
+	[AFFINITIES_TEN_MINUTES] = 0,
+	[AFFINITIES_THREE_HOURS] = 0,
+	[AFFINITIES_DAY] = 0,
+};
+static const volatile u16 affinities_moves[0] = {
+};
+static const volatile struct flow_transition affinities_transitions[0] = {
+};
+
+union affinities_arguments {
+	struct remembered remembered;
+};
+_Static_assert(sizeof(union affinities_arguments) == 24, "union affinities_arguments");
+
+#define FLOW_STORE affinities
+#define FLOW_KEY_WORDS 3
+#define FLOW_ARGUMENTS union affinities_arguments
+#define FLOW_SLOT_BYTES 128
+#ifndef AFFINITIES_SLOTS
+#define AFFINITIES_SLOTS 65536
+#endif
+#define FLOW_SLOTS AFFINITIES_SLOTS
+#define FLOW_WAYS 4
+#define FLOW_PROFILES 5
+#define FLOW_EVENTS 0
+#define FLOW_TRANSITIONS 0
+#define FLOW_RENEWS
 #include "turnout/flow_table.h"
 
 
@@ -1459,6 +1591,20 @@ struct {
 	u32 *key;
 	struct storage_value *value;
 } storage_direct SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_HASH];
+	int (*max_entries)[65536];
+	struct affinity_backend_ipv4_key *key;
+	struct affinity_backend_ipv4_value *value;
+} affinity_backend_ipv4 SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_HASH];
+	int (*max_entries)[65536];
+	struct affinity_backend_ipv6_key *key;
+	struct affinity_backend_ipv6_value *value;
+} affinity_backend_ipv6 SEC(".maps");
 
 struct {
 	int (*type)[BPF_MAP_TYPE_PERCPU_ARRAY];
@@ -1867,6 +2013,7 @@ struct position {
 };
 
 struct metadata {
+	struct u128 affine_address;
 	struct u128 route_ipv6;
 	struct u128 hairpin_ipv6;
 	struct u128 new_src_ipv6;
@@ -1880,6 +2027,8 @@ struct metadata {
 	struct u128 gateway_ipv6;
 	u64 answer_mac; /* 48 bits */
 	u64 swap_mac; /* 48 bits */
+	u32 affinity_ms;
+	u32 affine_since_ms;
 	u32 route_ipv4;
 	u32 hairpin_ipv4;
 	u32 new_src_ipv4;
@@ -1902,6 +2051,7 @@ struct metadata {
 	u16 limiter; /* 12 bits */
 	u16 service_id;
 	u16 spread;
+	u16 affine_port;
 	u16 nexthop;
 	u16 new_src_port;
 	u16 new_dst_port;
@@ -1925,6 +2075,7 @@ struct metadata {
 	u8 rate_color; /* 2 bits */
 	u8 storage_marked; /* 1 bit */
 	u8 storage_class;
+	u8 affine_profile;
 	u8 profile;
 	u8 translate; /* 1 bit */
 	u8 reverse_leg;
@@ -1970,10 +2121,13 @@ struct scratch {
 	struct inbound_ipv6_key inbound_ipv6;
 	struct flow_half connections_ipv4_half;
 	struct flow_half connections_ipv6_half;
+	struct flow_half affinities_half;
 	struct connections_ipv4_entry flow_ipv4; /* the key that was looked up, then what is learned under it */
 	struct connections_ipv4_entry flow_reverse_ipv4; /* the key that was looked up, then what is learned under it */
 	struct connections_ipv6_entry flow_ipv6; /* the key that was looked up, then what is learned under it */
 	struct connections_ipv6_entry flow_reverse_ipv6; /* the key that was looked up, then what is learned under it */
+	struct affinities_entry affinity_ipv4; /* the key that was looked up, then what is learned under it */
+	struct affinities_entry affinity_ipv6; /* the key that was looked up, then what is learned under it */
 };
 
 struct {
@@ -2532,26 +2686,29 @@ static __always_inline void translate_reply_ipv4(const struct translate_reply_ip
 	}
 }
 
-/* The packet opens a connection: each connection by itself. `hairpin` is the source that a backend sees of its own packet. */
+/* The packet opens a connection: each connection by itself. `hairpin` is the source that a backend sees of its own packet; so many ms after its last connection a client still goes to the same backend, 0: it need not. */
 static __always_inline void to_service_ipv4(const struct to_service_ipv4 *arguments, struct scratch *scratch)
 {
 	scratch->meta.service_id = arguments->service_id;
 	scratch->meta.hairpin_ipv4 = arguments->hairpin;
+	scratch->meta.affinity_ms = arguments->affinity_ms;
 	scratch->meta.spread = scratch->meta.src_port;
 }
 
-/* The packet opens a connection: all connections of one source to one backend. `hairpin` is the source that a backend sees of its own packet. */
+/* The packet opens a connection: all connections of one source to one backend. `hairpin` is the source that a backend sees of its own packet; so many ms after its last connection a client still goes to the same backend, 0: it need not. */
 static __always_inline void to_service_by_source_ipv4(const struct to_service_by_source_ipv4 *arguments, struct scratch *scratch)
 {
 	scratch->meta.service_id = arguments->service_id;
 	scratch->meta.hairpin_ipv4 = arguments->hairpin;
+	scratch->meta.affinity_ms = arguments->affinity_ms;
 }
 
-/* The packet opens a connection: no connection as the one before. `hairpin` is the source that a backend sees of its own packet. */
+/* The packet opens a connection: no connection as the one before. `hairpin` is the source that a backend sees of its own packet; so many ms after its last connection a client still goes to the same backend, 0: it need not. */
 static __always_inline void to_service_by_chance_ipv4(const struct to_service_by_chance_ipv4 *arguments, struct scratch *scratch)
 {
 	scratch->meta.service_id = arguments->service_id;
 	scratch->meta.hairpin_ipv4 = arguments->hairpin;
+	scratch->meta.affinity_ms = arguments->affinity_ms;
 	scratch->meta.spread = (u16)drawn();
 }
 
@@ -2624,26 +2781,29 @@ static __always_inline void translate_reply_ipv6(const struct translate_reply_ip
 	}
 }
 
-/* The packet opens a connection: each connection by itself. `hairpin` is the source that a backend sees of its own packet. */
+/* The packet opens a connection: each connection by itself. `hairpin` is the source that a backend sees of its own packet; so many ms after its last connection a client still goes to the same backend, 0: it need not. */
 static __always_inline void to_service_ipv6(const struct to_service_ipv6 *arguments, struct scratch *scratch)
 {
 	scratch->meta.service_id = arguments->service_id;
 	scratch->meta.hairpin_ipv6 = arguments->hairpin;
+	scratch->meta.affinity_ms = arguments->affinity_ms;
 	scratch->meta.spread = scratch->meta.src_port;
 }
 
-/* The packet opens a connection: all connections of one source to one backend. `hairpin` is the source that a backend sees of its own packet. */
+/* The packet opens a connection: all connections of one source to one backend. `hairpin` is the source that a backend sees of its own packet; so many ms after its last connection a client still goes to the same backend, 0: it need not. */
 static __always_inline void to_service_by_source_ipv6(const struct to_service_by_source_ipv6 *arguments, struct scratch *scratch)
 {
 	scratch->meta.service_id = arguments->service_id;
 	scratch->meta.hairpin_ipv6 = arguments->hairpin;
+	scratch->meta.affinity_ms = arguments->affinity_ms;
 }
 
-/* The packet opens a connection: no connection as the one before. `hairpin` is the source that a backend sees of its own packet. */
+/* The packet opens a connection: no connection as the one before. `hairpin` is the source that a backend sees of its own packet; so many ms after its last connection a client still goes to the same backend, 0: it need not. */
 static __always_inline void to_service_by_chance_ipv6(const struct to_service_by_chance_ipv6 *arguments, struct scratch *scratch)
 {
 	scratch->meta.service_id = arguments->service_id;
 	scratch->meta.hairpin_ipv6 = arguments->hairpin;
+	scratch->meta.affinity_ms = arguments->affinity_ms;
 	scratch->meta.spread = (u16)drawn();
 }
 
@@ -2755,6 +2915,20 @@ static __always_inline void classify_storage(const struct classify_storage *argu
 	scratch->meta.rate_color = execute_storage_meter(scratch, scratch->metered);
 	scratch->meta.storage_marked = 1;
 	scratch->meta.storage_class = arguments->traffic_class;
+}
+
+/* The client's last connection went to this backend, at this time: the low 32 bits of the device's clock. */
+static __always_inline void remembered(const struct remembered *arguments, struct scratch *scratch)
+{
+	scratch->meta.affine_address = arguments->address;
+	scratch->meta.affine_port = arguments->port;
+	scratch->meta.affine_since_ms = arguments->since_ms;
+}
+
+/* A client that is remembered with this backend stays with it. */
+static __always_inline void may_stay(struct scratch *scratch)
+{
+	scratch->meta.decided = 1;
 }
 
 /* Tables: each function is one lookup, and tells whether there was an entry. */
@@ -3769,6 +3943,148 @@ static __always_inline bool apply_storage(struct scratch *scratch)
 	}
 }
 
+/*
+ * Clients of services with affinity, and the backends of their last connections.
+ */
+static __always_inline bool find_affinity_ipv4(struct scratch *scratch, struct affinities_hit *hit)
+{
+	struct affinities_entry *entry = &scratch->affinity_ipv4;
+
+	if (!uses_affinities)
+		return missed(0x0200001a);
+	entry->key[0] = (u64)scratch->meta.network << 48 | (u64)scratch->meta.service_id << 32 | ((struct u128){.high = 0, .low = (u64)0xffff << 32 | scratch->headers.ipv4.src}.high >> 32);
+	entry->key[1] = ((struct u128){.high = 0, .low = (u64)0xffff << 32 | scratch->headers.ipv4.src}.high << 32 | (struct u128){.high = 0, .low = (u64)0xffff << 32 | scratch->headers.ipv4.src}.low >> 32);
+	entry->key[2] = (((struct u128){.high = 0, .low = (u64)0xffff << 32 | scratch->headers.ipv4.src}.low) & 0xffffffffu) << 32;
+	entry->hash = affinities_hash(entry->key);
+	if (!affinities_find_or_free(entry->key, entry->hash, hit, &entry->free))
+		return missed(0x0200001a);
+	if (unlikely(hit->table > 2) && !affinities_goes_on(hit, scratch->side)) {
+		entry->free = 0;
+		return missed(0x0200001a);
+	}
+	switch (hit->table) {
+	case TABLE_AFFINITY_IPV4:
+		asked(0x0200001a, ACTION_REMEMBERED);
+		remembered(&hit->arguments.remembered, scratch);
+		return true;
+	case TABLE_AFFINITY_IPV6:
+		asked(0x0200001a, ACTION_REMEMBERED);
+		remembered(&hit->arguments.remembered, scratch);
+		return true;
+	default:
+		return missed(0x0200001a);
+	}
+}
+
+static __always_inline bool apply_affinity_ipv4(struct scratch *scratch)
+{
+	struct affinities_hit hit;
+
+	if (!find_affinity_ipv4(scratch, &hit))
+		return false;
+	affinities_use(&hit, (u32)scratch->now_ms, scratch->packet.length);
+	return true;
+}
+
+/*
+ * Backends of services with affinity: those that clients may stay with.
+ */
+static __always_inline bool apply_affinity_backend_ipv4(struct scratch *scratch)
+{
+	struct affinity_backend_ipv4_value *value;
+	struct affinity_backend_ipv4_key key = {
+		.service_id = scratch->meta.service_id,
+		.address = scratch->meta.affine_address.low & 0xffffffffu,
+		.port = scratch->meta.affine_port,
+		.side = scratch->side,
+	};
+
+	if (!uses_affinity_backend_ipv4)
+		return missed(0x0200001b);
+	value = bpf_map_lookup_elem(&affinity_backend_ipv4, &key);
+	if (!value)
+		return missed(0x0200001b);
+	asked(0x0200001b, value->action);
+	switch (value->action) {
+	case ACTION_MAY_STAY:
+		may_stay(scratch);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * Clients of services with affinity, and the backends of their last connections.
+ */
+static __always_inline bool find_affinity_ipv6(struct scratch *scratch, struct affinities_hit *hit)
+{
+	struct affinities_entry *entry = &scratch->affinity_ipv6;
+
+	if (!uses_affinities)
+		return missed(0x0200004a);
+	entry->key[0] = (u64)scratch->meta.network << 48 | (u64)scratch->meta.service_id << 32 | (scratch->headers.ipv6.src.high >> 32);
+	entry->key[1] = (scratch->headers.ipv6.src.high << 32 | scratch->headers.ipv6.src.low >> 32);
+	entry->key[2] = (scratch->headers.ipv6.src.low & 0xffffffffu) << 32;
+	entry->hash = affinities_hash(entry->key);
+	if (!affinities_find_or_free(entry->key, entry->hash, hit, &entry->free))
+		return missed(0x0200004a);
+	if (unlikely(hit->table > 2) && !affinities_goes_on(hit, scratch->side)) {
+		entry->free = 0;
+		return missed(0x0200004a);
+	}
+	switch (hit->table) {
+	case TABLE_AFFINITY_IPV4:
+		asked(0x0200004a, ACTION_REMEMBERED);
+		remembered(&hit->arguments.remembered, scratch);
+		return true;
+	case TABLE_AFFINITY_IPV6:
+		asked(0x0200004a, ACTION_REMEMBERED);
+		remembered(&hit->arguments.remembered, scratch);
+		return true;
+	default:
+		return missed(0x0200004a);
+	}
+}
+
+static __always_inline bool apply_affinity_ipv6(struct scratch *scratch)
+{
+	struct affinities_hit hit;
+
+	if (!find_affinity_ipv6(scratch, &hit))
+		return false;
+	affinities_use(&hit, (u32)scratch->now_ms, scratch->packet.length);
+	return true;
+}
+
+/*
+ * Backends of services with affinity: those that clients may stay with.
+ */
+static __always_inline bool apply_affinity_backend_ipv6(struct scratch *scratch)
+{
+	struct affinity_backend_ipv6_value *value;
+	struct affinity_backend_ipv6_key key = {
+		.service_id = scratch->meta.service_id,
+		.address = scratch->meta.affine_address,
+		.port = scratch->meta.affine_port,
+		.side = scratch->side,
+	};
+
+	if (!uses_affinity_backend_ipv6)
+		return missed(0x0200004b);
+	value = bpf_map_lookup_elem(&affinity_backend_ipv6, &key);
+	if (!value)
+		return missed(0x0200004b);
+	asked(0x0200004b, value->action);
+	switch (value->action) {
+	case ACTION_MAY_STAY:
+		may_stay(scratch);
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* Controls: what is to be done with a packet, in which order. */
 
 /* Which leg the packet is on, and in which network. */
@@ -3906,6 +4222,24 @@ __noinline enum next redirect_out_ipv4(void)
 	return GO_ON;
 }
 
+/* A client of a service with affinity goes where it went, if not too long ago, and to a backend still. */
+__noinline enum next recall_ipv4(void)
+{
+	struct scratch *scratch = scratch_of_cpu();
+
+	if (!scratch)
+		return DONE;
+	if (apply_affinity_ipv4(scratch)) {
+		if (((u32)((scratch->now_ms & 0xffffffffu) - scratch->meta.affine_since_ms)) < scratch->meta.affinity_ms) {
+			if (apply_affinity_backend_ipv4(scratch)) {
+				scratch->meta.new_dst_ipv4 = scratch->meta.affine_address.low & 0xffffffffu;
+				scratch->meta.new_dst_port = scratch->meta.affine_port;
+			}
+		}
+	}
+	return GO_ON;
+}
+
 /* Refuse a connection: TCP by a reset, UDP by ICMP "port unreachable" from the service's own address. */
 __noinline enum next refuse_ipv4(struct packet_context *ctx)
 {
@@ -3938,7 +4272,7 @@ __noinline enum next refuse_ipv4(struct packet_context *ctx)
 			scratch->headers.tcp.window = tcp_window;
 			packet_fix_transport(ctx, &scratch->packet, scratch->position.tcp + 16, tcp_changed, 0, 0);
 		} else {
-			u32 tcp_acknowledgement = scratch->headers.tcp.sequence + ((u16)(((u16)(((u16)(((u16)(scratch->headers.ipv4.total_length - 20)) - ((u8)scratch->headers.tcp.data_offset << 2))) + ((scratch->headers.tcp.flags >> 1) & 1))) + (scratch->headers.tcp.flags & 1)));
+			u32 tcp_acknowledgement = (u32)(scratch->headers.tcp.sequence + ((u16)(((u16)(((u16)(((u16)(scratch->headers.ipv4.total_length - 20)) - ((u8)scratch->headers.tcp.data_offset << 2))) + ((scratch->headers.tcp.flags >> 1) & 1))) + (scratch->headers.tcp.flags & 1))));
 			u32 tcp_sequence = 0;
 			u8 tcp_flags = 20;
 			u16 tcp_window = 0;
@@ -4065,9 +4399,15 @@ __noinline enum next decide_ipv4(struct packet_context *ctx)
 		scratch->meta.reverse_src_port = scratch->meta.src_port;
 		scratch->meta.reverse_dst_port = scratch->meta.dst_port;
 		if (apply_service_ipv4(scratch)) {
-			if (!apply_backend_ipv4(scratch)) {
-				if (refuse_ipv4(ctx) == DONE)
+			if (scratch->meta.affinity_ms != 0) {
+				if (recall_ipv4() == DONE)
 					return DONE;
+			}
+			if (!scratch->meta.decided) {
+				if (!apply_backend_ipv4(scratch)) {
+					if (refuse_ipv4(ctx) == DONE)
+						return DONE;
+				}
 			}
 			scratch->meta.new_src_ipv4 = scratch->headers.ipv4.src;
 			if (scratch->meta.new_dst_ipv4 == scratch->headers.ipv4.src) {
@@ -4199,6 +4539,28 @@ static __always_inline enum next connection_ipv4(struct packet_context *ctx, str
 		if (uses_connections_ipv4 && connections_ipv4_learn(&scratch->flow_reverse_ipv4, &scratch->connections_ipv4_half) == FLOW_FULL) {
 			return drop_for(&scratch->outcome, DROP_FLOW_TABLE_FULL);
 		}
+		if (scratch->meta.affinity_ms != 0) {
+			scratch->meta.affine_profile = 4;
+			if (scratch->meta.affinity_ms <= 0xa4cb80) {
+				scratch->meta.affine_profile = 3;
+			}
+			if (scratch->meta.affinity_ms <= 0x927c0) {
+				scratch->meta.affine_profile = 2;
+			}
+			if (scratch->meta.affinity_ms <= 0xea60) {
+				scratch->meta.affine_profile = 1;
+			}
+			scratch->affinity_ipv4.now_ms = (u32)scratch->now_ms;
+			scratch->affinity_ipv4.table = TABLE_AFFINITY_IPV4;
+			scratch->affinity_ipv4.profile = scratch->meta.affine_profile;
+			scratch->affinity_ipv4.arguments.remembered = (struct remembered){
+				.address = (struct u128){.high = 0, .low = (u64)0xffff << 32 | scratch->meta.new_dst_ipv4},
+				.port = scratch->meta.new_dst_port,
+				.since_ms = scratch->now_ms & 0xffffffffu,
+			};
+			if (uses_affinities && affinities_renew_or_learn(&scratch->affinity_ipv4, &scratch->affinities_half) == FLOW_FULL) {
+			}
+		}
 		scratch->meta.translate = 1;
 		scratch->meta.new_src_port = scratch->meta.src_port;
 		count_packet(&service_requests, scratch->meta.service_id, scratch->packet.length);
@@ -4239,6 +4601,24 @@ __noinline enum next redirect_out_ipv6(void)
 	return GO_ON;
 }
 
+/* A client of a service with affinity goes where it went, if not too long ago, and to a backend still. */
+__noinline enum next recall_ipv6(void)
+{
+	struct scratch *scratch = scratch_of_cpu();
+
+	if (!scratch)
+		return DONE;
+	if (apply_affinity_ipv6(scratch)) {
+		if (((u32)((scratch->now_ms & 0xffffffffu) - scratch->meta.affine_since_ms)) < scratch->meta.affinity_ms) {
+			if (apply_affinity_backend_ipv6(scratch)) {
+				scratch->meta.new_dst_ipv6 = scratch->meta.affine_address;
+				scratch->meta.new_dst_port = scratch->meta.affine_port;
+			}
+		}
+	}
+	return GO_ON;
+}
+
 /* Refuse a connection: TCP by a reset, UDP by ICMP "port unreachable" from the service's own address. */
 __noinline enum next refuse_ipv6(struct packet_context *ctx)
 {
@@ -4271,7 +4651,7 @@ __noinline enum next refuse_ipv6(struct packet_context *ctx)
 			scratch->headers.tcp.window = tcp_window;
 			packet_fix_transport(ctx, &scratch->packet, scratch->position.tcp + 16, tcp_changed, 0, 0);
 		} else {
-			u32 tcp_acknowledgement = scratch->headers.tcp.sequence + ((u16)(((u16)(((u16)(scratch->headers.ipv6.payload_length - ((u8)scratch->headers.tcp.data_offset << 2))) + ((scratch->headers.tcp.flags >> 1) & 1))) + (scratch->headers.tcp.flags & 1)));
+			u32 tcp_acknowledgement = (u32)(scratch->headers.tcp.sequence + ((u16)(((u16)(((u16)(scratch->headers.ipv6.payload_length - ((u8)scratch->headers.tcp.data_offset << 2))) + ((scratch->headers.tcp.flags >> 1) & 1))) + (scratch->headers.tcp.flags & 1))));
 			u32 tcp_sequence = 0;
 			u8 tcp_flags = 20;
 			u16 tcp_window = 0;
@@ -4392,9 +4772,15 @@ __noinline enum next decide_ipv6(struct packet_context *ctx)
 		scratch->meta.reverse_src_port = scratch->meta.src_port;
 		scratch->meta.reverse_dst_port = scratch->meta.dst_port;
 		if (apply_service_ipv6(scratch)) {
-			if (!apply_backend_ipv6(scratch)) {
-				if (refuse_ipv6(ctx) == DONE)
+			if (scratch->meta.affinity_ms != 0) {
+				if (recall_ipv6() == DONE)
 					return DONE;
+			}
+			if (!scratch->meta.decided) {
+				if (!apply_backend_ipv6(scratch)) {
+					if (refuse_ipv6(ctx) == DONE)
+						return DONE;
+				}
 			}
 			scratch->meta.new_src_ipv6 = scratch->headers.ipv6.src;
 			if (is_equal_u128(&scratch->meta.new_dst_ipv6, &scratch->headers.ipv6.src)) {
@@ -4525,6 +4911,28 @@ static __always_inline enum next connection_ipv6(struct packet_context *ctx, str
 		};
 		if (uses_connections_ipv6 && connections_ipv6_learn(&scratch->flow_reverse_ipv6, &scratch->connections_ipv6_half) == FLOW_FULL) {
 			return drop_for(&scratch->outcome, DROP_FLOW_TABLE_FULL);
+		}
+		if (scratch->meta.affinity_ms != 0) {
+			scratch->meta.affine_profile = 4;
+			if (scratch->meta.affinity_ms <= 0xa4cb80) {
+				scratch->meta.affine_profile = 3;
+			}
+			if (scratch->meta.affinity_ms <= 0x927c0) {
+				scratch->meta.affine_profile = 2;
+			}
+			if (scratch->meta.affinity_ms <= 0xea60) {
+				scratch->meta.affine_profile = 1;
+			}
+			scratch->affinity_ipv6.now_ms = (u32)scratch->now_ms;
+			scratch->affinity_ipv6.table = TABLE_AFFINITY_IPV6;
+			scratch->affinity_ipv6.profile = scratch->meta.affine_profile;
+			scratch->affinity_ipv6.arguments.remembered = (struct remembered){
+				.address = scratch->meta.new_dst_ipv6,
+				.port = scratch->meta.new_dst_port,
+				.since_ms = scratch->now_ms & 0xffffffffu,
+			};
+			if (uses_affinities && affinities_renew_or_learn(&scratch->affinity_ipv6, &scratch->affinities_half) == FLOW_FULL) {
+			}
 		}
 		scratch->meta.translate = 1;
 		scratch->meta.new_src_port = scratch->meta.src_port;
@@ -5839,6 +6247,7 @@ __noinline int process(struct packet_context *ctx, u32 port)
 	begin(ctx, scratch, port);
 	scratch->connections_ipv4_half = (struct flow_half){};
 	scratch->connections_ipv6_half = (struct flow_half){};
+	scratch->affinities_half = (struct flow_half){};
 	if (port && parse(ctx, scratch)) {
 		ingress(ctx, scratch);
 		count_later(scratch);

@@ -46,7 +46,7 @@ class Setup:
             ("port", (16, 0), "set_workload", (1, 16)),
             ("neighbor", (16,), "deliver", (1, 16, 1500, 2, 3, 0)),
             ("neighbor", (17,), "deliver", (1, 17, 1500, 2, 3, 0)),
-            ("service_ipv4", (1, VIP, 17, 53), "to_service_ipv4", (1, VIP)),
+            ("service_ipv4", (1, VIP, 17, 53), "to_service_ipv4", (1, VIP, 0)),
         ]
         for table, key, action, arguments in rows:
             matches = tuple(Exact(value=value) for value in key)

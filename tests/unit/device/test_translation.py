@@ -103,12 +103,19 @@ def without_a_profile() -> Pipeline:
     return with_store({"profiles": store.profiles[:-1], "size": store.size * 2})
 
 
+def without_the_store() -> Pipeline:
+    return replace(pipeline(), stores=tuple(store for store in pipeline().stores if store.name != STORE))
+
+
 @pytest.mark.parametrize(
     ("after", "reason"),
     [
         (with_params(nexthop=8), "argument nexthop of action translate_ipv6 goes from 16 bits to 8"),
         (without_a_profile(), "it has no profile udp_stream any more"),
-        (replace(pipeline(), stores=pipeline().stores[:1]), "the new pipeline has no such store"),
+        (
+            replace(pipeline(), stores=tuple(s for s in pipeline().stores if s.name != STORE)),
+            "the new pipeline has no such store",
+        ),
     ],
     ids=["narrower", "profile", "store"],
 )

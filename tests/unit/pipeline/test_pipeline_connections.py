@@ -110,7 +110,7 @@ def test_a_second_connection_with_the_tuple_of_replies_is_refused() -> None:
     """Two services with one backend: the replies to one client port cannot be told apart."""
     node = Node()
     book = node.book
-    action = book.call("to_service_ipv4", service_id=3, hairpin="10.0.0.1")
+    action = book.call("to_service_ipv4", service_id=3, hairpin="10.0.0.1", affinity_ms=0)
     node.model.insert(book.entry("service_ipv4", action, network=1, address=VIP[4], protocol=6, port=85))
     syn(node, 1000)
     outcome = syn(node, 1000, dport=85)
@@ -125,7 +125,7 @@ def test_a_second_connection_with_the_tuple_of_replies_is_refused() -> None:
 def test_what_clashes_with_an_ended_connection_does_not_revive_it() -> None:
     node = Node()
     book = node.book
-    action = book.call("to_service_ipv4", service_id=3, hairpin="10.0.0.1")
+    action = book.call("to_service_ipv4", service_id=3, hairpin="10.0.0.1", affinity_ms=0)
     node.model.insert(book.entry("service_ipv4", action, network=1, address=VIP[4], protocol=6, port=85))
     syn(node, 1000)
     syn(node, 1000, flags="R")

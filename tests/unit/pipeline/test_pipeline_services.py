@@ -189,7 +189,7 @@ def test_the_trace_names_tables_keys_actions_and_policy_lines() -> None:
     text = trace_to_text(open_local(Node(), 4).trace)
     assert (
         "table service_ipv4 (network=1, address=10.96.0.10, protocol=6, port=81): "
-        "hit, to_service_ipv4(service_id=3, hairpin=10.0.0.1)  [shop.yaml:103:1]\n"
+        "hit, to_service_ipv4(service_id=3, hairpin=10.0.0.1, affinity_ms=0)  [shop.yaml:103:1]\n"
     ) in text
     assert (
         "table backend_ipv4 (service_id=3): hit member 5 of group 3, to_backend_ipv4(address=10.0.0.11, port=8081)\n"

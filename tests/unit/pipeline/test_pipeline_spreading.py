@@ -20,7 +20,7 @@ FLOWS = range(20_000, 20_400)
 
 
 def frontend(node: Node, version: int, action: str) -> TableEntry:
-    call = node.book.call(f"{action}_ipv{version}", service_id=SERVICE, hairpin=GATEWAY[version])
+    call = node.book.call(f"{action}_ipv{version}", service_id=SERVICE, hairpin=GATEWAY[version], affinity_ms=0)
     return node.book.entry(f"service_ipv{version}", call, network=SHOP, address=VIP[version], protocol=6, port=PORT)
 
 

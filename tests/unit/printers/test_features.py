@@ -26,8 +26,11 @@ REDIRECTS = {
 }
 
 
-def test_the_whole_shop_uses_everything_but_redirects_and_storage() -> None:
-    assert set(features(pipeline(), Entries())) == EVERYTHING | REDIRECTS | {"uses_storage"}
+AFFINITY = {f"uses_affinity_backend_ipv{version}" for version in (4, 6)}
+
+
+def test_the_whole_shop_uses_everything_but_redirects_storage_and_affinity() -> None:
+    assert set(features(pipeline(), Entries())) == EVERYTHING | REDIRECTS | {"uses_storage"} | AFFINITY
 
 
 def test_redirects_learn_connections_without_any_service() -> None:

@@ -95,7 +95,7 @@ Ether / IP / TCP 10.0.0.10:4000 > 10.96.0.10:http S, by port 16
 both: port set_workload, flow_ipv4 miss, proxy_ipv4 miss, outbound_ipv4 miss, service_ipv4 to_service_ipv4
 the last that both did:
   table service_ipv4 (network=1, address=10.96.0.10, protocol=6, port=80): hit, \
-to_service_ipv4(service_id=1, hairpin=10.0.0.1)  [shop.yaml:101:1]
+to_service_ipv4(service_id=1, hairpin=10.0.0.1, affinity_ms=0)  [shop.yaml:101:1]
 interpreter, from there:
   table backend_ipv4 (service_id=1): hit member 1 of group 1, to_backend_ipv4(address=10.0.0.11, port=8080)
   control redirect_in_ipv4

@@ -72,7 +72,7 @@ def test_own(turnout_device):
     )
     hit = (
         "table service_ipv4 (network=1, address=10.96.0.10, protocol=6, port=80): hit, "
-        "to_service_ipv4(service_id=2, hairpin=10.1.0.1)  ["
+        "to_service_ipv4(service_id=2, hairpin=10.1.0.1, affinity_ms=0)  ["
     )
     assert any(line.startswith(hit) for line in told)
     story = told.index("what was done:")

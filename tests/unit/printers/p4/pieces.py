@@ -6,12 +6,12 @@ from dataclasses import replace
 
 from compiler.ir.nodes import Pipeline
 from compiler.ir.statements import Statement
-from compiler.pipeline.assembly import pipeline
+from compiler.pipeline.portable import portable_pipeline
 from compiler.printers.p4 import pna, v1model
 
 
 def with_body(control: str, *body: Statement, source: Pipeline | None = None) -> Pipeline:
-    whole = source or pipeline()
+    whole = source or portable_pipeline()
     assert any(c.name == control for c in whole.controls)
     return replace(whole, controls=tuple(replace(c, body=body) if c.name == control else c for c in whole.controls))
 

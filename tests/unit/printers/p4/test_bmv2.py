@@ -20,7 +20,7 @@ from scapy.packet import Packet
 from compiler.entries.desired import compile_entries
 from compiler.ir.entries import Exact, Group, GroupRef, Member, TableEntry, WeightedMember
 from compiler.ir.interpreter.run import VerdictKind
-from compiler.pipeline.assembly import pipeline
+from compiler.pipeline.portable import portable_pipeline
 from compiler.policy.loading import load
 from compiler.printers.p4.v1model import KERNEL_PORT
 from runtime.client.plan import Kind
@@ -70,7 +70,7 @@ def loaded(folder: Path) -> Generator[Switch]:
     """A switch with the printed program and no entries."""
     for variable in (P4C, BMV2):
         tool(variable)
-    with switch(pipeline(), folder, PORTS) as running:
+    with switch(portable_pipeline(), folder, PORTS) as running:
         yield running
 
 
@@ -257,7 +257,7 @@ def udp_service(node: Node, version: int) -> tuple[Member | Group | TableEntry, 
     """UDP 5000 of the service address with web-1 alone behind."""
     book, number = node.book, 40
     member_call = book.call(f"to_backend_ipv{version}", address=ADDRESSES[version]["web-1"], port=5001)
-    service = book.call(f"to_service_ipv{version}", service_id=number, hairpin=GATEWAY[version])
+    service = book.call(f"to_service_ipv{version}", service_id=number, hairpin=GATEWAY[version], affinity_ms=0)
     member = Member(selector=f"backends_ipv{version}", id=900, action=member_call)
     local = next(e for e in device_entries("A").groups if e.selector == member.selector and e.members)
     group = Group(selector=member.selector, id=number, members=(type(local.members[0])(member_id=900),))
@@ -305,7 +305,7 @@ def spreading_service(node: Node, version: int, action: str) -> tuple[Member | G
     )
     members = [Member(selector=selector, id=901 + at, action=call) for at, call in enumerate(calls)]
     chosen = tuple(WeightedMember(member_id=member.id) for member in members)
-    service = book.call(f"{action}_ipv{version}", service_id=number, hairpin=GATEWAY[version])
+    service = book.call(f"{action}_ipv{version}", service_id=number, hairpin=GATEWAY[version], affinity_ms=0)
     return (
         *members,
         Group(selector=selector, id=number, members=chosen),
@@ -350,7 +350,7 @@ def test_as_a_level_beside_the_interpreter(tmp_path: Path) -> None:
     groups = tuple(replace(group, members=group.members[:1]) for group in shop.groups)
     with loaded(tmp_path) as running:
         running.enable_digests()
-        comparison = Comparison([Bmv2Level(pipeline(), running, PORTS)])
+        comparison = Comparison([Bmv2Level(portable_pipeline(), running, PORTS)])
         comparison.fill(replace(shop, groups=groups))
         for _, port, data in vectors():
             comparison.process(port, data)

@@ -12,15 +12,15 @@ from compiler.ir.interpreter.checksums import computed
 from compiler.ir.interpreter.packet import Packet
 from compiler.ir.interpreter.rewriting import rewrite
 from compiler.ir.names import Names
-from compiler.pipeline.assembly import pipeline
+from compiler.pipeline.portable import portable_pipeline
 from compiler.printers.p4.checksums import Group, Update, rewrite_plan
 from compiler.printers.p4.cutting import computations
 from compiler.printers.p4.paths import companions, header_sets
 from compiler.printers.p4.sums import SumPrinter, sums
 from compiler.printers.p4.v1model import program
 
-NAMES = Names(pipeline())
-PLAN = rewrite_plan(pipeline())
+NAMES = Names(portable_pipeline())
+PLAN = rewrite_plan(portable_pipeline())
 STACKS = {
     "tcp over ipv4": ("ethernet", "ipv4", "tcp"),
     "udp over ipv4": ("ethernet", "ipv4", "udp"),
@@ -128,7 +128,7 @@ def test_the_plan_remembers_what_rewrites_change() -> None:
 
 
 def test_pushed_headers_are_computed_from_what_is_quoted() -> None:
-    found = {(c.holder, c.present): c.data for c in computations(pipeline())}
+    found = {(c.holder, c.present): c.data for c in computations(portable_pipeline())}
     assert set(found) == {
         ("error_ipv4", ()),
         ("error_icmp", ("tcp",)),
@@ -143,15 +143,15 @@ def test_pushed_headers_are_computed_from_what_is_quoted() -> None:
 
 
 def test_headers_meet_as_the_parser_says() -> None:
-    assert frozenset(("ethernet", "ipv4", "tcp")) in header_sets(pipeline())
-    assert not any({"tcp", "udp"} <= found for found in header_sets(pipeline()))
+    assert frozenset(("ethernet", "ipv4", "tcp")) in header_sets(portable_pipeline())
+    assert not any({"tcp", "udp"} <= found for found in header_sets(portable_pipeline()))
     others = frozenset(("ipv4", "ipv6", "neighbor"))
-    assert companions(pipeline(), "icmpv6", others) == (frozenset(("ipv6", "neighbor")), frozenset(("ipv6",)))
+    assert companions(portable_pipeline(), "icmpv6", others) == (frozenset(("ipv6", "neighbor")), frozenset(("ipv6",)))
 
 
 def test_a_udp_checksum_of_zero_is_left_and_a_new_one_is_mended() -> None:
-    ids = program(pipeline()).ids
-    views = SumPrinter(names=NAMES, ids=ids, sums=sums(pipeline(), ids)).all()
+    ids = program(portable_pipeline()).ids
+    views = SumPrinter(names=NAMES, ids=ids, sums=sums(portable_pipeline(), ids)).all()
     update = next(v for v in views if v.target == "hdr.udp.checksum" and "hdr.ipv4.isValid()" in v.condition)
     assert update.condition.endswith("meta.sums.update_udp == 1 && hdr.udp.checksum != 0")
     fix = next(v for v in views if v.data == ("16w0",))

@@ -19,8 +19,8 @@ from compiler.ir.expressions import (
     Random,
     Slice,
 )
-from compiler.pipeline.assembly import pipeline
 from compiler.pipeline.notation import all_of, any_of, eq, field, gt, meta, ne, negate, param, valid
+from compiler.pipeline.portable import portable_pipeline
 from compiler.printers.p4 import pna, v1model
 from compiler.printers.p4.expressions import ExpressionPrinter
 from compiler.printers.p4.identifiers import identifiers
@@ -29,7 +29,7 @@ from compiler.span import InternalError
 
 
 def printer(profile: str = "v1model") -> ExpressionPrinter:
-    program = v1model.program(pipeline()) if profile == "v1model" else pna.program(pipeline())
+    program = v1model.program(portable_pipeline()) if profile == "v1model" else pna.program(portable_pipeline())
     return program.expression_printer(program.ids.top.copy())
 
 
@@ -143,5 +143,7 @@ def test_a_peek_stands_in_the_parser_alone() -> None:
 
 
 def test_parameters_are_those_of_the_action() -> None:
-    expressions = v1model.program(pipeline()).expression_printer(identifiers(pipeline()).top.copy(), "via")
+    expressions = v1model.program(portable_pipeline()).expression_printer(
+        identifiers(portable_pipeline()).top.copy(), "via"
+    )
     assert expressions.value(param("nexthop", 16)) == "nexthop"

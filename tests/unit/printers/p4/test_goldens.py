@@ -14,6 +14,7 @@ from google.protobuf import text_format
 from compiler.entries.desired import compile_entries
 from compiler.pipeline.assembly import pipeline
 from compiler.pipeline.offload import offload_pipeline
+from compiler.pipeline.portable import portable_pipeline
 from compiler.policy.loading import load
 from compiler.printers.p4.printing import print_pna, print_v1model
 from compiler.printers.p4.program import Provenance
@@ -36,10 +37,10 @@ def printed(example: str) -> dict[str, str]:
     """File name -> content."""
     lines = example_provenance(example)
     return {
-        "pipeline.v1model.p4": print_v1model(pipeline(), lines),
+        "pipeline.v1model.p4": print_v1model(portable_pipeline(), lines),
         "pipeline.pna.p4": print_pna(offload_pipeline(), lines),
         "pipeline.p4info.txtpb": text_format.MessageToString(p4info(pipeline())),
-        "pipeline.v1model.p4info.txtpb": text_format.MessageToString(v1model_p4info(pipeline())),
+        "pipeline.v1model.p4info.txtpb": text_format.MessageToString(v1model_p4info(portable_pipeline())),
     }
 
 
@@ -57,6 +58,6 @@ def test_prints_what_the_goldens_hold(example: str, monkeypatch: pytest.MonkeyPa
 
 def test_comment_of_a_table_names_policy_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    text = print_v1model(pipeline(), example_provenance("shop"))
+    text = print_v1model(portable_pipeline(), example_provenance("shop"))
     above = text[: text.index('@id(0x02000013) @name(".service_ipv4")')].splitlines()[-2:]
     assert all(line.strip().startswith("// examples/shop.yaml:") or line.strip() == "" for line in above)

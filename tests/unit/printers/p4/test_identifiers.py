@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compiler.ir.headers import Field
-from compiler.pipeline.assembly import pipeline
+from compiler.pipeline.portable import portable_pipeline
 from compiler.printers.p4.identifiers import KEYWORDS, PARAMETERS, Scope, identifiers
 from compiler.span import InternalError
 
@@ -47,7 +47,7 @@ def test_a_copy_leaves_the_scope_alone() -> None:
 
 
 def test_a_table_and_an_action_of_one_name_stay_apart() -> None:
-    whole = pipeline()
+    whole = portable_pipeline()
     actions = tuple(replace(action, name="port") if action.name == "answer" else action for action in whole.actions)
     ids = identifiers(replace(whole, actions=actions))
     assert ids.tables["port"] == "port"
@@ -55,12 +55,12 @@ def test_a_table_and_an_action_of_one_name_stay_apart() -> None:
 
 
 def test_metadata_leaves_the_scope_open_for_more() -> None:
-    whole = pipeline()
+    whole = portable_pipeline()
     ids = identifiers(replace(whole, metadata=(*whole.metadata, Field(name="sums", width_bits=1))))
     assert ids.metadata_scope.copy().allocate("sums") == "sums_"
 
 
 def test_digests_and_learning_actions_are_named_after_store_and_table() -> None:
-    ids = identifiers(pipeline())
+    ids = identifiers(portable_pipeline())
     assert ids.digests == {f"connections_ipv{v}": f"learn_connections_ipv{v}" for v in (4, 6)}
     assert ids.learners["flow_ipv4"] == "learn_flow_ipv4"

@@ -13,8 +13,8 @@ from scapy.packet import Packet
 
 from compiler.ir.interpreter.run import Outcome, VerdictKind
 from compiler.ir.verifier import verify
-from compiler.pipeline.assembly import pipeline
 from compiler.pipeline.offload import offload_pipeline
+from compiler.pipeline.portable import portable_pipeline
 from runtime.verification.frames import frame, tcp, tunnelled, udp
 from runtime.verification.shop import ADDRESSES, CLIENT_PORT, MACS, OTHER_PORT, UPLINK, VIP, WEB_1_PORT, Node
 
@@ -45,7 +45,7 @@ def test_the_composition_is_a_pipeline() -> None:
 
 
 def test_ids_tables_and_headers_stay() -> None:
-    whole, offload = pipeline(), offload_pipeline()
+    whole, offload = portable_pipeline(), offload_pipeline()
     assert [(a.name, a.id, a.params) for a in offload.actions] == [(a.name, a.id, a.params) for a in whole.actions]
     assert (offload.tables, offload.headers, offload.metadata) == (whole.tables, whole.headers, whole.metadata)
 

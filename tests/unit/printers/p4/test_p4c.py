@@ -11,8 +11,8 @@ from finsy.proto import p4i
 from google.protobuf import text_format
 
 from compiler.ir.nodes import Pipeline
-from compiler.pipeline.assembly import pipeline
 from compiler.pipeline.offload import offload_pipeline
+from compiler.pipeline.portable import portable_pipeline
 from compiler.printers.p4.printing import print_pna, print_v1model
 from compiler.printers.v1model_p4info import v1model_p4info
 from runtime.verification.bmv2_switch import P4C, P4TEST
@@ -64,11 +64,11 @@ def _sorted(info: p4i.P4Info) -> p4i.P4Info:
 
 def test_p4c_takes_the_v1model_program_and_makes_our_p4info(tmp_path: Path) -> None:
     program, info = tmp_path / "pipeline.p4", tmp_path / "p4info.txtpb"
-    program.write_text(print_v1model(pipeline(), {"service_ipv4": ("shop.yaml:1 DpuService shop/web",)}))
+    program.write_text(print_v1model(portable_pipeline(), {"service_ipv4": ("shop.yaml:1 DpuService shop/web",)}))
     command = [tool(P4C), "--std", "p4-16", "--p4runtime-files", info, "-o", tmp_path / "pipeline.json", program]
     warnings = [line for line in compiled([str(word) for word in command]).splitlines() if "warning:" in line]
     assert [line for line in warnings if not any(words in line for words in EXPECTED_WARNINGS)] == []
-    assert _sorted(text_format.Parse(info.read_text(), p4i.P4Info())) == _sorted(v1model_p4info(pipeline()))
+    assert _sorted(text_format.Parse(info.read_text(), p4i.P4Info())) == _sorted(v1model_p4info(portable_pipeline()))
 
 
 @pytest.mark.parametrize("make", SMALL.values(), ids=SMALL)
@@ -108,8 +108,10 @@ def test_p4c_makes_p4info_of_the_pna_program(tmp_path: Path) -> None:
     program, info = tmp_path / "pipeline.p4", tmp_path / "p4info.txtpb"
     program.write_text(print_pna(offload_pipeline()))
     compiled([tool(P4TEST), "--arch", "pna", "--p4runtime-files", str(info), str(program)])
-    theirs, ours = text_format.Parse(info.read_text(), p4i.P4Info()), v1model_p4info(pipeline())
-    learners = {f"learn_{table.name}": 0x01800000 | table.id & 0xFFFF for table in pipeline().tables if table.store}
+    theirs, ours = text_format.Parse(info.read_text(), p4i.P4Info()), v1model_p4info(portable_pipeline())
+    learners = {
+        f"learn_{table.name}": 0x01800000 | table.id & 0xFFFF for table in portable_pipeline().tables if table.store
+    }
     extra = {a.preamble.name: a.preamble.id for a in theirs.actions if a.preamble.name in learners}
     assert extra == learners
     assert {t.preamble.id: [(m.id, m.name, m.bitwidth) for m in t.match_fields] for t in theirs.tables} == {

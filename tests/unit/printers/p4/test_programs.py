@@ -7,13 +7,13 @@ import re
 import pytest
 
 from compiler.ir.nodes import Pipeline
-from compiler.pipeline.assembly import pipeline
 from compiler.pipeline.offload import offload_pipeline
+from compiler.pipeline.portable import portable_pipeline
 from compiler.printers.p4.annotations import quoted
 from compiler.printers.p4.printing import print_pna, print_v1model
 from compiler.span import InternalError
 
-PROGRAMS = {"v1model": (print_v1model, pipeline), "PNA": (print_pna, offload_pipeline)}
+PROGRAMS = {"v1model": (print_v1model, portable_pipeline), "PNA": (print_pna, offload_pipeline)}
 
 
 def text_of(profile: str, **lines: tuple[str, ...]) -> str:
@@ -28,11 +28,11 @@ class TestBothProfiles:
 
     def test_every_table_is_applied_once(self, profile: str) -> None:
         text = text_of(profile)
-        for table in pipeline().tables:
+        for table in portable_pipeline().tables:
             assert len(re.findall(rf"\b{table.name}\.apply\(\)", text)) == 1, table.name
 
     def test_every_id_is_written_down(self, profile: str) -> None:
-        text, source = text_of(profile), pipeline()
+        text, source = text_of(profile), portable_pipeline()
         parts = [*source.tables, *source.actions, *source.counters]
         parts += [t.selector for t in source.tables if t.selector is not None]
         for part in parts:

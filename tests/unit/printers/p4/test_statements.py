@@ -10,7 +10,6 @@ import pytest
 from compiler.ir.expressions import NetworkLength
 from compiler.ir.nodes import Pipeline
 from compiler.ir.statements import Statement
-from compiler.pipeline.assembly import pipeline
 from compiler.pipeline.notation import (
     add,
     advance,
@@ -39,6 +38,7 @@ from compiler.pipeline.notation import (
     when,
 )
 from compiler.pipeline.offload import offload_pipeline
+from compiler.pipeline.portable import portable_pipeline
 from compiler.printers.p4.printing import print_pna, print_v1model
 from compiler.printers.p4.refusals import UnprintableError
 from tests.unit.printers.p4.pieces import printed, with_body
@@ -167,7 +167,7 @@ def test_refused_by_pna(body: tuple[Statement, ...], words: str) -> None:
 
 def test_pna_refuses_the_composition_for_other_targets() -> None:
     with pytest.raises(UnprintableError, match="PNA cannot say it"):
-        print_pna(pipeline())
+        print_pna(portable_pipeline())
 
 
 def test_a_refusal_names_the_line() -> None:

@@ -1,0 +1,73 @@
+"""The pipeline for P4 targets, which cannot change an entry that a packet has hit: no client is remembered there.
+
+v1model has one digest for each packet, PNA adds a key only where it has just been missed. So the tables of
+`compiler.pipeline.affinity` are left out, and a service's entry that asks for affinity is refused: by its action's
+restriction, and before that by `compiler.entries`, with the policy's line.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+from compiler.ir.expressions import MetaRef
+from compiler.ir.nodes import Pipeline
+from compiler.ir.statements import Apply, If, Statement
+from compiler.ir.tables import Action
+from compiler.ir.walking import expressions
+from compiler.pipeline import affinity
+from compiler.pipeline.assembly import pipeline
+from compiler.pipeline.family import FAMILIES
+
+_TABLES = frozenset(family.named(stem) for family in FAMILIES for stem in (affinity.TABLE, affinity.BACKEND_TABLE))
+_CONTROLS = frozenset(control.name for family in FAMILIES for control in affinity.controls(family))
+_ACTIONS = frozenset(action.name for action in affinity.ACTIONS)
+_METADATA = frozenset(affinity.METADATA)
+
+
+def portable(whole: Pipeline) -> Pipeline:
+    """The pipeline without what P4 targets cannot do; of a pipeline that has nothing of it, the same."""
+    if not any(table.name in _TABLES for table in whole.tables):
+        return whole
+    return replace(
+        whole,
+        metadata=tuple(field for field in whole.metadata if field.name not in _METADATA),
+        actions=tuple(_restricted(action) for action in whole.actions if action.name not in _ACTIONS),
+        stores=tuple(store for store in whole.stores if store.name != affinity.STORE.name),
+        tables=tuple(table for table in whole.tables if table.name not in _TABLES),
+        controls=tuple(
+            replace(control, body=_kept(control.body)) for control in whole.controls if control.name not in _CONTROLS
+        ),
+    )
+
+
+@cache
+def portable_pipeline() -> Pipeline:
+    """What `compiler.printers.p4.printing.print_v1model` prints."""
+    return portable(pipeline())
+
+
+def _restricted(action: Action) -> Action:
+    asks = any(param.name == affinity.ASKED for param in action.params)
+    return replace(action, restriction=f"{affinity.ASKED} == 0") if asks else action
+
+
+def _kept(body: tuple[Statement, ...]) -> tuple[Statement, ...]:
+    """Without what is for services alone that ask for affinity."""
+    return tuple(_inside(statement) for statement in body if not _asks(statement))
+
+
+def _asks(statement: Statement) -> bool:
+    return isinstance(statement, If) and any(
+        isinstance(part, MetaRef) and part.name == affinity.ASKED for part in expressions(statement.condition)
+    )
+
+
+def _inside(statement: Statement) -> Statement:
+    match statement:
+        case If(then=then, otherwise=otherwise):
+            return replace(statement, then=_kept(then), otherwise=_kept(otherwise))
+        case Apply(on_hit=on_hit, on_miss=on_miss):
+            return replace(statement, on_hit=_kept(on_hit), on_miss=_kept(on_miss))
+        case _:
+            return statement
