@@ -9,9 +9,6 @@ from compiler.ir.interpreter import Tally
 from runtime.verification.comparison import Comparison
 from runtime.verification.findings import Violation
 
-LONGEST_LIFE_MS = 7_440_000
-"""The longest timeout of the pipeline."""
-
 
 def check_drops(comparison: Comparison, dropped: Mapping[str, Tally]) -> None:
     """The counter of drops says what was dropped, reason by reason. Raises `Violation`."""
@@ -26,7 +23,8 @@ def check_drops(comparison: Comparison, dropped: Mapping[str, Tally]) -> None:
 
 def check_all_slots_come_back(comparison: Comparison) -> None:
     """After the longest timeout a sweep leaves nothing. Raises `Difference`, `Violation`."""
-    comparison.wait(LONGEST_LIFE_MS)
+    lives_ms = (profile.timeout_ms for store in comparison.pipeline.stores for profile in store.profiles)
+    comparison.wait(max(lives_ms))
     comparison.sweep()
     comparison.compare_state()
     left = Counter(
