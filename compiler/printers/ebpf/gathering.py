@@ -18,6 +18,8 @@ from compiler.printers.layout import Layout, MapKind, MapLayout, TableLayout
 _OF_ONE_SIZE = MapKind.PERCPU_ARRAY
 """Linux 6.10 and later compile the number of elements of the pattern into look-ups, whatever the map that is found has,
 and let no flag say that it differs. For arrays there is one (`MapLayout.may_be_inner`); hashes may be of any size."""
+WIDE_KEY = 16
+"""Bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +45,17 @@ class Gathered:
     """All arrays of maps of a pipeline, and the C by which a map is reached, whether it is in one or not."""
 
     gatherings: tuple[Gathering, ...]
+    hot: frozenset[str]
+    """Tables that packets of known connections ask."""
+
+    def makes_key(self, table: TableLayout) -> bool:
+        """Whether a table's key is made in the scratch memory.
+
+        On the stack the kernel wants every write aligned, and gaps of a key written; and 512 bytes are all that a chain
+        of calls has, so wide keys of cold tables are not there either.
+        """
+        is_wide = table.map.kind is MapKind.HASH and table.map.key_size > WIDE_KEY and table.table not in self.hot
+        return is_wide or table.map.kind is MapKind.LPM_TRIE or table.masks is not None
 
     def map(self, name: str) -> str:
         """C of a pointer to a map; what it points to may be missing if the map is in an array."""
@@ -62,20 +75,20 @@ class Gathered:
 
 def gathered(pipeline: Pipeline, laid: Layout) -> Gathered:
     """Maps of tables that no hot control asks, where there are several of a shape."""
-    hot = {
+    hot = frozenset(
         s.table
         for control in pipeline.controls
         if control.hot
         for s in statements(control.body)
         if isinstance(s, Apply)
-    }
+    )
     by_shape: dict[tuple[object, ...], list[MapLayout]] = {}
     for table in laid.tables:
         if table.table not in hot:
             for held in _maps(table):
                 by_shape.setdefault(_shape(held), []).append(held)
     found = (_gathering(maps) for maps in by_shape.values() if len(maps) > 1)
-    return Gathered(gatherings=tuple(found))
+    return Gathered(gatherings=tuple(found), hot=hot)
 
 
 def place_constant(name: str) -> str:

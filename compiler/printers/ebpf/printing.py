@@ -20,7 +20,7 @@ from compiler.printers.ebpf import controls, fastpath, metering, parser, structu
 from compiler.printers.ebpf.expressions import header_constant
 from compiler.printers.ebpf.gathering import Gathered, Gathering, gathered
 from compiler.printers.ebpf.usage import Usage, usage
-from compiler.printers.layout import Layout, MapKind, layout
+from compiler.printers.layout import Layout, layout
 
 ROOT = Path(__file__).resolve().parents[3]
 TEMPLATES = ROOT / "ebpf"
@@ -66,14 +66,11 @@ class DigestView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatheringView:
-    """An array of maps; `places` are the constants of its members' places."""
+    """An array of maps, all like `pattern`; `places` are the constants of its members' places."""
 
     name: str
-    kind: str
-    flags: str
+    pattern: structures.MapView
     max_entries: int
-    key_size: int
-    value_size: int
     members: tuple[str, ...]
     places: tuple[str, ...]
 
@@ -149,6 +146,11 @@ def pipeline_view(pipeline: Pipeline, provenance: Mapping[str, Sequence[str]]) -
     arrays = gathered(pipeline, laid)
     printer = controls.Printer(pipeline=pipeline, usage=used, layout=laid, gathered=arrays)
     main = used.names.controls[pipeline.main]
+    maps = (
+        *(m for t in laid.tables for m in structures.table_maps(t)),
+        *structures.counter_maps(laid),
+        *structures.meter_maps(laid),
+    )
     return PipelineView(
         name=pipeline.name,
         version=pipeline.version,
@@ -162,16 +164,12 @@ def pipeline_view(pipeline: Pipeline, provenance: Mapping[str, Sequence[str]]) -
         flags=tuple(structures.flag(name) for name in structures.flagged(pipeline)),
         structs=structures.argument_structs(laid.actions),
         table_structs=tuple(s for t in laid.tables for s in structures.table_structs(t)),
-        maps=(
-            *(m for t in laid.tables for m in structures.table_maps(t)),
-            *structures.counter_maps(laid),
-            *structures.meter_maps(laid),
-        ),
-        gatherings=tuple(map(_gathering, arrays.gatherings)),
+        maps=maps,
+        gatherings=tuple(_gathering(array, maps) for array in arrays.gatherings),
         stores=tuple(structures.store_view(store) for store in laid.stores),
         renewing=_renewing(used.names),
         learned=tuple((t.table, store.store.name) for store in laid.stores for t in store.tables),
-        made_keys=tuple(t.table for t in laid.tables if t.map.kind is MapKind.LPM_TRIE or t.masks is not None),
+        made_keys=tuple(t.table for t in laid.tables if arrays.makes_key(t)),
         later=_later(pipeline, laid, arrays),
         meters=metering.meter_views(laid),
         has_direct_meters=any(meter.table for meter in laid.meters),
@@ -197,14 +195,11 @@ def _renewing(names: Names) -> frozenset[str]:
     return frozenset(store for table in renewed if (store := names.tables[table].store) is not None)
 
 
-def _gathering(array: Gathering) -> GatheringView:
+def _gathering(array: Gathering, maps: Sequence[structures.MapView]) -> GatheringView:
     return GatheringView(
         name=array.name,
-        kind=structures.map_type(array.shape),
-        flags=structures.map_flags(array.shape),
+        pattern=next(held for held in maps if held.name == array.shape.name),
         max_entries=array.max_entries,
-        key_size=array.shape.key_size,
-        value_size=array.shape.value_size,
         members=array.members,
         places=array.places,
     )

@@ -92,7 +92,7 @@ def _written(lines: Lines, table: Table, printer: Printer, layout: TableLayout) 
     if layout.mask_map is not None:
         ternary.declare(lines, table)
     else:
-        _key(lines, table, layout)
+        _key(lines, table, printer, layout)
     lines.add("")
     _miss(lines, table, printer, f"!{flag(table.name)}")
     if layout.mask_map is not None:
@@ -101,7 +101,7 @@ def _written(lines: Lines, table: Table, printer: Printer, layout: TableLayout) 
         _miss(lines, table, printer, "!masks || !entries")
         ternary.look_up(lines, table)
     else:
-        _look_up(lines, printer, layout, "key" if layout.map.kind is MapKind.LPM_TRIE else "&key")
+        _look_up(lines, printer, layout, "key" if printer.gathered.makes_key(layout) else "&key")
     if layout.selector is not None:
         _selected(lines, table, printer, layout)
     else:
@@ -128,7 +128,7 @@ def _look_up(lines: Lines, printer: Printer, layout: TableLayout, key: str) -> N
         )
 
 
-def _key(lines: Lines, table: Table, layout: TableLayout) -> None:
+def _key(lines: Lines, table: Table, printer: Printer, layout: TableLayout) -> None:
     if layout.map.kind is MapKind.ARRAY:
         lines.add(f"u32 key = {_array_index(c(table.keys[0].expr), layout.map)};")
         return
@@ -138,6 +138,11 @@ def _key(lines: Lines, table: Table, layout: TableLayout) -> None:
         lines.add("", f"key->prefix_len = {SIDE_BITS + sum(width_bits(key.expr) for key in table.keys)};")
         lines.add(f"key->{SIDE}[0] = scratch->side;")
         lines.extend(f"write_u{width_bits(key.expr)}(key->{key.name}, {given(key.expr)});" for key in table.keys)
+        return
+    if printer.gathered.makes_key(layout):
+        lines.add(f"struct {table.name}_key *key = &scratch->{table.name};", "")
+        lines.extend(f"key->{key.name} = {c(key.expr)};" for key in table.keys)
+        lines.add(f"key->{SIDE} = scratch->side;")
         return
     lines.add(f"struct {table.name}_key key = {{")
     lines.extend(f"\t.{key.name} = {c(key.expr)}," for key in table.keys)
