@@ -1694,8 +1694,8 @@ struct {
 struct percpu_array_maps_4_16_of_10001_map {
 	int (*type)[BPF_MAP_TYPE_PERCPU_ARRAY];
 	int (*max_entries)[10001];
-	int (*key_size)[4];
-	int (*value_size)[16];
+	u32 *key; /* types, not sizes: before 6.2 maps with and without BTF are no equals */
+	struct counter *value;
 };
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY_OF_MAPS];
@@ -1718,8 +1718,8 @@ struct array_maps_4_8_map {
 	int (*type)[BPF_MAP_TYPE_ARRAY];
 	int (*max_entries)[1]; /* each has its own */
 	int (*map_flags)[BPF_F_INNER_MAP];
-	int (*key_size)[4];
-	int (*value_size)[8];
+	u32 *key; /* types, not sizes: before 6.2 maps with and without BTF are no equals */
+	struct backend_ipv4_value *value;
 };
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY_OF_MAPS];
@@ -1746,8 +1746,8 @@ struct array_maps_4_4_map {
 	int (*type)[BPF_MAP_TYPE_ARRAY];
 	int (*max_entries)[1]; /* each has its own */
 	int (*map_flags)[BPF_F_INNER_MAP];
-	int (*key_size)[4];
-	int (*value_size)[4];
+	u32 *key; /* types, not sizes: before 6.2 maps with and without BTF are no equals */
+	u32 *value;
 };
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY_OF_MAPS];
@@ -1774,8 +1774,8 @@ struct array_maps_4_16_map {
 	int (*type)[BPF_MAP_TYPE_ARRAY];
 	int (*max_entries)[1]; /* each has its own */
 	int (*map_flags)[BPF_F_INNER_MAP];
-	int (*key_size)[4];
-	int (*value_size)[16];
+	u32 *key; /* types, not sizes: before 6.2 maps with and without BTF are no equals */
+	struct backends_ipv4_value *value;
 };
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY_OF_MAPS];
@@ -1800,8 +1800,8 @@ struct hash_maps_20_24_sparse_map {
 	int (*type)[BPF_MAP_TYPE_HASH];
 	int (*max_entries)[1]; /* each has its own */
 	int (*map_flags)[BPF_F_NO_PREALLOC];
-	int (*key_size)[20];
-	int (*value_size)[24];
+	struct outbound_ipv4_key *key; /* types, not sizes: before 6.2 maps with and without BTF are no equals */
+	struct outbound_ipv4_value *value;
 };
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY_OF_MAPS];
@@ -1824,8 +1824,8 @@ struct array_maps_4_512_map {
 	int (*type)[BPF_MAP_TYPE_ARRAY];
 	int (*max_entries)[1]; /* each has its own */
 	int (*map_flags)[BPF_F_INNER_MAP];
-	int (*key_size)[4];
-	int (*value_size)[512];
+	u32 *key; /* types, not sizes: before 6.2 maps with and without BTF are no equals */
+	struct outbound_ipv4_masks *value;
 };
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY_OF_MAPS];
@@ -1847,8 +1847,8 @@ enum {
 struct percpu_array_maps_4_16_of_4097_map {
 	int (*type)[BPF_MAP_TYPE_PERCPU_ARRAY];
 	int (*max_entries)[4097];
-	int (*key_size)[4];
-	int (*value_size)[16];
+	u32 *key; /* types, not sizes: before 6.2 maps with and without BTF are no equals */
+	struct counter *value;
 };
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY_OF_MAPS];
@@ -1875,8 +1875,8 @@ struct hash_maps_48_24_sparse_map {
 	int (*type)[BPF_MAP_TYPE_HASH];
 	int (*max_entries)[1]; /* each has its own */
 	int (*map_flags)[BPF_F_NO_PREALLOC];
-	int (*key_size)[48];
-	int (*value_size)[24];
+	struct outbound_ipv6_key *key; /* types, not sizes: before 6.2 maps with and without BTF are no equals */
+	struct outbound_ipv6_value *value;
 };
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY_OF_MAPS];
@@ -1899,8 +1899,8 @@ struct array_maps_4_896_map {
 	int (*type)[BPF_MAP_TYPE_ARRAY];
 	int (*max_entries)[1]; /* each has its own */
 	int (*map_flags)[BPF_F_INNER_MAP];
-	int (*key_size)[4];
-	int (*value_size)[896];
+	u32 *key; /* types, not sizes: before 6.2 maps with and without BTF are no equals */
+	struct outbound_ipv6_masks *value;
 };
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY_OF_MAPS];
@@ -2113,12 +2113,15 @@ struct scratch {
 	struct later later;
 	u32 metered; /* the index of the entry whose action runs */
 	struct headers headers;
+	struct nd_key nd;
 	struct route_ipv4_key route_ipv4;
+	struct service_ipv6_key service_ipv6;
 	struct route_ipv6_key route_ipv6;
 	struct outbound_ipv4_key outbound_ipv4;
 	struct inbound_ipv4_key inbound_ipv4;
 	struct outbound_ipv6_key outbound_ipv6;
 	struct inbound_ipv6_key inbound_ipv6;
+	struct affinity_backend_ipv6_key affinity_backend_ipv6;
 	struct flow_half connections_ipv4_half;
 	struct flow_half connections_ipv6_half;
 	struct flow_half affinities_half;
@@ -3042,15 +3045,15 @@ static __always_inline bool apply_arp(struct scratch *scratch)
 static __always_inline bool apply_nd(struct scratch *scratch)
 {
 	struct nd_value *value;
-	struct nd_key key = {
-		.network = scratch->meta.network,
-		.address = scratch->headers.neighbor.target,
-		.side = scratch->side,
-	};
+	struct nd_key *key = &scratch->nd;
+
+	key->network = scratch->meta.network;
+	key->address = scratch->headers.neighbor.target;
+	key->side = scratch->side;
 
 	if (!uses_nd)
 		return missed(0x02000004);
-	value = bpf_map_lookup_elem(&nd, &key);
+	value = bpf_map_lookup_elem(&nd, key);
 	if (!value)
 		return missed(0x02000004);
 	asked(0x02000004, value->action);
@@ -3396,17 +3399,17 @@ static __always_inline bool apply_flow_reverse_ipv6(struct scratch *scratch)
 static __always_inline bool apply_service_ipv6(struct scratch *scratch)
 {
 	struct service_ipv6_value *value;
-	struct service_ipv6_key key = {
-		.network = scratch->meta.network,
-		.address = scratch->headers.ipv6.dst,
-		.protocol = scratch->meta.protocol,
-		.port = scratch->meta.dst_port,
-		.side = scratch->side,
-	};
+	struct service_ipv6_key *key = &scratch->service_ipv6;
+
+	key->network = scratch->meta.network;
+	key->address = scratch->headers.ipv6.dst;
+	key->protocol = scratch->meta.protocol;
+	key->port = scratch->meta.dst_port;
+	key->side = scratch->side;
 
 	if (!uses_service_ipv6)
 		return missed(0x02000043);
-	value = bpf_map_lookup_elem(&service_ipv6, &key);
+	value = bpf_map_lookup_elem(&service_ipv6, key);
 	if (!value)
 		return missed(0x02000043);
 	scratch->later.service_ipv6 = value->counter;
@@ -4004,16 +4007,16 @@ static __always_inline bool apply_affinity_ipv6(struct scratch *scratch)
 static __always_inline bool apply_affinity_backend_ipv6(struct scratch *scratch)
 {
 	struct affinity_backend_ipv6_value *value;
-	struct affinity_backend_ipv6_key key = {
-		.service_id = scratch->meta.service_id,
-		.address = scratch->meta.affine_address,
-		.port = scratch->meta.affine_port,
-		.side = scratch->side,
-	};
+	struct affinity_backend_ipv6_key *key = &scratch->affinity_backend_ipv6;
+
+	key->service_id = scratch->meta.service_id;
+	key->address = scratch->meta.affine_address;
+	key->port = scratch->meta.affine_port;
+	key->side = scratch->side;
 
 	if (!uses_affinity_backend_ipv6)
 		return missed(0x0200004b);
-	value = bpf_map_lookup_elem(&affinity_backend_ipv6, &key);
+	value = bpf_map_lookup_elem(&affinity_backend_ipv6, key);
 	if (!value)
 		return missed(0x0200004b);
 	asked(0x0200004b, value->action);
