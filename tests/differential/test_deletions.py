@@ -72,7 +72,8 @@ def flows(comparison: Comparison, store: StoreLayout) -> list[LearnedEntry]:
 
 
 def store_layouts(level: TestRunLevel) -> tuple[StoreLayout, ...]:
-    return level.layout.stores
+    """Those of connections, whose entries come in pairs; what is remembered of a client is alone."""
+    return tuple(store for store in level.layout.stores if store.store.events)
 
 
 def test_by_key(shop: Comparison, level: TestRunLevel, beside: Object) -> None:

@@ -141,6 +141,7 @@ def _key(lines: Lines, table: Table, printer: Printer, layout: TableLayout) -> N
         return
     if printer.gathered.makes_key(layout):
         lines.add(f"struct {table.name}_key *key = &scratch->{table.name};", "")
+        lines.add("__builtin_memset(key, 0, sizeof(*key));")
         lines.extend(f"key->{key.name} = {c(key.expr)};" for key in table.keys)
         lines.add(f"key->{SIDE} = scratch->side;")
         return

@@ -3047,6 +3047,7 @@ static __always_inline bool apply_nd(struct scratch *scratch)
 	struct nd_value *value;
 	struct nd_key *key = &scratch->nd;
 
+	__builtin_memset(key, 0, sizeof(*key));
 	key->network = scratch->meta.network;
 	key->address = scratch->headers.neighbor.target;
 	key->side = scratch->side;
@@ -3401,6 +3402,7 @@ static __always_inline bool apply_service_ipv6(struct scratch *scratch)
 	struct service_ipv6_value *value;
 	struct service_ipv6_key *key = &scratch->service_ipv6;
 
+	__builtin_memset(key, 0, sizeof(*key));
 	key->network = scratch->meta.network;
 	key->address = scratch->headers.ipv6.dst;
 	key->protocol = scratch->meta.protocol;
@@ -4009,6 +4011,7 @@ static __always_inline bool apply_affinity_backend_ipv6(struct scratch *scratch)
 	struct affinity_backend_ipv6_value *value;
 	struct affinity_backend_ipv6_key *key = &scratch->affinity_backend_ipv6;
 
+	__builtin_memset(key, 0, sizeof(*key));
 	key->service_id = scratch->meta.service_id;
 	key->address = scratch->meta.affine_address;
 	key->port = scratch->meta.affine_port;
