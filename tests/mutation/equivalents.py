@@ -33,7 +33,8 @@ from tests.mutation.sites import walk
 
 Check = Callable[[Mutant], bool]
 FIN_OR_RST = 5
-FLOW_TABLE_TESTS = Path(__file__).parents[1] / "differential" / "test_flow_table.py"
+DIFFERENTIAL = Path(__file__).parents[1] / "differential"
+FLOW_TABLE_TESTS = DIFFERENTIAL / "test_flow_table.py"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +56,9 @@ def equivalent_of(mutant: Mutant) -> Equivalent | None:
 
 
 def _learns_in_rank_0_alone(mutant: Mutant) -> bool:
-    profiles = {profile.id: profile for store in source().stores for profile in store.profiles}
-    learned = {s.profile for _, s in walk(source()) if isinstance(s, Learn)}
+    connections = [store for store in source().stores if store.name.startswith("connections")]
+    profiles = {profile.id: profile for store in connections for profile in store.profiles}
+    learned = {s.profile for _, s in walk(source()) if isinstance(s, Learn) and not s.renews}
     assert learned == {MetaRef(name="profile", width_bits=8)}
     given = {
         s.value.value
@@ -137,14 +139,18 @@ def _is_asked_of_pages(mutant: Mutant) -> bool:
     return "linear < headers && linear < length" in before.rpartition("\n")[2]
 
 
-def _is_never_renewed(_mutant: Mutant) -> bool:
+def _is_renewed_elsewhere(_mutant: Mutant) -> bool:
     told = FLOW_TABLE_TESTS.with_name("test_renewing.py").read_text()
-    return not any(s.renews for _, s in walk(source()) if isinstance(s, Learn)) and 'f"renew {rest}"' in told
+    return 'f"renew {rest}"' in told and (DIFFERENTIAL / "test_affinity.py").is_file()
+
+
+def _has_portals_elsewhere(_mutant: Mutant) -> bool:
+    return (DIFFERENTIAL / "test_storage.py").is_file()
 
 
 EQUIVALENTS = (
     Equivalent(
-        named=r"store \w+: rank",
+        named=r"store connections_\w+: rank",
         told_by=r"^- profile \d \w+: timeout_ms \d+ rank [12]$",
         reason="an entry is learned in a profile of rank 0, to which all higher ranks are alike: never given up for it",
         holds=_learns_in_rank_0_alone,
@@ -182,8 +188,14 @@ EQUIVALENTS = (
     Equivalent(
         named=r"(?:execution\.Journey\._learn|\w+\.\w+\.renew): .*",
         told_by=r"renew",
-        reason="no entry of the pipeline is renewed; test_renewing.py has one that is, and what is told of it",
-        holds=_is_never_renewed,
+        reason="no service of the checks here remembers clients; test_renewing.py and test_affinity.py do",
+        holds=_is_renewed_elsewhere,
+    ),
+    Equivalent(
+        named=r"pipeline\.bpf\.c (?:translate_reply_ipv[46]: constant|\w*storage\w*: .*)",
+        told_by=r"is_reply|storage",
+        reason="no policy of the checks here has portals; tests/differential/test_storage.py has",
+        holds=_has_portals_elsewhere,
     ),
     Equivalent(
         named=r"flow_programs\.h first_of: .*",

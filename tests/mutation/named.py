@@ -170,10 +170,4 @@ NAMED: tuple[ChangedPipeline | SubstitutedText, ...] = (
         new="",
         hook=Hook.XDP,
     ),
-    SubstitutedText(
-        name="second set taken from other bits of the hash",
-        file="flow_table.h",
-        old="position / FLOW_WAYS * 32",
-        new="position / FLOW_WAYS * 16",
-    ),
 )
