@@ -78,7 +78,7 @@ def test_deletions_and_sweeps(hammered: Hammered) -> None:
     device = Device(hammered)
     steps = (device.pass_time, device.sweep, device.delete_a_connection, device.delete_a_slot)
     expect_right(hammered, hammered.hammer(SECONDS, device.any_of(*steps)))
-    for store in layout(hammered.pipeline).stores:
+    for store in (one for one in layout(hammered.pipeline).stores if one.store.events):
         assert hammered.events(store.store.name)[StoreEvent.DELETED] > 0
 
 
