@@ -91,8 +91,11 @@ class Cri:
         return pod.logs / f"{name}.log"
 
     def remove_pod(self, pod: Pod) -> None:
-        """With its containers."""
-        self._call("RuntimeService/StopPodSandbox", {1: pod.id})
+        """With its containers; asked again like the kubelet does (containerd 1.6 fails when a container ends by itself then)."""
+        try:
+            self._call("RuntimeService/StopPodSandbox", {1: pod.id})
+        except grpc.RpcError:
+            self._call("RuntimeService/StopPodSandbox", {1: pod.id})
         self._call("RuntimeService/RemovePodSandbox", {1: pod.id})
 
 

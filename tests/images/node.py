@@ -96,7 +96,8 @@ class Node:
     def end_tasks(self) -> None:
         """Whatever a test that failed has left running: it would go on without containerd."""
         for name in self.peer.ctr("-n", "k8s.io", "task", "list", "-q").split():
-            self.peer.ctr("-n", "k8s.io", "task", "delete", "--force", name)
+            with suppress(UnpackingError):  # it may have ended in between
+                self.peer.ctr("-n", "k8s.io", "task", "delete", "--force", name)
 
     def end_lost(self) -> None:
         """Shims and containers that containerd has lost, being killed while it made them: no later one finds them."""
