@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 from contextlib import ExitStack
 from enum import StrEnum
@@ -21,6 +22,7 @@ from runtime.device.portnames import NamedPort, PortNameError, PortNames, port_n
 from runtime.device.rightsfile import RightsError, read_rights
 from runtime.device.server import Settings, serve
 from runtime.device.statefolder import Beginning, StateFolder, without_folder
+from runtime.device.supervising import Supervisor
 from runtime.device.target import Target, TargetError
 from runtime.device.tls import Renewal, TlsError, TlsFiles
 
@@ -122,7 +124,8 @@ def run(
             else:
                 made = _kernel(state_dir, wanted, ephemeral, beginning)
             undo.callback(made.close)
-            asyncio.run(serve(settings, made, beginning, _ready))
+            supervisor = Supervisor(os.environ.get("NOTIFY_SOCKET"))
+            asyncio.run(serve(settings, made, beginning, _ready, supervisor))
     except RightsError as problem:
         print(problem, file=sys.stderr)
         raise typer.Exit(WRONG_USE) from problem

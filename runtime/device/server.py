@@ -22,6 +22,7 @@ from runtime.device.rights import Rights
 from runtime.device.service import Service
 from runtime.device.statefolder import Beginning
 from runtime.device.status.reporting import Reporter
+from runtime.device.supervising import Supervisor
 from runtime.device.target import Target
 from runtime.device.tls import Renewal
 
@@ -73,6 +74,11 @@ class Server:
         """None until it has `started`."""
         return self._opening.service
 
+    @property
+    def doing(self) -> str:
+        """How far its start is, in words."""
+        return self._opening.doing
+
     async def started(self) -> None:
         """Wait until it is what its journal says. Raises `TargetError`."""
         if self._starting is not None:
@@ -121,7 +127,9 @@ class Server:
                 self.service.tick()
 
 
-async def serve(settings: Settings, target: Target, beginning: Beginning, ready: Callable[[str], None]) -> None:
+async def serve(
+    settings: Settings, target: Target, beginning: Beginning, ready: Callable[[str], None], supervisor: Supervisor
+) -> None:
     """Run until SIGTERM or SIGINT. `ready` is told the address once clients are served.
 
     Raises `ListenError`, `TargetError`.
@@ -133,10 +141,21 @@ async def serve(settings: Settings, target: Target, beginning: Beginning, ready:
     async with Server(settings, target, beginning) as server:
         addresses = " ".join(map(str, server.addresses))
         LOG.info("device %s (%d) listens on %s", settings.name, settings.device_id, addresses)
-        if await _first(server.started(), stopped):
+        if await _has_started(server, stopped, supervisor):
             ready(addresses)
+            supervisor.ready(addresses)
             await stopped.wait()
         LOG.info("device %s ends", settings.name)
+        supervisor.stopping()
+
+
+async def _has_started(server: Server, stopped: asyncio.Event, supervisor: Supervisor) -> bool:
+    """Whether it is what its journal says before somebody says that it need not be. Raises `TargetError`."""
+    following = asyncio.create_task(supervisor.follow(lambda: server.doing))
+    try:
+        return await _first(server.started(), stopped)
+    finally:
+        following.cancel()
 
 
 async def _first(work: Coroutine[Any, Any, None], stopped: asyncio.Event) -> bool:
