@@ -91,7 +91,7 @@ class Cri:
         return pod.logs / f"{name}.log"
 
     def remove_pod(self, pod: Pod) -> None:
-        """With its containers; asked again like the kubelet does (containerd 1.6 fails when a container ends by itself then)."""
+        """With its containers; asked again as the kubelet does: containerd 1.6 fails if a container ends meanwhile."""
         try:
             self._call("RuntimeService/StopPodSandbox", {1: pod.id})
         except grpc.RpcError:
