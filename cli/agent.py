@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 from pathlib import Path
 from threading import Event, Thread
@@ -11,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from agents.storage.io.remotevolumes import Ahead
 from agents.storage.layercache import LayerCache
 from agents.storage.snapshotservice import make_server
 from agents.storage.snapshotter import Snapshotter
@@ -43,6 +45,13 @@ def storage(
             "--writable-size", help="How much a container may write, such as 10G, where no label of it says otherwise."
         ),
     ] = None,
+    read_ahead: Annotated[
+        str,
+        typer.Option(
+            "--read-ahead", help="How much of a volume on another node is fetched by its trace at most; 0 for none."
+        ),
+    ] = "1G",
+    local_copies: Annotated[bool, typer.Option(help="Fetch the rest of such a volume, too, and keep it here.")] = True,
     layer_cache: Annotated[
         Path | None,
         typer.Option("--layer-cache", help="Folder to keep filled for containerd's own EROFS snapshotter."),
@@ -50,6 +59,7 @@ def storage(
 ) -> None:
     """Serve containerd's snapshots API: converted images start without being pulled. Needs root."""
     writable_bytes = _size(writable_size)
+    ahead = Ahead(most_bytes=_ahead_bytes(read_ahead), whole=local_copies)
     if os.geteuid():
         raise fail("only root can mount")
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
@@ -57,7 +67,7 @@ def storage(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
     try:
-        snapshots = Snapshotter(root.absolute(), store.absolute(), writable_bytes=writable_bytes)
+        snapshots = Snapshotter(root.absolute(), store.absolute(), writable_bytes=writable_bytes, ahead=ahead)
         cache = None if layer_cache is None else LayerCache(layer_cache.absolute(), store.absolute())
         server = make_server(snapshots, listen.absolute())
     except (ImageError, OSError) as error:
@@ -76,3 +86,10 @@ def _size(text: str | None) -> int | None:
         return None if text is None else parse_size(text)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+
+
+def _ahead_bytes(text: str) -> int:
+    found = re.fullmatch(r"(\d{1,6})([KMGT]?)", text, re.ASCII)
+    if found is None:
+        raise typer.BadParameter(f"'{text}' is no size; expected 0, or a number and K, M, G or T, such as 1G")
+    return int(found[1]) << 10 * " KMGT".index(found[2] or " ")

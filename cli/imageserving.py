@@ -11,6 +11,7 @@ import typer
 
 from agents.storage.adoption import adopt
 from agents.storage.io.chains import converted_names
+from agents.storage.io.volumefiles import recorded_traces
 from agents.storage.io.volumeserver import VolumeServer
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.remotes import Server, parse_server
@@ -46,10 +47,10 @@ def serve(
 
 def _keep_published(server: VolumeServer, store: Path, stop: Event) -> None:
     """What could not be exported is tried again at the next look; the first time it ends the command."""
-    seen: frozenset[tuple[int, str]] | None = None
+    seen: object = None
     while not stop.is_set():
         try:
-            found = converted_names(store)
+            found = (converted_names(store), recorded_traces(store))
             if found != seen:
                 say(f"{server.publish()} volumes of {store} at {server.listen}")
                 seen = found

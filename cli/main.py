@@ -21,7 +21,7 @@ COMMANDS = {
     "device": ("cli.device", "The P4Runtime server of one DPU."),
     "proxy": ("cli.proxy", "The shared proxy of a network on a DPU."),
     "agent": ("cli.agent", "Long-running processes of a node: containers from converted images."),
-    "image": ("cli.imageserving", "Container images as volumes: convert, list, mount."),
+    "image": ("cli.imagetracing", "Container images as volumes: convert, list, mount."),
     "doctor": ("cli.doctor", "What this machine can do, and what to install."),
     "shell": ("cli.shell", "Open p4runtime-shell on a device."),
 }

@@ -12,10 +12,11 @@ from typing import Final
 
 from agents.storage.io.nbdclient import NbdClient
 from agents.storage.io.store import Store, StoredImage, Volume
-from agents.storage.io.volumefiles import write_remote
+from agents.storage.io.volumefiles import write_remote, write_trace
 from agents.storage.translate.modes import EROFS, OVERLAYFS
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.remotes import CATALOG, CatalogImage, CatalogVolume, RemoteVolume, Server, parse_catalog
+from agents.storage.wire.traces import Trace
 
 _MODES: Final = (EROFS.name, OVERLAYFS.name)
 
@@ -48,6 +49,10 @@ def _adopted(one: CatalogImage, server: Server, store: Store) -> StoredImage:
     for served in one.volumes:
         if there is None or served.digest in {volume.digest for volume in there.volumes}:
             write_remote(store.folder, served.digest, RemoteVolume(server=server, size_bytes=served.size_bytes))
+    for served in one.volumes:
+        if served.trace:
+            trace = Trace(volume=served.digest, size_bytes=served.size_bytes, extents=served.trace)
+            write_trace(store.folder, trace)
     volumes = tuple(map(_volume, one.volumes)) if there is None else there.volumes
     try:
         for name in one.names:

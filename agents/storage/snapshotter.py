@@ -22,6 +22,7 @@ from agents.storage.io.chains import CHANGES
 from agents.storage.io.disks import Disks
 from agents.storage.io.files import only_one
 from agents.storage.io.registries import RegistryOptions
+from agents.storage.io.remotevolumes import Ahead
 from agents.storage.io.snapshotdb import Snapshot, SnapshotDb
 from agents.storage.io.snapshotfiles import SnapshotFiles, layer_folders
 from agents.storage.io.store import Store
@@ -56,9 +57,11 @@ class Snapshotter:
         registries: RegistryOptions | None = None,
         disks: Disks | None = None,
         writable_bytes: int | None = None,
+        ahead: Ahead | None = None,
     ) -> None:
-        """`writable_bytes` bounds what a container writes, where no label says otherwise."""
-        self._files = SnapshotFiles(root)
+        """`writable_bytes` bounds what a container writes, where no label says otherwise; `ahead` what is fetched of
+        volumes on other nodes."""
+        self._files = SnapshotFiles(root, store, ahead)
         self._disks = disks or Disks(root)
         self._alone = only_one(root / "lock", "another agent has these snapshots")
         self._writable_bytes = writable_bytes
@@ -73,6 +76,7 @@ class Snapshotter:
     def close(self) -> None:
         """Mounts stay, and the daemon with them: containers run on them."""
         self._disks.close()
+        self._files.close()
         with self._lock:
             self._db.close()
         self._alone.close()

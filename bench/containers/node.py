@@ -26,6 +26,8 @@ from tests.images.versions import DEBIAN, documented
 
 HOST = f"{SERVER_ADDRESS}:5000"
 _WAIT_S = 60.0
+_TRACED_PORT, _TRACE_S = 8100, "15"
+"""Nobody asks it then: the program's start alone is recorded."""
 _CONFIGURATION = """version = 2
 [plugins."io.containerd.grpc.v1.cri"]
 restrict_oom_score_adj = true
@@ -53,10 +55,10 @@ class Machines:
         self._push(sandbox.write(), "sandbox")
         for content in contents:
             self.images[content.name] = self._push(content.layout(), content.name)
-        self._serve_volumes(undo)
-        _turnout(NODE, "adopt", SERVER_ADDRESS, "--store", self._agent.store)
+        self._serve_volumes(contents, undo)
+        self._adopt()
         inside(NODE, self._agent.start)
-        undo.callback(self._agent.end)
+        undo.callback(lambda: self._agent.end())
         for snapshotter in ("overlayfs", "turnout"):
             self._peers[snapshotter] = self._containerd(snapshotter, undo)
 
@@ -70,6 +72,18 @@ class Machines:
         self._peers[snapshotter].ctr("-n", "k8s.io", "image", "remove", "--sync", *others)
         volumes = self._agent.root / "attached"
         _until(lambda: snapshotter == "overlayfs" or not any(volumes.iterdir()), "volumes stay attached")
+
+    def restart_agent(self, *, copies: bool) -> None:
+        """With volumes elsewhere, whatever was fetched before; it reads ahead and keeps copies if that is said."""
+        self._agent.end()
+        for path in (self._agent.store / "volumes").glob("*.erofs"):
+            path.unlink()
+        self._adopt()
+        self._agent = Agent(self.folder, *(() if copies else ("--read-ahead", "0", "--no-local-copies")))
+        inside(NODE, self._agent.start)
+
+    def _adopt(self) -> None:
+        _turnout(NODE, "adopt", SERVER_ADDRESS, "--store", self._agent.store)
 
     def _push(self, layout: Path, name: str) -> str:
         inside(SERVER, lambda: push(layout, HOST, name, "1"))
@@ -87,10 +101,13 @@ class Machines:
         self._run(undo, "docker-registry", "serve", str(path))
         _until(lambda: _listens(SERVER, ":5000"), "the registry does not start")
 
-    def _serve_volumes(self, undo: ExitStack) -> None:
+    def _serve_volumes(self, contents: Sequence[Content], undo: ExitStack) -> None:
         store = self.folder / "served"
-        for image in self.images.values():
+        for content in contents:
+            image = self.images[content.name]
             _turnout(SERVER, "convert", image, "--plain-http", "--store", store)
+            program = content.command(_TRACED_PORT)
+            _turnout(SERVER, "trace", image, "--store", store, "--seconds", _TRACE_S, "--", *program)
         self._run(undo, TURNOUT, "image", "serve", "--listen", SERVER_ADDRESS, "--store", str(store))
         _until(lambda: " volumes of " in (self.folder / "server.log").read_text(), "no volumes are served")
 

@@ -22,11 +22,13 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Way:
-    """`is_pulled`: the image is there before, unpacked, and only memory is cold."""
+    """`is_pulled`: the image is there before, unpacked, and only memory is cold. `is_copied`: what the trace names is
+    read ahead, and the rest fetched."""
 
     name: str
     snapshotter: str
     is_pulled: bool = False
+    is_copied: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,7 @@ class Case:
 WAYS: Sequence[Way] = (
     Way(name="overlayfs, pulled", snapshotter="overlayfs"),
     Way(name="turnout, volumes elsewhere", snapshotter="turnout"),
+    Way(name="turnout, read ahead", snapshotter="turnout", is_copied=True),
     Way(name="overlayfs, there before", snapshotter="overlayfs", is_pulled=True),
 )
 
@@ -69,6 +72,8 @@ class Starter:
     def start(self, way: Way, content: Content, count: int) -> Start:
         """Everything is as before when it returns."""
         cri, image = self._machines.cri(way.snapshotter), self._machines.images[content.name]
+        if way.snapshotter == "turnout":
+            self._machines.restart_agent(copies=way.is_copied)
         if way.is_pulled:
             cri.pull(image)
         pods = [self._pod(way) for _ in range(count)]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from agents.storage.io.store import Store
-from agents.storage.io.volumefiles import DISK_SUFFIX, find_volume, remote_volume, volume_paths
+from agents.storage.io.volumefiles import DISK_SUFFIX, find_volume, remote_volume, trace_path, volume_paths
 
 _PIECE: Final = 1 << 20
 
@@ -16,7 +16,9 @@ _PIECE: Final = 1 << 20
 def collect(store: Store) -> tuple[Path, ...]:
     """Remove volumes without an image and what stopped conversions have left; returns what was removed."""
     with store.alone():
-        kept = {path for digest in store.drop_unused() for path in volume_paths(store.folder, digest)}
+        digests = store.drop_unused()
+        kept = {path for digest in digests for path in volume_paths(store.folder, digest)}
+        kept |= {trace_path(store.folder, digest) for digest in digests}
         files = [*(store.folder / "volumes").iterdir(), *(store.folder / "layers").iterdir()]
         waste = tuple(sorted(path for path in files if path not in kept))
         for path in waste:

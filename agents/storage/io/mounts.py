@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -108,6 +109,16 @@ def loop_device(file: Path, ahead_kib: int) -> Path:
 def end_with_mount(device: Path) -> None:
     """Detach the loop device once nothing is mounted of it any more."""
     _run("losetup", "--detach", str(device))
+
+
+def reads_of(target: Path) -> int:
+    """How many reads the block device mounted there has been asked for; 0 where none is."""
+    try:
+        device = target.stat().st_dev
+        counts = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}/stat").read_text().split()
+    except OSError:
+        return 0
+    return int(counts[0])
 
 
 def lazily_unmount(target: Path) -> None:

@@ -1,4 +1,5 @@
-"""A client of NBD that reads: what a server has, and whether it answers at all, before anybody relies on it.
+"""A client of NBD that reads: what a server has, and whether it answers at all, before anybody relies on it; and that
+tells this node's storage daemons what to fetch.
 
 Synchronous, with a limit on every wait. What containers read does not come this way but through the storage daemon.
 """
@@ -9,6 +10,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Final, TypeVar
 
@@ -25,11 +27,12 @@ T = TypeVar("T")
 class NbdClient:
     """One connection to one export. A context manager. Raises ImageError that names the server."""
 
-    def __init__(self, server: Server, export: str, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, server: Server | Path, export: str, timeout_s: float = TIMEOUT_S) -> None:
+        """A path is that of a Unix socket."""
         self._what, self._timeout_s = str(server), timeout_s
         self._deadline = time.monotonic() + timeout_s
         try:
-            self._socket = socket.create_connection((server.host, server.port), timeout_s)
+            self._socket = _connected(server, timeout_s)
         except TimeoutError as error:
             raise self._silent() from error
         except OSError as error:
@@ -54,12 +57,24 @@ class NbdClient:
         found = dict(self._answers(nbd.Command.READ, pieces))
         return b"".join(found[offset] for offset, _ in pieces)
 
-    def _answers(self, command: nbd.Command, pieces: Sequence[tuple[int, int]]) -> Iterator[tuple[int, bytes]]:
+    def cache(self, pieces: Sequence[tuple[int, int]], at_once: int) -> None:
+        """Have the server fetch them, so many at the same time."""
+        for _ in self._answers(nbd.Command.CACHE, pieces, at_once):
+            pass
+
+    def flush(self) -> None:
+        """What the server knows is written down by it."""
+        for _ in self._answers(nbd.Command.FLUSH, [(0, 0)]):
+            pass
+
+    def _answers(
+        self, command: nbd.Command, pieces: Sequence[tuple[int, int]], at_once: int = _MOST_AT_ONCE
+    ) -> Iterator[tuple[int, bytes]]:
         """Offset and data of each, in the order they come in; some requests are always under way."""
         waiting: dict[int, tuple[int, int]] = {}
         left = list(enumerate(pieces))[::-1]
         while left or waiting:
-            while left and len(waiting) < _MOST_AT_ONCE:
+            while left and len(waiting) < at_once:
                 handle, piece = left.pop()
                 waiting[handle] = piece
                 self._send(nbd.request(command, handle, *piece))
@@ -128,3 +143,16 @@ class NbdClient:
 
     def _silent(self) -> ImageError:
         return ImageError(f"{self._what} does not answer within {self._timeout_s:g} s")
+
+
+def _connected(server: Server | Path, timeout_s: float) -> socket.socket:
+    if isinstance(server, Server):
+        return socket.create_connection((server.host, server.port), timeout_s)
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        made.settimeout(timeout_s)
+        made.connect(str(server))
+    except BaseException:
+        made.close()
+        raise
+    return made

@@ -25,7 +25,7 @@ from typing import Final
 from agents.storage.io import mounts
 from agents.storage.io.files import fsync_directory
 from agents.storage.io.quotas import Quotas
-from agents.storage.io.remotevolumes import RemoteVolumes
+from agents.storage.io.remotevolumes import Ahead, RemoteVolumes
 from agents.storage.io.volumefiles import find_volume, remote_volume, volume_paths
 from agents.storage.translate.overlaying import BELOW_ALL
 from agents.storage.wire.errors import ImageError
@@ -38,12 +38,12 @@ _UNREACHABLE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 
 class SnapshotFiles:
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, store: Path, ahead: Ahead | None = None) -> None:
         self.root = root
         self._snapshots, self._volumes, self._attached = (root / name for name in ("snapshots", "volumes", "attached"))
         for folder in (root, self._snapshots, self._volumes, self._attached):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._remote, self._quotas = RemoteVolumes(root), Quotas(root)
+        self._remote, self._quotas = RemoteVolumes(root, store, ahead), Quotas(root)
 
     def upper(self, key: int) -> Path:
         return self._snapshots / str(key) / "fs"
@@ -121,14 +121,24 @@ class SnapshotFiles:
         daemon that reads it has died."""
         target, volume = self.attached(digest), find_volume(self.root, digest)
         remote = remote_volume(volume)
-        if target.is_mount() and (remote is None or self._remote.has(digest)):
+        read_from_daemon = digest in self._remote.attached()
+        if target.is_mount() and (self._remote.has(digest) if read_from_daemon else remote is None):
+            if remote is not None:
+                self._remote.fill(digest, remote, target)
             return target
         target.mkdir(exist_ok=True, mode=0o700)
-        if remote is None:
-            mounts.mount(volume, target, None)
-        else:
+        if remote is not None:
             self._remote.mount(digest, remote, target)
+            return target
+        if read_from_daemon:
+            mounts.lazily_unmount(target)
+            self._remote.detach(digest)
+        mounts.mount(volume, target, None)
         return target
+
+    def close(self) -> None:
+        """What is attached stays."""
+        self._remote.close()
 
     def attached(self, digest: str) -> Path:
         return self._attached / digest.removeprefix("sha256:")
@@ -154,6 +164,7 @@ class SnapshotFiles:
                 _LOG.warning("volume %s of another node is needed no more and stays: %s", digest, error)
 
     def drop_volumes_but(self, kept: Set[str]) -> None:
+        self._remote.drop_copies_but(kept)
         names = {path for digest in kept for path in volume_paths(self.root, digest)}
         for path in set(self._volumes.iterdir()) - names:
             if not (self._attached / path.stem).exists():

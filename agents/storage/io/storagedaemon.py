@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from select import select
@@ -28,7 +28,8 @@ class StorageDaemon:
     """From several threads, one question at a time. `timeout_s` limits every wait for an answer; `purpose` says what
     cannot be had without the program."""
 
-    def __init__(self, folder: Path, purpose: str, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, folder: Path, purpose: str, timeout_s: float = TIMEOUT_S, options: Sequence[str] = ()) -> None:
+        self._options = tuple(options)
         self._socket, self._pid = folder / "daemon.sock", folder / "daemon.pid"
         self._purpose, self.timeout_s = purpose, timeout_s
         self._lock = Lock()
@@ -108,7 +109,17 @@ class StorageDaemon:
         """It is in the background once it listens."""
         self._socket.unlink(missing_ok=True)
         socket = f"socket,id=qmp,path={str(self._socket).replace(',', ',,')},server=on,wait=off"
-        command = (PROGRAM, "--daemonize", "--pidfile", str(self._pid), "--chardev", socket, "--monitor", "chardev=qmp")
+        command = (
+            PROGRAM,
+            "--daemonize",
+            "--pidfile",
+            str(self._pid),
+            "--chardev",
+            socket,
+            "--monitor",
+            "chardev=qmp",
+            *self._options,
+        )
         try:
             done = subprocess.run(
                 command, capture_output=True, text=True, check=False, timeout=self.timeout_s, start_new_session=True

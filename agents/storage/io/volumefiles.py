@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -13,10 +14,12 @@ from agents.storage.io.trees import LayerFiles
 from agents.storage.translate.contents import FileBytes, FileSystemImage
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.remotes import RemoteVolume, parse_remote, remote_to_json
+from agents.storage.wire.traces import MOST_FILE_BYTES, Trace, parse_trace, trace_to_json
 
 SUFFIX: Final = ".erofs"
 DISK_SUFFIX: Final = ".ext4"
 REMOTE_SUFFIX: Final = ".nbd"
+TRACE_SUFFIX: Final = ".trace"
 
 
 def hexadecimal(digest: str) -> str:
@@ -30,6 +33,41 @@ def volume_path(folder: Path, digest: str) -> Path:
 def remote_path(folder: Path, digest: str) -> Path:
     """Stands for a volume that is on another node, and says where."""
     return volume_path(folder, digest).with_suffix(REMOTE_SUFFIX)
+
+
+def trace_path(folder: Path, digest: str) -> Path:
+    """What a start reads of the volume, beside it."""
+    return volume_path(folder, digest).with_suffix(TRACE_SUFFIX)
+
+
+def read_trace(folder: Path, digest: str, size_bytes: int) -> Trace | None:
+    """None where nobody has recorded any. Raises ImageError where it is none of this volume."""
+    path = trace_path(folder, digest)
+    try:
+        with path.open("rb") as stream:
+            return parse_trace(stream.read(MOST_FILE_BYTES + 1), digest, size_bytes, str(path))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ImageError(f"{path}: {error.strerror}") from error
+
+
+def recorded_traces(folder: Path) -> frozenset[tuple[str, int]]:
+    """Name and time (ns) of each trace of a store: other ones when one was recorded."""
+    found: set[tuple[str, int]] = set()
+    for path in (folder / "volumes").glob(f"*{TRACE_SUFFIX}"):
+        with suppress(FileNotFoundError):
+            found.add((path.name, path.stat().st_mtime_ns))
+    return frozenset(found)
+
+
+def write_trace(folder: Path, trace: Trace) -> None:
+    """In the place of another one, if there is one."""
+    final = trace_path(folder, trace.volume)
+    partial = final.with_suffix(f"{TRACE_SUFFIX}.part")
+    with appearing(partial) as out:
+        out.write(trace_to_json(trace))
+        publish(out, partial, final)
 
 
 def volume_paths(folder: Path, digest: str) -> tuple[Path, ...]:

@@ -8,6 +8,7 @@ NBD has no passwords: whoever reaches the address reads all volumes and what the
 
 from __future__ import annotations
 
+import logging
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -15,13 +16,15 @@ from typing import Any, Final
 from agents.storage.io.files import appearing, publish
 from agents.storage.io.qmp import Qmp
 from agents.storage.io.storagedaemon import StorageDaemon, add, exports, remove, volume_id
-from agents.storage.io.store import Store, StoredImage
-from agents.storage.io.volumefiles import hexadecimal, volume_path
+from agents.storage.io.store import Store, StoredImage, Volume
+from agents.storage.io.volumefiles import hexadecimal, read_trace, volume_path
 from agents.storage.translate.modes import BLOCK
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.oci import make_image, parse_manifest
 from agents.storage.wire.remotes import CATALOG, CatalogImage, CatalogVolume, Server, catalog_to_json
+from agents.storage.wire.traces import Extents
 
+_LOG: Final = logging.getLogger(__name__)
 _BLOCK: Final = 512
 """Servers of NBD by QEMU export whole ones."""
 
@@ -98,10 +101,27 @@ def _catalogued(store: Store, stored: StoredImage) -> CatalogImage:
     parsed = parse_manifest(manifest, f"manifest {stored.manifest_digest}")
     image = make_image(stored.manifest_digest, manifest, parsed, config)
     volumes = tuple(
-        CatalogVolume(digest=one.digest, recipe=one.recipe, size_bytes=one.size_bytes, role=one.role, layers=one.layers)
+        CatalogVolume(
+            digest=one.digest,
+            recipe=one.recipe,
+            size_bytes=one.size_bytes,
+            role=one.role,
+            layers=one.layers,
+            trace=_extents(store.folder, one),
+        )
         for one in stored.volumes
     )
     return CatalogImage(image=image, mode=stored.mode, names=stored.names, volumes=volumes)
+
+
+def _extents(folder: Path, volume: Volume) -> Extents:
+    """None where the trace is no good: what is served does not depend on it."""
+    try:
+        trace = read_trace(folder, volume.digest, volume.size_bytes)
+    except ImageError as error:
+        _LOG.warning("a trace is not served: %s", error)
+        return ()
+    return () if trace is None else trace.extents
 
 
 def _export(qmp: Qmp, path: Path, name: str) -> None:

@@ -29,6 +29,7 @@ _ACK, _INFO, _IS_ERROR, _UNKNOWN_EXPORT = 1, 3, 1 << 31, 1 << 31 | 6
 class Command(IntEnum):
     READ = 0
     DISCONNECT = 2
+    FLUSH = 3
     CACHE = 5
     """The server is to have the bytes at hand; it sends none."""
 

@@ -15,6 +15,7 @@ from typing import Any, Final, cast
 
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.oci import Image, make_image, parse_manifest
+from agents.storage.wire.traces import Extents, parse_extents
 
 CATALOG: Final = "catalog"
 """Name of the catalog among what a server exports; volumes are exported by their digest, without `sha256:`."""
@@ -47,6 +48,8 @@ class CatalogVolume:
     size_bytes: int
     role: str
     layers: int
+    trace: Extents = ()
+    """What a start reads, as far as it has been recorded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +91,7 @@ def catalog_to_json(images: Sequence[CatalogImage]) -> bytes:
 def _plain(one: CatalogImage) -> dict[str, Any]:
     volumes = [
         {"digest": v.digest, "recipe": v.recipe, "sizeBytes": v.size_bytes, "role": v.role, "layers": v.layers}
+        | ({"trace": v.trace} if v.trace else {})
         for v in one.volumes
     ]
     return {
@@ -127,12 +131,14 @@ def _volume(fields: dict[str, Any], what: str) -> CatalogVolume:
     hexadecimal = digest.removeprefix("sha256:")
     if digest == hexadecimal or len(hexadecimal) != 64 or set(hexadecimal) - set("0123456789abcdef"):
         raise ImageError(f"{what} names a volume {digest[:100]!r}, which is no sha256 digest")
+    size_bytes = _number(fields, "sizeBytes", what)
     return CatalogVolume(
         digest=digest,
         recipe=_text(fields, "recipe", what),
-        size_bytes=_number(fields, "sizeBytes", what),
+        size_bytes=size_bytes,
         role=_text(fields, "role", what),
         layers=_number(fields, "layers", what),
+        trace=parse_extents(fields.get("trace", []), size_bytes, f"{what}, the trace of volume {digest}"),
     )
 
 

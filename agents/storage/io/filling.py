@@ -1,0 +1,142 @@
+"""Fills local copies of volumes on other nodes: first what a start is known to read, then all the rest.
+
+A thread for each volume asks the volume's storage daemon to fetch (NBD_CMD_CACHE): the daemon reads from the server
+and keeps what it read, so a container that reads the same waits for it or finds it. While containers read what nobody
+foresaw, the rest comes in small pieces, one at a time: such a read waits behind one of them at most.
+
+The thread may end at any instant: what has been fetched is in the daemon's list, and the next one goes over it quickly.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event, Thread
+from typing import Final
+
+from agents.storage.io.nbdclient import NbdClient
+from agents.storage.wire.errors import ImageError
+from agents.storage.wire.traces import Extents
+
+_LOG: Final = logging.getLogger(__name__)
+EXPORT: Final = "copy"
+"""What the daemon calls it to us."""
+_AHEAD_BYTES, _AHEAD_AT_ONCE = 1 << 18, 6
+_FILL_BYTES, _FILL_AT_ONCE = 1 << 18, 4
+_QUIET_BYTES: Final = 1 << 16
+_BATCH_BYTES: Final = 1 << 21
+"""Between two looks at whether containers read, and at whether to end."""
+_FLUSH_BYTES: Final = 1 << 25
+"""What is fetched again, at most, when the daemon dies."""
+_ANSWER_S: Final = 60.0
+_AGAIN_S: Final = 5.0
+"""After a server went away, or a disk failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """Fetch `ahead`, and all else if `whole`. `reads` counts what containers have read so far, from the daemon;
+    `finish` is called when all is there, and asks whether that is still wanted."""
+
+    digest: str
+    size_bytes: int
+    socket: Path
+    ahead: Extents
+    whole: bool
+    reads: Callable[[], int]
+    finish: Callable[[Callable[[], bool]], None]
+
+
+class Filling:
+    """One task. Its thread is a daemon's: an agent that ends does not wait for it."""
+
+    def __init__(self, task: Task, again_s: float = _AGAIN_S) -> None:
+        self._task, self._again_s, self._stop = task, again_s, Event()
+        self._flushed = self._passed = 0
+        self.done_bytes = 0
+        """How much of the volume is there, as far as it has been gone over from the beginning."""
+        self._thread = Thread(target=self._run, name=f"fill-{task.digest[7:19]}", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_wanted(self) -> bool:
+        return not self._stop.is_set()
+
+    @property
+    def is_running(self) -> bool:
+        return self._thread.is_alive()
+
+    def stop(self) -> None:
+        """It does nothing from now on but to wait for the answers that it waits for."""
+        self._stop.set()
+
+    def _run(self) -> None:
+        while self.is_wanted and not self._fetched():
+            self._stop.wait(self._again_s)
+        if self.is_wanted and self._task.whole:
+            try:
+                self._task.finish(lambda: self.is_wanted)
+            except (ImageError, OSError) as error:
+                _LOG.warning("volume %s stays where it is: %s", self._task.digest, error)
+
+    def _fetched(self) -> bool:
+        """All that is wanted."""
+        try:
+            with NbdClient(self._task.socket, EXPORT, _ANSWER_S) as client:
+                self._ahead(client)
+                if self._task.whole:
+                    self._fill(client)
+        except (ImageError, OSError) as error:
+            if self.is_wanted:
+                _LOG.warning("the local copy of volume %s waits: %s", self._task.digest, error)
+            return False
+        return True
+
+    def _ahead(self, client: NbdClient) -> None:
+        pieces = list(_pieces(self._task.ahead, _AHEAD_BYTES))
+        for batch in _batches(pieces):
+            if not self.is_wanted:
+                return
+            client.cache(batch, _AHEAD_AT_ONCE)
+            self._keep(client, batch)
+        client.flush()
+
+    def _fill(self, client: NbdClient) -> None:
+        self.done_bytes, seen = 0, -1
+        while self.is_wanted and self.done_bytes < self._task.size_bytes:
+            seen, before = self._task.reads(), seen
+            busy = seen != before
+            size, at_once = (_QUIET_BYTES, 1) if busy else (_FILL_BYTES, _FILL_AT_ONCE)
+            length = min(size * 4 if busy else _BATCH_BYTES, self._task.size_bytes - self.done_bytes)
+            batch = list(_pieces(((self.done_bytes, length),), size))
+            client.cache(batch, at_once)
+            self.done_bytes += length
+            self._keep(client, batch)
+        client.flush()
+
+    def _keep(self, client: NbdClient, batch: Sequence[tuple[int, int]]) -> None:
+        self._passed += sum(length for _, length in batch)
+        if self._passed - self._flushed >= _FLUSH_BYTES:
+            client.flush()
+            self._flushed = self._passed
+
+
+def _pieces(extents: Extents, most: int) -> Iterator[tuple[int, int]]:
+    for start, length in extents:
+        for offset in range(start, start + length, most):
+            yield offset, min(most, start + length - offset)
+
+
+def _batches(pieces: Sequence[tuple[int, int]]) -> Iterator[Sequence[tuple[int, int]]]:
+    batch: list[tuple[int, int]] = []
+    total = 0
+    for piece in pieces:
+        batch.append(piece)
+        total += piece[1]
+        if total >= _BATCH_BYTES:
+            yield batch
+            batch, total = [], 0
+    if batch:
+        yield batch
