@@ -18,7 +18,7 @@ from bench.containers.link import NODE, SERVER, SERVER_ADDRESS, Link
 from runtime.lab.netns import inside, path_of
 from tests.images.agent import Agent
 from tests.images.archives import LayoutWriter
-from tests.images.containerd import Containerd
+from tests.images.containerd import Containerd, UnpackingError
 from tests.images.cri import Cri
 from tests.images.node import busybox, sleeping
 from tests.images.registry import push
@@ -81,6 +81,15 @@ class Machines:
         self._adopt()
         self._agent = Agent(self.folder, *(() if copies else ("--read-ahead", "0", "--no-local-copies")))
         inside(NODE, self._agent.start)
+        _until(self._is_connected, "containerd does not find the agent again")
+
+    def _is_connected(self) -> bool:
+        """After a failed call gRPC waits for a while before it connects again."""
+        try:
+            self._peers["turnout"].ctr("-n", "k8s.io", "snapshot", "--snapshotter", "turnout", "list")
+        except UnpackingError:
+            return False
+        return True
 
     def _adopt(self) -> None:
         _turnout(NODE, "adopt", SERVER_ADDRESS, "--store", self._agent.store)

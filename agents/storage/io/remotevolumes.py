@@ -83,6 +83,7 @@ class RemoteVolumes:
             if volume_id(name) not in exports(qmp):
                 lazily_unmount(target)
                 target.touch(mode=0o600)
+                self._socket(name).unlink(missing_ok=True)  # there is one where there is a copy
                 node, copy = _remote_node(name, remote), self._copy(digest, remote.size_bytes)
                 if copy is not None:
                     node = self._copying(qmp, name, copy, node)
@@ -101,9 +102,8 @@ class RemoteVolumes:
 
     def _copying(self, qmp: Qmp, name: str, copy: LocalCopy, remote: dict[str, Any]) -> dict[str, Any]:
         """A node that keeps in the copy what it reads; the copy itself is shown to us, to be filled."""
-        socket = self._socket(name)
-        socket.unlink(missing_ok=True)
-        qmp.execute("nbd-server-start", {"addr": {"type": "unix", "data": {"path": str(socket)}}})
+        address = {"type": "unix", "data": {"path": str(self._socket(name))}}
+        qmp.execute("nbd-server-start", {"addr": address})
         add(qmp, EXPORT, copy.node(remote), {"type": "nbd", "name": EXPORT})
         return {"driver": "copy-on-read", "file": EXPORT}
 
