@@ -1,8 +1,8 @@
 """Fills local copies of volumes on other nodes: first what a start is known to read, then all the rest.
 
 A thread for each volume asks the volume's storage daemon to fetch (NBD_CMD_CACHE): the daemon reads from the server
-and keeps what it read, so a container that reads the same waits for it or finds it. While containers read what nobody
-foresaw, the rest comes in small pieces, one at a time: such a read waits behind one of them at most.
+and keeps what it read, so a container that reads the same waits for it or finds it. What nobody foresaw that it would
+be read comes at a pace that gives way to what is (see pacing).
 
 The thread may end at any instant: what has been fetched is in the daemon's list, and the next one goes over it quickly.
 """
@@ -17,6 +17,7 @@ from threading import Event, Thread
 from typing import Final
 
 from agents.storage.io.nbdclient import NbdClient
+from agents.storage.io.pacing import Pace, Reads
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.traces import Extents
 
@@ -24,10 +25,9 @@ _LOG: Final = logging.getLogger(__name__)
 EXPORT: Final = "copy"
 """What the daemon calls it to us."""
 _AHEAD_BYTES, _AHEAD_AT_ONCE = 1 << 18, 6
-_FILL_BYTES, _FILL_AT_ONCE = 1 << 18, 4
-_QUIET_BYTES: Final = 1 << 16
+_FILL_BYTES, _FILL_AT_ONCE = 1 << 17, 4
 _BATCH_BYTES: Final = 1 << 21
-"""Between two looks at whether containers read, and at whether to end."""
+"""Between two looks at whether to end."""
 _FLUSH_BYTES: Final = 1 << 25
 """What is fetched again, at most, when the daemon dies."""
 _ANSWER_S: Final = 60.0
@@ -37,15 +37,15 @@ _AGAIN_S: Final = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """Fetch `ahead`, and all else if `whole`. `reads` counts what containers have read so far, from the daemon;
-    `finish` is called when all is there, and asks whether that is still wanted."""
+    """Fetch `ahead`, and all else if `whole`. `reads` tells what containers have read so far, of all volumes that come
+    the same way; `finish` is called when all is there, and asks whether that is still wanted."""
 
     digest: str
     size_bytes: int
     socket: Path
     ahead: Extents
     whole: bool
-    reads: Callable[[], int]
+    reads: Callable[[], Reads]
     finish: Callable[[Callable[[], bool]], None]
 
 
@@ -104,14 +104,13 @@ class Filling:
         client.flush()
 
     def _fill(self, client: NbdClient) -> None:
-        self.done_bytes, seen = 0, -1
+        self.done_bytes = 0
+        pace = Pace(self._task.reads, self._stop.wait)
         while self.is_wanted and self.done_bytes < self._task.size_bytes:
-            seen, before = self._task.reads(), seen
-            busy = seen != before
-            size, at_once = (_QUIET_BYTES, 1) if busy else (_FILL_BYTES, _FILL_AT_ONCE)
-            length = min(size * 4 if busy else _BATCH_BYTES, self._task.size_bytes - self.done_bytes)
-            batch = list(_pieces(((self.done_bytes, length),), size))
-            client.cache(batch, at_once)
+            length = min(pace.next_bytes(lambda: self.is_wanted), self._task.size_bytes - self.done_bytes)
+            batch = list(_pieces(((self.done_bytes, length),), _FILL_BYTES))
+            client.cache(batch, _FILL_AT_ONCE)
+            pace.answered()
             self.done_bytes += length
             self._keep(client, batch)
         client.flush()

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from agents.storage.io.pacing import Reads
 from agents.storage.translate.overlaying import BELOW_ALL
 from agents.storage.wire.errors import ImageError
 
@@ -111,14 +112,14 @@ def end_with_mount(device: Path) -> None:
     _run("losetup", "--detach", str(device))
 
 
-def reads_of(target: Path) -> int:
-    """How many reads the block device mounted there has been asked for; 0 where none is."""
+def reads_of(target: Path) -> Reads:
+    """What the block device mounted there has been asked for; nothing where none is."""
     try:
         device = target.stat().st_dev
         counts = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}/stat").read_text().split()
     except OSError:
-        return 0
-    return int(counts[0])
+        return Reads(done=0, waiting=0)
+    return Reads(done=int(counts[0]), waiting=int(counts[8]))
 
 
 def lazily_unmount(target: Path) -> None:

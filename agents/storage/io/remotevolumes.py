@@ -29,6 +29,7 @@ from agents.storage.io.filling import EXPORT, Filling, Task
 from agents.storage.io.localcopies import LocalCopies, LocalCopy
 from agents.storage.io.mounts import abort, end_with_mount, lazily_unmount, loop_device, reads_of
 from agents.storage.io.nbdclient import NbdClient
+from agents.storage.io.pacing import Reads
 from agents.storage.io.qmp import TIMEOUT_S, Qmp
 from agents.storage.io.storagedaemon import StorageDaemon, add, exports, volume_id
 from agents.storage.io.volumefiles import hexadecimal, read_trace
@@ -61,6 +62,7 @@ class RemoteVolumes:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._copies = LocalCopies(root, store)
         self._fillings: dict[str, Filling] = {}
+        self._targets: dict[str, Path] = {}
 
     def mount(self, digest: str, remote: RemoteVolume, target: Path) -> None:
         """Mount it, read-only; where it is not to be had nothing stays. What was mounted there goes, lazily: whoever
@@ -109,6 +111,7 @@ class RemoteVolumes:
 
     def fill(self, digest: str, remote: RemoteVolume, target: Path) -> None:
         """Go on with what is not there yet, unless that is being done. `target` is where it is mounted, or will be."""
+        self._targets[digest] = target
         there = self._fillings.get(digest)
         socket = self._socket(hexadecimal(digest))
         if (there is not None and there.is_running) or not socket.exists():
@@ -119,10 +122,15 @@ class RemoteVolumes:
             socket=socket,
             ahead=self._traced(digest, remote.size_bytes),
             whole=self._ahead.whole,
-            reads=lambda: reads_of(target),
+            reads=self._reads,
             finish=lambda is_wanted: self._copies.finish(digest, remote.size_bytes, is_wanted),
         )
         self._fillings[digest] = Filling(task)
+
+    def _reads(self) -> Reads:
+        """Of all volumes that are mounted from elsewhere: an image may have several, and the link is one."""
+        found = [reads_of(target) for target in list(self._targets.values())]
+        return Reads(done=sum(one.done for one in found), waiting=sum(one.waiting for one in found))
 
     def _traced(self, digest: str, size_bytes: int) -> Extents:
         if not self._ahead.most_bytes:
@@ -164,6 +172,7 @@ class RemoteVolumes:
     def detach(self, digest: str) -> None:
         """Safe where it is not attached, or the daemon or the server gone."""
         target = self._file(hexadecimal(digest))
+        self._targets.pop(digest, None)
         if (filling := self._fillings.pop(digest, None)) is not None:
             filling.stop()
         abort(target)
