@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from agents.storage.io.localcopies import progress
+from agents.storage.io.mounts import reads_of
+from agents.storage.io.pacing import Reads
 from agents.storage.io.remotevolumes import Ahead
 from agents.storage.io.volumefiles import trace_path, write_trace
 from agents.storage.snapshotter import Snapshotter
@@ -148,6 +150,19 @@ def test_after_a_reboot_it_begins_anew(pair: Pair) -> None:
     pair.snapshots.prepare("next", pair.chain, {})
     whole(pair)
     read(pair)
+
+
+def test_what_containers_read_is_seen_and_what_is_fetched_is_not(pair: Pair) -> None:
+    """By which the pace of fetching goes."""
+    again(pair, whole=0)
+    pair.snapshots.prepare("run", pair.chain, {})
+    first = reads_of(pair.volume)
+    assert (pair.volume / "last").read_bytes() == LAST
+    second = reads_of(pair.volume)
+    assert second.done > first.done
+    again(pair)
+    whole(pair)
+    assert reads_of(pair.volume) == Reads(done=second.done, waiting=0)
 
 
 def test_a_server_that_hangs_is_waited_for(pair: Pair) -> None:
