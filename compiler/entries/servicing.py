@@ -22,6 +22,7 @@ from compiler.ir.entries import (
     Watch,
     WeightedMember,
 )
+from compiler.pipeline.affinity import KEPT_MS
 from compiler.policy.policyset import Address, Algorithm, Backend, Device, Profile, Service, ServicePort, Steering
 from compiler.span import Span
 
@@ -42,7 +43,8 @@ class _Target:
     entry: TableEntry
     backends: tuple[tuple[ActionCall, Backend], ...]
     steering: Steering | None
-    keeps_clients: bool
+    keepers: tuple[tuple[ActionCall, Backend], ...]
+    """Backends that a client which is remembered may stay with."""
     span: Span
 
 
@@ -94,11 +96,14 @@ def service_entries(
 
 def _is_offered(service: Service, device: Device, report: Report) -> bool:
     """v1model has one digest a packet, which tells of the connection: no client could be remembered besides."""
-    if not service.affinity_s or device.profile is not Profile.V1MODEL:
+    if not (service.affinity_s or service.is_portal) or device.profile is not Profile.V1MODEL:
         return True
-    message = f"service '{service.key}' has sessionAffinity ClientIP; device '{device.name}' has profile v1model"
+    what, expected = f"service '{service.key}' has sessionAffinity ClientIP", "sessionAffinity None"
+    if service.is_portal:
+        what, expected = f"portal '{service.key}' keeps hosts at their targets", "profile ebpf or model"
+    message = f"{what}; device '{device.name}' has profile v1model"
     hint = "profiles ebpf and model remember clients"
-    report.add(codes.AFFINITY_NOT_OFFERED, service.span, message, expected="sessionAffinity None", hint=hint)
+    report.add(codes.AFFINITY_NOT_OFFERED, service.span, message, expected=expected, hint=hint)
     return False
 
 
@@ -128,7 +133,7 @@ def _target(
     port: ServicePort,
     address: Address,
     hairpin: int,
-    backends: Iterable[Backend],
+    backends: tuple[Backend, ...],
     numbers: ServiceNumbers,
 ) -> _Target:
     family = f"ipv{address.version}"
@@ -151,19 +156,17 @@ def _target(
         f"{_ACTIONS[service.algorithm]}_{family}",
         service_id=number,
         hairpin=hairpin,
-        affinity_ms=_MS_PER_S * service.affinity_s,
+        affinity_ms=KEPT_MS if service.is_portal else _MS_PER_S * service.affinity_s,
     )
-    called = tuple(
-        (words.call(f"to_backend_{family}", address=backend.address, port=backend.port), backend)
-        for backend in backends
-    )
+    called = _called(words, family, backends)
+    stays = service.keepers(port, address.version) if service.is_portal else backends
     return _Target(
         family=family,
         number=number,
         entry=entry_with(call),
         backends=called,
         steering=service.steering,
-        keeps_clients=service.affinity_s > 0,
+        keepers=_called(words, family, stays) if service.is_portal or service.affinity_s else (),
         span=port.span,
     )
 
@@ -202,13 +205,19 @@ def _add_family(
             words.entry(f"backend_{family}", reference, target.span, target.entry.owner, service_id=target.number)
         )
         entries.append(target.entry)
-        if target.keeps_clients:
-            entries.extend(_staying_entries(words, target))
+        entries.extend(_staying_entries(words, target))
+
+
+def _called(words: Vocabulary, family: str, backends: Iterable[Backend]) -> tuple[tuple[ActionCall, Backend], ...]:
+    return tuple(
+        (words.call(f"to_backend_{family}", address=backend.address, port=backend.port), backend)
+        for backend in backends
+    )
 
 
 def _staying_entries(words: Vocabulary, target: _Target) -> Iterator[TableEntry]:
-    """The backends that a client which is remembered may stay with: those that its next connection might get."""
-    for call, backend in target.backends:
+    """Of a service with affinity those that the client's next connection might get, of a portal more (`keepers`)."""
+    for call, backend in target.keepers:
         address, port = call.arguments
         yield words.entry(
             f"affinity_backend_{target.family}",

@@ -18,11 +18,14 @@ from compiler.ir.nodes import Control
 from compiler.ir.statements import Statement
 from compiler.ir.tables import Action, ActionRef, Key, Param, Profile, Store, Table
 from compiler.pipeline.family import IPV4, Family
+from compiler.pipeline.lifetimes import ESTABLISHED_MS
 from compiler.pipeline.notation import (
+    any_of,
     apply,
     assign,
     bits,
     field,
+    gt,
     here,
     le,
     learn,
@@ -41,6 +44,8 @@ CLIENTS = 1 << 16
 BACKENDS = 1 << 15
 LONGEST_MS = 86_400_000
 """A day, which is as long as Kubernetes lets a service remember."""
+KEPT_MS = 0xFFFFFFFF
+"""Asks that a host stays with its target as long as its entry lives (`compiler.pipeline.storage`)."""
 TABLE, BACKEND_TABLE = "affinity", "affinity_backend"
 ASKED = "affinity_ms"
 """What a service's action says of it: a parameter, and metadata of this name."""
@@ -51,13 +56,15 @@ _MAPPED = 0xFFFF
 _CLASSES = ((4, LONGEST_MS), (3, 10_800_000), (2, 600_000), (1, 60_000))
 """Profiles by number, longest first: an entry has the shortest that its service's time fits in."""
 _NAMES = {1: "minute", 2: "ten_minutes", 3: "three_hours", 4: "day"}
+_HOST = Profile(name="host", id=5, timeout_ms=ESTABLISHED_MS, rank=1)
+"""Lives as long as any connection of the host may be idle, and is not pushed out by clients of services."""
 _MISS = ActionRef(name="miss", in_entries=False, as_default=True)
 
 STORE = Store(
     name="affinities",
     size=CLIENTS,
     ways=4,
-    profiles=tuple(Profile(name=_NAMES[n], id=n, timeout_ms=ms, rank=0) for n, ms in reversed(_CLASSES)),
+    profiles=(*(Profile(name=_NAMES[n], id=n, timeout_ms=ms, rank=0) for n, ms in reversed(_CLASSES)), _HOST),
     events=(),
     transitions=(),
     doc="The backend that a client's last connection to a service got. How long that counts is the service's to say; a "
@@ -91,7 +98,8 @@ ACTIONS = (
 )
 
 
-def _mapped(family: Family, address: Expr) -> Expr:
+def mapped(family: Family, address: Expr) -> Expr:
+    """An address of a family as one of 128 bits."""
     if family is not IPV4:
         return address
     return Extend(operand=Concat(parts=(Const(value=_MAPPED, width_bits=16), address)), width_bits=128)
@@ -105,17 +113,22 @@ def _now_ms() -> Expr:
     return bits(now(), 31, 0)
 
 
+def client_keys(family: Family) -> tuple[Key, ...]:
+    """Of the tables of the store: who sends a packet, and to which service."""
+    return (
+        Key(name="network", id=1, expr=meta("network")),
+        Key(name="service_id", id=2, expr=meta("service_id")),
+        Key(name="client", id=3, expr=mapped(family, field(f"{family.name}.src")), format="ipv6"),
+    )
+
+
 def tables(family: Family) -> tuple[Table, ...]:
     number = _TABLE + family.first_id
     return (
         Table(
             name=family.named(TABLE),
             id=number + 10,
-            keys=(
-                Key(name="network", id=1, expr=meta("network")),
-                Key(name="service_id", id=2, expr=meta("service_id")),
-                Key(name="client", id=3, expr=_mapped(family, field(f"{family.name}.src")), format="ipv6"),
-            ),
+            keys=client_keys(family),
             actions=(ActionRef(name="remembered"), _MISS),
             default_action="miss",
             size=CLIENTS,
@@ -155,10 +168,11 @@ def remembering(family: Family) -> tuple[Statement, ...]:
                 when(le(meta(ASKED), longest_ms), assign(meta("affine_profile"), number))
                 for number, longest_ms in _CLASSES[1:]
             ),
+            when(gt(meta(ASKED), LONGEST_MS), assign(meta("affine_profile"), _HOST.id)),
             learn(
                 family.named(TABLE),
                 "remembered",
-                _mapped(family, meta(family.named("new_dst"))),
+                mapped(family, meta(family.named("new_dst"))),
                 meta("new_dst_port"),
                 _now_ms(),
                 profile=meta("affine_profile"),
@@ -176,7 +190,7 @@ def _recall(family: Family) -> Control:
             assign(meta("new_dst_port"), meta("affine_port")),
         ),
     )
-    is_recent = lt(sub(_now_ms(), meta("affine_since_ms")), meta(ASKED))
+    is_recent = any_of(gt(meta(ASKED), LONGEST_MS), lt(sub(_now_ms(), meta("affine_since_ms")), meta(ASKED)))
     return Control(
         name=family.named("recall"),
         body=(apply(family.named(TABLE), on_hit=(when(is_recent, backend),)),),

@@ -116,6 +116,7 @@ def pipeline() -> Pipeline:
             *(table for family in FAMILIES for table in redirect.tables(family)),
             *(redirectlimit.table(family) for family in FAMILIES),
             *storage.TABLES,
+            *(table for family in FAMILIES for table in storage.host_tables(family)),
             *(table for family in FAMILIES for table in affinity.tables(family)),
         ),
         counters=COUNTERS,

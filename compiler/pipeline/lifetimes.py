@@ -10,6 +10,7 @@ from compiler.pipeline.notation import advance, bit_and, eq, meta, ne, when
 
 TCP_NEW, TCP_ESTABLISHED, TCP_CLOSING, UDP_NEW, UDP_STREAM, TCP_HEARD, TCP_CLOSED = 1, 2, 3, 4, 5, 6, 7
 
+ESTABLISHED_MS = 7_440_000
 FLOWS = 1 << 16
 """Connections of a family."""
 
@@ -31,7 +32,7 @@ def store(family: Family) -> Store:
         profiles=(
             Profile(name="tcp_new", id=TCP_NEW, timeout_ms=60_000, rank=0),
             Profile(name="tcp_heard", id=TCP_HEARD, timeout_ms=60_000, rank=0),
-            Profile(name="tcp_established", id=TCP_ESTABLISHED, timeout_ms=7_440_000, rank=2),
+            Profile(name="tcp_established", id=TCP_ESTABLISHED, timeout_ms=ESTABLISHED_MS, rank=2),
             Profile(name="tcp_closing", id=TCP_CLOSING, timeout_ms=10_000, rank=1),
             Profile(name="tcp_closed", id=TCP_CLOSED, timeout_ms=10_000, rank=0),
             Profile(name="udp_new", id=UDP_NEW, timeout_ms=30_000, rank=0),

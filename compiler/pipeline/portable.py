@@ -15,11 +15,12 @@ from compiler.ir.nodes import Pipeline
 from compiler.ir.statements import Apply, If, Statement
 from compiler.ir.tables import Action
 from compiler.ir.walking import expressions
-from compiler.pipeline import affinity
+from compiler.pipeline import affinity, storage
 from compiler.pipeline.assembly import pipeline
 from compiler.pipeline.family import FAMILIES
 
-_TABLES = frozenset(family.named(stem) for family in FAMILIES for stem in (affinity.TABLE, affinity.BACKEND_TABLE))
+_STEMS = (affinity.TABLE, affinity.BACKEND_TABLE, storage.HOST_TABLE)
+_TABLES = frozenset(family.named(stem) for family in FAMILIES for stem in _STEMS)
 _CONTROLS = frozenset(control.name for family in FAMILIES for control in affinity.controls(family))
 _ACTIONS = frozenset(action.name for action in affinity.ACTIONS)
 _METADATA = frozenset(affinity.METADATA)
@@ -54,13 +55,20 @@ def _restricted(action: Action) -> Action:
 
 def _kept(body: tuple[Statement, ...]) -> tuple[Statement, ...]:
     """Without what is for services alone that ask for affinity."""
-    return tuple(_inside(statement) for statement in body if not _asks(statement))
+    kept = (_inside(statement) for statement in body if not _asks(statement))
+    return tuple(statement for statement in kept if not _is_empty(statement))
 
 
 def _asks(statement: Statement) -> bool:
+    if isinstance(statement, Apply):
+        return statement.table in _TABLES
     return isinstance(statement, If) and any(
         isinstance(part, MetaRef) and part.name == affinity.ASKED for part in expressions(statement.condition)
     )
+
+
+def _is_empty(statement: Statement) -> bool:
+    return isinstance(statement, If) and not statement.then and not statement.otherwise
 
 
 def _inside(statement: Statement) -> Statement:

@@ -4,6 +4,10 @@ A portal is a service whose number is above `LAST_SERVICE`: which target a host 
 service (`compiler.pipeline.balancing`). What comes on top is asked of each packet of such a connection, by its number
 and direction, so that a changed class or rate holds for connections that are known. A packet of another connection
 pays one comparison.
+
+Which target a host has is remembered as a client of a service with affinity is (`compiler.pipeline.affinity`), in the
+same store, but for another time: each packet that a host sends to a portal finds its entry by table `storage_host`, so
+the entry lives as long as any of the host's connections does.
 """
 
 from __future__ import annotations
@@ -12,7 +16,10 @@ from compiler.ir.metering import Color
 from compiler.ir.nodes import Control
 from compiler.ir.statements import Statement
 from compiler.ir.tables import Action, ActionRef, DirectMeter, Key, MeterType, MeterUnit, Param, Table
+from compiler.pipeline import affinity
+from compiler.pipeline.family import IPV4, IPV6, Family
 from compiler.pipeline.notation import (
+    any_of,
     apply,
     assign,
     bit_and,
@@ -24,6 +31,7 @@ from compiler.pipeline.notation import (
     gt,
     here,
     meta,
+    negate,
     param,
     rewrite,
     run,
@@ -33,7 +41,7 @@ from compiler.pipeline.notation import (
 
 LAST_SERVICE = 0xBFFF
 """The highest number of a service that is none of storage; those above belong to portals and registries."""
-PORTALS = 1 << 14
+PORTALS = 1 << 12
 ECN_BITS = 3
 _TABLE, _ACTION, _METER = 0x02000078, 0x01000078, 0x15000078
 _MISS = ActionRef(name="miss", in_entries=False, as_default=True)
@@ -60,6 +68,26 @@ ACTIONS = (
     ),
 )
 
+HOST_TABLE = "storage_host"
+
+
+def host_tables(family: Family) -> tuple[Table, ...]:
+    """Writes nothing and is never learned into: its look-ups keep entries of table `affinity` alive."""
+    return (
+        Table(
+            name=family.named(HOST_TABLE),
+            id=0x02000000 + family.first_id + 12,
+            keys=affinity.client_keys(family),
+            actions=(ActionRef(name="remembered"), _MISS),
+            default_action="miss",
+            size=affinity.CLIENTS,
+            store=affinity.STORE.name,
+            doc="Hosts of portals, by any packet that they send: a host keeps its target while it has connections.",
+            span=here(),
+        ),
+    )
+
+
 TABLES = (
     Table(
         name="storage",
@@ -84,8 +112,16 @@ CONTROLS = (
         body=(
             apply("storage"),
             when(eq(meta("rate_color"), Color.RED), drop("rate_exceeded")),
+            when(
+                negate(any_of(meta("decided"), meta("is_reply"))),
+                when(
+                    valid(IPV4.name),
+                    apply(IPV4.named(HOST_TABLE)),
+                    otherwise=(when(valid(IPV6.name), apply(IPV6.named(HOST_TABLE))),),
+                ),
+            ),
         ),
-        doc="A packet to or from storage: within its rate?",
+        doc="A packet to or from storage: within its rate? If from a host, that one is remembered for longer.",
         span=here(1),
     ),
     Control(

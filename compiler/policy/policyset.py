@@ -267,6 +267,10 @@ class Service:
             return found
         return tuple(backend for backend in found if backend.is_near(device))
 
+    @property
+    def is_portal(self) -> bool:
+        return self.steering is not None and self.steering.is_portal
+
     def keepers(self, port: ServicePort, version: int) -> tuple[Backend, ...]:
         """Targets that hosts stay with; without shared data also those that are down, since no other has the data."""
         shares = self.steering is not None and self.steering.shared_data

@@ -230,22 +230,6 @@ def _check_fields(located: StorageObject, report: Report) -> None:
     elif not spec.portals and not spec.registries:
         message = f"{name} has neither portals nor registries"
         report.add(codes.MISSING_FIELD, located.key("spec"), message, expected="one of them, or both")
-    else:
-        _check_not_kept(located, report)
-
-
-def _check_not_kept(located: StorageObject, report: Report) -> None:
-    """A host's target follows from those that take new hosts, and may change with them: nothing remembers it yet."""
-    spec = located.model.spec
-    if len(spec.targets) > 1 and not spec.shared_data:
-        message = "several targets that do not share their data are not supported yet: a host may get another one"
-        hint = "a host keeps its target only while the targets that take new hosts stay the same"
-        report.add(codes.NOT_SUPPORTED, located.key("spec", "targets"), message, expected="sharedData: true", hint=hint)
-    for index, target in enumerate(spec.targets):
-        if target.health == Health.DRAINING:
-            message = "draining is not supported yet: new connections of hosts go to other targets"
-            span = located.at("spec", "targets", index, "health")
-            report.add(codes.NOT_SUPPORTED, span, message, expected="up or down")
 
 
 def _check_names(located: StorageObject, report: Report) -> None:

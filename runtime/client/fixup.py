@@ -7,17 +7,18 @@ to be decided anew, are deleted in the same step as the change: their next packe
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from compiler.ir.entries import ActionCall, Entries, Exact, Group, GroupRef, Lpm, TableEntry
+from compiler.pipeline.storage import LAST_SERVICE
 from runtime.client.plan import Kind, Plan, Step
 
 CONNECTION_TABLES = ("flow_ipv4", "flow_ipv6")
 _TCP = 6
-_DECIDING = ("neighbor", "route_", "backend_", "service_")
+_DECIDING = ("neighbor", "route_", "backend_", "service_", "affinity_backend_")
 
 
 class RemovedBackends(StrEnum):
@@ -112,12 +113,16 @@ def fix_up(connections: Iterable[TableEntry], desired: Entries, removed: Removed
 
 
 def _fate(one: _Connection, future: _Future, removed: RemovedBackends) -> Fate:
-    """One that was redirected to a proxy without a service in between (number 0) stays as long as the proxy."""
+    """One that was redirected to a proxy without a service in between (number 0) stays as long as the proxy.
+
+    Connections of storage to a target that hosts may not stay with end: the next ones of a host go to another target,
+    and all of them have to reach one.
+    """
     is_at_proxy = one.nexthop in future.proxies.get(one.network, frozenset())
     if one.service_id == 0:
         return Fate.KEEP if is_at_proxy else Fate.END
     if one.backend not in future.backends.get(one.service_id, frozenset()):
-        drains = removed is RemovedBackends.DRAIN and one.protocol == _TCP
+        drains = removed is RemovedBackends.DRAIN and one.protocol == _TCP and one.service_id <= LAST_SERVICE
         return Fate.DRAIN if drains else Fate.END
     is_on_its_way = is_at_proxy or one.nexthop == future.next_hops.get((one.network, one.backend[0]))
     return Fate.KEEP if is_on_its_way else Fate.ANEW
@@ -140,7 +145,22 @@ def _backends(entries: Entries, family: str) -> dict[int, frozenset[tuple[int, i
         if entry.table == f"service_{family}" and isinstance(entry.action, ActionCall) and entry.action.arguments
     }
     found = _arguments_by_key(entries, f"backend_{family}", f"backends_{family}")
-    return {number: frozenset(map(_pair, of_members)) for number, of_members in found.items() if number in served}
+    stays = _stays(entries, family)
+    return {
+        number: frozenset(map(_pair, of_members)) | stays.get(number, frozenset())
+        for number, of_members in found.items()
+        if number in served
+    }
+
+
+def _stays(entries: Entries, family: str) -> dict[int, frozenset[tuple[int, int]]]:
+    """Backends that clients may stay with by the number of the service; of a portal some take no new hosts."""
+    found: defaultdict[int, set[tuple[int, int]]] = defaultdict(set)
+    for entry in entries.table_entries:
+        if entry.table == f"affinity_backend_{family}":
+            number, address, port = (match.value for match in entry.matches if isinstance(match, Exact))
+            found[number].add((address, port))
+    return {number: frozenset(places) for number, places in found.items()}
 
 
 def _proxies(entries: Entries, family: str) -> dict[int, frozenset[int]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from compiler.diagnostic import Diagnostic, did_you_mean
-from compiler.policy.policyset import Service, TrafficPolicy
+from compiler.policy.policyset import Service, Steering, TrafficPolicy
 from compiler.span import NOWHERE, Span
 from runtime.client.errors import ClientError
 from runtime.explanation.fleet import Fleet, Placed
@@ -129,7 +129,7 @@ def lines(view: ServiceView) -> Iterator[str]:
         yield f"addresses: {', '.join(map(str, service.addresses))}"
         yield f"ports: {', '.join(_port_words(p.name, p.protocol, p.port) for p in service.ports)}"
         yield f"algorithm: {service.algorithm}, by weight"
-        yield f"session affinity: {_affinity_words(service.affinity_s)}"
+        yield from _steering_lines(service)
         yield f"internal traffic policy: {service.internal_traffic_policy}{_POLICIES[service.internal_traffic_policy]}"
     for on in view.devices:
         yield ""
@@ -140,6 +140,19 @@ def lines(view: ServiceView) -> Iterator[str]:
         yield ""
         yield "not offloaded, or other than asked for:"
         yield from (f"  {note.severity}[{note.code.id}]: {note.message}{_place(note.span)}" for note in view.notes)
+
+
+def _steering_lines(service: Service) -> Iterator[str]:
+    steering = service.steering
+    if steering is None:
+        yield f"session affinity: {_affinity_words(service.affinity_s)}"
+        return
+    if steering.is_portal:
+        shared = "share their data" if steering.shared_data else "do not share their data, so a host moves from none"
+        yield f"hosts: each keeps its target while it has connections; targets {shared}"
+    yield f"class: {'as it comes' if steering.dscp is None else f'DSCP {steering.dscp}'}"
+    rate = steering.rate_bps
+    yield "rate: " + ("unbounded" if rate is None else f"{rate} bit/s each way, burst {steering.burst} bytes")
 
 
 def _affinity_words(seconds: int) -> str:
@@ -188,7 +201,20 @@ def _plain_service(service: Service) -> dict[str, Any]:
         "ports": [{"name": p.name, "protocol": p.protocol.value, "port": p.port} for p in service.ports],
         "algorithm": service.algorithm.value,
         "affinity_s": service.affinity_s,
+        **_plain_steering(service.steering),
         "internal_traffic_policy": service.internal_traffic_policy.value,
+    }
+
+
+def _plain_steering(steering: Steering | None) -> dict[str, Any]:
+    if steering is None:
+        return {}
+    return {
+        "is_portal": steering.is_portal,
+        "shared_data": steering.shared_data,
+        "dscp": steering.dscp,
+        "rate_bps": steering.rate_bps,
+        "burst": steering.burst,
     }
 
 

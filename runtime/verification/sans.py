@@ -31,11 +31,11 @@ _TARGET = st.fixed_dictionaries(
         "port": st.just(TARGET_PORT),
         "weight": st.sampled_from((2, 5)),
         "preference": st.sampled_from((0, 1)),
-        "health": st.sampled_from(("up", "down")),
+        "health": st.sampled_from(("up", "draining", "down")),
     },
 )
 _EXTRAS = st.fixed_dictionaries(
-    {"sharedData": st.just(True)},
+    {"sharedData": st.booleans()},
     optional={"class": st.sampled_from((0, "AF21", 46, 63)), "rate": st.just("1M")},
 )
 

@@ -1802,7 +1802,7 @@ control connection_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_main_
     }
 }
 
-/// A packet to or from storage: within its rate?
+/// A packet to or from storage: within its rate? If from a host, that one is remembered for longer.
 control steer_storage(inout headers_t hdr, inout metadata_t meta, in pna_main_input_metadata_t input) {
     @id(0x15000078) @name(".storage_meter")
     @single_rate_two_color
@@ -1837,7 +1837,7 @@ control steer_storage(inout headers_t hdr, inout metadata_t meta, in pna_main_in
             @defaultonly miss;
         }
         const default_action = miss();
-        size = 32768;
+        size = 8192;
         pna_direct_meter = storage_meter;
     }
 

@@ -1940,7 +1940,7 @@ control connection_ipv6(inout headers_t hdr, inout metadata_t meta, inout standa
     }
 }
 
-/// A packet to or from storage: within its rate?
+/// A packet to or from storage: within its rate? If from a host, that one is remembered for longer.
 control steer_storage(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard) {
     @id(0x15000078) @name(".storage_meter")
     @single_rate_two_color
@@ -1973,7 +1973,7 @@ control steer_storage(inout headers_t hdr, inout metadata_t meta, inout standard
             @defaultonly miss;
         }
         const default_action = miss();
-        size = 32768;
+        size = 8192;
         meters = storage_meter;
     }
 

@@ -7,6 +7,7 @@ import pytest
 from compiler.entries.desired import compile_entries
 from compiler.entries.storageplan import storage_plan
 from compiler.ir.entries import ActionCall, Entries, MeterConfig, TableEntry, numbers_of
+from compiler.pipeline.affinity import KEPT_MS
 from compiler.pipeline.storage import LAST_SERVICE
 from compiler.policy.loading import load_text
 from compiler.policy.policyset import PolicySet
@@ -92,6 +93,7 @@ def storage(made: Entries) -> list[TableEntry]:
     [
         ("{workload: t1, weight: 2}, {workload: t2}, {workload: t3}", {"t1": (2, 16), "t2": (1, 0), "t3": (1, 0)}),
         ("{workload: t1, health: down}, {workload: t2}", {"t2": (1, 0)}),
+        ("{workload: t1, health: draining}, {workload: t2}", {"t2": (1, 0)}),
         ("{workload: t1, preference: 1}, {workload: t2}, {workload: t3}", {"t2": (1, 0), "t3": (1, 0)}),
         ("{workload: t1, preference: 1}, {workload: t2, health: down}", {"t1": (1, 16)}),
         ("{workload: t1, preference: 9}, {workload: t2, preference: 4, health: down}", {"t1": (1, 16)}),
@@ -193,3 +195,31 @@ def test_rdma_needs_no_entries() -> None:
     made = entries("transport: RDMA, targets: [{workload: t1}], volumes: [a]")
     assert not storage(made)
     assert not made.groups
+
+
+@pytest.mark.parametrize(("shared", "kept"), [("true", {"t1", "t2"}), ("false", {"t1", "t2", "t3"})])
+def test_hosts_may_stay_with_targets_that_take_no_new_ones(shared: str, kept: set[str]) -> None:
+    targets = "{workload: t1, preference: 2}, {workload: t2, health: draining}, {workload: t3, health: down}"
+    made = entries(f"{PORTALS}, sharedData: {shared}, targets: [{targets}]")
+    stays = [numbers_of(e.matches[1])[0] for e in made.table_entries if e.table == "affinity_backend_ipv4"]
+    assert {f"t{address & 255}" for address in stays} == kept
+    fronts = [e.action for e in made.table_entries if e.table == "service_ipv4"]
+    assert [call.arguments[2] for call in fronts if isinstance(call, ActionCall)] == [KEPT_MS]
+
+
+def test_a_registry_remembers_nobody() -> None:
+    made = entries("registries: [{workload: t2}]")
+    assert not any(e.table.startswith("affinity_backend") for e in made.table_entries)
+
+
+def test_a_device_that_remembers_nobody_refuses_portals_alone() -> None:
+    text = BASE.replace("spec:\n  node: node-a", "spec:\n  profile: v1model\n  node: node-a") + TARGETS
+    text += "---\napiVersion: turnout.dev/v1alpha1\nkind: StorageSteering\nmetadata: {name: s}\nspec:\n  network: san\n"
+    text += "  portals: [{addresses: [10.3.255.1]}]\n  targets: [{workload: t1}]\n  registries: [{workload: t2}]\n"
+    loaded = load_text(text, "policy.yaml")
+    assert not loaded.is_refused, loaded.render()
+    made = compile_entries(loaded.policies, loaded.policies.devices[0])
+    assert [(d.code.id, d.message) for d in made.diagnostics] == [
+        ("E0307", "portal 'default/s' keeps hosts at their targets; device 'dpu-a' has profile v1model")
+    ]
+    assert {e.owner for e in storage(made.entries)} == {"StorageSteering default/s.t2:5000"}

@@ -215,6 +215,8 @@ def test_what_p4_gets_remembers_nobody() -> None:
     assert verify(for_p4) == ()
     assert portable(for_p4) is for_p4
     left = {table.name for table in pipeline().tables} - {table.name for table in for_p4.tables}
-    assert left == {f"{stem}_ipv{version}" for stem in ("affinity", "affinity_backend") for version in (4, 6)}
+    assert left == {
+        f"{stem}_ipv{version}" for stem in ("affinity", "affinity_backend", "storage_host") for version in (4, 6)
+    }
     restricted = {action.name for action in for_p4.actions if action.restriction == "affinity_ms == 0"}
     assert restricted == {f"{action}_ipv{version}" for action in ACTIONS for version in (4, 6)}

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 from scapy.layers.inet import IP, TCP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
@@ -16,7 +17,9 @@ from compiler.entries.desired import compile_entries
 from compiler.ir.entries import Entries, MeterConfig, TableEntry
 from compiler.ir.interpreter import Interpreter, Model, Outcome, VerdictKind
 from compiler.pipeline.assembly import pipeline
-from compiler.policy.loading import load
+from compiler.pipeline.lifetimes import ESTABLISHED_MS
+from compiler.policy.loading import load, load_text
+from runtime.client.plan import Kind, difference
 from runtime.verification.shop import Clock
 from runtime.verification.vector import in_order
 
@@ -163,3 +166,94 @@ def test_a_changed_class_holds_for_known_connections() -> None:
         device.model.modify(replace(entry, action=replace(entry.action, action="admit", arguments=())))
     outcome = device.send(HOST_1, segment(host(4), PORTAL[4], flags="A"))
     assert traffic_class(inner(outcome)) == 0
+
+
+class Changing(Device):
+    """The same, whose policies change as `turnout apply` changes them."""
+
+    def __init__(self, **health: str) -> None:
+        super().__init__()
+        self.present = compiled(health, None)
+
+    def apply(self, *, shared: bool = True, **health: str) -> None:
+        desired = compiled(health, self.present, shared=shared)
+        for step in difference(self.present, desired).steps:
+            change = step.entity
+            if isinstance(change, TableEntry) and change.table == "storage":
+                continue
+            {Kind.INSERT: self.model.insert, Kind.MODIFY: self.model.modify, Kind.DELETE: self.model.delete}[step.kind](
+                change
+            )
+        self.present = desired
+
+    def target(self, number: int, sport: int, version: int = 4) -> str:
+        return destination(self.send(HOST_1 - 1 + number, segment(host(version, number), PORTAL[version], sport=sport)))
+
+
+def compiled(health: dict[str, str], previous: Entries | None, *, shared: bool = True) -> Entries:
+    documents = list(yaml.safe_load_all(STORAGE.read_text()))
+    spec = next(d for d in documents if d["kind"] == "StorageSteering")["spec"]
+    spec["sharedData"] = shared
+    for target in spec["targets"]:
+        target["health"] = health.get(target["workload"].replace("-", "_"), "up")
+    loaded = load_text(yaml.safe_dump_all(documents))
+    assert not loaded.is_refused, loaded.render()
+    device = next(d for d in loaded.policies.devices if d.name == "dpu-a")
+    return compile_entries(loaded.policies, device, previous).entries
+
+
+def name_of(target: str) -> str:
+    return f"target_{target[-1]}"
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("health", "shared", "stays"),
+    [("draining", True, True), ("draining", False, True), ("down", False, True), ("down", True, False)],
+)
+def test_a_host_moves_only_from_a_target_that_is_down_and_shares_its_data(
+    version: int, health: str, shared: bool, stays: bool
+) -> None:
+    device = Changing()
+    device.apply(shared=shared)
+    before = device.target(1, 40000, version)
+    device.apply(shared=shared, **{name_of(before): health})
+    after = {device.target(1, port, version) for port in range(40001, 40009)}
+    assert len(after) == 1
+    assert (after == {before}) is stays
+
+
+@BOTH
+def test_a_host_stays_with_its_target_when_others_come_and_go(version: int) -> None:
+    device = Changing()
+    device.apply(target_1="down", target_2="down")
+    before = {number: device.target(number, 40000, version) for number in range(1, 7)}
+    assert {name_of(target) for target in before.values()} == {"target_3"}
+    device.apply()
+    assert {number: device.target(number, 40001, version) for number in before} == before, (
+        "what came back takes new hosts"
+    )
+    device.apply(target_3="draining")
+    assert {number: device.target(number, 40002, version) for number in before} == before
+    prefix = "10.3.7." if version == 4 else "fd00:10:3::7:"
+    fresh = {destination(device.send(HOST_1, segment(f"{prefix}{n}", PORTAL[version]))) for n in range(1, 40)}
+    assert {name_of(target) for target in fresh} == {"target_1", "target_2"}
+
+
+@BOTH
+def test_a_host_is_remembered_while_any_of_its_connections_lives(version: int) -> None:
+    """By any packet that it sends, not by answers; two hours and four minutes after the last it is a new host."""
+    device = Changing()
+    device.apply(target_1="down", target_2="down")
+    before = device.target(1, 40000, version)
+    device.apply()
+    for _ in range(5):
+        device.clock.now_ms += ESTABLISHED_MS - 1
+        device.model.sweep(device.clock.now_ms)
+        known = segment(host(version), PORTAL[version], sport=40000, flags="A")
+        assert destination(device.send(HOST_1, known)) == before
+    device.apply(target_3="draining")
+    assert device.target(1, 40001, version) == before
+    device.clock.now_ms += ESTABLISHED_MS
+    device.model.sweep(device.clock.now_ms)
+    assert device.target(1, 40002, version) != before
