@@ -81,9 +81,6 @@ def service_entries(
     entries += storage_entries(
         words, ((t.number, t.steering, t.span, t.entry.owner) for t in targets if t.steering is not None)
     )
-    entries += storage_entries(
-        words, ((t.number, t.steering, t.span, t.entry.owner) for t in targets if t.steering is not None)
-    )
     for family in ("ipv4", "ipv6"):
         of_family = [t for t in targets if t.family == family]
         _add_family(words, family, of_family, device, previous, members, groups, entries)

@@ -41,7 +41,7 @@ from compiler.pipeline.notation import (
 
 LAST_SERVICE = 0xBFFF
 """The highest number of a service that is none of storage; those above belong to portals and registries."""
-PORTALS = 1 << 12
+PORTALS = 1 << 14
 ECN_BITS = 3
 _TABLE, _ACTION, _METER = 0x02000078, 0x01000078, 0x15000078
 _MISS = ActionRef(name="miss", in_entries=False, as_default=True)

@@ -13,6 +13,7 @@ from compiler.printers.ebpf.expressions import c, given, hash_of, number, words
 from compiler.printers.ebpf.lines import Lines
 from compiler.printers.ebpf.structures import flag, table_constant
 from compiler.printers.layout import MapKind, MapLayout, StoreLayout, TableLayout
+from compiler.printers.layout_store import LearnedTableLayout
 from compiler.printers.layout_maps import SIDE, SIDE_BITS, SIDES
 
 
@@ -212,15 +213,22 @@ def _learned(lines: Lines, table: Table, printer: Printer, store: StoreLayout) -
     exprs: tuple[Expr, ...] = tuple(key.expr for key in table.keys)
     lines.extend(f"entry->key[{index}] = {word};" for index, word in enumerate(words(exprs)))
     lines.add(f"entry->hash = {name}_hash(entry->key);")
-    _miss(lines, table, printer, f"!{name}_find_or_free(entry->key, entry->hash, hit, &entry->free)")
+    _miss(lines, table, printer, f"!{name}_find_entry(entry, hit)")
     with lines.block(f"if (unlikely(hit->table > {len(store.tables)}) && !{name}_goes_on(hit, scratch->side))"):
         lines.add("entry->free = 0;", f"return missed({table_id(table)});")
     lines.add("switch (hit->table) {")
-    for learned in store.tables:
-        action = printer.usage.names.actions[learned.action.name]
+    for same in _by_action(store):
+        action = printer.usage.names.actions[same[0].action.name]
         hit = "hit" if printer.store_of_action(action) else ""
-        lines.add(
-            f"case {table_constant(learned.table)}:", f"\tasked({table_id(table)}, {action_constant(action.name)});"
-        )
+        lines.add(*(f"case {table_constant(learned.table)}:" for learned in same))
+        lines.add(f"\tasked({table_id(table)}, {action_constant(action.name)});")
         lines.add(*(f"\t{line}" for line in _call(action, f"&hit->arguments.{action.name}", hit)), "\treturn true;")
     lines.add("default:", f"\treturn missed({table_id(table)});", "}")
+
+
+def _by_action(store: StoreLayout) -> tuple[tuple[LearnedTableLayout, ...], ...]:
+    """Tables of a store whose entries have one action are one case."""
+    found: dict[str, list[LearnedTableLayout]] = {}
+    for learned in store.tables:
+        found.setdefault(learned.action.name, []).append(learned)
+    return tuple(map(tuple, found.values()))

@@ -23,7 +23,7 @@
  *   static const volatile struct flow_transition <store>_transitions[FLOW_TRANSITIONS];   the first that fits counts
  *
  * (volatile keeps them in .rodata under their names; the compiler would scatter them over sections of constants.)
- * It defines find, find_or_free, goes_on, reach, saw, use, learn for packets and the programs sweep, end_key,
+ * It defines find, find_entry, goes_on, reach, saw, use, learn for packets and the programs sweep, end_key,
  * delete_slot and bring_all (flow_before.h) for the device.
  *
  * How packets share a slot. `version` is odd while somebody changes what the slot is: its table, key, arguments, pair.
@@ -408,6 +408,45 @@ static __always_inline bool FLOW(find)(const u64 *key, u64 hash, struct FLOW(hit
 	u64 free;
 
 	return FLOW(find_or_free)(key, hash, hit, &free);
+}
+
+#ifdef FLOW_RENEWS
+/*
+ * The slot + 1 of the key of `entry`, 0 when there is none. Its `head` and, as those of the entry, its arguments are of one
+ * moment. A function of its own to the verifier, which would follow all the attempts again for every table that asks.
+ */
+__noinline u32 FLOW(look_up)(struct FLOW(entry) *entry, u64 *head)
+{
+	struct FLOW(hit) hit;
+
+	if (!entry || !head || !FLOW(find_or_free)(entry->key, entry->hash, &hit, &entry->free))
+		return 0;
+	for (u32 i = 0; i < FLOW_ARGUMENT_WORDS; i++)
+		entry->argument_words[i] = hit.argument_words[i];
+	*head = hit.head;
+	return hit.index + 1;
+}
+#endif
+
+/* The entry that `entry` has the key and the hash of, and false if there is none; then its `free` is what `match` says. */
+static __always_inline bool FLOW(find_entry)(struct FLOW(entry) *entry, struct FLOW(hit) *hit)
+{
+#ifdef FLOW_RENEWS
+	u64 head = 0;
+	u32 found = FLOW(look_up)(entry, &head);
+
+	hit->slot = found ? FLOW(at)(found - 1) : 0;
+	if (!hit->slot)
+		return false;
+	hit->index = found - 1;
+	hit->head = head;
+	hit->event = 0;
+	for (u32 i = 0; i < FLOW_ARGUMENT_WORDS; i++)
+		hit->argument_words[i] = entry->argument_words[i];
+	return true;
+#else
+	return FLOW(find_or_free)(entry->key, entry->hash, hit, &entry->free);
+#endif
 }
 
 /* Whether an entry that was found with a mark is still there for packets of a side; the mark is taken off the copy then. */

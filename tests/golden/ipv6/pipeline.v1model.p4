@@ -1974,7 +1974,7 @@ control steer_storage(inout headers_t hdr, inout metadata_t meta, inout standard
             @defaultonly miss;
         }
         const default_action = miss();
-        size = 8192;
+        size = 32768;
         meters = storage_meter;
     }
 

@@ -1863,7 +1863,7 @@ control steer_storage(inout headers_t hdr, inout metadata_t meta, in pna_main_in
             @defaultonly miss;
         }
         const default_action = miss();
-        size = 8192;
+        size = 32768;
         pna_direct_meter = storage_meter;
     }
 

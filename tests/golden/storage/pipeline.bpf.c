@@ -1225,23 +1225,28 @@ enum {
 	AFFINITIES_TEN_MINUTES = 2,
 	AFFINITIES_THREE_HOURS = 3,
 	AFFINITIES_DAY = 4,
+	AFFINITIES_HOST = 5,
 };
 enum {
-	TABLE_AFFINITY_IPV4 = 1,
-	TABLE_AFFINITY_IPV6 = 2,
+	TABLE_STORAGE_HOST_IPV4 = 1,
+	TABLE_STORAGE_HOST_IPV6 = 2,
+	TABLE_AFFINITY_IPV4 = 3,
+	TABLE_AFFINITY_IPV6 = 4,
 };
 
-static const volatile u32 affinities_timeout_ms[5] = {
+static const volatile u32 affinities_timeout_ms[6] = {
 	[AFFINITIES_MINUTE] = 60000,
 	[AFFINITIES_TEN_MINUTES] = 600000,
 	[AFFINITIES_THREE_HOURS] = 10800000,
 	[AFFINITIES_DAY] = 86400000,
+	[AFFINITIES_HOST] = 7440000,
 };
-static const volatile u8 affinities_rank[5] = {
+static const volatile u8 affinities_rank[6] = {
 	[AFFINITIES_MINUTE] = 0,
 	[AFFINITIES_TEN_MINUTES] = 0,
 	[AFFINITIES_THREE_HOURS] = 0,
 	[AFFINITIES_DAY] = 0,
+	[AFFINITIES_HOST] = 1,
 };
 static const volatile u16 affinities_moves[0] = {
 };
@@ -1262,7 +1267,7 @@ _Static_assert(sizeof(union affinities_arguments) == 24, "union affinities_argum
 #endif
 #define FLOW_SLOTS AFFINITIES_SLOTS
 #define FLOW_WAYS 4
-#define FLOW_PROFILES 5
+#define FLOW_PROFILES 6
 #define FLOW_EVENTS 0
 #define FLOW_TRANSITIONS 0
 #define FLOW_RENEWS
@@ -2129,6 +2134,8 @@ struct scratch {
 	struct connections_ipv4_entry flow_reverse_ipv4; /* the key that was looked up, then what is learned under it */
 	struct connections_ipv6_entry flow_ipv6; /* the key that was looked up, then what is learned under it */
 	struct connections_ipv6_entry flow_reverse_ipv6; /* the key that was looked up, then what is learned under it */
+	struct affinities_entry storage_host_ipv4; /* the key that was looked up, then what is learned under it */
+	struct affinities_entry storage_host_ipv6; /* the key that was looked up, then what is learned under it */
 	struct affinities_entry affinity_ipv4; /* the key that was looked up, then what is learned under it */
 	struct affinities_entry affinity_ipv6; /* the key that was looked up, then what is learned under it */
 };
@@ -3164,7 +3171,7 @@ static __always_inline bool find_flow_ipv4(struct scratch *scratch, struct conne
 	entry->key[0] = (u64)scratch->meta.network << 48 | (u64)scratch->meta.leg << 40 | (u64)scratch->meta.protocol << 32 | scratch->headers.ipv4.src;
 	entry->key[1] = (u64)scratch->headers.ipv4.dst << 32 | (u64)scratch->meta.src_port << 16 | scratch->meta.dst_port;
 	entry->hash = connections_ipv4_hash(entry->key);
-	if (!connections_ipv4_find_or_free(entry->key, entry->hash, hit, &entry->free))
+	if (!connections_ipv4_find_entry(entry, hit))
 		return missed(0x02000011);
 	if (unlikely(hit->table > 2) && !connections_ipv4_goes_on(hit, scratch->side)) {
 		entry->free = 0;
@@ -3207,7 +3214,7 @@ static __always_inline bool find_flow_reverse_ipv4(struct scratch *scratch, stru
 	entry->key[0] = (u64)scratch->meta.network << 48 | (u64)scratch->meta.reverse_leg << 40 | (u64)scratch->meta.protocol << 32 | scratch->meta.reverse_src_ipv4;
 	entry->key[1] = (u64)scratch->meta.reverse_dst_ipv4 << 32 | (u64)scratch->meta.reverse_src_port << 16 | scratch->meta.reverse_dst_port;
 	entry->hash = connections_ipv4_hash(entry->key);
-	if (!connections_ipv4_find_or_free(entry->key, entry->hash, hit, &entry->free))
+	if (!connections_ipv4_find_entry(entry, hit))
 		return missed(0x02000012);
 	if (unlikely(hit->table > 2) && !connections_ipv4_goes_on(hit, scratch->side)) {
 		entry->free = 0;
@@ -3363,7 +3370,7 @@ static __always_inline bool find_flow_ipv6(struct scratch *scratch, struct conne
 	entry->key[3] = (scratch->headers.ipv6.dst.high << 32 | scratch->headers.ipv6.dst.low >> 32);
 	entry->key[4] = (scratch->headers.ipv6.dst.low & 0xffffffffu) << 32 | (u64)scratch->meta.src_port << 16 | scratch->meta.dst_port;
 	entry->hash = connections_ipv6_hash(entry->key);
-	if (!connections_ipv6_find_or_free(entry->key, entry->hash, hit, &entry->free))
+	if (!connections_ipv6_find_entry(entry, hit))
 		return missed(0x02000041);
 	if (unlikely(hit->table > 2) && !connections_ipv6_goes_on(hit, scratch->side)) {
 		entry->free = 0;
@@ -3409,7 +3416,7 @@ static __always_inline bool find_flow_reverse_ipv6(struct scratch *scratch, stru
 	entry->key[3] = (scratch->meta.reverse_dst_ipv6.high << 32 | scratch->meta.reverse_dst_ipv6.low >> 32);
 	entry->key[4] = (scratch->meta.reverse_dst_ipv6.low & 0xffffffffu) << 32 | (u64)scratch->meta.reverse_src_port << 16 | scratch->meta.reverse_dst_port;
 	entry->hash = connections_ipv6_hash(entry->key);
-	if (!connections_ipv6_find_or_free(entry->key, entry->hash, hit, &entry->free))
+	if (!connections_ipv6_find_entry(entry, hit))
 		return missed(0x02000042);
 	if (unlikely(hit->table > 2) && !connections_ipv6_goes_on(hit, scratch->side)) {
 		entry->free = 0;
@@ -3949,6 +3956,90 @@ static __always_inline bool apply_storage(struct scratch *scratch)
 }
 
 /*
+ * Hosts of portals, by any packet that they send: a host keeps its target while it has connections.
+ */
+static __always_inline bool find_storage_host_ipv4(struct scratch *scratch, struct affinities_hit *hit)
+{
+	struct affinities_entry *entry = &scratch->storage_host_ipv4;
+
+	if (!uses_affinities)
+		return missed(0x0200001c);
+	entry->key[0] = (u64)scratch->meta.network << 48 | (u64)scratch->meta.service_id << 32 | ((struct u128){.high = 0, .low = (u64)0xffff << 32 | scratch->headers.ipv4.src}.high >> 32);
+	entry->key[1] = ((struct u128){.high = 0, .low = (u64)0xffff << 32 | scratch->headers.ipv4.src}.high << 32 | (struct u128){.high = 0, .low = (u64)0xffff << 32 | scratch->headers.ipv4.src}.low >> 32);
+	entry->key[2] = (((struct u128){.high = 0, .low = (u64)0xffff << 32 | scratch->headers.ipv4.src}.low) & 0xffffffffu) << 32;
+	entry->hash = affinities_hash(entry->key);
+	if (!affinities_find_entry(entry, hit))
+		return missed(0x0200001c);
+	if (unlikely(hit->table > 4) && !affinities_goes_on(hit, scratch->side)) {
+		entry->free = 0;
+		return missed(0x0200001c);
+	}
+	switch (hit->table) {
+	case TABLE_STORAGE_HOST_IPV4:
+	case TABLE_STORAGE_HOST_IPV6:
+	case TABLE_AFFINITY_IPV4:
+	case TABLE_AFFINITY_IPV6:
+		asked(0x0200001c, ACTION_REMEMBERED);
+		remembered(&hit->arguments.remembered, scratch);
+		return true;
+	default:
+		return missed(0x0200001c);
+	}
+}
+
+static __always_inline bool apply_storage_host_ipv4(struct scratch *scratch)
+{
+	struct affinities_hit hit;
+
+	if (!find_storage_host_ipv4(scratch, &hit))
+		return false;
+	affinities_use(&hit, (u32)scratch->now_ms, scratch->packet.length);
+	return true;
+}
+
+/*
+ * Hosts of portals, by any packet that they send: a host keeps its target while it has connections.
+ */
+static __always_inline bool find_storage_host_ipv6(struct scratch *scratch, struct affinities_hit *hit)
+{
+	struct affinities_entry *entry = &scratch->storage_host_ipv6;
+
+	if (!uses_affinities)
+		return missed(0x0200004c);
+	entry->key[0] = (u64)scratch->meta.network << 48 | (u64)scratch->meta.service_id << 32 | (scratch->headers.ipv6.src.high >> 32);
+	entry->key[1] = (scratch->headers.ipv6.src.high << 32 | scratch->headers.ipv6.src.low >> 32);
+	entry->key[2] = (scratch->headers.ipv6.src.low & 0xffffffffu) << 32;
+	entry->hash = affinities_hash(entry->key);
+	if (!affinities_find_entry(entry, hit))
+		return missed(0x0200004c);
+	if (unlikely(hit->table > 4) && !affinities_goes_on(hit, scratch->side)) {
+		entry->free = 0;
+		return missed(0x0200004c);
+	}
+	switch (hit->table) {
+	case TABLE_STORAGE_HOST_IPV4:
+	case TABLE_STORAGE_HOST_IPV6:
+	case TABLE_AFFINITY_IPV4:
+	case TABLE_AFFINITY_IPV6:
+		asked(0x0200004c, ACTION_REMEMBERED);
+		remembered(&hit->arguments.remembered, scratch);
+		return true;
+	default:
+		return missed(0x0200004c);
+	}
+}
+
+static __always_inline bool apply_storage_host_ipv6(struct scratch *scratch)
+{
+	struct affinities_hit hit;
+
+	if (!find_storage_host_ipv6(scratch, &hit))
+		return false;
+	affinities_use(&hit, (u32)scratch->now_ms, scratch->packet.length);
+	return true;
+}
+
+/*
  * Clients of services with affinity, and the backends of their last connections.
  */
 static __always_inline bool find_affinity_ipv4(struct scratch *scratch, struct affinities_hit *hit)
@@ -3961,17 +4052,16 @@ static __always_inline bool find_affinity_ipv4(struct scratch *scratch, struct a
 	entry->key[1] = ((struct u128){.high = 0, .low = (u64)0xffff << 32 | scratch->headers.ipv4.src}.high << 32 | (struct u128){.high = 0, .low = (u64)0xffff << 32 | scratch->headers.ipv4.src}.low >> 32);
 	entry->key[2] = (((struct u128){.high = 0, .low = (u64)0xffff << 32 | scratch->headers.ipv4.src}.low) & 0xffffffffu) << 32;
 	entry->hash = affinities_hash(entry->key);
-	if (!affinities_find_or_free(entry->key, entry->hash, hit, &entry->free))
+	if (!affinities_find_entry(entry, hit))
 		return missed(0x0200001a);
-	if (unlikely(hit->table > 2) && !affinities_goes_on(hit, scratch->side)) {
+	if (unlikely(hit->table > 4) && !affinities_goes_on(hit, scratch->side)) {
 		entry->free = 0;
 		return missed(0x0200001a);
 	}
 	switch (hit->table) {
+	case TABLE_STORAGE_HOST_IPV4:
+	case TABLE_STORAGE_HOST_IPV6:
 	case TABLE_AFFINITY_IPV4:
-		asked(0x0200001a, ACTION_REMEMBERED);
-		remembered(&hit->arguments.remembered, scratch);
-		return true;
 	case TABLE_AFFINITY_IPV6:
 		asked(0x0200001a, ACTION_REMEMBERED);
 		remembered(&hit->arguments.remembered, scratch);
@@ -3993,6 +4083,9 @@ static __always_inline bool apply_affinity_ipv4(struct scratch *scratch)
 
 /*
  * Backends of services with affinity: those that clients may stay with.
+ * examples/storage.yaml:116 StorageSteering san/volumes:4420
+ * examples/storage.yaml:117 StorageSteering san/volumes:4420
+ * examples/storage.yaml:118 StorageSteering san/volumes:4420
  */
 static __always_inline bool apply_affinity_backend_ipv4(struct scratch *scratch)
 {
@@ -4032,17 +4125,16 @@ static __always_inline bool find_affinity_ipv6(struct scratch *scratch, struct a
 	entry->key[1] = (scratch->headers.ipv6.src.high << 32 | scratch->headers.ipv6.src.low >> 32);
 	entry->key[2] = (scratch->headers.ipv6.src.low & 0xffffffffu) << 32;
 	entry->hash = affinities_hash(entry->key);
-	if (!affinities_find_or_free(entry->key, entry->hash, hit, &entry->free))
+	if (!affinities_find_entry(entry, hit))
 		return missed(0x0200004a);
-	if (unlikely(hit->table > 2) && !affinities_goes_on(hit, scratch->side)) {
+	if (unlikely(hit->table > 4) && !affinities_goes_on(hit, scratch->side)) {
 		entry->free = 0;
 		return missed(0x0200004a);
 	}
 	switch (hit->table) {
+	case TABLE_STORAGE_HOST_IPV4:
+	case TABLE_STORAGE_HOST_IPV6:
 	case TABLE_AFFINITY_IPV4:
-		asked(0x0200004a, ACTION_REMEMBERED);
-		remembered(&hit->arguments.remembered, scratch);
-		return true;
 	case TABLE_AFFINITY_IPV6:
 		asked(0x0200004a, ACTION_REMEMBERED);
 		remembered(&hit->arguments.remembered, scratch);
@@ -4064,6 +4156,9 @@ static __always_inline bool apply_affinity_ipv6(struct scratch *scratch)
 
 /*
  * Backends of services with affinity: those that clients may stay with.
+ * examples/storage.yaml:116 StorageSteering san/volumes:4420
+ * examples/storage.yaml:117 StorageSteering san/volumes:4420
+ * examples/storage.yaml:118 StorageSteering san/volumes:4420
  */
 static __always_inline bool apply_affinity_backend_ipv6(struct scratch *scratch)
 {
@@ -4236,7 +4331,7 @@ __noinline enum next recall_ipv4(void)
 	if (!scratch)
 		return DONE;
 	if (apply_affinity_ipv4(scratch)) {
-		if (((u32)((scratch->now_ms & 0xffffffffu) - scratch->meta.affine_since_ms)) < scratch->meta.affinity_ms) {
+		if (scratch->meta.affinity_ms > 0x5265c00 || ((u32)((scratch->now_ms & 0xffffffffu) - scratch->meta.affine_since_ms)) < scratch->meta.affinity_ms) {
 			if (apply_affinity_backend_ipv4(scratch)) {
 				scratch->meta.new_dst_ipv4 = scratch->meta.affine_address.low & 0xffffffffu;
 				scratch->meta.new_dst_port = scratch->meta.affine_port;
@@ -4556,6 +4651,9 @@ static __always_inline enum next connection_ipv4(struct packet_context *ctx, str
 			if (scratch->meta.affinity_ms <= 0xea60) {
 				scratch->meta.affine_profile = 1;
 			}
+			if (scratch->meta.affinity_ms > 0x5265c00) {
+				scratch->meta.affine_profile = 5;
+			}
 			scratch->affinity_ipv4.now_ms = (u32)scratch->now_ms;
 			scratch->affinity_ipv4.table = TABLE_AFFINITY_IPV4;
 			scratch->affinity_ipv4.profile = scratch->meta.affine_profile;
@@ -4615,7 +4713,7 @@ __noinline enum next recall_ipv6(void)
 	if (!scratch)
 		return DONE;
 	if (apply_affinity_ipv6(scratch)) {
-		if (((u32)((scratch->now_ms & 0xffffffffu) - scratch->meta.affine_since_ms)) < scratch->meta.affinity_ms) {
+		if (scratch->meta.affinity_ms > 0x5265c00 || ((u32)((scratch->now_ms & 0xffffffffu) - scratch->meta.affine_since_ms)) < scratch->meta.affinity_ms) {
 			if (apply_affinity_backend_ipv6(scratch)) {
 				scratch->meta.new_dst_ipv6 = scratch->meta.affine_address;
 				scratch->meta.new_dst_port = scratch->meta.affine_port;
@@ -4929,6 +5027,9 @@ static __always_inline enum next connection_ipv6(struct packet_context *ctx, str
 			if (scratch->meta.affinity_ms <= 0xea60) {
 				scratch->meta.affine_profile = 1;
 			}
+			if (scratch->meta.affinity_ms > 0x5265c00) {
+				scratch->meta.affine_profile = 5;
+			}
 			scratch->affinity_ipv6.now_ms = (u32)scratch->now_ms;
 			scratch->affinity_ipv6.table = TABLE_AFFINITY_IPV6;
 			scratch->affinity_ipv6.profile = scratch->meta.affine_profile;
@@ -4947,7 +5048,7 @@ static __always_inline enum next connection_ipv6(struct packet_context *ctx, str
 	return GO_ON;
 }
 
-/* A packet to or from storage: within its rate? */
+/* A packet to or from storage: within its rate? If from a host, that one is remembered for longer. */
 __noinline enum next steer_storage(void)
 {
 	struct scratch *scratch = scratch_of_cpu();
@@ -4957,6 +5058,13 @@ __noinline enum next steer_storage(void)
 	apply_storage(scratch);
 	if (scratch->meta.rate_color == 2) {
 		return drop_for(&scratch->outcome, DROP_RATE_EXCEEDED);
+	}
+	if (!(scratch->meta.decided || scratch->meta.is_reply)) {
+		if (has(scratch, HEADER_IPV4)) {
+			apply_storage_host_ipv4(scratch);
+		} else if (has(scratch, HEADER_IPV6)) {
+			apply_storage_host_ipv6(scratch);
+		}
 	}
 	return GO_ON;
 }
