@@ -13,8 +13,8 @@ from compiler.printers.ebpf.expressions import c, given, hash_of, number, words
 from compiler.printers.ebpf.lines import Lines
 from compiler.printers.ebpf.structures import flag, table_constant
 from compiler.printers.layout import MapKind, MapLayout, StoreLayout, TableLayout
-from compiler.printers.layout_store import LearnedTableLayout
 from compiler.printers.layout_maps import SIDE, SIDE_BITS, SIDES
+from compiler.printers.layout_store import LearnedTableLayout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -69,7 +70,7 @@ def values(entry: TableEntry) -> list[int]:
     ],
 )
 def test_connections_stay_with_targets_that_hosts_may_stay_with(
-    change: dict[str, str], shared: bool, fate: Fate, removed: RemovedBackends
+    change: dict[str, Any], shared: bool, fate: Fate, removed: RemovedBackends
 ) -> None:
     before = entries(None, shared=shared)
     found = fix_up([connection(before)], entries(before, shared=shared, **change), removed)
