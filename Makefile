@@ -37,7 +37,10 @@ peers: ## build what tests meet and Debian does not have: containerd 1.7 and 2.x
 	tests/peers/build
 
 test: peers ## every test; needs root for namespaces and BPF
-	$(BIN)/python -m pytest
+	@status=0; \
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "not root" || status=$$?; \
+	$(BIN)/python -m pytest -m root || status=$$?; \
+	exit $$status
 
 soak: peers ## look for differences that no test has met: HOURS=8 or SECONDS=60, TURNOUT_SEED to repeat one; needs root
 	TURNOUT_KILLS=200 $(BIN)/python -m pytest -q -s tests/conformance/test_killing.py tests/conformance/test_failing.py

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from importlib.metadata import version
 from typing import Annotated, Any
@@ -26,6 +27,12 @@ COMMANDS = {
     "shell": ("cli.shell", "Open p4runtime-shell on a device."),
 }
 """Command -> module and help. A module has an `app`, or a function named like the command."""
+ENVIRONMENT = {"device": {"GRPC_EXPERIMENTS": "-event_engine_listener"}}
+"""What libraries of a command read when they are imported, where the caller's environment has nothing of its own.
+
+gRPC: the thread that waits for messages reads them as well. Its event engine hands each message from one thread to
+another and to a third, for which a single write waits about a tenth longer.
+"""
 
 
 class LazyGroup(TyperGroup):
@@ -37,6 +44,8 @@ class LazyGroup(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
+        for name, value in ENVIRONMENT.get(cmd_name, {}).items():
+            os.environ.setdefault(name, value)
         command = _command_of(importlib.import_module(COMMANDS[cmd_name][0]), cmd_name)
         command.name = cmd_name
         return command

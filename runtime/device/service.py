@@ -109,7 +109,8 @@ class Service:
     async def Write(self, request: p4r.WriteRequest, raw: bytes, context: Any) -> p4r.WriteResponse:  # noqa: N802
         """`raw` is the request as it came."""
         try:
-            self._check_writer(request, context)  # who may not need not wait to hear it
+            if self._changing.locked():
+                self._check_writer(request, context)  # who may not need not wait to hear it
             self._check_size(request)
             async with self._changing.of(request.role, f"Write of {len(request.updates)} updates"):
                 self._check_writer(request, context)
