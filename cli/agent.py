@@ -56,8 +56,16 @@ def storage(
         Path | None,
         typer.Option("--layer-cache", help="Folder to keep filled for containerd's own EROFS snapshotter."),
     ] = None,
+    containerd: Annotated[
+        Path | None,
+        typer.Option(
+            "--containerd", help="containerd's socket: what it has no more, and no image, leaves the layer cache."
+        ),
+    ] = None,
 ) -> None:
     """Serve containerd's snapshots API: converted images start without being pulled. Needs root."""
+    if containerd is not None and layer_cache is None:
+        raise typer.BadParameter("--containerd says what may leave the folder of --layer-cache; there is none")
     writable_bytes = _size(writable_size)
     ahead = Ahead(most_bytes=_ahead_bytes(read_ahead), whole=local_copies)
     if os.geteuid():
@@ -68,7 +76,7 @@ def storage(
         signal.signal(number, lambda _number, _frame: stop.set())
     try:
         snapshots = Snapshotter(root.absolute(), store.absolute(), writable_bytes=writable_bytes, ahead=ahead)
-        cache = None if layer_cache is None else LayerCache(layer_cache.absolute(), store.absolute())
+        cache = None if layer_cache is None else _layer_cache(layer_cache, store, containerd)
         server = make_server(snapshots, listen.absolute())
     except (ImageError, OSError) as error:
         raise fail(str(error)) from error
@@ -79,6 +87,11 @@ def storage(
     stop.wait()
     server.stop(grace=5).wait()
     snapshots.close()
+
+
+def _layer_cache(folder: Path, store: Path, containerd: Path | None) -> LayerCache:
+    socket = None if containerd is None else containerd.absolute()
+    return LayerCache(folder.absolute(), store.absolute(), containerd=socket)
 
 
 def _size(text: str | None) -> int | None:

@@ -185,7 +185,10 @@ def _node(
             pytest.skip(f"{program} is not installed; ./setup installs it")
     with tempfile.TemporaryDirectory(prefix="node-") as name:
         folder = Path(name)
-        options = (*options, *(("--layer-cache", folder / "cache") if cached else ()))
+        options = (
+            *options,
+            *(("--layer-cache", folder / "cache", "--containerd", folder / "c.sock") if cached else ()),
+        )
         with docker_registry(folder, folder / "data") as host, running_agent(folder, *options) as agent:
             more = configuration(agent) + _PODS[version.config].format(host=host)
             with containerd(folder, version, more) as peer:

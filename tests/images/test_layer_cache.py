@@ -13,7 +13,7 @@ from agents.storage.io.volumefiles import volume_path
 from tests.images.agent import Agent, loops_below, mounted_below, wait_until
 from tests.images.archives import Tar, digest
 from tests.images.containerd import chain_id
-from tests.images.conversions import converted
+from tests.images.conversions import converted, turnout
 from tests.images.node import Node, busybox, file_layer, node_with_layer_cache, sleeping
 
 pytestmark = [pytest.mark.root, pytest.mark.peer, pytest.mark.slow]
@@ -119,6 +119,43 @@ def test_of_an_image_some_of_whose_layers_are_lost_the_others_are_there(node: No
     start = f"layer cache {node.folder}/cache lacks layers: {name}: "
     wait_until(lambda: start in node.agent.log, "nothing is said of the lost layer")
     assert list((node.folder / "cache" / "work" / "layers").iterdir()) == []
+
+
+def test_an_entry_goes_when_neither_image_nor_containerd_has_it(node: Node) -> None:
+    """First it is nobody's but containerd's, which can still start the image."""
+    base, layer = busybox(), file_layer("etc/passing", "still there\n")
+    converted(node.image("based", base), node.agent.store)
+    name = node.image("passing", base, layer)
+    converted(name, node.agent.store)
+    _wait_for(node, base, layer)
+    node.pull(name)
+    assert turnout("remove", name, "--store", node.agent.store).returncode == 0
+    unused = _entry(node, file_layer("etc/unused", "x"))
+    unused.parent.mkdir(parents=True)
+    unused.touch()
+    wait_until(lambda: not unused.exists(), "an entry that nobody has stays")
+    assert node.run(name, "passing", "cd /; busybox cat etc/passing") == "still there\n"
+    node.remove_all()
+    wait_until(lambda: not _entry(node, layer).exists(), "the entry stays")
+    wait_until(lambda: not any((node.folder / "cache" / "work" / "leaving").iterdir()), "something is left")
+    assert not _entry(node, layer).parent.exists()
+    assert _entry(node, base).exists()
+
+
+def test_without_containerd_entries_stay(node: Node) -> None:
+    layer = file_layer("etc/staying", "x")
+    name = node.image("staying", layer)
+    converted(name, node.agent.store)
+    _wait_for(node, layer)
+    node.peer.end()
+    try:
+        assert turnout("remove", name, "--store", node.agent.store).returncode == 0
+        kept = f"layer cache {node.folder}/cache keeps what nobody may need: containerd at {node.peer.socket}: "
+        wait_until(lambda: kept in node.agent.log, "nothing is said")
+        assert _entry(node, layer).exists()
+    finally:
+        node.peer.start()
+    wait_until(lambda: not _entry(node, layer).exists(), "the entry stays")
 
 
 def test_a_second_agent_does_not_fill_the_same_cache(node: Node) -> None:

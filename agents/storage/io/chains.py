@@ -108,6 +108,11 @@ def converted_names(store: Path) -> frozenset[tuple[int, str]]:
     return frozenset((row[0], row[1]) for row in _rows(store, "SELECT image, name FROM names"))
 
 
+def layer_ids(store: Path) -> frozenset[str]:
+    """Diff IDs of all layers of all images."""
+    return frozenset(row[0] for row in _rows(store, "SELECT DISTINCT diff_id FROM layers"))
+
+
 def _rows(store: Path, query: str, *values: object) -> list[tuple[Any, ...]]:
     """Read without being in the way of a conversion. No store yet: no rows."""
     path = store / "store.db"
