@@ -12,6 +12,7 @@ import typer
 import yaml
 
 from agents.storage.io import housekeeping, mounts
+from agents.storage.io.conversionrecords import forget_records
 from agents.storage.io.store import Store, StoredImage
 from agents.storage.io.volumefiles import find_volume, remote_volume
 from agents.storage.translate import modes
@@ -134,7 +135,10 @@ def _need_root() -> None:
 def remove(image: ImageArgument, mode: ModeOption = None, store: StoreOption = STORE) -> None:
     """Forget an image, and remove the volumes that no other image has."""
     with opened_store(store) as opened:
-        opened.remove(opened.find(image, mode.plain if mode else ""))
+        found = opened.find(image, mode.plain if mode else "")
+        opened.remove(found)
+        for name in found.names:
+            forget_records(store, name, found.mode)
         housekeeping.collect(opened)
 
 

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from agents.storage.conversion import OnProgress, convert
+from agents.storage.io.conversionrecords import Wanted, recording
 from agents.storage.io.credentials import CredentialFile
 from agents.storage.io.registries import RegistryOptions
 from agents.storage.io.registryhttp import Connection
@@ -86,7 +87,7 @@ def convert_command(
             mirrors=mirrors,
         )
         for one in wanted:
-            with _progress(str(one.name)) as on_progress:
+            with recording(store, _recorded(one)) as record, _progress(str(one.name), record) as on_progress:
                 rows += _made(one, opened, registries, on_progress)
     pushed = ["pushed"] if any(one.destination for one in wanted) else []
     print_rows([*COLUMNS, "made", *pushed], rows, output)
@@ -98,6 +99,11 @@ class _Wanted:
     platforms: tuple[Platform, ...]
     mode: modes.Mode
     destination: RegistryImage | None = None
+
+
+def _recorded(one: _Wanted) -> Wanted:
+    destination = "" if one.destination is None else str(one.destination)
+    return Wanted(source=str(one.name), mode=one.mode.name, destination=destination)
 
 
 def _made(one: _Wanted, store: Store, registries: RegistryOptions, on_progress: OnProgress) -> list[dict[str, object]]:
@@ -175,8 +181,8 @@ def _platforms(texts: list[str]) -> tuple[Platform, ...]:
 
 
 @contextmanager
-def _progress(name: str) -> Generator[Callable[[str, int, int], None]]:
-    """A bar on a terminal, nothing in a pipe."""
+def _progress(name: str, record: OnProgress) -> Generator[Callable[[str, int, int], None]]:
+    """A bar on a terminal, nothing in a pipe; and the record."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
@@ -186,5 +192,6 @@ def _progress(name: str) -> Generator[Callable[[str, int, int], None]]:
             if phase not in tasks:
                 tasks[phase] = bar.add_task(f"{name}: {phase}", total=total)
             bar.update(tasks[phase], completed=done)
+            record(phase, done, total)
 
         yield on_progress

@@ -1,4 +1,4 @@
-"""`turnout show`: what devices hold and have counted."""
+"""`turnout show`: what devices hold and have counted, and what has become of images."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 from cli.console import Output, fail, print_rows, say
 from cli.devices import TlsCa, TlsCert, TlsKey, addresses, client_tls
 from cli.showdevice import show_devices
+from cli.showimages import images_command
 from compiler.ir.nodes import Pipeline
 from compiler.pipeline.assembly import pipeline
 from runtime.client import inventory
@@ -20,7 +21,7 @@ from runtime.client.errors import ClientError
 from runtime.client.inventory import Inventory, Record
 from runtime.client.session import Session
 
-app = typer.Typer(help="Show what devices hold and have counted.", no_args_is_help=True)
+app = typer.Typer(help="Show what devices hold and have counted, and what has become of images.", no_args_is_help=True)
 
 DeviceOption = Annotated[
     list[str] | None,
@@ -130,3 +131,6 @@ def device_command(
 ) -> None:
     """What devices are and how they are: pipeline, ports, clients, limits, refusals, what their start has found."""
     show_devices(addresses(device or ()).values(), client_tls(tls_ca, tls_cert, tls_key), output)
+
+
+app.command("images")(images_command)
