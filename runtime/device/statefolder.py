@@ -14,10 +14,11 @@ from pathlib import Path
 from runtime.device import garbage
 from runtime.device.findings import Start
 from runtime.device.journal.files import Folder
-from runtime.device.journal.framing import FormatError, scan
+from runtime.device.journal.framing import FormatError
 from runtime.device.journal.journal import Forgetful, Journal, Recorder
 from runtime.device.journal.records import Device, Record, decode
 from runtime.device.journal.replay import Replay
+from runtime.device.journal.scanning import scan
 from runtime.device.portnames import NO_PORTS, PortNames
 from runtime.device.progress import Progress
 from runtime.device.target import TargetError

@@ -12,18 +12,22 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from runtime.device.journal.framing import HEAD_SIZE, HEADER, FormatError, Frame, Tail, frame_head, scan
-from runtime.device.journal.records import Kind, update_count
+from runtime.device.journal.framing import HEAD_SIZE, HEADER, FormatError, Frame, frame_head
+from runtime.device.journal.records import Kind, are_only_writes, update_count
+from runtime.device.journal.scanning import Damage, Torn, parts
 
 LOG = logging.getLogger("turnout.device")
 AHEAD_BYTES = 1 << 18
 """A log is made longer by this much at a time: what is promised to a record has its room then."""
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _FOLDER_MODE, _FILE_MODE = 0o700, 0o600
+_LOST = Frame(kind=Kind.LOST, body=memoryview(b""))
+_NUMBER = re.compile(r"[0-9]{8,}")
 
 
 class Log:
@@ -116,20 +120,20 @@ class Folder:
     def frames(self) -> Iterator[Frame]:
         """All records, oldest first. Raises `FormatError`, OSError. Says what a kill, or worse, has left."""
         for path in self._read():
-            yield from self._snapshot_frames(path) if path.suffix == ".snapshot" else self._log_frames(path)
+            yield from self._frames_of(path)
 
     def update_count(self) -> int:
         """Of all writes that `frames` gives; reads everything, and keeps nothing. Raises OSError, `FormatError`."""
         return sum(
-            update_count(frame.body)
+            update_count(part.body)
             for path in self._read()
-            for frame in scan(path.read_bytes()).frames
-            if frame.kind == Kind.WRITE
+            for part in parts(path.read_bytes())
+            if isinstance(part, Frame) and part.kind == Kind.WRITE
         )
 
     def log_bytes(self) -> int:
         """Of all logs together, as replaying them has to read."""
-        return sum(path.stat().st_size for path in self.path.glob("*.log"))
+        return sum(path.stat().st_size for path in self._numbered(".log"))
 
     def remove_before(self, number: int) -> None:
         """What a snapshot has made unneeded, and snapshots that were never finished."""
@@ -138,8 +142,8 @@ class Folder:
                 path.unlink(missing_ok=True)
 
     def clear(self) -> None:
-        """Everything of an earlier device."""
-        for path in (*self._numbered(), *self._objects.iterdir()):
+        """Everything of an earlier device, the last log first: what a kill leaves has no gap."""
+        for path in (*sorted(self._numbered(), reverse=True), *self._objects.iterdir()):
             path.unlink()
 
     def put(self, data: bytes) -> str:
@@ -169,35 +173,53 @@ class Folder:
                 path.unlink()
 
     def _read(self) -> list[Path]:
-        """The files that count, in their order: the last snapshot, and the logs since."""
-        first = max((int(path.stem) for path in self.path.glob("*.snapshot")), default=0)
-        logs = [path for path in sorted(self.path.glob("*.log")) if int(path.stem) >= first]
+        """The files that count, in their order: the last snapshot, and the logs since. Raises `FormatError`."""
+        first = max((int(path.stem) for path in self._numbered(".snapshot")), default=0)
+        logs = [path for path in sorted(self._numbered(".log")) if int(path.stem) >= first]
+        for wanted, path in enumerate(logs, first or 1):
+            if path != self.log(wanted):
+                raise FormatError(f"{self.log(wanted).name} is gone, and {path.name} is there")
+        if first and not logs:
+            raise FormatError(f"{self.log(first).name} is gone, and {self.snapshot(first).name} is there")
         return [self.snapshot(first), *logs] if first else logs
 
-    def _numbered(self) -> list[Path]:
-        return [path for path in self.path.iterdir() if path.stem.isdigit()]
+    def _numbered(self, suffix: str = "") -> list[Path]:
+        """Those of a kind, or all; nobody else's."""
+        return [p for p in self.path.iterdir() if _NUMBER.fullmatch(p.stem) and p.suffix.endswith(suffix)]
 
-    def _snapshot_frames(self, path: Path) -> tuple[Frame, ...]:
-        found = scan(path.read_bytes())
-        if found.tail is not Tail.WHOLE or not found.frames or found.frames[-1].kind != Kind.END:
-            raise FormatError(f"snapshot {path.name} is damaged at byte {found.end}")
-        return found.frames
+    def _frames_of(self, path: Path) -> Iterator[Frame]:
+        """Raises `FormatError` where more is lost than writes."""
+        data, last = path.read_bytes(), None
+        for part in parts(data):
+            match part:
+                case Frame():
+                    last = part.kind
+                    yield part
+                case Torn() if path.suffix == ".log":
+                    self._tell_torn(path, part)
+                case Torn():
+                    pass
+                case Damage():
+                    last = None
+                    self._tell_damage(path, part, data)
+                    yield _LOST
+        if path.suffix == ".snapshot" and last != Kind.END:
+            raise FormatError(f"snapshot {path.name} is damaged: its end is not there")
 
-    def _log_frames(self, path: Path) -> tuple[Frame, ...]:
-        data = path.read_bytes()
-        found = scan(data)
-        match found.tail:
-            case Tail.WHOLE:
-                pass
-            case Tail.TORN:
-                self.remarks.append(
-                    f"journal {path.name}: the last record is cut short at byte {found.end}; it is ignored"
-                )
-                LOG.info("%s", self.remarks[-1])
-            case Tail.DAMAGED:
-                left = len(data.rstrip(b"\0")) - found.end
-                self.remarks.append(
-                    f"journal {path.name}: damaged at byte {found.end}: {left} bytes from there on are lost"
-                )
-                LOG.error("%s", self.remarks[-1])
-        return found.frames
+    def _tell_torn(self, path: Path, torn: Torn) -> None:
+        self.remarks.append(f"journal {path.name}: the last record is cut short at byte {torn.start}; it is ignored")
+        LOG.info("%s", self.remarks[-1])
+
+    def _tell_damage(self, path: Path, damage: Damage, data: bytes) -> None:
+        lost = data[damage.start : damage.end]
+        where = f"journal {path.name}: damaged at byte {damage.start}: "
+        if not are_only_writes(lost):
+            raise FormatError(f"{path.name} is damaged at byte {damage.start}, and not only writes of entries are lost")
+        if not lost:
+            remark = "a length, which is put right; nothing is lost"
+        elif data[damage.end :].strip(b"\0"):
+            remark = f"{len(lost)} bytes are lost, what is behind them is there"
+        else:
+            remark = f"{len(lost)} bytes from there on are lost"
+        self.remarks.append(where + remark)
+        LOG.error("%s", self.remarks[-1])

@@ -7,6 +7,7 @@ when the device was killed; nobody has been told of it.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -14,9 +15,11 @@ from enum import IntEnum
 from typing import Any, TypeAlias
 
 from finsy.proto import p4r
+from google.protobuf.message import DecodeError
 
+from compiler.span import InternalError
 from runtime.device import wirepatterns as wire
-from runtime.device.journal.framing import FormatError, Frame
+from runtime.device.journal.framing import HEAD_SIZE, FormatError, Frame
 
 Write: TypeAlias = p4r.WriteRequest
 Written: TypeAlias = bytes
@@ -24,8 +27,9 @@ Written: TypeAlias = bytes
 
 
 class Kind(IntEnum):
-    """What a record is, in the file."""
+    """What a record is, in the file; `LOST` is in none."""
 
+    LOST = 0
     DEVICE = 1
     WRITE = 2
     OUTCOME = 3
@@ -111,7 +115,12 @@ class End:
     """Last in a snapshot: it is whole."""
 
 
-Record: TypeAlias = Device | Write | Written | Outcome | Config | Hidden | Election | Role | Moved | Named | End
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Writes and outcomes were here, and are damaged: of the last write before, it may have been the outcome."""
+
+
+Record: TypeAlias = Device | Write | Written | Outcome | Config | Hidden | Election | Role | Moved | Named | End | Lost
 _PLAIN: dict[Kind, type[Device | Config | Hidden | Election | Role | Moved | Named | End]] = {
     Kind.DEVICE: Device,
     Kind.CONFIG: Config,
@@ -122,6 +131,8 @@ _PLAIN: dict[Kind, type[Device | Config | Hidden | Election | Role | Moved | Nam
     Kind.END: End,
     Kind.NAMED: Named,
 }
+_FIRST_WORDS = re.compile(rb'"(?:action|boot_id|next_id|config|election_id|new|number)": ')
+"""The first key of each record of JSON."""
 _UPDATES = p4r.WriteRequest.UPDATES_FIELD_NUMBER << 3 | wire.LENGTH
 _KINDS = {made: kind for kind, made in _PLAIN.items()}
 
@@ -134,22 +145,42 @@ def encode(record: Record) -> tuple[Kind, bytes]:
             return Kind.WRITE, record
         case Outcome():
             return Kind.OUTCOME, _bits(record.failed)
+        case Lost():
+            raise InternalError("what is lost is not written down")
         case _:
             return _KINDS[type(record)], json.dumps(asdict(record), sort_keys=True).encode()
 
 
 def decode(frame: Frame) -> Record:
-    """Raises `FormatError`: a kind that this version does not know."""
+    """Raises `FormatError`: a record that this version does not know."""
+    try:
+        return _decoded(frame)
+    except (ValueError, TypeError, DecodeError) as problem:
+        raise FormatError(f"it has a record of kind {frame.kind} that cannot be read: {problem}") from problem
+
+
+def _decoded(frame: Frame) -> Record:
     match frame.kind:
         case Kind.WRITE:
             return p4r.WriteRequest.FromString(bytes(frame.body))
         case Kind.OUTCOME:
             return Outcome(failed=_positions(frame.body))
+        case Kind.LOST:
+            return Lost()
         case _ if frame.kind in _PLAIN:
             given: dict[str, Any] = json.loads(bytes(frame.body))
             return _PLAIN[Kind(frame.kind)](**given)
         case _:
             raise FormatError(f"it has a record of kind {frame.kind}, which this version of Turnout does not know")
+
+
+def are_only_writes(lost: bytes) -> bool:
+    """Whether damaged bytes, from a record's start on, were writes and outcomes alone: no pipeline, election or role.
+
+    One wrong bit does not hide the others: their kind is told by the head of the first, and all have words of JSON.
+    """
+    is_plain = lost[HEAD_SIZE - 1 : HEAD_SIZE + 1] in {bytes((kind, ord("{"))) for kind in _PLAIN}
+    return not is_plain and _FIRST_WORDS.search(lost) is None
 
 
 def update_count(body: memoryview) -> int:

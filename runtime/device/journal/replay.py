@@ -25,6 +25,7 @@ from runtime.device.journal.records import (
     Election,
     End,
     Hidden,
+    Lost,
     Moved,
     Named,
     Outcome,
@@ -165,6 +166,8 @@ class Replay:
             case p4r.WriteRequest() | Config():
                 self._conclude(pending, frozenset())
                 self._pending = record
+            case Lost():
+                self._finish_again(pending)
             case Named() if isinstance(pending, p4r.WriteRequest):
                 # It was found for the write whose outcome comes next.
                 self._note(record)
@@ -176,6 +179,16 @@ class Replay:
             case _:
                 self._conclude(pending, frozenset())
                 self._note(record)
+
+    def _finish_again(self, pending: Write | Config | None) -> None:
+        """What became of it is lost: it is what it was asked to be, as when nobody had been told."""
+        if isinstance(pending, p4r.WriteRequest):
+            self._pending = pending
+            self.finish_write()
+            if self._current is not None:
+                self._current.deferred.effects.clear()
+        else:
+            self._conclude(pending, frozenset())
 
     def _conclude(self, pending: Write | Config | None, without: frozenset[int]) -> None:
         match pending:

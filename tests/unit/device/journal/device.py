@@ -80,8 +80,12 @@ class Device:
     def set(self, action: str, config: p4r.ForwardingPipelineConfig | None = None) -> None:
         asyncio.run(self.configs.set(SET(action=SET.Action.Value(action), config=config)))
 
-    def write(self, updates: Iterable[p4r.Update]) -> list[str | None]:
-        outcomes = at_once(self.configs.write(p4r.WriteRequest(updates=updates)))
+    def write(
+        self,
+        updates: Iterable[p4r.Update],
+        atomicity: p4r.WriteRequest.Atomicity.ValueType = p4r.WriteRequest.CONTINUE_ON_ERROR,
+    ) -> list[str | None]:
+        outcomes = at_once(self.configs.write(p4r.WriteRequest(updates=updates, atomicity=atomicity)))
         return [None if outcome is None else str(outcome) for outcome in outcomes]
 
     def snapshot(self, *, killed_after: int | None = None) -> None:

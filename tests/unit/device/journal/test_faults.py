@@ -11,7 +11,9 @@ from finsy.proto import p4r
 
 from compiler.ir.nodes import Pipeline
 from runtime.device import statefolder
-from runtime.device.journal.framing import HEADER
+from runtime.device.journal.framing import HEAD_SIZE, HEADER, frame_head
+from runtime.device.journal.records import Kind
+from runtime.device.journal.scanning import scan
 from runtime.device.progress import Progress
 from runtime.device.refusals import Code, RefusedError
 from runtime.device.statefolder import StateFolder
@@ -168,13 +170,132 @@ def test_a_bundle_that_is_gone_or_damaged(device: Device, tmp_path: Path) -> Non
     device.kill()
 
 
-def test_a_damaged_snapshot(device: Device, tmp_path: Path) -> None:
+def test_a_snapshot_that_is_cut_short(device: Device, tmp_path: Path) -> None:
     device.snapshot()
     device.kill()
     (snapshot,) = (tmp_path / "state" / "journal").glob("*.snapshot")
     snapshot.write_bytes(snapshot.read_bytes()[:-1])
-    size = snapshot.stat().st_size
-    assert unusable(tmp_path / "state").startswith(f"snapshot {snapshot.name} is damaged at byte {size - 10}")
+    assert unusable(tmp_path / "state") == f"snapshot {snapshot.name} is damaged: its end is not there"
+
+
+def flip(path: Path, kind: Kind, number: int = 0, *, byte: int = HEAD_SIZE) -> tuple[int, int]:
+    """One bit of the record with this number of its kind, at a byte of it. Where the record begins, how long it is."""
+    data, at = bytearray(path.read_bytes()), len(HEADER)
+    for frame in scan(bytes(data)).frames:
+        size = HEAD_SIZE + len(frame.body)
+        if frame.kind == kind:
+            if not number:
+                data[at + byte] ^= 4
+                path.write_bytes(data)
+                return at, size
+            number -= 1
+        at += size
+    raise AssertionError(f"there is no such record of kind {kind.name}")
+
+
+def test_a_bit_of_a_write(device: Device, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """All others are there, and what is lost is told."""
+    for number in range(1, 5):
+        device.write([entry(number)])
+    there = device.held
+    device.kill()
+    (log,) = (tmp_path / "state" / "journal").glob("*.log")
+    at, size = flip(log, Kind.WRITE, 2, byte=HEAD_SIZE + 20)
+    device = Device(tmp_path / "state")
+    words = f"journal {log.name}: damaged at byte {at}: {size} bytes are lost, what is behind them is there"
+    assert words in caplog.messages
+    assert device.held != there
+    assert device.write([entry(2)]) == [None]
+    assert device.held == there
+    for number in (1, 3, 4):
+        assert device.write([entry(number)]) != [None]  # there already
+    device.kill()
+
+
+def test_a_bit_of_a_length(device: Device, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for number in range(1, 5):
+        device.write([entry(number)])
+    there = device.held
+    device.kill()
+    (log,) = (tmp_path / "state" / "journal").glob("*.log")
+    at, _ = flip(log, Kind.WRITE, 2, byte=2)
+    device = Device(tmp_path / "state")
+    words = f"journal {log.name}: damaged at byte {at}: a length, which is put right; nothing is lost"
+    assert words in caplog.messages
+    assert device.held == there
+    device.kill()
+
+
+def test_a_bit_of_an_outcome(device: Device, tmp_path: Path) -> None:
+    """What was asked for is done once more, and refused as it was."""
+    double = [entry(7), entry(7)]
+    assert device.write(double, p4r.WriteRequest.ROLLBACK_ON_ERROR)[1] is not None
+    assert device.write([entry(8)]) == [None]
+    there = device.held
+    device.kill()
+    (log,) = (tmp_path / "state" / "journal").glob("*.log")
+    flip(log, Kind.OUTCOME, 2)
+    device = Device(tmp_path / "state")
+    assert device.held == there
+    device.kill()
+
+
+@pytest.mark.parametrize("kind", [Kind.DEVICE, Kind.CONFIG, Kind.ELECTION])
+@pytest.mark.parametrize("byte", [HEAD_SIZE - 1, HEAD_SIZE, HEAD_SIZE + 2, HEAD_SIZE + 20])
+def test_a_bit_of_what_is_no_write(device: Device, tmp_path: Path, kind: Kind, byte: int) -> None:
+    device.kept.journal.note_election("", 5)
+    device.write([entry(1)])
+    device.kill()
+    (log,) = (tmp_path / "state" / "journal").glob("*.log")
+    at, _ = flip(log, kind, byte=byte)
+    words = f"{log.name} is damaged at byte {at}, and not only writes of entries are lost"
+    assert unusable(tmp_path / "state") == words
+
+
+def test_a_bit_of_a_snapshot(device: Device, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    device.snapshot()
+    device.write([entry(5)])
+    device.kill()
+    (snapshot,) = (tmp_path / "state" / "journal").glob("*.snapshot")
+    at, size = flip(snapshot, Kind.WRITE)
+    device = Device(tmp_path / "state")
+    words = f"journal {snapshot.name}: damaged at byte {at}: {size} bytes are lost, what is behind them is there"
+    assert words in caplog.messages
+    assert device.write([entry(0)]) == [None]
+    assert device.write([entry(5)]) != [None]
+    device.kill()
+
+
+def test_a_log_that_is_gone(device: Device, tmp_path: Path) -> None:
+    device.kill()
+    for _ in range(2):
+        device = Device(tmp_path / "state")
+        device.write([entry(1)])
+        device.kill()
+    journal = tmp_path / "state" / "journal"
+    (journal / "00000002.log").unlink()
+    assert unusable(tmp_path / "state") == "00000002.log is gone, and 00000003.log is there"
+    (journal / "00000001.log").unlink()
+    assert unusable(tmp_path / "state") == "00000001.log is gone, and 00000003.log is there"
+
+
+def test_files_of_others(device: Device, tmp_path: Path) -> None:
+    there = device.held
+    device.kill()
+    for name in ("old.log", "0000000².log", "notes.snapshot", "1.new"):
+        (tmp_path / "state" / "journal" / name).write_text("mine")
+    device = Device(tmp_path / "state")
+    assert device.held == there
+    device.kill()
+    assert (tmp_path / "state" / "journal" / "old.log").exists()
+
+
+@pytest.mark.parametrize("body", [b"{", b'{"role": "", "election": 5}', b'{"role": "\xff"}', b"[]"])
+def test_a_record_of_another_version(device: Device, tmp_path: Path, body: bytes) -> None:
+    device.kill()
+    (log,) = (tmp_path / "state" / "journal").glob("*.log")
+    log.write_bytes(log.read_bytes().rstrip(b"\0") + frame_head(Kind.ELECTION, body) + body)
+    assert unusable(tmp_path / "state").startswith("it has a record of kind 6 that cannot be read: ")
 
 
 def test_a_torn_tail_is_said(device: Device, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

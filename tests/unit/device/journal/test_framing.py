@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.device.journal.framing import HEAD_SIZE, HEADER, FormatError, Tail, frame_head, scan
+from runtime.device.journal.framing import HEAD_SIZE, HEADER, FormatError, frame_head
+from runtime.device.journal.scanning import Damage, Tail, scan
 
-FRAMES = st.lists(st.tuples(st.integers(1, 255), st.binary(max_size=40)), max_size=6)
+FRAMES = st.lists(st.tuples(st.integers(1, 31), st.binary(max_size=40)), max_size=6)
 
 
 def written(frames: list[tuple[int, bytes]]) -> bytes:
@@ -49,27 +50,60 @@ def test_a_file_cut_at_each_byte(frames: list[tuple[int, bytes]], made_longer: b
 
 
 @given(FRAMES.filter(lambda frames: len(frames) > 0), st.data())
-def test_a_flipped_bit_loses_nothing_before_it(frames: list[tuple[int, bytes]], data: st.DataObject) -> None:
-    whole = bytearray(written(frames))
-    at = data.draw(st.integers(len(HEADER), len(whole) - 1))
+def test_a_flipped_bit_costs_one_record(frames: list[tuple[int, bytes]], data: st.DataObject) -> None:
+    """And none when it is one of a length. Zeros at the end may be of the record, or room for the next."""
+    whole = bytearray(written([*frames, (1, b"last")]))
+    at = data.draw(st.integers(len(HEADER), ends(frames)[-1] - 1))
     whole[at] ^= 1 << data.draw(st.integers(0, 7))
-    count = sum(place <= at for place in ends(frames)[1:])
-    assert found_in(bytes(whole)) == frames[:count]
+    hit = sum(place <= at for place in ends(frames)[1:])
+    is_length = at - ends(frames)[hit] < 4
+    left = frames if is_length else frames[:hit] + frames[hit + 1 :]
+    assert found_in(bytes(whole)) == [*left, (1, b"last")]
+    start, end = ends(frames)[hit : hit + 2]
+    assert scan(bytes(whole)).damage == (Damage(start, start if is_length else end),)
+
+
+@given(st.lists(st.binary(min_size=1, max_size=200), min_size=3, max_size=12), st.data())
+def test_zeros_where_records_were_cost_what_was_there(bodies: list[bytes], data: st.DataObject) -> None:
+    frames = [(2, body) for body in bodies]
+    whole, places = bytearray(written([*frames, (3, b"")])), ends(frames)
+    first = data.draw(st.integers(len(HEADER), places[-1] - 1))
+    length = data.draw(st.integers(1, places[-1] - first))
+    whole[first : first + length] = bytes(length)
+    before = sum(place <= first for place in places[1:])
+    behind = sum(place < first + length for place in places)
+    got = found_in(bytes(whole))
+    assert got[:before] == frames[:before]
+    assert got[len(got) - len(frames) + behind - 1 :] == [*frames[behind:], (3, b"")]
 
 
 def test_damage_with_more_behind_it_is_told_from_a_torn_tail() -> None:
     frames = [(1, b"one"), (2, b"two"), (3, b"three")]
     whole = bytearray(written(frames))
     whole[ends(frames)[1] + HEAD_SIZE] ^= 1
-    assert (scan(bytes(whole)).tail, len(scan(bytes(whole)).frames)) == (Tail.DAMAGED, 1)
+    found = scan(bytes(whole))
+    assert (found.tail, found_in(bytes(whole))) == (Tail.WHOLE, [frames[0], frames[2]])
+    whole = bytearray(written(frames))
+    whole[-1] ^= 1
+    found = scan(bytes(whole) + bytes(100))
+    assert (found.tail, len(found.frames), found.end) == (Tail.DAMAGED, 2, ends(frames)[2])
     torn = written(frames)[:-2]
     assert (scan(torn).tail, len(scan(torn).frames)) == (Tail.TORN, 2)
+
+
+def test_records_that_a_client_has_put_into_its_own_are_none() -> None:
+    """Of a record that is cut short nothing is taken, whatever it has."""
+    inner = written([(4, b"pushed")])[len(HEADER) :]
+    whole = written([(2, b"one"), (2, inner * 20 + b"end")])
+    found = scan(whole[:-3] + bytes(3))
+    assert (found.tail, found.damage, [bytes(frame.body) for frame in found.frames]) == (Tail.TORN, (), [b"one"])
 
 
 @pytest.mark.parametrize(
     ("data", "words"),
     [
         (b"#!/bin/sh\necho hello", "it is no journal of a Turnout device"),
+        (bytes(12) + b"more", "it is no journal of a Turnout device"),
         (b"TurnoutJ" + (2).to_bytes(4, "little"), "its format is 2, this version of Turnout reads 1"),
     ],
 )

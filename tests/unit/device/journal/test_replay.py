@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 
 from compiler.ir.entries import Exact, TableEntry
 from compiler.ir.nodes import Pipeline
-from runtime.device.journal.framing import HEAD_SIZE, HEADER, scan
+from runtime.device.journal.framing import HEAD_SIZE, HEADER
 from runtime.device.journal.records import DONE, Config, Election, Kind, Moved, Outcome, Record
 from runtime.device.journal.records import Device as RecordedDevice
 from runtime.device.journal.replay import Replay
+from runtime.device.journal.scanning import scan
 from runtime.device.modeltarget import ModelInstance
 from runtime.device.refusals import Code, RefusedError, exhausted
 from runtime.device.roles import P4RoleConfig
