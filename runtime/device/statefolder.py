@@ -19,6 +19,7 @@ from runtime.device.journal.journal import Forgetful, Journal, Recorder
 from runtime.device.journal.records import Device, Record, decode
 from runtime.device.journal.replay import Replay
 from runtime.device.journal.scanning import scan
+from runtime.device.owners import foreign_owner
 from runtime.device.portnames import NO_PORTS, PortNames
 from runtime.device.progress import Progress
 from runtime.device.target import TargetError
@@ -63,6 +64,7 @@ class StateFolder:
         """What is in it, as long as that may be cleared away."""
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._check_owners()
             self._lock = self._locked()
         except OSError as problem:
             raise TargetError(f"cannot use state directory {self.path}: {problem}") from problem
@@ -125,6 +127,17 @@ class StateFolder:
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
+
+    def _check_owners(self) -> None:
+        """Raises `TargetError`, OSError."""
+        journal = self.path / "journal"
+        for path in (self.path, journal, *sorted(journal.glob("*"))):
+            owner = foreign_owner(path) if path.exists() else None
+            if owner is not None:
+                raise TargetError(
+                    f"state directory {self.path}: {path} belongs to user {owner}, who could change what the device "
+                    "goes on with (chown it)"
+                )
 
     def _locked(self) -> int:
         fd = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -30,7 +30,9 @@ LOG = logging.getLogger("turnout.device")
 _EGRESS = struct.Struct("=II")
 _U32 = struct.Struct("=I")
 EGRESS = "egress"
-_EGRESS_SHAPE = MapShape(name=EGRESS, type=MapType.ARRAY, key_size=4, value_size=_EGRESS.size, max_entries=MAX_PORT + 1)
+MOST_OTHERS = 2 * (MAX_PORT + 1)
+"""Interfaces that share a place with another one: those of all ports, twice as one comes before another goes."""
+EGRESS_SHAPE = MapShape(name=EGRESS, type=MapType.ARRAY, key_size=4, value_size=_EGRESS.size, max_entries=MAX_PORT + 1)
 
 
 class Ports:
@@ -47,8 +49,8 @@ class Ports:
             self._interfaces = Interfaces.pinned(pins)
             self._egress = Map.pinned(pins / EGRESS)
         else:
-            self._interfaces = Interfaces.create(2 * (MAX_PORT + 1))
-            self._egress = Map.create(_EGRESS_SHAPE)
+            self._interfaces = Interfaces.create(MOST_OTHERS)
+            self._egress = Map.create(EGRESS_SHAPE)
         self._attached: dict[int, tuple[Port, Attachment]] = {}
         """By interface index."""
         self._alive: set[int] = set()

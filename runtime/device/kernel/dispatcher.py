@@ -14,6 +14,7 @@ from runtime.bpf.library import check, libbpf
 from runtime.bpf.maps import Map, MapShape
 from runtime.bpf.program import Program
 
+DISPATCH_SHAPE = MapShape(name="dispatch_tc", type=MapType.PROG_ARRAY, key_size=4, value_size=4, max_entries=1)
 SLOT = struct.pack("=I", 0)
 _INSTRUCTION = struct.Struct("<BBhi")
 _LD_IMM64, _MOV64_IMM, _CALL, _EXIT = 0x18, 0xB7, 0x85, 0x95
@@ -24,7 +25,7 @@ _R0, _R2, _R3 = 0, 2, 3
 
 def make_prog_array() -> Map:
     """Raises `KernelRefusal`."""
-    return Map.create(MapShape(name="dispatch_tc", type=MapType.PROG_ARRAY, key_size=4, value_size=4, max_entries=1))
+    return Map.create(DISPATCH_SHAPE)
 
 
 def load_dispatcher(prog_array: Map) -> Program:

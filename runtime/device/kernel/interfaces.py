@@ -20,6 +20,14 @@ _PLACE = struct.Struct("=II")
 """Interface index and port, 0 and 0 where nobody is."""
 
 
+DIRECT_SHAPE = MapShape(name=DIRECT, type=MapType.ARRAY, key_size=4, value_size=_PLACE.size, max_entries=PLACES)
+
+
+def other_shape(entries: int) -> MapShape:
+    """`entries`: interfaces at the most that share a place with another one."""
+    return MapShape(name=OTHER, type=MapType.HASH, key_size=4, value_size=_U32.size, max_entries=entries)
+
+
 class Interfaces:
     """Both maps of a device, or of a loaded program."""
 
@@ -29,10 +37,8 @@ class Interfaces:
 
     @classmethod
     def create(cls, entries: int) -> Interfaces:
-        """New maps. `entries`: interfaces at the most that share a place with another one."""
-        direct = MapShape(name=DIRECT, type=MapType.ARRAY, key_size=4, value_size=_PLACE.size, max_entries=PLACES)
-        other = MapShape(name=OTHER, type=MapType.HASH, key_size=4, value_size=_U32.size, max_entries=entries)
-        return cls(Map.create(direct), Map.create(other))
+        """New maps; `entries` as of `other_shape`."""
+        return cls(Map.create(DIRECT_SHAPE), Map.create(other_shape(entries)))
 
     @classmethod
     def pinned(cls, pins: Path) -> Interfaces:

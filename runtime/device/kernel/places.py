@@ -13,6 +13,7 @@ from pathlib import Path
 from runtime.bpf.bpffs import remove_tree
 from runtime.bpf.errors import BpfError, KernelRefusal
 from runtime.bpf.maps import Map
+from runtime.device.kernel.foreignpins import is_place, pinned_maps
 
 LOG = logging.getLogger("turnout.device")
 _PREFIX = "pipeline_"
@@ -47,9 +48,9 @@ class Places:
             return {}
         with ExitStack() as undo:
             found: dict[str, Map] = {}
-            for path in sorted(folder.iterdir()):
-                found[path.name] = Map.pinned(path)
-                undo.callback(found[path.name].close)
+            for name, held in pinned_maps(folder):
+                found[name] = held
+                undo.callback(held.close)
             undo.pop_all()
         return found
 
@@ -66,4 +67,4 @@ class Places:
                 self.remove(name)
 
     def _names(self) -> list[str]:
-        return [path.name for path in self._pins.iterdir() if path.name.startswith(_PREFIX)]
+        return [path.name for path in self._pins.iterdir() if is_place(path.name)]

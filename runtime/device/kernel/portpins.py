@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from runtime.bpf.bpffs import remove_pin
@@ -25,7 +25,7 @@ def pin_of(pins: Path, port: int) -> Path:
 
 def pinned_ports(pins: Path) -> dict[int, int]:
     """Interface indices by port; 0 where the interface has gone. Raises `KernelRefusal`."""
-    return {int(path.name.removeprefix(_PREFIX)): _interface_of(path) for path in pins.glob(f"{_PREFIX}[0-9]*")}
+    return {int(path.name.removeprefix(_PREFIX)): _interface_of(path) for path in _numbered(pins, _PREFIX)}
 
 
 def arrange(pins: Path, ports: Iterable[Port], specs: Iterable[PortSpec]) -> None:
@@ -47,9 +47,13 @@ def arrange(pins: Path, ports: Iterable[Port], specs: Iterable[PortSpec]) -> Non
 
 def _bring_back(pins: Path) -> None:
     """A process that was killed while it renamed: any name will do, `arrange` finds the right one."""
-    for path in pins.glob(f"{_AWAY}*"):
+    for path in list(_numbered(pins, _AWAY)):
         free = next(number for number in range(1, 1 << 16) if not pin_of(pins, number).exists())
         path.rename(pin_of(pins, free))
+
+
+def _numbered(pins: Path, prefix: str) -> Iterator[Path]:
+    return (path for path in pins.glob(f"{prefix}[0-9]*") if path.name.removeprefix(prefix).isdecimal())
 
 
 def _remove(pins: Path, port: int, ifindex: int, *, is_port: bool) -> None:

@@ -22,6 +22,7 @@ from runtime.bpf.program import Program
 from runtime.device.kernel.attaching import Ports
 from runtime.device.kernel.bringing import reading, without_before
 from runtime.device.kernel.dispatcher import SLOT, load_dispatcher, make_prog_array
+from runtime.device.kernel.foreignpins import check_pins, without_foreign
 from runtime.device.kernel.indexpins import index_maps
 from runtime.device.kernel.instance import TC_PROGRAM, KernelInstance
 from runtime.device.kernel.packetouts import CpuPort, PacketSocket
@@ -56,8 +57,12 @@ class KernelTarget:
         self._hash_seed = hash_seed
         self._cpu_port: CpuPort | None = None
         self._state = StateDir(state_dir)
-        if is_clean:
-            self._state.clear_leftovers()
+        try:
+            if is_clean:
+                self._state.clear_leftovers()
+            check_pins(self._state.pins)
+        except (BpfError, OSError) as problem:
+            raise TargetError(str(problem)) from problem
         self._places = Places(self._state.pins)
         dispatch = self._state.pins / "dispatch_tc"
         is_there = dispatch.exists()
@@ -139,6 +144,7 @@ class KernelTarget:
         except BpfError as problem:
             raise PipelineRefusedError(str(problem)) from problem
         try:
+            maps = without_foreign(before.pipeline, maps, before.place)
             yield Predecessor(pipeline=before.pipeline, maps=maps) if maps else None
         finally:
             for held in maps.values():
