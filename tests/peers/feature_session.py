@@ -229,6 +229,27 @@ def role():
     return [*seen, code, refused(entry.delete)]
 
 
+def marked():
+    """Metadata of an entry; its counter, set with it and by itself."""
+    entry = sh.TableEntry("ports")(action="to")
+    entry.match["kind"], entry.match["src"], entry.action["out"] = "3", "02:00:00:00:00:03", "4"
+    entry.metadata = b"first"
+    entry.insert()
+    found = []
+    for metadata in (b"other", b""):
+        (read,) = entry.read()
+        found.append(read.metadata.decode())
+        entry.metadata = metadata
+        entry.modify()
+    (read,) = entry.read()
+    counter = sh.DirectCounterEntry("ports_count")
+    counter.table_entry.match["kind"], counter.table_entry.match["src"] = "3", "02:00:00:00:00:03"
+    counter.packet_count, counter.byte_count = 9, 900
+    counter.modify()
+    (counted,) = counter.read()
+    return [*found, read.metadata.decode(), counted.packet_count, counted.byte_count]
+
+
 def capabilities():
     return sh.APIVersion()
 

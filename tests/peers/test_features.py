@@ -93,6 +93,36 @@ def test_finsy_default_entries_and_constant_tables(tmp_path: Path) -> None:
     with_finsy(tmp_path, fixed_pipeline(), session)
 
 
+# what a controller notes at an entry, and counters that it sets
+
+
+def test_shell_metadata_and_direct_counters(tmp_path: Path, python_of_shell: Path) -> None:
+    assert ask_shell(python_of_shell, tmp_path, fixed_pipeline(), "marked") == ["first", "other", "", 9, 900]
+
+
+def test_finsy_metadata_and_counters(tmp_path: Path) -> None:
+    async def session(switch: fy.Switch) -> None:
+        match = fy.P4TableMatch(kind=3, src="02:00:00:00:00:03")
+        entry = fy.P4TableEntry("ports", match=match, action=fy.P4TableAction("to", out=4), metadata=b"first")
+        await switch.insert([entry])
+        asked = replace(entry, action=None, metadata=b"", counter_data=fy.P4CounterData())
+        for metadata in (b"other", b""):
+            (found,) = await read_all(switch, asked)
+            assert found.metadata == entry.metadata
+            entry = replace(entry, metadata=metadata)
+            await switch.modify([entry])
+        key = fy.P4TableEntry("ports", match=match)
+        data = fy.P4CounterData(packet_count=9, byte_count=900)
+        await switch.modify([fy.P4DirectCounterEntry("ports_count", table_entry=key, data=data)])
+        (found,) = await read_all(switch, asked)
+        assert (found.metadata, found.counter_data) == (b"", data)
+        await switch.modify([fy.P4CounterEntry("dropped", index=1, data=data)])
+        counters = await read_all(switch, fy.P4CounterEntry("dropped"))
+        assert [one.packet_count for one in counters] == [0, 9, 0, 0, 0, 0, 0, 0]
+
+    with_finsy(tmp_path, fixed_pipeline(), session)
+
+
 # groups and sets whose members watch ports, and links that go
 
 
