@@ -9,10 +9,8 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from finsy.proto import p4r
-
 from runtime.device.failpoints import Point, reached
-from runtime.device.journal.records import Record
+from runtime.device.journal.records import Record, update_count
 
 
 class StoppedError(Exception):
@@ -60,4 +58,4 @@ class Progress:
         for record in records:
             reached(Point.REPLAYING)
             yield record
-            self.advance(len(record.updates) if isinstance(record, p4r.WriteRequest) else 0)
+            self.advance(update_count(memoryview(record)) if isinstance(record, bytes) else 0)

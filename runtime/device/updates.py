@@ -59,9 +59,11 @@ class Writer:
             "direct_meter_entry": lambda kind, entity: meters.of_entry(kind, entity.direct_meter_entry),
         }
 
-    def apply_all(self, updates: Sequence[p4r.Update], atomicity: Atomicity = CONTINUE) -> Outcomes:
-        """Raises INVALID_ARGUMENT for an atomicity that there is not."""
-        return at_once(self.steps(Batch(updates, atomicity)))
+    def apply_all(
+        self, updates: Sequence[p4r.Update], atomicity: Atomicity = CONTINUE, raw: bytes | None = None
+    ) -> Outcomes:
+        """`raw` as of a `Batch`. Raises INVALID_ARGUMENT for an atomicity that there is not."""
+        return at_once(self.steps(Batch(updates, atomicity, raw)))
 
     def steps(self, batch: Batch) -> Steps[Outcomes]:
         """The same with pauses: see `runtime.device.batch`."""

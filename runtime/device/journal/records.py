@@ -23,7 +23,7 @@ from runtime.device.journal.framing import HEAD_SIZE, FormatError, Frame
 
 Write: TypeAlias = p4r.WriteRequest
 Written: TypeAlias = bytes
-"""A `Write` in its wire form already."""
+"""A `Write` in its wire form."""
 
 
 class Kind(IntEnum):
@@ -137,6 +137,14 @@ _UPDATES = p4r.WriteRequest.UPDATES_FIELD_NUMBER << 3 | wire.LENGTH
 _KINDS = {made: kind for kind, made in _PLAIN.items()}
 
 
+def written(raw: Written) -> Write:
+    """Raises `FormatError`."""
+    try:
+        return p4r.WriteRequest.FromString(raw)
+    except DecodeError as problem:
+        raise FormatError(f"it has a write that cannot be read: {problem}") from problem
+
+
 def encode(record: Record) -> tuple[Kind, bytes]:
     match record:
         case p4r.WriteRequest():
@@ -162,7 +170,7 @@ def decode(frame: Frame) -> Record:
 def _decoded(frame: Frame) -> Record:
     match frame.kind:
         case Kind.WRITE:
-            return p4r.WriteRequest.FromString(bytes(frame.body))
+            return bytes(frame.body)
         case Kind.OUTCOME:
             return Outcome(failed=_positions(frame.body))
         case Kind.LOST:

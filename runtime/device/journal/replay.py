@@ -34,6 +34,7 @@ from runtime.device.journal.records import (
     Write,
     none_of,
     outcome_of,
+    written,
 )
 from runtime.device.journal.snapshots import records_of
 from runtime.device.loaded import Loaded, loaded, read_config
@@ -74,6 +75,8 @@ class Replay:
         self._get_object = get_object
         self._ports = ports
         self._pending: Write | Config | None = None
+        self._raw: bytes | None = None
+        """Of the pending write, if it came so: most updates are recognised by their bytes."""
         self._left: list[tuple[p4r.Update, RefusedError]] = []
         """Updates that were refused: of a snapshot, because they need something which comes later."""
         self.committed: Replayed | None = None
@@ -157,14 +160,16 @@ class Replay:
         return self.saved or self.committed
 
     def _take(self, record: Record) -> None:
+        pending, raw, self._pending = self._pending, self._raw, None
         if isinstance(record, bytes):
-            record = p4r.WriteRequest.FromString(record)
-        pending, self._pending = self._pending, None
+            self._raw, record = record, written(record)
+        elif isinstance(record, p4r.WriteRequest):
+            self._raw = None
         match record:
             case Outcome():
-                self._conclude(pending, record.failed)
+                self._conclude(pending, record.failed, raw)
             case p4r.WriteRequest() | Config():
-                self._conclude(pending, frozenset())
+                self._conclude(pending, frozenset(), raw)
                 self._pending = record
             case Lost():
                 self._finish_again(pending)
@@ -177,7 +182,7 @@ class Replay:
                 self._note(record)
                 self._pending = _moved(pending, record)
             case _:
-                self._conclude(pending, frozenset())
+                self._conclude(pending, frozenset(), raw)
                 self._note(record)
 
     def _finish_again(self, pending: Write | Config | None) -> None:
@@ -190,13 +195,12 @@ class Replay:
         else:
             self._conclude(pending, frozenset())
 
-    def _conclude(self, pending: Write | Config | None, without: frozenset[int]) -> None:
+    def _conclude(self, pending: Write | Config | None, without: frozenset[int], raw: bytes | None = None) -> None:
         match pending:
+            case p4r.WriteRequest() if without:
+                self._write_some([update for at, update in enumerate(pending.updates) if at not in without])
             case p4r.WriteRequest():
-                updates: Updates = pending.updates
-                if without:
-                    updates = [update for at, update in enumerate(updates) if at not in without]
-                self._write_some(updates)
+                self._write_some(pending.updates, raw)
             case Config() if not without:
                 self._set(pending)
             case _:
@@ -226,19 +230,19 @@ class Replay:
             case _:
                 pass
 
-    def _write_some(self, updates: Updates) -> None:
+    def _write_some(self, updates: Updates, raw: bytes | None = None) -> None:
         """The updates that took effect then do so now; what cannot is said, or put off in a snapshot."""
-        outcomes = self._write(updates)
+        outcomes = self._write(updates, raw)
         if any(outcomes):
             self._left += [(update, outcome) for update, outcome in zip(updates, outcomes, strict=True) if outcome]
         if self._current is not None:
             self._current.deferred.effects.clear()
 
-    def _write(self, updates: Updates) -> Outcomes:
+    def _write(self, updates: Updates, raw: bytes | None) -> Outcomes:
         current = self._current
         if current is None:
             raise FormatError("it writes entries before there is a pipeline")
-        return current.loaded.writer.apply_all(updates, CONTINUE)
+        return current.loaded.writer.apply_all(updates, CONTINUE, raw)
 
     def _write_left(self) -> None:
         self._try_left()
