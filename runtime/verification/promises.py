@@ -5,7 +5,7 @@ Devices must hold what the plan asks for. Addresses are the same in all networks
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from runtime.verification import wire
 from runtime.verification.meshpromises import meshed
@@ -51,7 +51,11 @@ def service_of(plan: PolicyPlan, network: int, ends: Ends) -> tuple[PlannedServi
 def _of_service(
     plan: PolicyPlan, sender: PlannedWorkload, service: PlannedService, port: PlannedPort, version: int
 ) -> Promise:
-    backends = expected.backends(plan, service, port, version, planned.node_of(sender))
+    backends: Collection[expected.Place] = (
+        expected.stays(plan, service, port, version)
+        if service.is_storage
+        else expected.backends(plan, service, port, version, planned.node_of(sender))
+    )
     reached = frozenset(_landings(plan, sender, backends))
     if not backends:
         return Promise(is_refused=True)

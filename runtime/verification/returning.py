@@ -16,7 +16,7 @@ Frontend = tuple[PlannedWorkload, Ends]
 class Returning:
     """Holds services that spread by source to it, as long as policies stay as they are.
 
-    One with affinity may keep a source where the policies of before had sent it.
+    One with affinity, or a portal, may keep a source where the policies of before had sent it, and forget that in time.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class Returning:
     def check(self, plan: PolicyPlan, sender: PlannedWorkload, ends: Ends, got: Ends) -> None:
         """An opening has arrived as `got`. Raises `Violation`."""
         found = service_of(plan, sender.network, ends)
-        if found is None or found[0].algorithm != "SourceHash" or found[0].affinity_s:
+        if found is None or found[0].algorithm != "SourceHash" or found[0].remembers:
             return
         place = got.dst, got.dst_port
         before = self._homes.setdefault((sender, replace(ends, src_port=0)), place)

@@ -47,12 +47,17 @@ def test_services_get_the_backends_that_the_plan_gives_them(plan: PolicyPlan) ->
     policies = load_text(to_yaml(manifests(plan)), "generated.yaml").policies
     by_key = {service.key: service for service in policies.services}
     for service in plan.services:
-        found = by_key[f"{service.team}/{planned.service_name(plan, service)}"]
-        for port in service.ports:
+        for at, port in enumerate(service.ports):
+            portal = f".p{at}" if service.is_storage else ""
+            found = by_key[f"{service.team}/{planned.service_name(plan, service)}{portal}"]
             made = next(p for p in found.ports if (p.protocol.value, p.port) == (port.protocol, port.port))
             for version in service.versions:
                 wanted = expected.backends(plan, service, port, version)
-                assert {(b.address, b.port): b.weight for b in made.backends_of(version)} == wanted
+                if service.is_storage:
+                    stays = expected.stays(plan, service, port, version)
+                    assert {(b.address, b.port) for b in found.keepers(made, version)} == stays
+                else:
+                    assert {(b.address, b.port): b.weight for b in made.backends_of(version)} == wanted
                 for device in policies.devices:
                     near = expected.backends(plan, service, port, version, device.node.name)
                     assert {(b.address, b.port) for b in found.backends(made, version, device)} == near.keys()

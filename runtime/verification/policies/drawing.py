@@ -125,6 +125,8 @@ def _service(networks: tuple[PlannedNetwork, ...], homes: tuple[int, ...]) -> st
             algorithm=st.sampled_from(("Maglev", "Maglev", "SourceHash", "Random")),
             is_local=st.sampled_from((False, False, False, True)),
             affinity_s=st.sampled_from((0, 0, 0, 30, 60, 10_800)),
+            is_storage=st.sampled_from((False, False, False, True)),
+            shares_data=st.booleans(),
         )
     )
 
@@ -167,7 +169,29 @@ def sound(plan: PolicyPlan) -> PolicyPlan:
 def _with_single_backends(plan: PolicyPlan, service: PlannedService) -> PlannedService:
     near = len(plan.workloads_of(service.network))
     kept = {backend.workload % near: backend for backend in reversed(service.backends)} if near else {}
-    return replace(service, backends=tuple(reversed(kept.values())))
+    single = replace(service, backends=tuple(reversed(kept.values())))
+    return _as_storage(plan, single) if service.is_storage else single
+
+
+def _as_storage(plan: PolicyPlan, service: PlannedService) -> PlannedService:
+    """A service without targets or ports of TCP stays one. In no family are all targets out of service."""
+    ports = tuple(port for port in service.ports if port.protocol == "TCP")
+    if not ports or not service.backends:
+        return replace(service, is_storage=False)
+    targets = [(plan.backend_of(service, backend), backend) for backend in service.backends]
+    held = {version for workload, _ in targets if workload is not None for version in workload.versions}
+    up = {version for workload, b in targets if workload is not None and b.is_ready for version in workload.versions}
+    backends = service.backends if held == up else tuple(replace(b, is_ready=True) for b in service.backends)
+    return replace(
+        service,
+        ports=ports,
+        backends=backends,
+        is_kubernetes=False,
+        is_local=False,
+        affinity_s=0,
+        app="",
+        algorithm="SourceHash",
+    )
 
 
 @st.composite

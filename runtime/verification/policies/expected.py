@@ -22,8 +22,10 @@ def backends(
 ) -> dict[Place, int]:
     """The weight of each backend that a service port has in a family, whether anything leads to it or not.
 
-    With `node` those that clients on it are sent to.
+    With `node` those that clients on it are sent to; of a portal those that new hosts get.
     """
+    if service.is_storage:
+        return _targets(plan, service, port, version)
     found = (
         _cluster_backends(plan, service, port, version)
         if service.is_kubernetes
@@ -31,6 +33,23 @@ def backends(
     )
     is_near = node is not None and service.is_local
     return {place: weight for (place, at), weight in found.items() if not is_near or at == node}
+
+
+def stays(plan: PolicyPlan, service: PlannedService, port: PlannedPort, version: int) -> set[Place]:
+    """Of a portal: where hosts may go, those of before included, which stay with targets that drain."""
+    return set(_targets(plan, service, port, version, also_unready=not service.shares_data))
+
+
+def _targets(
+    plan: PolicyPlan, service: PlannedService, port: PlannedPort, version: int, *, also_unready: bool = False
+) -> dict[Place, int]:
+    found: dict[Place, int] = {}
+    for backend in service.backends:
+        workload = plan.backend_of(service, backend)
+        assert workload is not None
+        if version in workload.versions and (backend.is_ready or also_unready):
+            found[planned.workload_address(workload, version), backend.port or port.port] = backend.weight
+    return found
 
 
 def _dpu_backends(
@@ -98,7 +117,7 @@ def _service_codes(plan: PolicyPlan) -> Iterator[Code]:
     for service in plan.services:
         if service.app and not service.is_kubernetes and not plan.selected(service):
             yield codes.EMPTY_SELECTOR_MATCH
-        if not service.is_kubernetes and not service.app and not service.backends:
+        if not service.is_kubernetes and not service.is_storage and not service.app and not service.backends:
             yield codes.NO_BACKENDS
         for port in service.ports:
             present = [version for version in service.versions if backends(plan, service, port, version)]

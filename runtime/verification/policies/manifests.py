@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import yaml
@@ -113,7 +114,9 @@ def _workload(workload: PlannedWorkload) -> Manifest:
 
 
 def _service(plan: PolicyPlan, service: PlannedService) -> Iterator[Manifest]:
-    if service.is_kubernetes:
+    if service.is_storage:
+        yield _storage(plan, service)
+    elif service.is_kubernetes:
         yield from _cluster_service(plan, service)
     else:
         yield _dpu_service(plan, service)
@@ -147,6 +150,24 @@ def _affinity(service: PlannedService) -> Manifest:
         return {}
     config = {"clientIP": {"timeoutSeconds": service.affinity_s}}
     return {"sessionAffinity": "ClientIP", "sessionAffinityConfig": config}
+
+
+def _storage(plan: PolicyPlan, service: PlannedService) -> Manifest:
+    addresses = [str(planned.cluster_ip(service, version)) for version in service.versions]
+    spec: Manifest = {
+        "network": planned.network_name(service.network),
+        "portals": [
+            {"name": _port_name(at), "addresses": addresses, "port": port.port} for at, port in enumerate(service.ports)
+        ],
+        "targets": [_storage_target(plan, service, backend) for backend in service.backends],
+        "sharedData": service.shares_data,
+    }
+    return _object("StorageSteering", planned.service_name(plan, service), service.team, spec)
+
+
+def _storage_target(plan: PolicyPlan, service: PlannedService, backend: PlannedBackend) -> Manifest:
+    made = _backend(plan, service, replace(backend, by_address=False))
+    return made if backend.is_ready else made | {"health": "down" if service.shares_data else "draining"}
 
 
 def _dpu_port(at: int, port: PlannedPort) -> Manifest:

@@ -129,6 +129,15 @@ class PlannedService:
     """Its clients are sent to backends on their own node only."""
     affinity_s: int = 0
     """How long it remembers clients."""
+    is_storage: bool = False
+    """It is a StorageSteering, with a portal for each port (of TCP), and `backends` for targets."""
+    shares_data: bool = False
+    """Of such a one: its backends that are not ready are down; else they drain."""
+
+    @property
+    def remembers(self) -> bool:
+        """Which backend a client has got."""
+        return self.is_storage or self.affinity_s > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
