@@ -29,7 +29,7 @@ from tests.root.end_to_end.shop import (
 )
 from tests.root.end_to_end.traffic import ask, steady_requests
 
-MANY = 2000
+MANY = 5000
 ATTEMPTS = 10
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 
@@ -122,7 +122,7 @@ def test_policies_with_errors_change_nothing(restored: Shop) -> None:
 
 @pytest.fixture(scope="module")
 def large(shop: Shop) -> Path:
-    """The file of policies with 2,000 services more."""
+    """The file of policies with 5,000 services more."""
     return shop.file([*shop.changed(), *many_services(MANY)], "large.yaml")
 
 
