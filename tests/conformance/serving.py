@@ -1,4 +1,7 @@
-"""A device that can be killed, with a pipeline; in the kernel with a service and a backend that echoes, too."""
+"""A device that can be killed, with a pipeline; in the kernel with a service and a backend that echoes, too.
+
+And what its tests have besides: ports, and a connection that goes on meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,33 @@ from pathlib import Path
 
 from compiler.pipeline.assembly import pipeline
 from tests.conformance.conftest import Device
-from tests.conformance.kernel import Topology, config_of
+from tests.conformance.kernel import Topology, config_of, topology
 from tests.conformance.killing import Killable
-from tests.conformance.talking import echoing
-from tests.conformance.test_traffic import BACKEND, TARGET_PORT, write_with_finsy
+from tests.conformance.talking import Talk, echoing
+from tests.conformance.test_traffic import BACKEND, CLIENT, TARGET_PORT, VIP, VIP_PORT, write_with_finsy
+
+
+@contextmanager
+def ports_of(target: str, prefix: str) -> Generator[Topology | None]:
+    """Of the kernel, whose names begin so; the model has none."""
+    if target == "model":
+        yield None
+        return
+    with topology(prefix) as made:
+        yield made
+
+
+@contextmanager
+def talking(ports: Topology | None) -> Generator[Talk | None]:
+    """A connection through the device of the kernel, which must not notice anything."""
+    if ports is None:
+        yield None
+        return
+    made = Talk(ports.behind(CLIENT), VIP, VIP_PORT)
+    yield made
+    assert made.goes_on()
+    made.end()
+    assert made.failed is None
 
 
 @contextmanager

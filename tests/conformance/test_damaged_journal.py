@@ -16,12 +16,11 @@ from runtime.device.journal.records import Kind
 from runtime.device.journal.scanning import scan
 from tests.conformance.client import Client, RpcRefusedError
 from tests.conformance.conftest import TARGETS
-from tests.conformance.kernel import Topology, topology
+from tests.conformance.kernel import Topology
 from tests.conformance.killing import Killable
-from tests.conformance.serving import serving
+from tests.conformance.serving import ports_of, serving, talking
 from tests.conformance.talking import Talk
 from tests.conformance.test_failing import CONTINUE, request_for
-from tests.conformance.test_traffic import CLIENT, VIP, VIP_PORT
 from tests.conformance.writing import State, held
 
 WRITES = 20
@@ -29,10 +28,7 @@ WRITES = 20
 
 @pytest.fixture(params=TARGETS)
 def ports(request: pytest.FixtureRequest) -> Iterator[Topology | None]:
-    if request.param == "model":
-        yield None
-        return
-    with topology("cfj") as made:
+    with ports_of(request.param, "cfj") as made:
         yield made
 
 
@@ -45,16 +41,9 @@ def device(ports: Topology | None, tmp_path: Path) -> Iterator[Killable]:
 
 @pytest.fixture
 def talk(device: Killable, ports: Topology | None) -> Iterator[Talk | None]:
-    """A connection through the device of the kernel, which must not notice anything."""
     del device
-    if ports is None:
-        yield None
-        return
-    made = Talk(ports.behind(CLIENT), VIP, VIP_PORT)
-    yield made
-    assert made.goes_on()
-    made.end()
-    assert made.failed is None
+    with talking(ports) as made:
+        yield made
 
 
 def write_some(device: Killable) -> State:

@@ -21,9 +21,9 @@ from compiler.pipeline.assembly import pipeline
 from runtime.device.failpoints import Point
 from tests.conformance.client import RpcRefusedError
 from tests.conformance.conftest import TARGETS
-from tests.conformance.kernel import Topology, config_of, topology
+from tests.conformance.kernel import Topology, config_of
 from tests.conformance.killing import Killable
-from tests.conformance.serving import serving
+from tests.conformance.serving import ports_of, serving
 from tests.conformance.talking import Talk
 from tests.conformance.test_traffic import CLIENT, VIP, VIP_PORT
 from tests.conformance.writing import INSERT, MODIFY, State, entity_of, held
@@ -48,10 +48,7 @@ QUIET_S = 0.2
 
 @pytest.fixture(params=TARGETS)
 def ports(request: pytest.FixtureRequest) -> Iterator[Topology | None]:
-    if request.param == "model":
-        yield None
-        return
-    with topology("cff") as made:
+    with ports_of(request.param, "cff") as made:
         yield made
 
 

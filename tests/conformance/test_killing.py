@@ -16,9 +16,9 @@ import pytest
 from runtime.device.failpoints import Point
 from tests.conformance.client import Client
 from tests.conformance.conftest import TARGETS
-from tests.conformance.kernel import Topology, topology
+from tests.conformance.kernel import Topology
 from tests.conformance.killing import Killable
-from tests.conformance.serving import serving
+from tests.conformance.serving import ports_of, serving
 from tests.conformance.talking import Talk
 from tests.conformance.test_traffic import CLIENT, VIP, VIP_PORT
 from tests.conformance.writing import State, Writing, held
@@ -33,10 +33,7 @@ SEED = int(os.environ.get("TURNOUT_SEED", "1"))
 
 @pytest.fixture(params=TARGETS)
 def ports(request: pytest.FixtureRequest) -> Iterator[Topology | None]:
-    if request.param == "model":
-        yield None
-        return
-    with topology("cfk") as made:
+    with ports_of(request.param, "cfk") as made:
         yield made
 
 

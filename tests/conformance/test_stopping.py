@@ -17,12 +17,11 @@ from finsy.proto import p4r
 from runtime.device.server import GRACE_S
 from tests.conformance.client import Client, RpcRefusedError
 from tests.conformance.conftest import TARGETS
-from tests.conformance.kernel import Topology, config_of, topology
+from tests.conformance.kernel import Topology, config_of
 from tests.conformance.killing import Killable
-from tests.conformance.serving import serving
+from tests.conformance.serving import ports_of, serving, talking
 from tests.conformance.talking import Talk
 from tests.conformance.test_failing import changed, request_for
-from tests.conformance.test_traffic import CLIENT, VIP, VIP_PORT
 from tests.conformance.writing import State, Writing, held
 
 ROUNDS = 6
@@ -37,10 +36,7 @@ ENDED = {"UNAVAILABLE", "CANCELLED"}
 
 @pytest.fixture(params=TARGETS)
 def ports(request: pytest.FixtureRequest) -> Iterator[Topology | None]:
-    if request.param == "model":
-        yield None
-        return
-    with topology("cfx") as made:
+    with ports_of(request.param, "cfx") as made:
         yield made
 
 
@@ -53,17 +49,10 @@ def device(ports: Topology | None, tmp_path: Path) -> Iterator[Killable]:
 
 @pytest.fixture
 def talk(device: Killable, ports: Topology | None) -> Iterator[Talk | None]:
-    """A connection through the device of the kernel, which must not notice anything."""
     del device
-    if ports is None:
-        yield None
-        return
-    made = Talk(ports.behind(CLIENT), VIP, VIP_PORT)
-    yield made
-    assert made.goes_on()
-    made.end()
-    assert made.failed is None
-    assert made.longest_s < 1.0
+    with talking(ports) as made:
+        yield made
+    assert made is None or made.longest_s < 1.0
 
 
 class Asking:
