@@ -15,6 +15,8 @@ from runtime.device.journal.snapshots import records_of
 
 LOG = logging.getLogger("turnout.device")
 RETRY_S = 60.0
+CALM_BYTES = 256 << 10
+"""Of the log, between two ticks: who writes more is in a hurry, and a snapshot takes a third of the device's time."""
 
 
 class Compaction:
@@ -25,6 +27,8 @@ class Compaction:
         self._journal = journal
         self._running: asyncio.Task[None] | None = None
         self._not_before = 0.0
+        self._seen_bytes = 0
+        """How long the logs were at the last tick."""
 
     @property
     def is_running(self) -> bool:
@@ -32,9 +36,11 @@ class Compaction:
 
     def tick(self) -> None:
         """About once a second, between two changes."""
-        if self.is_running:
+        length = self._journal.log_bytes
+        is_calm, self._seen_bytes = length - self._seen_bytes < CALM_BYTES, length
+        if self.is_running or time.monotonic() < self._not_before:
             return
-        if self._journal.is_long and time.monotonic() >= self._not_before:
+        if self._journal.is_too_long or (is_calm and self._journal.is_long):
             self.begin()
 
     def begin(self) -> None:

@@ -33,7 +33,7 @@ INSERT, MODIFY, DELETE = p4r.Update.INSERT, p4r.Update.MODIFY, p4r.Update.DELETE
 class Run:
     """Updates of one kind to one table, checked and noted in its contents."""
 
-    __slots__ = ("_is_plain", "_old", "kind", "places", "rows", "table")
+    __slots__ = ("_is_plain", "_old", "_size", "_there", "kind", "places", "rows", "table")
 
     def __init__(self, kind: int, table: TableContents) -> None:
         self.kind = kind
@@ -43,31 +43,36 @@ class Run:
         self.rows: dict[RowKey, Row] = {}
         """As they are to be; for DELETE, as they were."""
         self._old: list[Row] = []
-        self._is_plain = table.is_plain
+        self._is_plain, self._there, self._size = table.is_plain, table.rows, table.codec.table.size
 
     def take(self, place: int, recognised: Recognised) -> bool:
         """Whether the update passes its check. It is noted then."""
-        row = self._change_row(*recognised) if self._is_plain else self._change_entry(*recognised)
+        key, action, metadata, cookie = recognised
+        if not self._is_plain:
+            row = self._change_entry(key, action, metadata, cookie)
+        elif (
+            self.kind == INSERT
+        ):  # what follows is what `_change_entry` does, of a plain table: most entries are in one
+            if key in self._there or action is None or len(self._there) >= self._size:
+                return False
+            row = self._there[key] = Row(key, action, metadata, cookie)
+        elif self.kind == DELETE:
+            row = self._there.pop(key, None)
+        else:
+            row = self._changed_row(key, action, metadata, cookie)
         if row is None:
             return False
         self.places.append(place)
-        self.rows[row.key] = row
+        self.rows[key] = row
         return True
 
-    def _change_row(self, key: RowKey, action: RowAction | None, metadata: bytes, cookie: int) -> Row | None:
-        """What `_change_entry` does, of a plain table: most entries are in one."""
-        rows, kind = self.table.rows, self.kind
-        old = rows.get(key)
-        if old is None:
-            if kind != INSERT or action is None or len(rows) >= self.table.codec.table.size:
-                return None
-            row = rows[key] = Row(key, action, metadata, cookie)
-            return row
-        if kind == MODIFY and action is not None:
-            self._old.append(old)
-            row = rows[key] = Row(key, action, metadata, cookie)
-            return row
-        return rows.pop(key) if kind == DELETE else None
+    def _changed_row(self, key: RowKey, action: RowAction | None, metadata: bytes, cookie: int) -> Row | None:
+        old = self._there.get(key)
+        if old is None or action is None:
+            return None
+        self._old.append(old)
+        row = self._there[key] = Row(key, action, metadata, cookie)
+        return row
 
     def _change_entry(self, key: RowKey, action: RowAction | None, metadata: bytes, cookie: int) -> Row | None:
         """Note an entry as the update makes it; for DELETE, as it was. None: the update is not for a run."""

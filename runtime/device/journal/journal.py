@@ -27,6 +27,8 @@ SHORT_BYTES = 8 << 20
 """A log below this is not worth a snapshot."""
 GROWTH = 2
 """A log becomes a snapshot when it is this many times as long as the last one: so writing them costs a fixed share."""
+LONGEST_BYTES, LONGEST_GROWTH = 128 << 20, 4
+"""The same of a log that grows fast: a snapshot waits so long for those who write."""
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -62,8 +64,18 @@ class Recorder(Protocol):
         ...
 
     @property
+    def log_bytes(self) -> int:
+        """How long the logs are that replay would read behind the last snapshot."""
+        ...
+
+    @property
     def is_long(self) -> bool:
-        """Whether a snapshot is due."""
+        """Whether a snapshot is due, once little is written."""
+        ...
+
+    @property
+    def is_too_long(self) -> bool:
+        """Whether one is due whatever is written."""
         ...
 
     def describe(self, action: str, config: p4r.ForwardingPipelineConfig, place: str) -> Config:
@@ -87,7 +99,15 @@ class Forgetful:
     def note_name(self, space: str, value: bytes, number: int) -> None: ...
 
     @property
+    def log_bytes(self) -> int:
+        return 0
+
+    @property
     def is_long(self) -> bool:
+        return False
+
+    @property
+    def is_too_long(self) -> bool:
         return False
 
     def describe(self, action: str, config: p4r.ForwardingPipelineConfig, place: str) -> Config:
@@ -121,9 +141,17 @@ class Journal:
         self._log = self._begun()
 
     @property
+    def log_bytes(self) -> int:
+        return self._before + self._log.size
+
+    @property
     def is_long(self) -> bool:
-        length = self._before + self._log.size
-        return self._broken is not None or length > max(SHORT_BYTES, GROWTH * self._snapshot_bytes)
+        return self.log_bytes > max(SHORT_BYTES, GROWTH * self._snapshot_bytes)
+
+    @property
+    def is_too_long(self) -> bool:
+        longest = max(LONGEST_BYTES, LONGEST_GROWTH * self._snapshot_bytes)
+        return self._broken is not None or self.log_bytes > longest
 
     def intend(self, request: p4r.WriteRequest, raw: bytes | None = None) -> None:
         room = HEAD_SIZE + len(request.updates) // 8 + 1
