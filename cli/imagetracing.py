@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Final, cast
 
 import typer
 
-from agents.storage.io.localcopies import progress
 from agents.storage.io.store import Store, StoredImage
 from agents.storage.io.tracing import Program, record
-from agents.storage.io.volumefiles import find_volume, read_trace, remote_volume, volume_path, write_trace
+from agents.storage.io.volumefiles import volume_path, write_trace
 from agents.storage.translate.modes import BLOCK
+from agents.storage.volumestatus import stored_volumes
 from agents.storage.wire.errors import ImageError
 from cli.agent import ROOT
 from cli.console import Output, fail, print_rows
@@ -70,24 +71,8 @@ def volumes_command(
 ) -> None:
     """Volumes: where each is, and how much of those on other nodes is here."""
     with opened_store(store) as opened:
-        copies = progress(root)
-        rows = [_row(store, digest, size, copies.get(digest, 0)) for digest, size in opened.volume_sizes()]
-    print_rows(_VOLUME_COLUMNS, rows, output)
-
-
-def _row(store: Path, digest: str, size: int, copied: int) -> dict[str, object]:
-    remote = remote_volume(find_volume(store, digest))
-    try:
-        trace = read_trace(store, digest, size)
-    except ImageError:
-        trace = None
-    return {
-        "volume": digest,
-        "size": size,
-        "here": size if remote is None else copied,
-        "at": "this node" if remote is None else str(remote.server),
-        "traced": 0 if trace is None else trace.read_bytes,
-    }
+        found = stored_volumes(opened, root)
+    print_rows(_VOLUME_COLUMNS, [asdict(volume) for volume in found], output)
 
 
 def _program(store: Store, image: StoredImage, command: list[str]) -> Program:

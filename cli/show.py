@@ -1,4 +1,4 @@
-"""`turnout show`: what devices hold and have counted, and what has become of images."""
+"""`turnout show`: what devices hold and have counted, and what has become of images and their volumes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from cli.console import Output, fail, print_rows, say
 from cli.devices import TlsCa, TlsCert, TlsKey, addresses, client_tls
 from cli.showdevice import show_devices
 from cli.showimages import images_command
+from cli.showvolumes import volumes_command
 from compiler.ir.nodes import Pipeline
 from compiler.pipeline.assembly import pipeline
 from runtime.client import inventory
@@ -134,3 +135,4 @@ def device_command(
 
 
 app.command("images")(images_command)
+app.command("volumes")(volumes_command)

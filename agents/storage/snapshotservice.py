@@ -15,6 +15,7 @@ import grpc
 from google.protobuf import empty_pb2, timestamp_pb2
 
 from agents.storage.snapshotter import Snapshotter
+from agents.storage.statusservice import status_handlers
 from agents.storage.wire import snapshots_pb2 as wire
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.snapshots import (
@@ -110,7 +111,7 @@ def make_server(snapshots: Snapshotter, address: Path) -> Any:
     """A gRPC server that listens once it is started. A socket that nobody listens on is replaced."""
     _clear(address)
     server: Any = grpc.server(ThreadPoolExecutor(_THREADS, thread_name_prefix="snapshots"))  # pyright: ignore[reportUnknownMemberType]
-    server.add_generic_rpc_handlers((_handlers(SnapshotService(snapshots)),))
+    server.add_generic_rpc_handlers((_handlers(SnapshotService(snapshots)), status_handlers(snapshots)))
     before = os.umask(0o177)
     try:
         server.add_insecure_port(f"unix:{address}")

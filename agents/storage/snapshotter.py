@@ -31,6 +31,7 @@ from agents.storage.translate.filters import parse_filters
 from agents.storage.translate.labels import check_labels, updated
 from agents.storage.translate.limits import limit_of
 from agents.storage.translate.snapshotmounts import disk_mounts, mounts_of
+from agents.storage.volumestatus import Use, VolumeStatus, used_volumes
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.snapshots import (
     REF_LABEL,
@@ -70,6 +71,7 @@ class Snapshotter:
         self._db = SnapshotDb(root / "snapshots.db")
         self._options = ("index=off",) if _INDEX_PARAMETER.exists() else ()
         self._lock = Lock()
+        self._root, self._store = root, store
         self._remote = RemoteLayers(self._files, self._db, self._lock, store, registries or RegistryOptions())
         self._recover()
 
@@ -260,6 +262,17 @@ class Snapshotter:
         with self._lock:
             snapshot = self._db.find(key)
         return self._usage(snapshot.id) if snapshot.info.kind is Kind.ACTIVE else snapshot.usage
+
+    def volumes(self) -> tuple[VolumeStatus, ...]:
+        """All of the store, and all that snapshots have. Asks no daemon and no other node."""
+        with self._lock:
+            holders = self._db.holders()
+        return used_volumes(self._store, self._root, {digest: self._use(digest, of) for digest, of in holders.items()})
+
+    def _use(self, digest: str, holders: Mapping[int, str]) -> Use:
+        pool = self._disks.ahead(digest)
+        attached = self._files.is_attached(digest) or (pool is not None and bool(self._disks.attached() & set(holders)))
+        return Use(attached=attached, pool=pool, containers=tuple(holders.values()))
 
     def cleanup(self) -> None:
         """Take away what no snapshot has or needs."""

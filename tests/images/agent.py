@@ -61,6 +61,10 @@ class Agent:
     def log(self) -> str:
         return (self.folder / "agent.log").read_text()
 
+    def send(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def kill(self) -> None:
         """kill -9, and wait until it is gone."""
         assert self._process is not None

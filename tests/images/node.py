@@ -108,13 +108,21 @@ class Node:
             with suppress(UnpackingError):  # it may have ended in between
                 self.peer.ctr("-n", "k8s.io", "task", "delete", "--force", name)
 
-    def end_lost(self) -> None:
-        """Shims and containers that containerd has lost, being killed while it made them: no later one finds them."""
+    def shims(self) -> dict[str, int]:
+        """Process ids, by the containers (or pods) that they hold."""
+        found: dict[str, int] = {}
         for place in Path("/proc").glob("[0-9]*/cmdline"):
             with suppress(FileNotFoundError, ProcessLookupError):
                 words = place.read_bytes().decode(errors="replace").split("\0")
                 if "containerd-shim" in words[0] and str(self.peer.socket) in words:
-                    _end_shim(int(place.parent.name), words[words.index("-id") + 1])
+                    found[words[words.index("-id") + 1]] = int(place.parent.name)
+        return found
+
+    def end_lost(self) -> None:
+        """Shims and containers that containerd has lost, being killed while it made them: no later one finds them."""
+        for name, pid in self.shims().items():
+            with suppress(ProcessLookupError):
+                _end_shim(pid, name)
 
     def remove_all(self) -> None:
         names = self.peer.ctr("-n", "k8s.io", "image", "list", "-q").split()

@@ -96,6 +96,14 @@ class Disks:
     def _ahead(self, stem: str) -> list[Path]:
         return sorted(self._pool.glob(f"{stem}.*{_SUFFIX}"))
 
+    def ahead(self, digest: str) -> int | None:
+        """How many clones of a volume wait to be taken; None where it is no disk."""
+        below = self.volume(digest)
+        return None if below is None else len(self._ahead(below.stem))
+
+    def attached(self) -> frozenset[int]:
+        return self._daemon.attached()
+
     def attach(self, key: int) -> Path:
         """A file that is the snapshot's disk, for a loop device."""
         return self._daemon.attach(key, self.path(key))

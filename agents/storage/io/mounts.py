@@ -134,6 +134,11 @@ def abort(target: Path) -> None:
         subprocess.run(("umount", "--force", "--lazy", str(target)), capture_output=True, check=False)
 
 
+def is_mounted(target: Path) -> bool:
+    """Something is mounted at the very place. Asks the kernel alone, not what is mounted, which may not answer."""
+    return bool(_mounted_at(target))
+
+
 def _mounted_at(target: Path) -> list[str]:
     """Types of the file systems mounted at the very place, the topmost last."""
     place = (

@@ -71,6 +71,18 @@ WITH RECURSIVE used (id, volume, folders) AS (
 )
 SELECT DISTINCT volume FROM used WHERE volume IS NOT NULL
 """
+_HOLDERS: Final = """
+WITH RECURSIVE used (top, id, volume, folders) AS (
+    SELECT own.id, parent.id, parent.volume, parent.folders
+    FROM snapshots AS own JOIN snapshots AS parent ON own.parent = parent.id
+    WHERE own.kind != 3
+    UNION
+    SELECT used.top, parent.id, parent.volume, parent.folders FROM used JOIN snapshots AS own ON own.id = used.id
+    JOIN snapshots AS parent ON own.parent = parent.id WHERE used.volume IS NULL OR used.folders < 0
+)
+SELECT DISTINCT used.volume, top, name FROM used JOIN snapshots AS own ON own.id = top WHERE used.volume IS NOT NULL
+ORDER BY name
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +223,13 @@ class SnapshotDb:
     def needed(self) -> frozenset[str]:
         """Volumes below a snapshot that may be mounted."""
         return frozenset(row[0] for row in self._db.execute(_NEEDED).fetchall())
+
+    def holders(self) -> dict[str, dict[int, str]]:
+        """By volume, of every one that a snapshot has: id and name of each snapshot above it that may be mounted."""
+        found: dict[str, dict[int, str]] = {volume: {} for volume in self.volumes()}
+        for volume, key, name in self._db.execute(_HOLDERS).fetchall():
+            found[volume][key] = name
+        return found
 
 
 def _kept(labels: Mapping[str, str]) -> str:

@@ -140,6 +140,9 @@ class SnapshotFiles:
         """What is attached stays."""
         self._remote.close()
 
+    def is_attached(self, digest: str) -> bool:
+        return mounts.is_mounted(self.attached(digest))
+
     def attached(self, digest: str) -> Path:
         return self._attached / digest.removeprefix("sha256:")
 
