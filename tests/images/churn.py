@@ -6,7 +6,9 @@ early and as late as a fast one.
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -61,7 +63,7 @@ class Churn:
     """`seed` decides what is asked, who is killed and when."""
 
     def __init__(self, node: Node, seed: int) -> None:
-        self.kills = {"agent": 0, "containerd": 0, "storage daemon": 0}
+        self.kills = {"agent": 0, "containerd": 0, "storage daemon": 0, "shim": 0}
         self.created = 0
         self._node, self._rng = node, random.Random(seed)
         self._prefix = f"at-{node.host.rpartition(':')[2]}"
@@ -72,6 +74,8 @@ class Churn:
         self._took_s: dict[str, float] = {}
         self._deck: list[str] = []
         self._half_made: set[str] = set()
+        self._without_shim: set[str] = set()
+        """Containers that containerd has ended, since the shim that held them is dead."""
         self._attempts = 0
 
     def fill(self) -> None:
@@ -135,11 +139,10 @@ class Churn:
             return
         victim = self._victim()
         delay_s = self._rng.random() * self._took_s[what] * _LATER_THAN_DONE
-        self.kills[victim] += 1
         worker = Thread(target=lambda: _tried(request))
         worker.start()
         time.sleep(delay_s)
-        self._kill(victim)
+        self.kills[victim] += self._kill(victim)
         worker.join()
         request()
 
@@ -149,15 +152,30 @@ class Churn:
             self._deck = self._rng.sample(sorted(self.kills), len(self.kills))
         return self._deck.pop()
 
-    def _kill(self, victim: str) -> None:
+    def _kill(self, victim: str) -> bool:
+        """False where there is nobody to be killed at that instant."""
         if victim == "agent":
             self._node.agent.kill()
             self._node.restart_agent(self._images[0].chain)
         elif victim == "storage daemon":
             self._node.agent.end_daemon()
+        elif victim == "shim":
+            return self._kill_shim()
         else:
             self._node.peer.kill()
             self._node.peer.start()
+        return True
+
+    def _kill_shim(self) -> bool:
+        """Of any container but the bystander, also of one that is just being made or removed."""
+        shims = {name: pid for name, pid in self._node.shims().items() if name != self._bystander}
+        if not shims:
+            return False
+        name = self._rng.choice(sorted(shims))
+        self._without_shim.add(name)
+        with suppress(ProcessLookupError):
+            os.kill(shims[name], signal.SIGKILL)
+        return True
 
     def _create(self, image: Image) -> None:
         """Under a new name, as a kubelet has it: containerd may hold one that it has lost until it starts again."""
@@ -176,13 +194,13 @@ class Churn:
 
     def _remove(self, name: str) -> None:
         """What it has synced and what it reads is there until then. Nothing where there is none, or half of one."""
-        image = self._running.get(name)
-        if image is not None and not image.on_disk:
+        image, is_ended = self._running.get(name), name in self._without_shim
+        if image is not None and not image.on_disk and not is_ended:
             self._check_root(Path(f"/proc/{self._pid(name)}/root"), name, image)
         self._running.pop(name, None)
         self._ctr_if_there("task", "delete", "--force", name)
-        if image is not None and image.on_disk:
-            self._check_disk(name, image)
+        if image is not None and (image.on_disk or is_ended):
+            self._check_snapshot(name, image)
         self._ctr_if_there("container", "delete", name)
         self._ctr_if_there("snapshots", "--snapshotter", "turnout", "remove", name)
         self._half_made.discard(name)
@@ -190,8 +208,8 @@ class Churn:
     def _check_root(self, root: Path, name: str, image: Image) -> None:
         assert ((root / "token").read_text(), (root / "etc/top").read_text()) == (f"{name}\n", image.top)
 
-    def _check_disk(self, name: str, image: Image) -> None:
-        """Mounted anew, since the daemon may have died under it."""
+    def _check_snapshot(self, name: str, image: Image) -> None:
+        """Mounted anew, since its storage daemon may have died under it, or it has ended with its shim."""
         (key,) = [key for key in self._node.agent.names("kind==active") if key.endswith(f"/{name}")]
         with mounted(self._node.agent.call("Mounts", key=key), self._node.folder / "disk") as root:
             self._check_root(root, name, image)
