@@ -39,7 +39,8 @@ peers: ## build what tests meet and Debian does not have: containerd 1.7 and 2.x
 test: peers ## every test; needs root for namespaces and BPF
 	@status=0; \
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "not root" || status=$$?; \
-	$(BIN)/python -m pytest -m root || status=$$?; \
+	$(BIN)/python -m pytest -p tests.apart --numprocesses 2 --dist loadgroup -m "root and not alone" || status=$$?; \
+	$(BIN)/python -m pytest -m "root and alone" || status=$$?; \
 	exit $$status
 
 soak: peers ## look for differences that no test has met: HOURS=8 or SECONDS=60, TURNOUT_SEED to repeat one; needs root

@@ -122,6 +122,7 @@ def measured(namespace: str, during: Callable[[], None]) -> Received:
     return Received(received(namespace) - before, time.monotonic() - began)
 
 
+@pytest.mark.alone
 def test_a_flood_gets_its_rate_and_its_neighbour_loses_nothing(client: Client, device: Device) -> None:
     if device.ports is None:
         return  # the model has no wire; what its meters say is in tests/differential/test_meters.py
@@ -145,6 +146,7 @@ def test_a_flood_gets_its_rate_and_its_neighbour_loses_nothing(client: Client, d
     assert 0 <= received(far(FLOODER)) - before - quiet[0] * (PAYLOAD + HEADERS) < 4 * PAYLOAD
 
 
+@pytest.mark.alone
 def test_another_rate_holds_from_then_on(client: Client, device: Device) -> None:
     if device.ports is None:
         return

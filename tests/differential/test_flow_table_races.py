@@ -15,7 +15,7 @@ from runtime.bpf.object import Object
 from runtime.bpf.testrun import pinned_to_cpu, run_xdp
 from tests.differential.flow_store import ESTABLISHED, TINY, Kernel, Words
 
-pytestmark = [pytest.mark.root, pytest.mark.slow]
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.alone]
 SECONDS = 1.0
 REPEAT = 20_000
 ROUNDS = 1000

@@ -26,7 +26,7 @@ from runtime.device.undo import UndoLog
 from runtime.verification.testrun_level import FIRST_IFINDEX, TestRunLevel
 from tests.differential.metered import frame, metered
 
-pytestmark = [pytest.mark.root, pytest.mark.slow]
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.alone]
 PORT, SECONDS, AT_ONCE, LENGTH = 1, 1.5, 2_000, 100
 RATE = 100_000
 DRAINED_S = 0.4

@@ -18,7 +18,7 @@ from runtime.device.kernel.instance import KernelInstance
 from runtime.device.kernel.interfaces import DIRECT, OTHER, Interfaces
 from tests.pipelines.acl import acl_pipeline, probe
 
-pytestmark = [pytest.mark.root, pytest.mark.slow]
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.alone]
 PORT, REPEAT, ROUNDS = 3, 20_000, 40
 IFINDEX = 1000 + PORT
 FULL = (1 << 128) - 1

@@ -19,8 +19,8 @@ from runtime.verification.levels import small
 from tests.budgets.golden import GOLDENS, is_refreshing
 from tests.guest.guest import missing, run
 
-pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(1200)]
-BOOT_AND_TESTS_S = 1100
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(2000)]
+BOOT_AND_TESTS_S = 1900
 PYTEST_OPTIONS = ("-p", "no:cacheprovider", "--timeout=0")
 IN_GUEST = (
     "tests/budgets/test_budgets.py",

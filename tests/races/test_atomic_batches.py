@@ -34,7 +34,7 @@ from tests.pipelines.agreeing import (
 )
 from tests.races.sending import sending
 
-pytestmark = [pytest.mark.root, pytest.mark.slow]
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.alone]
 BATCHES, REPEAT, IFINDEX = 1000, 20_000, 1000 + PORT
 MIXTURE, AGREEMENT = 1, 2
 TRIES = 10

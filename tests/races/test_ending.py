@@ -26,7 +26,7 @@ from tests.mutation.objects import changed_object
 from tests.pipelines.ending import FLOW, PORT, PROBE, ending_pipeline, entries
 from tests.races.sending import sending
 
-pytestmark = [pytest.mark.root, pytest.mark.slow]
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.alone]
 BATCHES, REPEAT, IFINDEX = 500, 20_000, 1000 + PORT
 MIXTURE, AGREEMENT, FULL = 1, 2, 3
 PATIENCE_S = 10.0

@@ -20,7 +20,7 @@ from tests.races.faults import FAULTS, SLOWNESS
 from tests.races.hammering import Hammered
 from tests.races.test_program import CROWD, SLOTS, expect_whole
 
-pytestmark = [pytest.mark.root, pytest.mark.slow]
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.alone]
 RUNS = 20
 SECONDS = 1.0
 

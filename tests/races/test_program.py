@@ -22,7 +22,7 @@ from tests.races.beside import Device, swap
 from tests.races.hammering import Hammered, Seen
 from tests.races.places import BACKEND, Places, address
 
-pytestmark = [pytest.mark.root, pytest.mark.slow]
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.alone]
 SECONDS = 1.0
 SLOTS = 16
 CROWD = Places(connections=4)

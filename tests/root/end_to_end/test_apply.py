@@ -158,6 +158,7 @@ def assert_large(shop: Shop, few: list[int]) -> None:
         assert ask(shop.namespace(BIG_A), address).server in {"web-1", "web-2", "web-3"}
 
 
+@pytest.mark.alone
 def test_interrupted_and_run_again(restored: Shop, large: Path) -> None:
     few = [restored.group_count(device) for device in DEVICES]
     with steady_requests(restored.namespace(CLIENT), WEB[0]) as requests:

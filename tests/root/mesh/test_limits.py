@@ -18,7 +18,7 @@ from runtime.client.inventory import Inventory, Record
 from tests.root.end_to_end.shop import Shop, find
 from tests.root.mesh.test_envoy import ADDRESSES, CLIENT, PLAIN, WEB_1, connected, echoed, log_of, until
 
-pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.peer]
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.peer, pytest.mark.alone]
 PER_SECOND, BURST = 100, 20
 FLOOD_PER_S, MOST_OPEN = 600, 400
 MEASURED_S = 8.0

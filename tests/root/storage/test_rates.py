@@ -14,7 +14,7 @@ import pytest
 from runtime.bpf.namespaces import entered
 from tests.root.end_to_end.shop import Shop, an_object
 
-pytestmark = [pytest.mark.root, pytest.mark.slow]
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.alone]
 ADDRESS, PORT = "10.3.255.9", 9000
 STREAMS = 8
 WARM_S, MEASURED_S = 2.0, 5.0
