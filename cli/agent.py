@@ -12,8 +12,11 @@ from typing import Annotated
 
 import typer
 
+from agents.storage.io.events import Events, log_event
 from agents.storage.io.remotevolumes import Ahead
 from agents.storage.layercache import LayerCache
+from agents.storage.metrics import Metrics
+from agents.storage.metricsserver import Address, MetricsServer, parse_address
 from agents.storage.snapshotservice import make_server
 from agents.storage.snapshotter import Snapshotter
 from agents.storage.translate.limits import parse_size
@@ -62,6 +65,10 @@ def storage(
             "--containerd", help="containerd's socket: what it has no more, and no image, leaves the layer cache."
         ),
     ] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option("--metrics", help="Where Prometheus finds metrics: a unix socket's path, or 127.0.0.1:PORT."),
+    ] = None,
 ) -> None:
     """Serve containerd's snapshots API: converted images start without being pulled. Needs root."""
     if containerd is not None and layer_cache is None:
@@ -71,13 +78,22 @@ def storage(
     if os.geteuid():
         raise fail("only root can mount")
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    address = None if metrics is None else _address(metrics)
+    counted = None if address is None else Metrics()
+    events = Events(log_event, *(() if counted is None else (counted.hear,)))
+    scraped: MetricsServer | None = None
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
     try:
-        snapshots = Snapshotter(root.absolute(), store.absolute(), writable_bytes=writable_bytes, ahead=ahead)
-        cache = None if layer_cache is None else _layer_cache(layer_cache, store, containerd)
-        server = make_server(snapshots, listen.absolute())
+        snapshots = Snapshotter(
+            root.absolute(), store.absolute(), writable_bytes=writable_bytes, ahead=ahead, events=events
+        )
+        cache = None if layer_cache is None else _layer_cache(layer_cache, store, containerd, events)
+        server = make_server(snapshots, listen.absolute(), events)
+        if counted is not None and address is not None:
+            counted.look_at(snapshots, root.absolute(), store.absolute(), layer_cache)
+            scraped = MetricsServer(address, counted.registry)
     except (ImageError, OSError) as error:
         raise fail(str(error)) from error
     server.start()
@@ -86,12 +102,21 @@ def storage(
     say(f"snapshots in {root}, for containerd at {listen}")
     stop.wait()
     server.stop(grace=5).wait()
+    if scraped is not None:
+        scraped.close()
     snapshots.close()
 
 
-def _layer_cache(folder: Path, store: Path, containerd: Path | None) -> LayerCache:
+def _address(text: str) -> Address:
+    try:
+        return parse_address(text)
+    except ImageError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _layer_cache(folder: Path, store: Path, containerd: Path | None, events: Events) -> LayerCache:
     socket = None if containerd is None else containerd.absolute()
-    return LayerCache(folder.absolute(), store.absolute(), containerd=socket)
+    return LayerCache(folder.absolute(), store.absolute(), containerd=socket, events=events)
 
 
 def _size(text: str | None) -> int | None:

@@ -24,6 +24,7 @@ from typing import Final
 from agents.storage.conversion import open_source
 from agents.storage.io.chains import converted_names, image_of, layer_ids
 from agents.storage.io.containerdsnapshots import labelled
+from agents.storage.io.events import Events, Kind
 from agents.storage.io.files import fsync_directory, only_one
 from agents.storage.io.ingest import ingest_layers, layer_path
 from agents.storage.io.leavingentries import LeavingEntries
@@ -47,11 +48,16 @@ _LOG: Final = logging.getLogger(__name__)
 
 class LayerCache:
     def __init__(
-        self, folder: Path, store: Path, registries: RegistryOptions | None = None, containerd: Path | None = None
+        self,
+        folder: Path,
+        store: Path,
+        registries: RegistryOptions | None = None,
+        containerd: Path | None = None,
+        events: Events | None = None,
     ) -> None:
         """`containerd` is its socket; without, entries stay."""
         self._folder, self._work, self._store = folder, folder / "work", store
-        self._registries = registries or RegistryOptions()
+        self._registries, self._events = registries or RegistryOptions(), events or Events()
         for name in ("layers", "volumes"):
             (self._work / name).mkdir(parents=True, exist_ok=True, mode=0o700)
         self._alone = only_one(self._work / "lock", "another agent fills this layer cache")
@@ -143,6 +149,7 @@ class LayerCache:
         self._share(digest, written)
         written.rename(final)
         fsync_directory(final.parent)
+        self._events.tell(Kind.LAYER_CACHED, layer=layer.diff_id)
 
     def _share(self, digest: str, written: Path) -> None:
         """The store's volume in place of the same bytes again, if it is there and on this file system."""

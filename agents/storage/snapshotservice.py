@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, Final
 import grpc
 from google.protobuf import empty_pb2, timestamp_pb2
 
+from agents.storage.io.events import Events, Kind
 from agents.storage.snapshotter import Snapshotter
 from agents.storage.statusservice import status_handlers
 from agents.storage.wire import snapshots_pb2 as wire
@@ -107,11 +109,13 @@ def _time(time_ns: int) -> timestamp_pb2.Timestamp:
     return timestamp_pb2.Timestamp(seconds=time_ns // 1_000_000_000, nanos=time_ns % 1_000_000_000)
 
 
-def make_server(snapshots: Snapshotter, address: Path) -> Any:
+def make_server(snapshots: Snapshotter, address: Path, events: Events | None = None) -> Any:
     """A gRPC server that listens once it is started. A socket that nobody listens on is replaced."""
     _clear(address)
     server: Any = grpc.server(ThreadPoolExecutor(_THREADS, thread_name_prefix="snapshots"))  # pyright: ignore[reportUnknownMemberType]
-    server.add_generic_rpc_handlers((_handlers(SnapshotService(snapshots)), status_handlers(snapshots)))
+    server.add_generic_rpc_handlers(
+        (_handlers(SnapshotService(snapshots), events or Events()), status_handlers(snapshots))
+    )
     before = os.umask(0o177)
     try:
         server.add_insecure_port(f"unix:{address}")
@@ -135,7 +139,7 @@ def _clear(address: Path) -> None:
             raise ImageError(f"{address}: another process listens there")
 
 
-def _handlers(service: SnapshotService) -> Any:
+def _handlers(service: SnapshotService, events: Events) -> Any:
     unary: dict[str, tuple[Callable[[Any], Any], type[Any]]] = {
         "Prepare": (service.prepare, wire.PrepareSnapshotRequest),
         "View": (service.view, wire.PrepareSnapshotRequest),
@@ -149,7 +153,9 @@ def _handlers(service: SnapshotService) -> Any:
     }
     library: Any = grpc
     handlers = {
-        name: library.unary_unary_rpc_method_handler(_answering(method, name), request.FromString, _encoded)
+        name: library.unary_unary_rpc_method_handler(
+            _told(_answering(method, name), name, events), request.FromString, _encoded
+        )
         for name, (method, request) in unary.items()
     }
     handlers["List"] = library.unary_stream_rpc_method_handler(
@@ -173,6 +179,24 @@ def _answering(method: Callable[[Any], Any], name: str) -> Callable[[Any, Any], 
             context.abort(grpc.StatusCode.UNAVAILABLE, f"{name}: {error}")
 
     return answer
+
+
+def _told(answer: Callable[[Any, Any], Any], name: str, events: Events) -> Callable[[Any, Any], Any]:
+    """The same, and an event of it: how long it took, and with what code it ended."""
+
+    def answer_and_tell(request: Any, context: Any) -> Any:
+        begun, otherwise = time.monotonic(), grpc.StatusCode.UNKNOWN
+        try:
+            found = answer(request, context)
+            otherwise = grpc.StatusCode.OK
+            return found
+        finally:
+            code = context.code() or otherwise
+            fields = {name: value for name in ("key", "name", "parent") if (value := getattr(request, name, ""))}
+            seconds = round(time.monotonic() - begun, 6)
+            events.tell(Kind.CALLED, method=name, code=code.name, seconds=seconds, **fields)
+
+    return answer_and_tell
 
 
 def _streaming(method: Callable[[Any], Iterator[Any]]) -> Callable[[Any, Any], Iterator[Any]]:

@@ -20,6 +20,7 @@ from typing import Final
 
 from agents.storage.io.chains import CHANGES
 from agents.storage.io.disks import Disks
+from agents.storage.io.events import Events
 from agents.storage.io.files import only_one
 from agents.storage.io.registries import RegistryOptions
 from agents.storage.io.remotevolumes import Ahead
@@ -59,11 +60,12 @@ class Snapshotter:
         disks: Disks | None = None,
         writable_bytes: int | None = None,
         ahead: Ahead | None = None,
+        events: Events | None = None,
     ) -> None:
         """`writable_bytes` bounds what a container writes, where no label says otherwise; `ahead` what is fetched of
         volumes on other nodes."""
-        self._files = SnapshotFiles(root, store, ahead)
-        self._disks = disks or Disks(root)
+        self._files = SnapshotFiles(root, store, ahead, events)
+        self._disks = disks or Disks(root, events=events)
         self._alone = only_one(root / "lock", "another agent has these snapshots")
         self._writable_bytes = writable_bytes
         if store.exists():
@@ -268,6 +270,11 @@ class Snapshotter:
         with self._lock:
             holders = self._db.holders()
         return used_volumes(self._store, self._root, {digest: self._use(digest, of) for digest, of in holders.items()})
+
+    def counts(self) -> dict[Kind, int]:
+        """How many snapshots there are of each kind."""
+        with self._lock:
+            return self._db.counts()
 
     def _use(self, digest: str, holders: Mapping[int, str]) -> Use:
         pool = self._disks.ahead(digest)

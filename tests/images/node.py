@@ -182,6 +182,17 @@ def node_with_quota(version: Version, size: str) -> Generator[Node]:
 
 
 @contextmanager
+def node_with_metrics(version: Version, address: str) -> Generator[Node]:
+    """Whose agent serves metrics there."""
+
+    def configuration(agent: Agent) -> str:
+        return documented(FOR_ALL_PODS[version], socket=agent.socket)
+
+    with _node(version, configuration, "--metrics", address) as node:
+        yield node
+
+
+@contextmanager
 def node_with_layer_cache() -> Generator[Node]:
     """containerd 2.x with its own EROFS snapshotter, and an agent that fills its layer content cache."""
 

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from agents.storage.io.events import Events, Kind
 from agents.storage.io.mounts import lazily_unmount
 from agents.storage.io.qmp import TIMEOUT_S
 from agents.storage.io.storagedaemon import StorageDaemon, add, exports, remove
@@ -19,8 +20,9 @@ class BlockDaemon:
     """Disks by key, a number that no other disk of the folder ever had. From several threads. `timeout_s` limits every
     wait for an answer."""
 
-    def __init__(self, folder: Path, timeout_s: float = TIMEOUT_S) -> None:
-        self._daemon = StorageDaemon(folder, "mode block", timeout_s)
+    def __init__(self, folder: Path, timeout_s: float = TIMEOUT_S, events: Events | None = None) -> None:
+        self._events = events or Events()
+        self._daemon = StorageDaemon(folder, "mode block", timeout_s, events=self._events)
         self._exports = folder / "exports"
         self._exports.mkdir(parents=True, exist_ok=True, mode=0o700)
 
@@ -45,6 +47,7 @@ class BlockDaemon:
                 file: dict[str, Any] = {"driver": "file", "filename": str(disk)}
                 node = {"driver": "qcow2", "file": file, "discard": "unmap"}
                 add(qmp, name, node, {"type": "fuse", "mountpoint": str(target), "writable": True})
+                self._events.tell(Kind.DISK_ATTACHED, snapshot=key)
         return target
 
     def detach(self, key: int) -> None:

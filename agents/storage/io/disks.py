@@ -19,6 +19,7 @@ from threading import Lock
 from typing import Final
 
 from agents.storage.io.blockdaemon import BlockDaemon
+from agents.storage.io.events import Events
 from agents.storage.io.files import appearing, fsync_directory, publish
 from agents.storage.io.volumefiles import disk_path
 from agents.storage.translate.qcow2 import empty_clone, virtual_size
@@ -36,12 +37,12 @@ _BLOCK_BYTES: Final = 512
 class Disks:
     """From several threads. Clones are made one at a time: block targets refuse two clones of one disk at once."""
 
-    def __init__(self, root: Path, daemon: BlockDaemon | None = None) -> None:
+    def __init__(self, root: Path, daemon: BlockDaemon | None = None, events: Events | None = None) -> None:
         self._root = root
         self._disks, self._pool = root / "disks", root / "pool"
         for folder in (self._disks, self._pool):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._daemon = daemon or BlockDaemon(root)
+        self._daemon = daemon or BlockDaemon(root, events=events)
         self._cloning = Lock()
         self._made = 0
         self._refilling = ThreadPoolExecutor(1, thread_name_prefix="clones")

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Thread
 from typing import Final
 
+from agents.storage.io.events import Events, Kind
 from agents.storage.io.nbdclient import NbdClient
 from agents.storage.io.pacing import Pace, Reads
 from agents.storage.wire.errors import ImageError
@@ -47,6 +48,7 @@ class Task:
     whole: bool
     reads: Callable[[], Reads]
     finish: Callable[[Callable[[], bool]], None]
+    events: Events = field(default_factory=Events)
 
 
 class Filling:
@@ -80,6 +82,10 @@ class Filling:
                 self._task.finish(lambda: self.is_wanted)
             except (ImageError, OSError) as error:
                 _LOG.warning("volume %s stays where it is: %s", self._task.digest, error)
+                self._task.events.tell(Kind.COPY_REFUSED, volume=self._task.digest, why=str(error))
+                return
+            if self.is_wanted:
+                self._task.events.tell(Kind.COPY_COMPLETED, volume=self._task.digest, bytes=self._task.size_bytes)
 
     def _fetched(self) -> bool:
         """All that is wanted."""
@@ -100,6 +106,7 @@ class Filling:
             if not self.is_wanted:
                 return
             client.cache(batch, _AHEAD_AT_ONCE)
+            self._tell("trace", batch)
             self._keep(client, batch)
         client.flush()
 
@@ -110,10 +117,14 @@ class Filling:
             length = min(pace.next_bytes(lambda: self.is_wanted), self._task.size_bytes - self.done_bytes)
             batch = list(_pieces(((self.done_bytes, length),), _FILL_BYTES))
             client.cache(batch, _FILL_AT_ONCE)
+            self._tell("rest", batch)
             pace.answered()
             self.done_bytes += length
             self._keep(client, batch)
         client.flush()
+
+    def _tell(self, why: str, batch: Sequence[tuple[int, int]]) -> None:
+        self._task.events.tell(Kind.FETCHED, why=why, bytes=sum(length for _, length in batch))
 
     def _keep(self, client: NbdClient, batch: Sequence[tuple[int, int]]) -> None:
         self._passed += sum(length for _, length in batch)

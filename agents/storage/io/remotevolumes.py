@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from agents.storage.io.events import Events
 from agents.storage.io.filling import EXPORT, Filling, Task
 from agents.storage.io.localcopies import LocalCopies, LocalCopy
 from agents.storage.io.mounts import abort, end_with_mount, lazily_unmount, loop_device, reads_of
@@ -57,7 +58,15 @@ class RemoteVolumes:
     """By digest. From several threads, but one at a time for a volume. `timeout_s` limits every wait for a daemon, and
     for a server when a volume is mounted."""
 
-    def __init__(self, root: Path, store: Path, ahead: Ahead | None = None, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        root: Path,
+        store: Path,
+        ahead: Ahead | None = None,
+        timeout_s: float = TIMEOUT_S,
+        events: Events | None = None,
+    ) -> None:
+        self._events = events or Events()
         self._folder, self._store, self._ahead, self._timeout_s = root / "remote", store, ahead or Ahead(), timeout_s
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._copies = LocalCopies(root, store)
@@ -123,6 +132,7 @@ class RemoteVolumes:
             ahead=self._traced(digest, remote.size_bytes),
             whole=self._ahead.whole,
             reads=self._reads,
+            events=self._events,
             finish=lambda is_wanted: self._copies.finish(digest, remote.size_bytes, is_wanted),
         )
         self._fillings[digest] = Filling(task)
@@ -202,7 +212,7 @@ class RemoteVolumes:
         return self._folder / volume_id(name) / name
 
     def _daemon(self, name: str) -> StorageDaemon:
-        return StorageDaemon(self._file(name).parent, "a volume on another node", self._timeout_s)
+        return StorageDaemon(self._file(name).parent, "a volume on another node", self._timeout_s, events=self._events)
 
 
 def _check(digest: str, remote: RemoteVolume) -> None:

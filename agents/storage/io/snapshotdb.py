@@ -224,6 +224,10 @@ class SnapshotDb:
         """Volumes below a snapshot that may be mounted."""
         return frozenset(row[0] for row in self._db.execute(_NEEDED).fetchall())
 
+    def counts(self) -> dict[Kind, int]:
+        found = dict(self._db.execute("SELECT kind, count(*) FROM snapshots GROUP BY kind").fetchall())
+        return {kind: found.get(kind.value, 0) for kind in Kind}
+
     def holders(self) -> dict[str, dict[int, str]]:
         """By volume, of every one that a snapshot has: id and name of each snapshot above it that may be mounted."""
         found: dict[str, dict[int, str]] = {volume: {} for volume in self.volumes()}

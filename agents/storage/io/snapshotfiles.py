@@ -17,19 +17,22 @@ import logging
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator, Set
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from agents.storage.io import mounts
+from agents.storage.io.events import Events, Kind
 from agents.storage.io.files import fsync_directory
 from agents.storage.io.quotas import Quotas
 from agents.storage.io.remotevolumes import Ahead, RemoteVolumes
 from agents.storage.io.volumefiles import find_volume, remote_volume, volume_paths
 from agents.storage.translate.overlaying import BELOW_ALL
 from agents.storage.wire.errors import ImageError
-from agents.storage.wire.snapshots import Kind, Usage
+from agents.storage.wire.snapshots import Kind as SnapshotKind
+from agents.storage.wire.snapshots import Usage
 
 _LOG: Final = logging.getLogger(__name__)
 _BLOCK_BYTES: Final = 512
@@ -38,12 +41,13 @@ _UNREACHABLE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 
 class SnapshotFiles:
-    def __init__(self, root: Path, store: Path, ahead: Ahead | None = None) -> None:
+    def __init__(self, root: Path, store: Path, ahead: Ahead | None = None, events: Events | None = None) -> None:
         self.root = root
         self._snapshots, self._volumes, self._attached = (root / name for name in ("snapshots", "volumes", "attached"))
         for folder in (root, self._snapshots, self._volumes, self._attached):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._remote, self._quotas = RemoteVolumes(root, store, ahead), Quotas(root)
+        self._events = events or Events()
+        self._remote, self._quotas = RemoteVolumes(root, store, ahead, events=self._events), Quotas(root)
 
     def upper(self, key: int) -> Path:
         return self._snapshots / str(key) / "fs"
@@ -51,7 +55,7 @@ class SnapshotFiles:
     def work(self, key: int) -> Path:
         return self._snapshots / str(key) / "work"
 
-    def make(self, key: int, kind: Kind, parent_root: Path | None, limit_bytes: int | None = None) -> None:
+    def make(self, key: int, kind: SnapshotKind, parent_root: Path | None, limit_bytes: int | None = None) -> None:
         """The folder of a new snapshot; its root belongs to whom the parent's root belongs. What is written to it
         takes no more than `limit_bytes`."""
         upper = self.upper(key)
@@ -60,7 +64,7 @@ class SnapshotFiles:
             self._quotas.make(key, upper.parent, limit_bytes)
         upper.mkdir()
         upper.chmod(0o755)
-        if kind is Kind.ACTIVE:
+        if kind is SnapshotKind.ACTIVE:
             self.work(key).mkdir(mode=0o711)
         if parent_root is not None:
             owner = parent_root.stat()
@@ -127,13 +131,16 @@ class SnapshotFiles:
                 self._remote.fill(digest, remote, target)
             return target
         target.mkdir(exist_ok=True, mode=0o700)
+        begun = time.monotonic()
         if remote is not None:
             self._remote.mount(digest, remote, target)
-            return target
-        if read_from_daemon:
-            mounts.lazily_unmount(target)
-            self._remote.detach(digest)
-        mounts.mount(volume, target, None)
+        else:
+            if read_from_daemon:
+                mounts.lazily_unmount(target)
+                self._remote.detach(digest)
+            mounts.mount(volume, target, None)
+        at = "" if remote is None else str(remote.server)
+        self._events.tell(Kind.VOLUME_ATTACHED, volume=digest, at=at, seconds=time.monotonic() - begun)
         return target
 
     def close(self) -> None:
@@ -155,6 +162,7 @@ class SnapshotFiles:
                 while target.is_mount():
                     mounts.unmount(target)
                 target.rmdir()
+                self._events.tell(Kind.VOLUME_DETACHED, volume=f"sha256:{target.name}")
             except (ImageError, OSError) as error:
                 _LOG.warning("%s is needed no more and stays: %s", target, error)
 

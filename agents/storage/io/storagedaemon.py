@@ -17,6 +17,7 @@ from select import select
 from threading import Lock
 from typing import Any, Final
 
+from agents.storage.io.events import Events, Kind
 from agents.storage.io.qmp import TIMEOUT_S, DaemonGoneError, Qmp
 from agents.storage.wire.errors import ImageError
 
@@ -28,8 +29,15 @@ class StorageDaemon:
     """From several threads, one question at a time. `timeout_s` limits every wait for an answer; `purpose` says what
     cannot be had without the program."""
 
-    def __init__(self, folder: Path, purpose: str, timeout_s: float = TIMEOUT_S, options: Sequence[str] = ()) -> None:
-        self._options = tuple(options)
+    def __init__(
+        self,
+        folder: Path,
+        purpose: str,
+        timeout_s: float = TIMEOUT_S,
+        options: Sequence[str] = (),
+        events: Events | None = None,
+    ) -> None:
+        self._options, self._events = tuple(options), events or Events()
         self._socket, self._pid = folder / "daemon.sock", folder / "daemon.pid"
         self._purpose, self.timeout_s = purpose, timeout_s
         self._lock = Lock()
@@ -106,7 +114,8 @@ class StorageDaemon:
             return Qmp(self._socket, self.timeout_s)
 
     def _start(self) -> None:
-        """It is in the background once it listens."""
+        """It is in the background once it listens. One that was ended has left no number."""
+        died = self._pid.exists()
         self._socket.unlink(missing_ok=True)
         socket = f"socket,id=qmp,path={str(self._socket).replace(',', ',,')},server=on,wait=off"
         command = (
@@ -130,6 +139,7 @@ class StorageDaemon:
             raise ImageError(f"{PROGRAM} does not start within {self.timeout_s:g} s") from error
         if done.returncode:
             raise ImageError(f"{PROGRAM}: {done.stderr.strip() or f'exit code {done.returncode}'}")
+        self._events.tell(Kind.DAEMON_STARTED, purpose=self._purpose, reason="died" if died else "needed")
 
 
 def _command_line(number: int) -> bytes:

@@ -1,0 +1,195 @@
+"""The agent's metrics, for Prometheus: counted from events, and what there is, looked up when somebody asks.
+
+Names, units and labels are in docs/images.md; a test holds both to each other. Serving them is metricsserver's.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, disable_created_metrics
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from agents.storage.io.conversionrecords import records
+from agents.storage.io.events import Event, Kind
+from agents.storage.io.volumefiles import SUFFIX
+from agents.storage.snapshotter import Snapshotter
+from agents.storage.volumestatus import HERE, VolumeStatus
+from agents.storage.wire.errors import ImageError
+
+PREFIX: Final = "turnout_storage"
+_BLOCK: Final = 512
+"""What st_blocks counts in."""
+_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_LOG: Final = logging.getLogger(__name__)
+
+
+class Metrics:
+    """A listener of events. `registry` has everything."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()
+        self.registry = CollectorRegistry()
+        self._calls = self._counter("calls", "Calls of the snapshots API, by method and gRPC code.", "method", "code")
+        self._call_seconds = self._histogram("call_seconds", "How long they took.", "method")
+        self._attach_seconds = self._histogram("attach_seconds", "How long it took to mount a volume.", "place")
+        self._detached = self._counter("detached_volumes", "Volumes that nobody needed any more and were unmounted.")
+        self._disks = self._counter("attached_disks", "Clones that were shown as disks.")
+        self._fetched = self._counter(
+            "fetched_bytes",
+            "Bytes of volumes on other nodes that were seen to be here before a container asked.",
+            "why",
+        )
+        self._copies = self._counter(
+            "copies", "Copies of such volumes that were all here, by what came of it.", "result"
+        )
+        self._daemons = self._counter("daemon_starts", "Storage daemons that were started.", "purpose", "reason")
+        self._layers = self._counter("cached_layers", "Layers that were put into the layer cache.")
+        ProcessCollector(registry=self.registry)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(name, text, labels, namespace=PREFIX, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
+        return Histogram(name, text, labels, namespace=PREFIX, registry=self.registry, buckets=_SECONDS)
+
+    def hear(self, event: Event) -> None:
+        match event.kind:
+            case Kind.CALLED:
+                method = str(event.fields["method"])
+                self._calls.labels(method, event.fields["code"]).inc()
+                self._call_seconds.labels(method).observe(float(event.fields["seconds"]))
+            case Kind.VOLUME_ATTACHED:
+                place = "elsewhere" if event.fields["at"] else "here"
+                self._attach_seconds.labels(place).observe(float(event.fields["seconds"]))
+            case Kind.FETCHED:
+                self._fetched.labels(event.fields["why"]).inc(float(event.fields["bytes"]))
+            case Kind.DAEMON_STARTED:
+                self._daemons.labels(event.fields["purpose"], event.fields["reason"]).inc()
+            case _:
+                self._plain(event.kind).inc()
+
+    def _plain(self, kind: Kind) -> Counter:
+        return {
+            Kind.VOLUME_DETACHED: self._detached,
+            Kind.DISK_ATTACHED: self._disks,
+            Kind.COPY_COMPLETED: self._copies.labels("completed"),
+            Kind.COPY_REFUSED: self._copies.labels("refused"),
+            Kind.LAYER_CACHED: self._layers,
+        }[kind]
+
+    def look_at(self, snapshots: Snapshotter, root: Path, store: Path, layer_cache: Path | None) -> None:
+        """What there is of these is told, from now on."""
+        self.registry.register(_State(snapshots, root, store, layer_cache))
+
+
+class _State(Collector):
+    """Asks no daemon and no other node, so that a scrape never waits for one."""
+
+    def __init__(self, snapshots: Snapshotter, root: Path, store: Path, layer_cache: Path | None) -> None:
+        self._snapshots, self._root, self._store, self._layer_cache = snapshots, root, store, layer_cache
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing is looked at before somebody asks."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """What cannot be read is left out of this answer, and the last figure says so."""
+        parts: tuple[Callable[[], Iterable[Metric]], ...] = (
+            self._counts,
+            self._volumes,
+            self._caches,
+            self._conversions,
+        )
+        failures = 0
+        for part in parts:
+            try:
+                yield from part()
+            except (ImageError, OSError, sqlite3.Error) as error:
+                failures += 1
+                _LOG.warning("metrics lack a part: %s", error)
+        yield _gauge("scrape_failures", "Parts of this answer that could not be read.", failures)
+
+    def _counts(self) -> Iterable[Metric]:
+        found = _labelled("snapshots", "Snapshots, by kind.", "kind")
+        for kind, count in self._snapshots.counts().items():
+            found.add_metric([kind.name.lower()], count)
+        return (found,)
+
+    def _volumes(self) -> Iterable[Metric]:
+        volumes = self._snapshots.volumes()
+        return (
+            _by_volume("volume_size_bytes", "Size.", volumes, lambda one: one.size),
+            _by_volume("volume_here_bytes", "How much of it is on this node.", volumes, lambda one: one.here),
+            _by_volume("volume_elsewhere", "1 if it is read from another node.", volumes, lambda one: one.at != HERE),
+            _by_volume("volume_attached", "1 if it is mounted, or a clone shown.", volumes, _is_attached),
+            _by_volume("volume_images", "Names of images that have it.", volumes, lambda one: len(one.images)),
+            _by_volume("volume_references", "Active snapshots and views above it.", volumes, _references),
+            _by_volume("volume_clones", "Clones of a disk that wait to be taken.", volumes, _clones),
+        )
+
+    def _caches(self) -> Iterable[Metric]:
+        copies = _held_bytes((self._root / "copies").glob("*"))
+        cached = () if self._layer_cache is None else self._layer_cache.glob(f"*/*/*{SUFFIX}")
+        return (
+            _gauge("copies_bytes", "What copies of volumes on other nodes take on the disk.", copies),
+            _gauge("layer_cache_bytes", "What the layer cache takes on the disk.", _held_bytes(cached)),
+        )
+
+    def _conversions(self) -> Iterable[Metric]:
+        """Also those of other processes: they write down how far they are."""
+        labels = ("source", "mode", "destination", "phase")
+        found = _labelled("conversion_progress_ratio", "How much of its phase a conversion has done.", *labels)
+        running = _labelled("conversion_running", "1 while a process is at it.", *labels[:3])
+        for record in records(self._store):
+            names = [record.wanted.source, record.wanted.mode, record.wanted.destination]
+            found.add_metric([*names, record.phase], record.progress / 100)
+            running.add_metric(names, record.is_running)
+        return found, running
+
+
+def _is_attached(volume: VolumeStatus) -> bool:
+    return volume.use is not None and volume.use.attached
+
+
+def _references(volume: VolumeStatus) -> int:
+    return 0 if volume.use is None else len(volume.use.containers)
+
+
+def _clones(volume: VolumeStatus) -> int | None:
+    return None if volume.use is None else volume.use.pool
+
+
+def _by_volume(
+    name: str, text: str, volumes: Iterable[VolumeStatus], value: Callable[[VolumeStatus], float | None]
+) -> Metric:
+    found = _labelled(name, text, "volume", "role")
+    for volume in volumes:
+        number = value(volume)
+        if number is not None:
+            found.add_metric([volume.volume, volume.role], number)
+    return found
+
+
+def _labelled(name: str, text: str, *labels: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"{PREFIX}_{name}", text, labels=labels)
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"{PREFIX}_{name}", text, value=value)
+
+
+def _held_bytes(paths: Iterable[Path]) -> int:
+    """Files that go meanwhile take nothing."""
+    total = 0
+    for path in paths:
+        try:
+            total += path.stat().st_blocks * _BLOCK
+        except FileNotFoundError:
+            continue
+    return total
