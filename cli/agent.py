@@ -23,6 +23,7 @@ from agents.storage.translate.limits import parse_size
 from agents.storage.wire.errors import ImageError
 from cli.console import fail, say
 from cli.imagestore import STORE, StoreOption
+from cli.volumetls import CaOption, CertOption, KeyOption, volume_tls
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, help=__doc__)
 
@@ -69,6 +70,9 @@ def storage(
         str | None,
         typer.Option("--metrics", help="Where Prometheus finds metrics: a unix socket's path, or 127.0.0.1:PORT."),
     ] = None,
+    tls_ca: CaOption = None,
+    tls_cert: CertOption = None,
+    tls_key: KeyOption = None,
 ) -> None:
     """Serve containerd's snapshots API: converted images start without being pulled. Needs root."""
     if containerd is not None and layer_cache is None:
@@ -78,6 +82,7 @@ def storage(
     if os.geteuid():
         raise fail("only root can mount")
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    tls = volume_tls(tls_ca, tls_cert, tls_key)
     address = None if metrics is None else _address(metrics)
     counted = None if address is None else Metrics()
     events = Events(log_event, *(() if counted is None else (counted.hear,)))
@@ -87,7 +92,7 @@ def storage(
         signal.signal(number, lambda _number, _frame: stop.set())
     try:
         snapshots = Snapshotter(
-            root.absolute(), store.absolute(), writable_bytes=writable_bytes, ahead=ahead, events=events
+            root.absolute(), store.absolute(), writable_bytes=writable_bytes, ahead=ahead, events=events, tls=tls
         )
         cache = None if layer_cache is None else _layer_cache(layer_cache, store, containerd, events)
         server = make_server(snapshots, listen.absolute(), events)

@@ -18,6 +18,7 @@ from agents.storage.wire.remotes import Server, parse_server
 from cli.console import Output, fail, print_rows, say
 from cli.image import app
 from cli.imagestore import COLUMNS, STORE, OutputOption, StoreOption, opened_store, row_of
+from cli.volumetls import CaOption, CertOption, KeyOption, volume_tls
 
 __all__ = ["app"]
 
@@ -30,13 +31,18 @@ def serve(
         str, typer.Option("--listen", help="HOST[:PORT] to be reached at, without passwords; port 10809 by default.")
     ],
     store: StoreOption = STORE,
+    tls_ca: CaOption = None,
+    tls_cert: CertOption = None,
+    tls_key: KeyOption = None,
 ) -> None:
-    """Let other nodes read the volumes of this store over NBD, those of modes erofs and overlayfs."""
+    """Let other nodes read the volumes of this store over NBD, those of modes erofs and overlayfs; with TLS those nodes
+    that have a certificate."""
+    tls = volume_tls(tls_ca, tls_cert, tls_key)
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
     try:
-        server = VolumeServer(store.absolute(), _server(listen))
+        server = VolumeServer(store.absolute(), _server(listen), tls)
     except (ImageError, OSError) as error:
         raise fail(str(error)) from error
     try:
@@ -63,17 +69,22 @@ def _keep_published(server: VolumeServer, store: Path, stop: Event) -> None:
 
 @app.command("adopt")
 def adopt_command(
-    server: Annotated[str, typer.Argument(help="[nbd://]HOST[:PORT] of `turnout image serve`.", show_default=False)],
+    server: Annotated[
+        str, typer.Argument(help="[nbd://]HOST[:PORT] of `turnout image serve`; nbds:// for TLS.", show_default=False)
+    ],
     images: Annotated[
         list[str] | None, typer.Argument(help="Names they were converted by there; all by default.", show_default=False)
     ] = None,
     store: StoreOption = STORE,
     output: OutputOption = Output.TABLE,
+    tls_ca: CaOption = None,
+    tls_cert: CertOption = None,
+    tls_key: KeyOption = None,
 ) -> None:
     """Record images of another node: containers here read their volumes from there. Safe to run again."""
-    wanted = _server(server)
+    wanted, tls = _server(server), volume_tls(tls_ca, tls_cert, tls_key)
     with opened_store(store) as opened:
-        found = adopt(wanted, images or [], opened)
+        found = adopt(wanted, images or [], opened, tls)
     print_rows(COLUMNS, [row_of(image) for image in found], output)
 
 

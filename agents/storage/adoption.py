@@ -11,6 +11,7 @@ from collections.abc import Collection
 from typing import Final
 
 from agents.storage.io.nbdclient import NbdClient
+from agents.storage.io.nbdtls import NbdTls
 from agents.storage.io.store import Store, StoredImage, Volume
 from agents.storage.io.volumefiles import write_remote, write_trace
 from agents.storage.translate.modes import EROFS, OVERLAYFS
@@ -21,10 +22,10 @@ from agents.storage.wire.traces import Trace
 _MODES: Final = (EROFS.name, OVERLAYFS.name)
 
 
-def adopt(server: Server, wanted: Collection[str], store: Store) -> tuple[StoredImage, ...]:
+def adopt(server: Server, wanted: Collection[str], store: Store, tls: NbdTls | None = None) -> tuple[StoredImage, ...]:
     """Record what the server has: all of it, or the images of these names. An image that is there already is left with
     the volumes that are there. Raises ImageError, with nothing recorded where a wanted image is missing."""
-    with NbdClient(server, CATALOG) as client:
+    with NbdClient(server, CATALOG, tls=tls) as client:
         images = parse_catalog(client.read(), f"{server}: the catalog")
     for one in images:
         _check(one, server)

@@ -22,6 +22,7 @@ from agents.storage.io.chains import CHANGES
 from agents.storage.io.disks import Disks
 from agents.storage.io.events import Events
 from agents.storage.io.files import only_one
+from agents.storage.io.nbdtls import NbdTls
 from agents.storage.io.registries import RegistryOptions
 from agents.storage.io.remotevolumes import Ahead
 from agents.storage.io.snapshotdb import Snapshot, SnapshotDb
@@ -61,10 +62,11 @@ class Snapshotter:
         writable_bytes: int | None = None,
         ahead: Ahead | None = None,
         events: Events | None = None,
+        tls: NbdTls | None = None,
     ) -> None:
         """`writable_bytes` bounds what a container writes, where no label says otherwise; `ahead` what is fetched of
-        volumes on other nodes."""
-        self._files = SnapshotFiles(root, store, ahead, events)
+        volumes on other nodes, `tls` what is shown to those of them that speak it."""
+        self._files = SnapshotFiles(root, store, ahead, events, tls)
         self._disks = disks or Disks(root, events=events)
         self._alone = only_one(root / "lock", "another agent has these snapshots")
         self._writable_bytes = writable_bytes

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from agents.storage.adoption import adopt
+from agents.storage.io.nbdtls import NbdTls
 from agents.storage.io.store import Store, StoredImage
 from agents.storage.io.volumefiles import find_volume, remote_path
 from agents.storage.io.volumeserver import VolumeServer
@@ -34,25 +35,25 @@ LAYER = Tar().add("first", data=FIRST).add("last", data=LAST).finished()
 class Pair:
     """A node that serves an image, and one that has recorded it: a snapshotter in this process."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, server_tls: NbdTls | None = None, client_tls: NbdTls | None = None) -> None:
+        self._server_tls, self._client_tls = server_tls, client_tls
         self.folder, self.chain, self.there, self.here = folder, digest(LAYER), folder / "there", folder / "here"
         layout = LayoutWriter(folder / "layout")
         layout.image([LAYER])
         self.image = f"oci:{layout.write()}"
         converted(folder / "layout", self.there)
-        self.address = Server(host="127.0.0.1", port=free_port())
-        self.server = VolumeServer(self.there, self.address)
-        self.server.publish()
+        self.address = Server(host="127.0.0.1", port=free_port(), tls=server_tls is not None)
+        self.serve_again()
         self.adopt()
         self.root = folder / "root"
-        self.snapshots = Snapshotter(self.root, self.here)
+        self.snapshots = Snapshotter(self.root, self.here, tls=client_tls)
         with pytest.raises(SnapshotExistsError):
             self.snapshots.prepare("unpack", "", {REF_LABEL: self.chain})
 
     def adopt(self, *names: str) -> tuple[StoredImage, ...]:
         store = Store(self.here)
         try:
-            return adopt(self.address, names, store)
+            return adopt(self.address, names, store, self._client_tls)
         finally:
             store.close()
 
@@ -66,7 +67,7 @@ class Pair:
         os.kill(int((folder / "daemon.pid").read_text()), number)
 
     def serve_again(self) -> None:
-        self.server = VolumeServer(self.there, self.address)
+        self.server = VolumeServer(self.there, self.address, self._server_tls)
         self.server.publish()
 
     def end(self) -> None:

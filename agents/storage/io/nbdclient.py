@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, TypeVar
 
+from agents.storage.io.nbdtls import NbdTls
 from agents.storage.wire import nbd
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.remotes import Server
@@ -27,10 +29,13 @@ T = TypeVar("T")
 class NbdClient:
     """One connection to one export. A context manager. Raises ImageError that names the server."""
 
-    def __init__(self, server: Server | Path, export: str, timeout_s: float = TIMEOUT_S) -> None:
-        """A path is that of a Unix socket."""
+    def __init__(
+        self, server: Server | Path, export: str, timeout_s: float = TIMEOUT_S, tls: NbdTls | None = None
+    ) -> None:
+        """A path is that of a Unix socket. `tls` is for servers that speak it."""
         self._what, self._timeout_s = str(server), timeout_s
         self._deadline = time.monotonic() + timeout_s
+        context = _context(server, tls)
         try:
             self._socket = _connected(server, timeout_s)
         except TimeoutError as error:
@@ -38,7 +43,7 @@ class NbdClient:
         except OSError as error:
             raise ImageError(f"{server}: {error.strerror or error}") from error
         try:
-            self.size = self._negotiated(export)
+            self.size = self._negotiated(export, context, server.host if isinstance(server, Server) else "")
         except BaseException:
             self._socket.close()
             raise
@@ -85,9 +90,14 @@ class NbdClient:
                 raise ImageError(f"{self._what}: {os.strerror(error)} at byte {offset}")
             yield offset, self._receive(length) if command is nbd.Command.READ else b""
 
-    def _negotiated(self, export: str) -> int:
+    def _negotiated(self, export: str, context: ssl.SSLContext | None, host: str) -> int:
         """The export's size."""
-        self._send(self._parsed(nbd.client_flags, self._receive(nbd.GREETING.size)) + nbd.go(export))
+        flags = self._parsed(nbd.client_flags, self._receive(nbd.GREETING.size))
+        if context is not None:
+            self._send(flags + nbd.start_tls())
+            self._start_tls(context, host)
+            flags = b""
+        self._send(flags + nbd.go(export))
         size: int | None = None
         while True:
             kind, length = self._parsed(nbd.option_reply, self._receive(nbd.OPTION_REPLY.size))
@@ -105,6 +115,30 @@ class NbdClient:
             elif found:
                 raise ImageError(f"{self._what} does not say how large {export} is")
 
+    def _start_tls(self, context: ssl.SSLContext, host: str) -> None:
+        kind, length = self._parsed(nbd.option_reply, self._receive(nbd.OPTION_REPLY.size))
+        self._receive(length)
+        try:
+            nbd.begins_tls(kind)
+        except ImageError as error:
+            raise ImageError(f"{self._what} {error}") from error
+        self._limit()
+        try:
+            self._socket = context.wrap_socket(self._socket, server_hostname=host)
+        except TimeoutError as error:
+            raise self._silent() from error
+        except ssl.SSLCertVerificationError as error:
+            raise ImageError(f"{self._what}: its certificate is refused: {error.verify_message}") from error
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: OSError) -> ImageError:
+        """A server tells by an alert what it does not take in a client's certificate, behind the handshake."""
+        reason = str(getattr(error, "reason", "") or "")
+        if "ALERT" in reason:
+            return ImageError(f"{self._what} refuses our certificate: {reason.partition('ALERT_')[2].lower()}")
+        return ImageError(f"{self._what}: {reason.lower().replace('_', ' ') or error.strerror or error}")
+
     def _parsed(self, parse: Callable[[bytes], T], data: bytes) -> T:
         try:
             return parse(data)
@@ -118,7 +152,7 @@ class NbdClient:
         except TimeoutError as error:
             raise self._silent() from error
         except OSError as error:
-            raise ImageError(f"{self._what}: {error.strerror or error}") from error
+            raise self._failed(error) from error
 
     def _receive(self, count: int) -> bytes:
         found = bytearray()
@@ -129,7 +163,7 @@ class NbdClient:
             except TimeoutError as error:
                 raise self._silent() from error
             except OSError as error:
-                raise ImageError(f"{self._what}: {error.strerror or error}") from error
+                raise self._failed(error) from error
             if not data:
                 raise ImageError(f"{self._what} ends the connection")
             found += data
@@ -143,6 +177,14 @@ class NbdClient:
 
     def _silent(self) -> ImageError:
         return ImageError(f"{self._what} does not answer within {self._timeout_s:g} s")
+
+
+def _context(server: Server | Path, tls: NbdTls | None) -> ssl.SSLContext | None:
+    if not isinstance(server, Server) or not server.tls:
+        return None
+    if tls is None:
+        raise ImageError(f"{server} speaks TLS: --tls-ca, --tls-cert and --tls-key are needed")
+    return tls.context()
 
 
 def _connected(server: Server | Path, timeout_s: float) -> socket.socket:

@@ -30,6 +30,7 @@ from agents.storage.io.filling import EXPORT, Filling, Task
 from agents.storage.io.localcopies import LocalCopies, LocalCopy
 from agents.storage.io.mounts import abort, end_with_mount, lazily_unmount, loop_device, reads_of
 from agents.storage.io.nbdclient import NbdClient
+from agents.storage.io.nbdtls import CREDENTIALS, NbdTls
 from agents.storage.io.pacing import Reads
 from agents.storage.io.qmp import TIMEOUT_S, Qmp
 from agents.storage.io.storagedaemon import StorageDaemon, add, exports, volume_id
@@ -65,8 +66,9 @@ class RemoteVolumes:
         ahead: Ahead | None = None,
         timeout_s: float = TIMEOUT_S,
         events: Events | None = None,
+        tls: NbdTls | None = None,
     ) -> None:
-        self._events = events or Events()
+        self._events, self._tls, self._root = events or Events(), tls, root
         self._folder, self._store, self._ahead, self._timeout_s = root / "remote", store, ahead or Ahead(), timeout_s
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._copies = LocalCopies(root, store)
@@ -77,7 +79,7 @@ class RemoteVolumes:
         """Mount it, read-only; where it is not to be had nothing stays. What was mounted there goes, lazily: whoever
         still looks into it has lost it."""
         lazily_unmount(target)
-        _check(digest, remote)
+        self._check(digest, remote)
         try:
             file = self._attach(digest, remote)
             self.fill(digest, remote, target)
@@ -90,7 +92,7 @@ class RemoteVolumes:
         name = hexadecimal(digest)
         target = self._file(name)
         target.parent.mkdir(exist_ok=True, mode=0o700)
-        with self._daemon(name).running() as qmp:
+        with self._daemon(name, tls=remote.server.tls).running() as qmp:
             if volume_id(name) not in exports(qmp):
                 lazily_unmount(target)
                 target.touch(mode=0o600)
@@ -100,6 +102,14 @@ class RemoteVolumes:
                     node = self._copying(qmp, name, copy, node)
                 add(qmp, volume_id(name), node, {"type": "fuse", "mountpoint": str(target)})
         return target
+
+    def _check(self, digest: str, remote: RemoteVolume) -> None:
+        """The daemon would wait for a server that does not answer, and hold up others meanwhile."""
+        with NbdClient(remote.server, hexadecimal(digest), tls=self._tls) as client:
+            if client.size != remote.size_bytes:
+                raise ImageError(
+                    f"{remote.server}: volume {digest} has {client.size} bytes, {remote.size_bytes} when it was adopted"
+                )
 
     def _copy(self, digest: str, size_bytes: int) -> LocalCopy | None:
         """None where there is no room for one, or no use."""
@@ -211,17 +221,10 @@ class RemoteVolumes:
     def _file(self, name: str) -> Path:
         return self._folder / volume_id(name) / name
 
-    def _daemon(self, name: str) -> StorageDaemon:
-        return StorageDaemon(self._file(name).parent, "a volume on another node", self._timeout_s, events=self._events)
-
-
-def _check(digest: str, remote: RemoteVolume) -> None:
-    """The daemon would wait for a server that does not answer, and hold up others meanwhile."""
-    with NbdClient(remote.server, hexadecimal(digest)) as client:
-        if client.size != remote.size_bytes:
-            raise ImageError(
-                f"{remote.server}: volume {digest} has {client.size} bytes, {remote.size_bytes} when it was adopted"
-            )
+    def _daemon(self, name: str, *, tls: bool = False) -> StorageDaemon:
+        options = self._tls.options(self._root / "tls", "client") if tls and self._tls is not None else ()
+        folder, purpose = self._file(name).parent, "a volume on another node"
+        return StorageDaemon(folder, purpose, self._timeout_s, options, self._events)
 
 
 def _remote_node(name: str, remote: RemoteVolume) -> dict[str, Any]:
@@ -232,4 +235,5 @@ def _remote_node(name: str, remote: RemoteVolume) -> dict[str, Any]:
         "export": name,
         "read-only": True,
         "reconnect-delay": RECONNECT_S,
+        **({"tls-creds": CREDENTIALS} if remote.server.tls else {}),
     }

@@ -26,6 +26,7 @@ from typing import Final
 from agents.storage.io import mounts
 from agents.storage.io.events import Events, Kind
 from agents.storage.io.files import fsync_directory
+from agents.storage.io.nbdtls import NbdTls
 from agents.storage.io.quotas import Quotas
 from agents.storage.io.remotevolumes import Ahead, RemoteVolumes
 from agents.storage.io.volumefiles import find_volume, remote_volume, volume_paths
@@ -41,13 +42,20 @@ _UNREACHABLE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 
 class SnapshotFiles:
-    def __init__(self, root: Path, store: Path, ahead: Ahead | None = None, events: Events | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        store: Path,
+        ahead: Ahead | None = None,
+        events: Events | None = None,
+        tls: NbdTls | None = None,
+    ) -> None:
         self.root = root
         self._snapshots, self._volumes, self._attached = (root / name for name in ("snapshots", "volumes", "attached"))
         for folder in (root, self._snapshots, self._volumes, self._attached):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._events = events or Events()
-        self._remote, self._quotas = RemoteVolumes(root, store, ahead, events=self._events), Quotas(root)
+        self._remote, self._quotas = RemoteVolumes(root, store, ahead, events=self._events, tls=tls), Quotas(root)
 
     def upper(self, key: int) -> Path:
         return self._snapshots / str(key) / "fs"

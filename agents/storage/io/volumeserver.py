@@ -3,17 +3,20 @@
     STORE/serving/daemon.sock      see storagedaemon
     STORE/serving/catalog.HASH     what there is, exported as `catalog`
 
-NBD has no passwords: whoever reaches the address reads all volumes and what the images' configs say.
+NBD has no passwords: whoever reaches the address reads all volumes and what the images' configs say; with TLS, whoever
+has a certificate.
 """
 
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
 from agents.storage.io.files import appearing, publish
+from agents.storage.io.nbdtls import CREDENTIALS, NbdTls
 from agents.storage.io.qmp import Qmp
 from agents.storage.io.storagedaemon import StorageDaemon, add, exports, remove, volume_id
 from agents.storage.io.store import Store, StoredImage, Volume
@@ -32,18 +35,21 @@ _BLOCK: Final = 512
 class VolumeServer:
     """One for a store. Whatever an earlier one left running is ended first: clients connect again."""
 
-    def __init__(self, store: Path, listen: Server) -> None:
-        self._store, self.listen = store, listen
+    def __init__(self, store: Path, listen: Server, tls: NbdTls | None = None) -> None:
+        """With `tls`, clients need a certificate of its authority."""
+        self._store, self.listen = store, replace(listen, tls=tls is not None)
         self._folder = store / "serving"
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._daemon = StorageDaemon(self._folder, "serving volumes")
+        options = () if tls is None else tls.options(self._folder / "tls", "server")
+        self._daemon = StorageDaemon(self._folder, "serving volumes", options=options)
         self._daemon.quit()
         for path in self._folder.glob(f"{CATALOG}.*"):
             path.unlink()
         address = {"type": "inet", "data": {"host": listen.host, "port": str(listen.port)}}
+        credentials = {} if tls is None else {"tls-creds": CREDENTIALS}
         try:
             with self._daemon.running() as qmp:
-                qmp.execute("nbd-server-start", {"addr": address, "max-connections": 0})
+                qmp.execute("nbd-server-start", {"addr": address, "max-connections": 0, **credentials})
         except ImageError as error:
             self._daemon.quit()
             raise ImageError(f"{listen}: {error}") from error

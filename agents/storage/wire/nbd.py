@@ -22,8 +22,8 @@ _REQUEST: Final = struct.Struct(">IHHQQI")
 _EXPORT: Final = struct.Struct(">HQH")
 _MAGIC, _WITH_OPTIONS = b"NBDMAGIC", b"IHAVEOPT"
 _OPTION_REPLY_MAGIC, _REQUEST_MAGIC, _REPLY_MAGIC = 0x3E889045565A9, 0x25609513, 0x67446698
-_FIXED_NEWSTYLE, _NO_ZEROES, _GO = 1, 2, 7
-_ACK, _INFO, _IS_ERROR, _UNKNOWN_EXPORT = 1, 3, 1 << 31, 1 << 31 | 6
+_FIXED_NEWSTYLE, _NO_ZEROES, _START_TLS, _GO = 1, 2, 5, 7
+_ACK, _INFO, _IS_ERROR, _TLS_NEEDED, _UNKNOWN_EXPORT = 1, 3, 1 << 31, 1 << 31 | 5, 1 << 31 | 6
 
 
 class Command(IntEnum):
@@ -51,6 +51,11 @@ def client_flags(greeting: bytes) -> bytes:
     return struct.pack(">I", _FIXED_NEWSTYLE | flags & _NO_ZEROES)
 
 
+def start_tls() -> bytes:
+    """Ask for TLS, before anything else is said."""
+    return _OPTION.pack(_WITH_OPTIONS, _START_TLS, 0)
+
+
 def go(export: str) -> bytes:
     """Ask for an export, and begin if it is there."""
     name = export.encode()
@@ -60,15 +65,23 @@ def go(export: str) -> bytes:
 def option_reply(header: bytes) -> tuple[int, int]:
     """Type and length of what follows."""
     magic, option, kind, length = OPTION_REPLY.unpack(header)
-    if magic != _OPTION_REPLY_MAGIC or option != _GO or length > MAX_OPTION:
+    if magic != _OPTION_REPLY_MAGIC or option not in (_START_TLS, _GO) or length > MAX_OPTION:
         raise ImageError("answers what is no NBD")
     return kind, length
+
+
+def begins_tls(kind: int) -> None:
+    """Raises ImageError unless a reply to `start_tls` says that TLS begins."""
+    if kind != _ACK:
+        raise ImageError("speaks no TLS: its name begins with nbd://")
 
 
 def told(kind: int, data: bytes) -> Export | bool:
     """What a reply to `go` says: the export's size, True that it begins, False nothing of interest."""
     if kind == _UNKNOWN_EXPORT:
         raise UnknownExportError("has no such volume")
+    if kind == _TLS_NEEDED:
+        raise ImageError("speaks TLS alone: its name begins with nbds://")
     if kind & _IS_ERROR:
         raise ImageError(f"refuses: {data.decode(errors='replace') or f'error {kind & ~_IS_ERROR}'}")
     if kind == _INFO and len(data) == _EXPORT.size and data[:2] == b"\0\0":

@@ -25,12 +25,15 @@ _VERSION: Final = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
+    """With `tls` nothing is said to it, or taken from it, in the clear."""
+
     host: str
     port: int
+    tls: bool = False
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"nbd://{host}:{self.port}"
+        return f"nbd{'s' if self.tls else ''}://{host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,16 +64,17 @@ class CatalogImage:
 
 
 def parse_server(text: str) -> Server:
-    """HOST[:PORT], an IPv6 address in brackets, with or without nbd:// before it."""
-    rest = text.removeprefix("nbd://").removesuffix("/")
+    """HOST[:PORT], an IPv6 address in brackets, with or without nbd:// before it; nbds:// where TLS is spoken."""
+    tls = text.startswith("nbds://")
+    rest = text.removeprefix("nbds://" if tls else "nbd://").removesuffix("/")
     host, sign, port = rest.rpartition(":")
     if not sign or rest.endswith("]"):
         host, port = rest, str(DEFAULT_PORT)
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     is_host = bool(bare) and not set(bare) & set("/@[] ,") and (":" not in bare or bare != host)
     if not (is_host and port.isascii() and port.isdigit() and 0 < int(port) < 1 << 16):
-        raise ImageError(f"'{text}' is no server of volumes; expected [nbd://]HOST[:PORT]")
-    return Server(host=bare, port=int(port))
+        raise ImageError(f"'{text}' is no server of volumes; expected [nbd://]HOST[:PORT] or nbds://HOST[:PORT]")
+    return Server(host=bare, port=int(port), tls=tls)
 
 
 def remote_to_json(remote: RemoteVolume) -> bytes:

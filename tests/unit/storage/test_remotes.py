@@ -47,20 +47,25 @@ def _image() -> CatalogImage:
         ("node-1", "node-1", 10_809, "nbd://node-1:10809"),
         ("10.0.0.1:9", "10.0.0.1", 9, "nbd://10.0.0.1:9"),
         ("nbd://node-1/", "node-1", 10_809, "nbd://node-1:10809"),
+        ("nbds://node-1:9", "node-1", 9, "nbds://node-1:9"),
         ("[fd00::1]", "fd00::1", 10_809, "nbd://[fd00::1]:10809"),
         ("nbd://[fd00::1]:65535", "fd00::1", 65_535, "nbd://[fd00::1]:65535"),
     ],
 )
 def test_servers(text: str, host: str, port: int, shown: str) -> None:
     server = parse_server(text)
-    assert (server, str(server), parse_server(shown)) == (Server(host=host, port=port), shown, server)
+    assert (server, str(server), parse_server(shown)) == (
+        Server(host=host, port=port, tls="nbds" in text),
+        shown,
+        server,
+    )
 
 
 @pytest.mark.parametrize("text", ["", ":1", "a:0", "a:65536", "a:x", "a/b", "u@a", "fd00::1", "a b", "a:", "http://a"])
 def test_no_servers(text: str) -> None:
     with pytest.raises(ImageError) as refused:
         parse_server(text)
-    assert str(refused.value) == f"'{text}' is no server of volumes; expected [nbd://]HOST[:PORT]"
+    assert str(refused.value) == f"'{text}' is no server of volumes; expected [nbd://]HOST[:PORT] or nbds://HOST[:PORT]"
 
 
 def test_a_remote_volume_reads_back() -> None:
