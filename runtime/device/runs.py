@@ -59,7 +59,7 @@ class Run:
         elif self.kind == DELETE:
             row = self._there.pop(key, None)
         else:
-            row = self._changed_row(key, action, metadata, cookie)
+            row = self._changed_row(key, action, metadata, cookie) if self.kind == MODIFY else None
         if row is None:
             return False
         self.places.append(place)

@@ -22,7 +22,7 @@ from runtime.device.slices import at_once
 from runtime.device.updates import Writer
 from runtime.device.wireupdates import Given
 
-KINDS = ("INSERT", "MODIFY", "DELETE")
+KINDS = ("INSERT", "MODIFY", "DELETE", "UNSPECIFIED")
 ACTIONS = (
     "action { action { action_id: 0x01000002 } }",
     r'action { action { action_id: 0x01000001 params { param_id: 1 value: "\003" } params { param_id: 2 value: "\002" } } }',  # noqa: E501
