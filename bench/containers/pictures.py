@@ -1,5 +1,5 @@
 # pyright: reportUnknownMemberType=false
-"""The picture of `bench.images`: by image, rate and number of containers, how long ways take and what they move."""
+"""The picture of `bench.images`: by image, rate, containers and caches, how long ways take and what they move."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _DARK, _LIGHT = "#1f6f8b", "#a8dadc"
 
 def draw(found: Mapping[Case, Mapping[str, float]], name: str) -> Path:
     """Medians by case. Returns the path of the picture."""
-    settings = sorted({(case.image, -case.rate_mbit, case.count) for case in found})
+    settings = sorted({case.order: case for case in found}.items())
     figure = Figure(figsize=(13, 2.4 * len(settings)), layout="constrained")
-    for row, (image, rate, count) in enumerate(settings):
-        cases = {c.way: f for c, f in found.items() if (c.image, -c.rate_mbit, c.count) == (image, rate, count)}
+    for row, (order, one) in enumerate(settings):
+        cases = {case.way: figures for case, figures in found.items() if case.order == order}
         for column, (inner, outer, unit) in enumerate(_FIGURES):
             axes = figure.add_subplot(len(settings), 2, 2 * row + column + 1)
             _bars(axes, cases, inner, outer)
-            axes.set(title=f"{image}, {-rate} Mbit/s, containers: {count}", xlabel=unit)
-    figure.suptitle("Until all have answered (dark), until their work is done (light); medians, caches cold")
+            axes.set(title=f"{one.image}, {one.rate_mbit} Mbit/s, containers: {one.count}, {one.caches}", xlabel=unit)
+    figure.suptitle("Until all have answered (dark), until their work is done (light); medians")
     path = picture_path(name)
     figure.savefig(path, dpi=110)
     return path

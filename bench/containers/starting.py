@@ -26,6 +26,8 @@ class Way:
     read ahead, and the rest fetched."""
 
     name: str
+    key: str
+    """Its name as an option."""
     snapshotter: str
     is_pulled: bool = False
     is_copied: bool = False
@@ -33,19 +35,25 @@ class Way:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """What is measured round by round."""
+    """What is measured round by round. `caches` are cold or warm."""
 
     image: str
     rate_mbit: int
     count: int
+    caches: str
     way: str
+
+    @property
+    def order(self) -> tuple[object, ...]:
+        """Of tables and pictures, ways apart."""
+        return self.image, -self.rate_mbit, self.count, self.caches
 
 
 WAYS: Sequence[Way] = (
-    Way(name="overlayfs, pulled", snapshotter="overlayfs"),
-    Way(name="turnout, volumes elsewhere", snapshotter="turnout"),
-    Way(name="turnout, read ahead", snapshotter="turnout", is_copied=True),
-    Way(name="overlayfs, there before", snapshotter="overlayfs", is_pulled=True),
+    Way(name="overlayfs, pulled", key="pulled", snapshotter="overlayfs"),
+    Way(name="turnout, volumes elsewhere", key="elsewhere", snapshotter="turnout"),
+    Way(name="turnout, read ahead", key="ahead", snapshotter="turnout", is_copied=True),
+    Way(name="overlayfs, there before", key="before", snapshotter="overlayfs", is_pulled=True),
 )
 
 
@@ -69,31 +77,41 @@ class Starter:
     def __init__(self, machines: Machines) -> None:
         self._machines, self._made = machines, 0
 
-    def start(self, way: Way, content: Content, count: int) -> Start:
-        """Everything is as before when it returns."""
+    def start(self, way: Way, content: Content, count: int, *, is_warm: bool) -> Start:
+        """Everything is as before when it returns. `is_warm`: the same containers have run and gone shortly before, and
+        nothing was dropped from memory."""
         cri, image = self._machines.cri(way.snapshotter), self._machines.images[content.name]
         if way.snapshotter == "turnout":
             self._machines.restart_agent(copies=way.is_copied)
-        if way.is_pulled:
-            cri.pull(image)
+        try:
+            if way.is_pulled or is_warm:
+                cri.pull(image)
+            if is_warm:
+                self._started(way, content, count, is_warm=True)
+            return self._started(way, content, count, is_warm=is_warm)
+        finally:
+            self._machines.forget(way.snapshotter)
+
+    def _started(self, way: Way, content: Content, count: int, *, is_warm: bool) -> Start:
+        """In pods that are there before, and gone afterwards."""
         pods = [self._pod(way) for _ in range(count)]
         try:
-            return self._measured(way, content, pods)
+            return self._measured(way, content, pods, is_warm=is_warm)
         finally:
             for pod in pods:
-                cri.remove_pod(pod)
-            self._machines.forget(way.snapshotter)
+                self._machines.cri(way.snapshotter).remove_pod(pod)
 
     def _pod(self, way: Way) -> Pod:
         self._made += 1
         return self._machines.cri(way.snapshotter).run_pod(f"pod-{self._made}", self._machines.folder / "logs")
 
-    def _measured(self, way: Way, content: Content, pods: Sequence[Pod]) -> Start:
+    def _measured(self, way: Way, content: Content, pods: Sequence[Pod], *, is_warm: bool) -> Start:
         cri, link, image = self._machines.cri(way.snapshotter), self._machines.link, self._machines.images[content.name]
         os.sync()
-        Path("/proc/sys/vm/drop_caches").write_text("3\n")
+        if not is_warm:
+            Path("/proc/sys/vm/drop_caches").write_text("3\n")
         before_mb, before_cpu, begun = link.megabytes(), _cpu_s(), time.perf_counter()
-        if not way.is_pulled:
+        if not (way.is_pulled or is_warm):
             cri.pull(image)
 
         def answered(pod: Pod, port: int) -> float:

@@ -1,0 +1,49 @@
+"""What bench.images measures when it is asked in which way."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.containers.plan import parse_plan
+
+
+def asked(*words: str) -> tuple[list[str], list[int], list[int], list[str], int]:
+    plan = parse_plan(words, "")
+    names = [content.name for content in plan.contents]
+    return names, list(plan.rates), list(plan.counts), list(plan.caches), plan.rounds
+
+
+def test_what_is_usual() -> None:
+    assert asked() == (["web", "python"], [1000, 100], [1], ["cold"], 3)
+    assert asked("--quick") == (["python"], [1000, 100], [1], ["cold"], 1)
+    assert asked("--all") == (["web", "python"], [1000, 100], [1, 10, 50], ["cold", "warm"], 10)
+
+
+def test_what_is_chosen() -> None:
+    words = ("--all", "--images", "web", "--rates", "100", "--counts", "1,50", "--caches", "warm", "--rounds", "2")
+    assert asked(*words) == (["web"], [100], [1, 50], ["warm"], 2)
+
+
+def test_cases_of_a_round() -> None:
+    plan = parse_plan(("--images", "web", "--caches", "cold,warm", "--ways", "pulled,before"), "")
+    assert [(case.caches, case.way) for _, _, case in plan.cases(100)] == [
+        ("cold", "overlayfs, pulled"),
+        ("cold", "overlayfs, there before"),
+        ("warm", "overlayfs, pulled"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--counts", "51"), "argument --counts: 51 containers at once; there are ports for 50"),
+        (("--rates", "0"), "argument --rates: '0' is no number above 0"),
+        (("--rounds", "-1"), "argument --rounds: '-1' is no number above 0"),
+        (("--images", "web,java"), "argument --images: 'java' is none of web, python"),
+        (("--ways", "x"), "argument --ways: 'x' is none of pulled, elsewhere, ahead, before"),
+    ],
+)
+def test_what_is_no_plan(words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse_plan(words, "")
+    assert capsys.readouterr().err.splitlines()[-1].endswith(f"error: {said}")
