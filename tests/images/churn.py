@@ -12,7 +12,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from subprocess import CalledProcessError
 from threading import Thread
@@ -20,16 +20,22 @@ from typing import Final
 
 import grpc
 
+from agents.storage.adoption import adopt
+from agents.storage.io.store import Store
+from agents.storage.io.volumeserver import VolumeServer
 from agents.storage.translate.modes import BLOCK, EROFS, OVERLAYFS
+from agents.storage.wire.remotes import Server
 from tests.images.agent import Refused, mounted, wait_until
 from tests.images.archives import digest
 from tests.images.containerd import UnpackingError, chain_id
 from tests.images.conversions import converted
 from tests.images.node import Node, busybox, file_layer
+from tests.images.registry import free_port
 
 _MOST_AT_ONCE: Final = 5
 _PULLS: Final = 0.15
 _KILLS: Final = 0.6
+_ELSEWHERE: Final = replace(EROFS)
 _LATER_THAN_DONE: Final = 1.2
 """An instant may also lie behind the request's end."""
 _STAYING: Final = "echo {name} | busybox dd of=/token conv=fsync && exec busybox sleep 1000000"
@@ -63,9 +69,12 @@ class Churn:
     """`seed` decides what is asked, who is killed and when."""
 
     def __init__(self, node: Node, seed: int) -> None:
-        self.kills = {"agent": 0, "containerd": 0, "storage daemon": 0, "shim": 0}
+        self.kills = {"agent": 0, "containerd": 0, "storage daemon": 0, "shim": 0, "volume server": 0}
         self.created = 0
         self._node, self._rng = node, random.Random(seed)
+        self._there = node.folder / "there"
+        self._address = Server(host="127.0.0.1", port=free_port())
+        self._server: VolumeServer | None = None
         self._prefix = f"at-{node.host.rpartition(':')[2]}"
         """By the registry's port. runc knows all containers of a machine, of whichever containerd, by their names."""
         self._bystander = f"{self._prefix}-bystander"
@@ -79,17 +88,38 @@ class Churn:
         self._attempts = 0
 
     def fill(self) -> None:
-        """Converted images, whose layers are lost, in all modes, and one that is unpacked."""
-        for number, mode in enumerate((EROFS, OVERLAYFS, BLOCK.sized(1), None)):
+        """Converted images, whose layers are lost, in all modes, one that is on another node, and one that is
+        unpacked."""
+        for number, mode in enumerate((EROFS, OVERLAYFS, BLOCK.sized(1), _ELSEWHERE, None)):
             text = f"top of {number}"
             layers = (busybox(), file_layer(f"etc/low{number}", "low"), file_layer("etc/top", text))
             name = self._node.image(f"churn{number}", *layers)
-            if mode is not None:
+            if mode is _ELSEWHERE:
+                self._adopt(name)
+            elif mode is not None:
                 converted(name, self._node.agent.store, mode=mode)
+            if mode is not None:
                 self._node.lose(*layers[1:])
             self._node.pull(name)
             chain = chain_id([digest(layer) for layer in layers])
             self._images.append(Image(name=name, top=text, chain=chain, on_disk=mode is not None and mode.is_disk))
+
+    def _adopt(self, name: str) -> None:
+        converted(name, self._there)
+        self._serve()
+        store = Store(self._node.agent.store)
+        try:
+            adopt(self._address, [name], store)
+        finally:
+            store.close()
+
+    def _serve(self) -> None:
+        self._server = VolumeServer(self._there, self._address)
+        self._server.publish()
+
+    def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
 
     def start_bystander(self) -> Bystander:
         self._ctr("run", "-d", "--snapshotter", "turnout", self._images[0].name, self._bystander, *_shell(_COUNTING))
@@ -159,6 +189,9 @@ class Churn:
             self._node.restart_agent(self._images[0].chain)
         elif victim == "storage daemon":
             self._node.agent.end_daemon()
+        elif victim == "volume server":
+            os.kill(int((self._there / "serving" / "daemon.pid").read_text()), signal.SIGKILL)
+            self._serve()
         elif victim == "shim":
             return self._kill_shim()
         else:

@@ -158,15 +158,16 @@ def file_layer(name: str, text: str) -> bytes:
 
 
 @contextmanager
-def node_for_all_pods(version: Version) -> Generator[Node]:
-    with node_with(version, FOR_ALL_PODS[version]) as node:
+def node_for_all_pods(version: Version, *options: str) -> Generator[Node]:
+    """`options` are the agent's."""
+    with node_with(version, FOR_ALL_PODS[version], *options) as node:
         yield node
 
 
 @contextmanager
-def node_with(version: Version, heading: str) -> Generator[Node]:
+def node_with(version: Version, heading: str, *options: str) -> Generator[Node]:
     """Its containerd has the configuration under that heading of docs/containerd.md."""
-    with _node(version, lambda agent: documented(heading, socket=agent.socket)) as node:
+    with _node(version, lambda agent: documented(heading, socket=agent.socket), *options) as node:
         yield node
 
 

@@ -14,15 +14,16 @@ from tests.images.node import Node, node_for_all_pods
 from tests.images.versions import VERSIONS, Version
 
 pytestmark = [pytest.mark.root, pytest.mark.peer, pytest.mark.slow]
-CONTAINERS = int(os.environ.get("TURNOUT_CONTAINERS", "8"))
+CONTAINERS = int(os.environ.get("TURNOUT_CONTAINERS", "20"))
 SEED = int(os.environ.get("TURNOUT_SEED", "1"))
+ALWAYS_ELSEWHERE = ("--read-ahead", "0", "--no-local-copies")
+"""A small volume on another node would be here before its server is killed."""
 
 
 @pytest.mark.timeout(120 + 10 * CONTAINERS)
 @pytest.mark.parametrize("version", VERSIONS, ids=lambda version: version.name)
 def test_nothing_is_left_and_nobody_disturbed(version: Version) -> None:
-    with node_for_all_pods(version) as node:
-        churn = Churn(node, SEED)
+    with node_for_all_pods(version, *ALWAYS_ELSEWHERE) as node, closing(Churn(node, SEED)) as churn:
         churn.fill()
         bystander = churn.start_bystander()
         while churn.created < CONTAINERS:
@@ -40,6 +41,7 @@ def _check_nothing_left(node: Node) -> None:
     with closing(sqlite3.connect(node.agent.root / "snapshots.db")) as db:
         assert db.execute("SELECT count(*) FROM snapshots").fetchone() == (0,)
     assert mounted_below(node.folder) == []
+    assert list((node.agent.root / "remote").iterdir()) == []
     wait_until(lambda: node.agent.daemon() is None, "the storage daemon stays without anything to do")
     wait_until(lambda: loops_below(node.folder) == [], "loop devices are left")
     for kind in ("container", "task", "leases", "image"):
