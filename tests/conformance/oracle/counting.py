@@ -81,9 +81,10 @@ def _find(state: Forwarding, table: Table | None, given: p4r.TableEntry, found: 
         return state.defaults[table.id]
     if table.id in state.declared.learned:
         found.refuse(Code.PERMISSION_DENIED, Code.NOT_FOUND)
-    before = len(found.must)
-    row = state.rows[table.id].get(decode_key(table, given, found))
-    if row is None and (len(found.must) == before or not table.fields):
+    of_key = Judgement()
+    row = state.rows[table.id].get(decode_key(table, given, of_key))
+    is_named = found.include(of_key)
+    if row is None and (is_named or not table.fields):
         found.refuse(Code.NOT_FOUND)
     return row
 

@@ -42,10 +42,10 @@ def decode_key(table: Table, given: p4r.TableEntry, found: Judgement) -> RowKey:
 
 
 def _judge_row(state: Forwarding, kind: int, table: Table, given: p4r.TableEntry, found: Judgement) -> None:
-    before = len(found.must)
-    key = decode_key(table, given, found)
-    old = state.rows[table.id].get(key) if len(found.must) == before else None
-    is_named = len(found.must) == before
+    of_key = Judgement()
+    key = decode_key(table, given, of_key)
+    is_named = found.include(of_key)
+    old = state.rows[table.id].get(key) if is_named else None
     if not table.fields:
         found.refuse(Code.INVALID_ARGUMENT)
     if table.id in state.declared.learned:

@@ -50,6 +50,12 @@ class Judgement:
     def allow(self, *codes: Code) -> None:
         self.may.update(codes)
 
+    def include(self, other: Judgement) -> bool:
+        """Note the faults of a part. Whether it has none."""
+        self.must |= other.must
+        self.may |= other.may
+        return not other.must
+
     @property
     def acceptable(self) -> frozenset[Code]:
         return frozenset(self.must | self.may if self.must else {Code.OK, *self.may})

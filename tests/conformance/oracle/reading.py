@@ -258,9 +258,9 @@ def _direct(state: Forwarding, asked: p4r.TableEntry, tables: list[Table], found
             found.allow(Code.INVALID_ARGUMENT)
             rows = [row for row in rows if row.priority == asked.priority]
         return [(table, row) for row in rows]
-    before = len(found.must)
-    row = state.rows[table.id].get(decode_key(table, asked, found))
-    if row is None and len(found.must) == before:
+    of_key = Judgement()
+    row = state.rows[table.id].get(decode_key(table, asked, of_key))
+    if found.include(of_key) and row is None:
         found.refuse(Code.NOT_FOUND)
     return [] if row is None else [(table, row)]
 
