@@ -52,39 +52,44 @@ INGRESS = Control(
     body=(
         run("classify"),
         when(
-            gt(meta("leg"), LEG_UPLINK),
-            when(
-                all_of(valid("arp"), negate(valid("vxlan"))),
-                run("answer_arp"),
-                otherwise=(
-                    when(
-                        all_of(valid("neighbor"), negate(valid("vxlan"))),
-                        run("answer_nd"),
-                        otherwise=(
-                            when(
-                                valid("ipv4"),
-                                when(
-                                    all_of(eq(field("ipv4.version"), 4), gt(field("ipv4.header_length"), 4)),
-                                    run("connection_ipv4"),
-                                ),
-                                otherwise=(
-                                    when(
-                                        valid("ipv6"),
-                                        when(eq(field("ipv6.version"), 6), run("connection_ipv6")),
-                                    ),
-                                ),
-                            ),
-                        ),
-                    ),
+            all_of(valid("arp"), ne(meta("leg"), 0), negate(valid("vxlan"))),
+            run("answer_arp"),
+            otherwise=(
+                when(
+                    all_of(valid("neighbor"), ne(meta("leg"), 0), negate(valid("vxlan"))),
+                    run("answer_nd"),
+                    otherwise=(when(gt(meta("leg"), LEG_UPLINK), run("serve")),),
                 ),
             ),
-            storage.steer(),
-            when(ne(meta("nexthop"), 0), run("forward")),
-            when(valid("vxlan"), drop("no_route")),
         ),
     ),
     hot=True,
     doc="What no policy concerns runs off the end, untouched.",
+    span=here(1),
+)
+
+SERVE = Control(
+    name="serve",
+    body=(
+        when(
+            valid("ipv4"),
+            when(
+                all_of(eq(field("ipv4.version"), 4), gt(field("ipv4.header_length"), 4)),
+                run("connection_ipv4"),
+            ),
+            otherwise=(
+                when(
+                    valid("ipv6"),
+                    when(eq(field("ipv6.version"), 6), run("connection_ipv6")),
+                ),
+            ),
+        ),
+        storage.steer(),
+        when(ne(meta("nexthop"), 0), run("forward")),
+        when(valid("vxlan"), drop("no_route")),
+    ),
+    hot=True,
+    doc="What is in a network: its connection, its way out.",
     span=here(1),
 )
 
@@ -124,6 +129,7 @@ def pipeline() -> Pipeline:
         drop_reasons=DROP_REASONS,
         controls=(
             INGRESS,
+            SERVE,
             *classification.CONTROLS,
             *(control for family in FAMILIES for control in redirect.controls(family)),
             *storage.CONTROLS,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from compiler.ir.nodes import Control
 from compiler.ir.tables import Action, ActionRef, Key, Param, Table
-from compiler.pipeline.metadata import LEG_NETWORK, LEG_PROXY, LEG_UPLINK
+from compiler.pipeline.family import FAMILIES, Family
+from compiler.pipeline.metadata import LEG_NETWORK, LEG_OUTSIDE, LEG_PROXY, LEG_UPLINK
 from compiler.pipeline.notation import (
     all_of,
     apply,
@@ -30,7 +31,7 @@ TARGET_LINK_LAYER_ADDRESS = 2
 
 
 def _inside(name: str, number: int, leg: int, doc: str) -> Action:
-    """Behind the port is somebody of a network; `leg` says who."""
+    """Whoever sends is let into a network; `leg` says who that is."""
     return Action(
         name=name,
         id=number,
@@ -72,7 +73,27 @@ ACTIONS = (
         span=here(1),
     ),
     _inside("set_proxy", 0x0100000A, LEG_PROXY, "The port of a network's proxy."),
+    _inside(
+        "enter_from_outside",
+        0x0100000B,
+        LEG_OUTSIDE,
+        "The address of a service for clients outside; `nexthop` is the way back to them.",
+    ),
 )
+
+
+def _eip(family: Family) -> Table:
+    return Table(
+        name=family.named("eip"),
+        id=0x02000000 + family.first_id + 6,
+        keys=(Key(name="address", id=1, expr=field(f"{family.name}.dst"), format=family.name),),
+        actions=(ActionRef(name="enter_from_outside"), _MISS),
+        default_action="miss",
+        size=4096,
+        doc="Addresses of services that clients outside call, and the network that each belongs to.",
+        span=here(),
+    )
+
 
 TABLES = (
     Table(
@@ -113,7 +134,7 @@ TABLES = (
         actions=(ActionRef(name="answer"), _MISS),
         default_action="miss",
         size=1 << 16,
-        doc="IPv4 addresses that ARP is answered for.",
+        doc="IPv4 addresses that ARP is answered for; network 0 is the underlay.",
         span=here(1),
     ),
     Table(
@@ -126,9 +147,10 @@ TABLES = (
         actions=(ActionRef(name="answer"), _MISS),
         default_action="miss",
         size=1 << 16,
-        doc="IPv6 addresses that neighbour solicitations are answered for.",
+        doc="IPv6 addresses that neighbour solicitations are answered for; network 0 is the underlay.",
         span=here(1),
     ),
+    *(_eip(family) for family in FAMILIES),
 )
 
 CLASSIFY = Control(
@@ -136,7 +158,20 @@ CLASSIFY = Control(
     body=(
         when(all_of(valid("vlan"), negate(valid("vxlan"))), assign(meta("vlan_id"), field("vlan.id"))),
         apply("port"),
-        when(all_of(valid("vxlan"), eq(meta("leg"), LEG_UPLINK)), apply("tunnel")),
+        when(
+            eq(meta("leg"), LEG_UPLINK),
+            when(
+                valid("vxlan"),
+                apply("tunnel"),
+                otherwise=(
+                    when(
+                        valid("ipv4"),
+                        apply("eip_ipv4"),
+                        otherwise=(when(all_of(valid("ipv6"), negate(valid("neighbor"))), apply("eip_ipv6")),),
+                    ),
+                ),
+            ),
+        ),
     ),
     hot=True,
     doc="Which leg the packet is on, and in which network.",

@@ -14,6 +14,8 @@ LEG_NETWORK = 2
 """Inside a network: from a workload's port, or out of a tunnel."""
 LEG_PROXY = 3
 """Inside a network as well: from the port of the network's proxy, whose packets are never redirected to it."""
+LEG_OUTSIDE = 4
+"""Inside a network as well: from the underlay without a tunnel, to an address that the network shows to the outside."""
 
 _DECLARED = {
     "ingress_port": 16,

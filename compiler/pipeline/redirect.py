@@ -20,7 +20,7 @@ from compiler.ir.statements import Statement
 from compiler.ir.tables import Action, ActionRef, Key, MatchKind, Param, Selector, Table
 from compiler.pipeline.family import Family
 from compiler.pipeline.headers import TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN
-from compiler.pipeline.metadata import LEG_NETWORK, LEG_PROXY
+from compiler.pipeline.metadata import LEG_PROXY
 from compiler.pipeline.notation import (
     all_of,
     apply,
@@ -142,9 +142,9 @@ def _rules(family: Family, direction: str, number: int, keys: tuple[Expr, Expr, 
 
 
 def opens_connection() -> Expr:
-    """Whether the packet may be the first one of a connection that a workload opens."""
+    """Whether the packet may be the first one of a connection, and no proxy has opened it."""
     flags = bit_and(meta("tcp_flags"), TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)
-    return all_of(eq(meta("leg"), LEG_NETWORK), eq(flags, TCP_SYN))
+    return all_of(ne(meta("leg"), LEG_PROXY), eq(flags, TCP_SYN))
 
 
 def controls(family: Family) -> tuple[Control, ...]:
