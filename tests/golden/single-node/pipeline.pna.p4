@@ -532,6 +532,14 @@ control classify(inout headers_t hdr, inout metadata_t meta, in pna_main_input_m
         meta.source_nexthop = nexthop;
     }
 
+    @id(0x0100000b) @name(".enter_from_outside")
+    @brief("The address of a service for clients outside; `nexthop` is the way back to them.")
+    action enter_from_outside(bit<16> network, bit<16> nexthop) {
+        meta.leg = 4;
+        meta.network = network;
+        meta.source_nexthop = nexthop;
+    }
+
     // examples/single-node.yaml:19 Workload default/client
     // examples/single-node.yaml:20 Workload default/web-1
     // examples/single-node.yaml:21 Workload default/web-2
@@ -569,13 +577,47 @@ control classify(inout headers_t hdr, inout metadata_t meta, in pna_main_input_m
         pna_direct_counter = tunnel_count;
     }
 
+    @id(0x02000016) @name(".eip_ipv4")
+    @brief("Addresses of services that clients outside call, and the network that each belongs to.")
+    table eip_ipv4 {
+        key = {
+            hdr.ipv4.dst : exact @name("address") @format(IPV4_ADDRESS);
+        }
+        actions = {
+            @tableonly enter_from_outside;
+            @defaultonly miss;
+        }
+        const default_action = miss();
+        size = 4096;
+    }
+
+    @id(0x02000046) @name(".eip_ipv6")
+    @brief("Addresses of services that clients outside call, and the network that each belongs to.")
+    table eip_ipv6 {
+        key = {
+            hdr.ipv6.dst : exact @name("address") @format(IPV6_ADDRESS);
+        }
+        actions = {
+            @tableonly enter_from_outside;
+            @defaultonly miss;
+        }
+        const default_action = miss();
+        size = 4096;
+    }
+
     apply {
         if (hdr.vlan.isValid() && !hdr.vxlan.isValid()) {
             meta.vlan_id = hdr.vlan.id;
         }
         port.apply();
-        if (hdr.vxlan.isValid() && meta.leg == 1) {
-            tunnel.apply();
+        if (meta.leg == 1) {
+            if (hdr.vxlan.isValid()) {
+                tunnel.apply();
+            } else if (hdr.ipv4.isValid()) {
+                eip_ipv4.apply();
+            } else if (hdr.ipv6.isValid() && !hdr.neighbor.isValid()) {
+                eip_ipv6.apply();
+            }
         }
     }
 }
@@ -587,7 +629,7 @@ control answer_arp(inout headers_t hdr, inout metadata_t meta, in pna_main_input
     // examples/single-node.yaml:31 Workload default/web-1
     // examples/single-node.yaml:39 Workload default/web-2
     @id(0x02000003) @name(".arp")
-    @brief("IPv4 addresses that ARP is answered for.")
+    @brief("IPv4 addresses that ARP is answered for; network 0 is the underlay.")
     table arp {
         key = {
             meta.network : exact @name("network");
@@ -612,7 +654,7 @@ control answer_arp(inout headers_t hdr, inout metadata_t meta, in pna_main_input
 /// PNA cannot send a packet back where it came from: the kernel answers for these addresses.
 control answer_nd(inout headers_t hdr, inout metadata_t meta, in pna_main_input_metadata_t input) {
     @id(0x02000004) @name(".nd")
-    @brief("IPv6 addresses that neighbour solicitations are answered for.")
+    @brief("IPv6 addresses that neighbour solicitations are answered for; network 0 is the underlay.")
     table nd {
         key = {
             meta.network : exact @name("network");
@@ -1167,13 +1209,13 @@ control connection_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_main_
             meta.dst_port = hdr.udp.dst_port;
             meta.profile = 4;
         }
-        if (meta.leg == 2 && (meta.tcp_flags & 23) == 2) {
+        if (meta.leg != 3 && (meta.tcp_flags & 23) == 2) {
             redirect_out_ipv4.apply(hdr, meta, input);
         }
         if (meta.protocol != 0) {
             decide_ipv4.apply(hdr, meta, input);
         }
-        if (meta.leg == 2 && (meta.tcp_flags & 23) == 2) {
+        if (meta.leg != 3 && (meta.tcp_flags & 23) == 2) {
             redirect_in_ipv4.apply(hdr, meta, input);
         }
         if (meta.nexthop == 0) {
@@ -1748,13 +1790,13 @@ control connection_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_main_
             meta.dst_port = hdr.udp.dst_port;
             meta.profile = 4;
         }
-        if (meta.leg == 2 && (meta.tcp_flags & 23) == 2) {
+        if (meta.leg != 3 && (meta.tcp_flags & 23) == 2) {
             redirect_out_ipv6.apply(hdr, meta, input);
         }
         if (meta.protocol != 0) {
             decide_ipv6.apply(hdr, meta, input);
         }
-        if (meta.leg == 2 && (meta.tcp_flags & 23) == 2) {
+        if (meta.leg != 3 && (meta.tcp_flags & 23) == 2) {
             redirect_in_ipv6.apply(hdr, meta, input);
         }
         if (meta.nexthop == 0) {
@@ -2186,35 +2228,42 @@ control forward(inout headers_t hdr, inout metadata_t meta, in pna_main_input_me
     }
 }
 
+/// What is in a network: its connection, its way out.
+control serve(inout headers_t hdr, inout metadata_t meta, in pna_main_input_metadata_t input) {
+    apply {
+        if (hdr.ipv4.isValid()) {
+            if (hdr.ipv4.version == 4 && hdr.ipv4.header_length > 4) {
+                connection_ipv4.apply(hdr, meta, input);
+            }
+        } else if (hdr.ipv6.isValid()) {
+            if (hdr.ipv6.version == 6) {
+                connection_ipv6.apply(hdr, meta, input);
+            }
+        }
+        if (meta.service_id > 0xbfff) {
+            steer_storage.apply(hdr, meta, input);
+        }
+        if (meta.nexthop != 0) {
+            forward.apply(hdr, meta, input);
+        }
+        if (hdr.vxlan.isValid()) {
+            drops.count(DROP_NO_ROUTE);
+            drop_packet();
+            exit;
+        }
+    }
+}
+
 /// What no policy concerns runs off the end, untouched.
 control ingress(inout headers_t hdr, inout metadata_t meta, in pna_main_input_metadata_t input) {
     apply {
         classify.apply(hdr, meta, input);
-        if (meta.leg > 1) {
-            if (hdr.arp.isValid() && !hdr.vxlan.isValid()) {
-                answer_arp.apply(hdr, meta, input);
-            } else if (hdr.neighbor.isValid() && !hdr.vxlan.isValid()) {
-                answer_nd.apply(hdr, meta, input);
-            } else if (hdr.ipv4.isValid()) {
-                if (hdr.ipv4.version == 4 && hdr.ipv4.header_length > 4) {
-                    connection_ipv4.apply(hdr, meta, input);
-                }
-            } else if (hdr.ipv6.isValid()) {
-                if (hdr.ipv6.version == 6) {
-                    connection_ipv6.apply(hdr, meta, input);
-                }
-            }
-            if (meta.service_id > 0xbfff) {
-                steer_storage.apply(hdr, meta, input);
-            }
-            if (meta.nexthop != 0) {
-                forward.apply(hdr, meta, input);
-            }
-            if (hdr.vxlan.isValid()) {
-                drops.count(DROP_NO_ROUTE);
-                drop_packet();
-                exit;
-            }
+        if (hdr.arp.isValid() && meta.leg != 0 && !hdr.vxlan.isValid()) {
+            answer_arp.apply(hdr, meta, input);
+        } else if (hdr.neighbor.isValid() && meta.leg != 0 && !hdr.vxlan.isValid()) {
+            answer_nd.apply(hdr, meta, input);
+        } else if (meta.leg > 1) {
+            serve.apply(hdr, meta, input);
         }
     }
 }

@@ -1,0 +1,101 @@
+"""Clients outside: from the underlay without a tunnel to the address of a service, and back by the entry's way."""
+
+from __future__ import annotations
+
+import pytest
+from scapy.layers.inet import IP, TCP
+from scapy.layers.inet6 import IPv6
+from scapy.layers.l2 import ARP, Ether
+from scapy.packet import Packet
+
+from compiler.ir.interpreter import Interpreter, Outcome, VerdictKind
+from runtime.verification.frames import frame, recomputed, tcp
+from runtime.verification.shop import (
+    ADDRESSES,
+    CLIENT_PORT,
+    MACS,
+    SHOP,
+    UNDERLAY_MAC_A,
+    UPLINK,
+    VIP,
+    WEB_1_PORT,
+    Node,
+)
+
+BOTH = pytest.mark.parametrize("version", [4, 6])
+OUTSIDE = {4: "203.0.113.9", 6: "2001:db8::9"}
+GATEWAY_MAC = "02:00:00:00:01:fe"
+WAY_OUT = 90
+
+
+@pytest.fixture
+def device() -> Interpreter:
+    """Device A of the shop, whose service address clients outside may call."""
+    node = Node()
+    book = node.book
+    enter = book.call("enter_from_outside", network=SHOP, nexthop=WAY_OUT)
+    out = book.call("deliver", network=SHOP, port=UPLINK, mtu=1500, dst_mac=GATEWAY_MAC, src_mac=UNDERLAY_MAC_A, vlan=0)
+    node.model.insert(book.entry("neighbor", out, nexthop=WAY_OUT))
+    node.model.insert(book.entry("arp", book.call("answer", mac=UNDERLAY_MAC_A), network=0, address=VIP[4]))
+    for version in (4, 6):
+        node.model.insert(book.entry(f"eip_ipv{version}", enter, address=VIP[version]))
+    return node.interpreter
+
+
+def ip_of(packet: bytes) -> Packet:
+    built = Ether(packet)
+    return built[IP] if IP in built else built[IPv6]
+
+
+def call(device: Interpreter, version: int, port: int, flags: str = "S", to: str = "") -> Outcome:
+    return device.process(UPLINK, bytes(frame(OUTSIDE[version], to or VIP[version], tcp(40000, port, flags))))
+
+
+@BOTH
+def test_a_client_outside_reaches_the_backend_and_is_answered_by_the_uplink(device: Interpreter, version: int) -> None:
+    outcome = call(device, version, 81)
+    assert (outcome.verdict, outcome.egress_port) == (VerdictKind.FORWARD, WEB_1_PORT)
+    asked = ip_of(outcome.packet)
+    assert (asked.src, asked.dst, asked[TCP].dport) == (OUTSIDE[version], ADDRESSES[version]["web-1"], 8081)
+    reply = frame(ADDRESSES[version]["web-1"], OUTSIDE[version], tcp(8081, 40000, "SA"), mac=MACS["web-1"])
+    answered = device.process(WEB_1_PORT, bytes(reply))
+    assert (answered.verdict, answered.egress_port) == (VerdictKind.FORWARD, UPLINK)
+    built, network = Ether(answered.packet), ip_of(answered.packet)
+    assert (built.src, built.dst) == (UNDERLAY_MAC_A, GATEWAY_MAC)
+    assert (network.src, network.dst, network[TCP].sport) == (VIP[version], OUTSIDE[version], 81)
+    assert recomputed(answered.packet) == answered.packet
+
+
+@BOTH
+def test_a_service_without_backends_refuses_clients_outside(device: Interpreter, version: int) -> None:
+    outcome = call(device, version, 82)
+    assert (outcome.verdict, ip_of(outcome.packet)[TCP].flags) == (VerdictKind.REPLY, "RA")
+
+
+@BOTH
+def test_what_is_no_service_of_the_address_is_left_to_the_host(device: Interpreter, version: int) -> None:
+    assert call(device, version, 22).verdict is VerdictKind.TO_KERNEL
+
+
+@BOTH
+def test_addresses_inside_are_not_reached_from_outside(device: Interpreter, version: int) -> None:
+    assert call(device, version, 8081, to=ADDRESSES[version]["web-1"]).verdict is VerdictKind.TO_KERNEL
+
+
+def test_a_connection_from_inside_with_the_same_ports_is_another_one(device: Interpreter) -> None:
+    call(device, 4, 81)
+    inside = device.process(CLIENT_PORT, bytes(frame(ADDRESSES[4]["client"], VIP[4], tcp(40000, 81, "S"))))
+    assert (inside.verdict, inside.egress_port) == (VerdictKind.FORWARD, WEB_1_PORT)
+
+
+@pytest.mark.parametrize(("asked", "verdict"), [(VIP[4], VerdictKind.REPLY), ("10.0.0.1", VerdictKind.TO_KERNEL)])
+def test_arp_on_the_underlay_is_answered_for_addresses_of_network_0(
+    device: Interpreter, asked: str, verdict: VerdictKind
+) -> None:
+    request = Ether(src=GATEWAY_MAC, dst="ff:ff:ff:ff:ff:ff") / ARP(
+        op=1, hwsrc=GATEWAY_MAC, psrc="192.0.2.254", pdst=asked
+    )
+    outcome = device.process(UPLINK, bytes(request))
+    assert outcome.verdict is verdict
+    if verdict is VerdictKind.REPLY:
+        assert Ether(outcome.packet)[ARP].hwsrc == UNDERLAY_MAC_A
