@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from compiler.diagnostic import Diagnostic, Report
 from compiler.entries import codes, numbers
+from compiler.entries.entering import entering_entries
 from compiler.entries.limiting import limit_entries, limiters
 from compiler.entries.networking import network_entries, uplink_entries, way_to
 from compiler.entries.reachability import Local, places, served_networks
@@ -53,6 +54,7 @@ def _entries(words: Vocabulary, policies: PolicySet, device: Device, previous: E
     for network in networks:
         homes = places(policies, device, network)
         wired.extend(network_entries(words, device, network, homes, hops, report))
+        wired.extend(entering_entries(words, policies, device, network, hops))
         for home in homes:
             if isinstance(home, Local) and home.workload.type is WorkloadType.PROXY:
                 call = way_to(words, device, network, home, report)

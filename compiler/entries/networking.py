@@ -84,7 +84,7 @@ def way_to(words: Vocabulary, device: Device, network: Network, home: Place, rep
                 vlan=port.vlan,
             )
         case Remote(device=there):
-            return _tunnel_to(words, device, there, network)
+            return tunnel_to(words, device, there, network)
         case Unreachable(workload=workload, reason=reason):
             if reason is None:
                 return None
@@ -95,7 +95,8 @@ def way_to(words: Vocabulary, device: Device, network: Network, home: Place, rep
             assert_never(home)
 
 
-def _tunnel_to(words: Vocabulary, device: Device, there: Device, network: Network) -> ActionCall:
+def tunnel_to(words: Vocabulary, device: Device, there: Device, network: Network) -> ActionCall:
+    """The action that reaches another device, which `reachability.reaches` said there is a way to."""
     here = _underlay(device)
     far = _underlay(there)
     is_direct = far.address.ip in here.address.network

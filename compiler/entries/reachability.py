@@ -52,11 +52,19 @@ def _place(home: tuple[Device, Port] | None, device: Device, workload: Workload)
         return Local(port=port, workload=workload)
     if there.underlay is None or device.underlay is None or not device.uplinks:
         return Unreachable(workload=workload)
-    if there.underlay.address.ip not in device.underlay.address.network and device.underlay.gateway_mac is None:
+    if not reaches(device, there):
         return Unreachable(
             workload=workload, reason=f"'{there.name}' is in another subnet and '{device.name}' has no gatewayMac"
         )
     return Remote(device=there, workload=workload)
+
+
+def reaches(device: Device, there: Device) -> bool:
+    """Whether a device has a way through the underlay to another one."""
+    own, far = device.underlay, there.underlay
+    if own is None or far is None or not device.uplinks:
+        return False
+    return far.address.ip in own.address.network or own.gateway_mac is not None
 
 
 def served_networks(device: Device, policies: PolicySet) -> tuple[Network, ...]:

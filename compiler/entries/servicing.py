@@ -107,7 +107,7 @@ def _is_offered(service: Service, device: Device, report: Report) -> bool:
 def _targets(
     words: Vocabulary, service: Service, device: Device, numbers: ServiceNumbers, report: Report
 ) -> Iterator[_Target]:
-    for address in service.addresses:
+    for address in service.fronts:
         hairpin = service.network.gateway(address.version)
         if hairpin is None:
             message = (
@@ -116,7 +116,7 @@ def _targets(
             )
             report.add(codes.NO_GATEWAY, service.span, message)
         for port in service.ports:
-            backends = service.backends(port, address.version, device)
+            backends = service.backends(port, address, device)
             yield _target(words, service, port, address, int(hairpin or 0), backends, numbers)
 
 

@@ -12,6 +12,7 @@ from compiler.pipeline import (
     connections,
     delivery,
     lifetimes,
+    outside,
     redirect,
     redirectlimit,
     storage,
@@ -107,6 +108,7 @@ def pipeline() -> Pipeline:
         actions=(
             *classification.ACTIONS,
             *delivery.ACTIONS,
+            *outside.ACTIONS,
             *(action for family in FAMILIES for action in connections.actions(family)),
             *(action for family in FAMILIES for action in redirect.actions(family)),
             *(redirectlimit.action(family) for family in FAMILIES),
@@ -117,6 +119,7 @@ def pipeline() -> Pipeline:
         tables=(
             *classification.TABLES,
             *delivery.TABLES,
+            *(table for family in FAMILIES for table in outside.tables(family)),
             *(table for family in FAMILIES for table in connections.tables(family)),
             *(table for family in FAMILIES for table in redirect.tables(family)),
             *(redirectlimit.table(family) for family in FAMILIES),
@@ -133,6 +136,7 @@ def pipeline() -> Pipeline:
             *classification.CONTROLS,
             *(control for family in FAMILIES for control in redirect.controls(family)),
             *storage.CONTROLS,
+            *(outside.remember_entrance(family) for family in FAMILIES),
             *(control for family in FAMILIES for control in connections.controls(family)),
             *delivery.CONTROLS,
         ),

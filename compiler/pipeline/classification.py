@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from compiler.ir.nodes import Control
 from compiler.ir.tables import Action, ActionRef, Key, Param, Table
-from compiler.pipeline.family import FAMILIES, Family
-from compiler.pipeline.metadata import LEG_NETWORK, LEG_OUTSIDE, LEG_PROXY, LEG_UPLINK
+from compiler.pipeline import outside
+from compiler.pipeline.metadata import LEG_NETWORK, LEG_PROXY, LEG_UPLINK
 from compiler.pipeline.notation import (
     all_of,
     apply,
@@ -73,27 +73,7 @@ ACTIONS = (
         span=here(1),
     ),
     _inside("set_proxy", 0x0100000A, LEG_PROXY, "The port of a network's proxy."),
-    _inside(
-        "enter_from_outside",
-        0x0100000B,
-        LEG_OUTSIDE,
-        "The address of a service for clients outside; `nexthop` is the way back to them.",
-    ),
 )
-
-
-def _eip(family: Family) -> Table:
-    return Table(
-        name=family.named("eip"),
-        id=0x02000000 + family.first_id + 6,
-        keys=(Key(name="address", id=1, expr=field(f"{family.name}.dst"), format=family.name),),
-        actions=(ActionRef(name="enter_from_outside"), _MISS),
-        default_action="miss",
-        size=4096,
-        doc="Addresses of services that clients outside call, and the network that each belongs to.",
-        span=here(),
-    )
-
 
 TABLES = (
     Table(
@@ -150,7 +130,6 @@ TABLES = (
         doc="IPv6 addresses that neighbour solicitations are answered for; network 0 is the underlay.",
         span=here(1),
     ),
-    *(_eip(family) for family in FAMILIES),
 )
 
 CLASSIFY = Control(
@@ -163,13 +142,7 @@ CLASSIFY = Control(
             when(
                 valid("vxlan"),
                 apply("tunnel"),
-                otherwise=(
-                    when(
-                        valid("ipv4"),
-                        apply("eip_ipv4"),
-                        otherwise=(when(all_of(valid("ipv6"), negate(valid("neighbor"))), apply("eip_ipv6")),),
-                    ),
-                ),
+                otherwise=outside.enter(),
             ),
         ),
     ),

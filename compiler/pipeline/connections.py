@@ -257,6 +257,7 @@ def _connection(family: Family) -> Control:
                     family.named("flow"),
                     on_miss=(
                         when(opens_connection(), run(family.named("redirect_out"))),
+                        when(valid("vxlan"), run(family.named("remember_entrance"))),
                         run(family.named("decide")),
                         when(opens_connection(), run(family.named("redirect_in"))),
                         apply(family.named("flow_reverse"), on_hit=(when(meta("decided"), drop("flow_clash")),)),

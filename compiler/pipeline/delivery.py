@@ -365,7 +365,7 @@ FORWARD = Control(
         when(valid("vxlan"), pop("outer_ethernet", "outer_ipv4", "outer_udp", "vxlan")),
         when(valid("ipv4"), run("send_ipv4"), otherwise=(when(valid("ipv6"), run("send_ipv6")),)),
         assign(field("ethernet.dst"), meta("egress_dst_mac")),
-        assign(field("ethernet.src"), meta("egress_src_mac")),
+        assign(field("ethernet.src"), add(meta("egress_src_mac"), meta("signature"))),
         when(
             meta("encapsulate"),
             _ENCAPSULATE,

@@ -83,6 +83,7 @@ _DECLARED = {
     "tunnel_vni": 24,
     "tunnel_dst_mac": 48,
     "tunnel_src_mac": 48,
+    "signature": 48,
     # an ICMP error to the sender
     "error": 1,
     "error_type": 8,

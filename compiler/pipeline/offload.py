@@ -99,12 +99,14 @@ def _track() -> Statement:
 def _connection(family: Family) -> Control:
     """Decide for a packet of a network, as if it opened a connection; what a known flow says overrules that."""
     full, decided = (drop("flow_table_full"),), meta("decided")
+    entrance = when(valid("vxlan"), run(family.named("remember_entrance")))
+    decide = (entrance, run(family.named("decide")))
     return Control(
         name=family.named("connection"),
         body=(
             *connections.read_tuple(family),
             when(opens_connection(), run(family.named("redirect_out"))),
-            when(ne(meta("protocol"), 0), run(family.named("decide"))),
+            when(ne(meta("protocol"), 0), *decide),
             when(opens_connection(), run(family.named("redirect_in"))),
             when(eq(meta("nexthop"), 0), apply(family.named("route"))),
             when(

@@ -37,6 +37,7 @@ from compiler.pipeline.notation import (
     param,
     when,
 )
+from compiler.pipeline.outside import keep_tuple
 from compiler.pipeline.redirectlimit import keep_limit, limiter_param, set_limiter
 
 _TABLE, _ACTION, _PROFILE, _COUNTER = 0x02000000, 0x01000000, 0x11000000, 0x13000000
@@ -180,25 +181,10 @@ def _obey(family: Family) -> tuple[Statement, ...]:
             meta("redirect"),
             when(
                 ne(meta("proxy_nexthop"), 0),
-                when(negate(meta("decided")), *_keep_tuple(family)),
+                when(negate(meta("decided")), *keep_tuple(family)),
                 assign(meta("nexthop"), meta("proxy_nexthop")),
                 assign(meta("reverse_leg"), LEG_PROXY),
                 otherwise=(when(meta("closed"), drop("no_proxy")),),
             ),
         ),
-    )
-
-
-def _keep_tuple(family: Family) -> tuple[Statement, ...]:
-    """The decision of a flow that translates nothing."""
-    ip = family.name
-    return (
-        assign(meta("decided"), 1),
-        assign(meta(family.named("new_src")), field(f"{ip}.src")),
-        assign(meta(family.named("new_dst")), field(f"{ip}.dst")),
-        assign(meta("new_dst_port"), meta("dst_port")),
-        assign(meta(family.named("reverse_src")), field(f"{ip}.dst")),
-        assign(meta(family.named("reverse_dst")), field(f"{ip}.src")),
-        assign(meta("reverse_src_port"), meta("dst_port")),
-        assign(meta("reverse_dst_port"), meta("src_port")),
     )

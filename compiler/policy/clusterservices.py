@@ -1,8 +1,8 @@
 """Kubernetes Services with their EndpointSlices.
 
-Turnout serves the cluster IPs. What else a Service may ask for is answered here: an error when following it not would
-send connections to other backends than asked for, a warning when only another way in (node port, load balancer)
-stays unserved, a note when there is nothing to program.
+Turnout serves cluster IPs, externalIPs and load balancer addresses. What else a Service may ask for is answered here:
+an error when following it not would send connections to other backends than asked for, a warning when only another way
+in (a node port) stays unserved, a note when there is nothing to program.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from compiler.diagnostic import Report, did_you_mean
 from compiler.policy import codes
 from compiler.policy.affinities import affinity_seconds
 from compiler.policy.endpoints import SliceEndpoint, SlicePort, usable
+from compiler.policy.externals import DEFAULT_NETWORK, address_order, assigned_externals
 from compiler.policy.frontends import Holders, PlacedAddress, check_addresses, check_families, node_of, service_port
 from compiler.policy.kinds import ALGORITHM_ANNOTATION, NETWORK_ANNOTATION
 from compiler.policy.kubernetes import KubernetesService
@@ -25,7 +26,6 @@ from compiler.policy.references import Claims, Directory, check_annotations, obj
 from compiler.policy.scalar import shortened
 from compiler.policy.values import ALGORITHMS, ALGORITHMS_NOT_YET
 
-DEFAULT_NETWORK: Final = "default"
 PROXY_LABEL: Final = "service.kubernetes.io/service-proxy-name"
 """A service with this label belongs to another proxy (Kubernetes, well-known labels)."""
 
@@ -55,7 +55,8 @@ class ClusterServiceResolver:
         if network is None or not placed:
             return None
         check_addresses(network, placed, self.holders, self.report)
-        return self._service(located, network, placed, affinity)
+        externals = sorted(assigned_externals(located, self.report), key=address_order)
+        return self._service(located, network, placed, externals, affinity)
 
     def _network(self, located: ServiceObject) -> Network | None:
         name = located.model.metadata.annotations.get(NETWORK_ANNOTATION)
@@ -72,7 +73,14 @@ class ClusterServiceResolver:
             return None
         return self.networks.found.get(DEFAULT_NETWORK)
 
-    def _service(self, located: ServiceObject, network: Network, placed: list[PlacedAddress], affinity: int) -> Service:
+    def _service(
+        self,
+        located: ServiceObject,
+        network: Network,
+        placed: list[PlacedAddress],
+        externals: list[PlacedAddress],
+        affinity: int,
+    ) -> Service:
         metadata = located.model.metadata
         key = object_name(metadata)
         policy = TrafficPolicy(located.model.spec.internal_traffic_policy or TrafficPolicy.CLUSTER)
@@ -82,7 +90,8 @@ class ClusterServiceResolver:
             hint = f"an EndpointSlice with the label kubernetes.io/service-name: {metadata.name}"
             self.report.add(codes.NO_BACKENDS, located.span, message, hint=hint)
         ports = tuple(
-            self._port(located, index, network, slices, placed) for index in range(len(located.model.spec.ports))
+            self._port(located, index, network, slices, [*placed, *externals])
+            for index in range(len(located.model.spec.ports))
         )
         return Service(
             name=metadata.name,
@@ -93,6 +102,9 @@ class ClusterServiceResolver:
             ports=tuple(sorted(ports, key=lambda port: (port.port, port.protocol))),
             algorithm=_algorithm(located, self.report),
             internal_traffic_policy=policy,
+            externals=tuple(address for address, _ in externals),
+            external_spans=tuple(span for _, span in externals),
+            external_traffic_policy=TrafficPolicy(located.model.spec.external_traffic_policy or TrafficPolicy.CLUSTER),
             affinity_s=affinity,
             labels=tuple(sorted(metadata.labels.items())),
             span=located.span,
@@ -185,18 +197,13 @@ def _check_unsupported(located: ServiceObject, report: Report) -> None:
 def _ignored(service_type: str, located: ServiceObject) -> Iterable[tuple[str, str]]:
     """What only concerns ways in other than the cluster IP, with the field that asks for it."""
     spec = located.model.spec
-    if service_type in ("NodePort", "LoadBalancer"):
-        way = "node port" if service_type == "NodePort" else "load balancer address and node port"
-        yield f"only the cluster IP of this {service_type} service is served, its {way} is not supported yet", "type"
-    if spec.external_ips:
-        yield "externalIPs are not supported yet: only the cluster IP is served", "externalIPs"
-    if spec.load_balancer_source_ranges:
+    if service_type == "NodePort" or (service_type == "LoadBalancer" and spec.allocate_load_balancer_node_ports):
+        yield f"the node port of this {service_type} service is not supported yet: it is not served there", "type"
+    if service_type == "LoadBalancer" and spec.load_balancer_source_ranges:
         yield (
-            "loadBalancerSourceRanges are not enforced: Turnout does not serve the load balancer address",
-            ("loadBalancerSourceRanges"),
+            "loadBalancerSourceRanges are not supported yet: the load balancer address is not served at all",
+            "loadBalancerSourceRanges",
         )
-    if spec.external_traffic_policy == "Local":
-        yield "externalTrafficPolicy Local is not supported yet: only the cluster IP is served", "externalTrafficPolicy"
     if spec.traffic_distribution:
         yield "trafficDistribution is not supported yet: connections go to all endpoints alike", "trafficDistribution"
 

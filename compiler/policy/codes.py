@@ -70,11 +70,14 @@ PROXY_AS_BACKEND: Final = Code(id="E0230", name="proxy-as-backend")
 STORAGE_WITHOUT_PORTAL: Final = Code(id="E0231", name="storage-without-portal")
 RDMA_REWRITTEN: Final = Code(id="E0232", name="rdma-rewritten")
 NO_TARGET_UP: Final = Code(id="W0233", name="no-target-up")
+EXTERNAL_TAKEN: Final = Code(id="E0234", name="external-address-taken")
+EXTERNAL_IN_TWO_NETWORKS: Final = Code(id="E0235", name="external-address-in-two-networks")
+NO_WAY_IN: Final = Code(id="W0236", name="no-way-in")
 LIMIT_OF_NOTHING: Final = Code(id="W0240", name="limit-of-nothing")
 
 ABSENCES: Final = frozenset(
     {NO_BACKENDS, EMPTY_SELECTOR_MATCH, NO_DEVICE, NO_PORT, FAMILY_MISMATCH, ENDPOINT_OUTSIDE, ORPHAN_SLICE}
-    | {UNDERLAY_UNREACHABLE, NO_PROXY}
+    | {UNDERLAY_UNREACHABLE, NO_PROXY, NO_WAY_IN}
 )
 """Warnings that something is not there; not given while an object is refused, since it may be the one."""
 NAMELESS: Final = frozenset(

@@ -9,6 +9,7 @@ from typing import Final
 from compiler.diagnostic import Related, Report
 from compiler.policy import codes, kinds
 from compiler.policy.affinities import affinity_seconds
+from compiler.policy.externals import address_order, written_externals
 from compiler.policy.frontends import Holders, check_addresses, check_families, node_of, service_port
 from compiler.policy.located import Located
 from compiler.policy.policyset import (
@@ -82,6 +83,7 @@ class DpuServiceResolver:
             return None
         placed = [(address, located.at("spec", "addresses", i)) for i, address in enumerate(spec.addresses)]
         check_addresses(network, placed, self.holders, self.report)
+        externals = sorted(written_externals(located, self.report), key=address_order)
         selected = self._selected(located, network)
         explicit = self._explicit(located, network)
         if not spec.selector and not spec.backends:
@@ -89,7 +91,7 @@ class DpuServiceResolver:
             self.report.add(codes.NO_BACKENDS, located.span, message, hint="add a selector or backends")
         ports = tuple(_port(located, index, explicit, selected) for index in range(len(spec.ports)))
         for port in ports:
-            check_families(object_name(metadata), placed, port, self.report)
+            check_families(object_name(metadata), [*placed, *externals], port, self.report)
         return Service(
             name=metadata.name,
             namespace=metadata.namespace,
@@ -99,6 +101,9 @@ class DpuServiceResolver:
             ports=tuple(sorted(ports, key=lambda port: (port.port, port.protocol))),
             algorithm=Algorithm(spec.algorithm),
             internal_traffic_policy=TrafficPolicy(spec.internal_traffic_policy),
+            externals=tuple(address for address, _ in externals),
+            external_spans=tuple(span for _, span in externals),
+            external_traffic_policy=TrafficPolicy(spec.external_traffic_policy or TrafficPolicy.CLUSTER),
             affinity_s=affinity_seconds(spec, located.key("spec", "sessionAffinityConfig"), self.report),
             labels=tuple(sorted(metadata.labels.items())),
             span=located.span,
@@ -196,7 +201,8 @@ def _port(
     """Explicit backends come first, so that their weight counts when the selector matches them as well."""
     spec = located.model.spec.ports[index]
     target = spec.target_port or spec.port
-    versions = {address.version for address in located.model.spec.addresses}
+    service = located.model.spec
+    versions = {address.version for address in (*service.addresses, *service.external_addresses)}
     backends = [
         Backend(
             address=address,

@@ -73,7 +73,7 @@ def check_clashes(services: Iterable[Service], report: Report) -> None:
     for service in services:
         holder = f"{service.kind} '{service.key}'"
         for port in service.ports:
-            for address in service.addresses:
+            for address in service.fronts:
                 claims.claim(
                     (service.network.name, address, port.protocol, port.port),
                     holder,
@@ -84,13 +84,13 @@ def check_clashes(services: Iterable[Service], report: Report) -> None:
 
 
 def check_chains(services: Sequence[Service], report: Report) -> None:
-    """A backend must not be a cluster IP itself: a packet passes the service table once."""
-    cluster_ips = {(service.network.name, address) for service in services for address in service.addresses}
+    """A backend must not be the address of a service itself: a packet passes the service table once."""
+    own = {(service.network.name, address) for service in services for address in service.fronts}
     for service in services:
         for port in service.ports:
             for backend in port.backends:
-                if backend.workload is None and (service.network.name, backend.address) in cluster_ips:
-                    message = f"backend {backend.address} of '{service.key}' is the cluster IP of a service itself"
+                if backend.workload is None and (service.network.name, backend.address) in own:
+                    message = f"backend {backend.address} of '{service.key}' is the address of a service itself"
                     report.add(codes.CLUSTER_IP_TAKEN, backend.span, message)
 
 

@@ -144,6 +144,7 @@ class DpuServiceSpec(Model):
     field_hints: ClassVar[dict[str, str]] = {
         "clusterIP": "write the cluster IPs as a list in 'addresses'",
         "clusterIPs": "write the cluster IPs in 'addresses'",
+        "externalIPs": "write the addresses for clients outside in 'externalAddresses'",
         "weights": "write 'weight' at each of 'backends'",
     }
 
@@ -159,6 +160,13 @@ class DpuServiceSpec(Model):
     internal_traffic_policy: Annotated[
         Literal["Cluster", "Local"], Field(description="Local: only backends on the client's node.")
     ] = "Cluster"
+    external_addresses: Annotated[
+        tuple[AddressValue, ...], Field(max_length=16, description="For clients outside; with type LoadBalancer.")
+    ] = ()
+    external_traffic_policy: Annotated[
+        Literal["Cluster", "Local"] | None,
+        Field(description="Local: only backends on the node that clients outside come to. Default: Cluster."),
+    ] = None
     session_affinity: Annotated[
         Literal["None", "ClientIP"],
         Field(description="ClientIP: a client's connections go to the backend that its last one went to."),

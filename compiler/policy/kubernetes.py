@@ -49,11 +49,29 @@ class KubernetesServiceSpec(Model):
     health_check_node_port: int = 0
 
 
+class LoadBalancerIngress(Model):
+    ip: str = ""
+    hostname: str = ""
+    ip_mode: Literal["", "VIP", "Proxy"] = ""
+    ports: tuple[dict[str, Any], ...] = ()
+
+
+class LoadBalancerStatus(Model):
+    ingress: tuple[LoadBalancerIngress, ...] = ()
+
+
+class KubernetesServiceStatus(Model):
+    """ServiceStatus of core/v1: where a load balancer's controller writes which addresses it has given."""
+
+    load_balancer: LoadBalancerStatus = LoadBalancerStatus()
+    conditions: tuple[dict[str, Any], ...] = ()
+
+
 class KubernetesService(NamespacedKind):
     api_version: Literal["v1"]
     kind: Literal["Service"]
     spec: KubernetesServiceSpec
-    status: dict[str, Any] | None = None
+    status: KubernetesServiceStatus | None = None
 
 
 class ObjectReference(Model):

@@ -52,7 +52,7 @@ class Algorithm(StrEnum):
 
 
 class TrafficPolicy(StrEnum):
-    """Which backends get connections from inside: all, or those on the client's node."""
+    """Which backends get connections: all, or those on the node whose device gets the first packet."""
 
     CLUSTER = "Cluster"
     LOCAL = "Local"
@@ -179,6 +179,11 @@ class Device:
     def uplinks(self) -> tuple[Port, ...]:
         return tuple(port for port in self.ports if port.type is PortType.UPLINK)
 
+    @property
+    def lets_in(self) -> bool:
+        """Whether it has a way back to clients outside: the router of its underlay."""
+        return bool(self.uplinks) and self.underlay is not None and self.underlay.gateway_mac is not None
+
     def port_of(self, workload: Workload) -> Port | None:
         return next((p for p in self.ports if p.workload is not None and p.workload.key == workload.key), None)
 
@@ -235,7 +240,10 @@ class Steering:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """A ClusterIP service or a portal; `kind` is the policy it came from: DpuService, Service or StorageSteering."""
+    """A service or a portal; `kind` is the policy it came from: DpuService, Service or StorageSteering.
+
+    Clients outside call it at `externals`, sorted; each was written at the span at its place in `external_spans`.
+    """
 
     name: str
     namespace: str
@@ -245,6 +253,9 @@ class Service:
     ports: tuple[ServicePort, ...]
     algorithm: Algorithm = Algorithm.MAGLEV
     internal_traffic_policy: TrafficPolicy = TrafficPolicy.CLUSTER
+    externals: tuple[Address, ...] = ()
+    external_spans: tuple[Span, ...] = field(default=(), compare=False)
+    external_traffic_policy: TrafficPolicy = TrafficPolicy.CLUSTER
     steering: Steering | None = None
     affinity_s: int = 0
     """So long after its last new connection a client still goes to the same backend, 1 to 86,400; 0: it need not."""
@@ -258,12 +269,21 @@ class Service:
     def address(self, version: int) -> Address | None:
         return next((address for address in self.addresses if address.version == version), None)
 
-    def backends(self, port: ServicePort, version: int, device: Device) -> tuple[Backend, ...]:
-        """Those of one of its ports that the clients behind a device are sent to."""
-        found = port.backends_of(version)
+    @property
+    def fronts(self) -> tuple[Address, ...]:
+        """All addresses that it is called at."""
+        return (*self.addresses, *self.externals)
+
+    def traffic_policy(self, front: Address) -> TrafficPolicy:
+        """Of connections to one of its addresses."""
+        return self.external_traffic_policy if front in self.externals else self.internal_traffic_policy
+
+    def backends(self, port: ServicePort, front: Address, device: Device) -> tuple[Backend, ...]:
+        """Those of one of its ports that connections to one of its addresses are sent to, which a device gets."""
+        found = port.backends_of(front.version)
         if self.steering is not None:
             return _for_new_hosts(found)
-        if self.internal_traffic_policy is TrafficPolicy.CLUSTER:
+        if self.traffic_policy(front) is TrafficPolicy.CLUSTER:
             return found
         return tuple(backend for backend in found if backend.is_near(device))
 

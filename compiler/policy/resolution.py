@@ -15,6 +15,7 @@ from compiler.policy.clusterservices import ClusterServiceResolver
 from compiler.policy.devices import check_mtu, check_reachability, check_underlay, resolve_devices
 from compiler.policy.dpuservices import DpuServiceResolver, label_index
 from compiler.policy.endpoints import collect_endpoints
+from compiler.policy.externals import check_externals
 from compiler.policy.frontends import check_chains, check_clashes, holders_of
 from compiler.policy.imageconversions import resolve_conversions
 from compiler.policy.imagekinds import ImageConversion
@@ -56,6 +57,7 @@ def resolve(objects: Objects, report: Report) -> PolicySet:
     redirects = resolve_redirects(redirect_objects, networks, _by_name(resolved_workloads), report)
     check_proxies(redirects, _by_name(devices), report)
     services, storage = _services(objects, networks, workloads, report)
+    check_externals(sorted(services, key=lambda service: service.span), nodes.found.values(), devices.values(), report)
     return PolicySet(
         networks=_by_name(networks.found),
         nodes=_by_name(nodes.found),

@@ -113,19 +113,20 @@ def fix_up(connections: Iterable[TableEntry], desired: Entries, removed: Removed
 
 
 def _fate(one: _Connection, future: _Future, removed: RemovedBackends) -> Fate:
-    """One that was redirected to a proxy without a service in between (number 0) stays as long as the proxy.
+    """One without a service (number 0) was redirected to a proxy, and stays as long as that, or came from outside by
+    another device, and stays as long as its way.
 
     Connections of storage to a target that hosts may not stay with end: the next ones of a host go to another target,
     and all of them have to reach one.
     """
     is_at_proxy = one.nexthop in future.proxies.get(one.network, frozenset())
+    is_direct = one.nexthop == future.next_hops.get((one.network, one.backend[0]))
     if one.service_id == 0:
-        return Fate.KEEP if is_at_proxy else Fate.END
+        return Fate.KEEP if is_at_proxy or is_direct else Fate.END
     if one.backend not in future.backends.get(one.service_id, frozenset()):
         drains = removed is RemovedBackends.DRAIN and one.protocol == _TCP and one.service_id <= LAST_SERVICE
         return Fate.DRAIN if drains else Fate.END
-    is_on_its_way = is_at_proxy or one.nexthop == future.next_hops.get((one.network, one.backend[0]))
-    return Fate.KEEP if is_on_its_way else Fate.ANEW
+    return Fate.KEEP if is_at_proxy or is_direct else Fate.ANEW
 
 
 class _Future:

@@ -55,7 +55,7 @@ class Front:
 def fronts_of(live: LiveDevice, service: Service) -> Iterator[Front]:
     """By port, then address."""
     for port in service.ports:
-        for address in service.addresses:
+        for address in service.fronts:
             yield _front(live, service, port, address)
 
 

@@ -8,6 +8,7 @@ from ipaddress import ip_address
 
 from compiler.diagnostic import did_you_mean
 from compiler.policy.policyset import Address, PolicySet, Protocol, Service, Workload
+from runtime.explanation.outsiders import outsider_at
 from runtime.verification import wire
 from runtime.verification.speaking import Ends, Speaker, speakers, spoken
 
@@ -52,7 +53,7 @@ Views = Mapping[str, PolicySet]
 
 def question_of(packet: Packet, views: Views) -> Question:
     """Raises `QuestionError`."""
-    speaker, source = _source(packet.source, views)
+    speaker, source = _outsider(packet, views) or _source(packet.source, views)
     policies = views[speaker.device]
     host, port_text = _split(packet.destination)
     wanted = 6 if packet.wants_ipv6 else None
@@ -71,6 +72,20 @@ def question_of(packet: Packet, views: Views) -> Question:
         dst_port=port,
     )
     return Question(speaker=speaker, ends=ends, flags=packet.flags, is_open=packet.source_port is None)
+
+
+def _outsider(packet: Packet, views: Views) -> tuple[Speaker, Address] | None:
+    """A client outside: from an address that no workload has, to one that services have for such clients."""
+    source, host = _address(packet.source), _split(packet.destination)[0]
+    policies = next(iter(views.values()), PolicySet())
+    has = any(source in workload.addresses for view in views.values() for workload in view.workloads)
+    if source is None or has:
+        return None
+    named = [s for s in policies.services if s.externals and host in (s.key, s.name)]
+    own = [a for s in named[:1] for a in s.externals if a.version == source.version]
+    target = _address(host) or next(iter(own), None)
+    speaker = None if target is None else outsider_at(source, target, views)
+    return None if speaker is None else (speaker, source)
 
 
 def _source(text: str, views: Views) -> tuple[Speaker, Address | None]:
@@ -131,7 +146,7 @@ def _destination(
     """An address, and the service that has it in the speaker's network. A name is a service's before a workload's."""
     address = _address(host)
     if address is not None:
-        own = (s for s in policies.services if s.network.name == speaker.network and address in s.addresses)
+        own = (s for s in policies.services if s.network.name == speaker.network and address in s.fronts)
         return address, next(own, None)
     services = [service for service in policies.services if host in (service.key, service.name)]
     workloads = [workload for workload in policies.workloads if host in (workload.key, workload.name)]
@@ -146,9 +161,12 @@ def _destination(
 
 def _address_of(named: Service | Workload, speaker: Speaker, version: int | None) -> Address:
     """Of the family that was asked for, else of one that both have, IPv4 first."""
-    both = {a.version for a in named.addresses} & {a.version for a in speaker.workload.addresses}
+    own = named.fronts if isinstance(named, Service) else named.addresses
+    both = {a.version for a in own} & {a.version for a in speaker.workload.addresses}
     chosen = version or min(both, default=4)
     address = named.address(chosen)
+    if isinstance(named, Service) and speaker.is_outside:
+        address = next((a for a in named.externals if a.version == chosen), None)
     if address is None:
         raise QuestionError(f"'{named.key}' has no IPv{chosen} address")
     return address

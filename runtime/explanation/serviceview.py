@@ -20,6 +20,11 @@ _POLICIES = {
     TrafficPolicy.LOCAL: ", each device has the backends of its own node alone",
 }
 
+_EXTERNAL_POLICIES = {
+    TrafficPolicy.CLUSTER: ", clients outside get all backends",
+    TrafficPolicy.LOCAL: ", clients outside get the backends of the node that they come to",
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OnDevice:
@@ -127,10 +132,15 @@ def lines(view: ServiceView) -> Iterator[str]:
         service = view.service
         yield f"service {view.key}: {service.kind} of network {service.network.name}{_place(service.span)}"
         yield f"addresses: {', '.join(map(str, service.addresses))}"
+        if service.externals:
+            yield f"addresses for clients outside: {', '.join(map(str, service.externals))}"
         yield f"ports: {', '.join(_port_words(p.name, p.protocol, p.port) for p in service.ports)}"
         yield f"algorithm: {service.algorithm}, by weight"
         yield from _steering_lines(service)
         yield f"internal traffic policy: {service.internal_traffic_policy}{_POLICIES[service.internal_traffic_policy]}"
+        if service.externals:
+            policy = service.external_traffic_policy
+            yield f"external traffic policy: {policy}{_EXTERNAL_POLICIES[policy]}"
     for on in view.devices:
         yield ""
         yield f"{on.device} ({on.address}):" + (f" {on.why}" if on.why else "")
@@ -198,11 +208,21 @@ def _plain_service(service: Service) -> dict[str, Any]:
         "network": service.network.name,
         "place": _plain_place(service.span),
         "addresses": [str(address) for address in service.addresses],
+        **_plain_externals(service),
         "ports": [{"name": p.name, "protocol": p.protocol.value, "port": p.port} for p in service.ports],
         "algorithm": service.algorithm.value,
         "affinity_s": service.affinity_s,
         **_plain_steering(service.steering),
         "internal_traffic_policy": service.internal_traffic_policy.value,
+    }
+
+
+def _plain_externals(service: Service) -> dict[str, Any]:
+    if not service.externals:
+        return {}
+    return {
+        "external_addresses": [str(address) for address in service.externals],
+        "external_traffic_policy": service.external_traffic_policy.value,
     }
 
 

@@ -109,6 +109,10 @@ def configuration(topology: Topology) -> Iterator[tuple[str, list[str]]]:
         yield workload.namespace, _workload_lines(workload)
 
 
+OUTSIDE = ("198.51.100.10", "2001:db8:51::10")
+"""Clients outside are in the underlay's namespace, which is the router that DPUs know: these are their addresses."""
+
+
 def _underlay_lines(topology: Topology) -> list[str]:
     lines = ["link set lo up"]
     for index, device in enumerate(topology.devices):
@@ -117,7 +121,19 @@ def _underlay_lines(topology: Topology) -> list[str]:
     for bridge in topology.bridges:
         lines.extend(f"addr add {gateway} dev {bridge.name}" for gateway in bridge.gateways)
         lines.append(f"link set {bridge.name} up")
+    lines.extend(_outside_lines(topology))
     return lines
+
+
+def _outside_lines(topology: Topology) -> Iterator[str]:
+    """Whatever nobody else is asked for is a neighbour in the first subnet: addresses of services come and go."""
+    bridge = next((bridge for bridge in topology.bridges if bridge.gateways), None)
+    if bridge is None:
+        return
+    for address in OUTSIDE:
+        length, everywhere = (128, "::/0") if ":" in address else (32, "0.0.0.0/0")
+        yield f"addr add {address}/{length} dev {bridge.name}{' nodad' if length == 128 else ''}"
+        yield f"route add {everywhere} dev {bridge.name} src {address}"
 
 
 def _dpu_lines(device: LabDevice, index: int) -> list[str]:

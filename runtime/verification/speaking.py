@@ -8,17 +8,21 @@ from ipaddress import ip_address
 
 from compiler.entries.identity import router_mac
 from compiler.entries.vocabulary import mac_number
-from compiler.policy.policyset import Address, PolicySet, Port, Workload
+from compiler.policy.policyset import Address, PolicySet, Port, PortType, Workload
 from runtime.verification import anatomy, wire
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Speaker:
-    """A workload behind a port of a device."""
+    """A workload behind a port of a device, or a client outside, as if it were one behind the uplink."""
 
     workload: Workload
     device: str
     port: Port
+
+    @property
+    def is_outside(self) -> bool:
+        return self.port.type is PortType.UPLINK
 
     @property
     def network(self) -> str:

@@ -72,7 +72,7 @@ def _unmeshed(policies: PolicySet, speaker: Speaker, ends: Ends) -> Expectation:
     """As if there were no MeshRedirect."""
     found = service_of(policies, speaker.network, ends)
     if found is not None:
-        return _of_service(policies, speaker, *found, ends.dst.version)
+        return _of_service(policies, speaker, *found, ends.dst)
     if ends.dst in _reached(policies, _device(policies, speaker), speaker.workload):
         return Expectation(places=frozenset({(ends.dst, ends.dst_port)}))
     return Expectation()
@@ -81,7 +81,7 @@ def _unmeshed(policies: PolicySet, speaker: Speaker, ends: Ends) -> Expectation:
 def service_of(policies: PolicySet, network: str, ends: Ends) -> tuple[Service, ServicePort] | None:
     """The service that is called. Networks may use the same addresses: only the caller's own counts."""
     for service in policies.services:
-        if service.network.name == network and ends.dst in service.addresses:
+        if service.network.name == network and ends.dst in service.fronts:
             for port in service.ports:
                 if (port.protocol.number, port.port) == (ends.protocol, ends.dst_port):
                     return service, port
@@ -89,11 +89,11 @@ def service_of(policies: PolicySet, network: str, ends: Ends) -> tuple[Service, 
 
 
 def _of_service(
-    policies: PolicySet, speaker: Speaker, service: Service, port: ServicePort, version: int
+    policies: PolicySet, speaker: Speaker, service: Service, port: ServicePort, front: Address
 ) -> Expectation:
     name = f"{service.key}:{port.name}" if port.name else service.key
     device = _device(policies, speaker)
-    backends = service.backends(port, version, device)
+    backends = service.backends(port, front, device)
     if not backends:
         return Expectation(is_refused=True, service=name)
     reached = frozenset(_reached(policies, device, speaker.workload))

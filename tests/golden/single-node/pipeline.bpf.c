@@ -21,6 +21,10 @@ const volatile u8 uses_arp = 1;
 const volatile u8 uses_nd = 1;
 const volatile u8 uses_neighbor = 1;
 const volatile u8 uses_network = 1;
+const volatile u8 uses_eip_ipv4 = 1;
+const volatile u8 uses_entrance_ipv4 = 1;
+const volatile u8 uses_eip_ipv6 = 1;
+const volatile u8 uses_entrance_ipv6 = 1;
 const volatile u8 uses_service_ipv4 = 1;
 const volatile u8 uses_backend_ipv4 = 1;
 const volatile u8 uses_route_ipv4 = 1;
@@ -75,6 +79,8 @@ enum action {
 	ACTION_ENCAPSULATE = 0x000007,
 	ACTION_SET_GATEWAY = 0x000008,
 	ACTION_VIA = 0x000009,
+	ACTION_ENTER_FROM_OUTSIDE = 0x00000b,
+	ACTION_CAME_IN_BY = 0x00000c,
 	ACTION_TRANSLATE_IPV4 = 0x000011,
 	ACTION_TRANSLATE_REPLY_IPV4 = 0x000012,
 	ACTION_TO_SERVICE_IPV4 = 0x000013,
@@ -218,6 +224,24 @@ struct via {
 };
 _Static_assert(sizeof(struct via) == 2, "struct via");
 _Static_assert(__builtin_offsetof(struct via, nexthop) == 0, "struct via");
+
+struct enter_from_outside {
+	u16 network;
+	u16 nexthop;
+	u8 padding4[4];
+	u64 signature;
+};
+_Static_assert(sizeof(struct enter_from_outside) == 16, "struct enter_from_outside");
+_Static_assert(__builtin_offsetof(struct enter_from_outside, network) == 0, "struct enter_from_outside");
+_Static_assert(__builtin_offsetof(struct enter_from_outside, nexthop) == 2, "struct enter_from_outside");
+_Static_assert(__builtin_offsetof(struct enter_from_outside, padding4) == 4, "struct enter_from_outside");
+_Static_assert(__builtin_offsetof(struct enter_from_outside, signature) == 8, "struct enter_from_outside");
+
+struct came_in_by {
+	u16 nexthop;
+};
+_Static_assert(sizeof(struct came_in_by) == 2, "struct came_in_by");
+_Static_assert(__builtin_offsetof(struct came_in_by, nexthop) == 0, "struct came_in_by");
 
 struct translate_ipv4 {
 	u32 src;
@@ -559,6 +583,90 @@ _Static_assert(sizeof(struct network_value) == 32, "struct network_value");
 _Static_assert(__builtin_offsetof(struct network_value, action) == 0, "struct network_value");
 _Static_assert(__builtin_offsetof(struct network_value, counter) == 4, "struct network_value");
 _Static_assert(__builtin_offsetof(struct network_value, arguments) == 8, "struct network_value");
+
+struct eip_ipv4_key {
+	u32 address;
+	u8 side;
+	u8 padding5[3];
+};
+_Static_assert(sizeof(struct eip_ipv4_key) == 8, "struct eip_ipv4_key");
+_Static_assert(__builtin_offsetof(struct eip_ipv4_key, address) == 0, "struct eip_ipv4_key");
+_Static_assert(__builtin_offsetof(struct eip_ipv4_key, side) == 4, "struct eip_ipv4_key");
+_Static_assert(__builtin_offsetof(struct eip_ipv4_key, padding5) == 5, "struct eip_ipv4_key");
+
+struct eip_ipv4_value {
+	u32 action; /* enum action; 0: no entry */
+	u32 counter; /* index of the direct counter, from 1 */
+	union { struct enter_from_outside enter_from_outside; } arguments;
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct eip_ipv4_value) == 24, "struct eip_ipv4_value");
+_Static_assert(__builtin_offsetof(struct eip_ipv4_value, action) == 0, "struct eip_ipv4_value");
+_Static_assert(__builtin_offsetof(struct eip_ipv4_value, counter) == 4, "struct eip_ipv4_value");
+_Static_assert(__builtin_offsetof(struct eip_ipv4_value, arguments) == 8, "struct eip_ipv4_value");
+
+struct entrance_ipv4_key {
+	u16 network;
+	u8 side;
+	u8 padding3[5];
+	u64 source;
+};
+_Static_assert(sizeof(struct entrance_ipv4_key) == 16, "struct entrance_ipv4_key");
+_Static_assert(__builtin_offsetof(struct entrance_ipv4_key, network) == 0, "struct entrance_ipv4_key");
+_Static_assert(__builtin_offsetof(struct entrance_ipv4_key, side) == 2, "struct entrance_ipv4_key");
+_Static_assert(__builtin_offsetof(struct entrance_ipv4_key, padding3) == 3, "struct entrance_ipv4_key");
+_Static_assert(__builtin_offsetof(struct entrance_ipv4_key, source) == 8, "struct entrance_ipv4_key");
+
+struct entrance_ipv4_value {
+	u32 action; /* enum action; 0: no entry */
+	u32 counter; /* index of the direct counter, from 1 */
+	union { struct came_in_by came_in_by; } arguments;
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct entrance_ipv4_value) == 16, "struct entrance_ipv4_value");
+_Static_assert(__builtin_offsetof(struct entrance_ipv4_value, action) == 0, "struct entrance_ipv4_value");
+_Static_assert(__builtin_offsetof(struct entrance_ipv4_value, counter) == 4, "struct entrance_ipv4_value");
+_Static_assert(__builtin_offsetof(struct entrance_ipv4_value, arguments) == 8, "struct entrance_ipv4_value");
+
+struct eip_ipv6_key {
+	struct u128 address;
+	u8 side;
+	u8 padding17[7];
+};
+_Static_assert(sizeof(struct eip_ipv6_key) == 24, "struct eip_ipv6_key");
+_Static_assert(__builtin_offsetof(struct eip_ipv6_key, address) == 0, "struct eip_ipv6_key");
+_Static_assert(__builtin_offsetof(struct eip_ipv6_key, side) == 16, "struct eip_ipv6_key");
+_Static_assert(__builtin_offsetof(struct eip_ipv6_key, padding17) == 17, "struct eip_ipv6_key");
+
+struct eip_ipv6_value {
+	u32 action; /* enum action; 0: no entry */
+	u32 counter; /* index of the direct counter, from 1 */
+	union { struct enter_from_outside enter_from_outside; } arguments;
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct eip_ipv6_value) == 24, "struct eip_ipv6_value");
+_Static_assert(__builtin_offsetof(struct eip_ipv6_value, action) == 0, "struct eip_ipv6_value");
+_Static_assert(__builtin_offsetof(struct eip_ipv6_value, counter) == 4, "struct eip_ipv6_value");
+_Static_assert(__builtin_offsetof(struct eip_ipv6_value, arguments) == 8, "struct eip_ipv6_value");
+
+struct entrance_ipv6_key {
+	u16 network;
+	u8 side;
+	u8 padding3[5];
+	u64 source;
+};
+_Static_assert(sizeof(struct entrance_ipv6_key) == 16, "struct entrance_ipv6_key");
+_Static_assert(__builtin_offsetof(struct entrance_ipv6_key, network) == 0, "struct entrance_ipv6_key");
+_Static_assert(__builtin_offsetof(struct entrance_ipv6_key, side) == 2, "struct entrance_ipv6_key");
+_Static_assert(__builtin_offsetof(struct entrance_ipv6_key, padding3) == 3, "struct entrance_ipv6_key");
+_Static_assert(__builtin_offsetof(struct entrance_ipv6_key, source) == 8, "struct entrance_ipv6_key");
+
+struct entrance_ipv6_value {
+	u32 action; /* enum action; 0: no entry */
+	u32 counter; /* index of the direct counter, from 1 */
+	union { struct came_in_by came_in_by; } arguments;
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct entrance_ipv6_value) == 16, "struct entrance_ipv6_value");
+_Static_assert(__builtin_offsetof(struct entrance_ipv6_value, action) == 0, "struct entrance_ipv6_value");
+_Static_assert(__builtin_offsetof(struct entrance_ipv6_value, counter) == 4, "struct entrance_ipv6_value");
+_Static_assert(__builtin_offsetof(struct entrance_ipv6_value, arguments) == 8, "struct entrance_ipv6_value");
 
 struct service_ipv4_key {
 	u16 network;
@@ -1339,6 +1447,34 @@ struct {
 
 struct {
 	int (*type)[BPF_MAP_TYPE_HASH];
+	int (*max_entries)[8192];
+	struct eip_ipv4_key *key;
+	struct eip_ipv4_value *value;
+} eip_ipv4 SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_HASH];
+	int (*max_entries)[32768];
+	struct entrance_ipv4_key *key;
+	struct entrance_ipv4_value *value;
+} entrance_ipv4 SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_HASH];
+	int (*max_entries)[8192];
+	struct eip_ipv6_key *key;
+	struct eip_ipv6_value *value;
+} eip_ipv6 SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_HASH];
+	int (*max_entries)[32768];
+	struct entrance_ipv6_key *key;
+	struct entrance_ipv6_value *value;
+} entrance_ipv6 SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_HASH];
 	int (*max_entries)[20000];
 	struct service_ipv4_key *key;
 	struct service_ipv4_value *value;
@@ -1696,6 +1832,29 @@ struct {
 } storage_meter_colors SEC(".maps");
 
 /* Maps of one shape that only the first packets of connections ask: the program names this one for all of them. */
+struct hash_maps_16_16_map {
+	int (*type)[BPF_MAP_TYPE_HASH];
+	int (*max_entries)[1]; /* each has its own */
+	struct entrance_ipv4_key *key; /* types, not sizes: before 6.2 maps with and without BTF are no equals */
+	struct entrance_ipv4_value *value;
+};
+struct {
+	int (*type)[BPF_MAP_TYPE_ARRAY_OF_MAPS];
+	int (*max_entries)[2];
+	int (*key_size)[4];
+	struct hash_maps_16_16_map *values[];
+} hash_maps_16_16 SEC(".maps") = {
+	.values = {
+		(void *)&entrance_ipv4,
+		(void *)&entrance_ipv6,
+	},
+};
+enum {
+	AT_ENTRANCE_IPV4,
+	AT_ENTRANCE_IPV6,
+};
+
+/* Maps of one shape that only the first packets of connections ask: the program names this one for all of them. */
 struct percpu_array_maps_4_16_of_10001_map {
 	int (*type)[BPF_MAP_TYPE_PERCPU_ARRAY];
 	int (*max_entries)[10001];
@@ -2029,6 +2188,7 @@ struct metadata {
 	u64 egress_src_mac; /* 48 bits */
 	u64 tunnel_dst_mac; /* 48 bits */
 	u64 tunnel_src_mac; /* 48 bits */
+	u64 signature; /* 48 bits */
 	struct u128 gateway_ipv6;
 	u64 answer_mac; /* 48 bits */
 	u64 swap_mac; /* 48 bits */
@@ -2635,6 +2795,21 @@ static __always_inline void via(const struct via *arguments, struct scratch *scr
 	scratch->meta.nexthop = arguments->nexthop;
 }
 
+/* The address of a service for clients outside; `nexthop` is the way back to them. */
+static __always_inline void enter_from_outside(const struct enter_from_outside *arguments, struct scratch *scratch)
+{
+	scratch->meta.leg = 4;
+	scratch->meta.network = arguments->network;
+	scratch->meta.source_nexthop = arguments->nexthop;
+	scratch->meta.signature = arguments->signature;
+}
+
+/* From outside, let in by another device; `nexthop` leads there. */
+static __always_inline void came_in_by(const struct came_in_by *arguments, struct scratch *scratch)
+{
+	scratch->meta.source_nexthop = arguments->nexthop;
+}
+
 /* A packet of a known connection to a service. */
 static __always_inline void translate_ipv4(const struct translate_ipv4 *arguments, struct connections_ipv4_hit *hit, struct scratch *scratch)
 {
@@ -3015,7 +3190,7 @@ static __always_inline bool apply_tunnel(struct scratch *scratch)
 }
 
 /*
- * IPv4 addresses that ARP is answered for.
+ * IPv4 addresses that ARP is answered for; network 0 is the underlay.
  * examples/single-node.yaml:4 Network home
  * examples/single-node.yaml:25 Workload default/client
  * examples/single-node.yaml:31 Workload default/web-1
@@ -3046,7 +3221,7 @@ static __always_inline bool apply_arp(struct scratch *scratch)
 }
 
 /*
- * IPv6 addresses that neighbour solicitations are answered for.
+ * IPv6 addresses that neighbour solicitations are answered for; network 0 is the underlay.
  */
 static __always_inline bool apply_nd(struct scratch *scratch)
 {
@@ -3120,6 +3295,112 @@ static __always_inline bool apply_network(struct scratch *scratch)
 	switch (value->action) {
 	case ACTION_SET_GATEWAY:
 		set_gateway(&value->arguments.set_gateway, scratch);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * Addresses of services that clients outside call, and the network that each belongs to.
+ */
+static __always_inline bool apply_eip_ipv4(struct scratch *scratch)
+{
+	struct eip_ipv4_value *value;
+	struct eip_ipv4_key key = {
+		.address = scratch->headers.ipv4.dst,
+		.side = scratch->side,
+	};
+
+	if (!uses_eip_ipv4)
+		return missed(0x02000016);
+	value = bpf_map_lookup_elem(&eip_ipv4, &key);
+	if (!value)
+		return missed(0x02000016);
+	asked(0x02000016, value->action);
+	switch (value->action) {
+	case ACTION_ENTER_FROM_OUTSIDE:
+		enter_from_outside(&value->arguments.enter_from_outside, scratch);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * Which device let a packet from outside into the network, by the source of the inner frame.
+ */
+static __always_inline bool apply_entrance_ipv4(struct scratch *scratch)
+{
+	struct entrance_ipv4_value *value;
+	struct entrance_ipv4_key key = {
+		.network = scratch->meta.network,
+		.source = scratch->headers.ethernet.src,
+		.side = scratch->side,
+	};
+
+	if (!uses_entrance_ipv4)
+		return missed(0x02000017);
+	value = entry_in(&hash_maps_16_16, AT_ENTRANCE_IPV4, &key);
+	if (!value)
+		return missed(0x02000017);
+	asked(0x02000017, value->action);
+	switch (value->action) {
+	case ACTION_CAME_IN_BY:
+		came_in_by(&value->arguments.came_in_by, scratch);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * Addresses of services that clients outside call, and the network that each belongs to.
+ */
+static __always_inline bool apply_eip_ipv6(struct scratch *scratch)
+{
+	struct eip_ipv6_value *value;
+	struct eip_ipv6_key key = {
+		.address = scratch->headers.ipv6.dst,
+		.side = scratch->side,
+	};
+
+	if (!uses_eip_ipv6)
+		return missed(0x02000046);
+	value = bpf_map_lookup_elem(&eip_ipv6, &key);
+	if (!value)
+		return missed(0x02000046);
+	asked(0x02000046, value->action);
+	switch (value->action) {
+	case ACTION_ENTER_FROM_OUTSIDE:
+		enter_from_outside(&value->arguments.enter_from_outside, scratch);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * Which device let a packet from outside into the network, by the source of the inner frame.
+ */
+static __always_inline bool apply_entrance_ipv6(struct scratch *scratch)
+{
+	struct entrance_ipv6_value *value;
+	struct entrance_ipv6_key key = {
+		.network = scratch->meta.network,
+		.source = scratch->headers.ethernet.src,
+		.side = scratch->side,
+	};
+
+	if (!uses_entrance_ipv6)
+		return missed(0x02000047);
+	value = entry_in(&hash_maps_16_16, AT_ENTRANCE_IPV6, &key);
+	if (!value)
+		return missed(0x02000047);
+	asked(0x02000047, value->action);
+	switch (value->action) {
+	case ACTION_CAME_IN_BY:
+		came_in_by(&value->arguments.came_in_by, scratch);
 		return true;
 	default:
 		return false;
@@ -4129,8 +4410,14 @@ static __always_inline enum next classify(struct scratch *scratch)
 		scratch->meta.vlan_id = scratch->headers.vlan.id;
 	}
 	apply_port(scratch);
-	if (has(scratch, HEADER_VXLAN) && scratch->meta.leg == 1) {
-		apply_tunnel(scratch);
+	if (scratch->meta.leg == 1) {
+		if (has(scratch, HEADER_VXLAN)) {
+			apply_tunnel(scratch);
+		} else if (has(scratch, HEADER_IPV4)) {
+			apply_eip_ipv4(scratch);
+		} else if (has(scratch, HEADER_IPV6) && !has(scratch, HEADER_NEIGHBOR)) {
+			apply_eip_ipv6(scratch);
+		}
 	}
 	return GO_ON;
 }
@@ -4253,6 +4540,27 @@ __noinline enum next redirect_out_ipv4(void)
 		} else if (scratch->meta.closed) {
 			return drop_for(&scratch->outcome, DROP_NO_PROXY);
 		}
+	}
+	return GO_ON;
+}
+
+/* A packet of no known connection, out of a tunnel: is it to be answered to the device that let it in? */
+__noinline enum next remember_entrance_ipv4(void)
+{
+	struct scratch *scratch = scratch_of_cpu();
+
+	if (!scratch)
+		return DONE;
+	if (apply_entrance_ipv4(scratch)) {
+		scratch->meta.decided = 1;
+		scratch->meta.new_src_ipv4 = scratch->headers.ipv4.src;
+		scratch->meta.new_dst_ipv4 = scratch->headers.ipv4.dst;
+		scratch->meta.new_dst_port = scratch->meta.dst_port;
+		scratch->meta.reverse_src_ipv4 = scratch->headers.ipv4.dst;
+		scratch->meta.reverse_dst_ipv4 = scratch->headers.ipv4.src;
+		scratch->meta.reverse_src_port = scratch->meta.dst_port;
+		scratch->meta.reverse_dst_port = scratch->meta.src_port;
+		scratch->meta.reverse_leg = 2;
 	}
 	return GO_ON;
 }
@@ -4521,13 +4829,17 @@ static __always_inline enum next connection_ipv4(struct packet_context *ctx, str
 	}
 	if (scratch->meta.protocol != 0) {
 		if (!apply_flow_ipv4(scratch)) {
-			if (scratch->meta.leg == 2 && (scratch->meta.tcp_flags & 23) == 2) {
+			if (scratch->meta.leg != 3 && (scratch->meta.tcp_flags & 23) == 2) {
 				if (redirect_out_ipv4() == DONE)
+					return DONE;
+			}
+			if (has(scratch, HEADER_VXLAN)) {
+				if (remember_entrance_ipv4() == DONE)
 					return DONE;
 			}
 			if (decide_ipv4(ctx) == DONE)
 				return DONE;
-			if (scratch->meta.leg == 2 && (scratch->meta.tcp_flags & 23) == 2) {
+			if (scratch->meta.leg != 3 && (scratch->meta.tcp_flags & 23) == 2) {
 				if (redirect_in_ipv4() == DONE)
 					return DONE;
 			}
@@ -4635,6 +4947,27 @@ __noinline enum next redirect_out_ipv6(void)
 		} else if (scratch->meta.closed) {
 			return drop_for(&scratch->outcome, DROP_NO_PROXY);
 		}
+	}
+	return GO_ON;
+}
+
+/* A packet of no known connection, out of a tunnel: is it to be answered to the device that let it in? */
+__noinline enum next remember_entrance_ipv6(void)
+{
+	struct scratch *scratch = scratch_of_cpu();
+
+	if (!scratch)
+		return DONE;
+	if (apply_entrance_ipv6(scratch)) {
+		scratch->meta.decided = 1;
+		scratch->meta.new_src_ipv6 = scratch->headers.ipv6.src;
+		scratch->meta.new_dst_ipv6 = scratch->headers.ipv6.dst;
+		scratch->meta.new_dst_port = scratch->meta.dst_port;
+		scratch->meta.reverse_src_ipv6 = scratch->headers.ipv6.dst;
+		scratch->meta.reverse_dst_ipv6 = scratch->headers.ipv6.src;
+		scratch->meta.reverse_src_port = scratch->meta.dst_port;
+		scratch->meta.reverse_dst_port = scratch->meta.src_port;
+		scratch->meta.reverse_leg = 2;
 	}
 	return GO_ON;
 }
@@ -4897,13 +5230,17 @@ static __always_inline enum next connection_ipv6(struct packet_context *ctx, str
 	}
 	if (scratch->meta.protocol != 0) {
 		if (!apply_flow_ipv6(scratch)) {
-			if (scratch->meta.leg == 2 && (scratch->meta.tcp_flags & 23) == 2) {
+			if (scratch->meta.leg != 3 && (scratch->meta.tcp_flags & 23) == 2) {
 				if (redirect_out_ipv6() == DONE)
+					return DONE;
+			}
+			if (has(scratch, HEADER_VXLAN)) {
+				if (remember_entrance_ipv6() == DONE)
 					return DONE;
 			}
 			if (decide_ipv6(ctx) == DONE)
 				return DONE;
-			if (scratch->meta.leg == 2 && (scratch->meta.tcp_flags & 23) == 2) {
+			if (scratch->meta.leg != 3 && (scratch->meta.tcp_flags & 23) == 2) {
 				if (redirect_in_ipv6() == DONE)
 					return DONE;
 			}
@@ -5390,8 +5727,8 @@ static __always_inline enum next forward(struct packet_context *ctx, struct scra
 			return unable(scratch);
 		write_u48(ethernet, scratch->meta.egress_dst_mac);
 		scratch->headers.ethernet.dst = scratch->meta.egress_dst_mac;
-		write_u48(ethernet + 6, scratch->meta.egress_src_mac);
-		scratch->headers.ethernet.src = scratch->meta.egress_src_mac;
+		write_u48(ethernet + 6, (scratch->meta.egress_src_mac + scratch->meta.signature) & 0xffffffffffffull);
+		scratch->headers.ethernet.src = (scratch->meta.egress_src_mac + scratch->meta.signature) & 0xffffffffffffull;
 	}
 	if (scratch->meta.encapsulate) {
 		u16 outer_ipv4_checksum = ~checksum_fold(0xc511ull + scratch->meta.traffic_class + (u16)(scratch->meta.inner_length + 50) + scratch->meta.tunnel_src + scratch->meta.tunnel_dst);
@@ -5424,40 +5761,48 @@ static __always_inline enum next forward(struct packet_context *ctx, struct scra
 	return forward_to(&scratch->outcome, scratch->meta.egress_port);
 }
 
+/* What is in a network: its connection, its way out. */
+static __always_inline enum next serve(struct packet_context *ctx, struct scratch *scratch)
+{
+	if (has(scratch, HEADER_IPV4)) {
+		if (scratch->headers.ipv4.version == 4 && scratch->headers.ipv4.header_length > 4) {
+			if (connection_ipv4(ctx, scratch) == DONE)
+				return DONE;
+		}
+	} else if (has(scratch, HEADER_IPV6)) {
+		if (scratch->headers.ipv6.version == 6) {
+			if (connection_ipv6(ctx, scratch) == DONE)
+				return DONE;
+		}
+	}
+	if (scratch->meta.service_id > 0xbfff) {
+		if (steer_storage() == DONE)
+			return DONE;
+	}
+	if (scratch->meta.nexthop != 0) {
+		if (forward(ctx, scratch) == DONE)
+			return DONE;
+	}
+	if (has(scratch, HEADER_VXLAN)) {
+		return drop_for(&scratch->outcome, DROP_NO_ROUTE);
+	}
+	return GO_ON;
+}
+
 /* What no policy concerns runs off the end, untouched. */
 static __always_inline enum next ingress(struct packet_context *ctx, struct scratch *scratch)
 {
 	if (classify(scratch) == DONE)
 		return DONE;
-	if (scratch->meta.leg > 1) {
-		if (has(scratch, HEADER_ARP) && !has(scratch, HEADER_VXLAN)) {
-			if (answer_arp(ctx) == DONE)
-				return DONE;
-		} else if (has(scratch, HEADER_NEIGHBOR) && !has(scratch, HEADER_VXLAN)) {
-			if (answer_nd(ctx) == DONE)
-				return DONE;
-		} else if (has(scratch, HEADER_IPV4)) {
-			if (scratch->headers.ipv4.version == 4 && scratch->headers.ipv4.header_length > 4) {
-				if (connection_ipv4(ctx, scratch) == DONE)
-					return DONE;
-			}
-		} else if (has(scratch, HEADER_IPV6)) {
-			if (scratch->headers.ipv6.version == 6) {
-				if (connection_ipv6(ctx, scratch) == DONE)
-					return DONE;
-			}
-		}
-		if (scratch->meta.service_id > 0xbfff) {
-			if (steer_storage() == DONE)
-				return DONE;
-		}
-		if (scratch->meta.nexthop != 0) {
-			if (forward(ctx, scratch) == DONE)
-				return DONE;
-		}
-		if (has(scratch, HEADER_VXLAN)) {
-			return drop_for(&scratch->outcome, DROP_NO_ROUTE);
-		}
+	if (has(scratch, HEADER_ARP) && scratch->meta.leg != 0 && !has(scratch, HEADER_VXLAN)) {
+		if (answer_arp(ctx) == DONE)
+			return DONE;
+	} else if (has(scratch, HEADER_NEIGHBOR) && scratch->meta.leg != 0 && !has(scratch, HEADER_VXLAN)) {
+		if (answer_nd(ctx) == DONE)
+			return DONE;
+	} else if (scratch->meta.leg > 1) {
+		if (serve(ctx, scratch) == DONE)
+			return DONE;
 	}
 	return GO_ON;
 }
@@ -5504,8 +5849,14 @@ static __always_inline void take_over(struct scratch *scratch, struct known *kno
 static __always_inline enum next fast_classify(struct scratch *scratch)
 {
 	apply_port(scratch);
-	if (has(scratch, HEADER_VXLAN) && scratch->meta.leg == 1) {
-		apply_tunnel(scratch);
+	if (scratch->meta.leg == 1) {
+		if (has(scratch, HEADER_VXLAN)) {
+			apply_tunnel(scratch);
+		} else if (has(scratch, HEADER_IPV4)) {
+			apply_eip_ipv4(scratch);
+		} else if (has(scratch, HEADER_IPV6) && !has(scratch, HEADER_NEIGHBOR)) {
+			apply_eip_ipv6(scratch);
+		}
 	}
 	return GO_ON;
 }
@@ -5528,7 +5879,10 @@ static __always_inline enum next fast_connection_ipv4(struct scratch *scratch, s
 	}
 	if (scratch->meta.protocol != 0) {
 		if (!find_flow_ipv4(scratch, &known->flow_ipv4)) {
-			if (scratch->meta.leg == 2 && (scratch->meta.tcp_flags & 23) == 2) {
+			if (scratch->meta.leg != 3 && (scratch->meta.tcp_flags & 23) == 2) {
+				return UNDECIDED;
+			}
+			if (has(scratch, HEADER_VXLAN)) {
 				return UNDECIDED;
 			}
 			return UNDECIDED;
@@ -5561,7 +5915,10 @@ static __always_inline enum next fast_connection_ipv6(struct scratch *scratch, s
 	}
 	if (scratch->meta.protocol != 0) {
 		if (!find_flow_ipv6(scratch, &known->flow_ipv6)) {
-			if (scratch->meta.leg == 2 && (scratch->meta.tcp_flags & 23) == 2) {
+			if (scratch->meta.leg != 3 && (scratch->meta.tcp_flags & 23) == 2) {
+				return UNDECIDED;
+			}
+			if (has(scratch, HEADER_VXLAN)) {
 				return UNDECIDED;
 			}
 			return UNDECIDED;
@@ -5822,8 +6179,8 @@ static __always_inline enum next fast_forward(struct packet_context *ctx, struct
 			return unable(scratch);
 		write_u48(ethernet, scratch->meta.egress_dst_mac);
 		scratch->headers.ethernet.dst = scratch->meta.egress_dst_mac;
-		write_u48(ethernet + 6, scratch->meta.egress_src_mac);
-		scratch->headers.ethernet.src = scratch->meta.egress_src_mac;
+		write_u48(ethernet + 6, (scratch->meta.egress_src_mac + scratch->meta.signature) & 0xffffffffffffull);
+		scratch->headers.ethernet.src = (scratch->meta.egress_src_mac + scratch->meta.signature) & 0xffffffffffffull;
 	}
 	if (scratch->meta.encapsulate) {
 		u16 outer_ipv4_checksum = ~checksum_fold(0xc511ull + scratch->meta.traffic_class + (u16)(scratch->meta.inner_length + 50) + scratch->meta.tunnel_src + scratch->meta.tunnel_dst);
@@ -5856,6 +6213,39 @@ static __always_inline enum next fast_forward(struct packet_context *ctx, struct
 	return forward_to(&scratch->outcome, scratch->meta.egress_port);
 }
 
+/* What is in a network: its connection, its way out. */
+static __always_inline enum next fast_serve(struct packet_context *ctx, struct scratch *scratch, struct known *known)
+{
+	if (has(scratch, HEADER_IPV4)) {
+		if (scratch->headers.ipv4.version == 4 && scratch->headers.ipv4.header_length > 4) {
+			enum next behind_connection_ipv4 = fast_connection_ipv4(scratch, known);
+
+			if (behind_connection_ipv4 != GO_ON)
+				return behind_connection_ipv4;
+		}
+	} else if (has(scratch, HEADER_IPV6)) {
+		if (scratch->headers.ipv6.version == 6) {
+			enum next behind_connection_ipv6 = fast_connection_ipv6(scratch, known);
+
+			if (behind_connection_ipv6 != GO_ON)
+				return behind_connection_ipv6;
+		}
+	}
+	if (scratch->meta.service_id > 0xbfff) {
+		return UNDECIDED;
+	}
+	if (scratch->meta.nexthop != 0) {
+		enum next behind_forward = fast_forward(ctx, scratch, known);
+
+		if (behind_forward != GO_ON)
+			return behind_forward;
+	}
+	if (has(scratch, HEADER_VXLAN)) {
+		return UNDECIDED;
+	}
+	return GO_ON;
+}
+
 /* What no policy concerns runs off the end, untouched. */
 static __always_inline enum next fast_ingress(struct packet_context *ctx, struct scratch *scratch, struct known *known)
 {
@@ -5866,33 +6256,10 @@ static __always_inline enum next fast_ingress(struct packet_context *ctx, struct
 			return behind_classify;
 	}
 	if (scratch->meta.leg > 1) {
-		if (has(scratch, HEADER_IPV4)) {
-			if (scratch->headers.ipv4.version == 4 && scratch->headers.ipv4.header_length > 4) {
-				enum next behind_connection_ipv4 = fast_connection_ipv4(scratch, known);
+		enum next behind_serve = fast_serve(ctx, scratch, known);
 
-				if (behind_connection_ipv4 != GO_ON)
-					return behind_connection_ipv4;
-			}
-		} else if (has(scratch, HEADER_IPV6)) {
-			if (scratch->headers.ipv6.version == 6) {
-				enum next behind_connection_ipv6 = fast_connection_ipv6(scratch, known);
-
-				if (behind_connection_ipv6 != GO_ON)
-					return behind_connection_ipv6;
-			}
-		}
-		if (scratch->meta.service_id > 0xbfff) {
-			return UNDECIDED;
-		}
-		if (scratch->meta.nexthop != 0) {
-			enum next behind_forward = fast_forward(ctx, scratch, known);
-
-			if (behind_forward != GO_ON)
-				return behind_forward;
-		}
-		if (has(scratch, HEADER_VXLAN)) {
-			return UNDECIDED;
-		}
+		if (behind_serve != GO_ON)
+			return behind_serve;
 	}
 	return GO_ON;
 }

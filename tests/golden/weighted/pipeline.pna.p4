@@ -301,6 +301,7 @@ struct metadata_t {
     bit<24> tunnel_vni;
     bit<48> tunnel_dst_mac;
     bit<48> tunnel_src_mac;
+    bit<48> signature;
     bit<1> error_;
     bit<8> error_type;
     bit<8> error_code;
@@ -343,6 +344,12 @@ action answer(inout metadata_t meta, @format(MAC_ADDRESS) bit<48> mac) {
 @brief("Where the destination is: a key of table neighbor.")
 action via(inout metadata_t meta, bit<16> nexthop) {
     meta.nexthop = nexthop;
+}
+
+@id(0x0100000c) @name(".came_in_by")
+@brief("From outside, let in by another device; `nexthop` leads there.")
+action came_in_by(inout metadata_t meta, bit<16> nexthop) {
+    meta.source_nexthop = nexthop;
 }
 
 /// A packet that ends too early stops here, and the kernel gets it.
@@ -534,10 +541,11 @@ control classify(inout headers_t hdr, inout metadata_t meta, in pna_main_input_m
 
     @id(0x0100000b) @name(".enter_from_outside")
     @brief("The address of a service for clients outside; `nexthop` is the way back to them.")
-    action enter_from_outside(bit<16> network, bit<16> nexthop) {
+    action enter_from_outside(bit<16> network, bit<16> nexthop, bit<48> signature) {
         meta.leg = 4;
         meta.network = network;
         meta.source_nexthop = nexthop;
+        meta.signature = signature;
     }
 
     // examples/weighted.yaml:19 Workload default/client
@@ -783,6 +791,38 @@ control redirect_out_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_mai
                 drop_packet();
                 exit;
             }
+        }
+    }
+}
+
+/// A packet of no known connection, out of a tunnel: is it to be answered to the device that let it in?
+control remember_entrance_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_main_input_metadata_t input) {
+    @id(0x02000017) @name(".entrance_ipv4")
+    @brief("Which device let a packet from outside into the network, by the source of the inner frame.")
+    table entrance_ipv4 {
+        key = {
+            meta.network : exact @name("network");
+            hdr.ethernet.src : exact @name("source") @format(MAC_ADDRESS);
+        }
+        actions = {
+            @tableonly came_in_by(meta);
+            @defaultonly miss;
+        }
+        const default_action = miss();
+        size = 16384;
+    }
+
+    apply {
+        if (entrance_ipv4.apply().hit) {
+            meta.decided = 1;
+            meta.new_src_ipv4 = hdr.ipv4.src;
+            meta.new_dst_ipv4 = hdr.ipv4.dst;
+            meta.new_dst_port = meta.dst_port;
+            meta.reverse_src_ipv4 = hdr.ipv4.dst;
+            meta.reverse_dst_ipv4 = hdr.ipv4.src;
+            meta.reverse_src_port = meta.dst_port;
+            meta.reverse_dst_port = meta.src_port;
+            meta.reverse_leg = 2;
         }
     }
 }
@@ -1213,6 +1253,9 @@ control connection_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_main_
             redirect_out_ipv4.apply(hdr, meta, input);
         }
         if (meta.protocol != 0) {
+            if (hdr.vxlan.isValid()) {
+                remember_entrance_ipv4.apply(hdr, meta, input);
+            }
             decide_ipv4.apply(hdr, meta, input);
         }
         if (meta.leg != 3 && (meta.tcp_flags & 23) == 2) {
@@ -1369,6 +1412,38 @@ control redirect_out_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_mai
                 drop_packet();
                 exit;
             }
+        }
+    }
+}
+
+/// A packet of no known connection, out of a tunnel: is it to be answered to the device that let it in?
+control remember_entrance_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_main_input_metadata_t input) {
+    @id(0x02000047) @name(".entrance_ipv6")
+    @brief("Which device let a packet from outside into the network, by the source of the inner frame.")
+    table entrance_ipv6 {
+        key = {
+            meta.network : exact @name("network");
+            hdr.ethernet.src : exact @name("source") @format(MAC_ADDRESS);
+        }
+        actions = {
+            @tableonly came_in_by(meta);
+            @defaultonly miss;
+        }
+        const default_action = miss();
+        size = 16384;
+    }
+
+    apply {
+        if (entrance_ipv6.apply().hit) {
+            meta.decided = 1;
+            meta.new_src_ipv6 = hdr.ipv6.src;
+            meta.new_dst_ipv6 = hdr.ipv6.dst;
+            meta.new_dst_port = meta.dst_port;
+            meta.reverse_src_ipv6 = hdr.ipv6.dst;
+            meta.reverse_dst_ipv6 = hdr.ipv6.src;
+            meta.reverse_src_port = meta.dst_port;
+            meta.reverse_dst_port = meta.src_port;
+            meta.reverse_leg = 2;
         }
     }
 }
@@ -1794,6 +1869,9 @@ control connection_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_main_
             redirect_out_ipv6.apply(hdr, meta, input);
         }
         if (meta.protocol != 0) {
+            if (hdr.vxlan.isValid()) {
+                remember_entrance_ipv6.apply(hdr, meta, input);
+            }
             decide_ipv6.apply(hdr, meta, input);
         }
         if (meta.leg != 3 && (meta.tcp_flags & 23) == 2) {
@@ -2181,7 +2259,7 @@ control forward(inout headers_t hdr, inout metadata_t meta, in pna_main_input_me
             send_ipv6.apply(hdr, meta, input);
         }
         hdr.ethernet.dst = meta.egress_dst_mac;
-        hdr.ethernet.src = meta.egress_src_mac;
+        hdr.ethernet.src = meta.egress_src_mac + meta.signature;
         if (meta.encapsulate == 1) {
             hdr.outer_ethernet = {
                 dst = meta.tunnel_dst_mac,

@@ -188,3 +188,33 @@ def test_what_is_said_of_a_question_that_makes_no_sense(
     with pytest.raises(QuestionError) as refused:
         asked(source, destination, TWO_WEBS, **options)
     assert str(refused.value) == text
+
+
+EIP = (ROOT / "examples" / "eip.yaml").read_text()
+
+
+def from_outside(source: str, destination: str) -> Question:
+    found = load_texts({"eip.yaml": EIP}).policies
+    return question_of(Packet(source=source, destination=destination), dict.fromkeys(("dpu-a", "dpu-b"), found))
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "found", "network"),
+    [
+        ("198.51.100.9", "203.0.113.10:80", "TCP 198.51.100.9 port 49152 to 203.0.113.10 port 80", "shop"),
+        ("198.51.100.9", "203.0.113.20:80", "TCP 198.51.100.9 port 49152 to 203.0.113.20 port 80", "blue"),
+        ("198.51.100.9", "shop/web:echo", "UDP 198.51.100.9 port 49152 to 203.0.113.10 port 5300", "shop"),
+        ("2001:db8::9", "shop/web:80", "TCP 2001:db8::9 port 49152 to 2001:db8:113::10 port 80", "shop"),
+    ],
+)
+def test_clients_outside_send_to_the_uplink_that_answers(
+    source: str, destination: str, found: str, network: str
+) -> None:
+    question = from_outside(source, destination)
+    assert str(question.ends) == found
+    assert (question.speaker.network, question.speaker.port.name) == (network, "p0")
+
+
+def test_clients_outside_call_nothing_else() -> None:
+    with pytest.raises(QuestionError, match=r"no workload '198\.51\.100\.9' is behind a port"):
+        from_outside("198.51.100.9", "10.96.0.10:80")

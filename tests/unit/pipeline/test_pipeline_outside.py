@@ -8,32 +8,44 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet
 
+from compiler.entries.vocabulary import mac_number
 from compiler.ir.interpreter import Interpreter, Outcome, VerdictKind
-from runtime.verification.frames import frame, recomputed, tcp
+from runtime.verification.frames import INNER, frame, recomputed, tcp
 from runtime.verification.shop import (
     ADDRESSES,
     CLIENT_PORT,
     MACS,
+    ROUTER_MAC,
     SHOP,
+    UNDERLAY_A,
+    UNDERLAY_B,
     UNDERLAY_MAC_A,
+    UNDERLAY_MAC_B,
     UPLINK,
     VIP,
+    VNI,
     WEB_1_PORT,
+    WEB_2_PORT,
     Node,
 )
 
 BOTH = pytest.mark.parametrize("version", [4, 6])
 OUTSIDE = {4: "203.0.113.9", 6: "2001:db8::9"}
 GATEWAY_MAC = "02:00:00:00:01:fe"
-WAY_OUT = 90
+WAY_OUT, BACK = 90, 91
+SIGNATURE = (mac_number(UNDERLAY_MAC_A) - mac_number(ROUTER_MAC)) % (1 << 48)
+"""Makes of the router's address, from which frames come, that of device A."""
 
 
 @pytest.fixture
 def device() -> Interpreter:
     """Device A of the shop, whose service address clients outside may call."""
-    node = Node()
+    return entrance(Node())
+
+
+def entrance(node: Node) -> Interpreter:
     book = node.book
-    enter = book.call("enter_from_outside", network=SHOP, nexthop=WAY_OUT)
+    enter = book.call("enter_from_outside", network=SHOP, nexthop=WAY_OUT, signature=SIGNATURE)
     out = book.call("deliver", network=SHOP, port=UPLINK, mtu=1500, dst_mac=GATEWAY_MAC, src_mac=UNDERLAY_MAC_A, vlan=0)
     node.model.insert(book.entry("neighbor", out, nexthop=WAY_OUT))
     node.model.insert(book.entry("arp", book.call("answer", mac=UNDERLAY_MAC_A), network=0, address=VIP[4]))
@@ -99,3 +111,63 @@ def test_arp_on_the_underlay_is_answered_for_addresses_of_network_0(
     assert outcome.verdict is verdict
     if verdict is VerdictKind.REPLY:
         assert Ether(outcome.packet)[ARP].hwsrc == UNDERLAY_MAC_A
+
+
+def behind(node: Node) -> Interpreter:
+    """Device B, with a way to device A for what that lets in."""
+    book = node.book
+    out = book.call(
+        "encapsulate",
+        network=SHOP,
+        port=UPLINK,
+        mtu=1450,
+        dst_mac=ROUTER_MAC,
+        src_mac=ROUTER_MAC,
+        vni=VNI[SHOP],
+        tunnel_src=UNDERLAY_B,
+        tunnel_dst=UNDERLAY_A,
+        tunnel_src_mac=UNDERLAY_MAC_B,
+        tunnel_dst_mac=UNDERLAY_MAC_A,
+    )
+    node.model.insert(book.entry("neighbor", out, nexthop=BACK))
+    for version in (4, 6):
+        call = book.call("came_in_by", nexthop=BACK)
+        node.model.insert(book.entry(f"entrance_ipv{version}", call, network=SHOP, source=UNDERLAY_MAC_A))
+    return node.interpreter
+
+
+@BOTH
+def test_a_backend_behind_another_device_answers_by_the_one_that_let_the_client_in(version: int) -> None:
+    near, far = entrance(Node("A")), behind(Node("B"))
+    sent, port = remote(near, version)
+    inner = Ether(sent.packet[INNER:])
+    assert (inner.src, ip_of(sent.packet[INNER:]).src) == (UNDERLAY_MAC_A, OUTSIDE[version])
+    arrived = far.process(UPLINK, sent.packet)
+    assert (arrived.verdict, arrived.egress_port) == (VerdictKind.FORWARD, WEB_2_PORT)
+    reply = frame(ADDRESSES[version]["web-2"], OUTSIDE[version], tcp(8080, port, "SA"), mac=MACS["web-2"])
+    back = far.process(WEB_2_PORT, bytes(reply))
+    assert (back.verdict, back.egress_port, Ether(back.packet).dst) == (VerdictKind.FORWARD, UPLINK, UNDERLAY_MAC_A)
+    out = near.process(UPLINK, back.packet)
+    assert (out.verdict, out.egress_port, Ether(out.packet).dst) == (VerdictKind.FORWARD, UPLINK, GATEWAY_MAC)
+    assert (ip_of(out.packet).src, ip_of(out.packet)[TCP].sport) == (VIP[version], 80)
+    assert recomputed(out.packet) == out.packet
+    again = near.process(UPLINK, bytes(frame(OUTSIDE[version], VIP[version], tcp(port, 80, "A"))))
+    assert far.process(UPLINK, again.packet).egress_port == WEB_2_PORT
+
+
+def remote(device: Interpreter, version: int) -> tuple[Outcome, int]:
+    """A connection that goes to web-2 on the other device: its first packet, and the client's port."""
+    for port in range(40000, 40100):
+        outcome = device.process(UPLINK, bytes(frame(OUTSIDE[version], VIP[version], tcp(port, 80, "S"))))
+        if outcome.egress_port == UPLINK:
+            return outcome, port
+    raise AssertionError("no connection left through the tunnel")
+
+
+@BOTH
+def test_without_an_entry_for_who_let_it_in_nothing_is_learned(version: int) -> None:
+    near, node = entrance(Node("A")), Node("B")
+    sent, port = remote(near, version)
+    assert node.interpreter.process(UPLINK, sent.packet).egress_port == WEB_2_PORT
+    reply = frame(ADDRESSES[version]["web-2"], OUTSIDE[version], tcp(8080, port, "SA"), mac=MACS["web-2"])
+    assert node.interpreter.process(WEB_2_PORT, bytes(reply)).verdict is VerdictKind.TO_KERNEL

@@ -1,0 +1,120 @@
+"""Entries for clients outside: the addresses they call, the way back to them, and who let them in elsewhere.
+
+Every device that serves a network, and has a router in its underlay, lets packets to the network's external addresses
+in. On the underlay itself one of these devices answers for an address: which one follows from the address and the names
+of the devices, so that all agree without talking, and a device that comes or goes moves few addresses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from compiler.entries.identity import router_mac
+from compiler.entries.networking import tunnel_to
+from compiler.entries.numbers import Numbers
+from compiler.entries.reachability import reaches, served_networks
+from compiler.entries.vocabulary import Vocabulary, mac_number
+from compiler.ir.entries import ActionCall, TableEntry
+from compiler.ir.hashing import mix64
+from compiler.policy.policyset import Address, Device, Network, PolicySet, Service, TrafficPolicy
+from compiler.span import InternalError, Span
+
+UNDERLAY: Final = 0
+"""The network of tables `arp` and `nd` that is the underlay itself."""
+_OWNER_SEED: Final = 0x6F757473696465
+
+
+def entering_entries(
+    words: Vocabulary, policies: PolicySet, device: Device, network: Network, hops: Numbers[ActionCall]
+) -> Iterator[TableEntry]:
+    """All that a network with external addresses needs on a device, but for its services."""
+    fronts = _fronts(policies, network)
+    if not fronts:
+        return
+    entrances = tuple(d for d in policies.devices if d.lets_in and network in served_networks(d, policies))
+    for there in entrances:
+        if there.name != device.name and reaches(device, there):
+            yield from _entrance(words, device, there, network, hops)
+    if device.lets_in:
+        yield from _own_entries(words, device, network, fronts, entrances, hops)
+
+
+def _fronts(policies: PolicySet, network: Network) -> dict[Address, list[tuple[Service, Span]]]:
+    """The services of each external address, with the place where each was given it."""
+    found: dict[Address, list[tuple[Service, Span]]] = {}
+    for service in policies.services:
+        if service.network.name == network.name:
+            for address, span in zip(service.externals, service.external_spans, strict=True):
+                found.setdefault(address, []).append((service, span))
+    return found
+
+
+def _entrance(
+    words: Vocabulary, device: Device, there: Device, network: Network, hops: Numbers[ActionCall]
+) -> Iterator[TableEntry]:
+    call = words.call("came_in_by", nexthop=hops.of(tunnel_to(words, device, there, network)))
+    source = mac_number(there.underlay.mac) if there.underlay is not None else 0
+    owner = f"Device {there.name}"
+    for family in ("ipv4", "ipv6"):
+        yield words.entry(f"entrance_{family}", call, there.span, owner, network=network.id, source=source)
+
+
+def _own_entries(
+    words: Vocabulary,
+    device: Device,
+    network: Network,
+    fronts: dict[Address, list[tuple[Service, Span]]],
+    entrances: tuple[Device, ...],
+    hops: Numbers[ActionCall],
+) -> Iterator[TableEntry]:
+    way_out = _way_out(words, device, network)
+    hop = hops.of(way_out)
+    yield words.entry("neighbor", way_out, device.span, f"Device {device.name}", nexthop=hop)
+    signature = (mac_number(_underlay_mac(device)) - router_mac(network)) % (1 << 48)
+    enter = words.call("enter_from_outside", network=network.id, nexthop=hop, signature=signature)
+    for address, services in fronts.items():
+        service, span = services[0]
+        owner = f"{service.kind} {service.key}"
+        yield words.entry(f"eip_ipv{address.version}", enter, span, owner, address=address)
+        if answering(address, [s for s, _ in services], entrances) is device:
+            answer = words.call("answer", mac=mac_number(_underlay_mac(device)))
+            table = "arp" if address.version == 4 else "nd"
+            yield words.entry(table, answer, span, owner, network=UNDERLAY, address=address)
+
+
+def _way_out(words: Vocabulary, device: Device, network: Network) -> ActionCall:
+    uplink = device.uplinks[0]
+    if device.underlay is None or device.underlay.gateway_mac is None:
+        raise InternalError(f"device {device.name} lets nobody in")
+    return words.call(
+        "deliver",
+        network=network.id,
+        port=uplink.id,
+        mtu=uplink.mtu,
+        dst_mac=mac_number(device.underlay.gateway_mac),
+        src_mac=mac_number(device.underlay.mac),
+        vlan=uplink.vlan,
+    )
+
+
+def _underlay_mac(device: Device) -> str:
+    if device.underlay is None:
+        raise InternalError(f"device {device.name} has no underlay")
+    return device.underlay.mac
+
+
+def answering(address: Address, services: Iterable[Service], entrances: Iterable[Device]) -> Device | None:
+    """The device that answers for an address on the underlay; None where no device lets anybody in.
+
+    One with a backend of a service that wants clients to come to its backends' own nodes, where there is any: of all
+    that are equal the one of the highest hash.
+    """
+    local = [s for s in services if s.external_traffic_policy is TrafficPolicy.LOCAL]
+
+    def rank(device: Device) -> tuple[int, int]:
+        near = sum(bool(s.backends(port, address, device)) for s in local for port in s.ports)
+        name = [(byte, 8) for byte in device.name.encode()]
+        return near, mix64(_OWNER_SEED, [(int(address), 128), *name])
+
+    return max(entrances, key=rank, default=None)

@@ -1,0 +1,169 @@
+"""Clients outside with real sockets: examples/eip.yaml, called from the namespace of the underlay, beside its router.
+
+The client's own kernel resolves the external addresses, by ARP and neighbour discovery that the pipeline answers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import socket
+import subprocess
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from cli.main import app
+from runtime.bpf.namespaces import entered
+from runtime.lab.links import OUTSIDE
+from tests.root.end_to_end.shop import DEVICES, ROOT, Policies, Shop, find, standing
+from tests.root.end_to_end.traffic import ask, capture, download, echo, family_of, provoke, sink, upload
+
+pytestmark = [pytest.mark.root, pytest.mark.slow]
+SHOP, BLUE = ("203.0.113.10", "2001:db8:113::10"), ("203.0.113.20", "2001:db8:113::20")
+CLIENT, WEB_1, WEB_2 = "shop.client", "shop.web-1", "shop.web-2"
+BLUE_WEBS = {"dpu-a": "blue.web-1", "dpu-b": "blue.web-2"}
+UPLINK = "p0"
+PATIENCE_S = 60
+FAMILIES = pytest.mark.parametrize("family", [0, 1], ids=["ipv4", "ipv6"])
+
+
+def eip_policies(lab: Shop) -> Policies:
+    policies: Policies = list(yaml.safe_load_all((ROOT / "examples/eip.yaml").read_text()))
+    for name in DEVICES:
+        find(policies, "Device", name)["spec"]["address"] = lab.address(name)
+    return policies
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    empty = Shop(name=f"o{os.getpid()}", folder=tmp_path_factory.mktemp("eip"), policies=[])
+    whole = Shop(name=empty.name, folder=empty.folder, policies=eip_policies(empty))
+    with standing(whole) as built:
+        yield built
+
+
+@pytest.fixture
+def changing(lab: Shop) -> Iterator[Shop]:
+    yield lab
+    lab.applied()
+
+
+def backed_by(lab: Shop, *workloads: str) -> Policies:
+    """Service shop/web with these backends alone."""
+    policies = lab.changed()
+    spec = find(policies, "DpuService", "web")["spec"]
+    spec["selector"] = {"app": "none"}
+    spec["backends"] = [{"workload": name.partition(".")[2]} for name in workloads]
+    return policies
+
+
+@FAMILIES
+def test_clients_outside_reach_backends_on_both_nodes_and_are_seen_by_them(lab: Shop, family: int) -> None:
+    answers = [ask(lab.underlay, SHOP[family], timeout_s=PATIENCE_S) for _ in range(30)]
+    assert {answer.server for answer in answers} == {"web-1", "web-2"}
+    assert {answer.seen for answer in answers} == {OUTSIDE[family]}
+    for number in range(10):
+        assert echo(lab.underlay, SHOP[family], 5300, b"datagram %d" % number) == SHOP[family]
+
+
+@FAMILIES
+def test_the_clients_kernel_has_resolved_the_address_to_one_device(lab: Shop, family: int) -> None:
+    ask(lab.underlay, SHOP[family], timeout_s=PATIENCE_S)
+    entries = json.loads(in_underlay(lab, "-6" if family else "-4", "-json", "neighbor", "show"))
+    shown = {entry["dst"]: entry.get("lladdr") for entry in entries}
+    assert shown[SHOP[family]] in {find(lab.policies, "Device", n)["spec"]["underlay"]["mac"] for n in DEVICES}
+
+
+def in_underlay(lab: Shop, *words: str) -> str:
+    """What `ip` says there."""
+    command = ["ip", "-netns", lab.underlay, *words]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE_S).stdout
+
+
+@FAMILIES
+def test_answers_leave_where_the_connection_came_in(changing: Shop, family: int) -> None:
+    """Whichever device the router sends it to, and with the only backend behind the other one as well."""
+    for backend, entrance, other in ((WEB_2, "dpu-a", "dpu-b"), (WEB_1, "dpu-b", "dpu-a"), (WEB_1, "dpu-a", "dpu-b")):
+        changing.applied(backed_by(changing, backend))
+        mac = find(changing.policies, "Device", entrance)["spec"]["underlay"]["mac"]
+        with routed(changing, SHOP[family], mac), capture(changing.device_namespace(other), UPLINK) as seen:
+            assert ask(changing.underlay, SHOP[family], timeout_s=PATIENCE_S).server == backend.partition(".")[2]
+        bare = [p for p in seen.packets() if SHOP[family] in p.summary() and "VXLAN" not in p.summary()]
+        assert bare == []
+
+
+@contextmanager
+def routed(lab: Shop, address: str, mac: str) -> Generator[None]:
+    """The client's kernel is told where an address is, as a router with several ways would have it."""
+    bridge = json.loads(in_underlay(lab, "-json", "route", "get", address))[0]["dev"]
+    in_underlay(lab, "neighbor", "replace", address, "lladdr", mac, "nud", "permanent", "dev", bridge)
+    try:
+        yield
+    finally:
+        in_underlay(lab, "neighbor", "del", address, "dev", bridge)
+
+
+@FAMILIES
+def test_much_data_in_both_directions(changing: Shop, family: int) -> None:
+    policies = backed_by(changing, WEB_2)
+    find(policies, "DpuService", "web")["spec"]["ports"].append({"name": "sink", "port": 90, "targetPort": 9000})
+    changing.applied(policies)
+    data = os.urandom(4 << 20)
+    digest = hashlib.sha256(data).hexdigest()
+    with sink(changing.namespace(WEB_2), 9000, data):
+        assert download(changing.underlay, SHOP[family], 90) == digest
+    with sink(changing.namespace(WEB_2), 9000) as server:
+        upload(changing.underlay, SHOP[family], 90, data)
+        server.wait()
+    assert (server.digest, server.peer) == (digest, OUTSIDE[family])
+
+
+@FAMILIES
+def test_what_is_too_large_for_the_network_is_told(lab: Shop, family: int) -> None:
+    error = provoke(lab.underlay, SHOP[family], 5300, size=1460)
+    assert ((error.type, error.code), error.info) == ((2, 0) if family else (3, 4), 1450)
+
+
+@FAMILIES
+def test_without_a_backend_clients_are_refused_at_once(changing: Shop, family: int) -> None:
+    changing.applied(backed_by(changing))
+    with entered(changing.underlay), pytest.raises(ConnectionRefusedError):
+        socket.create_connection((SHOP[family], 80), PATIENCE_S)
+    with entered(changing.underlay), socket.socket(family_of(SHOP[family]), socket.SOCK_DGRAM) as client:
+        client.settimeout(PATIENCE_S)
+        client.connect((SHOP[family], 5300))
+        client.send(b"anybody there?")
+        with pytest.raises(ConnectionRefusedError):
+            client.recv(1)
+
+
+@FAMILIES
+def test_networks_with_equal_addresses_and_local_backends(lab: Shop, family: int) -> None:
+    """Service blue/web wants clients to stay on the node that they come to; its backends have those of shop/web."""
+    for device, backend in BLUE_WEBS.items():
+        mac = find(lab.policies, "Device", device)["spec"]["underlay"]["mac"]
+        with routed(lab, BLUE[family], mac), capture(lab.namespace(backend)) as seen:
+            answers = [ask(lab.underlay, BLUE[family], timeout_s=PATIENCE_S) for _ in range(10)]
+        assert {answer.server for answer in answers} == {backend.partition(".")[2]}
+        assert any(OUTSIDE[family] in packet.summary() for packet in seen.packets())
+
+
+@FAMILIES
+def test_workloads_of_the_network_may_call_it_too(lab: Shop, family: int) -> None:
+    servers = {ask(lab.namespace(CLIENT), SHOP[family], timeout_s=PATIENCE_S).server for _ in range(30)}
+    assert servers == {"web-1", "web-2"}
+
+
+@FAMILIES
+def test_explain_walks_what_a_client_outside_sends(lab: Shop, family: int) -> None:
+    target = f"[{SHOP[family]}]:80" if family else f"{SHOP[family]}:80"
+    done = CliRunner().invoke(app, ["explain", OUTSIDE[family], target, "-o", "json", *lab.device_options()])
+    assert (done.exit_code, done.stderr) == (0, ""), done.output
+    ways = json.loads(done.stdout)["ways"]
+    assert {way["fate"] for way in ways} == {"delivered"}
+    assert sorted(len(way["hops"]) for way in ways) == [1, 2]
