@@ -29,8 +29,15 @@ REDIRECTS = {
 AFFINITY = {f"uses_affinity_backend_ipv{version}" for version in (4, 6)}
 
 
-def test_the_whole_shop_uses_everything_but_redirects_storage_and_affinity() -> None:
-    assert set(features(pipeline(), Entries())) == EVERYTHING | REDIRECTS | {"uses_storage"} | AFFINITY
+OUTSIDE = {f"uses_{table}_ipv{version}" for table in ("eip", "entrance") for version in (4, 6)}
+
+
+def test_the_whole_shop_uses_everything_but_redirects_storage_affinity_and_clients_outside() -> None:
+    assert set(features(pipeline(), Entries())) == EVERYTHING | REDIRECTS | {"uses_storage"} | AFFINITY | OUTSIDE
+
+
+def test_what_another_device_let_in_is_learned_without_any_service() -> None:
+    assert features_of_tables(pipeline(), frozenset({"port", "tunnel", "entrance_ipv4"}))["uses_connections_ipv4"]
 
 
 def test_redirects_learn_connections_without_any_service() -> None:
