@@ -1,0 +1,178 @@
+"""Clients outside of any cluster: policies with external addresses, drawn, and what such clients and backends send.
+
+Two devices, two networks of equal addresses; each network may have a backend behind each device, or none. For tests
+that hold devices against the interpreter, and what is promised to clients: an answer leaves where its call came in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import ip_address
+
+import yaml
+from hypothesis import strategies as st
+
+from compiler.entries.vocabulary import mac_number
+from compiler.policy.loading import load_text
+from compiler.policy.policyset import Address, PolicySet
+from runtime.verification import wire
+from runtime.verification.findings import Violation
+from runtime.verification.speaking import Ends
+
+DEVICES = ("dpu-a", "dpu-b")
+NETWORKS = ("red", "blue")
+UPLINK, FIRST_PORT = 1, 16
+ROUTER_MAC = "02:00:00:00:50:fe"
+UNDERLAY_MACS = {"dpu-a": "02:00:00:00:50:01", "dpu-b": "02:00:00:00:50:02"}
+PORTS = {80: (wire.TCP, 8080), 53: (wire.UDP, 5353)}
+CLIENTS: dict[int, tuple[Address, ...]] = {
+    4: (ip_address("198.51.100.1"), ip_address("10.1.0.10")),
+    6: (ip_address("2001:db8:51::1"), ip_address("fd00:10:1::10")),
+}
+"""One of them has the address of a backend inside."""
+
+
+def external(network: int, version: int) -> Address:
+    return ip_address(f"203.0.113.{network + 1}" if version == 4 else f"2001:db8:113::{network + 1}")
+
+
+def backend(number: int, version: int) -> Address:
+    """Of device `number`, the same in both networks."""
+    return ip_address(f"10.1.0.{10 + number}" if version == 4 else f"fd00:10:1::{10 + number}")
+
+
+def port_of(network: int) -> int:
+    return FIRST_PORT + network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What a network shows: the devices with a backend of its service, whether it wants clients to stay with them."""
+
+    behind: frozenset[int]
+    is_local: bool
+    is_shown: bool
+
+    def backends(self, device: int) -> frozenset[int]:
+        """Those that a device sends clients to."""
+        return self.behind & {device} if self.is_local else self.behind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outside:
+    """By network; `routers` are the devices that know a router, and so let clients in."""
+
+    offers: tuple[Offer, Offer]
+    routers: frozenset[int]
+
+
+def outsides() -> st.SearchStrategy[Outside]:
+    some = st.frozensets(st.sampled_from((0, 1)))
+    offers = st.builds(Offer, behind=some, is_local=st.booleans(), is_shown=st.sampled_from((True, True, False)))
+    return st.builds(Outside, offers=st.tuples(offers, offers), routers=some | st.just(frozenset({0, 1})))
+
+
+@lru_cache(maxsize=256)
+def policies_of(outside: Outside) -> PolicySet:
+    loaded = load_text(yaml.safe_dump_all(_manifests(outside)), "outside.yaml")
+    if loaded.is_refused:
+        raise Violation(f"policies that are right are refused:\n{loaded.render()}")
+    return loaded.policies
+
+
+def _manifests(outside: Outside) -> list[object]:
+    found: list[object] = []
+    for number, name in enumerate(NETWORKS):
+        prefixes = ["10.1.0.0/16", "fd00:10:1::/64"]
+        found.append(_object("Network", name, {"id": number + 1, "vni": 100 + number, "cidrs": prefixes}))
+        found.append(_object("DpuService", name, _service(number, outside.offers[number])))
+    for number, name in enumerate(DEVICES):
+        found.append(_object("Node", f"node-{number}", {}))
+        found.append(_object("Device", name, _device(number, number in outside.routers)))
+        for of in NETWORKS:
+            own = [str(backend(number, version)) for version in (4, 6)]
+            spec = {"type": "Pod", "network": of, "node": f"node-{number}", "addresses": own}
+            found.append(_object("Workload", f"{of}-{number}", spec))
+    return found
+
+
+def _object(kind: str, name: str, spec: object) -> dict[str, object]:
+    return {"apiVersion": "turnout.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}
+
+
+def _service(network: int, offer: Offer) -> dict[str, object]:
+    protocols = {wire.TCP: "TCP", wire.UDP: "UDP"}
+    ports = [
+        {"name": f"p{port}", "protocol": protocols[protocol], "port": port, "targetPort": target}
+        for port, (protocol, target) in PORTS.items()
+    ]
+    spec: dict[str, object] = {
+        "network": NETWORKS[network],
+        "addresses": ["10.96.0.1", "fd00:96::1"],
+        "ports": ports,
+        "backends": [{"workload": f"{NETWORKS[network]}-{number}"} for number in sorted(offer.behind)],
+    }
+    if offer.is_shown:
+        spec["type"] = "LoadBalancer"
+        spec["externalAddresses"] = [str(external(network, version)) for version in (4, 6)]
+        spec["externalTrafficPolicy"] = "Local" if offer.is_local else "Cluster"
+    return spec
+
+
+def _device(number: int, has_router: bool) -> dict[str, object]:
+    underlay: dict[str, object] = {"address": f"192.168.50.{number + 1}/24", "mac": UNDERLAY_MACS[DEVICES[number]]}
+    if has_router:
+        underlay |= {"gateway": "192.168.50.254", "gatewayMac": ROUTER_MAC}
+    ports: list[object] = [{"id": UPLINK, "name": "p0", "type": "uplink"}]
+    for network, name in enumerate(NETWORKS):
+        workload = f"{name}-{number}"
+        ports.append({"id": port_of(network), "name": workload, "type": "workload", "workload": workload})
+    return {"node": f"node-{number}", "underlay": underlay, "ports": ports}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """What a client outside sends, to the uplink of a device; numbers are those of above."""
+
+    device: int
+    network: int
+    version: int
+    client: int
+    src_port: int
+    port: int
+    flags: str
+
+    def frame(self) -> bytes:
+        src, dst = CLIENTS[self.version][self.client], external(self.network, self.version)
+        protocol = PORTS.get(self.port, (wire.TCP, 0))[0]
+        return _frame(src, dst, protocol, (self.src_port, self.port), self.flags, UNDERLAY_MACS[DEVICES[self.device]])
+
+
+def calls() -> st.SearchStrategy[Call]:
+    return st.builds(
+        Call,
+        device=st.sampled_from((0, 1)),
+        network=st.sampled_from((0, 1)),
+        version=st.sampled_from((4, 6)),
+        client=st.sampled_from((0, 0, 1)),
+        src_port=st.integers(4000, 4005),
+        port=st.sampled_from((80, 80, 53, 22)),
+        flags=st.sampled_from(("S", "S", "A", "PA", "FA", "R")),
+    )
+
+
+def answer(call: Call, got: Ends) -> bytes:
+    """What the backend answers that got this of a call."""
+    flags, to = "SA" if call.flags == "S" else "A", f"0a:54:00:00:00:{100 + call.network:02x}"
+    turned = got.turned
+    return _frame(turned.src, turned.dst, turned.protocol, (turned.src_port, turned.dst_port), flags, to)
+
+
+def _frame(src: Address, dst: Address, protocol: int, ports: tuple[int, int], flags: str, to: str) -> bytes:
+    if protocol == wire.TCP:
+        segment = wire.tcp(src, dst, *ports, wire.tcp_flags(flags), b"turnout")
+    else:
+        segment = wire.udp(src, dst, *ports, b"turnout")
+    packet = wire.ip(src, dst, protocol, segment)
+    return wire.ethernet(mac_number(to), mac_number(ROUTER_MAC), wire.ether_type_of(src.version), packet)

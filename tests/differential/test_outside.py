@@ -1,0 +1,97 @@
+"""Clients outside of any policies, while these change: eBPF does what the interpreter does, and answers find back."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runtime.verification.cluster import Levels
+from runtime.verification.comparison import Comparison
+from runtime.verification.fabric import End, Fabric, Journey
+from runtime.verification.outsiders import (
+    CLIENTS,
+    DEVICES,
+    PORTS,
+    UPLINK,
+    Call,
+    Outside,
+    answer,
+    backend,
+    calls,
+    external,
+    outsides,
+    policies_of,
+    port_of,
+)
+from runtime.verification.speaking import Ends, ends_of
+from tests.differential.searches import EXAMPLES, loaded_levels, searched
+
+pytestmark = [pytest.mark.root, pytest.mark.slow]
+STEPS = st.lists(
+    st.tuples(calls(), st.sampled_from((0, 0, 1, 70_000)), st.integers(0, 7)),
+    min_size=1,
+    max_size=30,
+)
+"""What is sent; then so many ms pass, and the policies are those of this number, if there are."""
+
+
+@pytest.fixture(scope="module")
+def levels() -> Generator[Levels]:
+    with loaded_levels() as made:
+        yield made
+
+
+def check(outside: Outside, call: Call, journey: Journey) -> Ends | None:
+    """What a backend got of a call, None when none did; that this is right."""
+    offer = outside.offers[call.network]
+    if not offer.is_shown or call.device not in outside.routers or call.port not in PORTS:
+        assert journey.end is End.UNTOUCHED, journey
+        return None
+    if not offer.backends(call.device) and not journey.is_known:
+        assert journey.end in (End.ANSWERED, End.DROPPED), journey
+        return None
+    if journey.end is End.DROPPED:
+        assert journey.last.outcome.drop_reason in ("flow_clash", "flow_table_full"), journey
+        return None
+    assert (journey.end, journey.last.outcome.egress_port) == (End.DELIVERED, port_of(call.network)), journey
+    number, got = DEVICES.index(journey.last.device), ends_of(journey.frame)
+    assert got is not None
+    assert (got.dst, got.dst_port, got.src_port) == (backend(number, call.version), PORTS[call.port][1], call.src_port)
+    assert journey.is_known or number in offer.backends(call.device)
+    client = CLIENTS[call.version][call.client]
+    assert got.src == client or client == got.dst, "a backend that looks like the client sees the network's gateway"
+    return got
+
+
+def check_answer(call: Call, journey: Journey) -> None:
+    """It leaves the device that let the call in, for the client, from the address that was called."""
+    assert (journey.end, journey.last.device) == (End.LEFT, DEVICES[call.device]), journey
+    seen = ends_of(journey.frame)
+    assert seen is not None
+    assert (seen.src, seen.src_port) == (external(call.network, call.version), call.port)
+    assert (seen.dst, seen.dst_port) == (CLIENTS[call.version][call.client], call.src_port)
+
+
+@searched(EXAMPLES)
+@given(states=st.lists(outsides(), min_size=1, max_size=3), steps=STEPS)
+def test_any_clients_outside(levels: Levels, states: list[Outside], steps: list[tuple[Call, int, int]]) -> None:
+    present = states[0]
+    fabric = Fabric({name: Comparison(levels[name]) for name in DEVICES}, policies_of(present))
+    for call, passing_ms, which in steps:
+        journey = fabric.send(DEVICES[call.device], UPLINK, call.frame())
+        got = check(present, call, journey) if journey is not None else None
+        if journey is not None and got is not None:
+            back = fabric.send(journey.last.device, port_of(call.network), answer(call, got))
+            if back is not None:
+                check_answer(call, back)
+        for comparison in fabric.comparisons.values():
+            comparison.wait(passing_ms)
+        if which < len(states):
+            present = states[which]
+            fabric.adopt(policies_of(present))
+            for name in DEVICES:
+                fabric.write(name)
+    fabric.compare_state()
