@@ -40,6 +40,10 @@ def test_addresses_routes_and_links() -> None:
         "link set up1-1 master underlay0 up",
         "addr add 192.0.2.254/24 dev underlay0",
         "link set underlay0 up",
+        "addr add 198.51.100.10/32 dev underlay0",
+        "route add 0.0.0.0/0 dev underlay0 src 198.51.100.10",
+        "addr add 2001:db8:51::10/128 dev underlay0 nodad",
+        "route add ::/0 dev underlay0 src 2001:db8:51::10",
     ]
     assert lines["tn-t.device.dpu-a"] == [
         "link set lo up",
