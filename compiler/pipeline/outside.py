@@ -71,7 +71,7 @@ def tables(family: Family) -> tuple[Table, ...]:
             ),
             actions=(ActionRef(name="came_in_by"), _MISS),
             default_action="miss",
-            size=1 << 14,
+            size=4096,
             doc="Which device let a packet from outside into the network, by the source of the inner frame.",
             span=here(),
         ),

@@ -810,7 +810,7 @@ control remember_entrance_ipv4(inout headers_t hdr, inout metadata_t meta, in pn
             @defaultonly miss;
         }
         const default_action = miss();
-        size = 16384;
+        size = 4096;
     }
 
     apply {
@@ -1426,7 +1426,7 @@ control remember_entrance_ipv6(inout headers_t hdr, inout metadata_t meta, in pn
             @defaultonly miss;
         }
         const default_action = miss();
-        size = 16384;
+        size = 4096;
     }
 
     apply {

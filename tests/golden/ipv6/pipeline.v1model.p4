@@ -866,7 +866,7 @@ control remember_entrance_ipv4(inout headers_t hdr, inout metadata_t meta, inout
             @defaultonly miss;
         }
         const default_action = miss();
-        size = 16384;
+        size = 4096;
     }
 
     apply {
@@ -1524,7 +1524,7 @@ control remember_entrance_ipv6(inout headers_t hdr, inout metadata_t meta, inout
             @defaultonly miss;
         }
         const default_action = miss();
-        size = 16384;
+        size = 4096;
     }
 
     apply {

@@ -1454,7 +1454,7 @@ struct {
 
 struct {
 	int (*type)[BPF_MAP_TYPE_HASH];
-	int (*max_entries)[32768];
+	int (*max_entries)[8192];
 	struct entrance_ipv4_key *key;
 	struct entrance_ipv4_value *value;
 } entrance_ipv4 SEC(".maps");
@@ -1468,7 +1468,7 @@ struct {
 
 struct {
 	int (*type)[BPF_MAP_TYPE_HASH];
-	int (*max_entries)[32768];
+	int (*max_entries)[8192];
 	struct entrance_ipv6_key *key;
 	struct entrance_ipv6_value *value;
 } entrance_ipv6 SEC(".maps");

@@ -1,0 +1,120 @@
+"""Addresses for clients outside: of a Kubernetes Service, and which backends connections to them get."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import Any
+
+import pytest
+import yaml
+
+from compiler.policy.loading import Loaded, load_text
+from compiler.policy.policyset import Service, TrafficPolicy
+
+FABRIC = """
+apiVersion: turnout.dev/v1alpha1
+kind: Network
+metadata: {name: default}
+spec: {vni: 100, cidrs: [10.1.0.0/16]}
+---
+apiVersion: turnout.dev/v1alpha1
+kind: Node
+metadata: {name: node-a}
+---
+apiVersion: turnout.dev/v1alpha1
+kind: Workload
+metadata: {name: web-1}
+spec: {type: Pod, network: default, node: node-a, addresses: [10.1.0.11]}
+---
+apiVersion: turnout.dev/v1alpha1
+kind: Device
+metadata: {name: dpu-a}
+spec:
+  node: node-a
+  underlay:
+    {address: 192.168.50.1/24, mac: "02:00:00:00:50:01", gateway: 192.168.50.254, gatewayMac: "02:00:00:00:50:fe"}
+  ports:
+  - {id: 1, name: p0, type: uplink}
+  - {id: 16, name: web-1, type: workload, workload: web-1}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: web-x, labels: {kubernetes.io/service-name: web}}
+addressType: IPv4
+ports: [{name: "", port: 8080}]
+endpoints:
+- {addresses: [10.1.0.11], nodeName: node-a}
+- {addresses: [10.1.0.12], nodeName: node-b}
+"""
+
+
+def loaded(ingress: list[dict[str, Any]] | None = None, **spec: Any) -> Loaded:
+    service: dict[str, Any] = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}}
+    service["spec"] = {"clusterIP": "10.96.0.1", "ports": [{"port": 80}], **spec}
+    if ingress is not None:
+        service["status"] = {"loadBalancer": {"ingress": ingress}}
+    return load_text(f"{FABRIC}---\n{yaml.safe_dump(service)}")
+
+
+def service_of(found: Loaded) -> Service:
+    assert not found.is_refused, found.render()
+    return found.policies.services[0]
+
+
+def codes(found: Loaded) -> list[str]:
+    return [diagnostic.code.id for diagnostic in found.diagnostics]
+
+
+BALANCED = {"type": "LoadBalancer", "allocateLoadBalancerNodePorts": False}
+
+
+@pytest.mark.parametrize(
+    ("spec", "ingress", "externals"),
+    [
+        ({}, None, []),
+        ({"externalIPs": ["203.0.113.7"]}, None, ["203.0.113.7"]),
+        (BALANCED, None, []),
+        (BALANCED, [{"ip": "203.0.113.8"}], ["203.0.113.8"]),
+        (BALANCED, [{"ip": "203.0.113.8", "ipMode": "VIP"}, {"ip": "203.0.113.9"}], ["203.0.113.8", "203.0.113.9"]),
+        (BALANCED, [{"ip": "203.0.113.8", "ipMode": "Proxy"}, {"hostname": "lb.example"}], []),
+        ({**BALANCED, "externalIPs": ["203.0.113.8"]}, [{"ip": "203.0.113.8"}], ["203.0.113.8"]),
+        ({}, [{"ip": "203.0.113.8"}], []),
+    ],
+)
+def test_where_the_addresses_come_from(
+    spec: dict[str, Any], ingress: list[dict[str, Any]] | None, externals: list[str]
+) -> None:
+    found = loaded(ingress, **spec)
+    assert [str(address) for address in service_of(found).externals] == externals
+    assert codes(found) == []
+
+
+def test_node_ports_are_told_to_be_missing() -> None:
+    found = loaded([{"ip": "203.0.113.8"}], type="LoadBalancer")
+    assert codes(found) == ["W0110"]
+    assert len(service_of(found).externals) == 1
+
+
+def test_with_bounded_sources_the_load_balancers_address_is_not_served_and_external_ips_are() -> None:
+    spec = {**BALANCED, "loadBalancerSourceRanges": ["192.0.2.0/24"], "externalIPs": ["203.0.113.7"]}
+    found = loaded([{"ip": "203.0.113.8"}], **spec)
+    assert [str(address) for address in service_of(found).externals] == ["203.0.113.7"]
+    assert codes(found) == ["W0110"]
+
+
+def test_what_is_no_address_is_refused() -> None:
+    assert codes(loaded(externalIPs=["nowhere"])) == ["E0105"]
+    assert codes(loaded(externalIPs=["127.0.0.1"])) == ["E0208"]
+
+
+def test_each_traffic_policy_is_that_of_its_addresses() -> None:
+    found = loaded([{"ip": "203.0.113.8"}], **BALANCED, externalTrafficPolicy="Local")
+    service = service_of(found)
+    outside, inside = ip_address("203.0.113.8"), ip_address("10.96.0.1")
+    assert (service.traffic_policy(outside), service.traffic_policy(inside)) == (
+        TrafficPolicy.LOCAL,
+        TrafficPolicy.CLUSTER,
+    )
+    device, port = found.policies.devices[0], service.ports[0]
+    assert [str(b.address) for b in service.backends(port, outside, device)] == ["10.1.0.11"]
+    assert [str(b.address) for b in service.backends(port, inside, device)] == ["10.1.0.11", "10.1.0.12"]
