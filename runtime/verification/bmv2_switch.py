@@ -141,13 +141,21 @@ def _interface(port: int) -> str:
     return f"port{port}"
 
 
+_WITH_OWN_SYSFS = (
+    *("unshare", "--mount", "--propagation", "private"),
+    *("sh", "-c", 'mount -t sysfs sysfs /sys && exec "$@"', "bmv2"),
+)
+"""BMv2 reads in /sys whether a port is up, which shows the network namespace that it was mounted in. A port that is not
+there counts as down, and a packet for a group whose members all watch such ones ends BMv2."""
+
+
 @contextmanager
 def _running(binary: str, wires: Wires, folder: Path) -> Generator[str]:
     """The address of a switch whose ports are the near ends."""
     listening = folder / "p4rt.sock"
     interfaces = [word for name in wires.ifindex for word in ("-i", f"{name.removeprefix('port')}@{name}")]
     options = ["--log-file", str(folder / "log"), "--", "--grpc-server-addr", f"unix:{listening}"]
-    command = [binary, "--no-p4", "--device-id", "1", *interfaces, *options]
+    command = [*_WITH_OWN_SYSFS, binary, "--no-p4", "--device-id", "1", *interfaces, *options]
     with (folder / "output").open("wb") as output:
         with wires.near():
             process = subprocess.Popen(command, stdout=output, stderr=output)
