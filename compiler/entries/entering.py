@@ -71,14 +71,15 @@ def _own_entries(
     way_out = _way_out(words, device, network)
     hop = hops.of(way_out)
     yield words.entry("neighbor", way_out, device.span, f"Device {device.name}", nexthop=hop)
-    signature = (mac_number(_underlay_mac(device)) - router_mac(network)) % (1 << 48)
+    mac = mac_number(_underlay_mac(device))
+    signature = (mac - router_mac(network)) % (1 << 48)
     enter = words.call("enter_from_outside", network=network.id, nexthop=hop, signature=signature)
     for address, services in fronts.items():
         service, span = services[0]
         owner = f"{service.kind} {service.key}"
-        yield words.entry(f"eip_ipv{address.version}", enter, span, owner, address=address)
+        yield words.entry(f"eip_ipv{address.version}", enter, span, owner, address=address, mac=mac)
         if answering(address, [s for s, _ in services], entrances) is device:
-            answer = words.call("answer", mac=mac_number(_underlay_mac(device)))
+            answer = words.call("answer", mac=mac)
             table = "arp" if address.version == 4 else "nd"
             yield words.entry(table, answer, span, owner, network=UNDERLAY, address=address)
 

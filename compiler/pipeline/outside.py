@@ -55,11 +55,15 @@ def tables(family: Family) -> tuple[Table, ...]:
         Table(
             name=family.named("eip"),
             id=_TABLE + family.first_id + 6,
-            keys=(Key(name="address", id=1, expr=field(f"{family.name}.dst"), format=family.name),),
+            keys=(
+                Key(name="address", id=1, expr=field(f"{family.name}.dst"), format=family.name),
+                Key(name="mac", id=2, expr=field("ethernet.dst"), format="mac"),
+            ),
             actions=(ActionRef(name="enter_from_outside"), _MISS),
             default_action="miss",
             size=4096,
-            doc="Addresses of services that clients outside call, and the network that each belongs to.",
+            doc="Addresses of services that clients outside call, and the network that each belongs to. `mac` is the "
+            "device's own: a switch that does not know where it is sends frames everywhere, and one device may answer.",
             span=here(),
         ),
         Table(

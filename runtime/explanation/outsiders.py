@@ -34,5 +34,6 @@ def outsider_at(source: Address, target: Address, views: Mapping[str, PolicySet]
             addresses=(source,),
             mac=device.underlay.gateway_mac,
         )
-        return Speaker(workload=client, device=device.name, port=device.uplinks[0])
+        to = device.underlay.mac
+        return Speaker(workload=client, device=device.name, port=device.uplinks[0], next_hop_mac=to)
     return None

@@ -142,11 +142,14 @@ class Call:
     src_port: int
     port: int
     flags: str
+    is_flooded: bool
+    """Whether it is meant for another device, and comes along since a switch sends it everywhere."""
 
     def frame(self) -> bytes:
         src, dst = CLIENTS[self.version][self.client], external(self.network, self.version)
         protocol = PORTS.get(self.port, (wire.TCP, 0))[0]
-        return _frame(src, dst, protocol, (self.src_port, self.port), self.flags, UNDERLAY_MACS[DEVICES[self.device]])
+        to = UNDERLAY_MACS[DEVICES[1 - self.device if self.is_flooded else self.device]]
+        return _frame(src, dst, protocol, (self.src_port, self.port), self.flags, to)
 
 
 def calls() -> st.SearchStrategy[Call]:
@@ -159,6 +162,7 @@ def calls() -> st.SearchStrategy[Call]:
         src_port=st.integers(4000, 4005),
         port=st.sampled_from((80, 80, 53, 22)),
         flags=st.sampled_from(("S", "S", "A", "PA", "FA", "R")),
+        is_flooded=st.sampled_from((False, False, False, True)),
     )
 
 

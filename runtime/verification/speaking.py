@@ -19,6 +19,8 @@ class Speaker:
     workload: Workload
     device: str
     port: Port
+    next_hop_mac: str | None = None
+    """To which a client outside sends; a workload sends to its network's router."""
 
     @property
     def is_outside(self) -> bool:
@@ -73,7 +75,8 @@ def spoken(speaker: Speaker, ends: Ends, flags: str, payload: bytes) -> bytes:
         segment = wire.udp(ends.src, ends.dst, ends.src_port, ends.dst_port, payload)
     packet = wire.ip(ends.src, ends.dst, ends.protocol, segment)
     tags = ((wire.ETHERTYPE_VLAN, speaker.port.vlan),) if speaker.port.vlan else ()
-    src, dst = mac_number(speaker.workload.mac), router_mac(speaker.workload.network)
+    src, to = mac_number(speaker.workload.mac), speaker.next_hop_mac
+    dst = router_mac(speaker.workload.network) if to is None else mac_number(to)
     return wire.ethernet(dst, src, wire.ether_type_of(ends.src.version), packet, tags=tags)
 
 

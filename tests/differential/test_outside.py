@@ -47,6 +47,9 @@ def levels() -> Generator[Levels]:
 def check(outside: Outside, call: Call, journey: Journey) -> Ends | None:
     """What a backend got of a call, None when none did; that this is right."""
     offer = outside.offers[call.network]
+    if call.is_flooded:
+        assert journey.end is End.UNTOUCHED, journey
+        return None
     if not offer.is_shown or call.device not in outside.routers or call.port not in PORTS:
         assert journey.end is End.UNTOUCHED, journey
         return None

@@ -629,10 +629,11 @@ control classify(inout headers_t hdr, inout metadata_t meta, inout standard_meta
     }
 
     @id(0x02000016) @name(".eip_ipv4")
-    @brief("Addresses of services that clients outside call, and the network that each belongs to.")
+    @brief("Addresses of services that clients outside call, and the network that each belongs to. `mac` is the device's own: a switch that does not know where it is sends frames everywhere, and one device may answer.")
     table eip_ipv4 {
         key = {
             hdr.ipv4.dst : exact @name("address") @format(IPV4_ADDRESS);
+            hdr.ethernet.dst : exact @name("mac") @format(MAC_ADDRESS);
         }
         actions = {
             @tableonly enter_from_outside;
@@ -643,10 +644,11 @@ control classify(inout headers_t hdr, inout metadata_t meta, inout standard_meta
     }
 
     @id(0x02000046) @name(".eip_ipv6")
-    @brief("Addresses of services that clients outside call, and the network that each belongs to.")
+    @brief("Addresses of services that clients outside call, and the network that each belongs to. `mac` is the device's own: a switch that does not know where it is sends frames everywhere, and one device may answer.")
     table eip_ipv6 {
         key = {
             hdr.ipv6.dst : exact @name("address") @format(IPV6_ADDRESS);
+            hdr.ethernet.dst : exact @name("mac") @format(MAC_ADDRESS);
         }
         actions = {
             @tableonly enter_from_outside;

@@ -588,11 +588,13 @@ struct eip_ipv4_key {
 	u32 address;
 	u8 side;
 	u8 padding5[3];
+	u64 mac;
 };
-_Static_assert(sizeof(struct eip_ipv4_key) == 8, "struct eip_ipv4_key");
+_Static_assert(sizeof(struct eip_ipv4_key) == 16, "struct eip_ipv4_key");
 _Static_assert(__builtin_offsetof(struct eip_ipv4_key, address) == 0, "struct eip_ipv4_key");
 _Static_assert(__builtin_offsetof(struct eip_ipv4_key, side) == 4, "struct eip_ipv4_key");
 _Static_assert(__builtin_offsetof(struct eip_ipv4_key, padding5) == 5, "struct eip_ipv4_key");
+_Static_assert(__builtin_offsetof(struct eip_ipv4_key, mac) == 8, "struct eip_ipv4_key");
 
 struct eip_ipv4_value {
 	u32 action; /* enum action; 0: no entry */
@@ -628,13 +630,15 @@ _Static_assert(__builtin_offsetof(struct entrance_ipv4_value, arguments) == 8, "
 
 struct eip_ipv6_key {
 	struct u128 address;
+	u64 mac;
 	u8 side;
-	u8 padding17[7];
+	u8 padding25[7];
 };
-_Static_assert(sizeof(struct eip_ipv6_key) == 24, "struct eip_ipv6_key");
+_Static_assert(sizeof(struct eip_ipv6_key) == 32, "struct eip_ipv6_key");
 _Static_assert(__builtin_offsetof(struct eip_ipv6_key, address) == 0, "struct eip_ipv6_key");
-_Static_assert(__builtin_offsetof(struct eip_ipv6_key, side) == 16, "struct eip_ipv6_key");
-_Static_assert(__builtin_offsetof(struct eip_ipv6_key, padding17) == 17, "struct eip_ipv6_key");
+_Static_assert(__builtin_offsetof(struct eip_ipv6_key, mac) == 16, "struct eip_ipv6_key");
+_Static_assert(__builtin_offsetof(struct eip_ipv6_key, side) == 24, "struct eip_ipv6_key");
+_Static_assert(__builtin_offsetof(struct eip_ipv6_key, padding25) == 25, "struct eip_ipv6_key");
 
 struct eip_ipv6_value {
 	u32 action; /* enum action; 0: no entry */
@@ -3302,13 +3306,14 @@ static __always_inline bool apply_network(struct scratch *scratch)
 }
 
 /*
- * Addresses of services that clients outside call, and the network that each belongs to.
+ * Addresses of services that clients outside call, and the network that each belongs to. `mac` is the device's own: a switch that does not know where it is sends frames everywhere, and one device may answer.
  */
 static __always_inline bool apply_eip_ipv4(struct scratch *scratch)
 {
 	struct eip_ipv4_value *value;
 	struct eip_ipv4_key key = {
 		.address = scratch->headers.ipv4.dst,
+		.mac = scratch->headers.ethernet.dst,
 		.side = scratch->side,
 	};
 
@@ -3355,13 +3360,14 @@ static __always_inline bool apply_entrance_ipv4(struct scratch *scratch)
 }
 
 /*
- * Addresses of services that clients outside call, and the network that each belongs to.
+ * Addresses of services that clients outside call, and the network that each belongs to. `mac` is the device's own: a switch that does not know where it is sends frames everywhere, and one device may answer.
  */
 static __always_inline bool apply_eip_ipv6(struct scratch *scratch)
 {
 	struct eip_ipv6_value *value;
 	struct eip_ipv6_key key = {
 		.address = scratch->headers.ipv6.dst,
+		.mac = scratch->headers.ethernet.dst,
 		.side = scratch->side,
 	};
 

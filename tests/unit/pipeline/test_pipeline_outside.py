@@ -50,7 +50,7 @@ def entrance(node: Node) -> Interpreter:
     node.model.insert(book.entry("neighbor", out, nexthop=WAY_OUT))
     node.model.insert(book.entry("arp", book.call("answer", mac=UNDERLAY_MAC_A), network=0, address=VIP[4]))
     for version in (4, 6):
-        node.model.insert(book.entry(f"eip_ipv{version}", enter, address=VIP[version]))
+        node.model.insert(book.entry(f"eip_ipv{version}", enter, address=VIP[version], mac=UNDERLAY_MAC_A))
     return node.interpreter
 
 
@@ -59,8 +59,19 @@ def ip_of(packet: bytes) -> Packet:
     return built[IP] if IP in built else built[IPv6]
 
 
-def call(device: Interpreter, version: int, port: int, flags: str = "S", to: str = "") -> Outcome:
-    return device.process(UPLINK, bytes(frame(OUTSIDE[version], to or VIP[version], tcp(40000, port, flags))))
+def call(
+    device: Interpreter,
+    version: int,
+    port: int,
+    flags: str = "S",
+    to: str = "",
+    *,
+    mac: str = UNDERLAY_MAC_A,
+    src_port: int = 40000,
+) -> Outcome:
+    built = frame(OUTSIDE[version], to or VIP[version], tcp(src_port, port, flags))
+    built[Ether].dst = mac
+    return device.process(UPLINK, bytes(built))
 
 
 @BOTH
@@ -76,6 +87,11 @@ def test_a_client_outside_reaches_the_backend_and_is_answered_by_the_uplink(devi
     assert (built.src, built.dst) == (UNDERLAY_MAC_A, GATEWAY_MAC)
     assert (network.src, network.dst, network[TCP].sport) == (VIP[version], OUTSIDE[version], 81)
     assert recomputed(answered.packet) == answered.packet
+
+
+@BOTH
+def test_what_a_switch_sends_everywhere_is_for_one_device_alone(device: Interpreter, version: int) -> None:
+    assert call(device, version, 81, mac=UNDERLAY_MAC_B).verdict is VerdictKind.TO_KERNEL
 
 
 @BOTH
@@ -151,14 +167,14 @@ def test_a_backend_behind_another_device_answers_by_the_one_that_let_the_client_
     assert (out.verdict, out.egress_port, Ether(out.packet).dst) == (VerdictKind.FORWARD, UPLINK, GATEWAY_MAC)
     assert (ip_of(out.packet).src, ip_of(out.packet)[TCP].sport) == (VIP[version], 80)
     assert recomputed(out.packet) == out.packet
-    again = near.process(UPLINK, bytes(frame(OUTSIDE[version], VIP[version], tcp(port, 80, "A"))))
+    again = call(near, version, 80, "A", src_port=port)
     assert far.process(UPLINK, again.packet).egress_port == WEB_2_PORT
 
 
 def remote(device: Interpreter, version: int) -> tuple[Outcome, int]:
     """A connection that goes to web-2 on the other device: its first packet, and the client's port."""
     for port in range(40000, 40100):
-        outcome = device.process(UPLINK, bytes(frame(OUTSIDE[version], VIP[version], tcp(port, 80, "S"))))
+        outcome = call(device, version, 80, src_port=port)
         if outcome.egress_port == UPLINK:
             return outcome, port
     raise AssertionError("no connection left through the tunnel")
