@@ -16,7 +16,8 @@ from compiler.pipeline.assembly import pipeline
 from runtime.build import Hook
 from runtime.verification.kernel_level import compiled
 from runtime.verification.levels import small
-from tests.budgets.golden import GOLDENS, is_refreshing
+from tests.budgets.golden import GOLDENS
+from tests.goldens import is_refreshing
 from tests.guest.guest import missing, run
 
 pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(2000)]

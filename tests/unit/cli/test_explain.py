@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -16,11 +15,13 @@ from typer.testing import CliRunner, Result
 from cli.main import app
 from runtime.applied import FOLDER
 from tests.conformance.conftest import running
+from tests.goldens import GOLDEN as GOLDENS
+from tests.goldens import held
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[3]
-GOLDEN = ROOT / "tests" / "golden" / "explain"
+GOLDEN = GOLDENS / "explain"
 MORE = """
 apiVersion: turnout.dev/v1alpha1
 kind: DpuService
@@ -140,12 +141,7 @@ def refused(result: Result) -> str:
 )
 def test_what_is_told(devices: Devices, name: str, words: list[str]) -> None:
     text = told(devices, devices.explain(*words))
-    path = GOLDEN / f"{name}.txt"
-    if os.environ.get("TURNOUT_REFRESH") == "1":
-        assert "CI" not in os.environ, "golden files are refreshed by people, not by CI"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text)
-    assert text == path.read_text()
+    assert text == held(GOLDEN / f"{name}.txt", text)
 
 
 def test_programs_are_told_the_same(devices: Devices) -> None:

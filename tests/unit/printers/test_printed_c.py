@@ -1,51 +1,41 @@
-"""The printed C for each example, compared with tests/golden/<example>/pipeline.bpf.c, and what a compiler says of it.
+"""The printed C, compared with tests/golden/shop/pipeline.bpf.c, and what a compiler says of it.
 
-TURNOUT_REFRESH=1 writes the files anew.
+TURNOUT_REFRESH=1 writes the file anew.
 """
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
 
-from compiler.entries.desired import compile_entries
 from compiler.ir.text import from_text
 from compiler.ir.verifier import check
 from compiler.pipeline.assembly import pipeline
-from compiler.policy.loading import load
 from compiler.printers.ebpf.printing import print_c
-from compiler.printers.p4.provenance import provenance
 from runtime.bpf.errors import ToolchainMissing
 from runtime.bpf.toolchain import Compiler, compile_c, find_compiler, zig_compiler
 from runtime.build import Hook, build_bundle, compile_source
+from tests.goldens import GOLDEN, held
+from tests.unit.printers.examples import PRINTED, ROOT, example_provenance
 
-ROOT = Path(__file__).resolve().parents[3]
-EXAMPLES = ("ipv6", "kubernetes", "shop", "single-node", "storage", "weighted")
 INCLUDE = ROOT / "ebpf" / "include"
 
 
 def printed(example: str) -> str:
-    """The C with the policy lines behind the entries of the example's first device."""
-    policies = load([Path("examples") / f"{example}.yaml"]).policies
-    return print_c(pipeline(), provenance(compile_entries(policies, policies.devices[0]).entries.table_entries))
+    return print_c(pipeline(), example_provenance(example))
 
 
-@pytest.mark.parametrize("example", EXAMPLES)
-def test_prints_what_the_golden_holds(example: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True)
+def _in_the_tree(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    text, path = printed(example), ROOT / "tests" / "golden" / example / "pipeline.bpf.c"
-    if os.environ.get("TURNOUT_REFRESH") == "1":
-        assert "CI" not in os.environ, "golden files are refreshed by people, not by CI"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    assert text == path.read_text(), "TURNOUT_REFRESH=1 writes the goldens anew"
 
 
-def test_policy_lines_stand_above_their_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
-    text = printed("shop")
+def test_prints_what_the_golden_holds() -> None:
+    text = printed(PRINTED)
+    assert text == held(GOLDEN / PRINTED / "pipeline.bpf.c", text), "TURNOUT_REFRESH=1 writes the goldens anew"
+
+
+def test_policy_lines_stand_above_their_table() -> None:
+    text = printed(PRINTED)
     above = text[: text.index("bool apply_service_ipv4(")].rpartition("/*\n")[2]
     assert " * Addresses and ports of services" in above
     assert " * examples/shop.yaml:" in above

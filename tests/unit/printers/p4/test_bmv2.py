@@ -48,8 +48,8 @@ from runtime.verification.shop import (
 )
 from runtime.verification.shop_frames import vectors
 from runtime.verification.vector import in_order
+from tests.unit.printers.examples import EXAMPLES, ROOT
 from tests.unit.printers.p4.peers import tool
-from tests.unit.printers.p4.test_goldens import EXAMPLES, ROOT
 
 pytestmark = [pytest.mark.peer, pytest.mark.root, pytest.mark.slow]
 

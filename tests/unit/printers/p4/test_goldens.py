@@ -1,41 +1,30 @@
-"""The printed programs and the P4Info for each example, compared with tests/golden/<example>/.
+"""The printed programs and the P4Info, compared with tests/golden/shop/; of the other examples what is theirs alone.
 
 TURNOUT_REFRESH=1 writes them anew.
 """
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+import re
 
 import pytest
 from google.protobuf import text_format
 
-from compiler.entries.desired import compile_entries
 from compiler.pipeline.assembly import pipeline
 from compiler.pipeline.offload import offload_pipeline
 from compiler.pipeline.portable import portable_pipeline
-from compiler.policy.loading import load
 from compiler.printers.p4.printing import print_pna, print_v1model
 from compiler.printers.p4.program import Provenance
-from compiler.printers.p4.provenance import provenance
 from compiler.printers.p4info import p4info
 from compiler.printers.v1model_p4info import v1model_p4info
+from tests.goldens import GOLDEN, held
+from tests.unit.printers.examples import EXAMPLES, PRINTED, ROOT, example_provenance
 
-ROOT = Path(__file__).resolve().parents[4]
-EXAMPLES = ("ipv6", "kubernetes", "shop", "single-node", "storage", "weighted")
-
-
-def example_provenance(example: str) -> Provenance:
-    """The policy lines behind the entries of the example's first device."""
-    path = Path("examples") / f"{example}.yaml"
-    policies = load([path]).policies
-    return provenance(compile_entries(policies, policies.devices[0]).entries.table_entries)
+POLICY_LINE = re.compile(r"examples/storage\.yaml:|// and \d+ more$")
 
 
-def printed(example: str) -> dict[str, str]:
+def printed(lines: Provenance) -> dict[str, str]:
     """File name -> content."""
-    lines = example_provenance(example)
     return {
         "pipeline.v1model.p4": print_v1model(portable_pipeline(), lines),
         "pipeline.pna.p4": print_pna(offload_pipeline(), lines),
@@ -44,20 +33,32 @@ def printed(example: str) -> dict[str, str]:
     }
 
 
+@pytest.fixture(autouse=True)
+def _in_the_tree(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+
+def test_prints_what_the_goldens_hold() -> None:
+    for name, text in printed(example_provenance(PRINTED)).items():
+        path = GOLDEN / PRINTED / name
+        assert text == held(path, text), f"{name}: TURNOUT_REFRESH=1 writes the goldens anew"
+
+
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_prints_what_the_goldens_hold(example: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
-    folder = ROOT / "tests" / "golden" / example
-    for name, text in printed(example).items():
-        if os.environ.get("TURNOUT_REFRESH") == "1":
-            assert "CI" not in os.environ, "golden files are refreshed by people, not by CI"
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_text(text)
-        assert text == (folder / name).read_text(), f"{name}: TURNOUT_REFRESH=1 writes the goldens anew"
+def test_each_table_has_the_policy_lines_of_its_entries(example: str) -> None:
+    lines = example_provenance(example)
+    text = "".join(f"{table}\n" + "".join(f"    {line}\n" for line in of) for table, of in sorted(lines.items()))
+    assert text == held(GOLDEN / "provenance" / f"{example}.txt", text)
 
 
-def test_comment_of_a_table_names_policy_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
-    text = print_v1model(portable_pipeline(), example_provenance("shop"))
+def test_programs_of_two_policies_differ_in_comments_alone() -> None:
+    plain, of_policies = printed({}), printed(example_provenance("storage"))
+    for name, text in of_policies.items():
+        shown = [line for line in text.splitlines() if not POLICY_LINE.search(line)]
+        assert shown == plain[name].splitlines()
+
+
+def test_comment_of_a_table_names_policy_lines() -> None:
+    text = print_v1model(portable_pipeline(), example_provenance(PRINTED))
     above = text[: text.index('@id(0x02000013) @name(".service_ipv4")')].splitlines()[-2:]
     assert all(line.strip().startswith("// examples/shop.yaml:") or line.strip() == "" for line in above)
