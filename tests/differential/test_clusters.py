@@ -12,7 +12,7 @@ from runtime.verification.cluster import Levels
 from runtime.verification.stories import STORIES, Story
 from tests.differential.searches import EXAMPLES, loaded_levels, search_clusters, search_malformed, searched
 
-pytestmark = [pytest.mark.root, pytest.mark.slow]
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
