@@ -15,7 +15,9 @@ from typing import Final
 
 import pytest
 
-CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
+from runtime.bpf.namespaces import CLONE_NEWNET
+
+CLONE_NEWNS = 0x00020000
 """linux/sched.h."""
 PLACES: Final = ("/run/netns", "/run/turnout", "/var/lib/turnout")
 TOGETHER: Final = ("tests/images", "tests/peers", "tests/root/lab")

@@ -17,14 +17,13 @@ from prometheus_client.registry import Collector
 
 from agents.storage.io.conversionrecords import records
 from agents.storage.io.events import Event, Kind
+from agents.storage.io.files import held_bytes
 from agents.storage.io.volumefiles import SUFFIX
 from agents.storage.snapshotter import Snapshotter
 from agents.storage.volumestatus import HERE, VolumeStatus
 from agents.storage.wire.errors import ImageError
 
 PREFIX: Final = "turnout_storage"
-_BLOCK: Final = 512
-"""What st_blocks counts in."""
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _LOG: Final = logging.getLogger(__name__)
 
@@ -189,7 +188,7 @@ def _held_bytes(paths: Iterable[Path]) -> int:
     total = 0
     for path in paths:
         try:
-            total += path.stat().st_blocks * _BLOCK
+            total += held_bytes(path.stat())
         except FileNotFoundError:
             continue
     return total

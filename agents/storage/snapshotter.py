@@ -13,7 +13,7 @@ attached outside of the lock, after the row is committed: a daemon that hangs ke
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from threading import Lock
 from typing import Final
@@ -271,16 +271,19 @@ class Snapshotter:
         """All of the store, and all that snapshots have. Asks no daemon and no other node."""
         with self._lock:
             holders = self._db.holders()
-        return used_volumes(self._store, self._root, {digest: self._use(digest, of) for digest, of in holders.items()})
+        disks = self._disks.attached()
+        uses = {digest: self._use(digest, of, disks) for digest, of in holders.items()}
+        return used_volumes(self._store, self._root, uses)
 
     def counts(self) -> dict[Kind, int]:
         """How many snapshots there are of each kind."""
         with self._lock:
             return self._db.counts()
 
-    def _use(self, digest: str, holders: Mapping[int, str]) -> Use:
+    def _use(self, digest: str, holders: Mapping[int, str], disks: Set[int]) -> Use:
+        """`disks` are the snapshots whose disks are attached."""
         pool = self._disks.ahead(digest)
-        attached = self._files.is_attached(digest) or (pool is not None and bool(self._disks.attached() & set(holders)))
+        attached = self._files.is_attached(digest) or (pool is not None and not disks.isdisjoint(holders))
         return Use(attached=attached, pool=pool, containers=tuple(holders.values()))
 
     def cleanup(self) -> None:

@@ -47,7 +47,11 @@ class VolumeStatus:
 
 def stored_volumes(store: Store, root: Path) -> tuple[VolumeStatus, ...]:
     """Of a store, and how far copies below the snapshotter's `root` are."""
-    copies, roles, names = progress(root), dict[str, set[str]](), dict[str, set[str]]()
+    return _stored(store, progress(root))
+
+
+def _stored(store: Store, copies: Mapping[str, int]) -> tuple[VolumeStatus, ...]:
+    roles, names = dict[str, set[str]](), dict[str, set[str]]()
     for image in store.images():
         for volume in image.volumes:
             roles.setdefault(volume.digest, set()).add(volume.role)
@@ -64,15 +68,14 @@ def stored_volumes(store: Store, root: Path) -> tuple[VolumeStatus, ...]:
 
 def used_volumes(store: Path, root: Path, uses: Mapping[str, Use]) -> tuple[VolumeStatus, ...]:
     """All of the store, and those that it has no more while snapshots do."""
-    found: tuple[VolumeStatus, ...] = ()
+    found, copies = tuple[VolumeStatus, ...](), progress(root)
     if store.exists():
         opened = Store(store)
         try:
-            found = stored_volumes(opened, root)
+            found = _stored(opened, copies)
         finally:
             opened.close()
     left = sorted(set(uses) - {one.volume for one in found})
-    copies = progress(root)
     found = (*found, *(_status(root, digest, None, copies) for digest in left))
     idle = Use(attached=False, pool=None, containers=())
     return tuple(replace(one, use=uses.get(one.volume, idle)) for one in found)

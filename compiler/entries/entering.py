@@ -32,12 +32,17 @@ def entering_entries(
     fronts = _fronts(policies, network)
     if not fronts:
         return
-    entrances = tuple(d for d in policies.devices if d.lets_in and network in served_networks(d, policies))
+    entrances = entrances_of(policies, network)
     for there in entrances:
         if there.name != device.name and reaches(device, there):
             yield from _entrance(words, device, there, network, hops)
     if device.lets_in:
         yield from _own_entries(words, device, network, fronts, entrances, hops)
+
+
+def entrances_of(policies: PolicySet, network: Network) -> tuple[Device, ...]:
+    """The devices that let clients outside into a network."""
+    return tuple(d for d in policies.devices if d.lets_in and network in served_networks(d, policies))
 
 
 def _fronts(policies: PolicySet, network: Network) -> dict[Address, list[tuple[Service, Span]]]:
@@ -54,7 +59,7 @@ def _entrance(
     words: Vocabulary, device: Device, there: Device, network: Network, hops: Numbers[ActionCall]
 ) -> Iterator[TableEntry]:
     call = words.call("came_in_by", nexthop=hops.of(tunnel_to(words, device, there, network)))
-    source = mac_number(there.underlay.mac) if there.underlay is not None else 0
+    source = mac_number(_underlay_mac(there))
     owner = f"Device {there.name}"
     for family in ("ipv4", "ipv6"):
         yield words.entry(f"entrance_{family}", call, there.span, owner, network=network.id, source=source)

@@ -199,9 +199,9 @@ def _port(
     located: DpuServiceObject, index: int, explicit: tuple[_Explicit, ...], selected: tuple[Workload, ...]
 ) -> ServicePort:
     """Explicit backends come first, so that their weight counts when the selector matches them as well."""
-    spec = located.model.spec.ports[index]
-    target = spec.target_port or spec.port
     service = located.model.spec
+    spec = service.ports[index]
+    target = spec.target_port or spec.port
     versions = {address.version for address in (*service.addresses, *service.external_addresses)}
     backends = [
         Backend(

@@ -46,13 +46,14 @@ class Run:
         self._is_plain, self._there, self._size = table.is_plain, table.rows, table.codec.table.size
 
     def take(self, place: int, recognised: Recognised) -> bool:
-        """Whether the update passes its check. It is noted then."""
+        """Whether the update passes its check. It is noted then.
+
+        Most entries are in a plain table, for which what `_change_entry` does is written out: each call counts.
+        """
         key, action, metadata, cookie = recognised
         if not self._is_plain:
             row = self._change_entry(key, action, metadata, cookie)
-        elif (
-            self.kind == INSERT
-        ):  # what follows is what `_change_entry` does, of a plain table: most entries are in one
+        elif self.kind == INSERT:
             if key in self._there or action is None or len(self._there) >= self._size:
                 return False
             row = self._there[key] = Row(key, action, metadata, cookie)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from compiler.entries.entering import answering
-from compiler.entries.reachability import served_networks
+from compiler.entries.entering import answering, entrances_of
 from compiler.policy.policyset import Address, PolicySet, Workload, WorkloadType
 from runtime.verification.speaking import Speaker
 
@@ -20,8 +19,7 @@ def outsider_at(source: Address, target: Address, views: Mapping[str, PolicySet]
         if not services:
             continue
         network = services[0].network
-        entrances = [d for d in policies.devices if d.lets_in and network in served_networks(d, policies)]
-        device = answering(target, services, [d for d in entrances if d.name in views])
+        device = answering(target, services, [d for d in entrances_of(policies, network) if d.name in views])
         if device is None or device.underlay is None or device.underlay.gateway_mac is None:
             continue
         client = Workload(

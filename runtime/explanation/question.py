@@ -77,10 +77,9 @@ def question_of(packet: Packet, views: Views) -> Question:
 def _outsider(packet: Packet, views: Views) -> tuple[Speaker, Address] | None:
     """A client outside: from an address that no workload has, to one that services have for such clients."""
     source, host = _address(packet.source), _split(packet.destination)[0]
-    policies = next(iter(views.values()), PolicySet())
-    has = any(source in workload.addresses for view in views.values() for workload in view.workloads)
-    if source is None or has:
+    if source is None or any(source in workload.addresses for view in views.values() for workload in view.workloads):
         return None
+    policies = next(iter(views.values()), PolicySet())
     named = [s for s in policies.services if s.externals and host in (s.key, s.name)]
     own = [a for s in named[:1] for a in s.externals if a.version == source.version]
     target = _address(host) or next(iter(own), None)
@@ -164,9 +163,10 @@ def _address_of(named: Service | Workload, speaker: Speaker, version: int | None
     own = named.fronts if isinstance(named, Service) else named.addresses
     both = {a.version for a in own} & {a.version for a in speaker.workload.addresses}
     chosen = version or min(both, default=4)
-    address = named.address(chosen)
     if isinstance(named, Service) and speaker.is_outside:
         address = next((a for a in named.externals if a.version == chosen), None)
+    else:
+        address = named.address(chosen)
     if address is None:
         raise QuestionError(f"'{named.key}' has no IPv{chosen} address")
     return address

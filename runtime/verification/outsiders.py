@@ -18,7 +18,7 @@ from compiler.policy.loading import load_text
 from compiler.policy.policyset import Address, PolicySet
 from runtime.verification import wire
 from runtime.verification.findings import Violation
-from runtime.verification.speaking import Ends
+from runtime.verification.speaking import Ends, framed
 
 DEVICES = ("dpu-a", "dpu-b")
 NETWORKS = ("red", "blue")
@@ -146,10 +146,15 @@ class Call:
     """Whether it is meant for another device, and comes along since a switch sends it everywhere."""
 
     def frame(self) -> bytes:
-        src, dst = CLIENTS[self.version][self.client], external(self.network, self.version)
-        protocol = PORTS.get(self.port, (wire.TCP, 0))[0]
+        ends = Ends(
+            protocol=PORTS.get(self.port, (wire.TCP, 0))[0],
+            src=CLIENTS[self.version][self.client],
+            src_port=self.src_port,
+            dst=external(self.network, self.version),
+            dst_port=self.port,
+        )
         to = UNDERLAY_MACS[DEVICES[1 - self.device if self.is_flooded else self.device]]
-        return _frame(src, dst, protocol, (self.src_port, self.port), self.flags, to)
+        return _frame(ends, self.flags, to)
 
 
 def calls() -> st.SearchStrategy[Call]:
@@ -169,14 +174,8 @@ def calls() -> st.SearchStrategy[Call]:
 def answer(call: Call, got: Ends) -> bytes:
     """What the backend answers that got this of a call."""
     flags, to = "SA" if call.flags == "S" else "A", f"0a:54:00:00:00:{100 + call.network:02x}"
-    turned = got.turned
-    return _frame(turned.src, turned.dst, turned.protocol, (turned.src_port, turned.dst_port), flags, to)
+    return _frame(got.turned, flags, to)
 
 
-def _frame(src: Address, dst: Address, protocol: int, ports: tuple[int, int], flags: str, to: str) -> bytes:
-    if protocol == wire.TCP:
-        segment = wire.tcp(src, dst, *ports, wire.tcp_flags(flags), b"turnout")
-    else:
-        segment = wire.udp(src, dst, *ports, b"turnout")
-    packet = wire.ip(src, dst, protocol, segment)
-    return wire.ethernet(mac_number(to), mac_number(ROUTER_MAC), wire.ether_type_of(src.version), packet)
+def _frame(ends: Ends, flags: str, to: str) -> bytes:
+    return framed(ends, flags, b"turnout", mac_number(to), mac_number(ROUTER_MAC))

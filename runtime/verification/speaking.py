@@ -69,15 +69,22 @@ def speaker_at(policies: PolicySet, device: str, port: int) -> Speaker | None:
 
 def spoken(speaker: Speaker, ends: Ends, flags: str, payload: bytes) -> bytes:
     """The frame of a speaker to its router; `flags` are for TCP."""
+    tags = ((wire.ETHERTYPE_VLAN, speaker.port.vlan),) if speaker.port.vlan else ()
+    src, to = mac_number(speaker.workload.mac), speaker.next_hop_mac
+    dst = router_mac(speaker.workload.network) if to is None else mac_number(to)
+    return framed(ends, flags, payload, dst, src, tags)
+
+
+def framed(
+    ends: Ends, flags: str, payload: bytes, dst_mac: int, src_mac: int, tags: tuple[tuple[int, int], ...] = ()
+) -> bytes:
+    """A frame of TCP or UDP; `flags` are for TCP."""
     if ends.protocol == wire.TCP:
         segment = wire.tcp(ends.src, ends.dst, ends.src_port, ends.dst_port, wire.tcp_flags(flags), payload)
     else:
         segment = wire.udp(ends.src, ends.dst, ends.src_port, ends.dst_port, payload)
     packet = wire.ip(ends.src, ends.dst, ends.protocol, segment)
-    tags = ((wire.ETHERTYPE_VLAN, speaker.port.vlan),) if speaker.port.vlan else ()
-    src, to = mac_number(speaker.workload.mac), speaker.next_hop_mac
-    dst = router_mac(speaker.workload.network) if to is None else mac_number(to)
-    return wire.ethernet(dst, src, wire.ether_type_of(ends.src.version), packet, tags=tags)
+    return wire.ethernet(dst_mac, src_mac, wire.ether_type_of(ends.src.version), packet, tags=tags)
 
 
 def ends_of(frame: bytes) -> Ends | None:

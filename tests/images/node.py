@@ -174,22 +174,14 @@ def node_with(version: Version, heading: str, *options: str) -> Generator[Node]:
 @contextmanager
 def node_with_quota(version: Version, size: str) -> Generator[Node]:
     """Whose containers write no more than that."""
-
-    def configuration(agent: Agent) -> str:
-        return documented(FOR_ALL_PODS[version], socket=agent.socket)
-
-    with _node(version, configuration, "--writable-size", size) as node:
+    with node_for_all_pods(version, "--writable-size", size) as node:
         yield node
 
 
 @contextmanager
 def node_with_metrics(version: Version, address: str) -> Generator[Node]:
     """Whose agent serves metrics there."""
-
-    def configuration(agent: Agent) -> str:
-        return documented(FOR_ALL_PODS[version], socket=agent.socket)
-
-    with _node(version, configuration, "--metrics", address) as node:
+    with node_for_all_pods(version, "--metrics", address) as node:
         yield node
 
 

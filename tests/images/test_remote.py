@@ -7,8 +7,10 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -76,12 +78,16 @@ class Pair:
         self.snapshots.cleanup()
 
 
-@pytest.fixture
-def pair() -> Generator[Pair]:
+P = TypeVar("P", bound=Pair)
+
+
+@contextmanager
+def ended(prefix: str, make: Callable[[Path], P]) -> Generator[P]:
+    """A pair in a folder whose name is short enough for sockets; nothing is left of it in the end."""
     if shutil.which("qemu-storage-daemon") is None:
         pytest.skip("qemu-storage-daemon is not installed; ./setup installs it")
-    with tempfile.TemporaryDirectory(prefix="remote-") as name:
-        made = Pair(Path(name))
+    with tempfile.TemporaryDirectory(prefix=prefix) as name:
+        made = make(Path(name))
         try:
             yield made
             made.end()
@@ -92,6 +98,12 @@ def pair() -> Generator[Pair]:
         finally:
             made.snapshots.close()
             made.server.close()
+
+
+@pytest.fixture
+def pair() -> Generator[Pair]:
+    with ended("remote-", Pair) as made:
+        yield made
 
 
 def test_a_container_reads_what_another_node_has(pair: Pair) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
@@ -19,10 +17,10 @@ from agents.storage.snapshotter import Snapshotter
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.remotes import CATALOG
 from agents.storage.wire.snapshots import SnapshotContentError
-from tests.images.agent import mounted_below, running_agent, wait_until
+from tests.images.agent import running_agent, wait_until
 from tests.images.conversions import command, turnout
 from tests.images.registry import free_port
-from tests.images.test_remote import FIRST, LAST, LAYER, Pair
+from tests.images.test_remote import FIRST, LAST, LAYER, Pair, ended
 from tests.images.test_show_volumes import claim
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
@@ -49,18 +47,8 @@ class SecretPair(Pair):
 
 @pytest.fixture
 def secret() -> Generator[SecretPair]:
-    if shutil.which("qemu-storage-daemon") is None:
-        pytest.skip("qemu-storage-daemon is not installed; ./setup installs it")
-    with tempfile.TemporaryDirectory(prefix="secret-") as name:
-        made = SecretPair(Path(name))
-        try:
-            yield made
-            made.end()
-            assert list((made.root / "remote").iterdir()) == []
-            assert mounted_below(made.folder) == []
-        finally:
-            made.snapshots.close()
-            made.server.close()
+    with ended("secret-", SecretPair) as made:
+        yield made
 
 
 def refused(secret: SecretPair, tls: NbdTls | None) -> str:

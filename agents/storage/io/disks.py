@@ -20,7 +20,7 @@ from typing import Final
 
 from agents.storage.io.blockdaemon import BlockDaemon
 from agents.storage.io.events import Events
-from agents.storage.io.files import appearing, fsync_directory, publish
+from agents.storage.io.files import appearing, fsync_directory, held_bytes, publish
 from agents.storage.io.volumefiles import disk_path
 from agents.storage.translate.qcow2 import empty_clone, virtual_size
 from agents.storage.wire.errors import ImageError
@@ -30,8 +30,6 @@ _LOG: Final = logging.getLogger(__name__)
 AHEAD: Final = 4
 """Clones of each volume that wait to be taken."""
 _SUFFIX, _PARTIAL = ".qcow2", ".part"
-_BLOCK_BYTES: Final = 512
-"""What st_blocks counts in."""
 
 
 class Disks:
@@ -119,7 +117,7 @@ class Disks:
             os.close(fd)
 
     def usage(self, key: int) -> Usage:
-        return Usage(size_bytes=self.path(key).stat().st_blocks * _BLOCK_BYTES, inodes=1)
+        return Usage(size_bytes=held_bytes(self.path(key).stat()), inodes=1)
 
     def remove(self, key: int) -> None:
         """What cannot be detached at present is a stray until it can."""

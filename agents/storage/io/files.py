@@ -7,9 +7,12 @@ import os
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from agents.storage.wire.errors import ImageError
+
+_BLOCK_BYTES: Final = 512
+"""What st_blocks counts in."""
 
 
 @contextmanager
@@ -44,6 +47,11 @@ def publish(stream: BinaryIO, partial: Path, final: Path) -> None:
     os.fsync(stream.fileno())
     partial.rename(final)
     fsync_directory(final.parent)
+
+
+def held_bytes(status: os.stat_result) -> int:
+    """What a file takes on its disk."""
+    return status.st_blocks * _BLOCK_BYTES
 
 
 def fsync_directory(path: Path) -> None:

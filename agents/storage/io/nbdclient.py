@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, TypeVar
 
-from agents.storage.io.nbdtls import NbdTls
+from agents.storage.io.nbdtls import NbdTls, said
 from agents.storage.wire import nbd
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.remotes import Server
@@ -137,7 +137,7 @@ class NbdClient:
         reason = str(getattr(error, "reason", "") or "")
         if "ALERT" in reason:
             return ImageError(f"{self._what} refuses our certificate: {reason.partition('ALERT_')[2].lower()}")
-        return ImageError(f"{self._what}: {reason.lower().replace('_', ' ') or error.strerror or error}")
+        return ImageError(f"{self._what}: {said(error)}")
 
     def _parsed(self, parse: Callable[[bytes], T], data: bytes) -> T:
         try:

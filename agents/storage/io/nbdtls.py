@@ -35,12 +35,12 @@ class NbdTls:
                 raise ImageError(f"{path}: no such file; TLS needs an authority, a certificate and its key")
         try:
             context.load_verify_locations(self.ca)
-        except (ssl.SSLError, OSError) as error:
-            raise ImageError(f"{self.ca}: {_said(error)}") from error
+        except OSError as error:
+            raise ImageError(f"{self.ca}: {said(error)}") from error
         try:
             context.load_cert_chain(self.certificate, self.key)
-        except (ssl.SSLError, OSError) as error:
-            raise ImageError(f"{self.certificate} and {self.key}: {_said(error)}") from error
+        except OSError as error:
+            raise ImageError(f"{self.certificate} and {self.key}: {said(error)}") from error
         return context
 
     def options(self, folder: Path, endpoint: Endpoint) -> tuple[str, ...]:
@@ -56,6 +56,7 @@ class NbdTls:
         return ("--object", f"tls-creds-x509,id={CREDENTIALS},dir={place},endpoint={endpoint},verify-peer=on")
 
 
-def _said(error: OSError) -> str:
+def said(error: OSError) -> str:
+    """OpenSSL's reason in words, else the system's."""
     reason = getattr(error, "reason", None)
     return str(reason).lower().replace("_", " ") if reason else error.strerror or str(error)

@@ -25,7 +25,7 @@ from typing import Final
 
 from agents.storage.io import mounts
 from agents.storage.io.events import Events, Kind
-from agents.storage.io.files import fsync_directory
+from agents.storage.io.files import fsync_directory, held_bytes
 from agents.storage.io.nbdtls import NbdTls
 from agents.storage.io.quotas import Quotas
 from agents.storage.io.remotevolumes import Ahead, RemoteVolumes
@@ -36,8 +36,6 @@ from agents.storage.wire.snapshots import Kind as SnapshotKind
 from agents.storage.wire.snapshots import Usage
 
 _LOG: Final = logging.getLogger(__name__)
-_BLOCK_BYTES: Final = 512
-"""What st_blocks counts in."""
 _UNREACHABLE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 
@@ -101,7 +99,7 @@ class SnapshotFiles:
         """As du counts: every inode once, in blocks of the disk."""
         seen: dict[tuple[int, int], int] = {}
         for status in _statuses(self.upper(key)):
-            seen[status.st_dev, status.st_ino] = status.st_blocks * _BLOCK_BYTES
+            seen[status.st_dev, status.st_ino] = held_bytes(status)
         return Usage(size_bytes=sum(seen.values()), inodes=len(seen))
 
     def sync(self, key: int) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from runtime.verification.bmv2_switch import MissingTool, find_tool
+from compiler.pipeline.portable import portable_pipeline
+from runtime.verification.bmv2_switch import BMV2, P4C, MissingTool, Switch, find_tool, switch
 
 
 def tool(variable: str) -> str:
@@ -17,6 +19,15 @@ def tool(variable: str) -> str:
         return find_tool(variable)
     except MissingTool as missing:
         pytest.skip(str(missing))
+
+
+@contextmanager
+def portable_switch(folder: Path, ports: Sequence[int]) -> Generator[Switch]:
+    """A switch with the printed program and no entries; skips the test without the tools."""
+    for variable in (P4C, BMV2):
+        tool(variable)
+    with switch(portable_pipeline(), folder, ports) as running:
+        yield running
 
 
 def compiled(command: Sequence[str | Path]) -> str:

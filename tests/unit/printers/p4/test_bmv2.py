@@ -7,7 +7,6 @@ get has one backend here, so everything else is compared to the byte.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +26,7 @@ from compiler.policy.policyset import Profile
 from compiler.printers.p4.v1model import KERNEL_PORT
 from runtime.client.plan import Kind
 from runtime.verification.bmv2_level import Bmv2Level, learned_entries
-from runtime.verification.bmv2_switch import BMV2, P4C, Switch, switch
+from runtime.verification.bmv2_switch import Switch
 from runtime.verification.comparison import Comparison
 from runtime.verification.frames import frame, tcp, tunnelled, udp
 from runtime.verification.shop import (
@@ -49,7 +48,7 @@ from runtime.verification.shop import (
 from runtime.verification.shop_frames import vectors
 from runtime.verification.vector import in_order
 from tests.unit.printers.examples import EXAMPLES, ROOT
-from tests.unit.printers.p4.peers import tool
+from tests.unit.printers.p4.peers import portable_switch
 
 pytestmark = [pytest.mark.peer, pytest.mark.root, pytest.mark.slow]
 
@@ -67,18 +66,9 @@ def writable() -> Iterator[Member | Group | TableEntry]:
             yield entry
 
 
-@contextmanager
-def loaded(folder: Path) -> Generator[Switch]:
-    """A switch with the printed program and no entries."""
-    for variable in (P4C, BMV2):
-        tool(variable)
-    with switch(portable_pipeline(), folder, PORTS) as running:
-        yield running
-
-
 @pytest.fixture(scope="module")
 def device(tmp_path_factory: pytest.TempPathFactory) -> Generator[Switch]:
-    with loaded(tmp_path_factory.mktemp("bmv2")) as running:
+    with portable_switch(tmp_path_factory.mktemp("bmv2"), PORTS) as running:
         running.write(Kind.INSERT, writable())
         yield running
 
@@ -94,7 +84,7 @@ def test_takes_the_entries_of_every_example(example: str, tmp_path: Path) -> Non
     compiled = compile_entries(policies, replace(policies.devices[0], profile=Profile.V1MODEL))
     assert [d for d in compiled.diagnostics if d.code.id.startswith("E")] == []
     entries = compiled.entries
-    with loaded(tmp_path) as running:
+    with portable_switch(tmp_path, PORTS) as running:
         running.write(Kind.INSERT, in_order(entries))
         held = running.contents.read(running.session)
     assert set(held.groups) == set(entries.groups)
@@ -357,7 +347,7 @@ def test_as_a_level_beside_the_interpreter(tmp_path: Path) -> None:
     """With one backend behind each service; learned entries and counters in the end."""
     shop = device_entries("A")
     groups = tuple(replace(group, members=group.members[:1]) for group in shop.groups)
-    with loaded(tmp_path) as running:
+    with portable_switch(tmp_path, PORTS) as running:
         running.enable_digests()
         comparison = Comparison([Bmv2Level(portable_pipeline(), running, PORTS)])
         comparison.fill(replace(shop, groups=groups))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -22,12 +20,11 @@ from compiler.policy.policyset import Profile
 from compiler.printers.p4.v1model import KERNEL_PORT
 from runtime.client.plan import Kind
 from runtime.verification.bmv2_level import Bmv2Level
-from runtime.verification.bmv2_switch import BMV2, P4C, Switch, switch
 from runtime.verification.comparison import Comparison
 from runtime.verification.meshes import FIRST_PROXY_PORT, UPLINK, VIP_HOST, Mesh, Segment, port_of
 from runtime.verification.sans import REGISTRY_PORT, San
 from runtime.verification.vector import in_order
-from tests.unit.printers.p4.peers import tool
+from tests.unit.printers.p4.peers import portable_switch
 
 pytestmark = [pytest.mark.peer, pytest.mark.root, pytest.mark.slow]
 
@@ -51,14 +48,6 @@ def entries(text: str) -> Entries:
     return compiled.entries
 
 
-@contextmanager
-def running(folder: Path) -> Generator[Switch]:
-    for variable in (P4C, BMV2):
-        tool(variable)
-    with switch(portable_pipeline(), folder, PORTS) as started:
-        yield started
-
-
 def opening(version: int, dst: int, dst_port: int, src_port: int = 1025) -> bytes:
     return Segment(version=version, src=CLIENT, dst=dst, src_port=src_port, dst_port=dst_port, flags="S").frame()
 
@@ -66,7 +55,7 @@ def opening(version: int, dst: int, dst_port: int, src_port: int = 1025) -> byte
 def test_redirects_beside_the_interpreter(tmp_path: Path) -> None:
     """One proxy, so that BMv2 has no choice of its own; connections and counters in the end."""
     mesh = Mesh(proxies=(("red", 250),), redirects=(REDIRECT,))
-    with running(tmp_path) as device:
+    with portable_switch(tmp_path, PORTS) as device:
         device.enable_digests()
         comparison = Comparison([Bmv2Level(portable_pipeline(), device, PORTS)], pipeline=portable_pipeline())
         comparison.fill(entries(mesh.text()))
@@ -79,7 +68,7 @@ def test_redirects_beside_the_interpreter(tmp_path: Path) -> None:
 def test_what_is_beyond_a_limit_is_dropped(version: int, tmp_path: Path) -> None:
     """By BMv2's clock, so the limit is one that no test waits for."""
     mesh = Mesh(proxies=(("red", 250),), redirects=(REDIRECT | {"limit": {"connectionsPerSecond": 1, "burst": 2}},))
-    with running(tmp_path) as device:
+    with portable_switch(tmp_path, PORTS) as device:
         device.write(Kind.INSERT, in_order(entries(mesh.text())))
         seen = [
             device.exchange(port_of("red", CLIENT), opening(version, SERVER, 80, port), is_dropped=port > 2)
@@ -100,7 +89,7 @@ def test_registries_have_their_class_and_rate(version: int, tmp_path: Path) -> N
         "rate": "1M",
     }
     made = entries(San(spec=spec).text())
-    with running(tmp_path) as device:
+    with portable_switch(tmp_path, PORTS) as device:
         device.write(Kind.INSERT, in_order(replace(made, table_entries=tuple(map(held_back, made.table_entries)))))
         seen = [
             device.exchange(port_of("red", CLIENT), opening(version, SERVER, REGISTRY_PORT, port), is_dropped=port > 1)
