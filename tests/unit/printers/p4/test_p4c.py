@@ -68,7 +68,8 @@ def test_p4c_takes_the_v1model_program_and_makes_our_p4info(tmp_path: Path) -> N
     command = [tool(P4C), "--std", "p4-16", "--p4runtime-files", info, "-o", tmp_path / "pipeline.json", program]
     warnings = [line for line in compiled([str(word) for word in command]).splitlines() if "warning:" in line]
     assert [line for line in warnings if not any(words in line for words in EXPECTED_WARNINGS)] == []
-    assert _sorted(text_format.Parse(info.read_text(), p4i.P4Info())) == _sorted(v1model_p4info(portable_pipeline()))
+    theirs, ours = text_format.Parse(info.read_text(), p4i.P4Info()), v1model_p4info(portable_pipeline())
+    assert _without_meter_types(_sorted(theirs)) == _without_meter_types(_sorted(ours))
 
 
 @pytest.mark.parametrize("make", SMALL.values(), ids=SMALL)
@@ -80,13 +81,19 @@ def test_p4c_makes_our_p4info_of_small_programs(make: Callable[[], Pipeline], tm
     assert _as_p4c_says(theirs) == _as_p4c_says(ours)
 
 
-def _as_p4c_says(info: p4i.P4Info) -> p4i.P4Info:
-    """Without what p4c 1.2.5 does not know: types of meters, words about digests, the shortest form of values."""
+def _without_meter_types(info: p4i.P4Info) -> p4i.P4Info:
+    """p4c 1.2.5 takes them for any other annotation."""
     for meter in (*info.meters, *info.direct_meters):
         meter.spec.ClearField("type")
         kept = [word for word in meter.preamble.annotations if "_rate_" not in word]
         del meter.preamble.annotations[:]
         meter.preamble.annotations.extend(kept)
+    return info
+
+
+def _as_p4c_says(info: p4i.P4Info) -> p4i.P4Info:
+    """Without what p4c 1.2.5 does not know: types of meters, words about digests, the shortest form of values."""
+    _without_meter_types(info)
     for part in (*info.digests, *info.controller_packet_metadata):
         part.preamble.ClearField("doc")
     for argument in (a for table in info.tables for a in table.initial_default_action.arguments):
