@@ -18,7 +18,7 @@ from compiler.ir.interpreter.trace import Hit
 from compiler.ir.nodes import Pipeline
 from compiler.pipeline import affinity
 from compiler.pipeline.family import FAMILIES
-from compiler.policy.policyset import Device, PolicySet
+from compiler.policy.policyset import Device, PolicySet, Port, Workload
 from compiler.span import NOWHERE, Span
 from runtime.client.applying import run_as
 from runtime.client.contents import Contents
@@ -96,7 +96,7 @@ class LiveDevice:
 
     def choices(self, outcome: Outcome) -> tuple[Choice, ...]:
         """All members that the packet might have been given to where a group chose; empty when none did."""
-        hit = next((s for s in outcome.trace if isinstance(s, Hit) and s.group_id is not None), None)
+        hit = self.deciding(outcome)
         if hit is None or hit.group_id is None:
             return ()
         group = self.model.group(hit.table, hit.group_id)
@@ -104,8 +104,32 @@ class LiveDevice:
 
     def chosen(self, outcome: Outcome) -> Choice | None:
         """The one of `choices` that it was given to."""
-        member = next((s.member_id for s in outcome.trace if isinstance(s, Hit) and s.group_id is not None), None)
+        hit = self.deciding(outcome)
+        member = None if hit is None else hit.member_id
         return next((choice for choice in self.choices(outcome) if choice.member_id == member), None)
+
+    def deciding(self, outcome: Outcome) -> Hit | None:
+        """Where a group chose to whom the packet goes.
+
+        A network's proxy is looked up before anything says whether the packet is to go there; where it does, no backend
+        is looked up behind it, unless it is the backend that the proxy stands before.
+        """
+        hit = next((s for s in reversed(outcome.trace) if isinstance(s, Hit) and s.group_id is not None), None)
+        if hit is None or not chooses_proxy(hit):
+            return hit
+        return hit if self.redirected(outcome) is not None else None
+
+    def redirected(self, outcome: Outcome) -> Workload | None:
+        """The proxy that a packet was sent to."""
+        hits = (s for s in outcome.trace if isinstance(s, Hit) and s.group_id is not None and chooses_proxy(s))
+        ports = (self.proxy_port(hit) for hit in hits)
+        return next((port.workload for port in ports if port is not None and port.id == outcome.egress_port), None)
+
+    def proxy_port(self, hit: Hit) -> Port | None:
+        """The port of a proxy, by which its group watches it."""
+        members = self.model.group(hit.table, hit.group_id or 0).members
+        watch = next((member.watch for member in members if member.member_id == hit.member_id), None)
+        return next((port for port in self.device.ports if watch is not None and port.id == watch.port), None)
 
     def process_as(self, choice: Choice, port: int, frame: bytes) -> Outcome:
         """As `process`, of a new connection that gets this member."""
@@ -140,6 +164,11 @@ class LiveDevice:
                 and action.arguments[:1] == (number,)
             ):
                 yield entry
+
+
+def chooses_proxy(hit: Hit) -> bool:
+    """A member says where a backend is, or by which next hop a proxy is reached."""
+    return "address" not in dict(hit.arguments)
 
 
 def remembers_clients(table: str) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from compiler.ir.interpreter import trace
 from compiler.policy.policyset import PolicySet
 from compiler.span import NOWHERE, Span
-from runtime.explanation.livedevice import remembers_clients
+from runtime.explanation.livedevice import chooses_proxy, remembers_clients
 from runtime.explanation.question import Question
 from runtime.explanation.walking import Basis, Explained, Fate, Hop, Way
 from runtime.verification.proof.words import address_words, frame_words, outcome_words, port_words
@@ -64,7 +64,7 @@ def _basis_words(explained: Explained) -> str:
 def _way_lines(way: Way, network: str, first: Way | None) -> Iterator[str]:
     """Of another way than the first, what is not the same."""
     if way.share is not None:
-        yield f"{share_words(way.share)}, to backend {_backend_words(way, network)}:"
+        yield f"{share_words(way.share)}, to {_chosen_words(way, network)}:"
     for number, hop in enumerate(way.hops):
         common = _common(hop, first.hops[0]) if first is not None and not number else 0
         yield from _hop_lines(hop, network, way if not number else None, common)
@@ -130,9 +130,10 @@ def _hit_words(hop: Hop, hit: trace.Hit, network: str, way: Way | None) -> str:
             return f"the client's last new connection, {idle_s} ago, went to {_remembered(hop, hit, network)}: {of}"
         return f"a known connection{f', idle for {idle_s}' if idle_s else ''}, of {of}"
     if hit.member_id is not None:
-        backend, place = _backend(hop, hit, network)
-        of = f", one of {len(way.choice.group.members)}" if way is not None and way.choice is not None else ""
-        return f"{owner or _NOBODY}: backend {backend}{of}{_place(place)}"
+        chosen, place = _member(hop, hit, network)
+        choice = way.choice if way is not None else None
+        of = f", one of {len(choice.group.members)}" if choice is not None and choice.table == hit.table else ""
+        return f"{owner or _NOBODY}: {chosen}{of}{_place(place)}"
     return f"{owner or _NOBODY}: {table.doc}"
 
 
@@ -140,10 +141,33 @@ def _place(span: Span) -> str:
     return f"  [{span}]" if span != NOWHERE else ""
 
 
-def _backend_words(way: Way, network: str) -> str:
+def _chosen_words(way: Way, network: str) -> str:
+    hop = way.hops[0]
+    hit = hop.live.deciding(hop.outcome)
+    return _NOBODY if hit is None else _member(hop, hit, network)[0]
+
+
+def _backend_of(way: Way, network: str) -> str | None:
     hop = way.hops[0]
     hits = (s for s in hop.outcome.trace if isinstance(s, trace.Hit) and s.group_id is not None)
-    return "".join(_backend(hop, hit, network)[0] for hit in hits)
+    return next((_backend(hop, hit, network)[0] for hit in hits if not chooses_proxy(hit)), None)
+
+
+def _proxy_of(way: Way) -> str | None:
+    """Of whichever device sends it to one."""
+    found = (hop.live.redirected(hop.outcome) for hop in way.hops)
+    return next((proxy.key for proxy in found if proxy is not None), None)
+
+
+def _member(hop: Hop, hit: trace.Hit, network: str) -> tuple[str, Span]:
+    """What a group chose in words, and the line that made it a member."""
+    if not chooses_proxy(hit):
+        backend, place = _backend(hop, hit, network)
+        return f"backend {backend}", place
+    port = hop.live.proxy_port(hit)
+    if port is None or port.workload is None:
+        return "a proxy that no policy names", NOWHERE
+    return f"proxy {port.workload.key}", port.workload.span
 
 
 def _backend(hop: Hop, hit: trace.Hit, network: str) -> tuple[str, Span]:
@@ -207,7 +231,8 @@ def _plain_way(way: Way, network: str) -> dict[str, Any]:
         "port": last.outcome.egress_port,
         "drop_reason": last.outcome.drop_reason,
         "share": None if way.share is None else str(way.share),
-        "backend": _backend_words(way, network) or None,
+        "backend": _backend_of(way, network),
+        "proxy": _proxy_of(way),
         "hops": [_plain_hop(hop) for hop in way.hops],
     }
 

@@ -31,7 +31,7 @@ def address_words(policies: PolicySet, network: str | None, address: Address, po
 
 def _name_of(policies: PolicySet, network: str | None, address: Address, port: int | None) -> str:
     for service in policies.services:
-        if service.network.name == network and address in service.addresses:
+        if service.network.name == network and address in service.fronts:
             named = next((p.name for p in service.ports if p.port == port and p.name), "")
             return f"service {service.key}:{named}" if named else f"service {service.key}"
     for workload in policies.workloads:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,20 +85,21 @@ class Devices:
         return CliRunner().invoke(app, ["apply", *words, str(path)], env={FOLDER: str(self.folder / "applied")})
 
 
-def documents(folder: Path) -> list[dict[str, object]]:
-    found: list[dict[str, object]] = list(yaml.safe_load_all((ROOT / "examples" / "shop.yaml").read_text()))
+def documents(folder: Path, example: str) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = list(yaml.safe_load_all((ROOT / "examples" / example).read_text()))
     for document in found:
         if document["kind"] == "Device":
             name = document["metadata"]["name"]  # type: ignore[index]
             document["spec"] |= {"profile": "model", "address": f"unix:{folder}/{name}.sock"}  # type: ignore[operator]
-    return [*found, *yaml.safe_load_all(MORE)]
+    return found
 
 
-@pytest.fixture(scope="module")
-def devices(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devices]:
-    folder = tmp_path_factory.mktemp("explain")
-    policies = folder / "shop.yaml"
-    policies.write_text(yaml.safe_dump_all(documents(folder), sort_keys=False))
+@contextmanager
+def two_devices(folder: Path, example: str, more: str = "") -> Generator[Devices]:
+    """To which an example's policies were applied, and more."""
+    policies = folder / example
+    whole = [*documents(folder, example), *yaml.safe_load_all(more)]
+    policies.write_text(yaml.safe_dump_all(whole, sort_keys=False))
     made = Devices(folder=folder, policies=policies)
     with ExitStack() as stack:
         for name in ("dpu-a", "dpu-b"):
@@ -111,10 +112,16 @@ def devices(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devices]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def devices(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devices]:
+    with two_devices(tmp_path_factory.mktemp("explain"), "shop.yaml", MORE) as made:
+        yield made
+
+
 def told(devices: Devices, result: Result) -> str:
-    """What was printed, with the policies as shop.yaml and sockets without their folder."""
+    """What was printed, with policies by their name and sockets without their folder."""
     assert (result.exit_code, result.stderr) == (0, ""), result.output
-    return result.stdout.replace(str(devices.policies), "shop.yaml").replace(f"{devices.folder}/", "")
+    return result.stdout.replace(str(devices.policies), devices.policies.name).replace(f"{devices.folder}/", "")
 
 
 def refused(result: Result) -> str:
