@@ -93,7 +93,7 @@ class Killable:
         self._process.stdout.close()
         self._process = None
         assert code == 0, self.said
-        assert "Traceback" not in self.said
+        assert "Traceback" not in self.said, self.said
 
     def primary(self, election_id: int | None = None) -> Client:
         """A new client that is the primary."""
