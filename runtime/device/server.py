@@ -29,6 +29,8 @@ from runtime.device.tls import Renewal
 LOG = logging.getLogger("turnout.device")
 GRACE_S = 2.0
 TICK_S = 1.0
+_RPC = "_schedule_rpc_coro"
+"""The coroutine of gRPC in whose task an RPC is answered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +113,7 @@ class Server:
             if self.service is not None:
                 self.service.end_streams()
             await self._server.stop(GRACE_S)
+            await _rpcs_over()
         self._remove_sockets()
         if self.service is not None:
             await self.service.close()
@@ -167,6 +170,16 @@ async def _first(work: Coroutine[Any, Any, None], stopped: asyncio.Event) -> boo
     finally:
         for one in waiting:
             one.cancel()
+
+
+async def _rpcs_over() -> None:
+    """gRPC's own tasks of RPCs may go on a little after its `stop`: a loop that ends before them cancels them.
+
+    It then logs a traceback for each.
+    """
+    tasks = {task for task in asyncio.all_tasks() if getattr(task.get_coro(), "__qualname__", "") == _RPC}
+    if tasks:
+        await asyncio.wait(tasks, timeout=GRACE_S)
 
 
 def _bind(server: grpc.aio.Server, address: Address, settings: Settings) -> Address:
