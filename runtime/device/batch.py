@@ -27,7 +27,7 @@ Apply = Callable[[p4r.Update], None]
 """Does one update. Raises `RefusedError`; what it has done by then is in the instance's log."""
 SLICE = 50
 """Updates between two pauses."""
-RUN = 100
+RUN = 500
 """Updates that are handed to the target together at most."""
 COMMIT = 1000
 """Changes that a commit may have without a thread of its own."""
