@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from agents.storage.conversion import OnProgress, convert
+from agents.storage.conversion import Converted, OnProgress, convert
 from agents.storage.io.conversionrecords import Wanted, recording
 from agents.storage.io.credentials import CredentialFile
 from agents.storage.io.registries import RegistryOptions
@@ -30,6 +30,8 @@ from cli.imagestore import COLUMNS, STORE, Mode, OutputOption, StoreOption, open
 from cli.policies import load_policies
 from compiler.policy.imagenames import ImageName, ImageNameError, RegistryImage, parse_destination, parse_image_name
 from compiler.policy.policyset import ImageConversion
+from compiler.policy.signingkeys import EXPECTED as KEY_EXPECTED
+from compiler.policy.signingkeys import LONGEST_PEM, SigningKey, SigningKeyError, parse_signing_key
 
 
 def convert_command(
@@ -70,12 +72,19 @@ def convert_command(
         str | None,
         typer.Option("--dest", help="Push the one image that is converted here: [registry/]repository[:tag]."),
     ] = None,
+    signed_by: Annotated[
+        list[Path] | None,
+        typer.Option("--signed-by", help="PEM file of a public key that must have signed the image; of several, one."),
+    ] = None,
     store: StoreOption = STORE,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Convert images to volumes, and push those that have a destination. Safe to run again: what is there is not made
     or sent twice, what was stopped goes on."""
     wanted = [one for source in sources for one in _wanted(source, platform or [], mode, virtual_size)]
+    if signed_by:
+        keys = tuple(_key(path) for path in signed_by)
+        wanted = [replace(one, signed_by=keys) for one in wanted]
     if dest is not None:
         wanted = [_destined(wanted, dest)]
     mirrors = _mirrors(mirror or [])
@@ -89,8 +98,9 @@ def convert_command(
         for one in wanted:
             with recording(store, _recorded(one)) as record, _progress(str(one.name), record) as on_progress:
                 rows += _made(one, opened, registries, on_progress)
+    signed = ["signed"] if any(one.signed_by for one in wanted) else []
     pushed = ["pushed"] if any(one.destination for one in wanted) else []
-    print_rows([*COLUMNS, "made", *pushed], rows, output)
+    print_rows([*COLUMNS, "made", *signed, *pushed], rows, output)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +109,7 @@ class _Wanted:
     platforms: tuple[Platform, ...]
     mode: modes.Mode
     destination: RegistryImage | None = None
+    signed_by: tuple[SigningKey, ...] = ()
 
 
 def _recorded(one: _Wanted) -> Wanted:
@@ -107,13 +118,31 @@ def _recorded(one: _Wanted) -> Wanted:
 
 
 def _made(one: _Wanted, store: Store, registries: RegistryOptions, on_progress: OnProgress) -> list[dict[str, object]]:
-    results = [convert(one.name, platform, store, on_progress, registries, one.mode) for platform in one.platforms]
-    rows = [{"made": "before" if result.was_there else "now"} for result in results]
+    results = [
+        convert(one.name, platform, store, on_progress, registries, one.mode, one.signed_by)
+        for platform in one.platforms
+    ]
+    rows = [_told(result) for result in results]
     if one.destination is not None:
         published = publish(one.name, results, one.destination, store, registries, on_progress)
         rows = [{**row, "pushed": f"{published.name}@{published.digest}"} for row in rows]
     images = [store.find(result.image.manifest_digest, result.image.mode) for result in results]
     return [{**row_of(image), **row} for image, row in zip(images, rows, strict=True)]
+
+
+def _told(result: Converted) -> dict[str, object]:
+    key = result.signed_by
+    return {"made": "before" if result.was_there else "now", "signed": None if key is None else key.fingerprint}
+
+
+def _key(path: Path) -> SigningKey:
+    try:
+        with path.open("rb") as file:
+            return parse_signing_key(file.read(LONGEST_PEM + 1).decode("utf-8", "replace"))
+    except OSError as error:
+        raise typer.BadParameter(f"{path}: {error.strerror}") from error
+    except SigningKeyError as error:
+        raise typer.BadParameter(f"{path} {error}; expected {KEY_EXPECTED}") from error
 
 
 def _destined(wanted: list[_Wanted], dest: str) -> _Wanted:
@@ -172,6 +201,7 @@ def _of_policy(policy: ImageConversion, platforms: list[str], mode: Mode | None,
         platforms=_platforms(platforms or list(policy.platforms)),
         mode=_mode(name, size),
         destination=policy.destination,
+        signed_by=policy.signed_by,
     )
 
 

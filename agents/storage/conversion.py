@@ -14,6 +14,7 @@ from pathlib import Path
 from agents.storage.io.ingest import ingest_layers, layer_path
 from agents.storage.io.layouts import Layout
 from agents.storage.io.registries import Registry, RegistryOptions
+from agents.storage.io.signatures import require_signature
 from agents.storage.io.sources import Source, read_image
 from agents.storage.io.store import Store, StoredImage, Volume
 from agents.storage.io.trees import LayerFiles
@@ -23,6 +24,7 @@ from agents.storage.translate.modes import EROFS, Mode
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.oci import Image, Layer, Platform
 from compiler.policy.imagenames import ImageName, LayoutImage
+from compiler.policy.signingkeys import SigningKey
 
 OnProgress = Callable[[str, int, int], None]
 """(phase, bytes done, bytes in all); phases are Pulling, Converting and Publishing. From several threads."""
@@ -38,6 +40,8 @@ class Converted:
     original: Image
     was_there: bool
     """The volume was made by an earlier conversion, of this image or of one with the same layers."""
+    signed_by: SigningKey | None = None
+    """The key that the image is signed by, where that was asked for."""
 
 
 def open_source(name: ImageName, registries: RegistryOptions) -> Source:
@@ -51,12 +55,15 @@ def convert(
     on_progress: OnProgress = no_progress,
     registries: RegistryOptions | None = None,
     mode: Mode = EROFS,
+    signed_by: Sequence[SigningKey] = (),
 ) -> Converted:
-    """Convert one platform's image to volumes. Raises ImageError; what was there stays as it was."""
+    """Convert one platform's image to volumes. Where keys are given, one of them must have signed it, also when the
+    volumes are there. Raises ImageError; what was there stays as it was."""
     source = open_source(name, registries or RegistryOptions())
     try:
         image = read_image(source, platform, str(name))
         _check_layers(image, mode)
+        key = require_signature(source, image, signed_by, str(name)) if signed_by else None
         with store.alone():
             parts = _parts(store, image, mode)
             volumes = {part.recipe: found for part in parts if (found := _existing(store, part)) is not None}
@@ -67,7 +74,8 @@ def convert(
             _remove_layers(store, image)
     finally:
         source.close()
-    return Converted(image=store.find(image.digest, mode.name), original=image, was_there=not missing)
+    stored = store.find(image.digest, mode.name)
+    return Converted(image=stored, original=image, was_there=not missing, signed_by=key)
 
 
 def _check_layers(image: Image, mode: Mode) -> None:

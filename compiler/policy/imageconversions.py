@@ -11,6 +11,7 @@ from compiler.policy.imagenames import parse_destination, parse_image_name
 from compiler.policy.located import Located
 from compiler.policy.policyset import ImageConversion as Resolved
 from compiler.policy.references import Claims, check_annotations
+from compiler.policy.signingkeys import parse_signing_key
 
 
 def resolve_conversions(objects: Mapping[str, Located[ImageConversion]], report: Report) -> tuple[Resolved, ...]:
@@ -36,6 +37,7 @@ def _resolved(located: Located[ImageConversion], name: str, claims: Claims, repo
         mode=mode,
         virtual_size_gib=spec.virtual_size_by_gb,
         platforms=tuple(dict.fromkeys(spec.platforms)),
+        signed_by=tuple(parse_signing_key(text) for text in spec.signed_by),
         pool=spec.pool or "",
         labels=tuple(sorted(metadata.labels.items())),
         span=located.span,

@@ -18,6 +18,8 @@ from compiler.policy.imagenames import (
 from compiler.policy.kinds import ApiVersion
 from compiler.policy.model import Model, NamespacedKind
 from compiler.policy.scalar import shortened
+from compiler.policy.signingkeys import EXPECTED as KEY_EXPECTED
+from compiler.policy.signingkeys import LONGEST_PEM, SigningKeyError, parse_signing_key
 from compiler.policy.values import Name, refusal
 
 MODES: Final = ("erofs", "overlayfs", "block")
@@ -58,9 +60,18 @@ def _check_platform(value: str) -> str:
     return value
 
 
+def _check_key(value: str) -> str:
+    try:
+        parse_signing_key(value)
+    except SigningKeyError as error:
+        raise refusal(f"the key {error}", expected=KEY_EXPECTED) from None
+    return value
+
+
 ImageText = Annotated[str, AfterValidator(_check_image)]
 DestinationText = Annotated[str, AfterValidator(_check_destination)]
 ImageMode = Annotated[str, AfterValidator(_check_mode)]
+KeyText = Annotated[str, AfterValidator(_check_key), Field(json_schema_extra={"maxLength": LONGEST_PEM})]
 PlatformText = Annotated[str, AfterValidator(_check_platform), Field(pattern=f"^{_PLATFORM.pattern}$")]
 
 
@@ -68,6 +79,8 @@ class ImageConversionSpec(Model):
     field_hints: ClassVar[dict[str, str]] = {
         "image": "write 'sourceImage'",
         "platform": "write a list, 'platforms'",
+        "key": "write a list, 'signedBy'",
+        "publicKey": "write a list, 'signedBy'",
         "virtualSizeByGb": "write 'virtualSizeByGB'",
     }
 
@@ -81,6 +94,10 @@ class ImageConversionSpec(Model):
     ] = None
     platforms: Annotated[
         tuple[PlatformText, ...], Field(description="os/architecture[/variant]; default: that of the machine.")
+    ] = ()
+    signed_by: Annotated[
+        tuple[KeyText, ...],
+        Field(max_length=10, description="PEM public keys; one of them must have signed the image."),
     ] = ()
     pool: Annotated[Name | None, Field(description="Where volumes are made; default: the machine's own store.")] = None
 

@@ -14,6 +14,7 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Network
 
 from compiler.policy.imagenames import ImageName, RegistryImage
+from compiler.policy.signingkeys import SigningKey
 from compiler.span import NOWHERE, Span
 
 Address = IPv4Address | IPv6Address
@@ -384,7 +385,8 @@ class StoragePolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageConversion:
-    """An image to be made into volumes. `mode` is erofs, overlayfs or block; no platform is the machine's own."""
+    """An image to be made into volumes. `mode` is erofs, overlayfs or block; no platform is the machine's own. One of
+    the keys of `signed_by` must have signed it, where there are any."""
 
     name: str
     namespace: str
@@ -394,6 +396,7 @@ class ImageConversion:
     virtual_size_gib: int | None
     platforms: tuple[str, ...]
     pool: str
+    signed_by: tuple[SigningKey, ...] = ()
     labels: Labels = ()
     span: Span = field(default=NOWHERE, compare=False)
 

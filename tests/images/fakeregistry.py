@@ -30,6 +30,10 @@ class Behaviour:
     basic_user: str = ""
     elsewhere: str = ""
     """host:port where blobs are said to be."""
+    denied: str = ""
+    """What paths have that are answered with 403."""
+    referrers: list[bytes] = field(default_factory=lambda: [])
+    """Pages of what any manifest's referrers are; none is a registry that has no such list."""
     changed: bytes = b""
     """Sent in place of each blob that is no config."""
     seen: list[tuple[str, str, str]] = field(default_factory=lambda: [])
@@ -63,6 +67,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._token(parse_qs(url.query))
         elif not self._is_allowed():
             self._answer(401, b"", {"WWW-Authenticate": self._challenge()})
+        elif self.behaviour.denied and self.behaviour.denied in url.path:
+            self._answer(403, b'{"errors": [{"code": "DENIED", "message": "no"}]}')
+        elif "/referrers/" in url.path:
+            self._referrers(url.path, int(url.query or 0))
         elif "/manifests/" in url.path:
             self._manifest(url.path.rpartition("/")[2])
         else:
@@ -90,11 +98,18 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(401, b'{"errors": [{"code": "UNAUTHORIZED", "message": "wrong password"}]}')
 
     def _manifest(self, reference: str) -> None:
-        (entry,) = json.loads((self.behaviour.layout / "index.json").read_text())["manifests"]
-        if reference not in ("1", entry["digest"]):
+        entries = json.loads((self.behaviour.layout / "index.json").read_text())["manifests"]
+        digest = entries[0]["digest"] if reference == "1" else reference
+        kinds = {entry["digest"]: entry["mediaType"] for entry in entries}
+        if digest not in kinds:
             self._answer(404, b'{"errors": [{"code": "MANIFEST_UNKNOWN", "message": "manifest unknown"}]}')
             return
-        self._answer(200, self._bytes(entry["digest"]), {"Content-Type": entry["mediaType"]})
+        self._answer(200, self._bytes(digest), {"Content-Type": kinds[digest]})
+
+    def _referrers(self, path: str, page: int) -> None:
+        pages = self.behaviour.referrers
+        following = {"Link": f'<{path}?{page + 1}>; rel="next"'} if page + 1 < len(pages) else {}
+        self._answer(200, pages[page], following) if pages else self._answer(404, b"404 page not found")
 
     def _bytes(self, digest: str) -> bytes:
         return (self.behaviour.layout / "blobs" / "sha256" / digest.removeprefix("sha256:")).read_bytes()

@@ -10,6 +10,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import urllib3
 
@@ -25,7 +26,7 @@ def push(layout: Path, host: str, repository: str, tag: str) -> str:
     (entry,) = json.loads((layout / "index.json").read_text())["manifests"]
     for blob in (layout / "blobs" / "sha256").iterdir():
         started = http.request("POST", f"http://{host}/v2/{repository}/blobs/uploads/")
-        location = started.headers["Location"]
+        location = urljoin(f"http://{host}", started.headers["Location"])
         sign = "&" if "?" in location else "?"
         done = http.request("PUT", f"{location}{sign}digest=sha256:{blob.name}", body=blob.read_bytes())
         assert done.status == 201, done.data

@@ -42,10 +42,16 @@ def search_path(version: Version) -> str:
         if shutil.which("containerd") is None:
             pytest.skip("containerd is not installed; ./setup installs it")
         return path
-    place = subprocess.run([_BUILD, "--where", version.peer], capture_output=True, text=True, check=True).stdout.strip()
+    return f"{peer_folder(version.peer)}:{path}"
+
+
+@cache
+def peer_folder(peer: str) -> Path:
+    """Where tests/peers/build has put a peer's programs. Skips the test where they are missing."""
+    place = subprocess.run([_BUILD, "--where", peer], capture_output=True, text=True, check=True).stdout.strip()
     if not Path(place).is_dir():
-        pytest.skip(f"containerd {version.name} is not built; make peers builds it")
-    return f"{place}:{path}"
+        pytest.skip(f"{peer} is not built; make peers builds it")
+    return Path(place)
 
 
 def documented(heading: str, **replaced: Path) -> str:

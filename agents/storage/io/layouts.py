@@ -10,6 +10,7 @@ from typing import BinaryIO, Final
 
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.oci import MAX_DOCUMENT_BYTES, Descriptor, parse_index
+from agents.storage.wire.signatures import Referrer, parse_referrers, subject_of
 from agents.storage.wire.tar import REGULAR, entries
 from compiler.policy.imagenames import LayoutImage
 
@@ -28,9 +29,9 @@ class Layout:
     def resolve(self) -> tuple[str, str, bytes]:
         with self._files.open(_MARKER):
             pass
-        with self._files.open(_INDEX) as stream:
-            document = _bounded(stream, f"{self._image.path}/{_INDEX}")
-        found = parse_index(document, f"{self._image.path}/{_INDEX}")
+        document = self._index()
+        listed = parse_referrers(document, f"{self._image.path}/{_INDEX}")
+        found = [one.descriptor for one in listed if not one.is_signature]
         if not self._image.name:
             if len(found) == 1:
                 return found[0].media_type, found[0].digest, self.manifest(found[0])
@@ -54,8 +55,24 @@ class Layout:
         stream.seek(start)
         return stream
 
+    def tagged(self, tag: str) -> bytes | None:
+        named = [item for item in parse_index(self._index(), f"{self._image.path}/{_INDEX}") if item.name == tag]
+        return self.manifest(named[0]) if named else None
+
+    def referrers(self, digest: str) -> tuple[Referrer, ...]:
+        """Of what the layout lists; what `cosign save` has put beside an image says of itself that it is one."""
+        listed = parse_referrers(self._index(), f"{self._image.path}/{_INDEX}")
+        return tuple(one for one in listed if one.is_signature and self._is_about(one.descriptor, digest))
+
     def close(self) -> None:
         self._files.close()
+
+    def _is_about(self, descriptor: Descriptor, digest: str) -> bool:
+        return subject_of(self.manifest(descriptor)) in ("", digest)
+
+    def _index(self) -> bytes:
+        with self._files.open(_INDEX) as stream:
+            return _bounded(stream, f"{self._image.path}/{_INDEX}")
 
 
 def _bounded(stream: BinaryIO, what: str) -> bytes:

@@ -13,9 +13,11 @@ from urllib3.exceptions import HTTPError
 
 from agents.storage.io.credentials import CredentialFile
 from agents.storage.io.httprequests import UnreachableError
+from agents.storage.io.registrydocuments import document_of, find_document, referrer_pages
 from agents.storage.io.registryhttp import Connection, RegistryHttp
 from agents.storage.wire.errors import ImageError
-from agents.storage.wire.oci import INDEX_TYPES, MANIFEST_TYPES, MAX_DOCUMENT_BYTES, Descriptor
+from agents.storage.wire.oci import INDEX_TYPES, MANIFEST_TYPES, Descriptor
+from agents.storage.wire.signatures import Referrer, parse_referrers, referrers_tag
 from compiler.policy.imagenames import DEFAULT_REGISTRY, RegistryImage
 
 _HUB_HOST: Final = "registry-1.docker.io"
@@ -80,6 +82,19 @@ class Registry:
 
         return self._first(ask)
 
+    def tagged(self, tag: str) -> bytes | None:
+        path = f"/v2/{self._image.repository}/manifests/{tag}"
+        return self._found(lambda host: find_document(host, path, _ACCEPT, self._scope))
+
+    def referrers(self, digest: str) -> tuple[Referrer, ...]:
+        """By the API, all of its pages; where no host has that, of the index with the tag that stands for it."""
+        path = f"/v2/{self._image.repository}/referrers/{digest}"
+        found = self._found(lambda host: referrer_pages(host, path, self._scope))
+        if found is not None:
+            return found
+        document = self.tagged(referrers_tag(digest))
+        return () if document is None else parse_referrers(document, f"tag {referrers_tag(digest)}")
+
     def close(self) -> None:
         for host in self._hosts:
             host.close()
@@ -89,33 +104,50 @@ class Registry:
 
         def ask(host: RegistryHttp) -> tuple[str, bytes]:
             response = host.get(path, {"Accept": _ACCEPT}, self._scope)
-            try:
-                document = response.read(MAX_DOCUMENT_BYTES + 1)
-            except HTTPError as error:
-                raise ImageError(f"{host.host}{path}: the connection broke: {error}") from error
-            finally:
-                response.close()
-            if len(document) > MAX_DOCUMENT_BYTES:
-                raise ImageError(f"{host.host}{path}: more than {MAX_DOCUMENT_BYTES} bytes")
+            document = document_of(response, f"{host.host}{path}")
             return response.headers.get("Content-Type", "").partition(";")[0].strip(), document
 
         return self._first(ask)
 
+    def _found(self, ask: Callable[[RegistryHttp], T | None]) -> T | None:
+        """What the first host has; None where the registry itself, which is asked last, has it not."""
+
+        def have(host: RegistryHttp) -> T:
+            found = ask(host)
+            if found is None:
+                raise _AbsentError(host.host)
+            return found
+
+        try:
+            return self._first(have)
+        except _AbsentError:
+            return None
+
     def _first(self, ask: Callable[[RegistryHttp], T]) -> T:
         """What the first host answers; when none does, what each of them said."""
         said: list[str] = []
+        absent: _AbsentError | None = None
         for host in self._hosts:
+            absent = None
             if host.host in self._unreachable:
                 said.append(self._unreachable[host.host])
                 continue
             try:
                 return ask(host)
+            except _AbsentError as error:
+                absent = error
             except UnreachableError as error:
                 self._unreachable[host.host] = str(error)
                 said.append(str(error))
             except ImageError as error:
                 said.append(str(error))
+        if absent is not None:
+            raise absent
         raise ImageError("; ".join(said))
+
+
+class _AbsentError(ImageError):
+    """A host that answers, and has it not."""
 
 
 class _Blob(io.RawIOBase):

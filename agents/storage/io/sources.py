@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import BinaryIO, Protocol
 
 from agents.storage.translate.platforms import matches, select
@@ -17,6 +18,7 @@ from agents.storage.wire.oci import (
     parse_index,
     parse_manifest,
 )
+from agents.storage.wire.signatures import Referrer
 
 
 class Source(Protocol):
@@ -32,34 +34,51 @@ class Source(Protocol):
         """The blob's bytes from `start` on."""
         ...
 
+    def tagged(self, tag: str) -> bytes | None:
+        """The manifest that another tag in the same place means; None where there is no such tag."""
+        ...
+
+    def referrers(self, digest: str) -> tuple[Referrer, ...]:
+        """Manifests of the same place whose subject is the digest, as far as the place knows. Each is what a list
+        says, not checked."""
+        ...
+
     def close(self) -> None: ...
 
 
 def read_image(source: Source, platform: Platform, name: str) -> Image:
     """The image for `platform` behind the source's name, its documents verified. Indexes may nest, three deep."""
     media_type, digest, document = source.resolve()
+    indexes: list[str] = []
     for _ in range(3):
         if not is_index(media_type, document):
             break
+        indexes.append(digest)
         chosen = select(parse_index(document, f"index {digest}"), platform, name)
-        document = source.manifest(chosen)
-        _check(document, chosen)
+        document = verified_manifest(source, chosen)
         media_type, digest = chosen.media_type, chosen.digest
     manifest = parse_manifest(document, f"manifest {digest}")
-    config = _small_blob(source, manifest.config)
-    image = make_image(digest, document, manifest, config)
+    config = small_blob(source, manifest.config, "config", MAX_DOCUMENT_BYTES)
+    image = replace(make_image(digest, document, manifest, config), indexes=tuple(indexes))
     if image.platform.os and not matches(image.platform, platform):
         raise ImageError(f"{name} is for {image.platform}, not for {platform}")
     return image
 
 
-def _small_blob(source: Source, descriptor: Descriptor) -> bytes:
-    if descriptor.size > MAX_DOCUMENT_BYTES:
-        raise ImageError(f"config {descriptor.digest} takes {descriptor.size} bytes, more than {MAX_DOCUMENT_BYTES}")
+def small_blob(source: Source, descriptor: Descriptor, what: str, most_bytes: int) -> bytes:
+    """A blob that is held in memory, its digest verified."""
+    if descriptor.size > most_bytes:
+        raise ImageError(f"{what} {descriptor.digest} takes {descriptor.size} bytes, more than {most_bytes}")
     with source.open_blob(descriptor) as stream:
         data = stream.read(descriptor.size + 1)
     _check(data, descriptor)
     return data
+
+
+def verified_manifest(source: Source, descriptor: Descriptor) -> bytes:
+    document = source.manifest(descriptor)
+    _check(document, descriptor)
+    return document
 
 
 def _check(data: bytes, descriptor: Descriptor) -> None:

@@ -92,6 +92,8 @@ class Image:
     config_digest: str
     platform: Platform
     layers: tuple[Layer, ...]
+    indexes: tuple[str, ...] = ()
+    """Digests of the indexes by which the manifest was found, from the name on: who signs them signs the manifest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,17 +116,17 @@ def manifest_type(document: bytes) -> str:
 
 
 def parse_index(document: bytes, what: str) -> tuple[Descriptor, ...]:
-    return tuple(_descriptor(item, what) for item in _list(_object(document, what), "manifests", what))
+    return tuple(parse_descriptor(item, what) for item in _list(_object(document, what), "manifests", what))
 
 
 def parse_manifest(document: bytes, what: str) -> Manifest:
     fields = _object(document, what)
     if fields.get("schemaVersion") != 2 or "config" not in fields:
         raise ImageError(f"{what} is no manifest of an image (schema version 2)")
-    layers = tuple(_descriptor(item, what) for item in _list(fields, "layers", what))
+    layers = tuple(parse_descriptor(item, what) for item in _list(fields, "layers", what))
     if len(layers) > MAX_LAYERS:
         raise ImageError(f"{what} has {len(layers)} layers; at most {MAX_LAYERS} are taken")
-    return Manifest(config=_descriptor(fields["config"], what), layers=layers)
+    return Manifest(config=parse_descriptor(fields["config"], what), layers=layers)
 
 
 def make_image(digest: str, manifest_bytes: bytes, manifest: Manifest, config: bytes) -> Image:
@@ -176,7 +178,8 @@ def _is_digest(value: object) -> bool:
     return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
 
 
-def _descriptor(value: object, what: str) -> Descriptor:
+def parse_descriptor(value: object, what: str) -> Descriptor:
+    """One of the references in the document `what`."""
     fields = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
     digest, size, media_type = fields.get("digest"), fields.get("size"), fields.get("mediaType", "")
     if not _is_digest(digest):
