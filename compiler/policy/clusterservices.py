@@ -15,6 +15,7 @@ from typing import Final
 from compiler.diagnostic import Report, did_you_mean
 from compiler.policy import codes
 from compiler.policy.affinities import affinity_seconds
+from compiler.policy.distribution import check_distribution
 from compiler.policy.endpoints import SliceEndpoint, SlicePort, usable
 from compiler.policy.externals import DEFAULT_NETWORK, address_order, assigned_externals
 from compiler.policy.frontends import Holders, PlacedAddress, check_addresses, check_families, node_of, service_port
@@ -93,6 +94,7 @@ class ClusterServiceResolver:
             self._port(located, index, network, slices, [*placed, *externals])
             for index in range(len(located.model.spec.ports))
         )
+        self._check_distribution(located, slices)
         return Service(
             name=metadata.name,
             namespace=metadata.namespace,
@@ -105,10 +107,22 @@ class ClusterServiceResolver:
             externals=tuple(address for address, _ in externals),
             external_spans=tuple(span for _, span in externals),
             external_traffic_policy=TrafficPolicy(located.model.spec.external_traffic_policy or TrafficPolicy.CLUSTER),
+            traffic_distribution=located.model.spec.traffic_distribution,
             affinity_s=affinity,
             labels=tuple(sorted(metadata.labels.items())),
             span=located.span,
         )
+
+    def _check_distribution(self, located: ServiceObject, slices: Iterable[SlicePort]) -> None:
+        distribution = located.model.spec.traffic_distribution
+        if not distribution:
+            return
+        groups: dict[tuple[str, str, int], list[SliceEndpoint]] = {}
+        for port in slices:
+            ready = [endpoint for endpoint in port.endpoints if endpoint.is_ready]
+            groups.setdefault((port.name, port.protocol, port.version), []).extend(ready)
+        advice = "the EndpointSlice controller writes hints once all nodes have zones"
+        check_distribution(groups.values(), advice, located.key("spec", "trafficDistribution"), self.report)
 
     def _backend(self, network: Network, port: SlicePort, endpoint: SliceEndpoint) -> Backend:
         workload = self.holders.workload(network, endpoint.address)
@@ -117,6 +131,7 @@ class ClusterServiceResolver:
             port=port.port,
             workload=workload,
             node=endpoint.node or node_of(workload),
+            hints=endpoint.hints,
             span=endpoint.span,
         )
 
@@ -204,8 +219,6 @@ def _ignored(service_type: str, located: ServiceObject) -> Iterable[tuple[str, s
             "loadBalancerSourceRanges are not supported yet: the load balancer address is not served at all",
             "loadBalancerSourceRanges",
         )
-    if spec.traffic_distribution:
-        yield "trafficDistribution is not supported yet: connections go to all endpoints alike", "trafficDistribution"
 
 
 def _check_ports(located: ServiceObject, report: Report) -> None:

@@ -9,6 +9,7 @@ from typing import Final
 from compiler.diagnostic import Related, Report
 from compiler.policy import codes, kinds
 from compiler.policy.affinities import affinity_seconds
+from compiler.policy.distribution import ZONE_LABEL, Hints, check_distribution, hints_for
 from compiler.policy.externals import address_order, written_externals
 from compiler.policy.frontends import Holders, check_addresses, check_families, node_of, service_port
 from compiler.policy.located import Located
@@ -92,6 +93,10 @@ class DpuServiceResolver:
         ports = tuple(_port(located, index, explicit, selected) for index in range(len(spec.ports)))
         for port in ports:
             check_families(object_name(metadata), [*placed, *externals], port, self.report)
+        if spec.traffic_distribution is not None:
+            groups = [port.backends_of(version) for port in ports for version in (4, 6)]
+            advice = f"a Node with the label {ZONE_LABEL}"
+            check_distribution(groups, advice, located.key("spec", "trafficDistribution"), self.report)
         return Service(
             name=metadata.name,
             namespace=metadata.namespace,
@@ -104,6 +109,7 @@ class DpuServiceResolver:
             externals=tuple(address for address, _ in externals),
             external_spans=tuple(span for _, span in externals),
             external_traffic_policy=TrafficPolicy(spec.external_traffic_policy or TrafficPolicy.CLUSTER),
+            traffic_distribution=spec.traffic_distribution or "",
             affinity_s=affinity_seconds(spec, located.key("spec", "sessionAffinityConfig"), self.report),
             labels=tuple(sorted(metadata.labels.items())),
             span=located.span,
@@ -210,6 +216,7 @@ def _port(
             weight=item.weight,
             workload=item.workload,
             node=node_of(item.workload),
+            hints=_hints(service, item.workload),
             span=item.span,
         )
         for item in explicit
@@ -217,7 +224,14 @@ def _port(
         if address.version in versions
     ]
     backends.extend(
-        Backend(address=address, port=target, workload=workload, node=node_of(workload), span=workload.span)
+        Backend(
+            address=address,
+            port=target,
+            workload=workload,
+            node=node_of(workload),
+            hints=_hints(service, workload),
+            span=workload.span,
+        )
         for workload in selected
         for address in workload.addresses
         if address.version in versions
@@ -229,3 +243,8 @@ def _port(
         backends=backends,
         span=located.at("spec", "ports", index, "port"),
     )
+
+
+def _hints(spec: kinds.DpuServiceSpec, workload: Workload | None) -> Hints:
+    node = workload.node if workload is not None else None
+    return hints_for(spec.traffic_distribution, *((node.name, node.zone) if node is not None else ("", "")))

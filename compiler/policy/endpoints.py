@@ -9,6 +9,7 @@ from typing import Final
 
 from compiler.diagnostic import Report, did_you_mean
 from compiler.policy import codes
+from compiler.policy.distribution import NO_HINTS, Hints
 from compiler.policy.kubernetes import Endpoint, EndpointSlice
 from compiler.policy.located import Located
 from compiler.policy.policyset import Address
@@ -28,6 +29,8 @@ class SliceEndpoint:
     is_serving_while_terminating: bool
     node: str
     span: Span
+    hints: Hints = NO_HINTS
+    """Of one that is ready."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,9 @@ def _endpoints(located: SliceObject, version: int, report: Report) -> Iterable[S
         address = _address(endpoint.addresses[0], version, span, report)
         if address is not None:
             ends = _is_serving_while_terminating(endpoint)
-            yield SliceEndpoint(address, _is_ready(endpoint), ends, endpoint.node_name, span)
+            is_ready = _is_ready(endpoint)
+            hints = _hints(endpoint) if is_ready else NO_HINTS
+            yield SliceEndpoint(address, is_ready, ends, endpoint.node_name, span, hints)
 
 
 def _address(text: str, version: int, span: Span, report: Report) -> Address | None:
@@ -112,6 +117,13 @@ def _address(text: str, version: int, span: Span, report: Report) -> Address | N
         report.add(codes.INVALID_VALUE, span, message, expected=f"an IPv{version} address, as addressType says")
         return None
     return address
+
+
+def _hints(endpoint: Endpoint) -> Hints:
+    if endpoint.hints is None:
+        return NO_HINTS
+    nodes, zones = endpoint.hints.for_nodes, endpoint.hints.for_zones
+    return Hints(nodes=tuple(node.name for node in nodes), zones=tuple(zone.name for zone in zones))
 
 
 def _is_ready(endpoint: Endpoint) -> bool:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 from pydantic import Field
 
 from compiler.policy.affinities import SessionAffinityConfig
+from compiler.policy.distribution import DistributionWord
 from compiler.policy.model import Kind, Model, NamespacedKind
 from compiler.policy.values import (
     AddressValue,
@@ -160,6 +161,10 @@ class DpuServiceSpec(Model):
     internal_traffic_policy: Annotated[
         Literal["Cluster", "Local"], Field(description="Local: only backends on the client's node.")
     ] = "Cluster"
+    traffic_distribution: Annotated[
+        DistributionWord | None,
+        Field(description="Backends that clients get where there are any: in their zone, or on their node first."),
+    ] = None
     external_addresses: Annotated[
         tuple[AddressValue, ...], Field(max_length=16, description="For clients outside; with type LoadBalancer.")
     ] = ()

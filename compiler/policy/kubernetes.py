@@ -92,6 +92,17 @@ class EndpointConditions(Model):
     terminating: bool | None = None
 
 
+class HintedPlace(Model):
+    name: str
+
+
+class EndpointHints(Model):
+    """The clients that an endpoint is meant for, by zone and by node (EndpointHints of discovery.k8s.io/v1)."""
+
+    for_zones: tuple[HintedPlace, ...] = ()
+    for_nodes: tuple[HintedPlace, ...] = ()
+
+
 class Endpoint(Model):
     addresses: tuple[str, ...]
     conditions: EndpointConditions = EndpointConditions()
@@ -100,7 +111,7 @@ class Endpoint(Model):
     deprecated_topology: dict[str, str] = Field(default_factory=dict)
     node_name: str = ""
     zone: str = ""
-    hints: dict[str, Any] = Field(default_factory=dict)
+    hints: EndpointHints | None = None
 
 
 class EndpointPort(Model):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Network
 
+from compiler.policy.distribution import NO_HINTS, ZONE_LABEL, Hints, preferred
 from compiler.policy.imagenames import ImageName, RegistryImage
 from compiler.policy.signingkeys import SigningKey
 from compiler.span import NOWHERE, Span
@@ -110,6 +111,11 @@ class Node:
     labels: Labels = ()
     span: Span = field(default=NOWHERE, compare=False)
 
+    @property
+    def zone(self) -> str:
+        """Empty where its labels do not say."""
+        return dict(self.labels).get(ZONE_LABEL, "")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
@@ -193,7 +199,8 @@ class Device:
 class Backend:
     """Where a connection may go. `port` is the backend's own; `weight` 1..100; `workload` None for an address that
     no Workload declares. `node` is the name of the one that it is on, empty where that is not known. `span` is the line
-    that made it a backend: the workload, the list item or the endpoint. `preference` and `health` are a target's."""
+    that made it a backend: the workload, the list item or the endpoint. `preference` and `health` are a target's;
+    `hints` say which clients it is meant for."""
 
     address: Address
     port: int
@@ -202,6 +209,7 @@ class Backend:
     node: str = ""
     preference: int = 0
     health: Health = Health.UP
+    hints: Hints = NO_HINTS
     span: Span = field(default=NOWHERE, compare=False)
 
     def is_near(self, device: Device) -> bool:
@@ -257,6 +265,8 @@ class Service:
     externals: tuple[Address, ...] = ()
     external_spans: tuple[Span, ...] = field(default=(), compare=False)
     external_traffic_policy: TrafficPolicy = TrafficPolicy.CLUSTER
+    traffic_distribution: str = ""
+    """As it is asked for; what comes of it are the hints of the backends."""
     steering: Steering | None = None
     affinity_s: int = 0
     """So long after its last new connection a client still goes to the same backend, 1 to 86,400; 0: it need not."""
@@ -285,8 +295,13 @@ class Service:
         if self.steering is not None:
             return _for_new_hosts(found)
         if self.traffic_policy(front) is TrafficPolicy.CLUSTER:
-            return found
+            return preferred(found, device.node.name, device.node.zone)
         return tuple(backend for backend in found if backend.is_near(device))
+
+    @property
+    def is_hinted(self) -> bool:
+        """Whether it may depend on a client's place which backends it gets, be the traffic policy Cluster."""
+        return any(backend.hints != NO_HINTS for port in self.ports for backend in port.backends)
 
     @property
     def is_portal(self) -> bool:

@@ -138,6 +138,9 @@ def lines(view: ServiceView) -> Iterator[str]:
         yield f"algorithm: {service.algorithm}, by weight"
         yield from _steering_lines(service)
         yield f"internal traffic policy: {service.internal_traffic_policy}{_POLICIES[service.internal_traffic_policy]}"
+        if service.is_hinted:
+            asked = service.traffic_distribution or "as hints say"
+            yield f"traffic distribution: {asked}, clients get the backends for their node or zone where there are any"
         if service.externals:
             policy = service.external_traffic_policy
             yield f"external traffic policy: {policy}{_EXTERNAL_POLICIES[policy]}"
@@ -214,6 +217,7 @@ def _plain_service(service: Service) -> dict[str, Any]:
         "affinity_s": service.affinity_s,
         **_plain_steering(service.steering),
         "internal_traffic_policy": service.internal_traffic_policy.value,
+        "traffic_distribution": service.traffic_distribution,
     }
 
 

@@ -31,8 +31,28 @@ def backends(
         if service.is_kubernetes
         else _dpu_backends(plan, service, port, version)
     )
-    is_near = node is not None and service.is_local
-    return {place: weight for (place, at), weight in found.items() if not is_near or at == node}
+    there = {at for _, at in found}
+    nodes = there if node is None else _nodes_for(plan, service, version, node, there)
+    return {place: weight for (place, at), weight in found.items() if at in nodes}
+
+
+def _nodes_for(plan: PolicyPlan, service: PlannedService, version: int, node: str, there: set[str]) -> set[str]:
+    """Whose backends clients on a node get; there are some on each of `there`."""
+    in_zone = {at for at in there if plan.has_zones and planned.ZONES[at] == planned.ZONES[node]}
+    if service.is_local:
+        return {node}
+    if service.is_kubernetes and not any(_ready_versions(plan, service, version)):
+        return there
+    if service.distribution == "PreferSameNode" and node in there:
+        return {node}
+    return in_zone if service.distribution and in_zone else there
+
+
+def _ready_versions(plan: PolicyPlan, service: PlannedService, version: int) -> Iterator[bool]:
+    """Of each endpoint, whether it is ready and of a family."""
+    for backend in service.backends:
+        workload = plan.backend_of(service, backend)
+        yield backend.is_ready and workload is not None and version in workload.versions
 
 
 def stays(plan: PolicyPlan, service: PlannedService, port: PlannedPort, version: int) -> set[Place]:
@@ -125,6 +145,9 @@ def _service_codes(plan: PolicyPlan) -> Iterator[Code]:
                 yield codes.NO_BACKENDS
             if present and len(present) < len(service.versions):
                 yield codes.FAMILY_MISMATCH
+            ready = [v for v in present if not service.is_kubernetes or any(_ready_versions(plan, service, v))]
+            if ready and service.distribution not in ("", "PreferSameNode") and not plan.has_zones:
+                yield codes.IGNORED_FIELD
 
 
 def _redirect_codes(plan: PolicyPlan) -> Iterator[Code]:

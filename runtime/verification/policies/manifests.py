@@ -36,7 +36,7 @@ def to_yaml(manifests: list[Manifest]) -> str:
 def manifests(plan: PolicyPlan) -> list[Manifest]:
     return [
         *(_network(number, network) for number, network in enumerate(plan.networks)),
-        *(_object("Node", node, None, {}) for node in (*planned.NODES.values(), planned.BARE_NODE)),
+        *(_node(plan, node) for node in (*planned.NODES.values(), planned.BARE_NODE)),
         *(_device(plan, name) for name in planned.DEVICES),
         *(_workload(workload) for workload in plan.everyone),
         *(made for service in plan.services for made in _service(plan, service)),
@@ -73,6 +73,11 @@ def _network(number: int, network: PlannedNetwork) -> Manifest:
     if network.has_id:
         spec["id"] = number + 1
     return _object("Network", planned.network_name(number), None, spec)
+
+
+def _node(plan: PolicyPlan, name: str) -> Manifest:
+    zone = {"topology.kubernetes.io/zone": planned.ZONES[name]} if plan.has_zones else None
+    return _object("Node", name, None, {}, labels=zone)
 
 
 def _device(plan: PolicyPlan, name: str) -> Manifest:
@@ -141,7 +146,7 @@ def _dpu_service(plan: PolicyPlan, service: PlannedService) -> Manifest:
         spec["algorithm"] = service.algorithm
     if service.is_local:
         spec["internalTrafficPolicy"] = "Local"
-    spec |= _affinity(service)
+    spec |= _affinity(service) | _distribution(service)
     return _object("DpuService", planned.service_name(plan, service), service.team, spec)
 
 
@@ -150,6 +155,10 @@ def _affinity(service: PlannedService) -> Manifest:
         return {}
     config = {"clientIP": {"timeoutSeconds": service.affinity_s}}
     return {"sessionAffinity": "ClientIP", "sessionAffinityConfig": config}
+
+
+def _distribution(service: PlannedService) -> Manifest:
+    return {"trafficDistribution": service.distribution} if service.distribution else {}
 
 
 def _storage(plan: PolicyPlan, service: PlannedService) -> Manifest:
@@ -196,7 +205,7 @@ def _cluster_service(plan: PolicyPlan, service: PlannedService) -> Iterator[Mani
     spec: Manifest = {"type": "ClusterIP", "clusterIP": addresses[0], "clusterIPs": addresses, "ports": ports}
     if service.is_local:
         spec["internalTrafficPolicy"] = "Local"
-    spec |= _affinity(service)
+    spec |= _affinity(service) | _distribution(service)
     made = _object("Service", name, service.team, spec, api="v1")
     made["metadata"]["annotations"] = {"turnout.dev/network": planned.network_name(service.network)}
     if service.algorithm != "Maglev":
@@ -217,8 +226,20 @@ def _endpoints(plan: PolicyPlan, service: PlannedService, version: int) -> Itera
         workload = plan.backend_of(service, backend)
         if workload is not None and version in workload.versions:
             conditions = {"ready": backend.is_ready, "serving": True, "terminating": not backend.is_ready}
-            address = str(planned.workload_address(workload, version))
-            yield {"addresses": [address], "conditions": conditions, "nodeName": planned.node_of(workload)}
+            made: Manifest = {"addresses": [str(planned.workload_address(workload, version))]}
+            made |= {"conditions": conditions, "nodeName": planned.node_of(workload)}
+            hints = _hints(plan, service, planned.node_of(workload))
+            yield made | ({"hints": hints} if hints else {})
+
+
+def _hints(plan: PolicyPlan, service: PlannedService, node: str) -> Manifest:
+    """As the EndpointSlice controller writes them."""
+    made: Manifest = {}
+    if service.distribution and plan.has_zones:
+        made["forZones"] = [{"name": planned.ZONES[node]}]
+    if service.distribution == "PreferSameNode":
+        made["forNodes"] = [{"name": node}]
+    return made
 
 
 def _slice(

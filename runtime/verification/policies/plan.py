@@ -17,6 +17,8 @@ DEVICES = ("dpu-a", "dpu-b")
 NODES = {"dpu-a": "node-a", "dpu-b": "node-b"}
 BARE_NODE = "node-c"
 """A node without a device."""
+ZONES = {"node-a": "east", "node-b": "west", BARE_NODE: "east"}
+"""Where a plan has zones."""
 UNDERLAY_MACS = {"dpu-a": "02:00:00:00:01:01", "dpu-b": "02:00:00:00:01:02"}
 FIRST_WORKLOAD_PORT = 16
 UPLINK = 1
@@ -127,6 +129,8 @@ class PlannedService:
     algorithm: str = "Maglev"
     is_local: bool = False
     """Its clients are sent to backends on their own node only."""
+    distribution: str = ""
+    """Which of its backends clients would rather get; of a Kubernetes one, what is written into its endpoints."""
     affinity_s: int = 0
     """How long it remembers clients."""
     is_storage: bool = False
@@ -149,6 +153,8 @@ class PolicyPlan:
     services: tuple[PlannedService, ...]
     underlay: str = "shared"
     underlay_mtu: int = 1500
+    has_zones: bool = False
+    """Its nodes are in `ZONES`."""
     has_orphan: bool = False
     """An EndpointSlice whose Service is not there."""
     proxies: tuple[PlannedWorkload, ...] = ()
