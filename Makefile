@@ -3,6 +3,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 BIN := .venv/bin
+# Where the environment says otherwise: tests start Python some thousand times, each half a second of compiling more.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo bench mutants peers check format-check lint types imports fast test soak format lock
 
@@ -39,7 +41,7 @@ peers: ## build what tests meet and Debian does not have: containerd 1.7 and 2.x
 test: peers ## every test; needs root for namespaces and BPF
 	@status=0; \
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "not root" || status=$$?; \
-	$(BIN)/python -m pytest -p tests.apart --numprocesses 2 --dist loadgroup -m "root and not alone" || status=$$?; \
+	$(BIN)/python -m pytest -p tests.apart --numprocesses 3 --dist loadfile --no-loadscope-reorder -m "root and not alone" || status=$$?; \
 	$(BIN)/python -m pytest -m "root and alone" || status=$$?; \
 	exit $$status
 

@@ -1,8 +1,9 @@
 """Root tests in several processes of pytest-xdist, none of which meets what another one makes: `-p tests.apart`.
 
 A worker has a network and mounts of its own, so namespaces, links, what the lab notes down, and addresses of loopback
-are its alone. What cannot be had twice (loop devices, a cluster's control plane) is a group, and groups stay in one
-worker. Tests marked `alone` measure time, or want all CPUs: they are for a run without workers (Makefile).
+are its alone. A file's tests go to one worker (`--dist loadfile`), which starts what they need once; the files that
+take longest go first (`--no-loadscope-reorder`), so that no worker is left alone with one at the end. Tests marked
+`alone` measure time, or want all CPUs: they are for a run without workers (Makefile).
 """
 
 from __future__ import annotations
@@ -10,18 +11,26 @@ from __future__ import annotations
 import ctypes
 import os
 import subprocess
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Final
 
 import pytest
 
-from runtime.bpf.namespaces import CLONE_NEWNET
-
-CLONE_NEWNS = 0x00020000
+CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
 """linux/sched.h."""
 PLACES: Final = ("/run/netns", "/run/turnout", "/var/lib/turnout")
-TOGETHER: Final = ("tests/images", "tests/peers", "tests/root/lab")
-"""Folders whose tests share what they start, or look at what the whole machine has."""
+LONGEST_FIRST: Final = (
+    "tests/guest/test_debian_kernel.py",
+    "tests/mutation/test_mutants.py",
+    "tests/differential/test_clusters.py",
+    "tests/conformance/test_failing.py",
+    "tests/conformance/test_damaged_journal.py",
+    "tests/differential/test_storage.py",
+    "tests/images/test_churn.py",
+    "tests/root/storage/test_portals.py",
+    "tests/root/mesh/test_envoy.py",
+)
+"""Files, by how long they take."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -29,16 +38,11 @@ def pytest_configure(config: pytest.Config) -> None:
         _leave()
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Config) -> None:
-    """Tests of a file stay together: it starts what they need once."""
-    for item in items:
-        file = item.path.relative_to(config.rootpath)
-        item.add_marker(pytest.mark.xdist_group(_group(file)))
-
-
-def _group(file: PurePath) -> str:
-    return next((folder for folder in TOGETHER if file.is_relative_to(folder)), str(file))
+    """Behind what pytest itself does to their order."""
+    turns = {file: turn for turn, file in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: turns.get(item.nodeid.partition("::")[0], len(turns)))
 
 
 def _leave() -> None:
