@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from bench.containers.contents import CONTENTS, PORTS, PYTHON, Content
+from bench.containers.contents import CONTENTS, PORTS, PYTHON, USUAL, Content
 from bench.containers.starting import WAYS, Case, Way
 
 COLD, WARM = "cold", "warm"
@@ -44,7 +44,9 @@ def parse_plan(words: Sequence[str] | None, doc: str) -> Plan:
     """Ends the program where that is no plan."""
     parser = argparse.ArgumentParser(description=doc)
     parser.add_argument("--quick", action="store_true", help="one image, one round")
-    parser.add_argument("--all", action="store_true", help=f"1, 10 and 50 containers, both caches, {ALL_ROUNDS} rounds")
+    parser.add_argument(
+        "--all", action="store_true", help=f"every image, 1, 10 and 50 containers, both caches, {ALL_ROUNDS} rounds"
+    )
     parser.add_argument("--rounds", type=_above_zero, help="of each case")
     names = [content.name for content in CONTENTS]
     parser.add_argument("--images", type=_some_of(names), help=f"of {', '.join(names)}, with commas between, as below")
@@ -57,7 +59,8 @@ def parse_plan(words: Sequence[str] | None, doc: str) -> Plan:
 
 def _plan(given: Any) -> Plan:
     rounds = QUICK_ROUNDS if given.quick else ALL_ROUNDS if given.all else ROUNDS
-    images = given.images or ([PYTHON.name] if given.quick else [content.name for content in CONTENTS])
+    usual = (PYTHON,) if given.quick else CONTENTS if given.all else USUAL
+    images = given.images or [content.name for content in usual]
     ways = given.ways or _KEYS
     return Plan(
         contents=[content for content in CONTENTS if content.name in images],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bench.containers.contents import CONTENTS, LARGE, PYTHON
 from bench.containers.plan import parse_plan
 
 
@@ -16,7 +17,7 @@ def asked(*words: str) -> tuple[list[str], list[int], list[int], list[str], int]
 def test_what_is_usual() -> None:
     assert asked() == (["web", "python"], [1000, 100], [1], ["cold"], 3)
     assert asked("--quick") == (["python"], [1000, 100], [1], ["cold"], 1)
-    assert asked("--all") == (["web", "python"], [1000, 100], [1, 10, 50], ["cold", "warm"], 10)
+    assert asked("--all") == (["web", "python", "jdk", "large"], [1000, 100], [1, 10, 50], ["cold", "warm"], 10)
 
 
 def test_what_is_chosen() -> None:
@@ -39,7 +40,7 @@ def test_cases_of_a_round() -> None:
         (("--counts", "51"), "argument --counts: 51 containers at once; there are ports for 50"),
         (("--rates", "0"), "argument --rates: '0' is no number above 0"),
         (("--rounds", "-1"), "argument --rounds: '-1' is no number above 0"),
-        (("--images", "web,java"), "argument --images: 'java' is none of web, python"),
+        (("--images", "web,java"), "argument --images: 'java' is none of web, python, jdk, large"),
         (("--ways", "x"), "argument --ways: 'x' is none of pulled, elsewhere, ahead, before"),
     ],
 )
@@ -47,3 +48,10 @@ def test_what_is_no_plan(words: tuple[str, ...], said: str, capsys: pytest.Captu
     with pytest.raises(SystemExit):
         parse_plan(words, "")
     assert capsys.readouterr().err.splitlines()[-1].endswith(f"error: {said}")
+
+
+def test_images_share_layers() -> None:
+    """The large one goes on from what the Python one is made of; all begin with the same base."""
+    assert len(LARGE.layers) == 40
+    assert LARGE.layers[:4] == PYTHON.layers[:4]
+    assert len({content.layers[0] for content in CONTENTS}) == 1
