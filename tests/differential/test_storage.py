@@ -9,16 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compiler.ir.entries import Entries
 from compiler.pipeline.assembly import pipeline
 from runtime.bpf.testrun import pinned_to_cpu
 from runtime.build import Hook
-from runtime.client.plan import Kind, difference
 from runtime.verification.comparison import Comparison
 from runtime.verification.levels import small
 from runtime.verification.meshes import Segment
 from runtime.verification.sans import PORTS, San, sans, storage_segments
 from runtime.verification.testrun_level import TestRunLevel
+from tests.differential.changing import change
 from tests.differential.searches import EXAMPLES, SLOTS, searched
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
@@ -35,18 +34,6 @@ STEPS = st.lists(
 def loaded(request: pytest.FixtureRequest) -> Generator[TestRunLevel]:
     with pinned_to_cpu(), TestRunLevel(small(pipeline(), SLOTS), request.param) as level:
         yield level
-
-
-def change(comparison: Comparison, present: Entries, desired: Entries) -> None:
-    """As `turnout apply` goes from one state to another."""
-    for step in difference(present, desired).steps:
-        match step.kind:
-            case Kind.INSERT:
-                comparison.insert(step.entity)
-            case Kind.MODIFY:
-                comparison.modify(step.entity)
-            case Kind.DELETE:
-                comparison.delete(step.entity)
 
 
 @searched(EXAMPLES)

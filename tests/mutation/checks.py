@@ -1,4 +1,4 @@
-"""What a mutant has to get past: vectors, named sequences, frames cut or damaged, a mesh, sequences at random.
+"""What a mutant has to get past: vectors, named sequences, frames cut or damaged, a mesh, storage, sequences at random.
 
 A check is a generator that says what it does next, so that whoever runs it knows what has failed.
 """
@@ -22,6 +22,7 @@ from runtime.verification.shop import device_entries
 from runtime.verification.shop_frames import Arrival, cut, mutated, vectors
 from runtime.verification.strategies import BOUNDED, RUNS, Step, scenes
 from tests.differential.redirecting import entries_of
+from tests.mutation.remembering import clients_return, steered
 
 EXAMPLES = 40
 DAMAGED = 300
@@ -98,6 +99,10 @@ def checks(level: Level) -> Iterator[str]:
     yield from _cut_and_damaged(level)
     yield "redirects"
     _redirected(level)
+    yield "hosts of storage"
+    steered(level)
+    yield "clients that come again"
+    clients_return(level)
     yield "generated sequences"
     _play_generated(level)
 

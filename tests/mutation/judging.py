@@ -31,7 +31,7 @@ from tests.mutation.named import NAMED
 from tests.mutation.objects import is_same_code, mutant_object, right_object
 from tests.mutation.planting import failing_unit_test
 
-LONGEST_S = 20
+LONGEST_S = 60
 """Of a CPU's time, where a fault makes a loop endless."""
 
 
