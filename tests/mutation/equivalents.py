@@ -139,13 +139,8 @@ def _is_asked_of_pages(mutant: Mutant) -> bool:
     return "linear < headers && linear < length" in before.rpartition("\n")[2]
 
 
-def _is_renewed_elsewhere(_mutant: Mutant) -> bool:
-    told = FLOW_TABLE_TESTS.with_name("test_renewing.py").read_text()
-    return 'f"renew {rest}"' in told and (DIFFERENTIAL / "test_affinity.py").is_file()
-
-
-def _has_portals_elsewhere(_mutant: Mutant) -> bool:
-    return (DIFFERENTIAL / "test_storage.py").is_file()
+def _is_renewal_read(_mutant: Mutant) -> bool:
+    return 'f"renew {rest}"' in FLOW_TABLE_TESTS.with_name("test_renewing.py").read_text()
 
 
 EQUIVALENTS = (
@@ -186,21 +181,10 @@ EQUIVALENTS = (
         holds=_is_asked_of_pages,
     ),
     Equivalent(
-        named=r"(?:execution\.Journey\._learn|\w+\.\w+\.renew): .*",
-        told_by=r"renew",
-        reason="no service of the checks here remembers clients; test_renewing.py and test_affinity.py do",
-        holds=_is_renewed_elsewhere,
-    ),
-    Equivalent(
-        named=r"pipeline\.bpf\.c translate_reply_ipv[46]: constant",
-        told_by=r"is_reply",
-        reason="only storage asks whether a packet is a reply; tests/differential/test_storage.py has portals",
-        holds=_has_portals_elsewhere,
-    ),
-    Equivalent(
-        named=r"pipeline\.bpf\.c \w*storage\w*: .*",
-        reason="no policy of the checks here has portals; tests/differential/test_storage.py has",
-        holds=_has_portals_elsewhere,
+        named=r"execution\.Journey\._learn: .*",
+        told_by=r"^- self\._record_learned\(table, slot, is_renewed=True\)$",
+        reason="a trace that says 'learn' of what is renewed differs in nothing else; test_renewing.py reads it",
+        holds=_is_renewal_read,
     ),
     Equivalent(
         named=r"flow_programs\.h first_of: .*",
