@@ -136,3 +136,36 @@ def read_by(statement: Statement) -> tuple[Expr, ...]:
             return ()
         case _:
             assert_never(statement)
+
+
+def hot_tables(pipeline: Pipeline) -> frozenset[str]:
+    """Tables that a hot control asks: packets of known connections meet them."""
+    return frozenset(
+        s.table
+        for control in pipeline.controls
+        if control.hot
+        for s in statements(control.body)
+        if isinstance(s, Apply)
+    )
+
+
+def opening_tables(pipeline: Pipeline) -> frozenset[str]:
+    """Tables that only the first packet of a connection asks: those behind a miss of a learned table."""
+    controls = {control.name: control for control in pipeline.controls}
+    learned = {table.name for table in pipeline.tables if table.store is not None}
+    asked: set[str] = set()
+    waiting, seen = [controls[pipeline.main].body], {pipeline.main}
+    while waiting:
+        for statement in waiting.pop():
+            match statement:
+                case Run(control=name) if name not in seen:
+                    seen.add(name)
+                    waiting.append(controls[name].body)
+                case If(then=then, otherwise=otherwise):
+                    waiting += (then, otherwise)
+                case Apply(table=name, on_hit=on_hit, on_miss=on_miss):
+                    asked.add(name)
+                    waiting += (on_hit,) if name in learned else (on_hit, on_miss)
+                case _:
+                    pass
+    return frozenset(table.name for table in pipeline.tables) - asked

@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from compiler.ir.nodes import Pipeline
 from compiler.ir.statements import Clone, Multicast, Punt
-from compiler.ir.walking import all_statements
+from compiler.ir.walking import all_statements, opening_tables
 from compiler.printers.layout_maps import COUNTER, MapKind, MapLayout, counter_map
 from compiler.printers.layout_meter import MeterLayout, direct_meter_layout, meter_layout
 from compiler.printers.layout_replication import replication_map
@@ -99,9 +99,12 @@ class Layout:
 def layout(pipeline: Pipeline) -> Layout:
     """The layout of a pipeline: the same pipeline gives the same bytes, on any machine."""
     actions = {action.name: action_layout(action) for action in pipeline.actions}
+    opening = opening_tables(pipeline)
     return Layout(
         actions=tuple(actions.values()),
-        tables=tuple(table_layout(table, actions) for table in pipeline.tables if table.store is None),
+        tables=tuple(
+            table_layout(table, actions, is_opening=table.name in opening) for table in pipeline.tables if table.store is None
+        ),
         stores=tuple(store_layout(store, pipeline, actions) for store in pipeline.stores),
         counters=tuple(
             CounterLayout(counter=counter.name, map=counter_map(counter.name, counter.size))
@@ -109,7 +112,11 @@ def layout(pipeline: Pipeline) -> Layout:
         ),
         meters=(
             *(meter_layout(meter) for meter in pipeline.meters),
-            *(direct_meter_layout(t, t.meter) for t in pipeline.tables if t.meter is not None),
+            *(
+                direct_meter_layout(t, t.meter, is_opening=t.name in opening)
+                for t in pipeline.tables
+                if t.meter is not None
+            ),
         ),
         packet_in=_packet_in(pipeline),
         replication=replication_map(pipeline),

@@ -39,20 +39,22 @@ class MeterLayout:
 
 
 def meter_layout(meter: Meter) -> MeterLayout:
-    return _layout(meter.name, "", meter, meter.size, meter.doc)
+    return _layout(meter.name, "", meter, meter.size, meter.doc, is_opening=False)
 
 
-def direct_meter_layout(table: Table, meter: DirectMeter) -> MeterLayout:
-    return _layout(
-        direct_meter_name(table.name), table.name, meter, table.size + 1, f"The meter of table {table.name}."
-    )
+def direct_meter_layout(table: Table, meter: DirectMeter, *, is_opening: bool) -> MeterLayout:
+    """Of a table that only first packets ask the maps may lie among others, as those of the table itself."""
+    name, doc = direct_meter_name(table.name), f"The meter of table {table.name}."
+    return _layout(name, table.name, meter, table.size + 1, doc, is_opening=is_opening)
 
 
 def direct_meter_name(table: str) -> str:
     return f"{table}_meter"
 
 
-def _layout(name: str, table: str, meter: Meter | DirectMeter, size: int, doc: str) -> MeterLayout:
+def _layout(
+    name: str, table: str, meter: Meter | DirectMeter, size: int, doc: str, *, is_opening: bool
+) -> MeterLayout:
     return MeterLayout(
         name=name,
         table=table,
@@ -60,14 +62,21 @@ def _layout(name: str, table: str, meter: Meter | DirectMeter, size: int, doc: s
         unit=meter.unit,
         size=size,
         doc=doc,
-        configs=sided_array(f"{name}_config", _BUCKETS.size, size),
-        words=_words(f"{name}_words", size),
+        configs=sided_array(f"{name}_config", _BUCKETS.size, size, may_be_inner=is_opening),
+        words=_words(f"{name}_words", size, may_be_inner=is_opening),
         colors=counter_map(f"{name}_colors", size * len(Color)),
     )
 
 
-def _words(name: str, size: int) -> MapLayout:
-    return MapLayout(name=name, kind=MapKind.ARRAY, key_size=4, value_size=_WORDS.size, max_entries=size)
+def _words(name: str, size: int, *, may_be_inner: bool) -> MapLayout:
+    return MapLayout(
+        name=name,
+        kind=MapKind.ARRAY,
+        key_size=4,
+        value_size=_WORDS.size,
+        max_entries=size,
+        may_be_inner=may_be_inner,
+    )
 
 
 def encode_words(words: Words) -> bytes:

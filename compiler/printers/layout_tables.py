@@ -151,8 +151,9 @@ class TableLayout:
         return self.group
 
 
-def table_layout(table: Table, actions: dict[str, ActionLayout]) -> TableLayout:
-    """The layout of a table that is not learned."""
+def table_layout(table: Table, actions: dict[str, ActionLayout], *, is_opening: bool = False) -> TableLayout:
+    """The layout of a table that is not learned. `is_opening`: known connections do not ask it, so its
+    map may lie among others, for a look-up more."""
     kinds = tuple(key.match for key in table.keys)
     kind = _map_kind(table, kinds)
     masks = mask_layout(table.name, _named_widths(table)) if has_masks(kinds) else None
@@ -170,7 +171,7 @@ def table_layout(table: Table, actions: dict[str, ActionLayout]) -> TableLayout:
         group = natural(table.name, (*((word, 32) for word in words), *rank))
     return TableLayout(
         table=table.name,
-        map=_map(table, kind, key, value.size if value else group.size if group else 0),
+        map=_map(table, kind, key, value.size if value else group.size if group else 0, is_opening=is_opening),
         key=key,
         matches=kinds,
         key_members=tuple(member for member in key.members if member.name not in (PREFIX_LEN, SIDE, MASK_ID)),
@@ -254,7 +255,7 @@ def _named_widths(table: Table) -> tuple[tuple[str, int], ...]:
     return tuple((key.name, width_bits(key.expr)) for key in table.keys)
 
 
-def _map(table: Table, kind: MapKind, key: StructLayout, value_size: int) -> MapLayout:
+def _map(table: Table, kind: MapKind, key: StructLayout, value_size: int, *, is_opening: bool) -> MapLayout:
     entries = 1 << key.members[0].width_bits if kind is MapKind.ARRAY else table.size
     limit = place_limit([key.match for key in table.keys], table.size)
     entries = max(entries, limit) if kind is MapKind.HASH else entries
@@ -267,5 +268,5 @@ def _map(table: Table, kind: MapKind, key: StructLayout, value_size: int) -> Map
         max_entries=SIDES * entries,
         no_prealloc=kind is MapKind.LPM_TRIE or (kind is MapKind.HASH and limit > table.size),
         side_at=side_at,
-        may_be_inner=kind is MapKind.ARRAY and table.selector is not None,
+        may_be_inner=kind is MapKind.ARRAY and (is_opening or table.selector is not None),
     )

@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from compiler.ir.nodes import Pipeline
-from compiler.ir.statements import Apply
-from compiler.ir.walking import statements
+from compiler.ir.walking import hot_tables
 from compiler.printers.layout import Layout, MapKind, MapLayout, TableLayout
 
 _OF_ONE_SIZE = MapKind.PERCPU_ARRAY
@@ -75,17 +74,11 @@ class Gathered:
 
 def gathered(pipeline: Pipeline, laid: Layout) -> Gathered:
     """Maps of tables that no hot control asks, where there are several of a shape."""
-    hot = frozenset(
-        s.table
-        for control in pipeline.controls
-        if control.hot
-        for s in statements(control.body)
-        if isinstance(s, Apply)
-    )
+    hot = hot_tables(pipeline)
     by_shape: dict[tuple[object, ...], list[MapLayout]] = {}
     for table in laid.tables:
         if table.table not in hot:
-            for held in _maps(table):
+            for held in _maps(laid, table):
                 by_shape.setdefault(_shape(held), []).append(held)
     found = (_gathering(maps) for maps in by_shape.values() if len(maps) > 1)
     return Gathered(gatherings=tuple(found), hot=hot)
@@ -103,9 +96,12 @@ def _gathering(maps: list[MapLayout]) -> Gathering:
     return Gathering(name=name, shape=shape, members=tuple(held.name for held in maps))
 
 
-def _maps(table: TableLayout) -> Iterator[MapLayout]:
+def _maps(laid: Layout, table: TableLayout) -> Iterator[MapLayout]:
     selector = (table.selector.ring, table.selector.members) if table.selector is not None else ()
-    for held in (table.map, table.mask_map, table.counters, *selector):
+    meter = laid.direct_meter(table.table)
+    # A meter's maps are all made for it or none is: not where packets of known connections are counted as well.
+    metered = meter.maps if meter is not None and meter.words.may_be_inner else ()
+    for held in (table.map, table.mask_map, table.counters, *selector, *metered):
         if held is not None and (held.kind in (MapKind.HASH, _OF_ONE_SIZE) or held.may_be_inner):
             yield held
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from compiler.ir.tables import MeterType, MeterUnit
+from compiler.printers.ebpf.gathering import Gathered
 from compiler.printers.layout import Layout
 
 
@@ -17,12 +18,16 @@ class MeterView:
     units: str
     two_rates: str
     cells: int
+    configs: str
+    words: str
+    colors: str
+    """C of pointers to its maps."""
 
 
 _UNITS = {MeterUnit.PACKETS: "1", MeterUnit.BYTES: "scratch->packet.length"}
 
 
-def meter_views(layout: Layout) -> tuple[MeterView, ...]:
+def meter_views(layout: Layout, arrays: Gathered) -> tuple[MeterView, ...]:
     return tuple(
         MeterView(
             name=meter.name,
@@ -30,6 +35,9 @@ def meter_views(layout: Layout) -> tuple[MeterView, ...]:
             units=_UNITS[meter.unit],
             two_rates="false" if meter.type is MeterType.SINGLE_RATE_THREE_COLOR else "true",
             cells=meter.size,
+            configs=arrays.map(meter.configs.name),
+            words=arrays.map(meter.words.name),
+            colors=arrays.map(meter.colors.name),
         )
         for meter in layout.meters
     )

@@ -171,7 +171,7 @@ def pipeline_view(pipeline: Pipeline, provenance: Mapping[str, Sequence[str]]) -
         learned=tuple((t.table, store.store.name) for store in laid.stores for t in store.tables),
         made_keys=tuple(t.table for t in laid.tables if arrays.makes_key(t)),
         later=_later(pipeline, laid, arrays),
-        meters=metering.meter_views(laid),
+        meters=metering.meter_views(laid, arrays),
         has_direct_meters=any(meter.table for meter in laid.meters),
         has_idle_timeouts=any(table.seen is not None for table in laid.tables),
         states=tuple(parser.state_view(state, used) for state in parser.in_order(pipeline)),

@@ -176,19 +176,19 @@ static __always_inline enum meter_color meter_one_rate(const struct meter_bucket
 
 /*
  * The colour of a packet of so many units, and of so many bytes for the counter of its colour. `on_side` is where the
- * configuration of the cell is, on the packet's side.
+ * configuration of the cell is, on the packet's side. Maps that lie in arrays of maps may be missing.
  */
 static __always_inline u8 meter_execute(const void *configs, u32 on_side, const void *words, const void *colors,
 					u32 index, u32 units, u32 bytes, bool two_rates)
 {
-	struct meter_words *cell = bpf_map_lookup_elem(words, &index);
+	struct meter_words *cell = words ? bpf_map_lookup_elem(words, &index) : 0;
 	enum meter_color color = METER_GREEN;
 	const struct meter_buckets *buckets;
 	u64 now;
 
 	if (!cell)
 		return METER_GREEN;
-	buckets = bpf_map_lookup_elem(configs, &on_side);
+	buckets = configs ? bpf_map_lookup_elem(configs, &on_side) : 0;
 	if (!buckets)
 		return METER_GREEN;
 	if (buckets->is_set) {

@@ -1712,6 +1712,7 @@ struct {
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY];
 	int (*max_entries)[8192];
+	int (*map_flags)[BPF_F_INNER_MAP];
 	u32 *key;
 	struct redirect_limit_ipv4_value *value;
 } redirect_limit_ipv4 SEC(".maps");
@@ -1719,6 +1720,7 @@ struct {
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY];
 	int (*max_entries)[8192];
+	int (*map_flags)[BPF_F_INNER_MAP];
 	u32 *key;
 	struct redirect_limit_ipv6_value *value;
 } redirect_limit_ipv6 SEC(".maps");
@@ -1775,6 +1777,7 @@ struct {
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY];
 	int (*max_entries)[8192];
+	int (*map_flags)[BPF_F_INNER_MAP];
 	u32 *key;
 	struct meter_buckets *value;
 } redirect_limit_ipv4_meter_config SEC(".maps");
@@ -1782,6 +1785,7 @@ struct {
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY];
 	int (*max_entries)[4096];
+	int (*map_flags)[BPF_F_INNER_MAP];
 	u32 *key;
 	struct meter_words *value;
 } redirect_limit_ipv4_meter_words SEC(".maps");
@@ -1796,6 +1800,7 @@ struct {
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY];
 	int (*max_entries)[8192];
+	int (*map_flags)[BPF_F_INNER_MAP];
 	u32 *key;
 	struct meter_buckets *value;
 } redirect_limit_ipv6_meter_config SEC(".maps");
@@ -1803,6 +1808,7 @@ struct {
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY];
 	int (*max_entries)[4096];
+	int (*map_flags)[BPF_F_INNER_MAP];
 	u32 *key;
 	struct meter_words *value;
 } redirect_limit_ipv6_meter_words SEC(".maps");
@@ -1891,7 +1897,7 @@ struct array_maps_4_8_map {
 };
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY_OF_MAPS];
-	int (*max_entries)[4];
+	int (*max_entries)[6];
 	int (*key_size)[4];
 	struct array_maps_4_8_map *values[];
 } array_maps_4_8 SEC(".maps") = {
@@ -1900,6 +1906,8 @@ struct {
 		(void *)&backend_ipv6,
 		(void *)&proxy_ipv4,
 		(void *)&proxy_ipv6,
+		(void *)&redirect_limit_ipv4,
+		(void *)&redirect_limit_ipv6,
 	},
 };
 enum {
@@ -1907,6 +1915,8 @@ enum {
 	AT_BACKEND_IPV6,
 	AT_PROXY_IPV4,
 	AT_PROXY_IPV6,
+	AT_REDIRECT_LIMIT_IPV4,
+	AT_REDIRECT_LIMIT_IPV6,
 };
 
 /* Maps of one shape that only the first packets of connections ask: the program names this one for all of them. */
@@ -1947,7 +1957,7 @@ struct array_maps_4_16_map {
 };
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY_OF_MAPS];
-	int (*max_entries)[3];
+	int (*max_entries)[5];
 	int (*key_size)[4];
 	struct array_maps_4_16_map *values[];
 } array_maps_4_16 SEC(".maps") = {
@@ -1955,12 +1965,16 @@ struct {
 		(void *)&backends_ipv4_member,
 		(void *)&proxies_ipv4_member,
 		(void *)&proxies_ipv6_member,
+		(void *)&redirect_limit_ipv4_meter_words,
+		(void *)&redirect_limit_ipv6_meter_words,
 	},
 };
 enum {
 	AT_BACKENDS_IPV4_MEMBER,
 	AT_PROXIES_IPV4_MEMBER,
 	AT_PROXIES_IPV6_MEMBER,
+	AT_REDIRECT_LIMIT_IPV4_METER_WORDS,
+	AT_REDIRECT_LIMIT_IPV6_METER_WORDS,
 };
 
 /* Maps of one shape that only the first packets of connections ask: the program names this one for all of them. */
@@ -2084,6 +2098,53 @@ struct {
 enum {
 	AT_OUTBOUND_IPV6_MASKS,
 	AT_INBOUND_IPV6_MASKS,
+};
+
+/* Maps of one shape that only the first packets of connections ask: the program names this one for all of them. */
+struct array_maps_4_88_map {
+	int (*type)[BPF_MAP_TYPE_ARRAY];
+	int (*max_entries)[1]; /* each has its own */
+	int (*map_flags)[BPF_F_INNER_MAP];
+	u32 *key; /* types, not sizes: before 6.2 maps with and without BTF are no equals */
+	struct meter_buckets *value;
+};
+struct {
+	int (*type)[BPF_MAP_TYPE_ARRAY_OF_MAPS];
+	int (*max_entries)[2];
+	int (*key_size)[4];
+	struct array_maps_4_88_map *values[];
+} array_maps_4_88 SEC(".maps") = {
+	.values = {
+		(void *)&redirect_limit_ipv4_meter_config,
+		(void *)&redirect_limit_ipv6_meter_config,
+	},
+};
+enum {
+	AT_REDIRECT_LIMIT_IPV4_METER_CONFIG,
+	AT_REDIRECT_LIMIT_IPV6_METER_CONFIG,
+};
+
+/* Maps of one shape that only the first packets of connections ask: the program names this one for all of them. */
+struct percpu_array_maps_4_16_of_12288_map {
+	int (*type)[BPF_MAP_TYPE_PERCPU_ARRAY];
+	int (*max_entries)[12288];
+	u32 *key; /* types, not sizes: before 6.2 maps with and without BTF are no equals */
+	struct counter *value;
+};
+struct {
+	int (*type)[BPF_MAP_TYPE_ARRAY_OF_MAPS];
+	int (*max_entries)[2];
+	int (*key_size)[4];
+	struct percpu_array_maps_4_16_of_12288_map *values[];
+} percpu_array_maps_4_16_of_12288 SEC(".maps") = {
+	.values = {
+		(void *)&redirect_limit_ipv4_meter_colors,
+		(void *)&redirect_limit_ipv6_meter_colors,
+	},
+};
+enum {
+	AT_REDIRECT_LIMIT_IPV4_METER_COLORS,
+	AT_REDIRECT_LIMIT_IPV6_METER_COLORS,
 };
 
 
@@ -2704,22 +2765,28 @@ static __always_inline bool parse(struct packet_context *ctx, struct scratch *sc
 /* The meter of table redirect_limit_ipv4. */
 static __always_inline u8 execute_redirect_limit_ipv4_meter(const struct scratch *scratch, u32 index)
 {
-	return meter_execute(&redirect_limit_ipv4_meter_config, index + 4096 * scratch->side, &redirect_limit_ipv4_meter_words,
-			     &redirect_limit_ipv4_meter_colors, index, 1, scratch->packet.length, true);
+	return meter_execute(map_in(&array_maps_4_88, AT_REDIRECT_LIMIT_IPV4_METER_CONFIG), index + 4096 * scratch->side,
+			     map_in(&array_maps_4_16, AT_REDIRECT_LIMIT_IPV4_METER_WORDS),
+			     map_in(&percpu_array_maps_4_16_of_12288, AT_REDIRECT_LIMIT_IPV4_METER_COLORS), index, 1,
+			     scratch->packet.length, true);
 }
 
 /* The meter of table redirect_limit_ipv6. */
 static __always_inline u8 execute_redirect_limit_ipv6_meter(const struct scratch *scratch, u32 index)
 {
-	return meter_execute(&redirect_limit_ipv6_meter_config, index + 4096 * scratch->side, &redirect_limit_ipv6_meter_words,
-			     &redirect_limit_ipv6_meter_colors, index, 1, scratch->packet.length, true);
+	return meter_execute(map_in(&array_maps_4_88, AT_REDIRECT_LIMIT_IPV6_METER_CONFIG), index + 4096 * scratch->side,
+			     map_in(&array_maps_4_16, AT_REDIRECT_LIMIT_IPV6_METER_WORDS),
+			     map_in(&percpu_array_maps_4_16_of_12288, AT_REDIRECT_LIMIT_IPV6_METER_COLORS), index, 1,
+			     scratch->packet.length, true);
 }
 
 /* The meter of table storage. */
 static __always_inline u8 execute_storage_meter(const struct scratch *scratch, u32 index)
 {
-	return meter_execute(&storage_meter_config, index + 32769 * scratch->side, &storage_meter_words,
-			     &storage_meter_colors, index, scratch->packet.length, scratch->packet.length, true);
+	return meter_execute(&storage_meter_config, index + 32769 * scratch->side,
+			     &storage_meter_words,
+			     &storage_meter_colors, index, scratch->packet.length,
+			     scratch->packet.length, true);
 }
 
 /* Actions. */
@@ -4139,7 +4206,7 @@ static __always_inline bool apply_redirect_limit_ipv4(struct scratch *scratch)
 
 	if (!uses_redirect_limit_ipv4)
 		return missed(0x0200003c);
-	value = bpf_map_lookup_elem(&redirect_limit_ipv4, &key);
+	value = entry_in(&array_maps_4_8, AT_REDIRECT_LIMIT_IPV4, &key);
 	if (!value || !value->action)
 		return missed(0x0200003c);
 	scratch->metered = value->counter;
@@ -4163,7 +4230,7 @@ static __always_inline bool apply_redirect_limit_ipv6(struct scratch *scratch)
 
 	if (!uses_redirect_limit_ipv6)
 		return missed(0x0200006c);
-	value = bpf_map_lookup_elem(&redirect_limit_ipv6, &key);
+	value = entry_in(&array_maps_4_8, AT_REDIRECT_LIMIT_IPV6, &key);
 	if (!value || !value->action)
 		return missed(0x0200006c);
 	scratch->metered = value->counter;
