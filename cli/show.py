@@ -48,6 +48,12 @@ _PARTS = (
         read=Inventory.services,
         doc="Services with their backends, connections, packets and bytes.",
     ),
+    _Part(
+        name="ranges",
+        columns=inventory.RANGE_COLUMNS,
+        read=Inventory.ranges,
+        doc="Clients outside that services let in or do not, by their ranges, and the new connections of each.",
+    ),
     _Part(name="flows", columns=inventory.FLOW_COLUMNS, read=Inventory.flows, doc="Known connections to services."),
     _Part(
         name="redirects",

@@ -83,7 +83,8 @@ def _own_entries(
         service, span = services[0]
         owner = f"{service.kind} {service.key}"
         yield words.entry(f"eip_ipv{address.version}", enter, span, owner, address=address, mac=mac)
-        if answering(address, [s for s, _ in services], entrances) is device:
+        owner_of = answering(address, [s for s, _ in services], entrances)
+        if owner_of is not None and owner_of.name == device.name:
             answer = words.call("answer", mac=mac)
             table = "arp" if address.version == 4 else "nd"
             yield words.entry(table, answer, span, owner, network=UNDERLAY, address=address)

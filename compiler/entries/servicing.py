@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from compiler.diagnostic import Report
 from compiler.entries import codes
+from compiler.entries.admitting import range_entries
 from compiler.entries.identity import router_mac
 from compiler.entries.numbers import Numbers, member_ids
 from compiler.entries.storing import storage_entries
@@ -45,6 +46,8 @@ class _Target:
     steering: Steering | None
     keepers: tuple[tuple[ActionCall, Backend], ...]
     """Backends that a client which is remembered may stay with."""
+    ranges: tuple[TableEntry, ...]
+    """Which clients outside it lets in."""
     span: Span
 
 
@@ -164,6 +167,7 @@ def _target(
         backends=called,
         steering=service.steering,
         keepers=_called(words, family, stays) if service.is_portal or service.affinity_s else (),
+        ranges=tuple(range_entries(words, service, address, number, _owner(service, port))),
         span=port.span,
     )
 
@@ -203,6 +207,7 @@ def _add_family(
         )
         entries.append(target.entry)
         entries.extend(_staying_entries(words, target))
+        entries.extend(target.ranges)
 
 
 def _called(words: Vocabulary, family: str, backends: Iterable[Backend]) -> tuple[tuple[ActionCall, Backend], ...]:

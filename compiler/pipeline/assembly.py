@@ -7,6 +7,7 @@ from functools import cache
 from compiler.ir.nodes import Control, DropReason, Pipeline
 from compiler.ir.tables import Counter
 from compiler.pipeline import (
+    admission,
     affinity,
     classification,
     connections,
@@ -23,7 +24,7 @@ from compiler.pipeline.metadata import LEG_UPLINK, METADATA
 from compiler.pipeline.notation import all_of, drop, eq, field, gt, here, meta, ne, negate, run, valid, when
 from compiler.pipeline.parsing import PARSER
 
-VERSION = "3"
+VERSION = "4"
 """Raised with every change of a table, an action or an id."""
 
 DROP_REASONS = (
@@ -40,6 +41,7 @@ DROP_REASONS = (
     DropReason(name="mesh_denied", id=11, doc="A MeshRedirect denies the connection."),
     DropReason(name="rate_exceeded", id=12, doc="Beyond the rate of the portal or registry, in this direction."),
     DropReason(name="mesh_limit", id=13, doc="Beyond the connections a second that a MeshRedirect gives the workload."),
+    DropReason(name="source_denied", id=14, doc="The service does not let this client outside in."),
 )
 
 COUNTERS = (
@@ -109,6 +111,7 @@ def pipeline() -> Pipeline:
             *classification.ACTIONS,
             *delivery.ACTIONS,
             *outside.ACTIONS,
+            *(action for family in FAMILIES for action in admission.actions(family)),
             *(action for family in FAMILIES for action in connections.actions(family)),
             *(action for family in FAMILIES for action in redirect.actions(family)),
             *(redirectlimit.action(family) for family in FAMILIES),
@@ -120,6 +123,7 @@ def pipeline() -> Pipeline:
             *classification.TABLES,
             *delivery.TABLES,
             *(table for family in FAMILIES for table in outside.tables(family)),
+            *(admission.table(family) for family in FAMILIES),
             *(table for family in FAMILIES for table in connections.tables(family)),
             *(table for family in FAMILIES for table in redirect.tables(family)),
             *(redirectlimit.table(family) for family in FAMILIES),

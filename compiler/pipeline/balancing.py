@@ -8,9 +8,10 @@ from __future__ import annotations
 from compiler.ir.nodes import Control
 from compiler.ir.statements import Statement
 from compiler.ir.tables import Action, ActionRef, Key, Param, Selector, Table
+from compiler.pipeline import admission
 from compiler.pipeline.family import Family
 from compiler.pipeline.metadata import LEG_NETWORK
-from compiler.pipeline.notation import apply, assign, eq, field, here, meta, negate, param, when
+from compiler.pipeline.notation import all_of, apply, assign, eq, field, here, meta, negate, param, when
 from compiler.pipeline.spreading import to_service_actions
 
 _TABLE, _ACTION, _PROFILE, _COUNTER = 0x02000000, 0x01000000, 0x11000000, 0x13000000
@@ -81,10 +82,16 @@ def tables(family: Family) -> tuple[Table, ...]:
     )
 
 
-def decide(family: Family, without_backend: tuple[Statement, ...], recalling: tuple[Statement, ...] = ()) -> Control:
+def decide(
+    family: Family,
+    without_backend: tuple[Statement, ...],
+    recalling: tuple[Statement, ...] = (),
+    denying: tuple[Statement, ...] = (),
+) -> Control:
     """A packet of no known connection, and not the proxy's: does it open one to a service, and to which backend?
 
-    `recalling` may decide it before the group of backends is asked.
+    `recalling` may decide it before the group of backends is asked. `denying` ends one of a client that the service
+    does not let in; without, it stays undecided.
     """
     ip = family.name
     new_src, new_dst = meta(family.named("new_src")), meta(family.named("new_dst"))
@@ -102,8 +109,10 @@ def decide(family: Family, without_backend: tuple[Statement, ...], recalling: tu
                 apply(
                     family.named("service"),
                     on_hit=(
+                        *admission.asking(family),
+                        *denying,
                         *recalling,
-                        *_choose(family, without_backend, is_only_way=not recalling),
+                        *_choose(family, without_backend, may_be_decided=bool(recalling), may_be_denied=not denying),
                         assign(new_src, field(f"{ip}.src")),
                         when(eq(new_dst, field(f"{ip}.src")), assign(new_src, meta(family.named("hairpin")))),
                         assign(meta(family.named("route")), new_dst),
@@ -121,7 +130,12 @@ def decide(family: Family, without_backend: tuple[Statement, ...], recalling: tu
     )
 
 
-def _choose(family: Family, without_backend: tuple[Statement, ...], *, is_only_way: bool) -> tuple[Statement, ...]:
-    """Have the group choose, unless it is decided already."""
+def _choose(
+    family: Family, without_backend: tuple[Statement, ...], *, may_be_decided: bool, may_be_denied: bool
+) -> tuple[Statement, ...]:
+    """Have the group choose, unless it is decided already, or nobody is to be chosen."""
     choice = apply(family.named("backend"), on_miss=without_backend)
-    return (choice,) if is_only_way else (when(negate(meta("decided")), choice),)
+    undecided = (negate(meta("decided")),) if may_be_decided else ()
+    admitted = (negate(admission.is_denied()),) if may_be_denied else ()
+    conditions = (*undecided, *admitted)
+    return (when(all_of(*conditions), choice),) if conditions else (choice,)

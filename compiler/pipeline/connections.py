@@ -10,7 +10,7 @@ from __future__ import annotations
 from compiler.ir.nodes import Control
 from compiler.ir.statements import Statement
 from compiler.ir.tables import Action, ActionRef, Key, MatchKind, Param, Table
-from compiler.pipeline import affinity, balancing
+from compiler.pipeline import admission, affinity, balancing
 from compiler.pipeline.balancing import decide
 from compiler.pipeline.family import Family
 from compiler.pipeline.headers import PROTOCOL_TCP, PROTOCOL_UDP
@@ -277,5 +277,6 @@ def _connection(family: Family) -> Control:
 
 
 def controls(family: Family) -> tuple[Control, ...]:
-    decides = decide(family, (run(family.named("refuse")),), affinity.recalling(family))
+    refused = (run(family.named("refuse")),)
+    decides = decide(family, refused, affinity.recalling(family), admission.denying())
     return (decides, *affinity.controls(family), _connection(family), refuse(family))

@@ -34,6 +34,7 @@ _DECLARED = {
     "redirect": 1,
     "denied": 1,
     "closed": 1,
+    "not_admitted": 1,
     "limiter": 12,
     "decided": 1,
     "service_id": 16,

@@ -8,7 +8,7 @@ in (a node port) stays unserved, a note when there is nothing to program.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Final
 
@@ -17,14 +17,15 @@ from compiler.policy import codes
 from compiler.policy.affinities import affinity_seconds
 from compiler.policy.distribution import check_distribution
 from compiler.policy.endpoints import SliceEndpoint, SlicePort, usable
-from compiler.policy.externals import DEFAULT_NETWORK, address_order, assigned_externals
+from compiler.policy.externals import DEFAULT_NETWORK, address_order, assigned_externals, balancer_addresses
 from compiler.policy.frontends import Holders, PlacedAddress, check_addresses, check_families, node_of, service_port
-from compiler.policy.kinds import ALGORITHM_ANNOTATION, NETWORK_ANNOTATION
+from compiler.policy.kinds import ALGORITHM_ANNOTATION, NETWORK_ANNOTATION, SOURCE_RANGES_ANNOTATION
 from compiler.policy.kubernetes import KubernetesService
 from compiler.policy.located import Located
-from compiler.policy.policyset import Algorithm, Backend, Network, Service, ServicePort, TrafficPolicy
+from compiler.policy.policyset import Address, Algorithm, Backend, Network, Service, ServicePort, TrafficPolicy
 from compiler.policy.references import Claims, Directory, check_annotations, object_name
 from compiler.policy.scalar import shortened
+from compiler.policy.sourceranges import check_ranges, parsed_ranges
 from compiler.policy.values import ALGORITHMS, ALGORITHMS_NOT_YET
 
 PROXY_LABEL: Final = "service.kubernetes.io/service-proxy-name"
@@ -44,7 +45,7 @@ class ClusterServiceResolver:
 
     def resolve(self, located: ServiceObject) -> Service | None:
         """None when nothing is to be programmed, or when the network or address is unknown."""
-        known = (NETWORK_ANNOTATION, ALGORITHM_ANNOTATION)
+        known = (NETWORK_ANNOTATION, ALGORITHM_ANNOTATION, SOURCE_RANGES_ANNOTATION)
         check_annotations(located, located.model.metadata.annotations, known, self.report)
         if not _is_served(located, self.report):
             return None
@@ -56,8 +57,10 @@ class ClusterServiceResolver:
         if network is None or not placed:
             return None
         check_addresses(network, placed, self.holders, self.report)
-        externals = sorted(assigned_externals(located, self.report), key=address_order)
-        return self._service(located, network, placed, externals, affinity)
+        balanced = balancer_addresses(located, self.report)
+        externals = sorted(assigned_externals(located, balanced, self.report), key=address_order)
+        service = self._service(located, network, placed, externals, affinity)
+        return self._bounded(service, located, balanced)
 
     def _network(self, located: ServiceObject) -> Network | None:
         name = located.model.metadata.annotations.get(NETWORK_ANNOTATION)
@@ -124,6 +127,19 @@ class ClusterServiceResolver:
         advice = "the EndpointSlice controller writes hints once all nodes have zones"
         check_distribution(groups.values(), advice, located.key("spec", "trafficDistribution"), self.report)
 
+    def _bounded(self, service: Service, located: ServiceObject, balanced: list[PlacedAddress]) -> Service:
+        """With the ranges of clients that may call it at its load balancer's addresses, and at no others."""
+        ranges = parsed_ranges(
+            located.model.spec.load_balancer_source_ranges,
+            located,
+            ("spec", "loadBalancerSourceRanges"),
+            self.report,
+            is_allowed=_are_allowed(located, self.report),
+        )
+        check_ranges(service.key, ranges, balanced, self.report)
+        bounded = frozenset(address for address, _ in balanced) if ranges else frozenset[Address]()
+        return replace(service, source_ranges=ranges, bounded=bounded)
+
     def _backend(self, network: Network, port: SlicePort, endpoint: SliceEndpoint) -> Backend:
         workload = self.holders.workload(network, endpoint.address)
         return Backend(
@@ -182,6 +198,22 @@ def _algorithm(located: ServiceObject, report: Report) -> Algorithm:
     return Algorithm.MAGLEV
 
 
+def _are_allowed(located: ServiceObject, report: Report) -> bool:
+    """Whether source ranges are those of clients that may connect, as Kubernetes has it, or of those that may not."""
+    word = located.model.metadata.annotations.get(SOURCE_RANGES_ANNOTATION, "Allow")
+    path = ("metadata", "annotations", SOURCE_RANGES_ANNOTATION)
+    if word not in ("Allow", "Deny"):
+        message = f"{'.'.join(path)}: '{shortened(word)}' is not known"
+        hint = did_you_mean(word, ("Allow", "Deny"))
+        report.add(codes.INVALID_VALUE, located.at(*path), message, expected="Allow or Deny", hint=hint)
+    elif SOURCE_RANGES_ANNOTATION in located.model.metadata.annotations and not (
+        located.model.spec.load_balancer_source_ranges
+    ):
+        message = f"the annotation {SOURCE_RANGES_ANNOTATION} without loadBalancerSourceRanges does nothing"
+        report.add(codes.CONFLICTING_FIELDS, located.key(*path), message)
+    return word != "Deny"
+
+
 def _is_served(located: ServiceObject, report: Report) -> bool:
     spec, metadata = located.model.spec, located.model.metadata
     key = object_name(metadata)
@@ -205,6 +237,9 @@ def _check_unsupported(located: ServiceObject, report: Report) -> None:
     if spec.external_name:
         message = "externalName without type ExternalName does nothing"
         report.add(codes.CONFLICTING_FIELDS, located.key("spec", "externalName"), message)
+    if spec.load_balancer_source_ranges and spec.type != "LoadBalancer":
+        message = "loadBalancerSourceRanges without type LoadBalancer do nothing"
+        report.add(codes.CONFLICTING_FIELDS, located.key("spec", "loadBalancerSourceRanges"), message)
     for message, field in _ignored(spec.type, located):
         report.add(codes.IGNORED_FIELD, located.key("spec", field), message)
 
@@ -214,11 +249,6 @@ def _ignored(service_type: str, located: ServiceObject) -> Iterable[tuple[str, s
     spec = located.model.spec
     if service_type == "NodePort" or (service_type == "LoadBalancer" and spec.allocate_load_balancer_node_ports):
         yield f"the node port of this {service_type} service is not supported yet: it is not served there", "type"
-    if service_type == "LoadBalancer" and spec.load_balancer_source_ranges:
-        yield (
-            "loadBalancerSourceRanges are not supported yet: the load balancer address is not served at all",
-            "loadBalancerSourceRanges",
-        )
 
 
 def _check_ports(located: ServiceObject, report: Report) -> None:

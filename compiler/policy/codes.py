@@ -73,6 +73,7 @@ NO_TARGET_UP: Final = Code(id="W0233", name="no-target-up")
 EXTERNAL_TAKEN: Final = Code(id="E0234", name="external-address-taken")
 EXTERNAL_IN_TWO_NETWORKS: Final = Code(id="E0235", name="external-address-in-two-networks")
 NO_WAY_IN: Final = Code(id="W0236", name="no-way-in")
+NOBODY_ALLOWED: Final = Code(id="W0237", name="nobody-allowed")
 LIMIT_OF_NOTHING: Final = Code(id="W0240", name="limit-of-nothing")
 
 ABSENCES: Final = frozenset(

@@ -26,6 +26,7 @@ from compiler.policy.policyset import (
 )
 from compiler.policy.references import Claims, Directory, check_annotations, object_name, qualified
 from compiler.policy.scalar import shortened
+from compiler.policy.sourceranges import check_ranges, written_ranges
 from compiler.span import Span
 
 DpuServiceObject = Located[kinds.DpuService]
@@ -85,6 +86,8 @@ class DpuServiceResolver:
         placed = [(address, located.at("spec", "addresses", i)) for i, address in enumerate(spec.addresses)]
         check_addresses(network, placed, self.holders, self.report)
         externals = sorted(written_externals(located, self.report), key=address_order)
+        ranges = written_ranges(spec.source_ranges, located, self.report)
+        check_ranges(object_name(metadata), ranges, externals, self.report)
         selected = self._selected(located, network)
         explicit = self._explicit(located, network)
         if not spec.selector and not spec.backends:
@@ -110,6 +113,8 @@ class DpuServiceResolver:
             external_spans=tuple(span for _, span in externals),
             external_traffic_policy=TrafficPolicy(spec.external_traffic_policy or TrafficPolicy.CLUSTER),
             traffic_distribution=spec.traffic_distribution or "",
+            source_ranges=ranges,
+            bounded=frozenset(address for address, _ in externals) if ranges else frozenset(),
             affinity_s=affinity_seconds(spec, located.key("spec", "sessionAffinityConfig"), self.report),
             labels=tuple(sorted(metadata.labels.items())),
             span=located.span,

@@ -37,9 +37,10 @@ def written_externals(located: Located[kinds.DpuService], report: Report) -> lis
         message = "externalAddresses without type LoadBalancer do nothing"
         expected = "'type: LoadBalancer', or none of them"
         report.add(codes.CONFLICTING_FIELDS, located.key("spec", "externalAddresses"), message, expected=expected)
-    if spec.type != "LoadBalancer" and spec.external_traffic_policy is not None:
-        message = "externalTrafficPolicy without type LoadBalancer does nothing"
-        report.add(codes.CONFLICTING_FIELDS, located.key("spec", "externalTrafficPolicy"), message)
+    given = (("externalTrafficPolicy", spec.external_traffic_policy), ("sourceRanges", spec.source_ranges))
+    for field in (name for name, value in given if value is not None and spec.type != "LoadBalancer"):
+        message = f"{field} without type LoadBalancer does nothing"
+        report.add(codes.CONFLICTING_FIELDS, located.key("spec", field), message)
     claims = Claims(report)
     for address, span in placed:
         message = f"external address {address} is written twice"
@@ -47,20 +48,27 @@ def written_externals(located: Located[kinds.DpuService], report: Report) -> lis
     return _distinct(placed, report)
 
 
-def assigned_externals(located: Located[KubernetesService], report: Report) -> list[PlacedAddress]:
-    """Those of a Kubernetes Service: externalIPs, and what its status says that a load balancer has.
+def assigned_externals(
+    located: Located[KubernetesService], balanced: Iterable[PlacedAddress], report: Report
+) -> list[PlacedAddress]:
+    """Those of a Kubernetes Service: externalIPs, and those of its load balancer."""
+    placed = _addresses(located.model.spec.external_ips, located, ("spec", "externalIPs"), report)
+    return _distinct([*placed, *balanced], report)
 
-    A load balancer that is a proxy (ipMode) or has a name only brings packets to node ports. Where sources are bounded,
-    which is not enforced yet, its address is not served rather than served to everybody.
+
+def balancer_addresses(located: Located[KubernetesService], report: Report) -> list[PlacedAddress]:
+    """What the status of a Kubernetes Service says that its load balancer has.
+
+    A load balancer that is a proxy (ipMode) or has a name only brings packets to node ports.
     """
     spec, status = located.model.spec, located.model.status
-    placed = [*_addresses(spec.external_ips, located, ("spec", "externalIPs"), report)]
-    if spec.type == "LoadBalancer" and not spec.load_balancer_source_ranges and status is not None:
+    placed: list[PlacedAddress] = []
+    if spec.type == "LoadBalancer" and status is not None:
         for index, ingress in enumerate(status.load_balancer.ingress):
             path = ("status", "loadBalancer", "ingress", index, "ip")
             if ingress.ip and ingress.ip_mode != "Proxy":
                 placed += [*_parsed(ingress.ip, located.at(*path), report)]
-    return _distinct(placed, report)
+    return placed
 
 
 def _addresses(

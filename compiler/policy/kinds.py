@@ -13,6 +13,7 @@ from pydantic import Field
 from compiler.policy.affinities import SessionAffinityConfig
 from compiler.policy.distribution import DistributionWord
 from compiler.policy.model import Kind, Model, NamespacedKind
+from compiler.policy.sourceranges import SourceRanges
 from compiler.policy.values import (
     AddressValue,
     AlgorithmWord,
@@ -35,6 +36,8 @@ ANNOTATION_PREFIX: Final = "turnout.dev/"
 LAB_SERVE: Final = "turnout.dev/lab-serve"
 NETWORK_ANNOTATION: Final = "turnout.dev/network"
 ALGORITHM_ANNOTATION: Final = "turnout.dev/algorithm"
+SOURCE_RANGES_ANNOTATION: Final = "turnout.dev/source-ranges"
+"""Of a Kubernetes Service: whether clients in its ranges are those that may connect (Allow), or those that may not."""
 
 ApiVersion = Literal["turnout.dev/v1alpha1"]
 
@@ -143,6 +146,7 @@ class DpuServiceBackend(Model):
 
 class DpuServiceSpec(Model):
     field_hints: ClassVar[dict[str, str]] = {
+        "loadBalancerSourceRanges": "write the prefixes of clients that may connect in 'sourceRanges.allow'",
         "clusterIP": "write the cluster IPs as a list in 'addresses'",
         "clusterIPs": "write the cluster IPs in 'addresses'",
         "externalIPs": "write the addresses for clients outside in 'externalAddresses'",
@@ -171,6 +175,9 @@ class DpuServiceSpec(Model):
     external_traffic_policy: Annotated[
         Literal["Cluster", "Local"] | None,
         Field(description="Local: only backends on the node that clients outside come to. Default: Cluster."),
+    ] = None
+    source_ranges: Annotated[
+        SourceRanges | None, Field(description="Which clients outside may connect; with type LoadBalancer.")
     ] = None
     session_affinity: Annotated[
         Literal["None", "ClientIP"],

@@ -248,10 +248,20 @@ class Steering:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SourceRange:
+    """Clients outside by their addresses, and whether a service lets them in. `span` is the range's own line."""
+
+    prefix: Prefix
+    is_allowed: bool
+    span: Span = field(default=NOWHERE, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
     """A service or a portal; `kind` is the policy it came from: DpuService, Service or StorageSteering.
 
     Clients outside call it at `externals`, sorted; each was written at the span at its place in `external_spans`.
+    `source_ranges`, sorted, say which of them it lets in at those addresses that are `bounded`.
     """
 
     name: str
@@ -267,6 +277,8 @@ class Service:
     external_traffic_policy: TrafficPolicy = TrafficPolicy.CLUSTER
     traffic_distribution: str = ""
     """As it is asked for; what comes of it are the hints of the backends."""
+    source_ranges: tuple[SourceRange, ...] = ()
+    bounded: frozenset[Address] = frozenset()
     steering: Steering | None = None
     affinity_s: int = 0
     """So long after its last new connection a client still goes to the same backend, 1 to 86,400; 0: it need not."""
@@ -284,6 +296,11 @@ class Service:
     def fronts(self) -> tuple[Address, ...]:
         """All addresses that it is called at."""
         return (*self.addresses, *self.externals)
+
+    @property
+    def admits_others(self) -> bool:
+        """Whether clients outside whose addresses are in no range are let in: unless others are let in by theirs."""
+        return not any(found.is_allowed for found in self.source_ranges)
 
     def traffic_policy(self, front: Address) -> TrafficPolicy:
         """Of connections to one of its addresses."""

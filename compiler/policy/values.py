@@ -117,6 +117,22 @@ def _parse_address(value: object) -> Address:
 
 def _parse_prefix(value: object) -> Prefix:
     expected = "an IPv4 or IPv6 prefix such as 10.1.0.0/16 or fd00::/64"
+    network = _prefix(value, expected)
+    if network.prefixlen == 0 or network.is_multicast or network.is_loopback:
+        raise refusal(f"{network} cannot be a network of workloads", expected=f"{expected}, unicast")
+    return network
+
+
+def _parse_source(value: object) -> Prefix:
+    """Of clients: one of length 0 is everybody."""
+    expected = "an IPv4 or IPv6 prefix such as 192.0.2.0/24 or 2001:db8::/32"
+    network = _prefix(value, expected)
+    if network.is_multicast:
+        raise refusal(f"{network} is the source of no packet", expected=f"{expected}, unicast")
+    return network
+
+
+def _prefix(value: object, expected: str) -> Prefix:
     text = _string(value, expected)
     try:
         interface = ip_interface(text)
@@ -127,10 +143,7 @@ def _parse_prefix(value: object) -> Prefix:
     if interface != ip_interface(interface.network):
         hint = f"did you mean {interface.network}?"
         raise refusal(f"'{text}' has bits set beyond its prefix length", expected=expected, hint=hint)
-    network = ip_network(interface.network)
-    if network.prefixlen == 0 or network.is_multicast or network.is_loopback:
-        raise refusal(f"{network} cannot be a network of workloads", expected=f"{expected}, unicast")
-    return network
+    return ip_network(interface.network)
 
 
 def _parse_underlay_address(value: object) -> IPv4Interface:
@@ -246,6 +259,7 @@ Annotations = dict[LabelKey, str]
 
 AddressValue = Annotated[Address, PlainValidator(_parse_address), WithJsonSchema(_IP_SCHEMA)]
 PrefixValue = Annotated[Prefix, PlainValidator(_parse_prefix), WithJsonSchema(_PREFIX_SCHEMA)]
+SourceValue = Annotated[Prefix, PlainValidator(_parse_source), WithJsonSchema(_PREFIX_SCHEMA)]
 UnderlayAddress = Annotated[IPv4Interface, PlainValidator(_parse_underlay_address), WithJsonSchema(_PREFIX_SCHEMA)]
 MacValue = Annotated[str, PlainValidator(_parse_mac), WithJsonSchema({"type": "string", "maxLength": 17})]
 DeviceAddress = Annotated[str, PlainValidator(_parse_device_address), WithJsonSchema({"type": "string"})]

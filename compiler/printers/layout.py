@@ -103,7 +103,9 @@ def layout(pipeline: Pipeline) -> Layout:
     return Layout(
         actions=tuple(actions.values()),
         tables=tuple(
-            table_layout(table, actions, is_opening=table.name in opening) for table in pipeline.tables if table.store is None
+            table_layout(table, actions, is_opening=table.name in opening)
+            for table in pipeline.tables
+            if table.store is None
         ),
         stores=tuple(store_layout(store, pipeline, actions) for store in pipeline.stores),
         counters=tuple(

@@ -52,9 +52,7 @@ def direct_meter_name(table: str) -> str:
     return f"{table}_meter"
 
 
-def _layout(
-    name: str, table: str, meter: Meter | DirectMeter, size: int, doc: str, *, is_opening: bool
-) -> MeterLayout:
+def _layout(name: str, table: str, meter: Meter | DirectMeter, size: int, doc: str, *, is_opening: bool) -> MeterLayout:
     return MeterLayout(
         name=name,
         table=table,

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from compiler.ir.entries import ActionCall, Entries, Exact, Group, GroupRef, Lpm, TableEntry
+from compiler.pipeline.metadata import LEG_OUTSIDE
 from compiler.pipeline.storage import LAST_SERVICE
 from runtime.client.plan import Kind, Plan, Step
+from runtime.client.sourceranges import SOURCE_RANGES, SourceRanges
 
 CONNECTION_TABLES = ("flow_ipv4", "flow_ipv6")
 _TCP = 6
-_DECIDING = ("neighbor", "route_", "backend_", "service_", "affinity_backend_")
+_DECIDING = ("neighbor", "route_", "backend_", "service_", "affinity_backend_", "source_range_")
 
 
 class RemovedBackends(StrEnum):
@@ -68,7 +70,9 @@ class _Connection:
     """What an entry of `flow_ipv4` or `flow_ipv6` says (`compiler.pipeline.connections`)."""
 
     network: int
+    leg: int
     protocol: int
+    source: int
     backend: tuple[int, int]
     nexthop: int
     service_id: int
@@ -80,14 +84,15 @@ def _connection(entry: TableEntry) -> _Connection | None:
     if not isinstance(action, ActionCall) or not action.action.startswith("translate_ipv"):
         return None
     _, dst, _, dst_port, nexthop, service_id, *_ = action.arguments
-    network, _, protocol, *_ = keys
-    return _Connection(network, protocol, (dst, dst_port), nexthop, service_id)
+    network, leg, protocol, source, *_ = keys
+    return _Connection(network, leg, protocol, source, (dst, dst_port), nexthop, service_id)
 
 
 def concerns_connections(step: Step) -> bool:
-    """Whether an update may mean something for a known connection: one that takes something away from it."""
+    """Whether an update may mean something for a known connection: one that takes something away from it, or a range of
+    clients, who may be let in no longer."""
     if step.kind is Kind.INSERT:
-        return False
+        return isinstance(step.entity, TableEntry) and step.entity.table.startswith(SOURCE_RANGES)
     match step.entity, step.before:
         case TableEntry(table=table), _:
             return table.startswith(_DECIDING)
@@ -117,13 +122,14 @@ def _fate(one: _Connection, future: _Future, removed: RemovedBackends) -> Fate:
     another device, and stays as long as its way.
 
     Connections of storage to a target that hosts may not stay with end: the next ones of a host go to another target,
-    and all of them have to reach one.
+    and all of them have to reach one. A client outside that is not let in any longer is like one whose backend is gone.
     """
     is_at_proxy = one.nexthop in future.proxies.get(one.network, frozenset())
     is_direct = one.nexthop == future.next_hops.get((one.network, one.backend[0]))
     if one.service_id == 0:
         return Fate.KEEP if is_at_proxy or is_direct else Fate.END
-    if one.backend not in future.backends.get(one.service_id, frozenset()):
+    is_denied = one.leg == LEG_OUTSIDE and future.ranges.deny(one.service_id, one.source)
+    if is_denied or one.backend not in future.backends.get(one.service_id, frozenset()):
         drains = removed is RemovedBackends.DRAIN and one.protocol == _TCP and one.service_id <= LAST_SERVICE
         return Fate.DRAIN if drains else Fate.END
     return Fate.KEEP if is_at_proxy or is_direct else Fate.ANEW
@@ -136,6 +142,7 @@ class _Future:
         self.backends = _backends(entries, family)
         self.next_hops = _next_hops(entries, family)
         self.proxies = _proxies(entries, family)
+        self.ranges = SourceRanges(entries, family)
 
 
 def _backends(entries: Entries, family: str) -> dict[int, frozenset[tuple[int, int]]]:

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from finsy.proto import p4r
 
-from compiler.ir.entries import ActionCall, Entries, Exact, GroupRef, Range, TableEntry, Ternary, numbers_of
+from compiler.ir.entries import ActionCall, Entries, Exact, GroupRef, Lpm, Range, TableEntry, Ternary, numbers_of
 from compiler.ir.formats import number_to_text
 from compiler.ir.nodes import Pipeline
 from compiler.ir.tables import Table
@@ -25,6 +25,7 @@ SERVICE_COLUMNS = (
     "device", "network", "service", "address", "protocol", "port", "backends", "affinity_s", "connections",
     "requests", "replies", "request_bytes", "reply_bytes",
 )  # fmt: skip
+RANGE_COLUMNS = ("device", "network", "service", "address", "protocol", "port", "range", "decision", "connections")
 FLOW_COLUMNS = ("device", "network", "protocol", "source", "service", "backend", "idle_s", "packets", "bytes")
 REDIRECT_COLUMNS = (
     "device", "network", "policy", "direction", "workload", "peer", "ports", "decision", "connections",
@@ -113,6 +114,32 @@ class Inventory:
                         "reply_bytes": answered.byte_count,
                     },
                 )
+
+    def ranges(self) -> Iterator[Record]:
+        """One record for each range of clients outside that a service lets in or does not; their new connections."""
+        for family in ("ipv4", "ipv6"):
+            table = f"source_range_{family}"
+            held = [e for e in self._entries.table_entries if e.table == table]
+            counts = self._direct(table) if held else {}
+            services = {
+                _arguments(e)[0]: _values(e) for e in self._entries.table_entries if e.table == f"service_{family}"
+            }
+            for entry in held:
+                (number, *_), source = numbers_of(entry.matches[0]), entry.matches[1]
+                if number not in services or not isinstance(source, Lpm) or not isinstance(entry.action, ActionCall):
+                    continue
+                network, address, protocol, port = services[number]
+                yield {
+                    "device": self._name,
+                    "network": self._network(network),
+                    "service": entry.owner,
+                    "address": number_to_text(address, family),
+                    "protocol": PROTOCOLS.get(protocol, str(protocol)),
+                    "port": port,
+                    "range": f"{number_to_text(source.value, family)}/{source.prefix_len}",
+                    "decision": entry.action.action.partition("_")[0],
+                    "connections": counts.get(entry.matches, _NONE).packet_count,
+                }
 
     def flows(self) -> Iterator[Record]:
         """Known connections, one record for each pair of learned entries."""

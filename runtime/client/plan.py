@@ -31,6 +31,8 @@ REFERENCE_ORDER = (
     "backend_ipv6",
     "affinity_backend_ipv4",
     "affinity_backend_ipv6",
+    "source_range_ipv4",
+    "source_range_ipv6",
     "service_ipv4",
     "service_ipv6",
     "tunnel",

@@ -144,6 +144,7 @@ def lines(view: ServiceView) -> Iterator[str]:
         if service.externals:
             policy = service.external_traffic_policy
             yield f"external traffic policy: {policy}{_EXTERNAL_POLICIES[policy]}"
+            yield from _range_lines(service)
     for on in view.devices:
         yield ""
         yield f"{on.device} ({on.address}):" + (f" {on.why}" if on.why else "")
@@ -153,6 +154,16 @@ def lines(view: ServiceView) -> Iterator[str]:
         yield ""
         yield "not offloaded, or other than asked for:"
         yield from (f"  {note.severity}[{note.code.id}]: {note.message}{_place(note.span)}" for note in view.notes)
+
+
+def _range_lines(service: Service) -> Iterator[str]:
+    if not service.bounded:
+        return
+    others = "let in" if service.admits_others else "dropped"
+    yield f"clients outside, at {', '.join(str(a) for a in service.externals if a in service.bounded)}:"
+    for found in service.source_ranges:
+        yield f"  {found.prefix}: {'let in' if found.is_allowed else 'dropped'}{_place(found.span)}"
+    yield f"  all others: {others}"
 
 
 def _steering_lines(service: Service) -> Iterator[str]:
@@ -227,6 +238,20 @@ def _plain_externals(service: Service) -> dict[str, Any]:
     return {
         "external_addresses": [str(address) for address in service.externals],
         "external_traffic_policy": service.external_traffic_policy.value,
+        **_plain_ranges(service),
+    }
+
+
+def _plain_ranges(service: Service) -> dict[str, Any]:
+    if not service.bounded:
+        return {}
+    return {
+        "bounded_addresses": [str(address) for address in service.externals if address in service.bounded],
+        "source_ranges": [
+            {"range": str(found.prefix), "is_allowed": found.is_allowed, "place": _plain_place(found.span)}
+            for found in service.source_ranges
+        ],
+        "admits_others": service.admits_others,
     }
 
 

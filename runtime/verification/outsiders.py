@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 import yaml
 from hypothesis import strategies as st
@@ -31,6 +31,12 @@ CLIENTS: dict[int, tuple[Address, ...]] = {
     6: (ip_address("2001:db8:51::1"), ip_address("fd00:10:1::10")),
 }
 """One of them has the address of a backend inside."""
+_RANGES = {
+    4: "0.0.0.0/0 198.51.0.0/16 198.51.100.0/31 198.51.100.1/32 10.0.0.0/8 192.0.2.0/24",
+    6: "::/0 2001:db8::/32 2001:db8:51::/64 2001:db8:51::1/128 fd00::/8",
+}
+RANGES = tuple(ip_network(text) for texts in _RANGES.values() for text in texts.split())
+"""Some in others, and one that holds no client."""
 
 
 def external(network: int, version: int) -> Address:
@@ -47,12 +53,28 @@ def port_of(network: int) -> int:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """Source ranges: numbers of `RANGES`, those that are allowed and those that are denied."""
+
+    allow: frozenset[int]
+    deny: frozenset[int]
+
+    def admit(self, client: Address) -> bool:
+        """Of those that hold a client the longest decides; where none does, whether none is allowed."""
+        holding = [RANGES[number] for number in self.allow | self.deny if client in RANGES[number]]
+        if not holding:
+            return not self.allow
+        return RANGES.index(max(holding, key=lambda prefix: prefix.prefixlen)) in self.allow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
     """What a network shows: the devices with a backend of its service, whether it wants clients to stay with them."""
 
     behind: frozenset[int]
     is_local: bool
     is_shown: bool
+    bounds: Bounds | None = None
 
     def backends(self, device: int) -> frozenset[int]:
         """Those that a device sends clients to."""
@@ -67,9 +89,21 @@ class Outside:
     routers: frozenset[int]
 
 
+def bounds() -> st.SearchStrategy[Bounds]:
+    number = st.integers(0, len(RANGES) - 1)
+    drawn = st.dictionaries(number, st.booleans(), min_size=1)
+    return drawn.map(
+        lambda found: Bounds(
+            allow=frozenset(n for n, is_allowed in found.items() if is_allowed),
+            deny=frozenset(n for n, is_allowed in found.items() if not is_allowed),
+        )
+    )
+
+
 def outsides() -> st.SearchStrategy[Outside]:
     some = st.frozensets(st.sampled_from((0, 1)))
-    offers = st.builds(Offer, behind=some, is_local=st.booleans(), is_shown=st.sampled_from((True, True, False)))
+    shown = st.sampled_from((True, True, False))
+    offers = st.builds(Offer, behind=some, is_local=st.booleans(), is_shown=shown, bounds=st.none() | bounds())
     return st.builds(Outside, offers=st.tuples(offers, offers), routers=some | st.just(frozenset({0, 1})))
 
 
@@ -117,6 +151,11 @@ def _service(network: int, offer: Offer) -> dict[str, object]:
         spec["type"] = "LoadBalancer"
         spec["externalAddresses"] = [str(external(network, version)) for version in (4, 6)]
         spec["externalTrafficPolicy"] = "Local" if offer.is_local else "Cluster"
+        if offer.bounds is not None:
+            spec["sourceRanges"] = {
+                "allow": [str(RANGES[number]) for number in sorted(offer.bounds.allow, reverse=True)],
+                "deny": [str(RANGES[number]) for number in sorted(offer.bounds.deny)],
+            }
     return spec
 
 

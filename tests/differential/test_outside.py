@@ -53,6 +53,10 @@ def check(outside: Outside, call: Call, journey: Journey) -> Ends | None:
     if not offer.is_shown or call.device not in outside.routers or call.port not in PORTS:
         assert journey.end is End.UNTOUCHED, journey
         return None
+    client = CLIENTS[call.version][call.client]
+    if offer.bounds is not None and not offer.bounds.admit(client) and not journey.is_known:
+        assert (journey.end, journey.last.outcome.drop_reason) == (End.DROPPED, "source_denied"), journey
+        return None
     if not offer.backends(call.device) and not journey.is_known:
         assert journey.end in (End.ANSWERED, End.DROPPED), journey
         return None
@@ -64,7 +68,6 @@ def check(outside: Outside, call: Call, journey: Journey) -> Ends | None:
     assert got is not None
     assert (got.dst, got.dst_port, got.src_port) == (backend(number, call.version), PORTS[call.port][1], call.src_port)
     assert journey.is_known or number in offer.backends(call.device)
-    client = CLIENTS[call.version][call.client]
     assert got.src == client or client == got.dst, "a backend that looks like the client sees the network's gateway"
     return got
 

@@ -1,5 +1,5 @@
 /*
- * turnout, version 3. Services, tunnels and routes of the networks that a device serves.
+ * turnout, version 4. Services, tunnels and routes of the networks that a device serves.
  *
  * Printed from the pipeline's IR; compiled with TURNOUT_TC and with TURNOUT_XDP. A packet is parsed into the scratch
  * memory of its CPU, runs through the controls, which look tables up, and leaves as the outcome says.
@@ -25,6 +25,8 @@ const volatile u8 uses_eip_ipv4 = 1;
 const volatile u8 uses_entrance_ipv4 = 1;
 const volatile u8 uses_eip_ipv6 = 1;
 const volatile u8 uses_entrance_ipv6 = 1;
+const volatile u8 uses_source_range_ipv4 = 1;
+const volatile u8 uses_source_range_ipv6 = 1;
 const volatile u8 uses_service_ipv4 = 1;
 const volatile u8 uses_backend_ipv4 = 1;
 const volatile u8 uses_route_ipv4 = 1;
@@ -81,6 +83,10 @@ enum action {
 	ACTION_VIA = 0x000009,
 	ACTION_ENTER_FROM_OUTSIDE = 0x00000b,
 	ACTION_CAME_IN_BY = 0x00000c,
+	ACTION_ADMIT_SOURCE_IPV4 = 0x000018,
+	ACTION_DENY_SOURCE_IPV4 = 0x000019,
+	ACTION_ADMIT_SOURCE_IPV6 = 0x000048,
+	ACTION_DENY_SOURCE_IPV6 = 0x000049,
 	ACTION_TRANSLATE_IPV4 = 0x000011,
 	ACTION_TRANSLATE_REPLY_IPV4 = 0x000012,
 	ACTION_TO_SERVICE_IPV4 = 0x000013,
@@ -130,6 +136,7 @@ enum drop_reason {
 	DROP_MESH_DENIED = 11, /* A MeshRedirect denies the connection. */
 	DROP_RATE_EXCEEDED = 12, /* Beyond the rate of the portal or registry, in this direction. */
 	DROP_MESH_LIMIT = 13, /* Beyond the connections a second that a MeshRedirect gives the workload. */
+	DROP_SOURCE_DENIED = 14, /* The service does not let this client outside in. */
 };
 
 /* Arguments of actions, as entries hold them. */
@@ -671,6 +678,46 @@ _Static_assert(sizeof(struct entrance_ipv6_value) == 16, "struct entrance_ipv6_v
 _Static_assert(__builtin_offsetof(struct entrance_ipv6_value, action) == 0, "struct entrance_ipv6_value");
 _Static_assert(__builtin_offsetof(struct entrance_ipv6_value, counter) == 4, "struct entrance_ipv6_value");
 _Static_assert(__builtin_offsetof(struct entrance_ipv6_value, arguments) == 8, "struct entrance_ipv6_value");
+
+struct source_range_ipv4_key {
+	u32 prefix_len;
+	u8 side[1];
+	u8 service_id[2];
+	u8 source[4];
+} __attribute__((packed));
+_Static_assert(sizeof(struct source_range_ipv4_key) == 11, "struct source_range_ipv4_key");
+_Static_assert(__builtin_offsetof(struct source_range_ipv4_key, prefix_len) == 0, "struct source_range_ipv4_key");
+_Static_assert(__builtin_offsetof(struct source_range_ipv4_key, side) == 4, "struct source_range_ipv4_key");
+_Static_assert(__builtin_offsetof(struct source_range_ipv4_key, service_id) == 5, "struct source_range_ipv4_key");
+_Static_assert(__builtin_offsetof(struct source_range_ipv4_key, source) == 7, "struct source_range_ipv4_key");
+
+struct source_range_ipv4_value {
+	u32 action; /* enum action; 0: no entry */
+	u32 counter; /* index of the direct counter, from 1 */
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct source_range_ipv4_value) == 8, "struct source_range_ipv4_value");
+_Static_assert(__builtin_offsetof(struct source_range_ipv4_value, action) == 0, "struct source_range_ipv4_value");
+_Static_assert(__builtin_offsetof(struct source_range_ipv4_value, counter) == 4, "struct source_range_ipv4_value");
+
+struct source_range_ipv6_key {
+	u32 prefix_len;
+	u8 side[1];
+	u8 service_id[2];
+	u8 source[16];
+} __attribute__((packed));
+_Static_assert(sizeof(struct source_range_ipv6_key) == 23, "struct source_range_ipv6_key");
+_Static_assert(__builtin_offsetof(struct source_range_ipv6_key, prefix_len) == 0, "struct source_range_ipv6_key");
+_Static_assert(__builtin_offsetof(struct source_range_ipv6_key, side) == 4, "struct source_range_ipv6_key");
+_Static_assert(__builtin_offsetof(struct source_range_ipv6_key, service_id) == 5, "struct source_range_ipv6_key");
+_Static_assert(__builtin_offsetof(struct source_range_ipv6_key, source) == 7, "struct source_range_ipv6_key");
+
+struct source_range_ipv6_value {
+	u32 action; /* enum action; 0: no entry */
+	u32 counter; /* index of the direct counter, from 1 */
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct source_range_ipv6_value) == 8, "struct source_range_ipv6_value");
+_Static_assert(__builtin_offsetof(struct source_range_ipv6_value, action) == 0, "struct source_range_ipv6_value");
+_Static_assert(__builtin_offsetof(struct source_range_ipv6_value, counter) == 4, "struct source_range_ipv6_value");
 
 struct service_ipv4_key {
 	u16 network;
@@ -1478,6 +1525,36 @@ struct {
 } entrance_ipv6 SEC(".maps");
 
 struct {
+	int (*type)[BPF_MAP_TYPE_LPM_TRIE];
+	int (*max_entries)[20000];
+	int (*map_flags)[BPF_F_NO_PREALLOC];
+	struct source_range_ipv4_key *key;
+	struct source_range_ipv4_value *value;
+} source_range_ipv4 SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_PERCPU_ARRAY];
+	int (*max_entries)[10001];
+	u32 *key;
+	struct counter *value;
+} source_range_ipv4_count SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_LPM_TRIE];
+	int (*max_entries)[20000];
+	int (*map_flags)[BPF_F_NO_PREALLOC];
+	struct source_range_ipv6_key *key;
+	struct source_range_ipv6_value *value;
+} source_range_ipv6 SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_PERCPU_ARRAY];
+	int (*max_entries)[10001];
+	u32 *key;
+	struct counter *value;
+} source_range_ipv6_count SEC(".maps");
+
+struct {
 	int (*type)[BPF_MAP_TYPE_HASH];
 	int (*max_entries)[20000];
 	struct service_ipv4_key *key;
@@ -1873,16 +1950,20 @@ struct percpu_array_maps_4_16_of_10001_map {
 };
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY_OF_MAPS];
-	int (*max_entries)[2];
+	int (*max_entries)[4];
 	int (*key_size)[4];
 	struct percpu_array_maps_4_16_of_10001_map *values[];
 } percpu_array_maps_4_16_of_10001 SEC(".maps") = {
 	.values = {
+		(void *)&source_range_ipv4_count,
+		(void *)&source_range_ipv6_count,
 		(void *)&service_ipv4_count,
 		(void *)&service_ipv6_count,
 	},
 };
 enum {
+	AT_SOURCE_RANGE_IPV4_COUNT,
+	AT_SOURCE_RANGE_IPV6_COUNT,
 	AT_SERVICE_IPV4_COUNT,
 	AT_SERVICE_IPV6_COUNT,
 };
@@ -2300,6 +2381,7 @@ struct metadata {
 	u8 redirect; /* 1 bit */
 	u8 denied; /* 1 bit */
 	u8 closed; /* 1 bit */
+	u8 not_admitted; /* 1 bit */
 	u8 decided; /* 1 bit */
 	u8 is_reply; /* 1 bit */
 	u8 rate_color; /* 2 bits */
@@ -2320,6 +2402,8 @@ struct metadata {
 struct later {
 	u32 port;
 	u32 tunnel;
+	u32 source_range_ipv4;
+	u32 source_range_ipv6;
 	u32 service_ipv4;
 	u32 service_ipv6;
 	u32 outbound_ipv4;
@@ -2344,6 +2428,8 @@ struct scratch {
 	u32 metered; /* the index of the entry whose action runs */
 	struct headers headers;
 	struct nd_key nd;
+	struct source_range_ipv4_key source_range_ipv4;
+	struct source_range_ipv6_key source_range_ipv6;
 	struct route_ipv4_key route_ipv4;
 	struct service_ipv6_key service_ipv6;
 	struct route_ipv6_key route_ipv6;
@@ -2404,6 +2490,10 @@ static __always_inline void count_later(const struct scratch *scratch)
 		count_packet(&port_count, scratch->later.port, scratch->packet.length);
 	if (scratch->later.tunnel)
 		count_packet(&tunnel_count, scratch->later.tunnel, scratch->packet.length);
+	if (scratch->later.source_range_ipv4)
+		count_packet(map_in(&percpu_array_maps_4_16_of_10001, AT_SOURCE_RANGE_IPV4_COUNT), scratch->later.source_range_ipv4, scratch->packet.length);
+	if (scratch->later.source_range_ipv6)
+		count_packet(map_in(&percpu_array_maps_4_16_of_10001, AT_SOURCE_RANGE_IPV6_COUNT), scratch->later.source_range_ipv6, scratch->packet.length);
 	if (scratch->later.service_ipv4)
 		count_packet(map_in(&percpu_array_maps_4_16_of_10001, AT_SERVICE_IPV4_COUNT), scratch->later.service_ipv4, scratch->packet.length);
 	if (scratch->later.service_ipv6)
@@ -2879,6 +2969,18 @@ static __always_inline void enter_from_outside(const struct enter_from_outside *
 static __always_inline void came_in_by(const struct came_in_by *arguments, struct scratch *scratch)
 {
 	scratch->meta.source_nexthop = arguments->nexthop;
+}
+
+/* The client may not connect to the service. */
+static __always_inline void deny_source_ipv4(struct scratch *scratch)
+{
+	scratch->meta.not_admitted = 1;
+}
+
+/* The client may not connect to the service. */
+static __always_inline void deny_source_ipv6(struct scratch *scratch)
+{
+	scratch->meta.not_admitted = 1;
 }
 
 /* A packet of a known connection to a service. */
@@ -3491,6 +3593,68 @@ static __always_inline bool apply_entrance_ipv6(struct scratch *scratch)
 	switch (value->action) {
 	case ACTION_CAME_IN_BY:
 		came_in_by(&value->arguments.came_in_by, scratch);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * Clients outside that a service lets in or does not, by the longest prefix; its counter counts new connections.
+ */
+static __always_inline bool apply_source_range_ipv4(struct scratch *scratch)
+{
+	struct source_range_ipv4_value *value;
+	struct source_range_ipv4_key *key = &scratch->source_range_ipv4;
+
+	key->prefix_len = 56;
+	key->side[0] = scratch->side;
+	write_u16(key->service_id, scratch->meta.service_id);
+	write_u32(key->source, scratch->headers.ipv4.src);
+
+	if (!uses_source_range_ipv4)
+		return missed(0x02000018);
+	value = bpf_map_lookup_elem(&source_range_ipv4, key);
+	if (!value)
+		return missed(0x02000018);
+	scratch->later.source_range_ipv4 = value->counter;
+	asked(0x02000018, value->action);
+	switch (value->action) {
+	case ACTION_ADMIT_SOURCE_IPV4:
+		return true;
+	case ACTION_DENY_SOURCE_IPV4:
+		deny_source_ipv4(scratch);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * Clients outside that a service lets in or does not, by the longest prefix; its counter counts new connections.
+ */
+static __always_inline bool apply_source_range_ipv6(struct scratch *scratch)
+{
+	struct source_range_ipv6_value *value;
+	struct source_range_ipv6_key *key = &scratch->source_range_ipv6;
+
+	key->prefix_len = 152;
+	key->side[0] = scratch->side;
+	write_u16(key->service_id, scratch->meta.service_id);
+	write_u128(key->source, &scratch->headers.ipv6.src);
+
+	if (!uses_source_range_ipv6)
+		return missed(0x02000048);
+	value = bpf_map_lookup_elem(&source_range_ipv6, key);
+	if (!value)
+		return missed(0x02000048);
+	scratch->later.source_range_ipv6 = value->counter;
+	asked(0x02000048, value->action);
+	switch (value->action) {
+	case ACTION_ADMIT_SOURCE_IPV6:
+		return true;
+	case ACTION_DENY_SOURCE_IPV6:
+		deny_source_ipv6(scratch);
 		return true;
 	default:
 		return false;
@@ -4847,6 +5011,12 @@ __noinline enum next decide_ipv4(struct packet_context *ctx)
 		scratch->meta.reverse_src_port = scratch->meta.src_port;
 		scratch->meta.reverse_dst_port = scratch->meta.dst_port;
 		if (apply_service_ipv4(scratch)) {
+			if (scratch->meta.leg == 4) {
+				apply_source_range_ipv4(scratch);
+			}
+			if (scratch->meta.not_admitted) {
+				return drop_for(&scratch->outcome, DROP_SOURCE_DENIED);
+			}
 			if (scratch->meta.affinity_ms != 0) {
 				if (recall_ipv4() == DONE)
 					return DONE;
@@ -5248,6 +5418,12 @@ __noinline enum next decide_ipv6(struct packet_context *ctx)
 		scratch->meta.reverse_src_port = scratch->meta.src_port;
 		scratch->meta.reverse_dst_port = scratch->meta.dst_port;
 		if (apply_service_ipv6(scratch)) {
+			if (scratch->meta.leg == 4) {
+				apply_source_range_ipv6(scratch);
+			}
+			if (scratch->meta.not_admitted) {
+				return drop_for(&scratch->outcome, DROP_SOURCE_DENIED);
+			}
 			if (scratch->meta.affinity_ms != 0) {
 				if (recall_ipv6() == DONE)
 					return DONE;

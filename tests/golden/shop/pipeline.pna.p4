@@ -1,5 +1,5 @@
 // Services, tunnels and routes of the networks that a device serves.
-// Printed by Turnout from the pipeline turnout, version 3, for the Portable NIC Architecture.
+// Printed by Turnout from the pipeline turnout, version 4, for the Portable NIC Architecture.
 // docs/p4.md says where this target differs.
 // SPDX-License-Identifier: Apache-2.0
 #include <core.p4>
@@ -43,6 +43,9 @@ const bit<32> DROP_RATE_EXCEEDED = 12;
 
 /// Beyond the connections a second that a MeshRedirect gives the workload.
 const bit<32> DROP_MESH_LIMIT = 13;
+
+/// The service does not let this client outside in.
+const bit<32> DROP_SOURCE_DENIED = 14;
 
 /// The host port: what the pipeline leaves to the kernel goes there as it came.
 const PortIdUint_t KERNEL_PORT = 510;
@@ -257,6 +260,7 @@ struct metadata_t {
     bit<1> redirect;
     bit<1> denied;
     bit<1> closed;
+    bit<1> not_admitted;
     bit<12> limiter;
     bit<1> decided;
     bit<16> service_id;
@@ -848,10 +852,26 @@ control decide_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_main_inpu
     @id(0x13000013) @name(".service_ipv4_count")
     DirectCounter<bit<64>>(PNA_CounterType_t.PACKETS_AND_BYTES) service_ipv4_count;
 
+    @id(0x13000018) @name(".source_range_ipv4_count")
+    DirectCounter<bit<64>>(PNA_CounterType_t.PACKETS_AND_BYTES) source_range_ipv4_count;
+
     @id(0x11000014) @name(".backends_ipv4")
     @selector_size_semantics("sum_of_weights")
     @max_group_size(1000)
     ActionSelector(PNA_HashAlgorithm_t.TARGET_DEFAULT, 65536, 32) backends_ipv4;
+
+    @id(0x01000018) @name(".admit_source_ipv4")
+    @brief("The client may connect to the service.")
+    action admit_source_ipv4() {
+        source_range_ipv4_count.count();
+    }
+
+    @id(0x01000019) @name(".deny_source_ipv4")
+    @brief("The client may not connect to the service.")
+    action deny_source_ipv4() {
+        source_range_ipv4_count.count();
+        meta.not_admitted = 1;
+    }
 
     @id(0x01000013) @name(".to_service_ipv4")
     @brief("The packet opens a connection: each connection by itself. `hairpin` is the source that a backend sees of its own packet; so many ms after its last connection a client still goes to the same backend, 0: it need not.")
@@ -924,6 +944,23 @@ control decide_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_main_inpu
         pna_direct_counter = service_ipv4_count;
     }
 
+    @id(0x02000018) @name(".source_range_ipv4")
+    @brief("Clients outside that a service lets in or does not, by the longest prefix; its counter counts new connections.")
+    table source_range_ipv4 {
+        key = {
+            meta.service_id : exact @name("service_id");
+            hdr.ipv4.src : lpm @name("source") @format(IPV4_ADDRESS);
+        }
+        actions = {
+            @tableonly admit_source_ipv4;
+            @tableonly deny_source_ipv4;
+            @defaultonly miss;
+        }
+        const default_action = miss();
+        size = 10000;
+        pna_direct_counter = source_range_ipv4_count;
+    }
+
     // examples/shop.yaml:149 DpuService shop/web:http
     // examples/shop.yaml:150 DpuService shop/web:echo
     // examples/shop.yaml:163 DpuService blue/web:http
@@ -955,7 +992,12 @@ control decide_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_main_inpu
             meta.reverse_src_port = meta.src_port;
             meta.reverse_dst_port = meta.dst_port;
             if (service_ipv4.apply().hit) {
-                backend_ipv4.apply();
+                if (meta.leg == 4) {
+                    source_range_ipv4.apply();
+                }
+                if (!(meta.not_admitted == 1)) {
+                    backend_ipv4.apply();
+                }
                 meta.new_src_ipv4 = hdr.ipv4.src;
                 if (meta.new_dst_ipv4 == hdr.ipv4.src) {
                     meta.new_src_ipv4 = meta.hairpin_ipv4;
@@ -1476,10 +1518,26 @@ control decide_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_main_inpu
     @id(0x13000043) @name(".service_ipv6_count")
     DirectCounter<bit<64>>(PNA_CounterType_t.PACKETS_AND_BYTES) service_ipv6_count;
 
+    @id(0x13000048) @name(".source_range_ipv6_count")
+    DirectCounter<bit<64>>(PNA_CounterType_t.PACKETS_AND_BYTES) source_range_ipv6_count;
+
     @id(0x11000044) @name(".backends_ipv6")
     @selector_size_semantics("sum_of_weights")
     @max_group_size(1000)
     ActionSelector(PNA_HashAlgorithm_t.TARGET_DEFAULT, 65536, 32) backends_ipv6;
+
+    @id(0x01000048) @name(".admit_source_ipv6")
+    @brief("The client may connect to the service.")
+    action admit_source_ipv6() {
+        source_range_ipv6_count.count();
+    }
+
+    @id(0x01000049) @name(".deny_source_ipv6")
+    @brief("The client may not connect to the service.")
+    action deny_source_ipv6() {
+        source_range_ipv6_count.count();
+        meta.not_admitted = 1;
+    }
 
     @id(0x01000043) @name(".to_service_ipv6")
     @brief("The packet opens a connection: each connection by itself. `hairpin` is the source that a backend sees of its own packet; so many ms after its last connection a client still goes to the same backend, 0: it need not.")
@@ -1551,6 +1609,23 @@ control decide_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_main_inpu
         pna_direct_counter = service_ipv6_count;
     }
 
+    @id(0x02000048) @name(".source_range_ipv6")
+    @brief("Clients outside that a service lets in or does not, by the longest prefix; its counter counts new connections.")
+    table source_range_ipv6 {
+        key = {
+            meta.service_id : exact @name("service_id");
+            hdr.ipv6.src : lpm @name("source") @format(IPV6_ADDRESS);
+        }
+        actions = {
+            @tableonly admit_source_ipv6;
+            @tableonly deny_source_ipv6;
+            @defaultonly miss;
+        }
+        const default_action = miss();
+        size = 10000;
+        pna_direct_counter = source_range_ipv6_count;
+    }
+
     // examples/shop.yaml:149 DpuService shop/web:http
     // examples/shop.yaml:150 DpuService shop/web:echo
     @id(0x02000044) @name(".backend_ipv6")
@@ -1581,7 +1656,12 @@ control decide_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_main_inpu
             meta.reverse_src_port = meta.src_port;
             meta.reverse_dst_port = meta.dst_port;
             if (service_ipv6.apply().hit) {
-                backend_ipv6.apply();
+                if (meta.leg == 4) {
+                    source_range_ipv6.apply();
+                }
+                if (!(meta.not_admitted == 1)) {
+                    backend_ipv6.apply();
+                }
                 meta.new_src_ipv6 = hdr.ipv6.src;
                 if (meta.new_dst_ipv6 == hdr.ipv6.src) {
                     meta.new_src_ipv6 = meta.hairpin_ipv6;
@@ -2455,6 +2535,6 @@ control deparse(packet_out packet, in headers_t before, in metadata_t meta, in p
     }
 }
 
-@pkginfo(name = "turnout", version = "3", organization = "turnout.dev")
+@pkginfo(name = "turnout", version = "4", organization = "turnout.dev")
 @brief("Services, tunnels and routes of the networks that a device serves.")
 PNA_NIC(parse(), before_main(), process(), deparse()) main;

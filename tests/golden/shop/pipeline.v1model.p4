@@ -1,5 +1,5 @@
 // Services, tunnels and routes of the networks that a device serves.
-// Printed by Turnout from the pipeline turnout, version 3, for v1model (BMv2's simple_switch).
+// Printed by Turnout from the pipeline turnout, version 4, for v1model (BMv2's simple_switch).
 // docs/p4.md says where this target differs.
 // SPDX-License-Identifier: Apache-2.0
 #include <core.p4>
@@ -44,6 +44,9 @@ const bit<32> DROP_RATE_EXCEEDED = 12;
 
 /// Beyond the connections a second that a MeshRedirect gives the workload.
 const bit<32> DROP_MESH_LIMIT = 13;
+
+/// The service does not let this client outside in.
+const bit<32> DROP_SOURCE_DENIED = 14;
 
 /// What the pipeline leaves to the kernel goes out of this port, as it came.
 const bit<9> KERNEL_PORT = 510;
@@ -226,6 +229,7 @@ struct metadata_t {
     bit<1> redirect;
     bit<1> denied;
     bit<1> closed;
+    bit<1> not_admitted;
     bit<12> limiter;
     bit<1> decided;
     bit<16> service_id;
@@ -986,10 +990,23 @@ control decide_ipv4(inout headers_t hdr, inout metadata_t meta, inout standard_m
     @id(0x13000013) @name(".service_ipv4_count")
     direct_counter(CounterType.packets_and_bytes) service_ipv4_count;
 
+    @id(0x13000018) @name(".source_range_ipv4_count")
+    direct_counter(CounterType.packets_and_bytes) source_range_ipv4_count;
+
     @id(0x11000014) @name(".backends_ipv4")
     @selector_size_semantics("sum_of_weights")
     @max_group_size(1000)
     action_selector(HashAlgorithm.crc32, 65536, 32) backends_ipv4;
+
+    @id(0x01000018) @name(".admit_source_ipv4")
+    @brief("The client may connect to the service.")
+    action admit_source_ipv4() { }
+
+    @id(0x01000019) @name(".deny_source_ipv4")
+    @brief("The client may not connect to the service.")
+    action deny_source_ipv4() {
+        meta.not_admitted = 1;
+    }
 
     @id(0x01000013) @name(".to_service_ipv4")
     @brief("The packet opens a connection: each connection by itself. `hairpin` is the source that a backend sees of its own packet; so many ms after its last connection a client still goes to the same backend, 0: it need not.")
@@ -1061,6 +1078,23 @@ control decide_ipv4(inout headers_t hdr, inout metadata_t meta, inout standard_m
         counters = service_ipv4_count;
     }
 
+    @id(0x02000018) @name(".source_range_ipv4")
+    @brief("Clients outside that a service lets in or does not, by the longest prefix; its counter counts new connections.")
+    table source_range_ipv4 {
+        key = {
+            meta.service_id : exact @name("service_id");
+            hdr.ipv4.src : lpm @name("source") @format(IPV4_ADDRESS);
+        }
+        actions = {
+            @tableonly admit_source_ipv4;
+            @tableonly deny_source_ipv4;
+            @defaultonly miss;
+        }
+        const default_action = miss();
+        size = 10000;
+        counters = source_range_ipv4_count;
+    }
+
     // examples/shop.yaml:149 DpuService shop/web:http
     // examples/shop.yaml:150 DpuService shop/web:echo
     // examples/shop.yaml:163 DpuService blue/web:http
@@ -1092,6 +1126,14 @@ control decide_ipv4(inout headers_t hdr, inout metadata_t meta, inout standard_m
             meta.reverse_src_port = meta.src_port;
             meta.reverse_dst_port = meta.dst_port;
             if (service_ipv4.apply().hit) {
+                if (meta.leg == 4) {
+                    source_range_ipv4.apply();
+                }
+                if (meta.not_admitted == 1) {
+                    drops.count(DROP_SOURCE_DENIED);
+                    mark_to_drop(standard);
+                    exit;
+                }
                 if (!(meta.decided == 1)) {
                     if (backend_ipv4.apply().miss) {
                         refuse_ipv4.apply(hdr, meta, standard);
@@ -1651,10 +1693,23 @@ control decide_ipv6(inout headers_t hdr, inout metadata_t meta, inout standard_m
     @id(0x13000043) @name(".service_ipv6_count")
     direct_counter(CounterType.packets_and_bytes) service_ipv6_count;
 
+    @id(0x13000048) @name(".source_range_ipv6_count")
+    direct_counter(CounterType.packets_and_bytes) source_range_ipv6_count;
+
     @id(0x11000044) @name(".backends_ipv6")
     @selector_size_semantics("sum_of_weights")
     @max_group_size(1000)
     action_selector(HashAlgorithm.crc32, 65536, 32) backends_ipv6;
+
+    @id(0x01000048) @name(".admit_source_ipv6")
+    @brief("The client may connect to the service.")
+    action admit_source_ipv6() { }
+
+    @id(0x01000049) @name(".deny_source_ipv6")
+    @brief("The client may not connect to the service.")
+    action deny_source_ipv6() {
+        meta.not_admitted = 1;
+    }
 
     @id(0x01000043) @name(".to_service_ipv6")
     @brief("The packet opens a connection: each connection by itself. `hairpin` is the source that a backend sees of its own packet; so many ms after its last connection a client still goes to the same backend, 0: it need not.")
@@ -1725,6 +1780,23 @@ control decide_ipv6(inout headers_t hdr, inout metadata_t meta, inout standard_m
         counters = service_ipv6_count;
     }
 
+    @id(0x02000048) @name(".source_range_ipv6")
+    @brief("Clients outside that a service lets in or does not, by the longest prefix; its counter counts new connections.")
+    table source_range_ipv6 {
+        key = {
+            meta.service_id : exact @name("service_id");
+            hdr.ipv6.src : lpm @name("source") @format(IPV6_ADDRESS);
+        }
+        actions = {
+            @tableonly admit_source_ipv6;
+            @tableonly deny_source_ipv6;
+            @defaultonly miss;
+        }
+        const default_action = miss();
+        size = 10000;
+        counters = source_range_ipv6_count;
+    }
+
     // examples/shop.yaml:149 DpuService shop/web:http
     // examples/shop.yaml:150 DpuService shop/web:echo
     @id(0x02000044) @name(".backend_ipv6")
@@ -1755,6 +1827,14 @@ control decide_ipv6(inout headers_t hdr, inout metadata_t meta, inout standard_m
             meta.reverse_src_port = meta.src_port;
             meta.reverse_dst_port = meta.dst_port;
             if (service_ipv6.apply().hit) {
+                if (meta.leg == 4) {
+                    source_range_ipv6.apply();
+                }
+                if (meta.not_admitted == 1) {
+                    drops.count(DROP_SOURCE_DENIED);
+                    mark_to_drop(standard);
+                    exit;
+                }
                 if (!(meta.decided == 1)) {
                     if (backend_ipv6.apply().miss) {
                         refuse_ipv6.apply(hdr, meta, standard);
@@ -2698,6 +2778,6 @@ control deparse(packet_out packet, in headers_t hdr) {
     }
 }
 
-@pkginfo(name = "turnout", version = "3", organization = "turnout.dev")
+@pkginfo(name = "turnout", version = "4", organization = "turnout.dev")
 @brief("Services, tunnels and routes of the networks that a device serves.")
 V1Switch(parse(), verify_checksums(), process(), egress_nothing(), update_checksums(), deparse()) main;

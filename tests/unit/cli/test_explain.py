@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -21,6 +22,7 @@ from tests.goldens import held
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[3]
+Change = Callable[[list[dict[str, Any]]], None]
 GOLDEN = GOLDENS / "explain"
 MORE = """
 apiVersion: turnout.dev/v1alpha1
@@ -85,20 +87,22 @@ class Devices:
         return CliRunner().invoke(app, ["apply", *words, str(path)], env={FOLDER: str(self.folder / "applied")})
 
 
-def documents(folder: Path, example: str) -> list[dict[str, object]]:
-    found: list[dict[str, object]] = list(yaml.safe_load_all((ROOT / "examples" / example).read_text()))
+def documents(folder: Path, example: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = list(yaml.safe_load_all((ROOT / "examples" / example).read_text()))
     for document in found:
         if document["kind"] == "Device":
-            name = document["metadata"]["name"]  # type: ignore[index]
-            document["spec"] |= {"profile": "model", "address": f"unix:{folder}/{name}.sock"}  # type: ignore[operator]
+            name = document["metadata"]["name"]
+            document["spec"] |= {"profile": "model", "address": f"unix:{folder}/{name}.sock"}
     return found
 
 
 @contextmanager
-def two_devices(folder: Path, example: str, more: str = "") -> Generator[Devices]:
-    """To which an example's policies were applied, and more."""
+def two_devices(folder: Path, example: str, more: str = "", change: Change | None = None) -> Generator[Devices]:
+    """To which an example's policies were applied, changed, and more."""
     policies = folder / example
     whole = [*documents(folder, example), *yaml.safe_load_all(more)]
+    if change is not None:
+        change(whole)
     policies.write_text(yaml.safe_dump_all(whole, sort_keys=False))
     made = Devices(folder=folder, policies=policies)
     with ExitStack() as stack:

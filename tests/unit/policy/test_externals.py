@@ -48,8 +48,11 @@ endpoints:
 """
 
 
-def loaded(ingress: list[dict[str, Any]] | None = None, **spec: Any) -> Loaded:
-    service: dict[str, Any] = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}}
+def loaded(
+    ingress: list[dict[str, Any]] | None = None, annotations: dict[str, str] | None = None, **spec: Any
+) -> Loaded:
+    metadata = {"name": "web", "annotations": annotations or {}}
+    service: dict[str, Any] = {"apiVersion": "v1", "kind": "Service", "metadata": metadata}
     service["spec"] = {"clusterIP": "10.96.0.1", "ports": [{"port": 80}], **spec}
     if ingress is not None:
         service["status"] = {"loadBalancer": {"ingress": ingress}}
@@ -95,11 +98,28 @@ def test_node_ports_are_told_to_be_missing() -> None:
     assert len(service_of(found).externals) == 1
 
 
-def test_with_bounded_sources_the_load_balancers_address_is_not_served_and_external_ips_are() -> None:
-    spec = {**BALANCED, "loadBalancerSourceRanges": ["192.0.2.0/24"], "externalIPs": ["203.0.113.7"]}
-    found = loaded([{"ip": "203.0.113.8"}], **spec)
-    assert [str(address) for address in service_of(found).externals] == ["203.0.113.7"]
-    assert codes(found) == ["W0110"]
+RANGES = {**BALANCED, "loadBalancerSourceRanges": ["192.0.2.0/24", " 198.51.100.9/24 "]}
+
+
+def test_source_ranges_are_those_of_the_load_balancers_addresses_alone() -> None:
+    found = loaded([{"ip": "203.0.113.8"}], **RANGES, externalIPs=["203.0.113.7"])
+    service = service_of(found)
+    assert [str(address) for address in service.externals] == ["203.0.113.7", "203.0.113.8"]
+    assert service.bounded == {ip_address("203.0.113.8")}
+    assert [(str(r.prefix), r.is_allowed) for r in service.source_ranges] == [
+        ("192.0.2.0/24", True),
+        ("198.51.100.0/24", True),
+    ]
+    assert not service.admits_others
+    assert codes(found) == []
+
+
+def test_an_annotation_makes_of_them_those_that_may_not_connect() -> None:
+    found = loaded([{"ip": "203.0.113.8"}], annotations={"turnout.dev/source-ranges": "Deny"}, **RANGES)
+    service = service_of(found)
+    assert [r.is_allowed for r in service.source_ranges] == [False, False]
+    assert service.admits_others
+    assert codes(found) == []
 
 
 def test_what_is_no_address_is_refused() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from compiler.ir.walking import opening_tables
 from compiler.pipeline.assembly import pipeline
 from compiler.printers.ebpf.gathering import Gathering, gathered
 from compiler.printers.layout import Layout, MapKind, layout
@@ -54,6 +55,22 @@ def test_c_reaches_a_map_wherever_it_is() -> None:
     assert found.entry("port", "&key") == "bpf_map_lookup_elem(&port, &key)"
     assert found.map("outbound_ipv4") == "map_in(&hash_maps_20_24_sparse, AT_OUTBOUND_IPV4)"
     assert found.entry("outbound_ipv4", "key") == "entry_in(&hash_maps_20_24_sparse, AT_OUTBOUND_IPV4, key)"
+
+
+def test_meters_lie_in_arrays_where_first_packets_alone_are_counted() -> None:
+    """Packets of known connections of storage ask its meter: they would pay the look-ups."""
+    members = {name for one in _gatherings() for name in one.members}
+    laid = layout(pipeline())
+    for table, is_gathered in (("redirect_limit_ipv4", True), ("redirect_limit_ipv6", True), ("storage", False)):
+        meter = laid.direct_meter(table)
+        assert meter is not None
+        assert {held.name in members for held in meter.maps} == {is_gathered}
+
+
+def test_which_tables_first_packets_alone_ask() -> None:
+    found = opening_tables(pipeline())
+    assert {"service_ipv4", "source_range_ipv6", "redirect_limit_ipv4", "affinity_backend_ipv6"} <= found
+    assert not found & {*HOT, "flow_ipv4", "storage", "arp", "eip_ipv4"}
 
 
 def test_a_map_that_is_alone_stays_so() -> None:
