@@ -68,7 +68,7 @@ def codes(found: Loaded) -> list[str]:
     return [diagnostic.code.id for diagnostic in found.diagnostics]
 
 
-BALANCED = {"type": "LoadBalancer", "allocateLoadBalancerNodePorts": False}
+BALANCED: dict[str, Any] = {"type": "LoadBalancer", "allocateLoadBalancerNodePorts": False}
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_node_ports_are_told_to_be_missing() -> None:
     assert len(service_of(found).externals) == 1
 
 
-RANGES = {**BALANCED, "loadBalancerSourceRanges": ["192.0.2.0/24", " 198.51.100.9/24 "]}
+RANGES: dict[str, Any] = {**BALANCED, "loadBalancerSourceRanges": ["192.0.2.0/24", " 198.51.100.9/24 "]}
 
 
 def test_source_ranges_are_those_of_the_load_balancers_addresses_alone() -> None:

@@ -29,7 +29,7 @@ REDIRECTS = {
 AFFINITY = {f"uses_affinity_backend_ipv{version}" for version in (4, 6)}
 
 
-OUTSIDE = {f"uses_{table}_ipv{version}" for table in ("eip", "entrance") for version in (4, 6)}
+OUTSIDE = {f"uses_{table}_ipv{version}" for table in ("eip", "entrance", "source_range") for version in (4, 6)}
 
 
 def test_the_whole_shop_uses_everything_but_redirects_storage_affinity_and_clients_outside() -> None:
