@@ -8,6 +8,9 @@ from pathlib import Path
 GROWTH_MIB = 48
 """Allocators keep what they had once; a leak of a few kilobytes a batch is far above this after some minutes."""
 
+GROWTH_THREADS = 8
+"""Pools get their threads when they first have so much to do at once: asyncio's six (with two CPUs), gRPC's a few."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
@@ -19,7 +22,7 @@ class Held:
         """In words, None when it is no more than it should be."""
         if self.descriptors > before.descriptors + 2:
             return f"{self.descriptors} descriptors are open, {before.descriptors} were"
-        if self.threads > before.threads + 2:
+        if self.threads > before.threads + GROWTH_THREADS:
             return f"{self.threads} threads run, {before.threads} did"
         if self.memory_mib > before.memory_mib + GROWTH_MIB:
             return f"{self.memory_mib:.0f} MiB are resident, {before.memory_mib:.0f} were"
