@@ -73,7 +73,8 @@ def test_iperf3(shop: Shop, server: None, version: int, through: str) -> None:
     for options in (("--bytes", "30M"), ("--bytes", "30M", "--reverse")):
         received = iperf_end(shop, [*base, *options])["sum_received"]
         assert received["bytes"] > 20_000_000, options  # iperf3 stops counting before the last bytes are in
-    udp = iperf_end(shop, [*base, "--udp", "--bitrate", "20M", "--length", "1300", "--time", "1"])["sum"]
+    # As slow as this, a server that waits 200 ms for its CPU loses nothing from its socket.
+    udp = iperf_end(shop, [*base, "--udp", "--bitrate", "4M", "--length", "1300", "--time", "3"])["sum"]
     assert udp["packets"] > 1000
     assert udp["lost_percent"] < 5
 
