@@ -27,8 +27,10 @@ Apply = Callable[[p4r.Update], None]
 """Does one update. Raises `RefusedError`; what it has done by then is in the instance's log."""
 SLICE = 50
 """Updates between two pauses."""
-RUN = 500
+RUN = 1000
 """Updates that are handed to the target together at most."""
+FEW = 100
+"""The same where the target does them one by one."""
 COMMIT = 1000
 """Changes that a commit may have without a thread of its own."""
 UNDONE_AT_ONCE = 10
@@ -102,7 +104,7 @@ def _alone(batch: Batch, runs: Runs) -> Iterator[int | None]:
     updates = batch.updates
     for at, recognised in enumerate(runs.recognised(batch.raw, len(updates))):
         if at and at % SLICE == 0:
-            if at % RUN == 0:
+            if at % RUN == 0 or (at % FEW == 0 and runs.are_slow):
                 yield from runs.finish()
             yield None
         given = recognised or runs.recognise(updates[at])

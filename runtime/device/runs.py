@@ -155,6 +155,11 @@ class Runs:
     def are_open(self) -> bool:
         return bool(self._open)
 
+    @property
+    def are_slow(self) -> bool:
+        """Whether any is of a table with a selector, whose entries the target takes one by one."""
+        return any(run.table.codec.table.selector is not None for run in self._open)
+
     def recognised(self, raw: bytes | None, count: int) -> Iterator[Given | None]:
         """Each of the updates in a `p4.v1.WriteRequest`. None: it is still to be tried by `recognise`."""
         return self._wire.read(raw, count) if raw is not None else repeat(None, count)

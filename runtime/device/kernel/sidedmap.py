@@ -40,6 +40,8 @@ class SidedMap:
     behind: Changes = field(default_factory=dict[bytes, bytes | None])
     afterwards: Changes | None = None
     """Instead of `staged` for the side that packets read until they turn: those of an earlier process may differ."""
+    arranged: tuple[Changes, dict[bytes, bytes], list[bytes]] | None = None
+    """Changes that are staged, and what is to be written and to be deleted of them: `catch_up` does the same again."""
     compared: Comparison | None = None
     """While the device takes over what the map holds, once something of it has come."""
 
@@ -59,6 +61,7 @@ class SidedMap:
         return len(self.behind)
 
     def stage(self, side: int) -> None:
+        self.arranged = (self.staged, *self._sorted(self.staged))
         self.apply(side, self.staged)
 
     def take_back(self, read: int) -> None:
@@ -70,7 +73,7 @@ class SidedMap:
 
     def catch_up(self, side: int) -> None:
         self.apply(side, self.behind)
-        self.behind = {}
+        self.behind, self.arranged = {}, None
 
     def catch_up_at_once(self, side: int, /) -> bool:
         """One new entry of a hash or a trie: a packet meets a table once, and the kernel adds elements beside others.
@@ -86,12 +89,13 @@ class SidedMap:
             self.map.update(self.layout.on_side(key, side), value, Update.NOEXIST)
         except KernelRefusal:
             return False
-        self.behind = {}
+        self.behind, self.arranged = {}, None
         return True
 
     def apply(self, side: int, changes: Changes) -> None:
         """Raises `RefusedError`; some of the changes may be done then."""
-        puts, gone = self._sorted(changes)
+        known = self.arranged
+        puts, gone = known[1:] if known is not None and known[0] is changes else self._sorted(changes)
         with refusals_of(self.name):
             if gone:
                 self.map.delete_batch(self.layout.all_on_side(gone, side))
