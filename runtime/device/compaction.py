@@ -17,6 +17,8 @@ LOG = logging.getLogger("turnout.device")
 RETRY_S = 60.0
 CALM_BYTES = 256 << 10
 """Of the log, between two ticks: who writes more is in a hurry, and a snapshot takes a third of the device's time."""
+REST = 3
+"""So many times as long as a piece has taken the device rests before the next, for writes that come one by one."""
 
 
 class Compaction:
@@ -72,10 +74,12 @@ class Compaction:
 
     async def _write(self, snapshot: Snapshot, records: Iterator[Record]) -> None:
         try:
+            begun_s = time.monotonic()
             for record in records:
                 snapshot.add(record)
                 reached(Point.SNAPSHOT_PIECE)
-                await asyncio.sleep(0)
+                await asyncio.sleep(self._rest_s(time.monotonic() - begun_s))
+                begun_s = time.monotonic()
             snapshot.finish()
         except OSError as problem:
             snapshot.abandon()
@@ -83,6 +87,9 @@ class Compaction:
         except BaseException:
             snapshot.abandon()
             raise
+
+    def _rest_s(self, took_s: float) -> float:
+        return 0.0 if self._journal.is_too_long else REST * took_s
 
     def _failed(self, problem: OSError) -> None:
         self._not_before = time.monotonic() + RETRY_S

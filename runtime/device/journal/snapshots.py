@@ -21,7 +21,7 @@ from runtime.device.schema import TableCodec
 from runtime.device.selectorcontents import SelectorContents
 from runtime.device.wirerows import RowForm, inserts
 
-PIECE = 1000
+PIECE = 250
 """Updates in one record."""
 
 
