@@ -16,11 +16,11 @@ from compiler.ir.entries import ActionCall, Entries, Exact, Group, GroupRef, Lpm
 from compiler.pipeline.metadata import LEG_OUTSIDE
 from compiler.pipeline.storage import LAST_SERVICE
 from runtime.client.plan import Kind, Plan, Step
-from runtime.client.sourceranges import SOURCE_RANGES, SourceRanges
+from runtime.client.sourceranges import TABLES, SourceRanges
 
 CONNECTION_TABLES = ("flow_ipv4", "flow_ipv6")
 _TCP = 6
-_DECIDING = ("neighbor", "route_", "backend_", "service_", "affinity_backend_", "source_range_")
+_DECIDING = ("neighbor", "route_", "backend_", "service_", "affinity_backend_", *TABLES)
 
 
 class RemovedBackends(StrEnum):
@@ -92,7 +92,7 @@ def concerns_connections(step: Step) -> bool:
     """Whether an update may mean something for a known connection: one that takes something away from it, or a range of
     clients, who may be let in no longer."""
     if step.kind is Kind.INSERT:
-        return isinstance(step.entity, TableEntry) and step.entity.table.startswith(SOURCE_RANGES)
+        return isinstance(step.entity, TableEntry) and step.entity.table in TABLES
     match step.entity, step.before:
         case TableEntry(table=table), _:
             return table.startswith(_DECIDING)

@@ -12,6 +12,7 @@ from compiler.ir.entries import ActionCall, Entries, Exact, GroupRef, Lpm, Range
 from compiler.ir.formats import number_to_text
 from compiler.ir.nodes import Pipeline
 from compiler.ir.tables import Table
+from compiler.pipeline import admission
 from compiler.pipeline.storage import LAST_SERVICE
 from runtime.client.contents import Contents
 from runtime.client.session import Session
@@ -118,7 +119,7 @@ class Inventory:
     def ranges(self) -> Iterator[Record]:
         """One record for each range of clients outside that a service lets in or does not; their new connections."""
         for family in ("ipv4", "ipv6"):
-            table = f"source_range_{family}"
+            table = f"{admission.TABLE}_{family}"
             held = [e for e in self._entries.table_entries if e.table == table]
             counts = self._direct(table) if held else {}
             services = {

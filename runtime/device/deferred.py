@@ -70,6 +70,10 @@ class Deferred:
     def modify_entry(self, entry: TableEntry) -> None: ...
     def delete_entry(self, key: EntryKey) -> None: ...
 
+    def takes_many(self, table: str) -> bool:
+        del table
+        return True
+
     def insert_rows(self, codec: TableCodec, rows: Sequence[Row]) -> int:
         del codec
         return len(rows)

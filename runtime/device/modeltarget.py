@@ -303,6 +303,10 @@ class ModelInstance:
             self.model.delete(key)
         self.undo.note(partial(self.model.restore, row))
 
+    def takes_many(self, table: str) -> bool:
+        del table
+        return False
+
     def insert_rows(self, codec: TableCodec, rows: Sequence[Row]) -> int:
         return done_one_by_one(lambda row: self.insert_entry(codec.entry(row)), rows, self.undo)
 

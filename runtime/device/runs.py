@@ -157,8 +157,8 @@ class Runs:
 
     @property
     def are_slow(self) -> bool:
-        """Whether any is of a table with a selector, whose entries the target takes one by one."""
-        return any(run.table.codec.table.selector is not None for run in self._open)
+        """Whether any is of a table whose entries the target takes one by one."""
+        return not all(self._instance.takes_many(run.table.codec.name) for run in self._open)
 
     def recognised(self, raw: bytes | None, count: int) -> Iterator[Given | None]:
         """Each of the updates in a `p4.v1.WriteRequest`. None: it is still to be tried by `recognise`."""

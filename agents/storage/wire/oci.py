@@ -106,21 +106,21 @@ def is_index(media_type: str, document: bytes) -> bool:
     """Whether a document lists manifests; by what it holds when nothing says what it is."""
     if media_type in (*INDEX_TYPES, *MANIFEST_TYPES):
         return media_type in INDEX_TYPES
-    return "manifests" in _object(document, "the document")
+    return "manifests" in json_object(document, "the document")
 
 
 def manifest_type(document: bytes) -> str:
     """What a manifest says that it is; one that says nothing is OCI's."""
-    found = _object(document, "the manifest").get("mediaType")
+    found = json_object(document, "the manifest").get("mediaType")
     return found if found in MANIFEST_TYPES else MANIFEST_TYPES[0]
 
 
 def parse_index(document: bytes, what: str) -> tuple[Descriptor, ...]:
-    return tuple(parse_descriptor(item, what) for item in _list(_object(document, what), "manifests", what))
+    return tuple(parse_descriptor(item, what) for item in _list(json_object(document, what), "manifests", what))
 
 
 def parse_manifest(document: bytes, what: str) -> Manifest:
-    fields = _object(document, what)
+    fields = json_object(document, what)
     if fields.get("schemaVersion") != 2 or "config" not in fields:
         raise ImageError(f"{what} is no manifest of an image (schema version 2)")
     layers = tuple(parse_descriptor(item, what) for item in _list(fields, "layers", what))
@@ -132,7 +132,7 @@ def parse_manifest(document: bytes, what: str) -> Manifest:
 def make_image(digest: str, manifest_bytes: bytes, manifest: Manifest, config: bytes) -> Image:
     """Put manifest and config together; refuses those that do not belong to each other."""
     what = f"config {manifest.config.digest}"
-    fields = _object(config, what)
+    fields = json_object(config, what)
     rootfs = fields.get("rootfs")
     diff_ids = cast("dict[str, Any]", rootfs).get("diff_ids") if isinstance(rootfs, dict) else None
     if not isinstance(diff_ids, list) or not all(_is_digest(d) for d in cast("list[object]", diff_ids)):
@@ -157,7 +157,8 @@ def _layer(blob: Descriptor, diff_id: str) -> Layer:
     return Layer(blob=blob, compression=compression, diff_id=diff_id)
 
 
-def _object(document: bytes, what: str) -> dict[str, Any]:
+def json_object(document: bytes, what: str) -> dict[str, Any]:
+    """What the document `what` holds. Raises ImageError."""
     try:
         value: object = json.loads(document)
     except (ValueError, RecursionError) as error:

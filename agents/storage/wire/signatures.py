@@ -13,13 +13,12 @@ specs/SIGNATURE_SPEC.md, sigstore protobuf-specs sigstore_bundle.proto, DSSE pro
 from __future__ import annotations
 
 import base64
-import json
 import re
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from agents.storage.wire.errors import ImageError
-from agents.storage.wire.oci import Descriptor, parse_descriptor
+from agents.storage.wire.oci import Descriptor, json_object, parse_descriptor
 
 MAX_PAYLOAD_BYTES: Final = 1 << 20
 MAX_SIGNATURES: Final = 100
@@ -80,18 +79,18 @@ def referrers_tag(digest: str) -> str:
 
 
 def parse_referrers(document: bytes, what: str) -> tuple[Referrer, ...]:
-    return tuple(_referrer(item, what) for item in _objects(_object(document, what), "manifests"))
+    return tuple(_referrer(item, what) for item in _objects(json_object(document, what), "manifests"))
 
 
 def subject_of(document: bytes) -> str:
     """The digest that a manifest refers to; empty for none."""
-    subject = _object(document, "the manifest").get("subject")
+    subject = json_object(document, "the manifest").get("subject")
     return str(cast("dict[str, Any]", subject).get("digest", "")) if isinstance(subject, dict) else ""
 
 
 def parse_signatures(document: bytes, what: str) -> tuple[Stored, ...]:
     """The layers of a manifest that are signatures; others are passed over."""
-    found = (_stored(item, what) for item in _objects(_object(document, what), "layers"))
+    found = (_stored(item, what) for item in _objects(json_object(document, what), "layers"))
     return tuple(one for one in found if one is not None)
 
 
@@ -164,7 +163,7 @@ def _base64(text: object, what: str) -> bytes:
 
 def _claims(data: bytes, what: str) -> dict[str, Any]:
     try:
-        return _object(data, what)
+        return json_object(data, what)
     except ImageError as error:
         raise MalformedSignatureError(str(error)) from None
 
@@ -173,16 +172,6 @@ def _inner(fields: dict[str, Any], name: str, what: str) -> dict[str, Any]:
     value: object = fields.get(name)
     if not isinstance(value, dict):
         raise MalformedSignatureError(f"{what} has no object '{name}'")
-    return cast("dict[str, Any]", value)
-
-
-def _object(document: bytes, what: str) -> dict[str, Any]:
-    try:
-        value: object = json.loads(document)
-    except (ValueError, RecursionError) as error:
-        raise ImageError(f"{what} is no JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise ImageError(f"{what} is no JSON object")
     return cast("dict[str, Any]", value)
 
 

@@ -305,6 +305,9 @@ class KernelInstance:
         self._held[table] += step
         self.undo.note(partial(self._held.subtract, {table: step}))
 
+    def takes_many(self, table: str) -> bool:
+        return table in self._of_many
+
     def insert_rows(self, codec: TableCodec, rows: Sequence[Row]) -> int:
         table = self._of_many.get(codec.name)
         if table is None:

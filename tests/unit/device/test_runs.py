@@ -151,6 +151,24 @@ def test_like_updates_are_handed_over_together(pipeline: Pipeline, monkeypatch: 
     assert reluctant.asked == [2, 1, 1]
 
 
+@pytest.mark.parametrize(("takes_many", "asked"), [(False, [2, 1]), (True, [3])])
+def test_what_the_target_does_one_by_one_is_handed_over_in_smaller_runs(
+    takes_many: bool, asked: list[int], pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = Device(pipeline)
+    reluctant = Reluctant(device, 3, monkeypatch)
+    monkeypatch.setattr("runtime.device.batch.SLICE", 1)
+    monkeypatch.setattr("runtime.device.batch.FEW", 2)
+
+    def told(table: str) -> bool:
+        assert table == "exact"
+        return takes_many
+
+    monkeypatch.setattr(device.instance, "takes_many", told)
+    assert device.writer.apply_all(_inserts((1, 1), (2, 2), (1, 2))) == [None] * 3
+    assert reluctant.asked == asked
+
+
 def test_a_failure_that_nobody_foresaw_leaves_the_contents_as_they_were(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
