@@ -29,7 +29,7 @@ def devices(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devices]:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("outside-let-in", ["198.51.100.9", "203.0.113.10:80", "--source-port", "40000"]),
+        ("outside-let-in", ["198.51.100.9", "203.0.113.10:80"]),
         ("outside-denied", ["198.51.100.66", "203.0.113.10:80"]),
         ("outside-in-no-range", ["2001:db8:52::1", "[2001:db8:113::10]:80"]),
         ("of-service-with-ranges", ["shop/web"]),
