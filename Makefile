@@ -35,7 +35,7 @@ imports:
 fast:
 	$(BIN)/python -m pytest -q --numprocesses 2 --dist worksteal -m "not root and not slow"
 
-peers: ## build what tests meet and Debian does not have: containerd 1.7 and 2.x, cosign; minutes, once
+peers: ## build what tests meet and Debian does not have: containerd 1.7 and 2.x, cosign, Kubernetes; minutes, once
 	tests/peers/build
 
 test: peers ## every test; needs root for namespaces and BPF
