@@ -23,6 +23,7 @@ COMMANDS = {
     "proxy": ("cli.proxy", "The shared proxy of a network on a DPU."),
     "agent": ("cli.agent", "Long-running processes of a node: containers from converted images."),
     "image": ("cli.imagetracing", "Container images as volumes: convert, list, mount."),
+    "crds": ("cli.crds", "CustomResourceDefinitions of the kinds of policies, for a Kubernetes cluster."),
     "doctor": ("cli.doctor", "What this machine can do, and what to install."),
     "shell": ("cli.shell", "Open p4runtime-shell on a device."),
 }

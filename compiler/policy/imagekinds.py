@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 
 from compiler.diagnostic import did_you_mean
 from compiler.policy.imagenames import (
@@ -70,9 +70,11 @@ def _check_key(value: str) -> str:
 
 ImageText = Annotated[str, AfterValidator(_check_image)]
 DestinationText = Annotated[str, AfterValidator(_check_destination)]
-ImageMode = Annotated[str, AfterValidator(_check_mode)]
+ImageMode = Annotated[str, AfterValidator(_check_mode), Field(json_schema_extra={"enum": [*MODES, *MODE_ALIASES]})]
 KeyText = Annotated[str, AfterValidator(_check_key), Field(json_schema_extra={"maxLength": LONGEST_PEM})]
-PlatformText = Annotated[str, AfterValidator(_check_platform), Field(pattern=f"^{_PLATFORM.pattern}$")]
+PlatformText = Annotated[
+    str, AfterValidator(_check_platform), WithJsonSchema({"type": "string", "pattern": f"^{_PLATFORM.pattern}$"})
+]
 
 
 class ImageConversionSpec(Model):
@@ -123,11 +125,23 @@ class Condition(Model):
 
 
 class ImageConversionStatus(Model):
-    phase: Literal["Pending", "Pulling", "Converting", "Publishing", "Succeeded", "Failed"] = "Pending"
-    progress: Annotated[int, Field(ge=0, le=100, description="Percent.")] = 0
-    blocks: tuple[ImageBlock, ...] = ()
-    conditions: tuple[Condition, ...] = ()
-    ready: bool = False
+    """What a conversion has come to. A cluster's is written by `turnout agent image-controller`."""
+
+    phase: Annotated[
+        Literal["Pending", "Pulling", "Converting", "Publishing", "Succeeded", "Failed"],
+        Field(description="What is being done."),
+    ] = "Pending"
+    progress: Annotated[int, Field(ge=0, le=100, description="Percent of the phase.")] = 0
+    blocks: Annotated[tuple[ImageBlock, ...], Field(description="The volumes that there are.")] = ()
+    conditions: Annotated[
+        tuple[Condition, ...],
+        Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
+    ] = ()
+    ready: Annotated[bool, Field(description="Containers start from the volumes.")] = False
+    node: Annotated[str, Field(description="In a cluster: the node that converts, or has the volumes.")] = ""
+    observed_generation: Annotated[
+        int, Field(ge=0, description="In a cluster: the metadata.generation that this is about.")
+    ] = 0
 
 
 class ImageConversion(NamespacedKind):

@@ -236,8 +236,14 @@ def _word_of(known: tuple[str, ...], not_yet: tuple[str, ...]) -> Any:
     return PlainValidator(check)
 
 
-_IP_SCHEMA: Final = {"type": "string", "maxLength": 45}
-_PREFIX_SCHEMA: Final = {"type": "string", "maxLength": 49}
+_IP_SCHEMA: Final = {"type": "string", "maxLength": 45, "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]}
+_PREFIX_SCHEMA: Final = {"type": "string", "maxLength": 49, "format": "cidr"}
+# As _MAC_PATTERN, in words of RE2, which has no back references.
+_MAC_SCHEMA: Final = {
+    "type": "string",
+    "maxLength": 17,
+    "pattern": "^[0-9A-Fa-f]{2}((:[0-9A-Fa-f]{2}){5}|(-[0-9A-Fa-f]{2}){5})$",
+}
 
 Name = Annotated[
     str,
@@ -261,7 +267,7 @@ AddressValue = Annotated[Address, PlainValidator(_parse_address), WithJsonSchema
 PrefixValue = Annotated[Prefix, PlainValidator(_parse_prefix), WithJsonSchema(_PREFIX_SCHEMA)]
 SourceValue = Annotated[Prefix, PlainValidator(_parse_source), WithJsonSchema(_PREFIX_SCHEMA)]
 UnderlayAddress = Annotated[IPv4Interface, PlainValidator(_parse_underlay_address), WithJsonSchema(_PREFIX_SCHEMA)]
-MacValue = Annotated[str, PlainValidator(_parse_mac), WithJsonSchema({"type": "string", "maxLength": 17})]
+MacValue = Annotated[str, PlainValidator(_parse_mac), WithJsonSchema(_MAC_SCHEMA)]
 DeviceAddress = Annotated[str, PlainValidator(_parse_device_address), WithJsonSchema({"type": "string"})]
 TargetPort = Annotated[
     int | str,

@@ -1,0 +1,201 @@
+"""A real etcd and kube-apiserver for tests (tests/peers/kube), and asking them what tests want to know.
+
+Both listen on free ports of loopback, so several may run at once. No scheduler, kubelet or controller-manager runs.
+Authorization is by roles, as in a cluster: `client` is an administrator, `client_of` a service account.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import urllib3
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from tests.images.registry import free_port
+
+BUILD: Final = Path(__file__).parents[1] / "peers" / "build"
+START_S: Final = 90
+_ADMIN_TOKEN: Final = "of-the-administrator"
+_JSON: Final = "application/json"
+_ISSUER: Final = "https://kubernetes.default.svc"
+
+Object = dict[str, Any]
+
+
+@cache
+def program() -> Path:
+    """Skips the test where tests/peers/build has not made it."""
+    place = subprocess.run([BUILD, "--where", "kube"], capture_output=True, text=True, check=True).stdout.strip()
+    if not Path(place).is_dir():
+        pytest.skip("kube is not built; make peers builds it")
+    return Path(place) / "kube"
+
+
+class RefusedError(Exception):
+    """What the API server said no with: a Status (meta/v1)."""
+
+    def __init__(self, status: Object) -> None:
+        super().__init__(status["message"])
+        self.code: int = status["code"]
+        self.reason: str = status.get("reason", "")
+        self.fields = [cause.get("field", "") for cause in status.get("details", {}).get("causes", [])]
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Paths begin at the server's root: `/api/v1/namespaces`."""
+
+    server: str
+    authority: Path
+    token: str
+
+    def ask(self, method: str, path: str, body: object = None, content: str = _JSON, accept: str = _JSON) -> Object:
+        with urllib3.PoolManager(ca_certs=str(self.authority), retries=False) as http:
+            headers = {"Authorization": f"Bearer {self.token}", "Content-Type": content, "Accept": accept}
+            text = None if body is None else json.dumps(body)
+            answer = http.request(method, self.server + path, headers=headers, body=text, timeout=20)
+        found = json.loads(answer.data)
+        if answer.status >= 400:
+            raise RefusedError(found)
+        return found
+
+    def get(self, path: str) -> Object:
+        return self.ask("GET", path)
+
+    def find(self, path: str) -> Object | None:
+        try:
+            return self.get(path)
+        except RefusedError as error:
+            if error.code != 404:
+                raise
+            return None
+
+    def create(self, path: str, body: Object) -> Object:
+        """Unknown fields are refused, as kubectl has it."""
+        return self.ask("POST", f"{path}?fieldValidation=Strict", body)
+
+    def merge(self, path: str, body: Object) -> Object:
+        return self.ask("PATCH", path, body, "application/merge-patch+json")
+
+    def apply(self, path: str, body: Object) -> Object:
+        """Server-side apply."""
+        query = "?fieldManager=tests&force=true&fieldValidation=Strict"
+        return self.ask("PATCH", path + query, body, "application/apply-patch+yaml")
+
+    def kubeconfig(self, path: Path) -> Path:
+        """A file by which programs connect as this client."""
+        entry = {"server": self.server, "certificate-authority": str(self.authority)}
+        context = {"cluster": "tests", "user": "tests"}
+        path.write_text(
+            json.dumps(
+                {
+                    "apiVersion": "v1",
+                    "kind": "Config",
+                    "clusters": [{"name": "tests", "cluster": entry}],
+                    "users": [{"name": "tests", "user": {"token": self.token}}],
+                    "contexts": [{"name": "tests", "context": context}],
+                    "current-context": "tests",
+                }
+            )
+        )
+        return path
+
+
+@dataclass(slots=True)
+class ControlPlane:
+    folder: Path
+    client: Client
+    etcd_port: int
+    port: int
+    apiserver: subprocess.Popen[bytes]
+
+    def client_of(self, namespace: str, account: str) -> Client:
+        """With a token that the server itself gives out (TokenRequest)."""
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"audiences": [_ISSUER]}}
+        token = self.client.ask("POST", path, body)["status"]["token"]
+        return Client(self.client.server, self.client.authority, token)
+
+    def restart(self) -> None:
+        """Kill the API server, and have another in its place; etcd stays."""
+        self.apiserver.kill()
+        self.apiserver.wait()
+        self.apiserver = _start_apiserver(self.folder, self.etcd_port, self.port)
+        _await_ready(self.client, self.apiserver, self.folder)
+
+
+@contextmanager
+def control_plane(folder: Path) -> Generator[ControlPlane]:
+    etcd_port, peer_port, port = free_port(), free_port(), free_port()
+    _write_credentials(folder)
+    urls = [f"http://127.0.0.1:{number}" for number in (etcd_port, peer_port)]
+    command = [program(), "etcd", folder / "etcd", *urls]
+    with (folder / "etcd.log").open("wb") as log:
+        etcd = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | {"ETCD_UNSAFE_NO_FSYNC": "1"})
+    client = Client(f"https://127.0.0.1:{port}", folder / "certs" / "apiserver.crt", _ADMIN_TOKEN)
+    running: ControlPlane | None = None
+    try:
+        apiserver = _start_apiserver(folder, etcd_port, port)
+        running = ControlPlane(folder, client, etcd_port, port, apiserver)
+        _await_ready(client, apiserver, folder)
+        yield running
+    finally:
+        for process in (etcd,) if running is None else (running.apiserver, etcd):
+            process.kill()
+            process.wait()
+
+
+def _write_credentials(folder: Path) -> None:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    plain = serialization.NoEncryption()
+    text = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, plain)
+    (folder / "accounts.key").write_bytes(text)
+    (folder / "tokens.csv").write_text(f'{_ADMIN_TOKEN},admin,admin,"system:masters"\n')
+
+
+def _start_apiserver(folder: Path, etcd_port: int, port: int) -> subprocess.Popen[bytes]:
+    flags = {
+        "etcd-servers": f"http://127.0.0.1:{etcd_port}",
+        "bind-address": "127.0.0.1",
+        "secure-port": port,
+        # A loopback address cannot be an endpoint of the service `kubernetes`.
+        "advertise-address": "127.0.0.1",
+        "endpoint-reconciler-type": "none",
+        "cert-dir": folder / "certs",
+        "token-auth-file": folder / "tokens.csv",
+        "authorization-mode": "RBAC",
+        # Nobody makes a service account `default` in new namespaces.
+        "disable-admission-plugins": "ServiceAccount",
+        "service-account-issuer": _ISSUER,
+        "service-account-key-file": folder / "accounts.key",
+        "service-account-signing-key-file": folder / "accounts.key",
+        "service-cluster-ip-range": "10.96.0.0/16",
+    }
+    command = [program(), "apiserver", *(f"--{name}={value}" for name, value in flags.items())]
+    with (folder / "apiserver.log").open("ab") as log:
+        return subprocess.Popen(command, stdout=log, stderr=log)
+
+
+def _await_ready(client: Client, apiserver: subprocess.Popen[bytes], folder: Path) -> None:
+    end = time.monotonic() + START_S
+    while time.monotonic() < end and apiserver.poll() is None:
+        try:
+            if client.authority.exists() and client.get("/version"):
+                client.get("/api/v1/namespaces/default")
+                return
+        except (urllib3.exceptions.HTTPError, RefusedError, ValueError):
+            pass
+        time.sleep(0.2)
+    log = (folder / "apiserver.log").read_text(errors="replace")
+    raise AssertionError(f"the API server is not ready: {log[-3000:]}")
