@@ -54,7 +54,7 @@ soak: peers ## look for differences that no test has met: HOURS=8 or SECONDS=60,
 mutants: ## every fault on purpose that can be made, and what catches it; hours, needs root
 	$(BIN)/python -m tests.mutation $(MUTANTS)
 
-bench: ## figures, about half an hour (six minutes with QUICK=--quick); needs root
+bench: ## figures, about an hour (nine minutes with QUICK=--quick); needs root
 	for program in bench/[a-z]*.py; do $(BIN)/python -m "bench.$$(basename "$$program" .py)" $(QUICK); done
 
 format: ## rewrite the sources as ruff likes them

@@ -75,6 +75,20 @@ class Device:
         """What it holds in memory; its BPF maps are the kernel's."""
         return int(self._proc("statm").split()[1]) * _PAGE / 1e6
 
+    def peak_memory_mb(self) -> float:
+        """The most that it has held in memory so far."""
+        return _kilobytes(self._proc("status"), "VmHWM:") / 1000
+
+    def maps_mb(self) -> float:
+        """What the kernel has reserved for its BPF maps."""
+        assert self._process is not None
+        sizes: dict[str, int] = {}
+        for path in Path(f"/proc/{self._process.pid}/fdinfo").iterdir():
+            fields = dict(line.split(":", 1) for line in path.read_text().splitlines() if ":" in line)
+            if "map_id" in fields:
+                sizes[fields["map_id"]] = int(fields["memlock"])
+        return sum(sizes.values()) / 1e6
+
     def cpu_s(self) -> float:
         """User and system time so far."""
         fields = self._proc("stat").rpartition(")")[2].split()
@@ -86,6 +100,10 @@ class Device:
     def _proc(self, name: str) -> str:
         assert self._process is not None
         return Path(f"/proc/{self._process.pid}/{name}").read_text()
+
+
+def _kilobytes(status: str, field: str) -> int:
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith(field))
 
 
 class Client:
