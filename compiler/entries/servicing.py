@@ -32,6 +32,7 @@ _ACTIONS = {
     Algorithm.MAGLEV: "to_service",
     Algorithm.SOURCE_HASH: "to_service_by_source",
     Algorithm.RANDOM: "to_service_by_chance",
+    Algorithm.ROUND_ROBIN: "to_service_in_turn",
 }
 
 
@@ -95,8 +96,21 @@ def service_entries(
 
 
 def _is_offered(service: Service, device: Device, report: Report) -> bool:
-    """v1model has one digest a packet, which tells of the connection: no client could be remembered besides."""
-    if not (service.affinity_s or service.is_portal) or device.profile is not Profile.V1MODEL:
+    """Whether the profile can do what the service asks for.
+
+    v1model has one digest a packet, which tells of the connection: no client could be remembered besides. Its selectors
+    know no turns.
+    """
+    if device.profile is not Profile.V1MODEL:
+        return True
+    if service.algorithm is Algorithm.ROUND_ROBIN:
+        message = f"service '{service.key}' has algorithm RoundRobin; device '{device.name}' has profile v1model"
+        hint = "an action selector of P4 picks by a hash; profiles ebpf and model have turns"
+        report.add(
+            codes.ALGORITHM_NOT_OFFERED, service.span, message, expected="Maglev, SourceHash or Random", hint=hint
+        )
+        return False
+    if not (service.affinity_s or service.is_portal):
         return True
     what, expected = f"service '{service.key}' has sessionAffinity ClientIP", "sessionAffinity None"
     if service.is_portal:

@@ -85,6 +85,23 @@ class ActionRef:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Turns:
+    """Members of a selector's groups one after the other, for packets that ask for it.
+
+    Where `asked` (1 bit) is 1, the number of the cell `cell` (16 bits at most) says whose turn it is in the cycle of
+    `compiler.ir.turns`, and becomes one more (32 bits, it wraps). Packets at the same time get different numbers; each
+    cell begins with 0. A packet that misses takes none, and the turn of one that is dropped later is over.
+    """
+
+    asked: Expr
+    cell: Expr
+
+    @property
+    def exprs(self) -> tuple[Expr, ...]:
+        return self.asked, self.cell
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Selector:
     """An action selector (PSA 7.11): members, groups of weighted members, and a hash that picks one.
 
@@ -98,6 +115,13 @@ class Selector:
     """Members of all groups together, weights counted."""
     max_group_size: int
     inputs: tuple[Expr, ...]
+    turns: Turns | None = None
+    """None: a hash picks for every packet. P4's selectors know nothing else (`compiler.printers.p4`)."""
+
+    @property
+    def exprs(self) -> tuple[Expr, ...]:
+        """All that picking reads."""
+        return (*self.inputs, *(self.turns.exprs if self.turns is not None else ()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,7 +24,7 @@ from compiler.pipeline.metadata import LEG_UPLINK, METADATA
 from compiler.pipeline.notation import all_of, drop, eq, field, gt, here, meta, ne, negate, run, valid, when
 from compiler.pipeline.parsing import PARSER
 
-VERSION = "4"
+VERSION = "5"
 """Raised with every change of a table, an action or an id."""
 
 DROP_REASONS = (

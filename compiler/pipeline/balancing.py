@@ -12,7 +12,7 @@ from compiler.pipeline import admission
 from compiler.pipeline.family import Family
 from compiler.pipeline.metadata import LEG_NETWORK
 from compiler.pipeline.notation import all_of, apply, assign, eq, field, here, meta, negate, param, when
-from compiler.pipeline.spreading import to_service_actions
+from compiler.pipeline.spreading import to_service_actions, turns
 
 _TABLE, _ACTION, _PROFILE, _COUNTER = 0x02000000, 0x01000000, 0x11000000, 0x13000000
 SERVICES = 10_000
@@ -75,6 +75,7 @@ def tables(family: Family) -> tuple[Table, ...]:
                 size=BACKENDS,
                 max_group_size=1000,
                 inputs=tuple_selector,
+                turns=turns(),
             ),
             doc="The backends of a service.",
             span=here(),

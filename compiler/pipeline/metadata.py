@@ -39,6 +39,7 @@ _DECLARED = {
     "decided": 1,
     "service_id": 16,
     "spread": 16,
+    "in_turn": 1,
     "is_reply": 1,
     "rate_color": 2,
     "storage_marked": 1,

@@ -2,7 +2,8 @@
 
 v1model has one digest for each packet, PNA adds a key only where it has just been missed. So the tables of
 `compiler.pipeline.affinity` are left out, and a service's entry that asks for affinity is refused: by its action's
-restriction, and before that by `compiler.entries`, with the policy's line.
+restriction, and before that by `compiler.entries`, with the policy's line. Their selectors pick by a hash and nothing
+else, so the action of services whose backends get turns is left out, and refused in the same way.
 """
 
 from __future__ import annotations
@@ -13,17 +14,18 @@ from functools import cache
 from compiler.ir.expressions import MetaRef
 from compiler.ir.nodes import Pipeline
 from compiler.ir.statements import Apply, If, Statement
-from compiler.ir.tables import Action
+from compiler.ir.tables import Action, Table
 from compiler.ir.walking import expressions
-from compiler.pipeline import affinity, storage
+from compiler.pipeline import affinity, spreading, storage
 from compiler.pipeline.assembly import pipeline
 from compiler.pipeline.family import FAMILIES
 
 _STEMS = (affinity.TABLE, affinity.BACKEND_TABLE, storage.HOST_TABLE)
 _TABLES = frozenset(family.named(stem) for family in FAMILIES for stem in _STEMS)
 _CONTROLS = frozenset(control.name for family in FAMILIES for control in affinity.controls(family))
-_ACTIONS = frozenset(action.name for action in affinity.ACTIONS)
-_METADATA = frozenset(affinity.METADATA)
+_IN_TURN = frozenset(family.named(spreading.IN_TURN_ACTION) for family in FAMILIES)
+_ACTIONS = frozenset(action.name for action in affinity.ACTIONS) | _IN_TURN
+_METADATA = frozenset((*affinity.METADATA, spreading.IN_TURN))
 
 
 def portable(whole: Pipeline) -> Pipeline:
@@ -35,7 +37,7 @@ def portable(whole: Pipeline) -> Pipeline:
         metadata=tuple(field for field in whole.metadata if field.name not in _METADATA),
         actions=tuple(_restricted(action) for action in whole.actions if action.name not in _ACTIONS),
         stores=tuple(store for store in whole.stores if store.name != affinity.STORE.name),
-        tables=tuple(table for table in whole.tables if table.name not in _TABLES),
+        tables=tuple(_by_hash(table) for table in whole.tables if table.name not in _TABLES),
         controls=tuple(
             replace(control, body=_kept(control.body)) for control in whole.controls if control.name not in _CONTROLS
         ),
@@ -51,6 +53,13 @@ def portable_pipeline() -> Pipeline:
 def _restricted(action: Action) -> Action:
     asks = any(param.name == affinity.ASKED for param in action.params)
     return replace(action, restriction=f"{affinity.ASKED} == 0") if asks else action
+
+
+def _by_hash(table: Table) -> Table:
+    """Without turns, and the action that asks for them."""
+    actions = tuple(ref for ref in table.actions if ref.name not in _IN_TURN)
+    selector = replace(table.selector, turns=None) if table.selector is not None else None
+    return replace(table, actions=actions, selector=selector)
 
 
 def _kept(body: tuple[Statement, ...]) -> tuple[Statement, ...]:

@@ -141,7 +141,7 @@ class DpuServiceBackend(Model):
     workload: Annotated[Reference | None, Field(description="name, or namespace/name.")] = None
     address: AddressValue | None = None
     port: Annotated[PortNumber | None, Field(description="Instead of the service port's targetPort.")] = None
-    weight: Annotated[int, Field(ge=1, le=100, description="Share of new connections (Maglev).")] = 1
+    weight: Annotated[int, Field(ge=1, le=100, description="Share of new connections, with any algorithm.")] = 1
 
 
 class DpuServiceSpec(Model):

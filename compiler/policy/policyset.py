@@ -46,11 +46,12 @@ class PortType(StrEnum):
 
 
 class Algorithm(StrEnum):
-    """How new connections spread: each by itself, all of one source together, or by chance; always by weight."""
+    """How new connections spread: each by itself, by source, by chance, in turn; always by weight."""
 
     MAGLEV = "Maglev"
     SOURCE_HASH = "SourceHash"
     RANDOM = "Random"
+    ROUND_ROBIN = "RoundRobin"
 
 
 class TrafficPolicy(StrEnum):

@@ -289,8 +289,8 @@ ServiceTypeWord = Annotated[
     _word_of(("ClusterIP", "LoadBalancer"), ("NodePort", "ExternalName")),
     WithJsonSchema({"type": "string", "enum": ["ClusterIP", "LoadBalancer"]}),
 ]
-ALGORITHMS: Final = ("Maglev", "SourceHash", "Random")
-ALGORITHMS_NOT_YET: Final = ("RoundRobin", "LeastConnections")
+ALGORITHMS: Final = ("Maglev", "SourceHash", "Random", "RoundRobin")
+ALGORITHMS_NOT_YET: Final = ("LeastConnections",)
 AlgorithmWord = Annotated[
     str, _word_of(ALGORITHMS, ALGORITHMS_NOT_YET), WithJsonSchema({"type": "string", "enum": list(ALGORITHMS)})
 ]

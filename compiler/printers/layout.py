@@ -87,7 +87,7 @@ class Layout:
             if table.seen is not None:
                 found.append(table.seen)
             if table.selector is not None:
-                found += (table.selector.ring, table.selector.members)
+                found += table.selector.maps
         found += (store.map for store in self.stores)
         found += (counter.map for counter in self.counters)
         found += (held for meter in self.meters for held in meter.maps)

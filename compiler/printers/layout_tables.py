@@ -132,7 +132,13 @@ class TableLayout:
 
     def encode_group(self, group: GroupSlice) -> bytes:
         """The value of a table with a selector."""
-        words = {"group_offset": group.offset, "ring_size": group.size, "counter": group.counter, "rank": group.rank}
+        words = {
+            "group_offset": group.offset,
+            "ring_size": group.size - group.cycle,
+            "cycle_size": group.cycle,
+            "counter": group.counter,
+            "rank": group.rank,
+        }
         return self._group().encode([words[member.name] for member in self._group().members])
 
     def decode_group(self, raw: bytes) -> GroupSlice:
@@ -140,7 +146,8 @@ class TableLayout:
         words = dict(zip((member.name for member in layout.members), layout.decode(raw), strict=True))
         return GroupSlice(
             offset=words["group_offset"],
-            size=words["ring_size"],
+            size=words["ring_size"] + words.get("cycle_size", 0),
+            cycle=words.get("cycle_size", 0),
             counter=words.get("counter", 0),
             rank=words.get("rank", 0),
         )
@@ -166,7 +173,8 @@ def table_layout(table: Table, actions: dict[str, ActionLayout], *, is_opening: 
         value = value_layout(table.name, offered, has_rank=masks is not None)
     else:
         selector = selector_layout(table.selector, offered)
-        words = ("group_offset", "ring_size", "counter")[: 3 if has_index(table) else 2]
+        cycle = ("cycle_size",) if selector.turns is not None else ()
+        words = ("group_offset", "ring_size", *cycle, *(("counter",) if has_index(table) else ()))
         rank = (("rank", 64),) if masks is not None else ()
         group = natural(table.name, (*((word, 32) for word in words), *rank))
     return TableLayout(

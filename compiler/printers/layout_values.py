@@ -11,8 +11,9 @@ import struct
 from dataclasses import dataclass
 
 from compiler.ir.entries import ActionCall
+from compiler.ir.expressions import width_bits
 from compiler.ir.maglev import SLOTS_PER_MEMBER
-from compiler.ir.tables import Action, Selector
+from compiler.ir.tables import Action, Selector, Turns
 from compiler.printers.layout_maps import MapKind, MapLayout
 from compiler.printers.layout_struct import StructLayout, natural
 
@@ -68,24 +69,35 @@ class ValueLayout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelectorLayout:
-    """The two maps of a selector, shared by all groups.
+    """The maps of a selector, shared by all groups.
 
     `ring` holds member indices; a group is a slice of it. `members` holds the action of each member at the index that
-    the device gave it. The slot of a packet is offset + (hash >> 32) % size, `hash` the 64 bits of `mix64`.
+    the device gave it. The slot of a packet is offset + (hash >> 32) % ring, `hash` the 64 bits of `mix64`, and `ring`
+    the slots before the cycle. Where members have turns, `turns` has the numbers of 32 bits that packets change, and
+    the slot is offset + ring + number % cycle.
     """
 
     name: str
     ring: MapLayout
     members: MapLayout
     member: ValueLayout
+    turns: MapLayout | None = None
+
+    @property
+    def maps(self) -> tuple[MapLayout, ...]:
+        return (self.ring, self.members, *(() if self.turns is None else (self.turns,)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupSlice:
-    """The value of a selector table: a slice of the ring; size 0 is a miss (no entry, or a group without members)."""
+    """The value of a selector table: a slice of the ring; size 0 is a miss (no entry, or a group without members).
+
+    The last `cycle` slots are the cycle of turns.
+    """
 
     offset: int
     size: int
+    cycle: int = 0
     counter: int = 0
     rank: int = 0
 
@@ -123,4 +135,12 @@ def selector_layout(selector: Selector, actions: tuple[ActionLayout, ...]) -> Se
             may_be_inner=True,
         ),
         member=member,
+        turns=_turns_map(selector.name, selector.turns) if selector.turns is not None else None,
+    )
+
+
+def _turns_map(name: str, turns: Turns) -> MapLayout:
+    cells = 1 << width_bits(turns.cell)
+    return MapLayout(
+        name=f"{name}_turns", kind=MapKind.ARRAY, key_size=4, value_size=4, max_entries=cells, may_be_inner=True
     )

@@ -55,6 +55,8 @@ def _basis_words(explained: Explained) -> str:
     match explained.basis:
         case Basis.CHANCE:
             return "is chance"
+        case Basis.TURN:
+            return "follows from how many came before"
         case Basis.CONNECTION if explained.question.is_open:
             return "follows from its source port (--source-port)"
         case Basis.CONNECTION | Basis.SOURCE:

@@ -43,9 +43,14 @@ class Basis(StrEnum):
     CONNECTION = "connection"
     SOURCE = "source"
     CHANCE = "chance"
+    TURN = "turn"
 
 
-_BASES = {"to_service_by_source": Basis.SOURCE, "to_service_by_chance": Basis.CHANCE}
+_BASES = {
+    "to_service_by_source": Basis.SOURCE,
+    "to_service_by_chance": Basis.CHANCE,
+    "to_service_in_turn": Basis.TURN,
+}
 """By the action of the service's entry, without its family (`compiler.pipeline.spreading`)."""
 
 

@@ -28,8 +28,8 @@ from compiler.ir.entries import (
 )
 from compiler.ir.interpreter import Tally
 from compiler.ir.interpreter.matching import NS_PER_MS, initial_entry
-from compiler.ir.maglev import build_ring
 from compiler.ir.nodes import Pipeline
+from compiler.ir.turns import living_slots, slots_of_one
 from compiler.printers.ebpf.printing import print_c
 from compiler.printers.layout import GroupSlice, MapLayout, TableLayout, layout
 from compiler.printers.layout_maps import MapKind
@@ -117,7 +117,8 @@ class KernelLevel(KernelState):
     ) -> None:
         self.hook = hook
         source, made = elf or compiled(pipeline, hook), layout(pipeline)
-        sizes = {t.selector.ring.name: RING_SLOTS for t in made.tables if t.selector is not None}
+        selectors = [table.selector for table in made.tables if table.selector is not None]
+        sizes = {selector.ring.name: RING_SLOTS for selector in selectors}
         own = {"hash_seed": hash_seed, "test_mode": 1, TRACING: int(traces)}
         self.constants = {**own, **MACHINE_CONSTANTS, **(flags or {})}
         loaded = load(source, LoadSettings(name="verification", max_entries=sizes, constants=self.constants))
@@ -180,6 +181,11 @@ class KernelLevel(KernelState):
             for index in range(min(meter.size, COMPARED_INDICES)):
                 self._meters[meter.name].configure(index, None)
             self._meters[meter.name].clear(0, min(meter.size, COMPARED_INDICES))
+        for table in self.layout.tables:
+            if table.selector is not None and table.selector.turns is not None:
+                turns = table.selector.turns
+                for index in range(min(turns.max_entries, COMPARED_INDICES)):
+                    self._zero(turns, index)
         self._side.commit()
         for store in self.pipeline.stores:
             for name in (store.name, store_programs(store.name).tags):
@@ -347,19 +353,21 @@ class KernelLevel(KernelState):
         """Write the ring of an entry's group or member, where its last one was if it fits."""
         assert table.selector is not None
         held, ring = self._selectors[table.selector.name], self.map(table.selector.ring.name)
+        in_turn = table.selector.turns is not None
         match row.action:
             case GroupRef(group_id=group_id):
-                members = build_ring([(m.member_id, m.weight) for m in held.groups[group_id].members])
+                slots = living_slots(held.groups[group_id].members, (), in_turn=in_turn)
             case MemberRef(member_id=member_id):
-                members = (member_id,)
+                slots = slots_of_one(member_id, in_turn=in_turn)
             case ActionCall():
                 raise AssertionError("a table with a selector has no actions of its own")
-        if len(members) > len(row.ring):
-            row.ring = range(held.used, held.used + len(members))
+        size = len(slots.members)
+        if size > len(row.ring):
+            row.ring = range(held.used, held.used + size)
             held.used = row.ring.stop
-        for at, member in zip(row.ring, members, strict=False):
+        for at, member in zip(row.ring, slots.members, strict=False):
             ring.update(_U32.pack(at), _U32.pack(held.index[member]))
-        return GroupSlice(offset=row.ring.start, size=len(members), counter=row.counter)
+        return GroupSlice(offset=row.ring.start, size=size, cycle=slots.cycle_size, counter=row.counter)
 
     def _delete_entry(self, entry: TableEntry) -> None:
         table = self.layout.table(entry.table)

@@ -64,7 +64,7 @@ class Service:
     backends: tuple[tuple[int, int, int], ...]
     behind: str = "group"
     spread: str = ""
-    """Which of the actions `to_service...` it has: "", "_by_source" or "_by_chance"."""
+    """Which of the actions `to_service...` it has: "", "_by_source", "_by_chance" or "_in_turn"."""
     affinity_ms: int = 0
     may_stay: bool = True
     """Whether clients that are remembered may stay with its backends, where there is affinity."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
-from compiler.ir.entries import ActionCall, GroupRef
+from compiler.ir.entries import ActionCall, GroupRef, Member, MemberRef
 from compiler.ir.expressions import Expr, FieldRef
 from compiler.ir.formats import number_to_text
 from compiler.ir.interpreter import trace
@@ -47,7 +47,7 @@ from compiler.ir.statements import (
     Truncate,
     Verdict,
 )
-from compiler.ir.tables import Table
+from compiler.ir.tables import Selector, Table
 from compiler.span import NOWHERE, InternalError, Span
 
 ETHERTYPE_VLAN = 0x8100
@@ -177,15 +177,19 @@ class Journey:
             hit = _Hit(row.entry.action, table.name, row.entry.span, row=row)
         if table.selector is not None and not isinstance(row.entry.action, ActionCall):
             reference = row.entry.action
-            member = self._model.selection(table.selector.name).pick(
-                reference, digest(table.selector.inputs, self._scope)
-            )
+            member = self._picked(table.selector, reference)
             if member is not None:
                 group_id = reference.group_id if isinstance(reference, GroupRef) else None
                 hit = _Hit(member.action, table.name, row.entry.span, group_id=group_id, member_id=member.id, row=row)
         if hit is not None:
             row.see(self._scope.now_ms, len(self._packet.received))
         return hit
+
+    def _picked(self, selector: Selector, reference: MemberRef | GroupRef) -> Member | None:
+        selection, turns = self._model.selection(selector.name), selector.turns
+        if turns is not None and evaluate(turns.asked, self._scope):
+            return selection.pick_in_turn(reference, evaluate(turns.cell, self._scope))
+        return selection.pick(reference, digest(selector.inputs, self._scope))
 
     def _act(self, call: ActionCall, entry: Slot | None = None, row: Row | None = None) -> None:
         """Run an action: of a learned entry, of one that a control plane wrote, or of neither."""

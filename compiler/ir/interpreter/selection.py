@@ -1,6 +1,6 @@
-"""Members and groups of one selector, and which member a hash picks.
+"""Members and groups of one selector, and which member a hash picks, or a turn.
 
-The docstring of `compiler.ir.tables.Selector` and `compiler.ir.maglev` say how.
+The docstrings of `compiler.ir.tables.Selector` and `Turns`, `compiler.ir.maglev` and `compiler.ir.turns` say how.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Container
 from compiler.ir.entries import Group, GroupRef, Member, MemberRef
 from compiler.ir.interpreter.entrycheck import group_limit
 from compiler.ir.interpreter.errors import AlreadyExists, InUse, InvalidEntry, NotFound, TableFull
-from compiler.ir.maglev import living_ring
 from compiler.ir.tables import Selector
+from compiler.ir.turns import NUMBER_MASK, Slots, living_slots
 
 
 class Selection:
@@ -23,7 +23,9 @@ class Selection:
         self._down_ports = down_ports
         self._members: dict[int, Member] = {}
         self._groups: dict[int, Group] = {}
-        self._rings: dict[int, tuple[int, ...]] = {}
+        self._slots: dict[int, Slots] = {}
+        self._turns: Counter[int] = Counter()
+        """The number of the next turn, by cell."""
         self._weight = 0
         self._references: Counter[MemberRef | GroupRef] = Counter()
         """How many table entries and groups refer to a member or group."""
@@ -48,17 +50,33 @@ class Selection:
         """The member for a 64-bit hash; None for a group that is empty, or whose members' ports are all down."""
         if isinstance(reference, MemberRef):
             return self._members[reference.member_id]
-        if reference.group_id not in self._rings:
-            members = self._groups[reference.group_id].members
-            self._rings[reference.group_id] = living_ring(members, self._down_ports)
-        ring = self._rings[reference.group_id]
+        ring = self._slots_of(reference.group_id).ring
         return self._members[ring[(digest >> 32) % len(ring)]] if ring else None
+
+    def pick_in_turn(self, reference: MemberRef | GroupRef, cell: int) -> Member | None:
+        """The member whose turn it is by the number of a cell; None as from `pick`, which takes no turn."""
+        cycle = (reference.member_id,) if isinstance(reference, MemberRef) else self._slots_of(reference.group_id).cycle
+        if not cycle:
+            return None
+        number = self._turns[cell]
+        self._turns[cell] = number + 1 & NUMBER_MASK
+        return self._members[cycle[number % len(cycle)]]
+
+    def set_turn(self, cell: int, number: int) -> None:
+        """The number of the next turn of a cell."""
+        self._turns[cell] = number
+
+    def _slots_of(self, group_id: int) -> Slots:
+        if group_id not in self._slots:
+            members, in_turn = self._groups[group_id].members, self.selector.turns is not None
+            self._slots[group_id] = living_slots(members, self._down_ports, in_turn=in_turn)
+        return self._slots[group_id]
 
     def follow(self, port: int) -> None:
         """A port has gone down or come up."""
         for group in self._groups.values():
             if port in group.watched_ports:
-                self._rings.pop(group.id, None)
+                self._slots.pop(group.id, None)
 
     def insert_member(self, member: Member) -> None:
         if member.id in self._members:
@@ -123,7 +141,7 @@ class Selection:
 
     def _take_group(self, group_id: int) -> None:
         group = self._groups.pop(group_id)
-        self._rings.pop(group_id, None)
+        self._slots.pop(group_id, None)
         self._weight -= _weight(group)
         for member in group.members:
             self.release(MemberRef(member_id=member.member_id))

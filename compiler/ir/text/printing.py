@@ -230,6 +230,8 @@ def _action_ref_text(reference: ActionRef) -> str:
 def _selector_lines(selector: Selector) -> Iterator[str]:
     yield f"selector {selector.id:#010x} {selector.name} size {selector.size} max_group_size {selector.max_group_size}"
     yield f"{INDENT}hash({list_text(selector.inputs)})"
+    if selector.turns is not None:
+        yield f"{INDENT}turns {expression_text(selector.turns.cell)} if {expression_text(selector.turns.asked)}"
 
 
 def _counter_lines(counter: Counter) -> Iterator[str]:

@@ -15,6 +15,7 @@ from compiler.ir.tables import (
     Store,
     Table,
     Transition,
+    Turns,
 )
 from compiler.ir.text.declaration_reading import DeclarationReader
 from compiler.ir.text.entry_text import read_arguments, read_entries
@@ -212,4 +213,11 @@ class TableReader:
         max_group_size = cursor.number("a number of members")
         cursor.take("hash")
         inputs = self._expressions.read_list()
-        return Selector(name=name, id=number, size=size, max_group_size=max_group_size, inputs=inputs)
+        turns = self._turns() if cursor.take_if("turns") else None
+        return Selector(name=name, id=number, size=size, max_group_size=max_group_size, inputs=inputs, turns=turns)
+
+    def _turns(self) -> Turns:
+        cursor = self._cursor
+        cell = self._expressions.read()
+        cursor.take("if")
+        return Turns(asked=self._expressions.read(1), cell=cell)

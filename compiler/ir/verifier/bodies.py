@@ -57,7 +57,7 @@ def check_bodies(pipeline: Pipeline, report: Report) -> None:
     names = Names(pipeline)
     plain = Expressions(names, report)
     for table in pipeline.tables:
-        for expr in (*(key.expr for key in table.keys), *(table.selector.inputs if table.selector else ())):
+        for expr in (*(key.expr for key in table.keys), *(table.selector.exprs if table.selector else ())):
             plain.check(expr)
     for action in pipeline.actions:
         params = {param.name: param.width_bits for param in action.params}

@@ -227,7 +227,7 @@ class _Paths:
 
     def _apply(self, statement: Apply, state: _State) -> _State | None:
         table = self.names.tables[statement.table]
-        for expr in (*(key.expr for key in table.keys), *(table.selector.inputs if table.selector else ())):
+        for expr in (*(key.expr for key in table.keys), *(table.selector.exprs if table.selector else ())):
             self.check_reads(expr, state, statement.span)
         hit = self._act(self._entry_actions(table.name), state)
         hit = replace(hit, hit=hit.hit | {table.name}) if hit is not None else None

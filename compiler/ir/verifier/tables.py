@@ -9,7 +9,8 @@ from compiler.ir.expressions import width_bits
 from compiler.ir.formats import FORMATS
 from compiler.ir.nodes import Pipeline
 from compiler.ir.statements import Advance, If, Statement
-from compiler.ir.tables import Action, MatchKind, Store, Table, Transition
+from compiler.ir.tables import Action, MatchKind, Selector, Store, Table, Transition, Turns
+from compiler.ir.turns import MAX_CELL_BITS
 from compiler.ir.verifier import codes
 from compiler.ir.verifier.entries import check_action_restriction, check_entries, check_restriction
 from compiler.ir.verifier.metering import check_meters
@@ -73,6 +74,17 @@ def _check_table(table: Table, actions: dict[str, Action], report: Report) -> No
         report.add(codes.BAD_SELECTOR, table.span, message)
     if selector is not None and not selector.inputs:
         report.add(codes.BAD_SELECTOR, table.span, f"selector {selector.name} hashes nothing")
+    if selector is not None and selector.turns is not None:
+        _check_turns(selector, selector.turns, table, report)
+
+
+def _check_turns(selector: Selector, turns: Turns, table: Table, report: Report) -> None:
+    asked, cell = width_bits(turns.asked), width_bits(turns.cell)
+    if asked != 1:
+        report.add(codes.BAD_SELECTOR, table.span, f"selector {selector.name} asks for turns by {asked} bits, not by 1")
+    if cell > MAX_CELL_BITS:
+        message = f"selector {selector.name} counts turns by {cell} bits, at most {MAX_CELL_BITS} are possible"
+        report.add(codes.BAD_SELECTOR, table.span, message)
 
 
 def _check_actions(table: Table, actions: dict[str, Action], report: Report) -> None:

@@ -97,7 +97,7 @@ def _gathering(maps: list[MapLayout]) -> Gathering:
 
 
 def _maps(laid: Layout, table: TableLayout) -> Iterator[MapLayout]:
-    selector = (table.selector.ring, table.selector.members) if table.selector is not None else ()
+    selector = table.selector.maps if table.selector is not None else ()
     meter = laid.direct_meter(table.table)
     # A meter's maps are all made for it or none is: not where packets of known connections are counted as well.
     metered = meter.maps if meter is not None and meter.words.may_be_inner else ()

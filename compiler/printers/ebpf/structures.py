@@ -152,6 +152,8 @@ def table_maps(table: TableLayout) -> tuple[MapView, ...]:
     if table.selector is not None:
         found.append(_map(table.selector.ring, "u32", "u32"))
         found.append(_map(table.selector.members, "u32", f"struct {table.selector.name}_value"))
+        if table.selector.turns is not None:
+            found.append(_map(table.selector.turns, "u32", "u32"))
     return tuple(found)
 
 

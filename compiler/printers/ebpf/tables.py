@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from compiler.ir.expressions import Expr, width_bits
-from compiler.ir.tables import Action, ActionRef, Table
+from compiler.ir.tables import Action, ActionRef, Table, Turns
 from compiler.printers.ebpf import ternary
 from compiler.printers.ebpf.controls import FunctionView, Printer
 from compiler.printers.ebpf.expressions import c, given, hash_of, number, words
@@ -157,22 +157,35 @@ def _array_index(key: str, layout: MapLayout) -> str:
 
 
 def _selected(lines: Lines, table: Table, printer: Printer, layout: TableLayout) -> None:
-    """Pick a member of the group: a slot of its slice of the ring."""
+    """Pick a member of the group: a slot of its slice of the ring, or of the cycle of turns behind it."""
     selector = layout.selector
     if selector is None or table.selector is None:
         return
     name = selector.name
     _miss(lines, table, printer, "!value || !value->ring_size")
-    lines.add(
-        f"u64 hash = {hash_of(table.selector.inputs)};",
-        "u32 slot = value->group_offset + (u32)(hash >> 32) % value->ring_size;",
-        f"u32 *index = {printer.gathered.entry(selector.ring.name, '&slot')};",
-    )
+    if table.selector.turns is not None and selector.turns is not None:
+        _slot_in_turn(lines, table, printer, table.selector.turns, selector.turns, hash_of(table.selector.inputs))
+    else:
+        lines.add(
+            f"u64 hash = {hash_of(table.selector.inputs)};",
+            "u32 slot = value->group_offset + (u32)(hash >> 32) % value->ring_size;",
+        )
+    lines.add(f"u32 *index = {printer.gathered.entry(selector.ring.name, '&slot')};")
     _miss(lines, table, printer, "!index")
     lines.add(f"struct {name}_value *member = {printer.gathered.entry(selector.members.name, 'index')};")
     _miss(lines, table, printer, "!member")
     _met(lines, table, layout)
     _switch(lines, table, printer, "member")
+
+
+def _slot_in_turn(lines: Lines, table: Table, printer: Printer, turns: Turns, held: MapLayout, hashed: str) -> None:
+    lines.add("u32 slot = value->group_offset;", "")
+    with lines.block(f"if ({c(turns.asked)})"):
+        lines.add(f"u32 cell = {c(turns.cell)};", f"u32 *number = {printer.gathered.entry(held.name, '&cell')};", "")
+        _miss(lines, table, printer, "!number || !value->cycle_size")
+        lines.add("slot += value->ring_size + __sync_fetch_and_add(number, 1) % value->cycle_size;")
+    with lines.otherwise():
+        lines.add(f"u64 hash = {hashed};", "", "slot += (u32)(hash >> 32) % value->ring_size;")
 
 
 def _met(lines: Lines, table: Table, layout: TableLayout) -> None:

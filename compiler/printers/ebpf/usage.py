@@ -69,7 +69,7 @@ def _all_expressions(pipeline: Pipeline, body: tuple[Statement, ...]) -> Iterato
     for table in pipeline.tables:
         for key in table.keys:
             yield from expressions(key.expr)
-        for expr in table.selector.inputs if table.selector else ():
+        for expr in table.selector.exprs if table.selector else ():
             yield from expressions(expr)
 
 

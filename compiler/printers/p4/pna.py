@@ -34,7 +34,7 @@ from compiler.printers.p4.expressions import ExpressionPrinter, sized
 from compiler.printers.p4.identifiers import Scope, direct_counter_name, direct_meter_name, learner_name
 from compiler.printers.p4.insertion import ACTION_IDS, Insertion, insertion, insertions
 from compiler.printers.p4.program import ProgramPrinter, Provenance, meter_type
-from compiler.printers.p4.refusals import UnprintableError
+from compiler.printers.p4.refusals import UnprintableError, refuse_turns
 from compiler.printers.p4.statements import StatementPrinter, indented, wrapped
 from compiler.printers.p4.sums import SumPrinter, SumView
 from compiler.printers.p4.view import DeclarationView, Lines
@@ -261,6 +261,7 @@ class _Program(ProgramPrinter):
         return DeclarationView(comment=words, lines=(line,))
 
     def selector(self, selector: Selector) -> DeclarationView:
+        refuse_turns(PROFILE, selector)
         words = (*preamble(selector.id, selector.name, ""), _MEASURE, f"@max_group_size({selector.max_group_size})")
         line = f"ActionSelector({_HASH}, {selector.size}, {_SELECTOR_HASH_BITS}) {self.ids.selectors[selector.name]};"
         return DeclarationView(comment=words, lines=(line,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from compiler.ir.tables import Selector
 from compiler.span import NOWHERE, InternalError, Span
 
 
@@ -12,3 +13,11 @@ class UnprintableError(InternalError):
         super().__init__(f"{span}: {profile} cannot say it: {what}")
         self.profile = profile
         self.span = span
+
+
+def refuse_turns(profile: str, selector: Selector) -> None:
+    """A P4 action selector picks by a hash, whatever it is given; a number in that hash would be chance."""
+    if selector.turns is not None:
+        raise UnprintableError(
+            profile, f"members of selector {selector.name} that get turns", selector.turns.asked.span
+        )

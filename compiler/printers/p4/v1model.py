@@ -34,7 +34,7 @@ from compiler.printers.p4.expressions import ExpressionPrinter, sized
 from compiler.printers.p4.identifiers import Scope, direct_counter_name, direct_meter_name
 from compiler.printers.p4.learning import check_learns_alone
 from compiler.printers.p4.program import ProgramPrinter, Provenance, meter_type
-from compiler.printers.p4.refusals import UnprintableError
+from compiler.printers.p4.refusals import UnprintableError, refuse_turns
 from compiler.printers.p4.statements import StatementPrinter, wrapped
 from compiler.printers.p4.sums import SumPrinter, SumView
 from compiler.printers.p4.view import DeclarationView, Lines, StateView
@@ -240,6 +240,7 @@ class _Program(ProgramPrinter):
         return DeclarationView(comment=words, lines=(line,))
 
     def selector(self, selector: Selector) -> DeclarationView:
+        refuse_turns(PROFILE, selector)
         words = (*preamble(selector.id, selector.name, ""), _MEASURE, f"@max_group_size({selector.max_group_size})")
         algorithm = f"HashAlgorithm.crc32, {selector.size}, {_SELECTOR_HASH_BITS}"
         line = f"action_selector({algorithm}) {self.ids.selectors[selector.name]};"

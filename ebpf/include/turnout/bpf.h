@@ -135,8 +135,8 @@ static __always_inline const void *map_in(const void *maps, u32 place)
 	return bpf_map_lookup_elem(maps, &place);
 }
 
-/* An entry of such a map, or 0. */
-static __always_inline void *entry_in(const void *maps, u32 place, const void *key)
+/* An entry of such a map, or 0. A function of its own: first packets alone call it, and from many places. */
+static __noinline void *entry_in(const void *maps, u32 place, const void *key)
 {
 	const void *map = map_in(maps, place);
 

@@ -1,4 +1,4 @@
-"""Members and groups of a selector in its two maps: an array of member actions, and slices of Maglev rings.
+"""Members and groups of a selector in its maps: an array of member actions, and slices of rings and cycles.
 
 Nothing that packets read is changed in place: a group gets a new slice, a changed member a new place, then the table's
 entries are pointed there, on the side that no packet reads. The old places rest until no packet can hold them.
@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Collection, Container, Iterable
+from dataclasses import replace
 from functools import partial
 
 from compiler.ir.entries import Group, GroupRef, Member, MemberRef
-from compiler.ir.maglev import living_ring
+from compiler.ir.turns import Slots, living_slots, slots_of_one
 from compiler.printers.layout import GroupSlice, SelectorLayout
 from runtime.bpf.maps import Map
 from runtime.device.kernel.mapfaults import refusals_of
@@ -42,6 +43,7 @@ class SelectorMaps:
         """`down_ports` are those that are down now; whoever changes them has groups rebuilt."""
         self._down_ports = down_ports
         self._layout = selector
+        self._in_turn = selector.turns is not None
         self._sides = sides
         self._undo = undo
         self._ring = ring
@@ -121,9 +123,9 @@ class SelectorMaps:
         try:
             self._lead_to(target, self._write_ring(ring))
         except RefusedError:
-            if len(ring) != old.size:
+            if (len(ring.members), ring.cycle_size) != (old.size, old.cycle):
                 raise
-            self._fill(old, ring)
+            self._fill(old, ring.members)
 
     # entries of the table
 
@@ -154,15 +156,16 @@ class SelectorMaps:
         groups = (g for g in self._groups.values() if any(one.member_id == member_id for one in g.members))
         return [*([alone] if alone in self._slice_of else []), *(GroupRef(group_id=group.id) for group in groups)]
 
-    def _ring_of(self, group: Group) -> tuple[int, ...]:
-        """The ring as places in the array of members."""
+    def _ring_of(self, group: Group) -> Slots:
+        """The ring, and the cycle of turns behind it, as places in the array of members."""
         places = {one.member_id: self._place_of[one.member_id].offset for one in group.members}
-        return tuple(map(places.__getitem__, living_ring(group.members, self._down_ports)))
+        slots = living_slots(group.members, self._down_ports, in_turn=self._in_turn)
+        return replace(slots, members=tuple(map(places.__getitem__, slots.members)))
 
-    def _ring_for(self, target: Target) -> tuple[int, ...]:
+    def _ring_for(self, target: Target) -> Slots:
         match target:
             case MemberRef():
-                return (self._place_of[target.member_id].offset,)
+                return slots_of_one(self._place_of[target.member_id].offset, in_turn=self._in_turn)
             case GroupRef():
                 return self._ring_of(self._groups[target.group_id])
 
@@ -181,17 +184,19 @@ class SelectorMaps:
             self._table.modify(matches, _value(ring))
         self._give_back(self._slots, old)
 
-    def _write_ring(self, ring: tuple[int, ...]) -> Slice:
-        if not ring:
+    def _write_ring(self, ring: Slots) -> Slice:
+        wanted = len(ring.members)
+        if not wanted:
             return EMPTY
-        slots = self._take(self._slots, len(ring))
-        if slots is None:
+        found = self._take(self._slots, wanted)
+        if found is None:
             raise exhausted(
-                f"action profile {self._layout.name}: its rings are full: {len(ring)} slots are needed in one piece, "
+                f"action profile {self._layout.name}: its rings are full: {wanted} slots are needed in one piece, "
                 f"{self._slots.free_slots} of {self._layout.ring.max_entries} are free"
             )
+        slots = replace(found, cycle=ring.cycle_size)
         self._undo.note(partial(self._slots.give_back, slots))
-        self._fill(slots, ring)
+        self._fill(slots, ring.members)
         return slots
 
     def _fill(self, slots: Slice, ring: tuple[int, ...]) -> None:
@@ -239,4 +244,4 @@ def _numbers(values: Iterable[int]) -> bytes:
 
 
 def _value(used: Slice) -> GroupSlice:
-    return GroupSlice(offset=used.offset, size=used.size)
+    return GroupSlice(offset=used.offset, size=used.size, cycle=used.cycle)

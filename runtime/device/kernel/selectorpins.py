@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from compiler.ir.entries import Group, GroupRef, Member, MemberRef
-from compiler.ir.maglev import living_ring
 from compiler.ir.ranks import rank
+from compiler.ir.turns import Slots, living_slots, slots_of_one
 from compiler.printers.layout import GroupSlice, SelectorLayout, TableLayout
 from compiler.printers.layout_values import RANK
 from runtime.device.contents import TableContents
@@ -74,7 +74,7 @@ class Pinned:
         found = self.entries.get(key)
         if found is None or not found.size or found.offset + found.size > self.layout.ring.max_entries:
             return None
-        return Slice(offset=found.offset, size=found.size)
+        return Slice(offset=found.offset, size=found.size, cycle=found.cycle)
 
     def slots(self, used: Slice) -> Sequence[int]:
         """Raises `KernelRefusal`."""
@@ -114,19 +114,19 @@ def kept(pinned: Pinned, wanted: Wanted, down_ports: Container[int]) -> Kept:
         used = next((found for found in map(pinned.slice_of, keys) if found is not None), None)
         if used is None or any(taken[used.offset : used.offset + used.size]):
             continue
-        ids = _ring_of(target, wanted, down_ports)
-        if _claim(pinned, wanted, made, owners, dict(zip(ids, pinned.slots(used), strict=False)), ids, used):
+        slots = _slots_of(target, wanted, down_ports, in_turn=pinned.layout.turns is not None)
+        places = dict(zip(slots.members, pinned.slots(used), strict=False))
+        if _claim(pinned, wanted, made, owners, places, slots, used):
             taken[used.offset : used.offset + used.size] = b"\1" * used.size
             made.slices[target] = used
     return made
 
 
-def _ring_of(target: Target, wanted: Wanted, down_ports: Container[int]) -> Sequence[int]:
-    """The ring as members."""
+def _slots_of(target: Target, wanted: Wanted, down_ports: Container[int], *, in_turn: bool) -> Slots:
     if isinstance(target, MemberRef):
-        return (target.member_id,)
+        return slots_of_one(target.member_id, in_turn=in_turn)
     group = wanted.groups.get(target.group_id)
-    return () if group is None else living_ring(group.members, down_ports)
+    return Slots(members=()) if group is None else living_slots(group.members, down_ports, in_turn=in_turn)
 
 
 def _claim(
@@ -135,11 +135,13 @@ def _claim(
     made: Kept,
     owners: dict[int, int],
     places: Mapping[int, int],
-    ids: Sequence[int],
+    slots: Slots,
     used: Slice,
 ) -> bool:
     """Have members their places, if the slots of a slice are a ring of theirs and no one else has those places."""
-    if len(ids) != used.size or list(map(places.__getitem__, ids)) != list(pinned.slots(used)):
+    if (len(slots.members), slots.cycle_size) != (used.size, used.cycle):
+        return False
+    if list(map(places.__getitem__, slots.members)) != list(pinned.slots(used)):
         return False
     for member_id, place in places.items():
         member = wanted.members.get(member_id)

@@ -12,10 +12,11 @@ _FREE, _USED = re.compile(b"f+"), re.compile(b"u+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
-    """Slots `offset` up to `offset + size`."""
+    """Slots `offset` up to `offset + size`, of which the last `cycle` are a group's cycle of turns."""
 
     offset: int
     size: int
+    cycle: int = 0
 
 
 class Slices:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import cast
 
@@ -126,7 +127,7 @@ class TableMap:
     def _encode(self, value: ActionCall | GroupSlice, index: int) -> bytes:
         if isinstance(value, ActionCall):
             return self._layout.encode_value(value, index)
-        return self._layout.encode_group(GroupSlice(offset=value.offset, size=value.size, counter=index))
+        return self._layout.encode_group(replace(value, counter=index))
 
     def _write(self, key: bytes, value: bytes | None) -> None:
         layout, place = self._layout.place(key)

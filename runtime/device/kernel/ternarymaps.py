@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from bisect import insort
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from compiler.ir.entries import ActionCall, Exact, MatchValue
@@ -146,7 +146,7 @@ class TernaryMap:
     def _encode(self, value: ActionCall | GroupSlice, held: _Held) -> bytes:
         if isinstance(value, ActionCall):
             return self._layout.encode_value(value, held.counter, held.rank)
-        group = GroupSlice(offset=value.offset, size=value.size, counter=held.counter, rank=held.rank)
+        group = replace(value, counter=held.counter, rank=held.rank)
         return self._layout.encode_group(group)
 
     def _put(self, place: Located, held: _Held) -> None:

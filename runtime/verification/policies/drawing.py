@@ -122,7 +122,7 @@ def _service(networks: tuple[PlannedNetwork, ...], homes: tuple[int, ...]) -> st
             team=st.sampled_from(("shop", "shop", "shop", "ops")),
             backends=st.lists(_BACKENDS, max_size=3, unique_by=lambda b: b.workload).map(tuple),
             is_kubernetes=st.sampled_from((False, False, True)),
-            algorithm=st.sampled_from(("Maglev", "Maglev", "SourceHash", "Random")),
+            algorithm=st.sampled_from(("Maglev", "Maglev", "SourceHash", "Random", "RoundRobin")),
             is_local=st.sampled_from((False, False, False, True)),
             distribution=st.sampled_from(("", "", "PreferSameZone", "PreferSameNode", "PreferClose")),
             affinity_s=st.sampled_from((0, 0, 0, 30, 60, 10_800)),

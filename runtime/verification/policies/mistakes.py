@@ -219,7 +219,7 @@ MISTAKES = (
     Mistake(
         name="an algorithm that is not there yet",
         code=codes.NOT_SUPPORTED,
-        change=_setting("DpuService", ("algorithm",), "RoundRobin"),
+        change=_setting("DpuService", ("algorithm",), "LeastConnections"),
     ),
     Mistake(name="backend of two kinds", code=codes.CONFLICTING_FIELDS, change=_contradiction),
     Mistake(name="unknown network", code=codes.UNKNOWN_REFERENCE, change=_setting("DpuService", ("network",), "rde")),

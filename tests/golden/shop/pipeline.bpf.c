@@ -1,5 +1,5 @@
 /*
- * turnout, version 4. Services, tunnels and routes of the networks that a device serves.
+ * turnout, version 5. Services, tunnels and routes of the networks that a device serves.
  *
  * Printed from the pipeline's IR; compiled with TURNOUT_TC and with TURNOUT_XDP. A packet is parsed into the scratch
  * memory of its CPU, runs through the controls, which look tables up, and leaves as the outcome says.
@@ -92,12 +92,14 @@ enum action {
 	ACTION_TO_SERVICE_IPV4 = 0x000013,
 	ACTION_TO_SERVICE_BY_SOURCE_IPV4 = 0x000015,
 	ACTION_TO_SERVICE_BY_CHANCE_IPV4 = 0x000016,
+	ACTION_TO_SERVICE_IN_TURN_IPV4 = 0x00001c,
 	ACTION_TO_BACKEND_IPV4 = 0x000014,
 	ACTION_TRANSLATE_IPV6 = 0x000041,
 	ACTION_TRANSLATE_REPLY_IPV6 = 0x000042,
 	ACTION_TO_SERVICE_IPV6 = 0x000043,
 	ACTION_TO_SERVICE_BY_SOURCE_IPV6 = 0x000045,
 	ACTION_TO_SERVICE_BY_CHANCE_IPV6 = 0x000046,
+	ACTION_TO_SERVICE_IN_TURN_IPV6 = 0x00004c,
 	ACTION_TO_BACKEND_IPV6 = 0x000044,
 	ACTION_REDIRECT_OUTBOUND_IPV4 = 0x000030,
 	ACTION_BYPASS_OUTBOUND_IPV4 = 0x000031,
@@ -318,6 +320,18 @@ _Static_assert(__builtin_offsetof(struct to_service_by_chance_ipv4, padding2) ==
 _Static_assert(__builtin_offsetof(struct to_service_by_chance_ipv4, hairpin) == 4, "struct to_service_by_chance_ipv4");
 _Static_assert(__builtin_offsetof(struct to_service_by_chance_ipv4, affinity_ms) == 8, "struct to_service_by_chance_ipv4");
 
+struct to_service_in_turn_ipv4 {
+	u16 service_id;
+	u8 padding2[2];
+	u32 hairpin;
+	u32 affinity_ms;
+};
+_Static_assert(sizeof(struct to_service_in_turn_ipv4) == 12, "struct to_service_in_turn_ipv4");
+_Static_assert(__builtin_offsetof(struct to_service_in_turn_ipv4, service_id) == 0, "struct to_service_in_turn_ipv4");
+_Static_assert(__builtin_offsetof(struct to_service_in_turn_ipv4, padding2) == 2, "struct to_service_in_turn_ipv4");
+_Static_assert(__builtin_offsetof(struct to_service_in_turn_ipv4, hairpin) == 4, "struct to_service_in_turn_ipv4");
+_Static_assert(__builtin_offsetof(struct to_service_in_turn_ipv4, affinity_ms) == 8, "struct to_service_in_turn_ipv4");
+
 struct to_backend_ipv4 {
 	u32 address;
 	u16 port;
@@ -401,6 +415,20 @@ _Static_assert(__builtin_offsetof(struct to_service_by_chance_ipv6, padding2) ==
 _Static_assert(__builtin_offsetof(struct to_service_by_chance_ipv6, hairpin) == 8, "struct to_service_by_chance_ipv6");
 _Static_assert(__builtin_offsetof(struct to_service_by_chance_ipv6, affinity_ms) == 24, "struct to_service_by_chance_ipv6");
 _Static_assert(__builtin_offsetof(struct to_service_by_chance_ipv6, padding28) == 28, "struct to_service_by_chance_ipv6");
+
+struct to_service_in_turn_ipv6 {
+	u16 service_id;
+	u8 padding2[6];
+	struct u128 hairpin;
+	u32 affinity_ms;
+	u8 padding28[4];
+};
+_Static_assert(sizeof(struct to_service_in_turn_ipv6) == 32, "struct to_service_in_turn_ipv6");
+_Static_assert(__builtin_offsetof(struct to_service_in_turn_ipv6, service_id) == 0, "struct to_service_in_turn_ipv6");
+_Static_assert(__builtin_offsetof(struct to_service_in_turn_ipv6, padding2) == 2, "struct to_service_in_turn_ipv6");
+_Static_assert(__builtin_offsetof(struct to_service_in_turn_ipv6, hairpin) == 8, "struct to_service_in_turn_ipv6");
+_Static_assert(__builtin_offsetof(struct to_service_in_turn_ipv6, affinity_ms) == 24, "struct to_service_in_turn_ipv6");
+_Static_assert(__builtin_offsetof(struct to_service_in_turn_ipv6, padding28) == 28, "struct to_service_in_turn_ipv6");
 
 struct to_backend_ipv6 {
 	struct u128 address;
@@ -740,7 +768,7 @@ _Static_assert(__builtin_offsetof(struct service_ipv4_key, port) == 10, "struct 
 struct service_ipv4_value {
 	u32 action; /* enum action; 0: no entry */
 	u32 counter; /* index of the direct counter, from 1 */
-	union { struct to_service_ipv4 to_service_ipv4; struct to_service_by_source_ipv4 to_service_by_source_ipv4; struct to_service_by_chance_ipv4 to_service_by_chance_ipv4; } arguments;
+	union { struct to_service_ipv4 to_service_ipv4; struct to_service_by_source_ipv4 to_service_by_source_ipv4; struct to_service_by_chance_ipv4 to_service_by_chance_ipv4; struct to_service_in_turn_ipv4 to_service_in_turn_ipv4; } arguments;
 } __attribute__((aligned(8)));
 _Static_assert(sizeof(struct service_ipv4_value) == 24, "struct service_ipv4_value");
 _Static_assert(__builtin_offsetof(struct service_ipv4_value, action) == 0, "struct service_ipv4_value");
@@ -750,10 +778,12 @@ _Static_assert(__builtin_offsetof(struct service_ipv4_value, arguments) == 8, "s
 struct backend_ipv4_value {
 	u32 group_offset;
 	u32 ring_size;
+	u32 cycle_size;
 };
-_Static_assert(sizeof(struct backend_ipv4_value) == 8, "struct backend_ipv4_value");
+_Static_assert(sizeof(struct backend_ipv4_value) == 12, "struct backend_ipv4_value");
 _Static_assert(__builtin_offsetof(struct backend_ipv4_value, group_offset) == 0, "struct backend_ipv4_value");
 _Static_assert(__builtin_offsetof(struct backend_ipv4_value, ring_size) == 4, "struct backend_ipv4_value");
+_Static_assert(__builtin_offsetof(struct backend_ipv4_value, cycle_size) == 8, "struct backend_ipv4_value");
 
 struct backends_ipv4_value {
 	u32 action; /* enum action; 0: no entry */
@@ -810,7 +840,7 @@ _Static_assert(__builtin_offsetof(struct service_ipv6_key, padding28) == 28, "st
 struct service_ipv6_value {
 	u32 action; /* enum action; 0: no entry */
 	u32 counter; /* index of the direct counter, from 1 */
-	union { struct to_service_ipv6 to_service_ipv6; struct to_service_by_source_ipv6 to_service_by_source_ipv6; struct to_service_by_chance_ipv6 to_service_by_chance_ipv6; } arguments;
+	union { struct to_service_ipv6 to_service_ipv6; struct to_service_by_source_ipv6 to_service_by_source_ipv6; struct to_service_by_chance_ipv6 to_service_by_chance_ipv6; struct to_service_in_turn_ipv6 to_service_in_turn_ipv6; } arguments;
 } __attribute__((aligned(8)));
 _Static_assert(sizeof(struct service_ipv6_value) == 40, "struct service_ipv6_value");
 _Static_assert(__builtin_offsetof(struct service_ipv6_value, action) == 0, "struct service_ipv6_value");
@@ -820,10 +850,12 @@ _Static_assert(__builtin_offsetof(struct service_ipv6_value, arguments) == 8, "s
 struct backend_ipv6_value {
 	u32 group_offset;
 	u32 ring_size;
+	u32 cycle_size;
 };
-_Static_assert(sizeof(struct backend_ipv6_value) == 8, "struct backend_ipv6_value");
+_Static_assert(sizeof(struct backend_ipv6_value) == 12, "struct backend_ipv6_value");
 _Static_assert(__builtin_offsetof(struct backend_ipv6_value, group_offset) == 0, "struct backend_ipv6_value");
 _Static_assert(__builtin_offsetof(struct backend_ipv6_value, ring_size) == 4, "struct backend_ipv6_value");
+_Static_assert(__builtin_offsetof(struct backend_ipv6_value, cycle_size) == 8, "struct backend_ipv6_value");
 
 struct backends_ipv6_value {
 	u32 action; /* enum action; 0: no entry */
@@ -1593,6 +1625,14 @@ struct {
 } backends_ipv4_member SEC(".maps");
 
 struct {
+	int (*type)[BPF_MAP_TYPE_ARRAY];
+	int (*max_entries)[65536];
+	int (*map_flags)[BPF_F_INNER_MAP];
+	u32 *key;
+	u32 *value;
+} backends_ipv4_turns SEC(".maps");
+
+struct {
 	int (*type)[BPF_MAP_TYPE_LPM_TRIE];
 	int (*max_entries)[131072];
 	int (*map_flags)[BPF_F_NO_PREALLOC];
@@ -1637,6 +1677,14 @@ struct {
 	u32 *key;
 	struct backends_ipv6_value *value;
 } backends_ipv6_member SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_ARRAY];
+	int (*max_entries)[65536];
+	int (*map_flags)[BPF_F_INNER_MAP];
+	u32 *key;
+	u32 *value;
+} backends_ipv6_turns SEC(".maps");
 
 struct {
 	int (*type)[BPF_MAP_TYPE_LPM_TRIE];
@@ -1969,7 +2017,7 @@ enum {
 };
 
 /* Maps of one shape that only the first packets of connections ask: the program names this one for all of them. */
-struct array_maps_4_8_map {
+struct array_maps_4_12_map {
 	int (*type)[BPF_MAP_TYPE_ARRAY];
 	int (*max_entries)[1]; /* each has its own */
 	int (*map_flags)[BPF_F_INNER_MAP];
@@ -1978,26 +2026,18 @@ struct array_maps_4_8_map {
 };
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY_OF_MAPS];
-	int (*max_entries)[6];
+	int (*max_entries)[2];
 	int (*key_size)[4];
-	struct array_maps_4_8_map *values[];
-} array_maps_4_8 SEC(".maps") = {
+	struct array_maps_4_12_map *values[];
+} array_maps_4_12 SEC(".maps") = {
 	.values = {
 		(void *)&backend_ipv4,
 		(void *)&backend_ipv6,
-		(void *)&proxy_ipv4,
-		(void *)&proxy_ipv6,
-		(void *)&redirect_limit_ipv4,
-		(void *)&redirect_limit_ipv6,
 	},
 };
 enum {
 	AT_BACKEND_IPV4,
 	AT_BACKEND_IPV6,
-	AT_PROXY_IPV4,
-	AT_PROXY_IPV6,
-	AT_REDIRECT_LIMIT_IPV4,
-	AT_REDIRECT_LIMIT_IPV6,
 };
 
 /* Maps of one shape that only the first packets of connections ask: the program names this one for all of them. */
@@ -2010,20 +2050,24 @@ struct array_maps_4_4_map {
 };
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY_OF_MAPS];
-	int (*max_entries)[4];
+	int (*max_entries)[6];
 	int (*key_size)[4];
 	struct array_maps_4_4_map *values[];
 } array_maps_4_4 SEC(".maps") = {
 	.values = {
 		(void *)&backends_ipv4_ring,
+		(void *)&backends_ipv4_turns,
 		(void *)&backends_ipv6_ring,
+		(void *)&backends_ipv6_turns,
 		(void *)&proxies_ipv4_ring,
 		(void *)&proxies_ipv6_ring,
 	},
 };
 enum {
 	AT_BACKENDS_IPV4_RING,
+	AT_BACKENDS_IPV4_TURNS,
 	AT_BACKENDS_IPV6_RING,
+	AT_BACKENDS_IPV6_TURNS,
 	AT_PROXIES_IPV4_RING,
 	AT_PROXIES_IPV6_RING,
 };
@@ -2131,6 +2175,34 @@ enum {
 	AT_INBOUND_IPV4_COUNT,
 	AT_OUTBOUND_IPV6_COUNT,
 	AT_INBOUND_IPV6_COUNT,
+};
+
+/* Maps of one shape that only the first packets of connections ask: the program names this one for all of them. */
+struct array_maps_4_8_map {
+	int (*type)[BPF_MAP_TYPE_ARRAY];
+	int (*max_entries)[1]; /* each has its own */
+	int (*map_flags)[BPF_F_INNER_MAP];
+	u32 *key; /* types, not sizes: before 6.2 maps with and without BTF are no equals */
+	struct proxy_ipv4_value *value;
+};
+struct {
+	int (*type)[BPF_MAP_TYPE_ARRAY_OF_MAPS];
+	int (*max_entries)[4];
+	int (*key_size)[4];
+	struct array_maps_4_8_map *values[];
+} array_maps_4_8 SEC(".maps") = {
+	.values = {
+		(void *)&proxy_ipv4,
+		(void *)&proxy_ipv6,
+		(void *)&redirect_limit_ipv4,
+		(void *)&redirect_limit_ipv6,
+	},
+};
+enum {
+	AT_PROXY_IPV4,
+	AT_PROXY_IPV6,
+	AT_REDIRECT_LIMIT_IPV4,
+	AT_REDIRECT_LIMIT_IPV6,
 };
 
 /* Maps of one shape that only the first packets of connections ask: the program names this one for all of them. */
@@ -2383,6 +2455,7 @@ struct metadata {
 	u8 closed; /* 1 bit */
 	u8 not_admitted; /* 1 bit */
 	u8 decided; /* 1 bit */
+	u8 in_turn; /* 1 bit */
 	u8 is_reply; /* 1 bit */
 	u8 rate_color; /* 2 bits */
 	u8 storage_marked; /* 1 bit */
@@ -3070,6 +3143,15 @@ static __always_inline void to_service_by_chance_ipv4(const struct to_service_by
 	scratch->meta.spread = (u16)drawn();
 }
 
+/* The packet opens a connection: each to the next backend. `hairpin` is the source that a backend sees of its own packet; so many ms after its last connection a client still goes to the same backend, 0: it need not. */
+static __always_inline void to_service_in_turn_ipv4(const struct to_service_in_turn_ipv4 *arguments, struct scratch *scratch)
+{
+	scratch->meta.service_id = arguments->service_id;
+	scratch->meta.hairpin_ipv4 = arguments->hairpin;
+	scratch->meta.affinity_ms = arguments->affinity_ms;
+	scratch->meta.in_turn = 1;
+}
+
 /* The backend that gets the connection. */
 static __always_inline void to_backend_ipv4(const struct to_backend_ipv4 *arguments, struct scratch *scratch)
 {
@@ -3163,6 +3245,15 @@ static __always_inline void to_service_by_chance_ipv6(const struct to_service_by
 	scratch->meta.hairpin_ipv6 = arguments->hairpin;
 	scratch->meta.affinity_ms = arguments->affinity_ms;
 	scratch->meta.spread = (u16)drawn();
+}
+
+/* The packet opens a connection: each to the next backend. `hairpin` is the source that a backend sees of its own packet; so many ms after its last connection a client still goes to the same backend, 0: it need not. */
+static __always_inline void to_service_in_turn_ipv6(const struct to_service_in_turn_ipv6 *arguments, struct scratch *scratch)
+{
+	scratch->meta.service_id = arguments->service_id;
+	scratch->meta.hairpin_ipv6 = arguments->hairpin;
+	scratch->meta.affinity_ms = arguments->affinity_ms;
+	scratch->meta.in_turn = 1;
 }
 
 /* The backend that gets the connection. */
@@ -3781,6 +3872,9 @@ static __always_inline bool apply_service_ipv4(struct scratch *scratch)
 	case ACTION_TO_SERVICE_BY_CHANCE_IPV4:
 		to_service_by_chance_ipv4(&value->arguments.to_service_by_chance_ipv4, scratch);
 		return true;
+	case ACTION_TO_SERVICE_IN_TURN_IPV4:
+		to_service_in_turn_ipv4(&value->arguments.to_service_in_turn_ipv4, scratch);
+		return true;
 	default:
 		return false;
 	}
@@ -3799,11 +3893,23 @@ static __always_inline bool apply_backend_ipv4(struct scratch *scratch)
 
 	if (!uses_backend_ipv4)
 		return missed(0x02000014);
-	value = entry_in(&array_maps_4_8, AT_BACKEND_IPV4, &key);
+	value = entry_in(&array_maps_4_12, AT_BACKEND_IPV4, &key);
 	if (!value || !value->ring_size)
 		return missed(0x02000014);
-	u64 hash = mix64_final(mix64_word(mix64_word(hash_seed, (u64)scratch->headers.ipv4.src << 32 | scratch->headers.ipv4.dst), (u64)scratch->meta.spread << 48 | (u64)scratch->meta.dst_port << 32 | (u64)scratch->meta.protocol << 24));
-	u32 slot = value->group_offset + (u32)(hash >> 32) % value->ring_size;
+	u32 slot = value->group_offset;
+
+	if (scratch->meta.in_turn) {
+		u32 cell = scratch->meta.service_id;
+		u32 *number = entry_in(&array_maps_4_4, AT_BACKENDS_IPV4_TURNS, &cell);
+
+		if (!number || !value->cycle_size)
+			return missed(0x02000014);
+		slot += value->ring_size + __sync_fetch_and_add(number, 1) % value->cycle_size;
+	} else {
+		u64 hash = mix64_final(mix64_word(mix64_word(hash_seed, (u64)scratch->headers.ipv4.src << 32 | scratch->headers.ipv4.dst), (u64)scratch->meta.spread << 48 | (u64)scratch->meta.dst_port << 32 | (u64)scratch->meta.protocol << 24));
+
+		slot += (u32)(hash >> 32) % value->ring_size;
+	}
 	u32 *index = entry_in(&array_maps_4_4, AT_BACKENDS_IPV4_RING, &slot);
 	if (!index)
 		return missed(0x02000014);
@@ -3980,6 +4086,9 @@ static __always_inline bool apply_service_ipv6(struct scratch *scratch)
 	case ACTION_TO_SERVICE_BY_CHANCE_IPV6:
 		to_service_by_chance_ipv6(&value->arguments.to_service_by_chance_ipv6, scratch);
 		return true;
+	case ACTION_TO_SERVICE_IN_TURN_IPV6:
+		to_service_in_turn_ipv6(&value->arguments.to_service_in_turn_ipv6, scratch);
+		return true;
 	default:
 		return false;
 	}
@@ -3997,11 +4106,23 @@ static __always_inline bool apply_backend_ipv6(struct scratch *scratch)
 
 	if (!uses_backend_ipv6)
 		return missed(0x02000044);
-	value = entry_in(&array_maps_4_8, AT_BACKEND_IPV6, &key);
+	value = entry_in(&array_maps_4_12, AT_BACKEND_IPV6, &key);
 	if (!value || !value->ring_size)
 		return missed(0x02000044);
-	u64 hash = mix64_final(mix64_word(mix64_word(mix64_word(mix64_word(mix64_word(hash_seed, scratch->headers.ipv6.src.high), scratch->headers.ipv6.src.low), scratch->headers.ipv6.dst.high), scratch->headers.ipv6.dst.low), (u64)scratch->meta.spread << 48 | (u64)scratch->meta.dst_port << 32 | (u64)scratch->meta.protocol << 24));
-	u32 slot = value->group_offset + (u32)(hash >> 32) % value->ring_size;
+	u32 slot = value->group_offset;
+
+	if (scratch->meta.in_turn) {
+		u32 cell = scratch->meta.service_id;
+		u32 *number = entry_in(&array_maps_4_4, AT_BACKENDS_IPV6_TURNS, &cell);
+
+		if (!number || !value->cycle_size)
+			return missed(0x02000044);
+		slot += value->ring_size + __sync_fetch_and_add(number, 1) % value->cycle_size;
+	} else {
+		u64 hash = mix64_final(mix64_word(mix64_word(mix64_word(mix64_word(mix64_word(hash_seed, scratch->headers.ipv6.src.high), scratch->headers.ipv6.src.low), scratch->headers.ipv6.dst.high), scratch->headers.ipv6.dst.low), (u64)scratch->meta.spread << 48 | (u64)scratch->meta.dst_port << 32 | (u64)scratch->meta.protocol << 24));
+
+		slot += (u32)(hash >> 32) % value->ring_size;
+	}
 	u32 *index = entry_in(&array_maps_4_4, AT_BACKENDS_IPV6_RING, &slot);
 	if (!index)
 		return missed(0x02000044);

@@ -72,6 +72,7 @@ from compiler.ir.tables import (
     Store,
     Table,
     Transition,
+    Turns,
 )
 
 _COMPARISONS = [operator for operator in Operator if operator.is_comparison]
@@ -216,7 +217,15 @@ def _tables(draw: st.DrawFn, readable: Readable) -> tuple[Table, ...]:
 
     kinds = draw(st.lists(st.sampled_from([k for k in MatchKind if k is not MatchKind.LPM]), max_size=2))
     inputs = (draw(expressions(8, readable)),)
-    selector = Selector(name="choice", id=0x11000001, size=8, max_group_size=4, inputs=inputs)
+    turns = Turns(asked=draw(expressions(1, readable)), cell=draw(expressions(8, readable)))
+    selector = Selector(
+        name="choice",
+        id=0x11000001,
+        size=8,
+        max_group_size=4,
+        inputs=inputs,
+        turns=turns if draw(st.booleans()) else None,
+    )
 
     def table(name: str, number: int, keys: tuple[Key, ...], action: str) -> Table:
         return Table(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import socket
 from collections import Counter
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 
@@ -58,3 +60,24 @@ def test_the_algorithm_of_a_service_changes_under_its_connections(restored: Shop
                 assert len(servers(restored, address, 40)) == expected, algorithm
             assert {each: asked_again(each) for each in before} == before
     assert set(before.values()) <= SERVERS
+
+
+def test_in_turn_each_server_gets_the_same_number_of_connections(restored: Shop) -> None:
+    """Of connections one after the other, and of those of three threads at once."""
+    spread(restored, "RoundRobin")
+    for address in WEB:
+        assert servers(restored, address, 30) == dict.fromkeys(SERVERS, 10)
+        with ThreadPoolExecutor(3) as pool:
+            found = pool.map(partial(servers, restored, address), (20, 20, 20))
+            assert sum(found, Counter[str]()) == dict.fromkeys(SERVERS, 20)
+
+
+def test_in_turn_weights_are_kept(restored: Shop) -> None:
+    policies = restored.changed()
+    spec = find(policies, "DpuService", "web")["spec"]
+    spec["algorithm"] = "RoundRobin"
+    del spec["selector"]
+    spec["backends"] = [{"workload": "web-1", "weight": 3}, {"workload": "web-2"}, {"workload": "web-3"}]
+    restored.applied(policies)
+    for address in WEB:
+        assert servers(restored, address, 25) == {"web-1": 15, "web-2": 5, "web-3": 5}

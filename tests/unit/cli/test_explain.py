@@ -48,6 +48,16 @@ spec:
 ---
 apiVersion: turnout.dev/v1alpha1
 kind: DpuService
+metadata: {name: turn, namespace: shop}
+spec:
+  network: shop
+  addresses: [10.96.0.96]
+  ports: [{protocol: TCP, port: 80, targetPort: 8080}]
+  selector: {app: web}
+  algorithm: RoundRobin
+---
+apiVersion: turnout.dev/v1alpha1
+kind: DpuService
 metadata: {name: chance, namespace: shop}
 spec:
   network: shop
@@ -338,6 +348,7 @@ def test_a_dry_run_records_nothing(devices: Devices, tmp_path: Path) -> None:
     ("service", "words", "count"),
     [
         ("chance:80", ["--source-port", "4000"], 3),
+        ("turn:80", ["--source-port", "4000"], 3),
         ("source:80", [], 1),
         ("source:80", ["--source-port", "4000"], 1),
         ("web:80", [], 3),
@@ -349,6 +360,7 @@ def test_ways_are_as_many_as_the_algorithm_leaves_open(
     text = told(devices, devices.explain("client", service, *words))
     assert text.count("\n=> ") == count
     assert text.count("which backend gets the connection is chance; all ways:\n") == (service == "chance:80")
+    assert text.count("the connection follows from how many came before; all ways:\n") == (service == "turn:80")
 
 
 def test_without_its_folder_nobody_knows_what_a_device_hashes_with(devices: Devices, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from runtime.verification.shop import ADDRESSES, CLIENT_PORT, GATEWAY, MACS, SHO
 BOTH = pytest.mark.parametrize("version", [4, 6])
 PORT, SERVICE = 90, 50
 BY_ITSELF, BY_SOURCE, BY_CHANCE = "to_service", "to_service_by_source", "to_service_by_chance"
+IN_TURN = "to_service_in_turn"
 BACKEND_PORT = 9000
 """Of the first backend; the others follow."""
 DST_PORT_AT = {4: 14 + 20 + 2, 6: 14 + 40 + 2}
@@ -132,9 +133,38 @@ def test_the_algorithm_changes_on_a_live_service(version: int) -> None:
     client = ADDRESSES[version]["client"]
     old = openings(node, version, flows=range(20_000, 20_050))
     assert len(set(old.values())) == 4
-    for action in (BY_SOURCE, BY_CHANCE, BY_ITSELF):
+    for action in (BY_SOURCE, BY_CHANCE, IN_TURN, BY_ITSELF):
         change_to(node, version, action)
         assert {sport: backend(node, version, client, sport, "A") for sport in old} == old
     change_to(node, version, BY_SOURCE)
     new = openings(node, version, flows=range(30_000, 30_050))
     assert set(new.values()) == {backend(spreading(version, BY_SOURCE, (1,) * 4), version, client, 40_000)}
+
+
+@BOTH
+def test_in_turn_shares_are_exact_and_nobody_waits_long(version: int) -> None:
+    """A turn is taken by a connection, not by a packet, and by none that gets no backend."""
+    node, client = spreading(version, IN_TURN, (1, 2, 5)), ADDRESSES[version]["client"]
+    found = list(openings(node, version, flows=range(20_000, 20_080)).values())
+    assert Counter(found) == {0: 10, 1: 20, 2: 50}
+    for first in range(0, 80, 8):
+        assert Counter(found[first : first + 8]) == {0: 1, 1: 2, 2: 5}
+    again = {sport: backend(node, version, client, sport, "S") for sport in range(20_000, 20_080)}
+    assert list(again.values()) == found
+    assert backend(node, version, client, 30_000) == found[0]
+
+
+@BOTH
+def test_in_turn_goes_on_where_it_was_when_backends_or_algorithm_change(version: int) -> None:
+    node = spreading(version, IN_TURN, (1, 1, 1))
+    assert list(openings(node, version, flows=range(20_000, 20_004)).values()) == [0, 1, 2, 0]
+    change_to(node, version, BY_ITSELF)
+    openings(node, version, flows=range(21_000, 21_010))
+    change_to(node, version, IN_TURN)
+    assert list(openings(node, version, flows=range(22_000, 22_002)).values()) == [1, 2]
+    node.model.modify(group_of(version, (1, 0, 1)))
+    assert list(openings(node, version, flows=range(23_000, 23_004)).values()) == [0, 2, 0, 2]
+    node.model.modify(group_of(version, (0, 0, 0)))
+    backend(node, version, ADDRESSES[version]["client"], 24_000)
+    node.model.modify(group_of(version, (1, 1, 1)))
+    assert backend(node, version, ADDRESSES[version]["client"], 24_001) == 1

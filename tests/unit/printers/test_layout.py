@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -119,8 +121,11 @@ def test_an_empty_array_slot_is_no_entry() -> None:
 
 def test_groups_come_back() -> None:
     table = LAYOUT.table("backend_ipv4")
-    group = GroupSlice(offset=251, size=1021)
+    group = GroupSlice(offset=251, size=1023, cycle=2)
     assert table.decode_group(table.encode_group(group)) == group
+    assert table.encode_group(group)[:12] == struct.pack("<III", 251, 1021, 2)
+    proxies = LAYOUT.table("proxy_ipv4")
+    assert proxies.decode_group(proxies.encode_group(GroupSlice(offset=1, size=251))).cycle == 0
 
 
 def test_a_slot_is_one_cache_line_or_two() -> None:
