@@ -62,6 +62,12 @@ _PARTS = (
         doc="Rules of mesh redirects, and the new connections that each has decided.",
     ),
     _Part(
+        name="policies",
+        columns=inventory.POLICY_COLUMNS,
+        read=Inventory.policies,
+        doc="What NetworkPolicies of workloads allow, and the new connections of each.",
+    ),
+    _Part(
         name="limits",
         columns=inventory.LIMIT_COLUMNS,
         read=Inventory.limits,

@@ -10,6 +10,7 @@ from compiler.entries import codes, numbers
 from compiler.entries.entering import entering_entries
 from compiler.entries.limiting import limit_entries, limiters
 from compiler.entries.networking import network_entries, uplink_entries, way_to
+from compiler.entries.policing import policing_entries
 from compiler.entries.reachability import Local, places, served_networks
 from compiler.entries.redirecting import proxy_entries, rule_entries
 from compiler.entries.servicing import ServiceNumbers, service_entries
@@ -51,14 +52,16 @@ def _entries(words: Vocabulary, policies: PolicySet, device: Device, previous: E
     networks = served_networks(device, policies)
     wired: list[TableEntry] = [*uplink_entries(words, device)]
     to_proxies: dict[str, ActionCall] = {}
+    own_hops: dict[str, int] = {}
     for network in networks:
         homes = places(policies, device, network)
         wired.extend(network_entries(words, device, network, homes, hops, report))
         wired.extend(entering_entries(words, policies, device, network, hops))
         for home in homes:
-            if isinstance(home, Local) and home.workload.type is WorkloadType.PROXY:
-                call = way_to(words, device, network, home, report)
-                if call is not None:
+            call = way_to(words, device, network, home, report) if isinstance(home, Local) else None
+            if call is not None:
+                own_hops[home.workload.key] = hops.of(call)
+                if home.workload.type is WorkloadType.PROXY:
                     to_proxies[home.workload.key] = call
     served = {network.name for network in networks}
     services = [service for service in policies.services if service.network.name in served]
@@ -76,6 +79,7 @@ def _entries(words: Vocabulary, policies: PolicySet, device: Device, previous: E
     rules = (
         *rule_entries(words, policies.redirects, device, limits),
         *limit_entries(words, policies.redirects, limits),
+        *policing_entries(words, policies, device, own_hops, report),
     )
     return _sorted(
         Entries(

@@ -14,6 +14,7 @@ from compiler.pipeline import (
     delivery,
     lifetimes,
     outside,
+    policing,
     redirect,
     redirectlimit,
     storage,
@@ -42,6 +43,8 @@ DROP_REASONS = (
     DropReason(name="rate_exceeded", id=12, doc="Beyond the rate of the portal or registry, in this direction."),
     DropReason(name="mesh_limit", id=13, doc="Beyond the connections a second that a MeshRedirect gives the workload."),
     DropReason(name="source_denied", id=14, doc="The service does not let this client outside in."),
+    DropReason(name="egress_denied", id=15, doc="No NetworkPolicy of the sender allows the connection."),
+    DropReason(name="ingress_denied", id=16, doc="No NetworkPolicy of the receiver allows the connection."),
 )
 
 COUNTERS = (
@@ -117,6 +120,8 @@ def pipeline() -> Pipeline:
             *(redirectlimit.action(family) for family in FAMILIES),
             *storage.ACTIONS,
             *affinity.ACTIONS,
+            *policing.ACTIONS,
+            *(action for family in FAMILIES for action in policing.actions(family)),
         ),
         stores=(*(lifetimes.store(family) for family in FAMILIES), affinity.STORE),
         tables=(
@@ -130,6 +135,7 @@ def pipeline() -> Pipeline:
             *storage.TABLES,
             *(table for family in FAMILIES for table in storage.host_tables(family)),
             *(table for family in FAMILIES for table in affinity.tables(family)),
+            *(table for family in FAMILIES for table in policing.tables(family)),
         ),
         counters=COUNTERS,
         drop_counter="drops",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from compiler.ir.nodes import Control
 from compiler.ir.statements import Statement
 from compiler.ir.tables import Action, ActionRef, Key, MatchKind, Param, Table
-from compiler.pipeline import admission, affinity, balancing
+from compiler.pipeline import admission, affinity, balancing, policing
 from compiler.pipeline.balancing import decide
 from compiler.pipeline.family import Family
 from compiler.pipeline.headers import PROTOCOL_TCP, PROTOCOL_UDP
@@ -256,18 +256,17 @@ def _connection(family: Family) -> Control:
                 apply(
                     family.named("flow"),
                     on_miss=(
+                        assign(meta("opens"), 1),
                         when(opens_connection(), run(family.named("redirect_out"))),
                         when(valid("vxlan"), run(family.named("remember_entrance"))),
                         run(family.named("decide")),
                         when(opens_connection(), run(family.named("redirect_in"))),
-                        apply(family.named("flow_reverse"), on_hit=(when(meta("decided"), drop("flow_clash")),)),
                     ),
                 ),
+                otherwise=(assign(meta("opens"), 1),),
             ),
-            when(
-                eq(meta("nexthop"), 0),
-                apply(family.named("route"), on_miss=(when(meta("decided"), drop("no_route")),)),
-            ),
+            when(meta("opens"), policing.policing(family), when(ne(meta("protocol"), 0), _no_other(family))),
+            when(eq(meta("nexthop"), 0), apply(family.named("route"), on_miss=_without_route())),
             _learn(family),
         ),
         hot=True,
@@ -276,7 +275,17 @@ def _connection(family: Family) -> Control:
     )
 
 
+def _without_route() -> tuple[Statement, ...]:
+    return (policing.leave_to_kernel(), when(meta("decided"), drop("no_route")))
+
+
+def _no_other(family: Family) -> Statement:
+    """Replies must be told from those of other connections. Here, not in a control of its own: its key is wide, and a
+    chain of calls has 512 bytes of stack."""
+    return apply(family.named("flow_reverse"), on_hit=(when(meta("decided"), drop("flow_clash")),))
+
+
 def controls(family: Family) -> tuple[Control, ...]:
     refused = (run(family.named("refuse")),)
     decides = decide(family, refused, affinity.recalling(family), admission.denying())
-    return (decides, *affinity.controls(family), _connection(family), refuse(family))
+    return (decides, *affinity.controls(family), *policing.controls(family), _connection(family), refuse(family))

@@ -1,5 +1,9 @@
 """The pipeline for P4 targets, which cannot change an entry that a packet has hit: no client is remembered there.
 
+Nor do NetworkPolicies hold there: whether a packet answers a known connection is found by a second table, when its
+policies would have been asked long since (in the eBPF stores, and so in the interpreter, a look-up in one table of a
+store finds entries of the others). `compiler.entries` refuses policies of such devices' workloads.
+
 v1model has one digest for each packet, PNA adds a key only where it has just been missed. So the tables of
 `compiler.pipeline.affinity` are left out, and a service's entry that asks for affinity is refused: by its action's
 restriction, and before that by `compiler.entries`, with the policy's line. Their selectors pick by a hash and nothing
@@ -13,19 +17,25 @@ from functools import cache
 
 from compiler.ir.expressions import MetaRef
 from compiler.ir.nodes import Pipeline
-from compiler.ir.statements import Apply, If, Statement
+from compiler.ir.statements import Apply, If, Run, Statement
 from compiler.ir.tables import Action, Table
 from compiler.ir.walking import expressions
-from compiler.pipeline import affinity, spreading, storage
+from compiler.pipeline import affinity, policing, spreading, storage
 from compiler.pipeline.assembly import pipeline
 from compiler.pipeline.family import FAMILIES
 
-_STEMS = (affinity.TABLE, affinity.BACKEND_TABLE, storage.HOST_TABLE)
+_STEMS = (affinity.TABLE, affinity.BACKEND_TABLE, storage.HOST_TABLE, *policing.STEMS)
 _TABLES = frozenset(family.named(stem) for family in FAMILIES for stem in _STEMS)
-_CONTROLS = frozenset(control.name for family in FAMILIES for control in affinity.controls(family))
+_CONTROLS = frozenset(
+    control.name for family in FAMILIES for control in (*affinity.controls(family), *policing.controls(family))
+)
 _IN_TURN = frozenset(family.named(spreading.IN_TURN_ACTION) for family in FAMILIES)
-_ACTIONS = frozenset(action.name for action in affinity.ACTIONS) | _IN_TURN
-_METADATA = frozenset((*affinity.METADATA, spreading.IN_TURN))
+_ACTIONS = _IN_TURN | frozenset(
+    action.name
+    for action in (*affinity.ACTIONS, *policing.ACTIONS, *(a for family in FAMILIES for a in policing.actions(family)))
+)
+_METADATA = frozenset((*affinity.METADATA, *policing.METADATA, spreading.IN_TURN))
+_ASKED = (affinity.ASKED, policing.KEPT)
 
 
 def portable(whole: Pipeline) -> Pipeline:
@@ -63,7 +73,7 @@ def _by_hash(table: Table) -> Table:
 
 
 def _kept(body: tuple[Statement, ...]) -> tuple[Statement, ...]:
-    """Without what is for services alone that ask for affinity."""
+    """Without what is for services that ask for affinity, and for workloads with policies."""
     kept = (_inside(statement) for statement in body if not _asks(statement))
     return tuple(statement for statement in kept if not _is_empty(statement))
 
@@ -71,8 +81,10 @@ def _kept(body: tuple[Statement, ...]) -> tuple[Statement, ...]:
 def _asks(statement: Statement) -> bool:
     if isinstance(statement, Apply):
         return statement.table in _TABLES
+    if isinstance(statement, Run):
+        return statement.control in _CONTROLS
     return isinstance(statement, If) and any(
-        isinstance(part, MetaRef) and part.name == affinity.ASKED for part in expressions(statement.condition)
+        isinstance(part, MetaRef) and part.name in _ASKED for part in expressions(statement.condition)
     )
 
 

@@ -74,11 +74,12 @@ EXTERNAL_TAKEN: Final = Code(id="E0234", name="external-address-taken")
 EXTERNAL_IN_TWO_NETWORKS: Final = Code(id="E0235", name="external-address-in-two-networks")
 NO_WAY_IN: Final = Code(id="W0236", name="no-way-in")
 NOBODY_ALLOWED: Final = Code(id="W0237", name="nobody-allowed")
+NO_SUCH_PORT: Final = Code(id="W0241", name="no-such-port-name")
 LIMIT_OF_NOTHING: Final = Code(id="W0240", name="limit-of-nothing")
 
 ABSENCES: Final = frozenset(
     {NO_BACKENDS, EMPTY_SELECTOR_MATCH, NO_DEVICE, NO_PORT, FAMILY_MISMATCH, ENDPOINT_OUTSIDE, ORPHAN_SLICE}
-    | {UNDERLAY_UNREACHABLE, NO_PROXY, NO_WAY_IN}
+    | {UNDERLAY_UNREACHABLE, NO_PROXY, NO_WAY_IN, NO_SUCH_PORT}
 )
 """Warnings that something is not there; not given while an object is refused, since it may be the one."""
 NAMELESS: Final = frozenset(

@@ -110,6 +110,12 @@ class Device(Kind):
     status: dict[str, Any] | None = None
 
 
+class WorkloadPort(Model):
+    name: PortName
+    protocol: ProtocolWord = "TCP"
+    port: PortNumber
+
+
 class WorkloadSpec(Model):
     type: Literal["Pod", "VM", "BM", "Address", "Proxy"]
     network: Name
@@ -117,6 +123,7 @@ class WorkloadSpec(Model):
     device: Annotated[Name | None, Field(description="The device that reaches it; for Address.")] = None
     addresses: Annotated[tuple[AddressValue, ...], Field(min_length=1, max_length=2, description="One per family.")]
     mac: Annotated[MacValue | None, Field(description="Default: derived from network and first address.")] = None
+    ports: Annotated[tuple[WorkloadPort, ...], Field(description="Names that NetworkPolicies may use.")] = ()
 
 
 class Workload(NamespacedKind):

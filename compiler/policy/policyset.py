@@ -119,6 +119,15 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WorkloadPort:
+    """A port that a workload serves, by a name that policies may use."""
+
+    name: str
+    protocol: Protocol
+    port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
     """`node` is None only for type Address, which is reached through `device`, or is outside of the fabric.
 
@@ -134,6 +143,7 @@ class Workload:
     addresses: tuple[Address, ...]
     mac: str
     lab_serve: tuple[tuple[str, int], ...] = ()
+    ports: tuple[WorkloadPort, ...] = ()
     labels: Labels = ()
     span: Span = field(default=NOWHERE, compare=False)
 
@@ -143,6 +153,9 @@ class Workload:
 
     def address(self, version: int) -> Address | None:
         return next((address for address in self.addresses if address.version == version), None)
+
+    def port_named(self, name: str, protocol: Protocol) -> int | None:
+        return next((port.port for port in self.ports if (port.name, port.protocol) == (name, protocol)), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -391,6 +404,68 @@ class Redirect:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PortRange:
+    """Ports `first` to `last` of a protocol."""
+
+    protocol: Protocol
+    first: int
+    last: int
+    span: Span = field(default=NOWHERE, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedPort:
+    """The port that a workload has under a name: each its own."""
+
+    protocol: Protocol
+    name: str
+    span: Span = field(default=NOWHERE, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """Whom a rule allows: a block of addresses without some parts of it, or else workloads."""
+
+    block: Prefix | None = None
+    excepts: tuple[Prefix, ...] = ()
+    workloads: tuple[Workload, ...] = ()
+    span: Span = field(default=NOWHERE, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyRule:
+    """What one rule of a NetworkPolicy allows. `ports` are those of the opened side; without, of any protocol."""
+
+    peers: tuple[Peer, ...]
+    is_everyone: bool
+    ports: tuple[PortRange | NamedPort, ...]
+    is_any_port: bool
+    span: Span = field(default=NOWHERE, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Isolation:
+    """A NetworkPolicy. Its workloads may have no connections but those that a rule of it, or of another policy of
+    theirs, allows; None leaves a direction as it is."""
+
+    name: str
+    namespace: str
+    workloads: tuple[Workload, ...]
+    ingress: tuple[PolicyRule, ...] | None
+    egress: tuple[PolicyRule, ...] | None
+    labels: Labels = ()
+    span: Span = field(default=NOWHERE, compare=False)
+
+    @property
+    def key(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+    def rules(self, direction: str) -> tuple[PolicyRule, ...] | None:
+        """Of `egress` or `ingress`."""
+        return self.egress if direction == "egress" else self.ingress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoragePolicy:
     """A StorageSteering as those see it who hand storage out. Its portals are among the services of the set.
 
@@ -448,5 +523,6 @@ class PolicySet:
     workloads: tuple[Workload, ...] = ()
     services: tuple[Service, ...] = ()
     redirects: tuple[Redirect, ...] = ()
+    isolations: tuple[Isolation, ...] = ()
     storage: tuple[StoragePolicy, ...] = ()
     conversions: tuple[ImageConversion, ...] = ()

@@ -24,6 +24,8 @@ from compiler.policy.located import Located, Objects
 from compiler.policy.meshkinds import MeshRedirect
 from compiler.policy.meshredirects import check_proxies, resolve_redirects
 from compiler.policy.model import Kind
+from compiler.policy.networkpolicies import resolve_policies
+from compiler.policy.networkpolicykinds import Namespace, NetworkPolicy
 from compiler.policy.networks import resolve_networks, resolve_nodes
 from compiler.policy.policyset import Network, PolicySet, Service, StoragePolicy, Workload, WorkloadType
 from compiler.policy.references import Directory, unique_objects
@@ -65,6 +67,12 @@ def resolve(objects: Objects, report: Report) -> PolicySet:
         workloads=_by_name(resolved_workloads),
         services=services,
         redirects=redirects,
+        isolations=resolve_policies(
+            _unique(objects, NetworkPolicy, report),
+            _unique(objects, Namespace, report),
+            _by_name(resolved_workloads),
+            report,
+        ),
         storage=storage,
         conversions=resolve_conversions(_unique(objects, ImageConversion, report), report),
     )

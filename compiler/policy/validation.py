@@ -12,7 +12,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from compiler.diagnostic import Report, did_you_mean, nearest
-from compiler.policy import codes, imagekinds, kinds, kubernetes, meshkinds, storagekinds
+from compiler.policy import codes, imagekinds, kinds, kubernetes, meshkinds, networkpolicykinds, storagekinds
 from compiler.policy.document import MappingNode, Node, ScalarNode, SequenceNode, node_to_plain
 from compiler.policy.located import Located, Objects, find_entry, locate
 from compiler.policy.model import Model
@@ -30,18 +30,20 @@ MODELS: Final[dict[tuple[str, str], type[Model]]] = {
     (kinds.API_VERSION, "StorageSteering"): storagekinds.StorageSteering,
     (kinds.API_VERSION, "ImageConversion"): imagekinds.ImageConversion,
     ("v1", "Service"): kubernetes.KubernetesService,
+    ("v1", "Namespace"): networkpolicykinds.Namespace,
     ("discovery.k8s.io/v1", "EndpointSlice"): kubernetes.EndpointSlice,
+    ("networking.k8s.io/v1", "NetworkPolicy"): networkpolicykinds.NetworkPolicy,
 }
 _API_VERSIONS: Final = tuple(sorted({api_version for api_version, _ in MODELS}))
 
 _CORE_KINDS: Final = frozenset(
-    {"Binding", "ComponentStatus", "ConfigMap", "Endpoints", "Event", "LimitRange", "Namespace", "Node", "Pod"}
+    {"Binding", "ComponentStatus", "ConfigMap", "Endpoints", "Event", "LimitRange", "Node", "Pod"}
     | {"PersistentVolume", "PersistentVolumeClaim", "PodTemplate", "ReplicationController", "ResourceQuota"}
     | {"Secret", "ServiceAccount"}
 )
 _FOREIGN_GROUPS: Final = frozenset({"apps", "autoscaling", "batch", "policy"})
 _TRAFFIC_KINDS: Final = frozenset(
-    {"NetworkPolicy", "AdminNetworkPolicy", "BaselineAdminNetworkPolicy", "ClusterNetworkPolicy", "Ingress", "Gateway"}
+    {"AdminNetworkPolicy", "BaselineAdminNetworkPolicy", "ClusterNetworkPolicy", "Ingress", "Gateway"}
     | {"HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute", "UDPRoute"}
 )
 

@@ -10,7 +10,7 @@ from compiler.policy import codes, kinds
 from compiler.policy.identity import workload_mac
 from compiler.policy.located import Located
 from compiler.policy.networks import edge_of
-from compiler.policy.policyset import Address, Network, Node, Workload, WorkloadType
+from compiler.policy.policyset import Address, Network, Node, Protocol, Workload, WorkloadPort, WorkloadType
 from compiler.policy.references import Claims, Directory, check_annotations, object_name
 from compiler.policy.scalar import shortened
 
@@ -63,9 +63,20 @@ def _workload(located: Located[kinds.Workload], network: Network, node: Node | N
         addresses=tuple(sorted(spec.addresses, key=lambda address: address.version)),
         mac=spec.mac or workload_mac(network.name, spec.addresses[0]),
         lab_serve=_lab_serve(located, report),
+        ports=_ports(located, report),
         labels=tuple(sorted(metadata.labels.items())),
         span=located.span,
     )
+
+
+def _ports(located: Located[kinds.Workload], report: Report) -> tuple[WorkloadPort, ...]:
+    names = Claims(report)
+    found: list[WorkloadPort] = []
+    for index, port in enumerate(located.model.spec.ports):
+        span, message = located.at("spec", "ports", index, "name"), f"port name '{port.name}' is used twice"
+        names.claim((port.name, port.protocol), f"port {port.port}", span, codes.DUPLICATE_PORT, message)
+        found.append(WorkloadPort(name=port.name, protocol=Protocol(port.protocol), port=port.port))
+    return tuple(sorted(found, key=lambda port: (port.name, port.protocol)))
 
 
 def _check_place(located: Located[kinds.Workload], report: Report) -> None:

@@ -23,6 +23,9 @@ from compiler.span import InternalError
 MAX_ARRAY_BITS = 16
 MAX_DIRECT_BITS = 12
 PREFIX_LEN = "prefix_len"
+PREFIX_VALUE = 16
+"""At least so many bytes has the value of a table with prefixes: tables with one or two short arguments and those with
+none are of one shape then, and may lie in one array of maps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +173,8 @@ def table_layout(table: Table, actions: dict[str, ActionLayout], *, is_opening: 
     offered = tuple(actions[ref.name] for ref in table.actions if ref.in_entries)
     value = selector = group = None
     if table.selector is None:
-        value = value_layout(table.name, offered, has_rank=masks is not None)
+        least = PREFIX_VALUE if kind is MapKind.LPM_TRIE else 0
+        value = value_layout(table.name, offered, has_rank=masks is not None, least=least)
     else:
         selector = selector_layout(table.selector, offered)
         cycle = ("cycle_size",) if selector.turns is not None else ()

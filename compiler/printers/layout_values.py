@@ -107,10 +107,14 @@ def action_layout(action: Action) -> ActionLayout:
     return ActionLayout(name=action.name, number=action.id & (1 << ACTION_BITS) - 1, arguments=arguments)
 
 
-def value_layout(name: str, actions: tuple[ActionLayout, ...], *, has_rank: bool = False) -> ValueLayout:
+def value_layout(
+    name: str, actions: tuple[ActionLayout, ...], *, has_rank: bool = False, least: int = 0
+) -> ValueLayout:
+    """`least` is what its size is at least, in bytes."""
     words = [action.arguments.size for action in actions]
     head = VALUE_HEAD.size + (RANK.size if has_rank else 0)
-    return ValueLayout(name=name, size=head + -(-max(words, default=0) // 8) * 8, actions=actions, has_rank=has_rank)
+    size = max(least, head + -(-max(words, default=0) // 8) * 8)
+    return ValueLayout(name=name, size=size, actions=actions, has_rank=has_rank)
 
 
 def selector_layout(selector: Selector, actions: tuple[ActionLayout, ...]) -> SelectorLayout:

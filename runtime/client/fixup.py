@@ -15,12 +15,15 @@ from enum import StrEnum
 from compiler.ir.entries import ActionCall, Entries, Exact, Group, GroupRef, Lpm, TableEntry
 from compiler.pipeline.metadata import LEG_OUTSIDE
 from compiler.pipeline.storage import LAST_SERVICE
+from runtime.client import networkpolicies
 from runtime.client.plan import Kind, Plan, Step
 from runtime.client.sourceranges import TABLES, SourceRanges
 
 CONNECTION_TABLES = ("flow_ipv4", "flow_ipv6")
 _TCP = 6
-_DECIDING = ("neighbor", "route_", "backend_", "service_", "affinity_backend_", *TABLES)
+_DECIDING = ("neighbor", "route_", "backend_", "service_", "affinity_backend_", *TABLES, *networkpolicies.TABLES)
+_RESTRICTING = (*TABLES, *networkpolicies.TABLES)
+"""What is added to them may forbid what was allowed."""
 
 
 class RemovedBackends(StrEnum):
@@ -90,9 +93,9 @@ def _connection(entry: TableEntry) -> _Connection | None:
 
 def concerns_connections(step: Step) -> bool:
     """Whether an update may mean something for a known connection: one that takes something away from it, or a range of
-    clients, who may be let in no longer."""
+    clients or a NetworkPolicy, which may let them in no longer."""
     if step.kind is Kind.INSERT:
-        return isinstance(step.entity, TableEntry) and step.entity.table in TABLES
+        return isinstance(step.entity, TableEntry) and step.entity.table in _RESTRICTING
     match step.entity, step.before:
         case TableEntry(table=table), _:
             return table.startswith(_DECIDING)
@@ -122,16 +125,20 @@ def _fate(one: _Connection, future: _Future, removed: RemovedBackends) -> Fate:
     another device, and stays as long as its way.
 
     Connections of storage to a target that hosts may not stay with end: the next ones of a host go to another target,
-    and all of them have to reach one. A client outside that is not let in any longer is like one whose backend is gone.
+    and all of them have to reach one. A client outside that is not let in any longer is like one whose backend is gone,
+    and so is a connection that NetworkPolicies no longer allow.
     """
     is_at_proxy = one.nexthop in future.proxies.get(one.network, frozenset())
     is_direct = one.nexthop == future.next_hops.get((one.network, one.backend[0]))
+    drains = removed is RemovedBackends.DRAIN and one.protocol == _TCP and one.service_id <= LAST_SERVICE
+    over = Fate.DRAIN if drains else Fate.END
+    is_outside = one.leg == LEG_OUTSIDE
+    is_denied = future.policies.deny(one.network, one.protocol, one.source, *one.backend, is_outside=is_outside)
     if one.service_id == 0:
-        return Fate.KEEP if is_at_proxy or is_direct else Fate.END
-    is_denied = one.leg == LEG_OUTSIDE and future.ranges.deny(one.service_id, one.source)
+        return (over if is_denied else Fate.KEEP) if is_at_proxy or is_direct else Fate.END
+    is_denied |= is_outside and future.ranges.deny(one.service_id, one.source)
     if is_denied or one.backend not in future.backends.get(one.service_id, frozenset()):
-        drains = removed is RemovedBackends.DRAIN and one.protocol == _TCP and one.service_id <= LAST_SERVICE
-        return Fate.DRAIN if drains else Fate.END
+        return over
     return Fate.KEEP if is_at_proxy or is_direct else Fate.ANEW
 
 
@@ -143,6 +150,7 @@ class _Future:
         self.next_hops = _next_hops(entries, family)
         self.proxies = _proxies(entries, family)
         self.ranges = SourceRanges(entries, family)
+        self.policies = networkpolicies.NetworkPolicies(entries, family)
 
 
 def _backends(entries: Entries, family: str) -> dict[int, frozenset[tuple[int, int]]]:

@@ -15,6 +15,7 @@ from compiler.ir.tables import Table
 from compiler.pipeline import admission
 from compiler.pipeline.storage import LAST_SERVICE
 from runtime.client.contents import Contents
+from runtime.client.policyrows import rows
 from runtime.client.session import Session
 from runtime.device.schema import schema
 
@@ -30,6 +31,9 @@ RANGE_COLUMNS = ("device", "network", "service", "address", "protocol", "port", 
 FLOW_COLUMNS = ("device", "network", "protocol", "source", "service", "backend", "idle_s", "packets", "bytes")
 REDIRECT_COLUMNS = (
     "device", "network", "policy", "direction", "workload", "peer", "ports", "decision", "connections",
+)  # fmt: skip
+POLICY_COLUMNS = (
+    "device", "network", "workloads", "direction", "policy", "peers", "protocol", "ports", "connections",
 )  # fmt: skip
 LIMIT_COLUMNS = ("device", "network", "policy", "workload", "per_second", "burst", "redirected", "dropped")
 PORTAL_COLUMNS = (
@@ -187,6 +191,25 @@ class Inventory:
                     "decision": _decision(entry.action),
                     "connections": counts.get((entry.matches, entry.priority), _NONE).packet_count,
                 }
+
+    def policies(self) -> Iterator[Record]:
+        """One record for each prefix of ports that NetworkPolicies of workloads allow; their new connections."""
+
+        def counts(table: str) -> dict[object, int]:
+            return {matches: counted.packet_count for matches, counted in self._direct(table).items()}
+
+        for row in rows(self._entries, counts):
+            yield {
+                "device": self._name,
+                "network": self._network(row.network),
+                "workloads": ", ".join(row.workloads),
+                "direction": row.direction,
+                "policy": row.policy,
+                "peers": ", ".join(row.peers) or "nobody",
+                "protocol": "any" if row.protocol is None else PROTOCOLS.get(row.protocol, str(row.protocol)),
+                "ports": row.ports or "any",
+                "connections": row.connections,
+            }
 
     def limits(self) -> Iterator[Record]:
         """One record for each workload and family whose new connections a second a MeshRedirect limits."""

@@ -23,6 +23,8 @@ HOSTS = {"dpu-a": (10, 11), "dpu-b": (12,)}
 """Of each network."""
 PROXY_HOSTS = {"dpu-a": (250, 252), "dpu-b": (251,)}
 """Of each network; two on one device share its new connections."""
+SERVED_PORTS = {11: 8080, 12: 80}
+"""Ports of the name "web"."""
 _DEVICE_OF = {host: device for device, hosts in PROXY_HOSTS.items() for host in hosts}
 VIP_HOST = 1
 UPLINK, FIRST_PORT, FIRST_PROXY_PORT = 1, 16, 40
@@ -49,14 +51,19 @@ LIMIT = st.sampled_from((None, None, {"connectionsPerSecond": 1}, {"connectionsP
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mesh:
-    """`proxies` are pairs of network and host; `redirects` the specs of MeshRedirects."""
+    """`proxies` are pairs of network and host; `redirects` the specs of MeshRedirects; `others` whole objects."""
 
-    proxies: tuple[tuple[str, int], ...]
-    redirects: tuple[dict[str, Any], ...]
+    proxies: tuple[tuple[str, int], ...] = ()
+    redirects: tuple[dict[str, Any], ...] = ()
+    others: tuple[dict[str, Any], ...] = ()
+
+    def objects(self) -> list[dict[str, Any]]:
+        own = (_fixed(), _proxies(self.proxies), _devices(self.proxies), _redirects(self.redirects), self.others)
+        return [made for objects in own for made in objects]
 
     def text(self) -> str:
         """All of it as a policy file."""
-        return to_yaml([*_fixed(), *_proxies(self.proxies), *_devices(self.proxies), *_redirects(self.redirects)])
+        return to_yaml(self.objects())
 
 
 @st.composite
@@ -159,7 +166,10 @@ def _fixed() -> list[dict[str, Any]]:
 
 
 def _workload(network: str, device: str, host: int, kind: str) -> dict[str, Any]:
-    spec = {"type": kind, "network": network, "node": f"node-{device}", "addresses": _addresses(host)}
+    place = {"type": kind, "network": network, "node": f"node-{device}"}
+    spec: dict[str, Any] = place | {"addresses": _addresses(host)}
+    if host in SERVED_PORTS:
+        spec["ports"] = [{"name": "web", "port": SERVED_PORTS[host]}]
     labels = {"host": str(host), "app": "web" if host != 10 else "client"}
     return _object("Workload", f"host-{host}", spec, namespace=network, labels=labels)
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from compiler.entries.desired import compile_entries
 from compiler.ir.entries import Entries
+from compiler.pipeline import policing
 from compiler.policy.loading import load_text
 from runtime.verification.comparison import Comparison
 from runtime.verification.meshes import (
@@ -27,9 +28,11 @@ PORTS = (
     UPLINK,
 )
 """All of dpu-a; what comes from where it cannot come from is compared as well."""
+CHANGING = ("outbound", "inbound", "proxy", "redirect_limit", *policing.STEMS)
+"""Tables whose entries come and go."""
 Doing: TypeAlias = tuple[int, Segment, int]
 """What comes in, and by which port; then the rule of this number goes, or comes back."""
-STEPS = st.lists(st.tuples(st.sampled_from(PORTS), segments(), st.integers(0, 7)), min_size=1, max_size=20)
+STEPS = st.lists(st.tuples(st.sampled_from(PORTS), segments(), st.integers(0, 15)), min_size=1, max_size=20)
 
 
 def entries_of(mesh: Mesh) -> Entries:
@@ -41,7 +44,7 @@ def entries_of(mesh: Mesh) -> Entries:
 def play(comparison: Comparison, mesh: Mesh, steps: list[Doing]) -> None:
     """Verdict, port, bytes and drop reason of each packet; in the end, connections and counters."""
     entries = entries_of(mesh)
-    rules = [e for e in entries.table_entries if e.table.startswith(("outbound", "inbound", "proxy", "redirect_limit"))]
+    rules = [e for e in entries.table_entries if e.table.startswith(CHANGING)]
     comparison.fill(entries)
     gone: set[int] = set()
     for port, segment, which in steps:

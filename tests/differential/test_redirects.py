@@ -1,4 +1,4 @@
-"""Redirects of any policies: eBPF does what the interpreter does, also while rules come and go."""
+"""Redirects and NetworkPolicies of any kind: eBPF does what the interpreter does, also while rules come and go."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from compiler.pipeline.assembly import pipeline
 from runtime.bpf.testrun import pinned_to_cpu
 from runtime.build import Hook
 from runtime.verification.comparison import Comparison
+from runtime.verification.isolations import isolations
 from runtime.verification.levels import small
 from runtime.verification.meshes import Mesh, meshes
 from runtime.verification.testrun_level import TestRunLevel
@@ -29,4 +30,10 @@ def loaded(request: pytest.FixtureRequest) -> Generator[TestRunLevel]:
 @searched(EXAMPLES // 2 + 1)
 @given(mesh=meshes(), steps=STEPS)
 def test_any_redirects(loaded: TestRunLevel, mesh: Mesh, steps: list[Doing]) -> None:
+    play(Comparison([loaded]), mesh, steps)
+
+
+@searched(EXAMPLES // 2 + 1)
+@given(mesh=isolations(), steps=STEPS)
+def test_any_network_policies(loaded: TestRunLevel, mesh: Mesh, steps: list[Doing]) -> None:
     play(Comparison([loaded]), mesh, steps)

@@ -17,6 +17,7 @@ from compiler.printers.layout import Layout, MapKind, MapLayout, TableLayout
 _OF_ONE_SIZE = MapKind.PERCPU_ARRAY
 """Linux 6.10 and later compile the number of elements of the pattern into look-ups, whatever the map that is found has,
 and let no flag say that it differs. For arrays there is one (`MapLayout.may_be_inner`); hashes may be of any size."""
+_INNER = (MapKind.HASH, MapKind.LPM_TRIE, _OF_ONE_SIZE)
 WIDE_KEY = 16
 """Bytes."""
 
@@ -102,7 +103,7 @@ def _maps(laid: Layout, table: TableLayout) -> Iterator[MapLayout]:
     # A meter's maps are all made for it or none is: not where packets of known connections are counted as well.
     metered = meter.maps if meter is not None and meter.words.may_be_inner else ()
     for held in (table.map, table.mask_map, table.counters, *selector, *metered):
-        if held is not None and (held.kind in (MapKind.HASH, _OF_ONE_SIZE) or held.may_be_inner):
+        if held is not None and (held.kind in _INNER or held.may_be_inner):
             yield held
 
 

@@ -106,6 +106,8 @@ def value_struct(name: str, value: ValueLayout) -> StructView:
     if union:
         at = value.arguments_offset
         members.append(MemberView(type=f"union {{ {' '.join(union)} }}", name="arguments", offset=at))
+    else:
+        _pad(members, value.arguments_offset, value.size)
     return StructView(name=name, members=tuple(members), size=value.size, attributes="__attribute__((aligned(8)))")
 
 

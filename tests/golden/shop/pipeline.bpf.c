@@ -44,6 +44,18 @@ const volatile u8 uses_redirect_limit_ipv6 = 1;
 const volatile u8 uses_storage = 1;
 const volatile u8 uses_affinity_backend_ipv4 = 1;
 const volatile u8 uses_affinity_backend_ipv6 = 1;
+const volatile u8 uses_isolated_source_ipv4 = 1;
+const volatile u8 uses_isolated_destination_ipv4 = 1;
+const volatile u8 uses_egress_peer_ipv4 = 1;
+const volatile u8 uses_ingress_peer_ipv4 = 1;
+const volatile u8 uses_egress_port_ipv4 = 1;
+const volatile u8 uses_ingress_port_ipv4 = 1;
+const volatile u8 uses_isolated_source_ipv6 = 1;
+const volatile u8 uses_isolated_destination_ipv6 = 1;
+const volatile u8 uses_egress_peer_ipv6 = 1;
+const volatile u8 uses_ingress_peer_ipv6 = 1;
+const volatile u8 uses_egress_port_ipv6 = 1;
+const volatile u8 uses_ingress_port_ipv6 = 1;
 const volatile u8 uses_connections_ipv4 = 1;
 const volatile u8 uses_connections_ipv6 = 1;
 const volatile u8 uses_affinities = 1;
@@ -121,6 +133,13 @@ enum action {
 	ACTION_CLASSIFY_STORAGE = 0x000079,
 	ACTION_REMEMBERED = 0x000070,
 	ACTION_MAY_STAY = 0x000071,
+	ACTION_ISOLATE_SOURCE = 0x000100,
+	ACTION_ISOLATE_DESTINATION = 0x000101,
+	ACTION_HAS_PORTS = 0x000102,
+	ACTION_ALLOW_EGRESS_IPV4 = 0x000110,
+	ACTION_ALLOW_INGRESS_IPV4 = 0x000111,
+	ACTION_ALLOW_EGRESS_IPV6 = 0x000140,
+	ACTION_ALLOW_INGRESS_IPV6 = 0x000141,
 };
 
 enum drop_reason {
@@ -139,6 +158,8 @@ enum drop_reason {
 	DROP_RATE_EXCEEDED = 12, /* Beyond the rate of the portal or registry, in this direction. */
 	DROP_MESH_LIMIT = 13, /* Beyond the connections a second that a MeshRedirect gives the workload. */
 	DROP_SOURCE_DENIED = 14, /* The service does not let this client outside in. */
+	DROP_EGRESS_DENIED = 15, /* No NetworkPolicy of the sender allows the connection. */
+	DROP_INGRESS_DENIED = 16, /* No NetworkPolicy of the receiver allows the connection. */
 };
 
 /* Arguments of actions, as entries hold them. */
@@ -510,6 +531,30 @@ _Static_assert(__builtin_offsetof(struct remembered, port) == 16, "struct rememb
 _Static_assert(__builtin_offsetof(struct remembered, padding18) == 18, "struct remembered");
 _Static_assert(__builtin_offsetof(struct remembered, since_ms) == 20, "struct remembered");
 
+struct isolate_source {
+	u16 policy;
+};
+_Static_assert(sizeof(struct isolate_source) == 2, "struct isolate_source");
+_Static_assert(__builtin_offsetof(struct isolate_source, policy) == 0, "struct isolate_source");
+
+struct isolate_destination {
+	u16 policy;
+	u16 nexthop;
+	u8 reply_leg;
+	u8 padding5[1];
+};
+_Static_assert(sizeof(struct isolate_destination) == 6, "struct isolate_destination");
+_Static_assert(__builtin_offsetof(struct isolate_destination, policy) == 0, "struct isolate_destination");
+_Static_assert(__builtin_offsetof(struct isolate_destination, nexthop) == 2, "struct isolate_destination");
+_Static_assert(__builtin_offsetof(struct isolate_destination, reply_leg) == 4, "struct isolate_destination");
+_Static_assert(__builtin_offsetof(struct isolate_destination, padding5) == 5, "struct isolate_destination");
+
+struct has_ports {
+	u16 ports;
+};
+_Static_assert(sizeof(struct has_ports) == 2, "struct has_ports");
+_Static_assert(__builtin_offsetof(struct has_ports, ports) == 0, "struct has_ports");
+
 /* Keys and values of tables. */
 struct port_key {
 	u16 port;
@@ -722,10 +767,12 @@ _Static_assert(__builtin_offsetof(struct source_range_ipv4_key, source) == 7, "s
 struct source_range_ipv4_value {
 	u32 action; /* enum action; 0: no entry */
 	u32 counter; /* index of the direct counter, from 1 */
+	u8 padding8[8];
 } __attribute__((aligned(8)));
-_Static_assert(sizeof(struct source_range_ipv4_value) == 8, "struct source_range_ipv4_value");
+_Static_assert(sizeof(struct source_range_ipv4_value) == 16, "struct source_range_ipv4_value");
 _Static_assert(__builtin_offsetof(struct source_range_ipv4_value, action) == 0, "struct source_range_ipv4_value");
 _Static_assert(__builtin_offsetof(struct source_range_ipv4_value, counter) == 4, "struct source_range_ipv4_value");
+_Static_assert(__builtin_offsetof(struct source_range_ipv4_value, padding8) == 8, "struct source_range_ipv4_value");
 
 struct source_range_ipv6_key {
 	u32 prefix_len;
@@ -742,10 +789,12 @@ _Static_assert(__builtin_offsetof(struct source_range_ipv6_key, source) == 7, "s
 struct source_range_ipv6_value {
 	u32 action; /* enum action; 0: no entry */
 	u32 counter; /* index of the direct counter, from 1 */
+	u8 padding8[8];
 } __attribute__((aligned(8)));
-_Static_assert(sizeof(struct source_range_ipv6_value) == 8, "struct source_range_ipv6_value");
+_Static_assert(sizeof(struct source_range_ipv6_value) == 16, "struct source_range_ipv6_value");
 _Static_assert(__builtin_offsetof(struct source_range_ipv6_value, action) == 0, "struct source_range_ipv6_value");
 _Static_assert(__builtin_offsetof(struct source_range_ipv6_value, counter) == 4, "struct source_range_ipv6_value");
+_Static_assert(__builtin_offsetof(struct source_range_ipv6_value, padding8) == 8, "struct source_range_ipv6_value");
 
 struct service_ipv4_key {
 	u16 network;
@@ -1240,6 +1289,270 @@ struct affinity_backend_ipv6_value {
 _Static_assert(sizeof(struct affinity_backend_ipv6_value) == 8, "struct affinity_backend_ipv6_value");
 _Static_assert(__builtin_offsetof(struct affinity_backend_ipv6_value, action) == 0, "struct affinity_backend_ipv6_value");
 _Static_assert(__builtin_offsetof(struct affinity_backend_ipv6_value, counter) == 4, "struct affinity_backend_ipv6_value");
+
+struct isolated_source_ipv4_key {
+	u16 network;
+	u8 side;
+	u8 padding3[5];
+	u64 nexthop;
+};
+_Static_assert(sizeof(struct isolated_source_ipv4_key) == 16, "struct isolated_source_ipv4_key");
+_Static_assert(__builtin_offsetof(struct isolated_source_ipv4_key, network) == 0, "struct isolated_source_ipv4_key");
+_Static_assert(__builtin_offsetof(struct isolated_source_ipv4_key, side) == 2, "struct isolated_source_ipv4_key");
+_Static_assert(__builtin_offsetof(struct isolated_source_ipv4_key, padding3) == 3, "struct isolated_source_ipv4_key");
+_Static_assert(__builtin_offsetof(struct isolated_source_ipv4_key, nexthop) == 8, "struct isolated_source_ipv4_key");
+
+struct isolated_source_ipv4_value {
+	u32 action; /* enum action; 0: no entry */
+	u32 counter; /* index of the direct counter, from 1 */
+	union { struct isolate_source isolate_source; } arguments;
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct isolated_source_ipv4_value) == 16, "struct isolated_source_ipv4_value");
+_Static_assert(__builtin_offsetof(struct isolated_source_ipv4_value, action) == 0, "struct isolated_source_ipv4_value");
+_Static_assert(__builtin_offsetof(struct isolated_source_ipv4_value, counter) == 4, "struct isolated_source_ipv4_value");
+_Static_assert(__builtin_offsetof(struct isolated_source_ipv4_value, arguments) == 8, "struct isolated_source_ipv4_value");
+
+struct isolated_destination_ipv4_key {
+	u32 prefix_len;
+	u8 side[1];
+	u8 network[2];
+	u8 address[4];
+} __attribute__((packed));
+_Static_assert(sizeof(struct isolated_destination_ipv4_key) == 11, "struct isolated_destination_ipv4_key");
+_Static_assert(__builtin_offsetof(struct isolated_destination_ipv4_key, prefix_len) == 0, "struct isolated_destination_ipv4_key");
+_Static_assert(__builtin_offsetof(struct isolated_destination_ipv4_key, side) == 4, "struct isolated_destination_ipv4_key");
+_Static_assert(__builtin_offsetof(struct isolated_destination_ipv4_key, network) == 5, "struct isolated_destination_ipv4_key");
+_Static_assert(__builtin_offsetof(struct isolated_destination_ipv4_key, address) == 7, "struct isolated_destination_ipv4_key");
+
+struct isolated_destination_ipv4_value {
+	u32 action; /* enum action; 0: no entry */
+	u32 counter; /* index of the direct counter, from 1 */
+	union { struct isolate_destination isolate_destination; } arguments;
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct isolated_destination_ipv4_value) == 16, "struct isolated_destination_ipv4_value");
+_Static_assert(__builtin_offsetof(struct isolated_destination_ipv4_value, action) == 0, "struct isolated_destination_ipv4_value");
+_Static_assert(__builtin_offsetof(struct isolated_destination_ipv4_value, counter) == 4, "struct isolated_destination_ipv4_value");
+_Static_assert(__builtin_offsetof(struct isolated_destination_ipv4_value, arguments) == 8, "struct isolated_destination_ipv4_value");
+
+struct egress_peer_ipv4_key {
+	u32 prefix_len;
+	u8 side[1];
+	u8 policy[2];
+	u8 peer[4];
+} __attribute__((packed));
+_Static_assert(sizeof(struct egress_peer_ipv4_key) == 11, "struct egress_peer_ipv4_key");
+_Static_assert(__builtin_offsetof(struct egress_peer_ipv4_key, prefix_len) == 0, "struct egress_peer_ipv4_key");
+_Static_assert(__builtin_offsetof(struct egress_peer_ipv4_key, side) == 4, "struct egress_peer_ipv4_key");
+_Static_assert(__builtin_offsetof(struct egress_peer_ipv4_key, policy) == 5, "struct egress_peer_ipv4_key");
+_Static_assert(__builtin_offsetof(struct egress_peer_ipv4_key, peer) == 7, "struct egress_peer_ipv4_key");
+
+struct egress_peer_ipv4_value {
+	u32 action; /* enum action; 0: no entry */
+	u32 counter; /* index of the direct counter, from 1 */
+	union { struct has_ports has_ports; } arguments;
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct egress_peer_ipv4_value) == 16, "struct egress_peer_ipv4_value");
+_Static_assert(__builtin_offsetof(struct egress_peer_ipv4_value, action) == 0, "struct egress_peer_ipv4_value");
+_Static_assert(__builtin_offsetof(struct egress_peer_ipv4_value, counter) == 4, "struct egress_peer_ipv4_value");
+_Static_assert(__builtin_offsetof(struct egress_peer_ipv4_value, arguments) == 8, "struct egress_peer_ipv4_value");
+
+struct ingress_peer_ipv4_key {
+	u32 prefix_len;
+	u8 side[1];
+	u8 policy[2];
+	u8 peer[4];
+} __attribute__((packed));
+_Static_assert(sizeof(struct ingress_peer_ipv4_key) == 11, "struct ingress_peer_ipv4_key");
+_Static_assert(__builtin_offsetof(struct ingress_peer_ipv4_key, prefix_len) == 0, "struct ingress_peer_ipv4_key");
+_Static_assert(__builtin_offsetof(struct ingress_peer_ipv4_key, side) == 4, "struct ingress_peer_ipv4_key");
+_Static_assert(__builtin_offsetof(struct ingress_peer_ipv4_key, policy) == 5, "struct ingress_peer_ipv4_key");
+_Static_assert(__builtin_offsetof(struct ingress_peer_ipv4_key, peer) == 7, "struct ingress_peer_ipv4_key");
+
+struct ingress_peer_ipv4_value {
+	u32 action; /* enum action; 0: no entry */
+	u32 counter; /* index of the direct counter, from 1 */
+	union { struct has_ports has_ports; } arguments;
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct ingress_peer_ipv4_value) == 16, "struct ingress_peer_ipv4_value");
+_Static_assert(__builtin_offsetof(struct ingress_peer_ipv4_value, action) == 0, "struct ingress_peer_ipv4_value");
+_Static_assert(__builtin_offsetof(struct ingress_peer_ipv4_value, counter) == 4, "struct ingress_peer_ipv4_value");
+_Static_assert(__builtin_offsetof(struct ingress_peer_ipv4_value, arguments) == 8, "struct ingress_peer_ipv4_value");
+
+struct egress_port_ipv4_key {
+	u32 prefix_len;
+	u8 side[1];
+	u8 ports[2];
+	u8 port[4];
+} __attribute__((packed));
+_Static_assert(sizeof(struct egress_port_ipv4_key) == 11, "struct egress_port_ipv4_key");
+_Static_assert(__builtin_offsetof(struct egress_port_ipv4_key, prefix_len) == 0, "struct egress_port_ipv4_key");
+_Static_assert(__builtin_offsetof(struct egress_port_ipv4_key, side) == 4, "struct egress_port_ipv4_key");
+_Static_assert(__builtin_offsetof(struct egress_port_ipv4_key, ports) == 5, "struct egress_port_ipv4_key");
+_Static_assert(__builtin_offsetof(struct egress_port_ipv4_key, port) == 7, "struct egress_port_ipv4_key");
+
+struct egress_port_ipv4_value {
+	u32 action; /* enum action; 0: no entry */
+	u32 counter; /* index of the direct counter, from 1 */
+	u8 padding8[8];
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct egress_port_ipv4_value) == 16, "struct egress_port_ipv4_value");
+_Static_assert(__builtin_offsetof(struct egress_port_ipv4_value, action) == 0, "struct egress_port_ipv4_value");
+_Static_assert(__builtin_offsetof(struct egress_port_ipv4_value, counter) == 4, "struct egress_port_ipv4_value");
+_Static_assert(__builtin_offsetof(struct egress_port_ipv4_value, padding8) == 8, "struct egress_port_ipv4_value");
+
+struct ingress_port_ipv4_key {
+	u32 prefix_len;
+	u8 side[1];
+	u8 ports[2];
+	u8 port[4];
+} __attribute__((packed));
+_Static_assert(sizeof(struct ingress_port_ipv4_key) == 11, "struct ingress_port_ipv4_key");
+_Static_assert(__builtin_offsetof(struct ingress_port_ipv4_key, prefix_len) == 0, "struct ingress_port_ipv4_key");
+_Static_assert(__builtin_offsetof(struct ingress_port_ipv4_key, side) == 4, "struct ingress_port_ipv4_key");
+_Static_assert(__builtin_offsetof(struct ingress_port_ipv4_key, ports) == 5, "struct ingress_port_ipv4_key");
+_Static_assert(__builtin_offsetof(struct ingress_port_ipv4_key, port) == 7, "struct ingress_port_ipv4_key");
+
+struct ingress_port_ipv4_value {
+	u32 action; /* enum action; 0: no entry */
+	u32 counter; /* index of the direct counter, from 1 */
+	u8 padding8[8];
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct ingress_port_ipv4_value) == 16, "struct ingress_port_ipv4_value");
+_Static_assert(__builtin_offsetof(struct ingress_port_ipv4_value, action) == 0, "struct ingress_port_ipv4_value");
+_Static_assert(__builtin_offsetof(struct ingress_port_ipv4_value, counter) == 4, "struct ingress_port_ipv4_value");
+_Static_assert(__builtin_offsetof(struct ingress_port_ipv4_value, padding8) == 8, "struct ingress_port_ipv4_value");
+
+struct isolated_source_ipv6_key {
+	u16 network;
+	u8 side;
+	u8 padding3[5];
+	u64 nexthop;
+};
+_Static_assert(sizeof(struct isolated_source_ipv6_key) == 16, "struct isolated_source_ipv6_key");
+_Static_assert(__builtin_offsetof(struct isolated_source_ipv6_key, network) == 0, "struct isolated_source_ipv6_key");
+_Static_assert(__builtin_offsetof(struct isolated_source_ipv6_key, side) == 2, "struct isolated_source_ipv6_key");
+_Static_assert(__builtin_offsetof(struct isolated_source_ipv6_key, padding3) == 3, "struct isolated_source_ipv6_key");
+_Static_assert(__builtin_offsetof(struct isolated_source_ipv6_key, nexthop) == 8, "struct isolated_source_ipv6_key");
+
+struct isolated_source_ipv6_value {
+	u32 action; /* enum action; 0: no entry */
+	u32 counter; /* index of the direct counter, from 1 */
+	union { struct isolate_source isolate_source; } arguments;
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct isolated_source_ipv6_value) == 16, "struct isolated_source_ipv6_value");
+_Static_assert(__builtin_offsetof(struct isolated_source_ipv6_value, action) == 0, "struct isolated_source_ipv6_value");
+_Static_assert(__builtin_offsetof(struct isolated_source_ipv6_value, counter) == 4, "struct isolated_source_ipv6_value");
+_Static_assert(__builtin_offsetof(struct isolated_source_ipv6_value, arguments) == 8, "struct isolated_source_ipv6_value");
+
+struct isolated_destination_ipv6_key {
+	u32 prefix_len;
+	u8 side[1];
+	u8 network[2];
+	u8 address[16];
+} __attribute__((packed));
+_Static_assert(sizeof(struct isolated_destination_ipv6_key) == 23, "struct isolated_destination_ipv6_key");
+_Static_assert(__builtin_offsetof(struct isolated_destination_ipv6_key, prefix_len) == 0, "struct isolated_destination_ipv6_key");
+_Static_assert(__builtin_offsetof(struct isolated_destination_ipv6_key, side) == 4, "struct isolated_destination_ipv6_key");
+_Static_assert(__builtin_offsetof(struct isolated_destination_ipv6_key, network) == 5, "struct isolated_destination_ipv6_key");
+_Static_assert(__builtin_offsetof(struct isolated_destination_ipv6_key, address) == 7, "struct isolated_destination_ipv6_key");
+
+struct isolated_destination_ipv6_value {
+	u32 action; /* enum action; 0: no entry */
+	u32 counter; /* index of the direct counter, from 1 */
+	union { struct isolate_destination isolate_destination; } arguments;
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct isolated_destination_ipv6_value) == 16, "struct isolated_destination_ipv6_value");
+_Static_assert(__builtin_offsetof(struct isolated_destination_ipv6_value, action) == 0, "struct isolated_destination_ipv6_value");
+_Static_assert(__builtin_offsetof(struct isolated_destination_ipv6_value, counter) == 4, "struct isolated_destination_ipv6_value");
+_Static_assert(__builtin_offsetof(struct isolated_destination_ipv6_value, arguments) == 8, "struct isolated_destination_ipv6_value");
+
+struct egress_peer_ipv6_key {
+	u32 prefix_len;
+	u8 side[1];
+	u8 policy[2];
+	u8 peer[16];
+} __attribute__((packed));
+_Static_assert(sizeof(struct egress_peer_ipv6_key) == 23, "struct egress_peer_ipv6_key");
+_Static_assert(__builtin_offsetof(struct egress_peer_ipv6_key, prefix_len) == 0, "struct egress_peer_ipv6_key");
+_Static_assert(__builtin_offsetof(struct egress_peer_ipv6_key, side) == 4, "struct egress_peer_ipv6_key");
+_Static_assert(__builtin_offsetof(struct egress_peer_ipv6_key, policy) == 5, "struct egress_peer_ipv6_key");
+_Static_assert(__builtin_offsetof(struct egress_peer_ipv6_key, peer) == 7, "struct egress_peer_ipv6_key");
+
+struct egress_peer_ipv6_value {
+	u32 action; /* enum action; 0: no entry */
+	u32 counter; /* index of the direct counter, from 1 */
+	union { struct has_ports has_ports; } arguments;
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct egress_peer_ipv6_value) == 16, "struct egress_peer_ipv6_value");
+_Static_assert(__builtin_offsetof(struct egress_peer_ipv6_value, action) == 0, "struct egress_peer_ipv6_value");
+_Static_assert(__builtin_offsetof(struct egress_peer_ipv6_value, counter) == 4, "struct egress_peer_ipv6_value");
+_Static_assert(__builtin_offsetof(struct egress_peer_ipv6_value, arguments) == 8, "struct egress_peer_ipv6_value");
+
+struct ingress_peer_ipv6_key {
+	u32 prefix_len;
+	u8 side[1];
+	u8 policy[2];
+	u8 peer[16];
+} __attribute__((packed));
+_Static_assert(sizeof(struct ingress_peer_ipv6_key) == 23, "struct ingress_peer_ipv6_key");
+_Static_assert(__builtin_offsetof(struct ingress_peer_ipv6_key, prefix_len) == 0, "struct ingress_peer_ipv6_key");
+_Static_assert(__builtin_offsetof(struct ingress_peer_ipv6_key, side) == 4, "struct ingress_peer_ipv6_key");
+_Static_assert(__builtin_offsetof(struct ingress_peer_ipv6_key, policy) == 5, "struct ingress_peer_ipv6_key");
+_Static_assert(__builtin_offsetof(struct ingress_peer_ipv6_key, peer) == 7, "struct ingress_peer_ipv6_key");
+
+struct ingress_peer_ipv6_value {
+	u32 action; /* enum action; 0: no entry */
+	u32 counter; /* index of the direct counter, from 1 */
+	union { struct has_ports has_ports; } arguments;
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct ingress_peer_ipv6_value) == 16, "struct ingress_peer_ipv6_value");
+_Static_assert(__builtin_offsetof(struct ingress_peer_ipv6_value, action) == 0, "struct ingress_peer_ipv6_value");
+_Static_assert(__builtin_offsetof(struct ingress_peer_ipv6_value, counter) == 4, "struct ingress_peer_ipv6_value");
+_Static_assert(__builtin_offsetof(struct ingress_peer_ipv6_value, arguments) == 8, "struct ingress_peer_ipv6_value");
+
+struct egress_port_ipv6_key {
+	u32 prefix_len;
+	u8 side[1];
+	u8 ports[2];
+	u8 port[4];
+} __attribute__((packed));
+_Static_assert(sizeof(struct egress_port_ipv6_key) == 11, "struct egress_port_ipv6_key");
+_Static_assert(__builtin_offsetof(struct egress_port_ipv6_key, prefix_len) == 0, "struct egress_port_ipv6_key");
+_Static_assert(__builtin_offsetof(struct egress_port_ipv6_key, side) == 4, "struct egress_port_ipv6_key");
+_Static_assert(__builtin_offsetof(struct egress_port_ipv6_key, ports) == 5, "struct egress_port_ipv6_key");
+_Static_assert(__builtin_offsetof(struct egress_port_ipv6_key, port) == 7, "struct egress_port_ipv6_key");
+
+struct egress_port_ipv6_value {
+	u32 action; /* enum action; 0: no entry */
+	u32 counter; /* index of the direct counter, from 1 */
+	u8 padding8[8];
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct egress_port_ipv6_value) == 16, "struct egress_port_ipv6_value");
+_Static_assert(__builtin_offsetof(struct egress_port_ipv6_value, action) == 0, "struct egress_port_ipv6_value");
+_Static_assert(__builtin_offsetof(struct egress_port_ipv6_value, counter) == 4, "struct egress_port_ipv6_value");
+_Static_assert(__builtin_offsetof(struct egress_port_ipv6_value, padding8) == 8, "struct egress_port_ipv6_value");
+
+struct ingress_port_ipv6_key {
+	u32 prefix_len;
+	u8 side[1];
+	u8 ports[2];
+	u8 port[4];
+} __attribute__((packed));
+_Static_assert(sizeof(struct ingress_port_ipv6_key) == 11, "struct ingress_port_ipv6_key");
+_Static_assert(__builtin_offsetof(struct ingress_port_ipv6_key, prefix_len) == 0, "struct ingress_port_ipv6_key");
+_Static_assert(__builtin_offsetof(struct ingress_port_ipv6_key, side) == 4, "struct ingress_port_ipv6_key");
+_Static_assert(__builtin_offsetof(struct ingress_port_ipv6_key, ports) == 5, "struct ingress_port_ipv6_key");
+_Static_assert(__builtin_offsetof(struct ingress_port_ipv6_key, port) == 7, "struct ingress_port_ipv6_key");
+
+struct ingress_port_ipv6_value {
+	u32 action; /* enum action; 0: no entry */
+	u32 counter; /* index of the direct counter, from 1 */
+	u8 padding8[8];
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct ingress_port_ipv6_value) == 16, "struct ingress_port_ipv6_value");
+_Static_assert(__builtin_offsetof(struct ingress_port_ipv6_value, action) == 0, "struct ingress_port_ipv6_value");
+_Static_assert(__builtin_offsetof(struct ingress_port_ipv6_value, counter) == 4, "struct ingress_port_ipv6_value");
+_Static_assert(__builtin_offsetof(struct ingress_port_ipv6_value, padding8) == 8, "struct ingress_port_ipv6_value");
 
 
 /* Both directions of every connection to a service. */
@@ -1879,6 +2192,128 @@ struct {
 } affinity_backend_ipv6 SEC(".maps");
 
 struct {
+	int (*type)[BPF_MAP_TYPE_HASH];
+	int (*max_entries)[8192];
+	struct isolated_source_ipv4_key *key;
+	struct isolated_source_ipv4_value *value;
+} isolated_source_ipv4 SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_LPM_TRIE];
+	int (*max_entries)[8192];
+	int (*map_flags)[BPF_F_NO_PREALLOC];
+	struct isolated_destination_ipv4_key *key;
+	struct isolated_destination_ipv4_value *value;
+} isolated_destination_ipv4 SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_LPM_TRIE];
+	int (*max_entries)[131072];
+	int (*map_flags)[BPF_F_NO_PREALLOC];
+	struct egress_peer_ipv4_key *key;
+	struct egress_peer_ipv4_value *value;
+} egress_peer_ipv4 SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_LPM_TRIE];
+	int (*max_entries)[131072];
+	int (*map_flags)[BPF_F_NO_PREALLOC];
+	struct ingress_peer_ipv4_key *key;
+	struct ingress_peer_ipv4_value *value;
+} ingress_peer_ipv4 SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_LPM_TRIE];
+	int (*max_entries)[20000];
+	int (*map_flags)[BPF_F_NO_PREALLOC];
+	struct egress_port_ipv4_key *key;
+	struct egress_port_ipv4_value *value;
+} egress_port_ipv4 SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_PERCPU_ARRAY];
+	int (*max_entries)[10001];
+	u32 *key;
+	struct counter *value;
+} egress_port_ipv4_count SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_LPM_TRIE];
+	int (*max_entries)[20000];
+	int (*map_flags)[BPF_F_NO_PREALLOC];
+	struct ingress_port_ipv4_key *key;
+	struct ingress_port_ipv4_value *value;
+} ingress_port_ipv4 SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_PERCPU_ARRAY];
+	int (*max_entries)[10001];
+	u32 *key;
+	struct counter *value;
+} ingress_port_ipv4_count SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_HASH];
+	int (*max_entries)[8192];
+	struct isolated_source_ipv6_key *key;
+	struct isolated_source_ipv6_value *value;
+} isolated_source_ipv6 SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_LPM_TRIE];
+	int (*max_entries)[8192];
+	int (*map_flags)[BPF_F_NO_PREALLOC];
+	struct isolated_destination_ipv6_key *key;
+	struct isolated_destination_ipv6_value *value;
+} isolated_destination_ipv6 SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_LPM_TRIE];
+	int (*max_entries)[131072];
+	int (*map_flags)[BPF_F_NO_PREALLOC];
+	struct egress_peer_ipv6_key *key;
+	struct egress_peer_ipv6_value *value;
+} egress_peer_ipv6 SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_LPM_TRIE];
+	int (*max_entries)[131072];
+	int (*map_flags)[BPF_F_NO_PREALLOC];
+	struct ingress_peer_ipv6_key *key;
+	struct ingress_peer_ipv6_value *value;
+} ingress_peer_ipv6 SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_LPM_TRIE];
+	int (*max_entries)[20000];
+	int (*map_flags)[BPF_F_NO_PREALLOC];
+	struct egress_port_ipv6_key *key;
+	struct egress_port_ipv6_value *value;
+} egress_port_ipv6 SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_PERCPU_ARRAY];
+	int (*max_entries)[10001];
+	u32 *key;
+	struct counter *value;
+} egress_port_ipv6_count SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_LPM_TRIE];
+	int (*max_entries)[20000];
+	int (*map_flags)[BPF_F_NO_PREALLOC];
+	struct ingress_port_ipv6_key *key;
+	struct ingress_port_ipv6_value *value;
+} ingress_port_ipv6 SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_PERCPU_ARRAY];
+	int (*max_entries)[10001];
+	u32 *key;
+	struct counter *value;
+} ingress_port_ipv6_count SEC(".maps");
+
+struct {
 	int (*type)[BPF_MAP_TYPE_PERCPU_ARRAY];
 	int (*max_entries)[32];
 	u32 *key;
@@ -1975,18 +2410,58 @@ struct hash_maps_16_16_map {
 };
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY_OF_MAPS];
-	int (*max_entries)[2];
+	int (*max_entries)[4];
 	int (*key_size)[4];
 	struct hash_maps_16_16_map *values[];
 } hash_maps_16_16 SEC(".maps") = {
 	.values = {
 		(void *)&entrance_ipv4,
 		(void *)&entrance_ipv6,
+		(void *)&isolated_source_ipv4,
+		(void *)&isolated_source_ipv6,
 	},
 };
 enum {
 	AT_ENTRANCE_IPV4,
 	AT_ENTRANCE_IPV6,
+	AT_ISOLATED_SOURCE_IPV4,
+	AT_ISOLATED_SOURCE_IPV6,
+};
+
+/* Maps of one shape that only the first packets of connections ask: the program names this one for all of them. */
+struct lpm_trie_maps_11_16_sparse_map {
+	int (*type)[BPF_MAP_TYPE_LPM_TRIE];
+	int (*max_entries)[1]; /* each has its own */
+	int (*map_flags)[BPF_F_NO_PREALLOC];
+	struct source_range_ipv4_key *key; /* types, not sizes: before 6.2 maps with and without BTF are no equals */
+	struct source_range_ipv4_value *value;
+};
+struct {
+	int (*type)[BPF_MAP_TYPE_ARRAY_OF_MAPS];
+	int (*max_entries)[8];
+	int (*key_size)[4];
+	struct lpm_trie_maps_11_16_sparse_map *values[];
+} lpm_trie_maps_11_16_sparse SEC(".maps") = {
+	.values = {
+		(void *)&source_range_ipv4,
+		(void *)&isolated_destination_ipv4,
+		(void *)&egress_peer_ipv4,
+		(void *)&ingress_peer_ipv4,
+		(void *)&egress_port_ipv4,
+		(void *)&ingress_port_ipv4,
+		(void *)&egress_port_ipv6,
+		(void *)&ingress_port_ipv6,
+	},
+};
+enum {
+	AT_SOURCE_RANGE_IPV4,
+	AT_ISOLATED_DESTINATION_IPV4,
+	AT_EGRESS_PEER_IPV4,
+	AT_INGRESS_PEER_IPV4,
+	AT_EGRESS_PORT_IPV4,
+	AT_INGRESS_PORT_IPV4,
+	AT_EGRESS_PORT_IPV6,
+	AT_INGRESS_PORT_IPV6,
 };
 
 /* Maps of one shape that only the first packets of connections ask: the program names this one for all of them. */
@@ -1998,7 +2473,7 @@ struct percpu_array_maps_4_16_of_10001_map {
 };
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY_OF_MAPS];
-	int (*max_entries)[4];
+	int (*max_entries)[8];
 	int (*key_size)[4];
 	struct percpu_array_maps_4_16_of_10001_map *values[];
 } percpu_array_maps_4_16_of_10001 SEC(".maps") = {
@@ -2007,6 +2482,10 @@ struct {
 		(void *)&source_range_ipv6_count,
 		(void *)&service_ipv4_count,
 		(void *)&service_ipv6_count,
+		(void *)&egress_port_ipv4_count,
+		(void *)&ingress_port_ipv4_count,
+		(void *)&egress_port_ipv6_count,
+		(void *)&ingress_port_ipv6_count,
 	},
 };
 enum {
@@ -2014,6 +2493,38 @@ enum {
 	AT_SOURCE_RANGE_IPV6_COUNT,
 	AT_SERVICE_IPV4_COUNT,
 	AT_SERVICE_IPV6_COUNT,
+	AT_EGRESS_PORT_IPV4_COUNT,
+	AT_INGRESS_PORT_IPV4_COUNT,
+	AT_EGRESS_PORT_IPV6_COUNT,
+	AT_INGRESS_PORT_IPV6_COUNT,
+};
+
+/* Maps of one shape that only the first packets of connections ask: the program names this one for all of them. */
+struct lpm_trie_maps_23_16_sparse_map {
+	int (*type)[BPF_MAP_TYPE_LPM_TRIE];
+	int (*max_entries)[1]; /* each has its own */
+	int (*map_flags)[BPF_F_NO_PREALLOC];
+	struct source_range_ipv6_key *key; /* types, not sizes: before 6.2 maps with and without BTF are no equals */
+	struct source_range_ipv6_value *value;
+};
+struct {
+	int (*type)[BPF_MAP_TYPE_ARRAY_OF_MAPS];
+	int (*max_entries)[4];
+	int (*key_size)[4];
+	struct lpm_trie_maps_23_16_sparse_map *values[];
+} lpm_trie_maps_23_16_sparse SEC(".maps") = {
+	.values = {
+		(void *)&source_range_ipv6,
+		(void *)&isolated_destination_ipv6,
+		(void *)&egress_peer_ipv6,
+		(void *)&ingress_peer_ipv6,
+	},
+};
+enum {
+	AT_SOURCE_RANGE_IPV6,
+	AT_ISOLATED_DESTINATION_IPV6,
+	AT_EGRESS_PEER_IPV6,
+	AT_INGRESS_PEER_IPV6,
 };
 
 /* Maps of one shape that only the first packets of connections ask: the program names this one for all of them. */
@@ -2432,6 +2943,10 @@ struct metadata {
 	u16 proxy_nexthop;
 	u16 server_port;
 	u16 limiter; /* 12 bits */
+	u16 egress_policy;
+	u16 ingress_policy;
+	u16 receiver_nexthop;
+	u16 policy_ports;
 	u16 service_id;
 	u16 spread;
 	u16 affine_port;
@@ -2454,6 +2969,10 @@ struct metadata {
 	u8 denied; /* 1 bit */
 	u8 closed; /* 1 bit */
 	u8 not_admitted; /* 1 bit */
+	u8 opens; /* 1 bit */
+	u8 policed; /* 1 bit */
+	u8 kept; /* 1 bit */
+	u8 reply_leg;
 	u8 decided; /* 1 bit */
 	u8 in_turn; /* 1 bit */
 	u8 is_reply; /* 1 bit */
@@ -2483,6 +3002,10 @@ struct later {
 	u32 inbound_ipv4;
 	u32 outbound_ipv6;
 	u32 inbound_ipv6;
+	u32 egress_port_ipv4;
+	u32 ingress_port_ipv4;
+	u32 egress_port_ipv6;
+	u32 ingress_port_ipv6;
 	u32 translate_ipv4_service_requests; /* the index + 1 */
 	u32 translate_reply_ipv4_service_replies; /* the index + 1 */
 	u32 translate_ipv6_service_requests; /* the index + 1 */
@@ -2511,6 +3034,16 @@ struct scratch {
 	struct outbound_ipv6_key outbound_ipv6;
 	struct inbound_ipv6_key inbound_ipv6;
 	struct affinity_backend_ipv6_key affinity_backend_ipv6;
+	struct isolated_destination_ipv4_key isolated_destination_ipv4;
+	struct egress_peer_ipv4_key egress_peer_ipv4;
+	struct ingress_peer_ipv4_key ingress_peer_ipv4;
+	struct egress_port_ipv4_key egress_port_ipv4;
+	struct ingress_port_ipv4_key ingress_port_ipv4;
+	struct isolated_destination_ipv6_key isolated_destination_ipv6;
+	struct egress_peer_ipv6_key egress_peer_ipv6;
+	struct ingress_peer_ipv6_key ingress_peer_ipv6;
+	struct egress_port_ipv6_key egress_port_ipv6;
+	struct ingress_port_ipv6_key ingress_port_ipv6;
 	struct flow_half connections_ipv4_half;
 	struct flow_half connections_ipv6_half;
 	struct flow_half affinities_half;
@@ -2579,6 +3112,14 @@ static __always_inline void count_later(const struct scratch *scratch)
 		count_packet(map_in(&percpu_array_maps_4_16_of_4097, AT_OUTBOUND_IPV6_COUNT), scratch->later.outbound_ipv6, scratch->packet.length);
 	if (scratch->later.inbound_ipv6)
 		count_packet(map_in(&percpu_array_maps_4_16_of_4097, AT_INBOUND_IPV6_COUNT), scratch->later.inbound_ipv6, scratch->packet.length);
+	if (scratch->later.egress_port_ipv4)
+		count_packet(map_in(&percpu_array_maps_4_16_of_10001, AT_EGRESS_PORT_IPV4_COUNT), scratch->later.egress_port_ipv4, scratch->packet.length);
+	if (scratch->later.ingress_port_ipv4)
+		count_packet(map_in(&percpu_array_maps_4_16_of_10001, AT_INGRESS_PORT_IPV4_COUNT), scratch->later.ingress_port_ipv4, scratch->packet.length);
+	if (scratch->later.egress_port_ipv6)
+		count_packet(map_in(&percpu_array_maps_4_16_of_10001, AT_EGRESS_PORT_IPV6_COUNT), scratch->later.egress_port_ipv6, scratch->packet.length);
+	if (scratch->later.ingress_port_ipv6)
+		count_packet(map_in(&percpu_array_maps_4_16_of_10001, AT_INGRESS_PORT_IPV6_COUNT), scratch->later.ingress_port_ipv6, scratch->packet.length);
 	if (scratch->later.translate_ipv4_service_requests)
 		count_packet(&service_requests, scratch->later.translate_ipv4_service_requests - 1, scratch->packet.length);
 	if (scratch->later.translate_reply_ipv4_service_replies)
@@ -3380,6 +3921,28 @@ static __always_inline void may_stay(struct scratch *scratch)
 	scratch->meta.decided = 1;
 }
 
+/* Who sends has NetworkPolicies; `policy` is the one that connections from it are held against, 0 for none. */
+static __always_inline void isolate_source(const struct isolate_source *arguments, struct scratch *scratch)
+{
+	scratch->meta.policed = 1;
+	scratch->meta.egress_policy = arguments->policy;
+}
+
+/* Who is to get the packet has NetworkPolicies; `nexthop` is its own, `reply_leg` that of its answers. */
+static __always_inline void isolate_destination(const struct isolate_destination *arguments, struct scratch *scratch)
+{
+	scratch->meta.policed = 1;
+	scratch->meta.ingress_policy = arguments->policy;
+	scratch->meta.receiver_nexthop = arguments->nexthop;
+	scratch->meta.reply_leg = arguments->reply_leg;
+}
+
+/* A peer that a policy allows something with; 0: nothing. */
+static __always_inline void has_ports(const struct has_ports *arguments, struct scratch *scratch)
+{
+	scratch->meta.policy_ports = arguments->ports;
+}
+
 /* Tables: each function is one lookup, and tells whether there was an entry. */
 
 /*
@@ -3705,7 +4268,7 @@ static __always_inline bool apply_source_range_ipv4(struct scratch *scratch)
 
 	if (!uses_source_range_ipv4)
 		return missed(0x02000018);
-	value = bpf_map_lookup_elem(&source_range_ipv4, key);
+	value = entry_in(&lpm_trie_maps_11_16_sparse, AT_SOURCE_RANGE_IPV4, key);
 	if (!value)
 		return missed(0x02000018);
 	scratch->later.source_range_ipv4 = value->counter;
@@ -3736,7 +4299,7 @@ static __always_inline bool apply_source_range_ipv6(struct scratch *scratch)
 
 	if (!uses_source_range_ipv6)
 		return missed(0x02000048);
-	value = bpf_map_lookup_elem(&source_range_ipv6, key);
+	value = entry_in(&lpm_trie_maps_23_16_sparse, AT_SOURCE_RANGE_IPV6, key);
 	if (!value)
 		return missed(0x02000048);
 	scratch->later.source_range_ipv6 = value->counter;
@@ -4791,6 +5354,340 @@ static __always_inline bool apply_affinity_backend_ipv6(struct scratch *scratch)
 	}
 }
 
+/*
+ * Workloads of this device that NetworkPolicies concern, by their own next hop.
+ */
+static __always_inline bool apply_isolated_source_ipv4(struct scratch *scratch)
+{
+	struct isolated_source_ipv4_value *value;
+	struct isolated_source_ipv4_key key = {
+		.network = scratch->meta.network,
+		.nexthop = scratch->meta.source_nexthop,
+		.side = scratch->side,
+	};
+
+	if (!uses_isolated_source_ipv4)
+		return missed(0x02000110);
+	value = entry_in(&hash_maps_16_16, AT_ISOLATED_SOURCE_IPV4, &key);
+	if (!value)
+		return missed(0x02000110);
+	asked(0x02000110, value->action);
+	switch (value->action) {
+	case ACTION_ISOLATE_SOURCE:
+		isolate_source(&value->arguments.isolate_source, scratch);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * The same workloads by their addresses, whole ones.
+ */
+static __always_inline bool apply_isolated_destination_ipv4(struct scratch *scratch)
+{
+	struct isolated_destination_ipv4_value *value;
+	struct isolated_destination_ipv4_key *key = &scratch->isolated_destination_ipv4;
+
+	key->prefix_len = 56;
+	key->side[0] = scratch->side;
+	write_u16(key->network, scratch->meta.network);
+	write_u32(key->address, scratch->meta.route_ipv4);
+
+	if (!uses_isolated_destination_ipv4)
+		return missed(0x02000111);
+	value = entry_in(&lpm_trie_maps_11_16_sparse, AT_ISOLATED_DESTINATION_IPV4, key);
+	if (!value)
+		return missed(0x02000111);
+	asked(0x02000111, value->action);
+	switch (value->action) {
+	case ACTION_ISOLATE_DESTINATION:
+		isolate_destination(&value->arguments.isolate_destination, scratch);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * Which ports a policy allows, by the longest prefix that holds the peer; a peer in none has none.
+ */
+static __always_inline bool apply_egress_peer_ipv4(struct scratch *scratch)
+{
+	struct egress_peer_ipv4_value *value;
+	struct egress_peer_ipv4_key *key = &scratch->egress_peer_ipv4;
+
+	key->prefix_len = 56;
+	key->side[0] = scratch->side;
+	write_u16(key->policy, scratch->meta.egress_policy);
+	write_u32(key->peer, scratch->meta.route_ipv4);
+
+	if (!uses_egress_peer_ipv4)
+		return missed(0x02000112);
+	value = entry_in(&lpm_trie_maps_11_16_sparse, AT_EGRESS_PEER_IPV4, key);
+	if (!value)
+		return missed(0x02000112);
+	asked(0x02000112, value->action);
+	switch (value->action) {
+	case ACTION_HAS_PORTS:
+		has_ports(&value->arguments.has_ports, scratch);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * Which ports a policy allows, by the longest prefix that holds the peer; a peer in none has none.
+ */
+static __always_inline bool apply_ingress_peer_ipv4(struct scratch *scratch)
+{
+	struct ingress_peer_ipv4_value *value;
+	struct ingress_peer_ipv4_key *key = &scratch->ingress_peer_ipv4;
+
+	key->prefix_len = 56;
+	key->side[0] = scratch->side;
+	write_u16(key->policy, scratch->meta.ingress_policy);
+	write_u32(key->peer, scratch->headers.ipv4.src);
+
+	if (!uses_ingress_peer_ipv4)
+		return missed(0x02000113);
+	value = entry_in(&lpm_trie_maps_11_16_sparse, AT_INGRESS_PEER_IPV4, key);
+	if (!value)
+		return missed(0x02000113);
+	asked(0x02000113, value->action);
+	switch (value->action) {
+	case ACTION_HAS_PORTS:
+		has_ports(&value->arguments.has_ports, scratch);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * Protocols and ports that peers are allowed, by prefixes of 8 bits of protocol and 16 of port; its counter counts new connections.
+ */
+static __always_inline bool apply_egress_port_ipv4(struct scratch *scratch)
+{
+	struct egress_port_ipv4_value *value;
+	struct egress_port_ipv4_key *key = &scratch->egress_port_ipv4;
+
+	key->prefix_len = 56;
+	key->side[0] = scratch->side;
+	write_u16(key->ports, scratch->meta.policy_ports);
+	write_u32(key->port, (u32)scratch->meta.protocol << 24 | (u32)scratch->meta.server_port << 8);
+
+	if (!uses_egress_port_ipv4)
+		return missed(0x02000114);
+	value = entry_in(&lpm_trie_maps_11_16_sparse, AT_EGRESS_PORT_IPV4, key);
+	if (!value)
+		return missed(0x02000114);
+	scratch->later.egress_port_ipv4 = value->counter;
+	asked(0x02000114, value->action);
+	switch (value->action) {
+	case ACTION_ALLOW_EGRESS_IPV4:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * Protocols and ports that peers are allowed, by prefixes of 8 bits of protocol and 16 of port; its counter counts new connections.
+ */
+static __always_inline bool apply_ingress_port_ipv4(struct scratch *scratch)
+{
+	struct ingress_port_ipv4_value *value;
+	struct ingress_port_ipv4_key *key = &scratch->ingress_port_ipv4;
+
+	key->prefix_len = 56;
+	key->side[0] = scratch->side;
+	write_u16(key->ports, scratch->meta.policy_ports);
+	write_u32(key->port, (u32)scratch->meta.protocol << 24 | (u32)scratch->meta.server_port << 8);
+
+	if (!uses_ingress_port_ipv4)
+		return missed(0x02000115);
+	value = entry_in(&lpm_trie_maps_11_16_sparse, AT_INGRESS_PORT_IPV4, key);
+	if (!value)
+		return missed(0x02000115);
+	scratch->later.ingress_port_ipv4 = value->counter;
+	asked(0x02000115, value->action);
+	switch (value->action) {
+	case ACTION_ALLOW_INGRESS_IPV4:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * Workloads of this device that NetworkPolicies concern, by their own next hop.
+ */
+static __always_inline bool apply_isolated_source_ipv6(struct scratch *scratch)
+{
+	struct isolated_source_ipv6_value *value;
+	struct isolated_source_ipv6_key key = {
+		.network = scratch->meta.network,
+		.nexthop = scratch->meta.source_nexthop,
+		.side = scratch->side,
+	};
+
+	if (!uses_isolated_source_ipv6)
+		return missed(0x02000140);
+	value = entry_in(&hash_maps_16_16, AT_ISOLATED_SOURCE_IPV6, &key);
+	if (!value)
+		return missed(0x02000140);
+	asked(0x02000140, value->action);
+	switch (value->action) {
+	case ACTION_ISOLATE_SOURCE:
+		isolate_source(&value->arguments.isolate_source, scratch);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * The same workloads by their addresses, whole ones.
+ */
+static __always_inline bool apply_isolated_destination_ipv6(struct scratch *scratch)
+{
+	struct isolated_destination_ipv6_value *value;
+	struct isolated_destination_ipv6_key *key = &scratch->isolated_destination_ipv6;
+
+	key->prefix_len = 152;
+	key->side[0] = scratch->side;
+	write_u16(key->network, scratch->meta.network);
+	write_u128(key->address, &scratch->meta.route_ipv6);
+
+	if (!uses_isolated_destination_ipv6)
+		return missed(0x02000141);
+	value = entry_in(&lpm_trie_maps_23_16_sparse, AT_ISOLATED_DESTINATION_IPV6, key);
+	if (!value)
+		return missed(0x02000141);
+	asked(0x02000141, value->action);
+	switch (value->action) {
+	case ACTION_ISOLATE_DESTINATION:
+		isolate_destination(&value->arguments.isolate_destination, scratch);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * Which ports a policy allows, by the longest prefix that holds the peer; a peer in none has none.
+ */
+static __always_inline bool apply_egress_peer_ipv6(struct scratch *scratch)
+{
+	struct egress_peer_ipv6_value *value;
+	struct egress_peer_ipv6_key *key = &scratch->egress_peer_ipv6;
+
+	key->prefix_len = 152;
+	key->side[0] = scratch->side;
+	write_u16(key->policy, scratch->meta.egress_policy);
+	write_u128(key->peer, &scratch->meta.route_ipv6);
+
+	if (!uses_egress_peer_ipv6)
+		return missed(0x02000142);
+	value = entry_in(&lpm_trie_maps_23_16_sparse, AT_EGRESS_PEER_IPV6, key);
+	if (!value)
+		return missed(0x02000142);
+	asked(0x02000142, value->action);
+	switch (value->action) {
+	case ACTION_HAS_PORTS:
+		has_ports(&value->arguments.has_ports, scratch);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * Which ports a policy allows, by the longest prefix that holds the peer; a peer in none has none.
+ */
+static __always_inline bool apply_ingress_peer_ipv6(struct scratch *scratch)
+{
+	struct ingress_peer_ipv6_value *value;
+	struct ingress_peer_ipv6_key *key = &scratch->ingress_peer_ipv6;
+
+	key->prefix_len = 152;
+	key->side[0] = scratch->side;
+	write_u16(key->policy, scratch->meta.ingress_policy);
+	write_u128(key->peer, &scratch->headers.ipv6.src);
+
+	if (!uses_ingress_peer_ipv6)
+		return missed(0x02000143);
+	value = entry_in(&lpm_trie_maps_23_16_sparse, AT_INGRESS_PEER_IPV6, key);
+	if (!value)
+		return missed(0x02000143);
+	asked(0x02000143, value->action);
+	switch (value->action) {
+	case ACTION_HAS_PORTS:
+		has_ports(&value->arguments.has_ports, scratch);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * Protocols and ports that peers are allowed, by prefixes of 8 bits of protocol and 16 of port; its counter counts new connections.
+ */
+static __always_inline bool apply_egress_port_ipv6(struct scratch *scratch)
+{
+	struct egress_port_ipv6_value *value;
+	struct egress_port_ipv6_key *key = &scratch->egress_port_ipv6;
+
+	key->prefix_len = 56;
+	key->side[0] = scratch->side;
+	write_u16(key->ports, scratch->meta.policy_ports);
+	write_u32(key->port, (u32)scratch->meta.protocol << 24 | (u32)scratch->meta.server_port << 8);
+
+	if (!uses_egress_port_ipv6)
+		return missed(0x02000144);
+	value = entry_in(&lpm_trie_maps_11_16_sparse, AT_EGRESS_PORT_IPV6, key);
+	if (!value)
+		return missed(0x02000144);
+	scratch->later.egress_port_ipv6 = value->counter;
+	asked(0x02000144, value->action);
+	switch (value->action) {
+	case ACTION_ALLOW_EGRESS_IPV6:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * Protocols and ports that peers are allowed, by prefixes of 8 bits of protocol and 16 of port; its counter counts new connections.
+ */
+static __always_inline bool apply_ingress_port_ipv6(struct scratch *scratch)
+{
+	struct ingress_port_ipv6_value *value;
+	struct ingress_port_ipv6_key *key = &scratch->ingress_port_ipv6;
+
+	key->prefix_len = 56;
+	key->side[0] = scratch->side;
+	write_u16(key->ports, scratch->meta.policy_ports);
+	write_u32(key->port, (u32)scratch->meta.protocol << 24 | (u32)scratch->meta.server_port << 8);
+
+	if (!uses_ingress_port_ipv6)
+		return missed(0x02000145);
+	value = entry_in(&lpm_trie_maps_11_16_sparse, AT_INGRESS_PORT_IPV6, key);
+	if (!value)
+		return missed(0x02000145);
+	scratch->later.ingress_port_ipv6 = value->counter;
+	asked(0x02000145, value->action);
+	switch (value->action) {
+	case ACTION_ALLOW_INGRESS_IPV6:
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* Controls: what is to be done with a packet, in which order. */
 
 /* Which leg the packet is on, and in which network. */
@@ -5207,6 +6104,57 @@ __noinline enum next redirect_in_ipv4(void)
 	return GO_ON;
 }
 
+/* A packet of no known connection: do the NetworkPolicies of both its ends allow it? */
+__noinline enum next police_ipv4(void)
+{
+	struct scratch *scratch = scratch_of_cpu();
+
+	if (!scratch)
+		return DONE;
+	apply_isolated_source_ipv4(scratch);
+	apply_isolated_destination_ipv4(scratch);
+	if (scratch->meta.receiver_nexthop != scratch->meta.source_nexthop) {
+		scratch->meta.server_port = scratch->meta.dst_port;
+		if (scratch->meta.decided) {
+			scratch->meta.server_port = scratch->meta.new_dst_port;
+		}
+		if (scratch->meta.egress_policy != 0 && (scratch->meta.route_ipv4 >> 8) != 0xe00000) {
+			if (apply_egress_peer_ipv4(scratch)) {
+				if (!apply_egress_port_ipv4(scratch)) {
+					return drop_for(&scratch->outcome, DROP_EGRESS_DENIED);
+				}
+			} else {
+				return drop_for(&scratch->outcome, DROP_EGRESS_DENIED);
+			}
+		}
+		if (scratch->meta.ingress_policy != 0) {
+			if (apply_ingress_peer_ipv4(scratch)) {
+				if (!apply_ingress_port_ipv4(scratch)) {
+					return drop_for(&scratch->outcome, DROP_INGRESS_DENIED);
+				}
+			} else {
+				return drop_for(&scratch->outcome, DROP_INGRESS_DENIED);
+			}
+		}
+		if (scratch->meta.policed && !scratch->meta.decided && scratch->meta.protocol != 0) {
+			scratch->meta.decided = 1;
+			scratch->meta.new_src_ipv4 = scratch->headers.ipv4.src;
+			scratch->meta.new_dst_ipv4 = scratch->headers.ipv4.dst;
+			scratch->meta.new_dst_port = scratch->meta.dst_port;
+			scratch->meta.reverse_src_ipv4 = scratch->headers.ipv4.dst;
+			scratch->meta.reverse_dst_ipv4 = scratch->headers.ipv4.src;
+			scratch->meta.reverse_src_port = scratch->meta.dst_port;
+			scratch->meta.reverse_dst_port = scratch->meta.src_port;
+			scratch->meta.kept = 1;
+			scratch->meta.reverse_leg = 2;
+			if (scratch->meta.reply_leg != 0) {
+				scratch->meta.reverse_leg = scratch->meta.reply_leg;
+			}
+		}
+	}
+	return GO_ON;
+}
+
 /* Find the decision for a packet of a network: a known flow's, or a new one. */
 static __always_inline enum next connection_ipv4(struct packet_context *ctx, struct scratch *scratch)
 {
@@ -5225,6 +6173,7 @@ static __always_inline enum next connection_ipv4(struct packet_context *ctx, str
 	}
 	if (scratch->meta.protocol != 0) {
 		if (!apply_flow_ipv4(scratch)) {
+			scratch->meta.opens = 1;
 			if (scratch->meta.leg != 3 && (scratch->meta.tcp_flags & 23) == 2) {
 				if (redirect_out_ipv4() == DONE)
 					return DONE;
@@ -5239,6 +6188,14 @@ static __always_inline enum next connection_ipv4(struct packet_context *ctx, str
 				if (redirect_in_ipv4() == DONE)
 					return DONE;
 			}
+		}
+	} else {
+		scratch->meta.opens = 1;
+	}
+	if (scratch->meta.opens) {
+		if (police_ipv4() == DONE)
+			return DONE;
+		if (scratch->meta.protocol != 0) {
 			if (apply_flow_reverse_ipv4(scratch)) {
 				if (scratch->meta.decided) {
 					return drop_for(&scratch->outcome, DROP_FLOW_CLASH);
@@ -5248,6 +6205,9 @@ static __always_inline enum next connection_ipv4(struct packet_context *ctx, str
 	}
 	if (scratch->meta.nexthop == 0) {
 		if (!apply_route_ipv4(scratch)) {
+			if (scratch->meta.kept) {
+				scratch->meta.decided = 0;
+			}
 			if (scratch->meta.decided) {
 				return drop_for(&scratch->outcome, DROP_NO_ROUTE);
 			}
@@ -5614,6 +6574,57 @@ __noinline enum next redirect_in_ipv6(void)
 	return GO_ON;
 }
 
+/* A packet of no known connection: do the NetworkPolicies of both its ends allow it? */
+__noinline enum next police_ipv6(void)
+{
+	struct scratch *scratch = scratch_of_cpu();
+
+	if (!scratch)
+		return DONE;
+	apply_isolated_source_ipv6(scratch);
+	apply_isolated_destination_ipv6(scratch);
+	if (scratch->meta.receiver_nexthop != scratch->meta.source_nexthop) {
+		scratch->meta.server_port = scratch->meta.dst_port;
+		if (scratch->meta.decided) {
+			scratch->meta.server_port = scratch->meta.new_dst_port;
+		}
+		if (scratch->meta.egress_policy != 0 && (scratch->meta.route_ipv6.high >> 48) != 0xff02) {
+			if (apply_egress_peer_ipv6(scratch)) {
+				if (!apply_egress_port_ipv6(scratch)) {
+					return drop_for(&scratch->outcome, DROP_EGRESS_DENIED);
+				}
+			} else {
+				return drop_for(&scratch->outcome, DROP_EGRESS_DENIED);
+			}
+		}
+		if (scratch->meta.ingress_policy != 0) {
+			if (apply_ingress_peer_ipv6(scratch)) {
+				if (!apply_ingress_port_ipv6(scratch)) {
+					return drop_for(&scratch->outcome, DROP_INGRESS_DENIED);
+				}
+			} else {
+				return drop_for(&scratch->outcome, DROP_INGRESS_DENIED);
+			}
+		}
+		if (scratch->meta.policed && !scratch->meta.decided && scratch->meta.protocol != 0) {
+			scratch->meta.decided = 1;
+			scratch->meta.new_src_ipv6 = scratch->headers.ipv6.src;
+			scratch->meta.new_dst_ipv6 = scratch->headers.ipv6.dst;
+			scratch->meta.new_dst_port = scratch->meta.dst_port;
+			scratch->meta.reverse_src_ipv6 = scratch->headers.ipv6.dst;
+			scratch->meta.reverse_dst_ipv6 = scratch->headers.ipv6.src;
+			scratch->meta.reverse_src_port = scratch->meta.dst_port;
+			scratch->meta.reverse_dst_port = scratch->meta.src_port;
+			scratch->meta.kept = 1;
+			scratch->meta.reverse_leg = 2;
+			if (scratch->meta.reply_leg != 0) {
+				scratch->meta.reverse_leg = scratch->meta.reply_leg;
+			}
+		}
+	}
+	return GO_ON;
+}
+
 /* Find the decision for a packet of a network: a known flow's, or a new one. */
 static __always_inline enum next connection_ipv6(struct packet_context *ctx, struct scratch *scratch)
 {
@@ -5632,6 +6643,7 @@ static __always_inline enum next connection_ipv6(struct packet_context *ctx, str
 	}
 	if (scratch->meta.protocol != 0) {
 		if (!apply_flow_ipv6(scratch)) {
+			scratch->meta.opens = 1;
 			if (scratch->meta.leg != 3 && (scratch->meta.tcp_flags & 23) == 2) {
 				if (redirect_out_ipv6() == DONE)
 					return DONE;
@@ -5646,6 +6658,14 @@ static __always_inline enum next connection_ipv6(struct packet_context *ctx, str
 				if (redirect_in_ipv6() == DONE)
 					return DONE;
 			}
+		}
+	} else {
+		scratch->meta.opens = 1;
+	}
+	if (scratch->meta.opens) {
+		if (police_ipv6() == DONE)
+			return DONE;
+		if (scratch->meta.protocol != 0) {
 			if (apply_flow_reverse_ipv6(scratch)) {
 				if (scratch->meta.decided) {
 					return drop_for(&scratch->outcome, DROP_FLOW_CLASH);
@@ -5655,6 +6675,9 @@ static __always_inline enum next connection_ipv6(struct packet_context *ctx, str
 	}
 	if (scratch->meta.nexthop == 0) {
 		if (!apply_route_ipv6(scratch)) {
+			if (scratch->meta.kept) {
+				scratch->meta.decided = 0;
+			}
 			if (scratch->meta.decided) {
 				return drop_for(&scratch->outcome, DROP_NO_ROUTE);
 			}
@@ -6281,6 +7304,7 @@ static __always_inline enum next fast_connection_ipv4(struct scratch *scratch, s
 	}
 	if (scratch->meta.protocol != 0) {
 		if (!find_flow_ipv4(scratch, &known->flow_ipv4)) {
+			scratch->meta.opens = 1;
 			if (scratch->meta.leg != 3 && (scratch->meta.tcp_flags & 23) == 2) {
 				return UNDECIDED;
 			}
@@ -6289,6 +7313,11 @@ static __always_inline enum next fast_connection_ipv4(struct scratch *scratch, s
 			}
 			return UNDECIDED;
 		}
+	} else {
+		scratch->meta.opens = 1;
+	}
+	if (scratch->meta.opens) {
+		return UNDECIDED;
 	}
 	if (scratch->meta.nexthop == 0) {
 		return UNDECIDED;
@@ -6317,6 +7346,7 @@ static __always_inline enum next fast_connection_ipv6(struct scratch *scratch, s
 	}
 	if (scratch->meta.protocol != 0) {
 		if (!find_flow_ipv6(scratch, &known->flow_ipv6)) {
+			scratch->meta.opens = 1;
 			if (scratch->meta.leg != 3 && (scratch->meta.tcp_flags & 23) == 2) {
 				return UNDECIDED;
 			}
@@ -6325,6 +7355,11 @@ static __always_inline enum next fast_connection_ipv6(struct scratch *scratch, s
 			}
 			return UNDECIDED;
 		}
+	} else {
+		scratch->meta.opens = 1;
+	}
+	if (scratch->meta.opens) {
+		return UNDECIDED;
 	}
 	if (scratch->meta.nexthop == 0) {
 		return UNDECIDED;

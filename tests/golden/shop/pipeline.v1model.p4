@@ -48,6 +48,12 @@ const bit<32> DROP_MESH_LIMIT = 13;
 /// The service does not let this client outside in.
 const bit<32> DROP_SOURCE_DENIED = 14;
 
+/// No NetworkPolicy of the sender allows the connection.
+const bit<32> DROP_EGRESS_DENIED = 15;
+
+/// No NetworkPolicy of the receiver allows the connection.
+const bit<32> DROP_INGRESS_DENIED = 16;
+
 /// What the pipeline leaves to the kernel goes out of this port, as it came.
 const bit<9> KERNEL_PORT = 510;
 
@@ -231,6 +237,7 @@ struct metadata_t {
     bit<1> closed;
     bit<1> not_admitted;
     bit<12> limiter;
+    bit<1> opens;
     bit<1> decided;
     bit<16> service_id;
     bit<16> spread;
@@ -1404,6 +1411,7 @@ control connection_ipv4(inout headers_t hdr, inout metadata_t meta, inout standa
         }
         if (meta.protocol != 0) {
             if (flow_ipv4.apply().miss) {
+                meta.opens = 1;
                 if (meta.leg != 3 && (meta.tcp_flags & 23) == 2) {
                     redirect_out_ipv4.apply(hdr, meta, standard);
                 }
@@ -1414,6 +1422,12 @@ control connection_ipv4(inout headers_t hdr, inout metadata_t meta, inout standa
                 if (meta.leg != 3 && (meta.tcp_flags & 23) == 2) {
                     redirect_in_ipv4.apply(hdr, meta, standard);
                 }
+            }
+        } else {
+            meta.opens = 1;
+        }
+        if (meta.opens == 1) {
+            if (meta.protocol != 0) {
                 if (flow_reverse_ipv4.apply().hit) {
                     if (meta.decided == 1) {
                         drops.count(DROP_FLOW_CLASH);
@@ -2103,6 +2117,7 @@ control connection_ipv6(inout headers_t hdr, inout metadata_t meta, inout standa
         }
         if (meta.protocol != 0) {
             if (flow_ipv6.apply().miss) {
+                meta.opens = 1;
                 if (meta.leg != 3 && (meta.tcp_flags & 23) == 2) {
                     redirect_out_ipv6.apply(hdr, meta, standard);
                 }
@@ -2113,6 +2128,12 @@ control connection_ipv6(inout headers_t hdr, inout metadata_t meta, inout standa
                 if (meta.leg != 3 && (meta.tcp_flags & 23) == 2) {
                     redirect_in_ipv6.apply(hdr, meta, standard);
                 }
+            }
+        } else {
+            meta.opens = 1;
+        }
+        if (meta.opens == 1) {
+            if (meta.protocol != 0) {
                 if (flow_reverse_ipv6.apply().hit) {
                     if (meta.decided == 1) {
                         drops.count(DROP_FLOW_CLASH);

@@ -8,6 +8,7 @@ import pytest
 
 from compiler.ir.entries import Exact, Group, GroupRef, Member, TableEntry, WeightedMember
 from compiler.ir.verifier import verify
+from compiler.pipeline import policing
 from compiler.pipeline.assembly import pipeline
 from compiler.pipeline.portable import portable
 from runtime.verification.frames import frame, tcp, udp
@@ -216,7 +217,9 @@ def test_what_p4_gets_remembers_nobody() -> None:
     assert portable(for_p4) is for_p4
     left = {table.name for table in pipeline().tables} - {table.name for table in for_p4.tables}
     assert left == {
-        f"{stem}_ipv{version}" for stem in ("affinity", "affinity_backend", "storage_host") for version in (4, 6)
+        f"{stem}_ipv{version}"
+        for stem in ("affinity", "affinity_backend", "storage_host", *policing.STEMS)
+        for version in (4, 6)
     }
     restricted = {action.name for action in for_p4.actions if action.restriction == "affinity_ms == 0"}
     assert restricted == {f"{action}_ipv{version}" for action in ACTIONS for version in (4, 6)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from compiler.ir.entries import Entries
+from compiler.pipeline import policing
 from compiler.pipeline.assembly import pipeline
 from compiler.printers.features import features, features_of_tables
 from runtime.verification.shop import device_entries
@@ -32,8 +33,17 @@ AFFINITY = {f"uses_affinity_backend_ipv{version}" for version in (4, 6)}
 OUTSIDE = {f"uses_{table}_ipv{version}" for table in ("eip", "entrance", "source_range") for version in (4, 6)}
 
 
-def test_the_whole_shop_uses_everything_but_redirects_storage_affinity_and_clients_outside() -> None:
-    assert set(features(pipeline(), Entries())) == EVERYTHING | REDIRECTS | {"uses_storage"} | AFFINITY | OUTSIDE
+POLICIES = {f"uses_{stem}_ipv{version}" for stem in policing.STEMS for version in (4, 6)}
+
+
+def test_the_whole_shop_uses_everything_but_what_few_have() -> None:
+    few = REDIRECTS | {"uses_storage"} | AFFINITY | OUTSIDE | POLICIES
+    assert set(features(pipeline(), Entries())) == EVERYTHING | few
+
+
+def test_policies_learn_connections_without_any_service() -> None:
+    for table in ("isolated_source_ipv4", "isolated_destination_ipv4"):
+        assert features_of_tables(pipeline(), frozenset({"port", table}))["uses_connections_ipv4"]
 
 
 def test_what_another_device_let_in_is_learned_without_any_service() -> None:

@@ -100,6 +100,9 @@ interpreter, from there:
   table backend_ipv4 (service_id=1): hit member 1 of group 1, to_backend_ipv4(address=10.0.0.11, port=8080)
   control redirect_in_ipv4
   table inbound_ipv4 (network=1, workload=10.0.0.11, peer=10.0.0.10, port=8080): miss, miss()
+  control police_ipv4
+  table isolated_source_ipv4 (network=1, nexthop=10): miss, miss()
+  table isolated_destination_ipv4 (network=1, address=10.0.0.11): miss, miss()
   table flow_reverse_ipv4 (network=1, leg=2, protocol=6, {WEB_TO_CLIENT}): miss, miss()
   table route_ipv4 (network=1, dst=10.0.0.11): hit, via(nexthop=11)
   learn flow_ipv4 (network=1, leg=2, protocol=6, {CLIENT_TO_VIP}): translate_ipv4(src=10.0.0.10, dst=10.0.0.11, \
