@@ -136,7 +136,7 @@ static __always_inline const void *map_in(const void *maps, u32 place)
 }
 
 /* An entry of such a map, or 0. A function of its own: first packets alone call it, and from many places. */
-static __noinline void *entry_in(const void *maps, u32 place, const void *key)
+static __noinline __attribute__((unused)) void *entry_in(const void *maps, u32 place, const void *key)
 {
 	const void *map = map_in(maps, place);
 
