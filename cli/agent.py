@@ -22,6 +22,7 @@ from agents.storage.snapshotter import Snapshotter
 from agents.storage.translate.limits import parse_size
 from agents.storage.wire.errors import ImageError
 from cli.console import fail, say
+from cli.imagecontroller import image_controller
 from cli.imagestore import STORE, StoreOption
 from cli.volumetls import CaOption, CertOption, KeyOption, volume_tls
 
@@ -34,6 +35,9 @@ SOCKET = Path("/run/turnout/snapshots.sock")
 @app.callback()
 def agent() -> None:
     """The long-running processes of a node."""
+
+
+app.command("image-controller")(image_controller)
 
 
 @app.command()

@@ -26,8 +26,9 @@ from agents.storage.translate.platforms import machine_platform, parse_platform
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.oci import Platform
 from cli.console import Output, fail, print_rows
+from cli.imagereporting import reported
 from cli.imagestore import COLUMNS, STORE, Mode, OutputOption, StoreOption, opened_store, row_of
-from cli.policies import load_policies
+from cli.policies import load_policies, load_policy_text
 from compiler.policy.imagenames import ImageName, ImageNameError, RegistryImage, parse_destination, parse_image_name
 from compiler.policy.policyset import ImageConversion
 from compiler.policy.signingkeys import EXPECTED as KEY_EXPECTED
@@ -36,13 +37,20 @@ from compiler.policy.signingkeys import LONGEST_PEM, SigningKey, SigningKeyError
 
 def convert_command(
     sources: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             help="Policy files with ImageConversions, or images: [registry/]repository[:tag][@digest], "
             "oci:DIRECTORY[:NAME], oci-archive:FILE[:NAME].",
             show_default=False,
         ),
-    ],
+    ] = None,
+    policy: Annotated[
+        str | None, typer.Option("--policy", help="An ImageConversion itself, as YAML or JSON, instead of sources.")
+    ] = None,
+    report: Annotated[
+        str | None,
+        typer.Option("--report", help="NAMESPACE/NAME of the Kubernetes Job that runs this, to tell it how far it is."),
+    ] = None,
     platform: Annotated[
         list[str] | None, typer.Option("--platform", help="os/architecture[/variant]; may be given again.")
     ] = None,
@@ -81,7 +89,15 @@ def convert_command(
 ) -> None:
     """Convert images to volumes, and push those that have a destination. Safe to run again: what is there is not made
     or sent twice, what was stopped goes on."""
-    wanted = [one for source in sources for one in _wanted(source, platform or [], mode, virtual_size)]
+    if (policy is None) == (not sources):
+        raise typer.BadParameter("expected either SOURCES or --policy")
+    if policy is not None:
+        asked = load_policy_text(policy).set.conversions
+        wanted = [_of_policy(one, platform or [], mode, virtual_size) for one in asked]
+    else:
+        wanted = [one for source in sources or () for one in _wanted(source, platform or [], mode, virtual_size)]
+    if report is not None and len(wanted) != 1:
+        raise typer.BadParameter(f"--report is about one conversion, and these are {len(wanted)}")
     if signed_by:
         keys = tuple(_key(path) for path in signed_by)
         wanted = [replace(one, signed_by=keys) for one in wanted]
@@ -96,7 +112,12 @@ def convert_command(
             mirrors=mirrors,
         )
         for one in wanted:
-            with recording(store, _recorded(one)) as record, _progress(str(one.name), record) as on_progress:
+            platforms = [str(one_of_them) for one_of_them in one.platforms]
+            with (
+                reported(report, store, _recorded(one), platforms),
+                recording(store, _recorded(one)) as record,
+                _progress(str(one.name), record) as on_progress,
+            ):
                 rows += _made(one, opened, registries, on_progress)
     signed = ["signed"] if any(one.signed_by for one in wanted) else []
     pushed = ["pushed"] if any(one.destination for one in wanted) else []

@@ -21,7 +21,7 @@ COMMANDS = {
     "lab": ("cli.lab", "Nodes, DPUs and workloads as network namespaces of this machine."),
     "device": ("cli.device", "The P4Runtime server of one DPU."),
     "proxy": ("cli.proxy", "The shared proxy of a network on a DPU."),
-    "agent": ("cli.agent", "Long-running processes of a node: containers from converted images."),
+    "agent": ("cli.agent", "Long-running processes: containers from converted images, a cluster's conversions."),
     "image": ("cli.imagetracing", "Container images as volumes: convert, list, mount."),
     "crds": ("cli.crds", "CustomResourceDefinitions of the kinds of policies, for a Kubernetes cluster."),
     "doctor": ("cli.doctor", "What this machine can do, and what to install."),

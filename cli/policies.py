@@ -9,7 +9,7 @@ import typer
 
 from cli.console import FAILED, say
 from compiler.diagnostic import Diagnostic, has_errors, render_all
-from compiler.policy.loading import load
+from compiler.policy.loading import Loaded, load, load_text
 from compiler.policy.policyset import PolicySet
 
 
@@ -30,7 +30,15 @@ class Policies:
 
 def load_policies(paths: Iterable[Path]) -> Policies:
     """Everything in files and directories; ends the command with all diagnostics when there is an error."""
-    loaded = load(paths)
+    return _checked(load(paths))
+
+
+def load_policy_text(text: str) -> Policies:
+    """As load_policies, of an argument."""
+    return _checked(load_text(text, "--policy"))
+
+
+def _checked(loaded: Loaded) -> Policies:
     policies = Policies(loaded.policies, loaded.sources)
     policies.report(loaded.diagnostics)
     return policies
