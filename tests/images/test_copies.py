@@ -14,9 +14,10 @@ import pytest
 from agents.storage.io.localcopies import progress
 from agents.storage.io.mounts import reads_of
 from agents.storage.io.pacing import Reads
-from agents.storage.io.remotevolumes import Ahead
+from agents.storage.io.remotevolumes import Ahead, RemoteVolumes
 from agents.storage.io.volumefiles import trace_path, write_trace
 from agents.storage.snapshotter import Snapshotter
+from agents.storage.wire.remotes import RemoteVolume
 from agents.storage.wire.traces import Trace
 from tests.images.agent import wait_until
 from tests.images.archives import LayoutWriter, Tar
@@ -163,6 +164,23 @@ def test_what_containers_read_is_seen_and_what_is_fetched_is_not(pair: Pair) -> 
     again(pair)
     whole(pair)
     assert reads_of(pair.volume) == Reads(done=second.done, waiting=0)
+
+
+def test_the_rest_of_all_volumes_gives_way_to_what_is_read_ahead(pair: Pair) -> None:
+    """A container's start waits for it as for what it reads: no other volume of the image is to take its link."""
+    digest, size = named(pair)
+    again(pair, whole=0)
+    pair.snapshots.prepare("run", pair.chain, {})
+    write_trace(pair.here, Trace(volume=digest, size_bytes=size, extents=((0, size),)))
+    volumes = RemoteVolumes(pair.root, pair.here)
+    pair.signal(pair.there / "serving", signal.SIGSTOP)
+    try:
+        volumes.fill(digest, RemoteVolume(server=pair.address, size_bytes=size), pair.volume)
+        wait_until(lambda: volumes.reads().waiting == 1, "reading ahead is not seen")
+    finally:
+        pair.signal(pair.there / "serving", signal.SIGCONT)
+    whole(pair)
+    assert volumes.reads().waiting == 0
 
 
 def test_a_server_that_hangs_is_waited_for(pair: Pair) -> None:

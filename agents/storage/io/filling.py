@@ -38,8 +38,9 @@ _AGAIN_S: Final = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """Fetch `ahead`, and all else if `whole`. `reads` tells what containers have read so far, of all volumes that come
-    the same way; `finish` is called when all is there, and asks whether that is still wanted."""
+    """Fetch `ahead`, and all else if `whole`. `reads` tells what goes before that, of all volumes that come the same
+    way: what containers have read so far, and what is being read ahead. `finish` is called when all is there, and asks
+    whether that is still wanted."""
 
     digest: str
     size_bytes: int
@@ -59,6 +60,8 @@ class Filling:
         self._flushed = self._passed = 0
         self.done_bytes = 0
         """How much of the volume is there, as far as it has been gone over from the beginning."""
+        self.is_reading_ahead = False
+        """What a start is known to read is on its way: the rest of all volumes gives way to it."""
         self._thread = Thread(target=self._run, name=f"fill-{task.digest[7:19]}", daemon=True)
         self._thread.start()
 
@@ -91,7 +94,7 @@ class Filling:
         """All that is wanted."""
         try:
             with NbdClient(self._task.socket, EXPORT, _ANSWER_S) as client:
-                self._ahead(client)
+                self._read_ahead(client)
                 if self._task.whole:
                     self._fill(client)
         except (ImageError, OSError) as error:
@@ -99,6 +102,13 @@ class Filling:
                 _LOG.warning("the local copy of volume %s waits: %s", self._task.digest, error)
             return False
         return True
+
+    def _read_ahead(self, client: NbdClient) -> None:
+        self.is_reading_ahead = True
+        try:
+            self._ahead(client)
+        finally:
+            self.is_reading_ahead = False
 
     def _ahead(self, client: NbdClient) -> None:
         pieces = list(_pieces(self._task.ahead, _AHEAD_BYTES))

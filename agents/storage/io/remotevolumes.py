@@ -141,16 +141,18 @@ class RemoteVolumes:
             socket=socket,
             ahead=self._traced(digest, remote.size_bytes),
             whole=self._ahead.whole,
-            reads=self._reads,
+            reads=self.reads,
             events=self._events,
             finish=lambda is_wanted: self._copies.finish(digest, remote.size_bytes, is_wanted),
         )
         self._fillings[digest] = Filling(task)
 
-    def _reads(self) -> Reads:
-        """Of all volumes that are mounted from elsewhere: an image may have several, and the link is one."""
+    def reads(self) -> Reads:
+        """Of all volumes that are mounted from elsewhere: an image may have several, and the link is one. A volume that
+        is read ahead counts as a read that waits: its container's start does."""
         found = [reads_of(target) for target in list(self._targets.values())]
-        return Reads(done=sum(one.done for one in found), waiting=sum(one.waiting for one in found))
+        ahead = sum(filling.is_reading_ahead for filling in list(self._fillings.values()))
+        return Reads(done=sum(one.done for one in found), waiting=sum(one.waiting for one in found) + ahead)
 
     def _traced(self, digest: str, size_bytes: int) -> Extents:
         if not self._ahead.most_bytes:
