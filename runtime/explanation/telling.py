@@ -127,7 +127,7 @@ def _hit_words(hop: Hop, hit: trace.Hit, network: str, way: Way | None) -> str:
     table = hop.live.model.names.tables[hit.table]
     if table.store is not None:
         idle_s = next((f"{k.idle_ms / 1000:.1f} s" for k in hop.known if k.table == hit.found_in), "")
-        of = f"{owner or 'a service that is no more'}{_place(span)}"
+        of = f"{owner or _nobody_of(hit)}{_place(span)}"
         if remembers_clients(table.name):
             return f"the client's last new connection, {idle_s} ago, went to {_remembered(hop, hit, network)}: {of}"
         return f"a known connection{f', idle for {idle_s}' if idle_s else ''}, of {of}"
@@ -137,6 +137,11 @@ def _hit_words(hop: Hop, hit: trace.Hit, network: str, way: Way | None) -> str:
         of = f", one of {len(choice.group.members)}" if choice is not None and choice.table == hit.table else ""
         return f"{owner or _NOBODY}: {chosen}{of}{_place(place)}"
     return f"{owner or _NOBODY}: {table.doc}"
+
+
+def _nobody_of(hit: trace.Hit) -> str:
+    """A connection that is redirected, or that another device translates, is of no service here."""
+    return "no service" if dict(hit.arguments).get("service_id") == "0" else "a service that is no more"
 
 
 def _place(span: Span) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import sys
@@ -16,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from cli.main import app
 from compiler.policy.policyset import Address
 from runtime.bpf.namespaces import entered
 from runtime.lab import netns
@@ -116,6 +119,17 @@ def test_tcp_of_the_client_passes_its_proxy(mesh: Shop, version: int) -> None:
     logged(mesh, ENVOY_A, own[CLIENT], place(own[WEB_1], 9000))
     entry = next(e for e in log_of(mesh, ENVOY_A) if e["client"] == place(client[0], client[1]))
     assert (entry["bytes_sent"], entry["upstream"]) == (140_000, place(own[WEB_1], 9000))
+
+
+def test_a_connection_at_a_proxy_is_explained(mesh: Shop) -> None:
+    """It is known, and no service's."""
+    own = ADDRESSES[4]
+    with connected(mesh.namespace(CLIENT), own[WEB_1], 9000) as connection:
+        assert echoed(connection, b"turnout")
+        port = str(connection.getsockname()[1])
+        told = CliRunner().invoke(app, ["explain", "shop/client", f"{own[WEB_1]}:9000", "--source-port", port])
+    assert (told.exit_code, told.stderr) == (0, ""), told.output
+    assert re.search(r"\n    a known connection, idle for \d+\.\d s, of no service\n", told.stdout), told.stdout
 
 
 @contextmanager
