@@ -12,8 +12,9 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
 
+from bench.containers import stargz
 from bench.containers.link import link
-from bench.containers.node import machines, missing_program
+from bench.containers.node import STARGZ, machines, missing_program
 from bench.containers.pictures import draw
 from bench.containers.plan import WARM, Plan, parse_plan
 from bench.containers.starting import Case, Start, Starter
@@ -35,8 +36,10 @@ def main() -> None:
     plan = parse_plan(None, (__doc__ or "").partition("\n")[0])
     if missing := missing_program():
         raise SystemExit(f"bench.images: {missing} is not installed; ./setup installs it")
+    if STARGZ in plan.snapshotters and (missing := stargz.missing()):
+        raise SystemExit(f"bench.images: {missing}")
     about, order, found = machine(), random.Random(0), Found()
-    with link() as shaped, machines(plan.contents, shaped) as made:
+    with link() as shaped, machines(plan.contents, plan.snapshotters, shaped) as made:
         starter = Starter(made)
         for rate in plan.rates:
             shaped.set_rate(rate)

@@ -7,14 +7,15 @@ import os
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence, Set
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from bench.containers import stargz
 from bench.containers.contents import Content
 from bench.containers.link import NODE, SERVER, SERVER_ADDRESS, Link
+from bench.containers.stargz import Stargz, converted, until
 from runtime.lab.netns import inside, path_of
 from tests.images.agent import Agent
 from tests.images.archives import LayoutWriter
@@ -35,7 +36,9 @@ sandbox_image = "{host}/sandbox:1"
 [plugins."io.containerd.grpc.v1.cri".registry.mirrors."{host}"]
 endpoint = ["http://{host}"]
 """
-TURNOUT = str(Path(sys.executable).with_name("turnout"))
+PROGRAM = str(Path(sys.executable).with_name("turnout"))
+TURNOUT, STARGZ = "turnout", stargz.KEY
+"""Snapshotters, as containerd knows them; the third is its own, overlayfs."""
 
 
 class Machines:
@@ -45,22 +48,34 @@ class Machines:
         self.folder, self.link = folder, link
         self.images: dict[str, str] = {}
         self._agent = Agent(folder)
+        self._stargz = Stargz(folder / "lazy", HOST)
         self._peers: dict[str, Containerd] = {}
         self._kept: dict[str, set[str]] = {}
+        self._lazy: dict[str, str] = {}
+        """Images as eStargz, by what they were made from."""
 
-    def start(self, contents: Sequence[Content], undo: ExitStack) -> None:
+    def start(self, contents: Sequence[Content], snapshotters: Set[str], undo: ExitStack) -> None:
+        """With containerds of these snapshotters alone."""
         self._serve_registry(undo)
         sandbox = LayoutWriter(self.folder / "sandbox")
         sandbox.image([busybox(), sleeping()])
         self._push(sandbox.write(), "sandbox")
         for content in contents:
             self.images[content.name] = self._push(content.layout(), content.name)
-        self._serve_volumes(contents, undo)
-        self._adopt()
-        inside(NODE, self._agent.start)
-        undo.callback(lambda: self._agent.end())
-        for snapshotter in ("overlayfs", "turnout"):
+        if TURNOUT in snapshotters:
+            self._serve_volumes(contents, undo)
+            self._adopt()
+            inside(NODE, self._agent.start)
+            undo.callback(lambda: self._agent.end())
+        if STARGZ in snapshotters:
+            self._serve_stargz(contents, undo)
+        for snapshotter in sorted(snapshotters):
             self._peers[snapshotter] = self._containerd(snapshotter, undo)
+
+    def image(self, content: Content, snapshotter: str) -> str:
+        """Its name, for a start by a snapshotter."""
+        name = self.images[content.name]
+        return self._lazy[name] if snapshotter == STARGZ else name
 
     def cri(self, snapshotter: str) -> Cri:
         return Cri(self._peers[snapshotter].socket)
@@ -71,7 +86,15 @@ class Machines:
         others = sorted(set(images) - self._kept[snapshotter])
         self._peers[snapshotter].ctr("-n", "k8s.io", "image", "remove", "--sync", *others)
         volumes = self._agent.root / "attached"
-        _until(lambda: snapshotter == "overlayfs" or not any(volumes.iterdir()), "volumes stay attached")
+        if snapshotter == TURNOUT:
+            until(lambda: not any(volumes.iterdir()), "volumes stay attached")
+        if snapshotter == STARGZ:
+            self._stargz.forgotten()
+
+    def restart_stargz(self) -> None:
+        """Nothing of what it fetched before is used again."""
+        inside(NODE, self._stargz.restart)
+        self._connected(STARGZ)
 
     def restart_agent(self, *, copies: bool) -> None:
         """With volumes elsewhere, whatever was fetched before; it reads ahead and keeps copies if that is said."""
@@ -81,12 +104,15 @@ class Machines:
         self._adopt()
         self._agent = Agent(self.folder, *(() if copies else ("--read-ahead", "0", "--no-local-copies")))
         inside(NODE, self._agent.start)
-        _until(self._is_connected, "containerd does not find the agent again")
+        self._connected(TURNOUT)
 
-    def _is_connected(self) -> bool:
+    def _connected(self, snapshotter: str) -> None:
+        until(lambda: self._is_connected(snapshotter), f"containerd does not find {snapshotter} again")
+
+    def _is_connected(self, snapshotter: str) -> bool:
         """After a failed call gRPC waits for a while before it connects again."""
         try:
-            self._peers["turnout"].ctr("-n", "k8s.io", "snapshot", "--snapshotter", "turnout", "list")
+            self._peers[snapshotter].ctr("-n", "k8s.io", "snapshot", "--snapshotter", snapshotter, "list")
         except UnpackingError:
             return False
         return True
@@ -108,7 +134,7 @@ class Machines:
         path = self.folder / "registry.json"
         path.write_text(json.dumps(config))
         self._run(undo, "docker-registry", "serve", str(path))
-        _until(lambda: _listens(SERVER, ":5000"), "the registry does not start")
+        until(lambda: _listens(SERVER, ":5000"), "the registry does not start")
 
     def _serve_volumes(self, contents: Sequence[Content], undo: ExitStack) -> None:
         store = self.folder / "served"
@@ -117,8 +143,18 @@ class Machines:
             _turnout(SERVER, "convert", image, "--plain-http", "--store", store)
             program = content.command(_TRACED_PORT)
             _turnout(SERVER, "trace", image, "--store", store, "--seconds", _TRACE_S, "--", *program)
-        self._run(undo, TURNOUT, "image", "serve", "--listen", SERVER_ADDRESS, "--store", str(store))
-        _until(lambda: " volumes of " in (self.folder / "server.log").read_text(), "no volumes are served")
+        self._run(undo, PROGRAM, "image", "serve", "--listen", SERVER_ADDRESS, "--store", str(store))
+        until(lambda: " volumes of " in (self.folder / "server.log").read_text(), "no volumes are served")
+
+    def _serve_stargz(self, contents: Sequence[Content], undo: ExitStack) -> None:
+        """The images made, and the snapshotter for containerd to find."""
+        (self.folder / "lazy").mkdir()
+        for content in contents:
+            image, maker = self.images[content.name], self.folder / f"esgz-{content.name}"
+            program = content.command(_TRACED_PORT)
+            self._lazy[image] = inside(SERVER, lambda i=image, m=maker, p=program: converted(m, i, p, _TRACE_S))
+        inside(NODE, self._stargz.restart)
+        undo.callback(self._stargz.end)
 
     def _run(self, undo: ExitStack, *command: str) -> None:
         log = undo.enter_context((self.folder / "server.log").open("ab"))
@@ -130,9 +166,12 @@ class Machines:
         folder = self.folder / snapshotter
         folder.mkdir()
         more = _CONFIGURATION.format(host=HOST)
-        if snapshotter == "turnout":
-            head = documented("For all pods, containerd 1.6 and 1.7", socket=self._agent.socket)
-            more = head + more.removeprefix("version = 2\n")
+        heads = {
+            TURNOUT: documented("For all pods, containerd 1.6 and 1.7", socket=self._agent.socket),
+            STARGZ: self._stargz.configuration,
+        }
+        if snapshotter in heads:
+            more = heads[snapshotter] + more.removeprefix("version = 2\n")
         peer = Containerd(folder, DEBIAN, more)
         inside(NODE, peer.start)
         undo.callback(peer.end)
@@ -142,10 +181,10 @@ class Machines:
 
 
 @contextmanager
-def machines(contents: Sequence[Content], link: Link) -> Generator[Machines]:
+def machines(contents: Sequence[Content], snapshotters: Set[str], link: Link) -> Generator[Machines]:
     with TemporaryDirectory(prefix="turnout-bench-", dir="/var/tmp") as name, ExitStack() as undo:
         made = Machines(Path(name), link)
-        made.start(contents, undo)
+        made.start(contents, snapshotters, undo)
         yield made
 
 
@@ -160,7 +199,7 @@ def _in(namespace: str) -> list[str]:
 
 
 def _turnout(namespace: str, *words: str | Path) -> None:
-    command = [*_in(namespace), TURNOUT, "image", *map(str, words)]
+    command = [*_in(namespace), PROGRAM, "image", *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONWARNINGS": "ignore"})
     if done.returncode:
         raise SystemExit(f"`{' '.join(command)}` failed: {done.stderr.strip()}")
@@ -169,11 +208,3 @@ def _turnout(namespace: str, *words: str | Path) -> None:
 def _listens(namespace: str, port: str) -> bool:
     listed = subprocess.run([*_in(namespace), "ss", "-Hltn"], capture_output=True, text=True, check=True).stdout
     return f"{port} " in listed
-
-
-def _until(holds: Callable[[], bool], otherwise: str) -> None:
-    deadline = time.monotonic() + _WAIT_S
-    while not holds():
-        if time.monotonic() > deadline:
-            raise SystemExit(f"bench.images: {otherwise}")
-        time.sleep(0.05)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from bench.containers.contents import CONTENTS, PORTS, PYTHON, USUAL, Content
+from bench.containers.node import STARGZ
 from bench.containers.starting import WAYS, Case, Way
 
 COLD, WARM = "cold", "warm"
@@ -15,6 +16,8 @@ ROUNDS, ALL_ROUNDS, QUICK_ROUNDS = 3, 10, 1
 ALL_COUNTS: Final = (1, 10, 50)
 RATES_MBIT: Final = (1000, 100)
 _KEYS: Final = tuple(way.key for way in WAYS)
+_USUAL_KEYS: Final = tuple(key for key in _KEYS if key != STARGZ)
+"""Without what `./setup` does not install."""
 T = TypeVar("T")
 
 
@@ -28,6 +31,10 @@ class Plan:
     caches: Sequence[str]
     ways: Sequence[Way]
     rounds: int
+
+    @property
+    def snapshotters(self) -> frozenset[str]:
+        return frozenset(way.snapshotter for way in self.ways)
 
     def cases(self, rate: int) -> Iterator[tuple[Content, Way, Case]]:
         """Of one round. With warm caches it does not matter whether an image was pulled at the time or before."""
@@ -53,7 +60,7 @@ def parse_plan(words: Sequence[str] | None, doc: str) -> Plan:
     parser.add_argument("--rates", type=_list_of(_above_zero), help="Mbit/s; default 1000,100")
     parser.add_argument("--counts", type=_list_of(_count), help=f"containers at once, up to {len(PORTS)}; default 1")
     parser.add_argument("--caches", type=_some_of((COLD, WARM)), help="cold (default), warm")
-    parser.add_argument("--ways", type=_some_of(_KEYS), help=f"of {', '.join(_KEYS)}; default all")
+    parser.add_argument("--ways", type=_some_of(_KEYS), help=f"of {', '.join(_KEYS)}; default all but {STARGZ}")
     return _plan(parser.parse_args(words))
 
 
@@ -61,7 +68,7 @@ def _plan(given: Any) -> Plan:
     rounds = QUICK_ROUNDS if given.quick else ALL_ROUNDS if given.all else ROUNDS
     usual = (PYTHON,) if given.quick else CONTENTS if given.all else USUAL
     images = given.images or [content.name for content in usual]
-    ways = given.ways or _KEYS
+    ways = given.ways or _USUAL_KEYS
     return Plan(
         contents=[content for content in CONTENTS if content.name in images],
         rates=given.rates or RATES_MBIT,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench.containers.contents import PORTS, Content
 from bench.containers.link import NODE
-from bench.containers.node import Machines
+from bench.containers.node import STARGZ, TURNOUT, Machines
 from runtime.lab.netns import inside, processes_in
 from tests.images.cri import Pod
 
@@ -51,8 +51,9 @@ class Case:
 
 WAYS: Sequence[Way] = (
     Way(name="overlayfs, pulled", key="pulled", snapshotter="overlayfs"),
-    Way(name="turnout, volumes elsewhere", key="elsewhere", snapshotter="turnout"),
-    Way(name="turnout, read ahead", key="ahead", snapshotter="turnout", is_copied=True),
+    Way(name="turnout, volumes elsewhere", key="elsewhere", snapshotter=TURNOUT),
+    Way(name="turnout, read ahead", key="ahead", snapshotter=TURNOUT, is_copied=True),
+    Way(name="stargz, lazily pulled", key="stargz", snapshotter=STARGZ),
     Way(name="overlayfs, there before", key="before", snapshotter="overlayfs", is_pulled=True),
 )
 
@@ -80,9 +81,11 @@ class Starter:
     def start(self, way: Way, content: Content, count: int, *, is_warm: bool) -> Start:
         """Everything is as before when it returns. `is_warm`: the same containers have run and gone shortly before, and
         nothing was dropped from memory."""
-        cri, image = self._machines.cri(way.snapshotter), self._machines.images[content.name]
-        if way.snapshotter == "turnout":
+        cri, image = self._machines.cri(way.snapshotter), self._machines.image(content, way.snapshotter)
+        if way.snapshotter == TURNOUT:
             self._machines.restart_agent(copies=way.is_copied)
+        if way.snapshotter == STARGZ:
+            self._machines.restart_stargz()
         try:
             if way.is_pulled or is_warm:
                 cri.pull(image)
@@ -106,7 +109,8 @@ class Starter:
         return self._machines.cri(way.snapshotter).run_pod(f"pod-{self._made}", self._machines.folder / "logs")
 
     def _measured(self, way: Way, content: Content, pods: Sequence[Pod], *, is_warm: bool) -> Start:
-        cri, link, image = self._machines.cri(way.snapshotter), self._machines.link, self._machines.images[content.name]
+        cri, link = self._machines.cri(way.snapshotter), self._machines.link
+        image = self._machines.image(content, way.snapshotter)
         os.sync()
         if not is_warm:
             Path("/proc/sys/vm/drop_caches").write_text("3\n")

@@ -13,7 +13,7 @@ from typing import Final
 import pytest
 
 _REPOSITORY: Final = Path(__file__).parents[2]
-_BUILD: Final = _REPOSITORY / "tests" / "peers" / "build"
+BUILD: Final = _REPOSITORY / "tests" / "peers" / "build"
 _DOCUMENT: Final = _REPOSITORY / "docs" / "containerd.md"
 _PATHS: Final = {"socket": "/run/turnout/snapshots.sock", "cache": "/var/lib/turnout/layers"}
 """What stands in the document, by who it belongs to."""
@@ -48,7 +48,7 @@ def search_path(version: Version) -> str:
 @cache
 def peer_folder(peer: str) -> Path:
     """Where tests/peers/build has put a peer's programs. Skips the test where they are missing."""
-    place = subprocess.run([_BUILD, "--where", peer], capture_output=True, text=True, check=True).stdout.strip()
+    place = subprocess.run([BUILD, "--where", peer], capture_output=True, text=True, check=True).stdout.strip()
     if not Path(place).is_dir():
         pytest.skip(f"{peer} is not built; make peers builds it")
     return Path(place)

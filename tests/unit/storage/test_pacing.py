@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from agents.storage.io.pacing import LEAST_BYTES, MOST_BYTES, QUIET_S, SHARE, SLOW_S, Pace, Reads
+import os
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+
+import pytest
+
+from agents.storage.io.pacing import LEAST_BYTES, MOST_BYTES, QUIET_S, SHARE, SLOW_S, Pace, Reads, are_cpus_wanted
 
 
 class Node:
@@ -10,7 +18,8 @@ class Node:
 
     def __init__(self, seconds: float) -> None:
         self.now, self.seconds, self.done, self.waiting, self.reads_always = 0.0, seconds, 0, 0, False
-        self.pace = Pace(self._reads, self._wait, lambda: self.now)
+        self.are_cpus_wanted = False
+        self.pace = Pace(self._reads, self._wait, lambda: self.now, lambda: self.are_cpus_wanted)
 
     def _reads(self) -> Reads:
         self.done += self.reads_always
@@ -62,6 +71,28 @@ def test_a_small_share_is_taken_from_those_who_always_read() -> None:
     found = [node.fetched() for _ in range(20)]
     assert {count for count, _ in found} == {LEAST_BYTES}
     assert abs(sum(waited for _, waited in found) / (20 * node.seconds) - (SHARE - 1)) < 1
+
+
+def test_as_little_is_taken_from_those_who_compute() -> None:
+    node = Node(0.05)
+    for _ in range(6):
+        node.fetched()
+    node.are_cpus_wanted = True
+    assert [node.fetched() for _ in range(3)] == [(LEAST_BYTES, pytest.approx(0.05 * (SHARE - 1), abs=0.05))] * 3
+    node.are_cpus_wanted = False
+    node.fetched()
+    assert node.fetched() == (LEAST_BYTES << 1, 0)
+
+
+def test_programs_that_run_on_all_cpus_are_seen() -> None:
+    spin = [sys.executable, "-c", "while True: pass"]
+    with ExitStack() as undo:
+        for _ in range((os.cpu_count() or 1) + 1):
+            process = undo.enter_context(subprocess.Popen(spin))
+            undo.callback(process.kill)
+        deadline = time.monotonic() + 30
+        while not are_cpus_wanted():
+            assert time.monotonic() < deadline
 
 
 def test_less_is_asked_for_where_answers_are_slow() -> None:
