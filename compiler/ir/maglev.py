@@ -18,6 +18,8 @@ LARGE_WEIGHT, SLOTS_PER_MEMBER_OF_LARGE = 50, 300
 """With 100 a unit, one of a hundred that goes would take 1.4 % of the others' slots with it; so it is 0.9 %."""
 _OFFSET_SEED = 0x6F66667365740000
 _SKIP_SEED = 0x736B697000000000
+_FREE = -1
+"""No member's id."""
 
 
 def ring_size(total_weight: int) -> int:
@@ -55,22 +57,24 @@ def build_ring(members: Sequence[tuple[int, int]], size: int | None = None) -> t
     if not ordered:
         return ()
     size = ring_size(sum(weight for _, weight in ordered)) if size is None else size
-    permutations = [
-        (mix64(_OFFSET_SEED, [(member, 32)]) % size, mix64(_SKIP_SEED, [(member, 32)]) % (size - 1) + 1)
-        for member, _ in ordered
-    ]
-    cursors = [offset for offset, _ in permutations]
-    ring = [0] * size
-    taken = bytearray(size)
-    filled = 0
+    walks = [(member, range(weight), _skip(member, size)) for member, weight in ordered]
+    cursors = [mix64(_OFFSET_SEED, [(member, 32)]) % size for member, _ in ordered]
+    ring = [_FREE] * size
+    left = size
+    # This loop is half of what a device needs for a group.
     while True:
-        for index, (member, weight) in enumerate(ordered):
-            skip, cursor = permutations[index][1], cursors[index]
-            for _ in range(weight):
-                while taken[cursor]:
+        for index, (member, turns, skip) in enumerate(walks):
+            cursor = cursors[index]
+            for _ in turns:
+                while ring[cursor] != _FREE:
                     cursor = (cursor + skip) % size
-                taken[cursor], ring[cursor] = 1, member
-                filled += 1
-                if filled == size:
+                ring[cursor] = member
+                left -= 1
+                if not left:
                     return tuple(ring)
             cursors[index] = cursor
+
+
+def _skip(member: int, size: int) -> int:
+    """How far it is from each slot of a member's permutation to the next."""
+    return mix64(_SKIP_SEED, [(member, 32)]) % (size - 1) + 1
