@@ -41,7 +41,7 @@ def test_cases_of_a_round() -> None:
         (("--rates", "0"), "argument --rates: '0' is no number above 0"),
         (("--rounds", "-1"), "argument --rounds: '-1' is no number above 0"),
         (("--images", "web,java"), "argument --images: 'java' is none of web, python, jdk, large"),
-        (("--ways", "x"), "argument --ways: 'x' is none of pulled, elsewhere, ahead, before"),
+        (("--ways", "x"), "argument --ways: 'x' is none of pulled, elsewhere, ahead, stargz, before"),
     ],
 )
 def test_what_is_no_plan(words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]) -> None:
