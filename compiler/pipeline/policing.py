@@ -45,6 +45,8 @@ PORTS = 10_000
 SOURCE, DESTINATION = "isolated_source", "isolated_destination"
 PEER, PORT = {"egress": "egress_peer", "ingress": "ingress_peer"}, {"egress": "egress_port", "ingress": "ingress_port"}
 DIRECTIONS = ("egress", "ingress")
+REASONS = tuple(f"{direction}_denied" for direction in DIRECTIONS)
+"""Why packets are dropped."""
 STEMS = (SOURCE, DESTINATION, *PEER.values(), *PORT.values())
 """Of the names of tables."""
 KEPT = "kept"

@@ -46,6 +46,7 @@ def portable(whole: Pipeline) -> Pipeline:
         whole,
         metadata=tuple(field for field in whole.metadata if field.name not in _METADATA),
         actions=tuple(_restricted(action) for action in whole.actions if action.name not in _ACTIONS),
+        drop_reasons=tuple(reason for reason in whole.drop_reasons if reason.name not in policing.REASONS),
         stores=tuple(store for store in whole.stores if store.name != affinity.STORE.name),
         tables=tuple(_by_hash(table) for table in whole.tables if table.name not in _TABLES),
         controls=tuple(

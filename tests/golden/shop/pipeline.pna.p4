@@ -47,12 +47,6 @@ const bit<32> DROP_MESH_LIMIT = 13;
 /// The service does not let this client outside in.
 const bit<32> DROP_SOURCE_DENIED = 14;
 
-/// No NetworkPolicy of the sender allows the connection.
-const bit<32> DROP_EGRESS_DENIED = 15;
-
-/// No NetworkPolicy of the receiver allows the connection.
-const bit<32> DROP_INGRESS_DENIED = 16;
-
 /// The host port: what the pipeline leaves to the kernel goes there as it came.
 const PortIdUint_t KERNEL_PORT = 510;
 

@@ -48,12 +48,6 @@ const bit<32> DROP_MESH_LIMIT = 13;
 /// The service does not let this client outside in.
 const bit<32> DROP_SOURCE_DENIED = 14;
 
-/// No NetworkPolicy of the sender allows the connection.
-const bit<32> DROP_EGRESS_DENIED = 15;
-
-/// No NetworkPolicy of the receiver allows the connection.
-const bit<32> DROP_INGRESS_DENIED = 16;
-
 /// What the pipeline leaves to the kernel goes out of this port, as it came.
 const bit<9> KERNEL_PORT = 510;
 
