@@ -23,7 +23,17 @@ from compiler.entries.numbers import Numbers
 from compiler.entries.vocabulary import Vocabulary
 from compiler.ir.entries import TableEntry
 from compiler.pipeline.metadata import LEG_PROXY
-from compiler.pipeline.policing import DESTINATION, DIRECTIONS, PEER, PORT, PORT_BITS, SOURCE
+from compiler.pipeline.policing import (
+    DESTINATION,
+    DIRECTIONS,
+    PEER,
+    PORT,
+    PORT_BITS,
+    PORT_SHIFT,
+    PROTOCOL_BITS,
+    SOURCE,
+    service,
+)
 from compiler.policy.policyset import (
     Device,
     Isolation,
@@ -46,7 +56,6 @@ NOTHING = 0
 """The number of a policy or a set of ports that is none."""
 Ports = tuple[tuple[int, int], ...]
 """Prefixes, as value and length, of protocol and port; sorted, none in another."""
-_PROTOCOL_BITS, _PORT_SHIFT = 8, 8
 
 
 def policing_entries(
@@ -298,8 +307,7 @@ def _range_prefixes(protocol: int, first: int, last: int) -> Ports:
     found: list[tuple[int, int]] = []
     while first <= last:
         bits = min((first & -first).bit_length() - 1 if first else 16, (last - first + 1).bit_length() - 1)
-        value = protocol << (PORT_BITS - _PROTOCOL_BITS) | first << _PORT_SHIFT
-        found.append((value, _PROTOCOL_BITS + 16 - bits))
+        found.append((service(protocol, first), PROTOCOL_BITS + 16 - bits))
         first += 1 << bits
     return tuple(found)
 
@@ -307,7 +315,7 @@ def _range_prefixes(protocol: int, first: int, last: int) -> Ports:
 def _joined(parts: Iterable[Ports]) -> Ports:
     """All prefixes of several sets, but those that lie in others, and two halves as the whole."""
     prefixes = {prefix for part in parts for prefix in part}
-    for length in range(PORT_BITS - _PORT_SHIFT, _PROTOCOL_BITS, -1):
+    for length in range(PORT_BITS - PORT_SHIFT, PROTOCOL_BITS, -1):
         for value in sorted(value for value, of_length in prefixes if of_length == length):
             other = value ^ 1 << (PORT_BITS - length)
             if value < other and (other, length) in prefixes:

@@ -53,7 +53,7 @@ KEPT = "kept"
 """Metadata: the connection is learned for its policies' sake alone."""
 METADATA = (KEPT, "policed", "reply_leg", "egress_policy", "ingress_policy", "receiver_nexthop", "policy_ports")
 """Of this module alone."""
-PORT_BITS = 32
+PROTOCOL_BITS, PORT_SHIFT, PORT_BITS = 8, 8, 32
 """Protocol, port and 8 bits of nothing: so wide as an IPv4 address, so that the map may lie with those of prefixes."""
 _SOURCE_BITS = 48
 """As wide as a MAC address, for the same reason (`printers.ebpf.gathering`)."""
@@ -98,6 +98,11 @@ ACTIONS = (
         span=here(1),
     ),
 )
+
+
+def service(protocol: int, port: int) -> int:
+    """The key of a protocol and a port, `PORT_BITS` wide."""
+    return protocol << PORT_BITS - PROTOCOL_BITS | port << PORT_SHIFT
 
 
 def actions(family: Family) -> tuple[Action, ...]:
@@ -167,13 +172,13 @@ def _peers(family: Family, direction: str, number: int, peer: Expr) -> Table:
 
 
 def _ports(family: Family, direction: str, at: int) -> Table:
-    service = Concat(parts=(meta("protocol"), meta("server_port"), Const(value=0, width_bits=8)))
+    asked = Concat(parts=(meta("protocol"), meta("server_port"), Const(value=0, width_bits=PORT_SHIFT)))
     return Table(
         name=family.named(PORT[direction]),
         id=_TABLE + family.first_id + at,
         keys=(
             Key(name="ports", id=1, expr=meta("policy_ports")),
-            Key(name="port", id=2, expr=service, match=MatchKind.LPM),
+            Key(name="port", id=2, expr=asked, match=MatchKind.LPM),
         ),
         actions=(ActionRef(name=family.named(f"allow_{direction}")), _MISS),
         default_action="miss",

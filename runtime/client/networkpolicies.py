@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Iterator
 from functools import cached_property
 
 from compiler.ir.entries import ActionCall, Entries, Exact, Lpm, TableEntry
 from compiler.pipeline.family import FAMILIES
-from compiler.pipeline.policing import DESTINATION, DIRECTIONS, PEER, PORT, PORT_BITS, SOURCE, STEMS
+from compiler.pipeline.policing import DESTINATION, DIRECTIONS, PEER, PORT, PORT_BITS, SOURCE, STEMS, service
+from runtime.client.prefixes import Prefixes
 
 TABLES = tuple(family.named(stem) for family in FAMILIES for stem in STEMS)
 _BITS = {family.name: family.address_bits for family in FAMILIES}
-_Prefixes = dict[int, dict[int, dict[int, int]]]
-"""By the first key and prefix length, what the bits of a prefix lead to."""
 
 
 class NetworkPolicies:
@@ -38,9 +37,8 @@ class NetworkPolicies:
         return any(policy and not self._allows(way, policy, peer, protocol, port) for way, policy, peer in asked)
 
     def _allows(self, direction: str, policy: int, peer: int, protocol: int, port: int) -> bool:
-        ports = _longest(self._tables[PEER[direction]], policy, peer, self._bits)
-        service = protocol << PORT_BITS - 8 | port << PORT_BITS - 24
-        return bool(ports) and _longest(self._tables[PORT[direction]], ports, service, PORT_BITS) is not None
+        ports = self._tables[PEER[direction]].longest(policy, peer)
+        return bool(ports) and self._tables[PORT[direction]].longest(ports, service(protocol, port)) is not None
 
     @cached_property
     def _receivers(self) -> dict[tuple[int, int], tuple[int, int]]:
@@ -57,18 +55,16 @@ class NetworkPolicies:
         return {(n.value, hop.value): policy for e in self._of(SOURCE) for n, hop, (policy,) in (_parts(e),)}
 
     @cached_property
-    def _tables(self) -> dict[str, _Prefixes]:
+    def _tables(self) -> dict[str, Prefixes[int]]:
         stems = {stem: bits for d in DIRECTIONS for stem, bits in ((PEER[d], self._bits), (PORT[d], PORT_BITS))}
-        return {stem: self._prefixes(stem, bits) for stem, bits in stems.items()}
+        return {stem: Prefixes(bits, self._prefixes(stem)) for stem, bits in stems.items()}
 
-    def _prefixes(self, stem: str, bits: int) -> _Prefixes:
-        found: _Prefixes = defaultdict(lambda: defaultdict(dict))
+    def _prefixes(self, stem: str) -> Iterator[tuple[int, int, int, int]]:
+        """An action without arguments leads to 1."""
         for entry in self._of(stem):
             first, prefix, arguments = _parts(entry)
             if isinstance(prefix, Lpm):
-                held = found[first.value][prefix.prefix_len]
-                held[prefix.value >> (bits - prefix.prefix_len)] = arguments[0] if arguments else 1
-        return found
+                yield first.value, prefix.value, prefix.prefix_len, arguments[0] if arguments else 1
 
     def _of(self, stem: str) -> tuple[TableEntry, ...]:
         return tuple(entry for entry in self._entries.table_entries if entry.table == f"{stem}_{self._family}")
@@ -82,12 +78,3 @@ def _parts(entry: TableEntry) -> tuple[Exact, Exact | Lpm, tuple[int, ...]]:
             return first, second, arguments
         case _:
             raise ValueError(f"{entry.table} has an entry of another kind")
-
-
-def _longest(table: _Prefixes, first: int, value: int, bits: int) -> int | None:
-    by_length = table.get(first, {})
-    for length in sorted(by_length, reverse=True):
-        found = by_length[length].get(value >> (bits - length))
-        if found is not None:
-            return found
-    return None

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 from compiler.ir.entries import ActionCall, Entries, TableEntry, numbers_of
 from compiler.ir.formats import number_to_text
-from compiler.pipeline.policing import DESTINATION, DIRECTIONS, PEER, PORT, PORT_BITS, SOURCE
+from compiler.pipeline.policing import DESTINATION, DIRECTIONS, PEER, PORT, PORT_BITS, PORT_SHIFT, PROTOCOL_BITS, SOURCE
 
 Counts = Callable[[str], Mapping[object, int]]
 """New connections of the entries of a table, by what they match."""
 _FAMILIES = ("ipv4", "ipv6")
-_PROTOCOL_BITS, _PORT_SHIFT = 8, 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,11 +90,11 @@ def _holders(
 def _ports(entry: TableEntry) -> tuple[int | None, str]:
     """Protocol and ports of a prefix; None and nothing for any."""
     value, length = numbers_of(entry.matches[1])
-    if length < _PROTOCOL_BITS:
+    if length < PROTOCOL_BITS:
         return None, ""
-    protocol, first = value >> PORT_BITS - _PROTOCOL_BITS, value >> _PORT_SHIFT & 0xFFFF
-    last = first + (1 << _PROTOCOL_BITS + 16 - length) - 1
-    if length == _PROTOCOL_BITS:
+    protocol, first = value >> PORT_BITS - PROTOCOL_BITS, value >> PORT_SHIFT & 0xFFFF
+    last = first + (1 << PROTOCOL_BITS + 16 - length) - 1
+    if length == PROTOCOL_BITS:
         return protocol, ""
     return protocol, str(first) if first == last else f"{first}-{last}"
 
