@@ -15,7 +15,8 @@ from pathlib import Path
 
 from tests.images.agent import mounted_below
 from tests.images.containerd import Containerd, containerd
-from tests.images.versions import BUILD, DEBIAN
+from tests.images.versions import DEBIAN
+from tests.peers.programs import place_of
 
 KEY = "stargz"
 MAKER = "ctr-remote"
@@ -40,8 +41,7 @@ def missing() -> str | None:
 
 
 def _program() -> Path:
-    place = subprocess.run([BUILD, "--where", KEY], capture_output=True, text=True, check=True).stdout.strip()
-    return Path(place) / KEY
+    return place_of(KEY) / KEY
 
 
 class Stargz:

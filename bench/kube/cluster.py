@@ -21,9 +21,9 @@ from typing import Any
 from bench.kube.objects import NAMESPACE, SERVICE_CIDR, Object, Served, namespace, node
 from bench.lab.places import inside
 from bench.lab.programs import TrafficError
-from bench.report.machine import ROOT
 from runtime.bpf.namespaces import entered
 from runtime.lab.netns import ip_batch
+from tests.peers.programs import BUILD, ETCD_ENVIRONMENT, KUBE, apiserver_flags, place_of, write_accounts
 
 ADDRESS, PORT, TOKEN = "192.168.62.1", 6443, "turnout-bench"
 ETCD, ETCD_PEERS = "http://127.0.0.1:2379", "http://127.0.0.1:2380"
@@ -31,16 +31,14 @@ SERVICES = f"/api/v1/namespaces/{NAMESPACE}/services"
 SLICES = f"/apis/discovery.k8s.io/v1/namespaces/{NAMESPACE}/endpointslices"
 WRITERS = 4
 START_S, LOOK_S, END_S, CALL_S = 120.0, 0.2, 20.0, 60.0
-_BUILD = ROOT / "tests" / "peers" / "build"
 
 
 def kube_program() -> Path:
     """Built when it is not there, which takes minutes. Raises `TrafficError`."""
-    environment = {**os.environ, "TURNOUT_PEERS": "kube"}
-    if subprocess.run([_BUILD], env=environment).returncode:
-        raise TrafficError(f"`TURNOUT_PEERS=kube {_BUILD}` failed")
-    place = subprocess.run([_BUILD, "--where", "kube"], capture_output=True, text=True, check=True).stdout.strip()
-    return Path(place) / "kube"
+    environment = {**os.environ, "TURNOUT_PEERS": KUBE}
+    if subprocess.run([BUILD], env=environment).returncode:
+        raise TrafficError(f"`TURNOUT_PEERS={KUBE} {BUILD}` failed")
+    return place_of(KUBE) / KUBE
 
 
 class Api:
@@ -162,35 +160,24 @@ def _etcd(folder: Path) -> list[str]:
 
 
 def _apiserver(folder: Path) -> list[str]:
-    """No controller-manager runs, so nobody makes service accounts; writes are as many as the machine can."""
-    key, tokens = folder / "key.pem", folder / "tokens.csv"
-    subprocess.run(["openssl", "genrsa", "-out", key, "2048"], check=True, capture_output=True)
-    tokens.write_text(f'{TOKEN},bench,bench,"system:masters"\n')
-    return [
-        "apiserver",
-        f"--etcd-servers={ETCD}",
-        f"--secure-port={PORT}",
-        "--bind-address=0.0.0.0",
-        f"--cert-dir={folder}/certificates",
-        "--advertise-address=127.0.0.1",
-        "--endpoint-reconciler-type=none",
-        f"--token-auth-file={tokens}",
-        "--authorization-mode=AlwaysAllow",
-        "--disable-admission-plugins=ServiceAccount",
-        "--service-account-issuer=https://bench.example",
-        f"--service-account-key-file={key}",
-        f"--service-account-signing-key-file={key}",
-        f"--service-cluster-ip-range={SERVICE_CIDR}",
-        "--enable-priority-and-fairness=false",
-        "--max-requests-inflight=0",
-        "--max-mutating-requests-inflight=0",
-    ]
+    """No controller-manager runs, and writes are as many as the machine can."""
+    write_accounts(folder, TOKEN, "bench")
+    more = {
+        "secure-port": PORT,
+        "bind-address": "0.0.0.0",
+        "authorization-mode": "AlwaysAllow",
+        "service-cluster-ip-range": SERVICE_CIDR,
+        "enable-priority-and-fairness": "false",
+        "max-requests-inflight": 0,
+        "max-mutating-requests-inflight": 0,
+    }
+    return ["apiserver", *apiserver_flags(folder, ETCD, "https://bench.example", more)]
 
 
 @contextmanager
 def running(space: str, command: Sequence[str], log: Path) -> Generator[subprocess.Popen[bytes]]:
     """A program in a namespace, ended by SIGTERM."""
-    environment = {**os.environ, "ETCD_UNSAFE_NO_FSYNC": "1"}
+    environment = {**os.environ, **ETCD_ENVIRONMENT}
     with log.open("ab") as output:
         process = subprocess.Popen(
             inside(space, command), stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,8 +11,9 @@ from typing import Final
 
 import pytest
 
+from tests.peers.programs import place_of
+
 _REPOSITORY: Final = Path(__file__).parents[2]
-BUILD: Final = _REPOSITORY / "tests" / "peers" / "build"
 _DOCUMENT: Final = _REPOSITORY / "docs" / "containerd.md"
 _PATHS: Final = {"socket": "/run/turnout/snapshots.sock", "cache": "/var/lib/turnout/layers"}
 """What stands in the document, by who it belongs to."""
@@ -48,10 +48,10 @@ def search_path(version: Version) -> str:
 @cache
 def peer_folder(peer: str) -> Path:
     """Where tests/peers/build has put a peer's programs. Skips the test where they are missing."""
-    place = subprocess.run([BUILD, "--where", peer], capture_output=True, text=True, check=True).stdout.strip()
-    if not Path(place).is_dir():
+    place = place_of(peer)
+    if not place.is_dir():
         pytest.skip(f"{peer} is not built; make peers builds it")
-    return Path(place)
+    return place
 
 
 def documented(heading: str, **replaced: Path) -> str:

@@ -13,18 +13,15 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-import pytest
 import urllib3
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.images.registry import free_port
+from tests.images.versions import peer_folder
+from tests.peers.programs import ETCD_ENVIRONMENT, KUBE, apiserver_flags, write_accounts
 
-BUILD: Final = Path(__file__).parents[1] / "peers" / "build"
 START_S: Final = 90
 _ADMIN_TOKEN: Final = "of-the-administrator"
 _JSON: Final = "application/json"
@@ -33,13 +30,9 @@ _ISSUER: Final = "https://kubernetes.default.svc"
 Object = dict[str, Any]
 
 
-@cache
 def program() -> Path:
     """Skips the test where tests/peers/build has not made it."""
-    place = subprocess.run([BUILD, "--where", "kube"], capture_output=True, text=True, check=True).stdout.strip()
-    if not Path(place).is_dir():
-        pytest.skip("kube is not built; make peers builds it")
-    return Path(place) / "kube"
+    return peer_folder(KUBE) / KUBE
 
 
 class RefusedError(Exception):
@@ -138,11 +131,11 @@ class ControlPlane:
 @contextmanager
 def control_plane(folder: Path) -> Generator[ControlPlane]:
     etcd_port, peer_port, port = free_port(), free_port(), free_port()
-    _write_credentials(folder)
+    write_accounts(folder, _ADMIN_TOKEN, "admin")
     urls = [f"http://127.0.0.1:{number}" for number in (etcd_port, peer_port)]
     command = [program(), "etcd", folder / "etcd", *urls]
     with (folder / "etcd.log").open("wb") as log:
-        etcd = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | {"ETCD_UNSAFE_NO_FSYNC": "1"})
+        etcd = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | ETCD_ENVIRONMENT)
     client = Client(f"https://127.0.0.1:{port}", folder / "certs" / "apiserver.crt", _ADMIN_TOKEN)
     running: ControlPlane | None = None
     try:
@@ -156,33 +149,14 @@ def control_plane(folder: Path) -> Generator[ControlPlane]:
             process.wait()
 
 
-def _write_credentials(folder: Path) -> None:
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    plain = serialization.NoEncryption()
-    text = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, plain)
-    (folder / "accounts.key").write_bytes(text)
-    (folder / "tokens.csv").write_text(f'{_ADMIN_TOKEN},admin,admin,"system:masters"\n')
-
-
 def _start_apiserver(folder: Path, etcd_port: int, port: int) -> subprocess.Popen[bytes]:
-    flags = {
-        "etcd-servers": f"http://127.0.0.1:{etcd_port}",
+    more = {
         "bind-address": "127.0.0.1",
         "secure-port": port,
-        # A loopback address cannot be an endpoint of the service `kubernetes`.
-        "advertise-address": "127.0.0.1",
-        "endpoint-reconciler-type": "none",
-        "cert-dir": folder / "certs",
-        "token-auth-file": folder / "tokens.csv",
         "authorization-mode": "RBAC",
-        # Nobody makes a service account `default` in new namespaces.
-        "disable-admission-plugins": "ServiceAccount",
-        "service-account-issuer": _ISSUER,
-        "service-account-key-file": folder / "accounts.key",
-        "service-account-signing-key-file": folder / "accounts.key",
         "service-cluster-ip-range": "10.96.0.0/16",
     }
-    command = [program(), "apiserver", *(f"--{name}={value}" for name, value in flags.items())]
+    command = [program(), "apiserver", *apiserver_flags(folder, f"http://127.0.0.1:{etcd_port}", _ISSUER, more)]
     with (folder / "apiserver.log").open("ab") as log:
         return subprocess.Popen(command, stdout=log, stderr=log)
 
