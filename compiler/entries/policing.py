@@ -63,7 +63,8 @@ def policing_entries(
 ) -> Iterator[TableEntry]:
     """`hops` are the next hops of workloads behind the device's ports, by their keys."""
     here = [port.workload for port in device.ports if port.workload is not None and port.workload.key in hops]
-    of_workload = {w.key: _policies_of(w, policies.isolations) for w in here}
+    isolated = _by_workload(policies.isolations)
+    of_workload = {w.key: tuple(isolated.get(w.key, ())) for w in here}
     concerned = [workload for workload in here if of_workload[workload.key]]
     if not concerned or not _is_offered(device, concerned, of_workload, report):
         return
@@ -119,8 +120,13 @@ class _Policy:
         return ((p, rule) for p in self.policies for rule in p.rules(self.direction) or ())
 
 
-def _policies_of(workload: Workload, isolations: Iterable[Isolation]) -> tuple[Isolation, ...]:
-    return tuple(i for i in isolations if any(w.key == workload.key for w in i.workloads))
+def _by_workload(isolations: Iterable[Isolation]) -> Mapping[str, list[Isolation]]:
+    """The policies that concern each workload, by its key."""
+    found: dict[str, list[Isolation]] = {}
+    for isolation in isolations:
+        for key in dict.fromkeys(workload.key for workload in isolation.workloads):
+            found.setdefault(key, []).append(isolation)
+    return found
 
 
 def _policy(direction: str, workload: Workload, policies: tuple[Isolation, ...]) -> _Policy | None:

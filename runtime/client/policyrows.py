@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from compiler.ir.entries import ActionCall, Entries, TableEntry, numbers_of
 from compiler.ir.formats import number_to_text
@@ -12,6 +12,7 @@ from compiler.pipeline.policing import DESTINATION, DIRECTIONS, PEER, PORT, PORT
 Counts = Callable[[str], Mapping[object, int]]
 """New connections of the entries of a table, by what they match."""
 _FAMILIES = ("ipv4", "ipv6")
+_KIND = "NetworkPolicy "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,29 +48,28 @@ def _rows(by_table: Mapping[str, list[TableEntry]], direction: str, family: str,
         for entry in (e for e in peers if _first(e) == policy):
             sets.setdefault(_arguments(entry)[0], []).append(_prefix(entry, family))
         allowed = [e for e in ports if _first(e) in sets]
+        nothing = Row(
+            network=network,
+            workloads=workloads,
+            direction=direction,
+            policy=owner.removeprefix(_KIND),
+            peers=(),
+            protocol=None,
+            ports="",
+            connections=0,
+        )
         for entry in allowed:
             protocol, text = _ports(entry)
-            yield Row(
-                network=network,
-                workloads=workloads,
-                direction=direction,
-                policy=entry.owner.removeprefix("NetworkPolicy "),
+            yield replace(
+                nothing,
+                policy=entry.owner.removeprefix(_KIND),
                 peers=tuple(sets[_first(entry)]),
                 protocol=protocol,
                 ports=text,
                 connections=counted.get(entry.matches, 0),
             )
         if not allowed:
-            yield Row(
-                network=network,
-                workloads=workloads,
-                direction=direction,
-                policy=owner.removeprefix("NetworkPolicy "),
-                peers=(),
-                protocol=None,
-                ports="",
-                connections=0,
-            )
+            yield nothing
 
 
 def _holders(
