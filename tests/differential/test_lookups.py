@@ -81,6 +81,9 @@ interpreter, from there:
   table service_ipv4 (network=2, address=10.96.0.10, protocol=6, port=80): miss, miss()
   control redirect_in_ipv4
   table inbound_ipv4 (network=2, workload=10.96.0.10, peer=10.0.0.10, port=80): miss, miss()
+  control police_ipv4
+  table isolated_source_ipv4 (network=2, nexthop=20): miss, miss()
+  table isolated_destination_ipv4 (network=2, address=10.96.0.10): miss, miss()
   table flow_reverse_ipv4 (network=2, leg=2, protocol=6, {ENDS}): miss, miss()
   table route_ipv4 (network=2, dst=10.96.0.10): miss, miss()
   to the kernel
@@ -92,6 +95,8 @@ protocol=6, port=80)
 to_service_ipv4(service_id=1, hairpin=10.0.0.1, affinity_ms=0)  [shop.yaml:101:1]
   table backend_ipv4: to_backend_ipv4
   table inbound_ipv4: miss
+  table isolated_source_ipv4: miss
+  table isolated_destination_ipv4: miss
   table flow_reverse_ipv4: miss
   table route_ipv4: miss
   drop: no_route

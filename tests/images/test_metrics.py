@@ -89,6 +89,7 @@ def test_what_real_containers_leave_in_the_figures() -> None:
         assert value(before, "calls_total", method="Prepare", code="ALREADY_EXISTS") >= 2
         assert value(before, "volume_attached", volume=volume.digest, role="root") == 0
         _run_both(node, port, name, disk, volume.digest)
+        node.collect()
         wait_until(lambda: value(scraped(port), "snapshots", kind="active") == 0, "snapshots are left")
         after = scraped(port)
         assert value(after, "calls_total", method="Remove", code="OK") >= 2

@@ -23,6 +23,7 @@ from tests.images.versions import peer_folder
 from tests.peers.programs import ETCD_ENVIRONMENT, KUBE, apiserver_flags, write_accounts
 
 START_S: Final = 90
+_BUSY_RETRIES: Final = 30
 _ADMIN_TOKEN: Final = "of-the-administrator"
 _JSON: Final = "application/json"
 _ISSUER: Final = "https://kubernetes.default.svc"
@@ -54,7 +55,12 @@ class Client:
     token: str
 
     def ask(self, method: str, path: str, body: object = None, content: str = _JSON, accept: str = _JSON) -> Object:
-        with urllib3.PoolManager(ca_certs=str(self.authority), retries=False) as http:
+        """Asked again while the server says that it is too busy for now (429), as it does for a kind whose definition
+        has just come, and as all clients of Kubernetes do."""
+        retries = urllib3.Retry(
+            None, connect=0, read=0, status=_BUSY_RETRIES, status_forcelist=(429,), allowed_methods=None
+        )
+        with urllib3.PoolManager(ca_certs=str(self.authority), retries=retries) as http:
             headers = {"Authorization": f"Bearer {self.token}", "Content-Type": content, "Accept": accept}
             text = None if body is None else json.dumps(body)
             answer = http.request(method, self.server + path, headers=headers, body=text, timeout=20)
