@@ -8,6 +8,8 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import Literal
 
+from compiler.pipeline.storage import LAST_SERVICE
+
 Version = Literal[4, 6]
 UPLINK, CLIENT_PORT, BACKEND_PORT = 1, 16, 17
 NO_PORT = 0
@@ -20,7 +22,7 @@ ROUTER_MAC, CLIENT_MAC, BACKEND_MAC = 0x020000000001, 0x020000000010, 0x02000000
 UNDERLAY_MAC_HERE, UNDERLAY_MAC_THERE = 0x020000000101, 0x020000000102
 UNDERLAY_HERE, UNDERLAY_THERE = int(ip_address("192.0.2.1")), int(ip_address("192.0.2.2"))
 REMOTE_BACKENDS = 64
-LOCAL_SERVICE, SINGLE_SERVICE = 65_001, 65_002
+LOCAL_SERVICE, SINGLE_SERVICE = LAST_SERVICE - 1, LAST_SERVICE
 """A service whose only backend is here, and one whose only backend is there."""
 _BASES: dict[Version, tuple[int, int, int, int]] = {
     4: (int(ip_address("10.1.0.0")), int(ip_address("10.2.0.0")), int(ip_address("10.96.0.0")), 0x0A030001),

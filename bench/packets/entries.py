@@ -52,6 +52,7 @@ MOST_SERVICES = 10_000 - 2
 """How many the table of services holds besides those with a single backend."""
 _TCP = 6
 _BACKENDS_EACH = 2
+_NO_AFFINITY_MS = 0
 _LOCAL_MEMBER = 1
 _FIRST_REMOTE_MEMBER = 2
 _VERSIONS: tuple[Version, Version] = (4, 6)
@@ -138,6 +139,6 @@ def _services(version: Version, services: int) -> Iterator[TableEntry]:
     behind[SINGLE_SERVICE] = MemberRef(member_id=_FIRST_REMOTE_MEMBER)
     table, backend = _Table(f"service_ipv{version}"), _Table(f"backend_ipv{version}")
     for service, target in behind.items():
-        call = _call(f"to_service_ipv{version}", service, gateway(version))
+        call = _call(f"to_service_ipv{version}", service, gateway(version), _NO_AFFINITY_MS)
         yield table(call, NETWORK, service_address(version, service), _TCP, SERVICE_PORT)
         yield backend(target, service)

@@ -16,7 +16,7 @@ from compiler.printers.ebpf.printing import print_c
 from compiler.printers.features import features
 from compiler.printers.layout import MapLayout, layout
 from compiler.printers.store_programs import StoreEvent, store_programs
-from runtime.bpf.machine import MACHINE_CONSTANTS
+from runtime.bpf.machine import machine_constants
 from runtime.bpf.maps import Map
 from runtime.bpf.object import LoadSettings, Object, load
 from runtime.bpf.program import Program
@@ -57,7 +57,7 @@ class LoadedPipeline:
         chosen = sized(slots, version)
         self._layout = layout(chosen)
         self._elf = compile_source(print_c(chosen), hook)
-        constants = {"hash_seed": HASH_SEED, **MACHINE_CONSTANTS, **features(chosen, entries), FAST_PATH: 1}
+        constants = {"hash_seed": HASH_SEED, **machine_constants(), **features(chosen, entries), FAST_PATH: 1}
         self._settings = LoadSettings(name="bench_pipeline", constants=constants)
         self._loaded = load(self._elf, self._settings)
         self._slow: Object | None = None

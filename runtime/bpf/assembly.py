@@ -46,6 +46,16 @@ def set_register(register: int, value: int) -> bytes:
     return _INSTRUCTION.pack(0xB7, register, 0, value)
 
 
+def copy_register(register: int, source: int) -> bytes:
+    """`register = source` (64 bits)."""
+    return _INSTRUCTION.pack(0xBF, register | source << 4, 0, 0)
+
+
+def store_u64(pointer: int, source: int) -> bytes:
+    """`*(u64 *)pointer = source`."""
+    return _INSTRUCTION.pack(0x7B, pointer | source << 4, 0, 0)
+
+
 def call(helper: int) -> bytes:
     """Call a helper by its number in the uapi."""
     return _INSTRUCTION.pack(0x85, 0, 0, helper)

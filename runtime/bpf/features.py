@@ -24,6 +24,7 @@ from runtime.bpf.library import U32, check, libbpf
 from runtime.bpf.maps import Map, MapShape
 from runtime.bpf.queries import tcx_present
 from runtime.bpf.testrun import MIN_FRAME, run_skb, run_syscall, run_xdp
+from runtime.bpf.ticks import tick_constants
 from runtime.bpf.toolchain import find_compiler
 
 OLDEST_KERNEL = (5, 15)
@@ -122,6 +123,13 @@ def _syscall() -> str:
     with load_instructions(ProgramType.SYSCALL, set_register(0, 3) + leave(), "probe_syscall") as program:
         _expect(run_syscall(program.fd, b"").result, 3)
         return "loads and runs"
+
+
+def _ticks() -> str:
+    tick_ns = tick_constants()["tick_ns"]
+    if not tick_ns:
+        raise Absent("programs cannot read it, or it has lost ticks")
+    return f"{1_000_000_000 // tick_ns} a second"
 
 
 def _jit() -> str:
@@ -250,6 +258,11 @@ PROBES = (
         name="coarse clock",
         disables="the cheap clock of flow ageing",
         attempt=_helper(ProgramType.SCHED_CLS, KTIME_GET_COARSE_NS, "bpf_ktime_get_coarse_ns"),
+    ),
+    Probe(
+        name="tick count",
+        disables="the clock of flow ageing that takes no call; the coarse one is asked",
+        attempt=_ticks,
     ),
     Probe(name="memlock", disables="large maps without CAP_SYS_RESOURCE", attempt=_memlock),
     Probe(name="kernel btf", disables="watching the live system with kernel structures", attempt=_btf),

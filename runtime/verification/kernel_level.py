@@ -36,7 +36,7 @@ from compiler.printers.layout_maps import MapKind
 from compiler.printers.layout_meter import direct_meter_name
 from compiler.printers.layout_replication import REPLICATION, replication_key, replication_value
 from compiler.printers.store_programs import read_sweep, store_programs, sweep_context
-from runtime.bpf.machine import MACHINE_CONSTANTS
+from runtime.bpf.machine import machine_constants
 from runtime.bpf.object import LoadSettings, load
 from runtime.bpf.testrun import run_syscall
 from runtime.build import Hook, compile_source
@@ -120,7 +120,7 @@ class KernelLevel(KernelState):
         selectors = [table.selector for table in made.tables if table.selector is not None]
         sizes = {selector.ring.name: RING_SLOTS for selector in selectors}
         own = {"hash_seed": hash_seed, "test_mode": 1, TRACING: int(traces)}
-        self.constants = {**own, **MACHINE_CONSTANTS, **(flags or {})}
+        self.constants = {**own, **machine_constants(), **(flags or {})}
         loaded = load(source, LoadSettings(name="verification", max_entries=sizes, constants=self.constants))
         super().__init__(pipeline, made, loaded, is_traced=traces)
         self.program = self._object.program(hook.value)

@@ -127,6 +127,7 @@ static long (*const bpf_skb_adjust_room)(struct __sk_buff *skb, s32 difference, 
 static long (*const bpf_redirect_map)(const void *map, u64 key, u64 flags) = (void *)51;
 static long (*const bpf_xdp_adjust_tail)(struct xdp_md *xdp, int delta) = (void *)65;
 static long (*const bpf_redirect_peer)(u32 ifindex, u64 flags) = (void *)155;
+static u64 (*const bpf_jiffies64)(void) = (void *)118;
 static u64 (*const bpf_ktime_get_coarse_ns)(void) = (void *)160;
 
 /* A map of an array of maps, or 0. */

@@ -34,16 +34,32 @@ static __always_inline u64 clock_ns_to_ms(u64 ns)
 	return (ns >> 19) * 8796093 >> 24;
 }
 
+/*
+ * The kernel's count of timer ticks as a clock, which is read by a load and not by a call: what a tick takes, and what the
+ * count was when CLOCK_MONOTONIC was 0. No such clock where `tick_ns` is 0.
+ */
+const volatile u64 tick_ns;
+const volatile u64 tick_origin;
+
+static __always_inline u64 clock_ticks_ms(void)
+{
+	return clock_ns_to_ms((bpf_jiffies64() - tick_origin) * tick_ns);
+}
+
 /* For packets: milliseconds of CLOCK_MONOTONIC as of the last timer tick. */
 static __always_inline u64 clock_ms(void)
 {
-	return test_mode ? clock_test_ms() : clock_ns_to_ms(bpf_ktime_get_coarse_ns());
+	if (test_mode)
+		return clock_test_ms();
+	return tick_ns ? clock_ticks_ms() : clock_ns_to_ms(bpf_ktime_get_coarse_ns());
 }
 
-/* For programs that the device runs, which the kernel does not let have the cheap clock: up to a tick ahead of it. */
+/* For programs that the device runs, which the kernel does not let have the coarse clock: up to a tick ahead of it. */
 static __always_inline u64 clock_device_ms(void)
 {
-	return test_mode ? clock_test_ms() : clock_ns_to_ms(bpf_ktime_get_ns());
+	if (test_mode)
+		return clock_test_ms();
+	return tick_ns ? clock_ticks_ms() : clock_ns_to_ms(bpf_ktime_get_ns());
 }
 
 #endif

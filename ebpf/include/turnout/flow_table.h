@@ -336,6 +336,8 @@ static __always_inline u32 FLOW(index)(u64 hash, u32 position)
 /* Of 16 bits of the hash that no set of a store of up to 2^18 slots is chosen by; never 0. */
 static __always_inline u32 FLOW(tag)(u64 hash)
 {
+	/* Opaque, so that it is made anew for each slot and does not lie on the stack meanwhile. */
+	asm volatile("" : "+r"(hash));
 	return (u32)(hash >> 48) | 1;
 }
 
@@ -374,8 +376,7 @@ static __always_inline struct FLOW(slot) *FLOW(match)(const u64 *key, u64 hash, 
 		u64 tag = tags >> 16 * (position % FLOW_WAYS) & 0xffff;
 
 		*free |= (tag - 1) >> 63 << position;
-		/* Most entries are in the first place, so that one is looked at without waiting for its tag. */
-		if (position && tag != FLOW(tag)(hash))
+		if (tag != FLOW(tag)(hash))
 			continue;
 		struct FLOW(slot) *slot = FLOW(at)(*index);
 		if (slot && FLOW(has_key)(slot, key) && FLOW_READ(slot->table))
@@ -390,9 +391,17 @@ static __always_inline struct FLOW(slot) *FLOW(match)(const u64 *key, u64 hash, 
  */
 static __always_inline bool FLOW(find_or_free)(const u64 *key, u64 hash, struct FLOW(hit) *hit, u64 *free)
 {
+	struct FLOW(slot) *first = FLOW(at)(hit->index = FLOW(index)(hash, 0));
+
+	/* Most entries are in the first place, whose tag would be a cache line more. */
+	if (first && FLOW(copy)(first, key, hit) && hit->table)
+		return true;
 #pragma clang loop unroll(disable)
 	for (u32 attempt = 0; attempt < FLOW_FIND_ATTEMPTS; attempt++) {
-		struct FLOW(slot) *slot = FLOW(match)(key, hash, &hit->index, free);
+		/* Opaque, so that the compiler does not keep all places on the stack before it looks at the first. */
+		u64 again = hash;
+		asm volatile("" : "+r"(again));
+		struct FLOW(slot) *slot = FLOW(match)(key, again, &hit->index, free);
 
 		if (!slot)
 			return false;

@@ -15,7 +15,7 @@ from compiler.printers.bundle import Bundle
 from compiler.span import InternalError
 from runtime.bpf.elf import opened
 from runtime.bpf.errors import BpfError
-from runtime.bpf.machine import MACHINE_CONSTANTS
+from runtime.bpf.machine import machine_constants
 from runtime.bpf.maps import Map
 from runtime.bpf.object import LoadSettings, Object, load
 from runtime.bpf.program import Program
@@ -254,7 +254,7 @@ class KernelTarget:
             variable.name: 1 for variable in variables if variable.name.startswith(FLAG_PREFIX) and variable.size == 1
         }
         known = {variable.name for variable in variables}
-        given = {HASH_SEED: self._hash_seed, **MACHINE_CONSTANTS}
+        given = {HASH_SEED: self._hash_seed, **machine_constants()}
         constants |= {name: value for name, value in given.items() if name in known}
         return LoadSettings(
             name=name,
