@@ -12,7 +12,7 @@ from compiler.policy.policyset import Address, Service
 
 def range_entries(words: Vocabulary, service: Service, front: Address, number: int, owner: str) -> Iterator[TableEntry]:
     """One for each range of the address's family. Where ranges are allowed, of whichever family, all others are not."""
-    if front not in service.bounded:
+    if not service.is_bounded(front):
         return
     family = f"ipv{front.version}"
     found = [

@@ -7,7 +7,7 @@ of the devices, so that all agree without talking, and a device that comes or go
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Final
 
 from compiler.entries.identity import router_mac
@@ -17,7 +17,7 @@ from compiler.entries.reachability import reaches, served_networks
 from compiler.entries.vocabulary import Vocabulary, mac_number
 from compiler.ir.entries import ActionCall, TableEntry
 from compiler.ir.hashing import mix64
-from compiler.policy.policyset import Address, Device, Network, PolicySet, Service, TrafficPolicy
+from compiler.policy.policyset import Address, Device, Network, PolicySet, Service, ServicePort, TrafficPolicy
 from compiler.span import InternalError, Span
 
 UNDERLAY: Final = 0
@@ -30,14 +30,18 @@ def entering_entries(
 ) -> Iterator[TableEntry]:
     """All that a network with external addresses needs on a device, but for its services."""
     fronts = _fronts(policies, network)
-    if not fronts:
+    offered = next((port for s in policies.services if s.network.name == network.name for port in s.node_ports), None)
+    if not fronts and offered is None:
         return
     entrances = entrances_of(policies, network)
     for there in entrances:
         if there.name != device.name and reaches(device, there):
             yield from _entrance(words, device, there, network, hops)
     if device.lets_in:
-        yield from _own_entries(words, device, network, fronts, entrances, hops)
+        enter = yield from _way_back(words, device, network, hops)
+        yield from _own_entries(words, device, enter, fronts, entrances)
+        if offered is not None:
+            yield from _host_entries(words, device, enter, offered)
 
 
 def entrances_of(policies: PolicySet, network: Network) -> tuple[Device, ...]:
@@ -65,20 +69,33 @@ def _entrance(
         yield words.entry(f"entrance_{family}", call, there.span, owner, network=network.id, source=source)
 
 
-def _own_entries(
-    words: Vocabulary,
-    device: Device,
-    network: Network,
-    fronts: dict[Address, list[tuple[Service, Span]]],
-    entrances: tuple[Device, ...],
-    hops: Numbers[ActionCall],
-) -> Iterator[TableEntry]:
+def _way_back(
+    words: Vocabulary, device: Device, network: Network, hops: Numbers[ActionCall]
+) -> Generator[TableEntry, None, ActionCall]:
+    """The way back to clients outside; what lets them into the network is given back."""
     way_out = _way_out(words, device, network)
     hop = hops.of(way_out)
     yield words.entry("neighbor", way_out, device.span, f"Device {device.name}", nexthop=hop)
+    signature = (mac_number(_underlay_mac(device)) - router_mac(network)) % (1 << 48)
+    return words.call("enter_from_outside", network=network.id, nexthop=hop, signature=signature)
+
+
+def _host_entries(words: Vocabulary, device: Device, enter: ActionCall, offered: ServicePort) -> Iterator[TableEntry]:
+    """What is sent to the host may be for a node port. Who asks for its MAC address is answered by the host itself."""
     mac = mac_number(_underlay_mac(device))
-    signature = (mac - router_mac(network)) % (1 << 48)
-    enter = words.call("enter_from_outside", network=network.id, nexthop=hop, signature=signature)
+    for address in device.host_addresses:
+        owner = f"Node {device.node.name}"
+        yield words.entry(f"eip_ipv{address.version}", enter, offered.node_port_span, owner, address=address, mac=mac)
+
+
+def _own_entries(
+    words: Vocabulary,
+    device: Device,
+    enter: ActionCall,
+    fronts: dict[Address, list[tuple[Service, Span]]],
+    entrances: tuple[Device, ...],
+) -> Iterator[TableEntry]:
+    mac = mac_number(_underlay_mac(device))
     for address, services in fronts.items():
         service, span = services[0]
         owner = f"{service.kind} {service.key}"

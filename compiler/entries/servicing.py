@@ -24,7 +24,7 @@ from compiler.ir.entries import (
     WeightedMember,
 )
 from compiler.pipeline.affinity import KEPT_MS
-from compiler.policy.policyset import Address, Algorithm, Backend, Device, Profile, Service, ServicePort, Steering
+from compiler.policy.policyset import Algorithm, Backend, Device, Front, Profile, Service, ServicePort, Steering
 from compiler.span import Span
 
 _MS_PER_S = 1000
@@ -124,17 +124,17 @@ def _is_offered(service: Service, device: Device, report: Report) -> bool:
 def _targets(
     words: Vocabulary, service: Service, device: Device, numbers: ServiceNumbers, report: Report
 ) -> Iterator[_Target]:
-    for address in service.fronts:
-        hairpin = service.network.gateway(address.version)
-        if hairpin is None:
+    for address in service.vips:
+        if service.network.gateway(address.version) is None:
             message = (
                 f"network '{service.network.name}' has no IPv{address.version} gateway: a backend that "
                 f"calls service '{service.key}' and is chosen itself gets no answer"
             )
             report.add(codes.NO_GATEWAY, service.span, message)
-        for port in service.ports:
-            backends = service.backends(port, address, device)
-            yield _target(words, service, port, address, int(hairpin or 0), backends, numbers)
+    for front in service.fronts(device):
+        hairpin = int(service.network.gateway(front.address.version) or 0)
+        backends = service.backends(front.port, front.address, device)
+        yield _target(words, service, front, hairpin, backends, numbers)
 
 
 def _owner(service: Service, port: ServicePort) -> str:
@@ -144,12 +144,12 @@ def _owner(service: Service, port: ServicePort) -> str:
 def _target(
     words: Vocabulary,
     service: Service,
-    port: ServicePort,
-    address: Address,
+    front: Front,
     hairpin: int,
     backends: tuple[Backend, ...],
     numbers: ServiceNumbers,
 ) -> _Target:
+    address, port = front.address, front.port
     family = f"ipv{address.version}"
     table = f"service_{family}"
 
@@ -157,12 +157,12 @@ def _target(
         return words.entry(
             table,
             action,
-            port.span,
+            front.span,
             _owner(service, port),
             network=service.network.id,
             address=address,
             protocol=port.protocol.number,
-            port=port.port,
+            port=front.number,
         )
 
     number = numbers.of(service, entry_with(words.call("miss")).key)
@@ -182,7 +182,7 @@ def _target(
         steering=service.steering,
         keepers=_called(words, family, stays) if service.is_portal or service.affinity_s else (),
         ranges=tuple(range_entries(words, service, address, number, _owner(service, port))),
-        span=port.span,
+        span=front.span,
     )
 
 

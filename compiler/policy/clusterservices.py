@@ -1,8 +1,8 @@
 """Kubernetes Services with their EndpointSlices.
 
-Turnout serves cluster IPs, externalIPs and load balancer addresses. What else a Service may ask for is answered here:
-an error when following it not would send connections to other backends than asked for, a warning when only another way
-in (a node port) stays unserved, a note when there is nothing to program.
+Turnout serves cluster IPs, node ports, externalIPs and load balancer addresses. What else a Service may ask for is
+answered here: an error when following it not would send connections to other backends than asked for, a warning when
+only another way in stays unserved, a note when there is nothing to program.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from compiler.policy.frontends import Holders, PlacedAddress, check_addresses, c
 from compiler.policy.kinds import ALGORITHM_ANNOTATION, NETWORK_ANNOTATION, SOURCE_RANGES_ANNOTATION
 from compiler.policy.kubernetes import KubernetesService
 from compiler.policy.located import Located
+from compiler.policy.nodeports import check_assigned
 from compiler.policy.policyset import Address, Algorithm, Backend, Network, Service, ServicePort, TrafficPolicy
 from compiler.policy.references import Claims, Directory, check_annotations, object_name
 from compiler.policy.scalar import shortened
@@ -47,6 +48,7 @@ class ClusterServiceResolver:
         """None when nothing is to be programmed, or when the network or address is unknown."""
         known = (NETWORK_ANNOTATION, ALGORITHM_ANNOTATION, SOURCE_RANGES_ANNOTATION)
         check_annotations(located, located.model.metadata.annotations, known, self.report)
+        check_assigned(located, self.report)
         if not _is_served(located, self.report):
             return None
         affinity = affinity_seconds(located.model.spec, located.key("spec", "sessionAffinityConfig"), self.report)
@@ -165,7 +167,15 @@ class ClusterServiceResolver:
         matching = [s for s in slices if s.name == spec.name and s.protocol == spec.protocol and s.version in versions]
         backends = [self._backend(network, item, endpoint) for item in matching for endpoint in item.endpoints]
         span = located.at("spec", "ports", index, "port")
-        port = service_port(name=spec.name, protocol=spec.protocol, port=spec.port, backends=backends, span=span)
+        port = service_port(
+            name=spec.name,
+            protocol=spec.protocol,
+            port=spec.port,
+            backends=backends,
+            span=span,
+            node_port=spec.node_port,
+            node_port_span=located.at("spec", "ports", index, "nodePort"),
+        )
         key = object_name(located.model.metadata)
         if slices and not port.backends:
             message = f"port {spec.port}/{spec.protocol} of service '{key}' has no ready endpoint"
@@ -227,7 +237,8 @@ def _is_served(located: ServiceObject, report: Report) -> bool:
         return False
     if spec.cluster_ip == "None" or "None" in spec.cluster_ips:
         message = f"service '{key}' is headless, clients connect to its endpoints: nothing needs to be programmed"
-        report.add(codes.HEADLESS, located.at("spec", "clusterIP" if spec.cluster_ip else "clusterIPs"), message)
+        if spec.type == "ClusterIP":
+            report.add(codes.HEADLESS, located.at("spec", "clusterIP" if spec.cluster_ip else "clusterIPs"), message)
         return False
     return True
 
@@ -240,15 +251,9 @@ def _check_unsupported(located: ServiceObject, report: Report) -> None:
     if spec.load_balancer_source_ranges and spec.type != "LoadBalancer":
         message = "loadBalancerSourceRanges without type LoadBalancer do nothing"
         report.add(codes.CONFLICTING_FIELDS, located.key("spec", "loadBalancerSourceRanges"), message)
-    for message, field in _ignored(spec.type, located):
-        report.add(codes.IGNORED_FIELD, located.key("spec", field), message)
-
-
-def _ignored(service_type: str, located: ServiceObject) -> Iterable[tuple[str, str]]:
-    """What only concerns ways in other than the cluster IP, with the field that asks for it."""
-    spec = located.model.spec
-    if service_type == "NodePort" or (service_type == "LoadBalancer" and spec.allocate_load_balancer_node_ports):
-        yield f"the node port of this {service_type} service is not supported yet: it is not served there", "type"
+    if spec.health_check_node_port:
+        message = f"nothing answers at the health check node port {spec.health_check_node_port}"
+        report.add(codes.IGNORED_FIELD, located.key("spec", "healthCheckNodePort"), message)
 
 
 def _check_ports(located: ServiceObject, report: Report) -> None:

@@ -75,6 +75,9 @@ EXTERNAL_IN_TWO_NETWORKS: Final = Code(id="E0235", name="external-address-in-two
 NO_WAY_IN: Final = Code(id="W0236", name="no-way-in")
 NOBODY_ALLOWED: Final = Code(id="W0237", name="nobody-allowed")
 NO_SUCH_PORT: Final = Code(id="W0241", name="no-such-port-name")
+NODE_PORT_TAKEN: Final = Code(id="E0242", name="node-port-taken")
+NO_NODE_PORT: Final = Code(id="W0243", name="no-node-port")
+PICKED_PORT: Final = Code(id="N0244", name="picked-port")
 LIMIT_OF_NOTHING: Final = Code(id="W0240", name="limit-of-nothing")
 
 ABSENCES: Final = frozenset(

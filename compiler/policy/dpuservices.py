@@ -13,6 +13,7 @@ from compiler.policy.distribution import ZONE_LABEL, Hints, check_distribution, 
 from compiler.policy.externals import address_order, written_externals
 from compiler.policy.frontends import Holders, check_addresses, check_families, node_of, service_port
 from compiler.policy.located import Located
+from compiler.policy.nodeports import check_written
 from compiler.policy.policyset import (
     Address,
     Algorithm,
@@ -80,6 +81,7 @@ class DpuServiceResolver:
         spec, metadata = located.model.spec, located.model.metadata
         check_annotations(located, metadata.annotations, (), self.report)
         _check_ports(located, self.report)
+        check_written(located, self.report)
         network = self.networks.find(spec.network, located.at("spec", "network"), self.report)
         if network is None:
             return None
@@ -115,6 +117,7 @@ class DpuServiceResolver:
             traffic_distribution=spec.traffic_distribution or "",
             source_ranges=ranges,
             bounded=frozenset(address for address, _ in externals) if ranges else frozenset(),
+            bounds_node_ports=bool(ranges),
             affinity_s=affinity_seconds(spec, located.key("spec", "sessionAffinityConfig"), self.report),
             labels=tuple(sorted(metadata.labels.items())),
             span=located.span,
@@ -247,6 +250,8 @@ def _port(
         port=spec.port,
         backends=backends,
         span=located.at("spec", "ports", index, "port"),
+        node_port=spec.node_port or 0,
+        node_port_span=located.at("spec", "ports", index, "nodePort"),
     )
 
 

@@ -38,8 +38,8 @@ def written_externals(located: Located[kinds.DpuService], report: Report) -> lis
         expected = "'type: LoadBalancer', or none of them"
         report.add(codes.CONFLICTING_FIELDS, located.key("spec", "externalAddresses"), message, expected=expected)
     given = (("externalTrafficPolicy", spec.external_traffic_policy), ("sourceRanges", spec.source_ranges))
-    for field in (name for name, value in given if value is not None and spec.type != "LoadBalancer"):
-        message = f"{field} without type LoadBalancer does nothing"
+    for field in (name for name, value in given if value is not None and spec.type == "ClusterIP"):
+        message = f"{field} without type LoadBalancer or NodePort does nothing"
         report.add(codes.CONFLICTING_FIELDS, located.key("spec", field), message)
     claims = Claims(report)
     for address, span in placed:
@@ -166,9 +166,10 @@ def _check_ways_in(services: Iterable[Service], devices: Iterable[Device], repor
         if port.workload is not None
     }
     for service in services:
-        if service.externals and service.network.name not in entered:
+        spans = (*service.external_spans, *(port.node_port_span for port in service.node_ports))
+        if spans and service.network.name not in entered:
             message = (
                 f"clients outside do not reach service '{service.key}': no device with a workload of network "
                 f"'{service.network.name}' has an uplink and an underlay with 'gatewayMac'"
             )
-            report.add(codes.NO_WAY_IN, service.external_spans[0], message)
+            report.add(codes.NO_WAY_IN, spans[0], message)

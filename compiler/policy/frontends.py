@@ -9,7 +9,7 @@ from compiler.diagnostic import Related, Report
 from compiler.policy import codes
 from compiler.policy.policyset import Address, Backend, Network, Protocol, Service, ServicePort, Workload
 from compiler.policy.references import Claims
-from compiler.span import Span
+from compiler.span import NOWHERE, Span
 
 PlacedAddress = tuple[Address, Span]
 
@@ -73,7 +73,7 @@ def check_clashes(services: Iterable[Service], report: Report) -> None:
     for service in services:
         holder = f"{service.kind} '{service.key}'"
         for port in service.ports:
-            for address in service.fronts:
+            for address in service.vips:
                 claims.claim(
                     (service.network.name, address, port.protocol, port.port),
                     holder,
@@ -85,7 +85,7 @@ def check_clashes(services: Iterable[Service], report: Report) -> None:
 
 def check_chains(services: Sequence[Service], report: Report) -> None:
     """A backend must not be the address of a service itself: a packet passes the service table once."""
-    own = {(service.network.name, address) for service in services for address in service.fronts}
+    own = {(service.network.name, address) for service in services for address in service.vips}
     for service in services:
         for port in service.ports:
             for backend in port.backends:
@@ -99,10 +99,27 @@ def node_of(workload: Workload | None) -> str:
     return workload.node.name if workload is not None and workload.node is not None else ""
 
 
-def service_port(*, name: str, protocol: str, port: int, backends: Iterable[Backend], span: Span) -> ServicePort:
+def service_port(
+    *,
+    name: str,
+    protocol: str,
+    port: int,
+    backends: Iterable[Backend],
+    span: Span,
+    node_port: int = 0,
+    node_port_span: Span = NOWHERE,
+) -> ServicePort:
     """A port with its backends in order; of two for the same address and port the first stays."""
     by_place: dict[tuple[Address, int], Backend] = {}
     for backend in backends:
         by_place.setdefault((backend.address, backend.port), backend)
     ordered = sorted(by_place.values(), key=lambda b: (b.address.version, int(b.address), b.port))
-    return ServicePort(name=name, protocol=Protocol(protocol), port=port, backends=tuple(ordered), span=span)
+    return ServicePort(
+        name=name,
+        protocol=Protocol(protocol),
+        port=port,
+        backends=tuple(ordered),
+        node_port=node_port,
+        node_port_span=node_port_span,
+        span=span,
+    )

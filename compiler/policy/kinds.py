@@ -140,6 +140,9 @@ class DpuServicePort(Model):
     protocol: ProtocolWord = "TCP"
     port: PortNumber
     target_port: Annotated[PortNumber | None, Field(description="The backends' port; default: the same.")] = None
+    node_port: Annotated[
+        PortNumber | None, Field(description="At the addresses of nodes; with type NodePort or LoadBalancer.")
+    ] = None
 
 
 class DpuServiceBackend(Model):
@@ -184,7 +187,7 @@ class DpuServiceSpec(Model):
         Field(description="Local: only backends on the node that clients outside come to. Default: Cluster."),
     ] = None
     source_ranges: Annotated[
-        SourceRanges | None, Field(description="Which clients outside may connect; with type LoadBalancer.")
+        SourceRanges | None, Field(description="Which clients outside may connect; with type LoadBalancer or NodePort.")
     ] = None
     session_affinity: Annotated[
         Literal["None", "ClientIP"],

@@ -6,7 +6,7 @@ A field that changes where packets go and that Turnout does not follow is not le
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -20,7 +20,7 @@ class KubernetesServicePort(Model):
     protocol: ProtocolWord = "TCP"
     port: PortNumber
     target_port: TargetPort | None = None
-    node_port: int = 0
+    node_port: Annotated[int, Field(ge=0, le=65535)] = 0
     app_protocol: str = ""
 
 

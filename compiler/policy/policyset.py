@@ -205,6 +205,12 @@ class Device:
         """Whether it has a way back to clients outside: the router of its underlay."""
         return bool(self.uplinks) and self.underlay is not None and self.underlay.gateway_mac is not None
 
+    @property
+    def host_addresses(self) -> tuple[Address, ...]:
+        """Those of its node, and its own in the underlay; sorted. Node ports are called at them."""
+        own = () if self.underlay is None else (self.underlay.address.ip,)
+        return tuple(sorted({*self.node.addresses, *own}, key=lambda address: (address.version, int(address))))
+
     def port_of(self, workload: Workload) -> Port | None:
         return next((p for p in self.ports if p.workload is not None and p.workload.key == workload.key), None)
 
@@ -236,17 +242,30 @@ class Backend:
 class ServicePort:
     """One port of a service with its backends of both families, sorted by family, address and port.
 
-    `name` is empty when the only port has none.
+    `name` is empty when the only port has none. `node_port` is its number at the addresses of nodes, 0 where it has
+    none there.
     """
 
     name: str
     protocol: Protocol
     port: int
     backends: tuple[Backend, ...]
+    node_port: int = 0
+    node_port_span: Span = field(default=NOWHERE, compare=False)
     span: Span = field(default=NOWHERE, compare=False)
 
     def backends_of(self, version: int) -> tuple[Backend, ...]:
         return tuple(backend for backend in self.backends if backend.address.version == version)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Front:
+    """Where a port of a service is called; `number` is that of the port there."""
+
+    address: Address
+    number: int
+    port: ServicePort
+    span: Span = field(default=NOWHERE, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,7 +294,8 @@ class Service:
     """A service or a portal; `kind` is the policy it came from: DpuService, Service or StorageSteering.
 
     Clients outside call it at `externals`, sorted; each was written at the span at its place in `external_spans`.
-    `source_ranges`, sorted, say which of them it lets in at those addresses that are `bounded`.
+    `source_ranges`, sorted, say which of them it lets in at those addresses that are `bounded`, and at node ports if
+    `bounds_node_ports`.
     """
 
     name: str
@@ -293,6 +313,7 @@ class Service:
     """As it is asked for; what comes of it are the hints of the backends."""
     source_ranges: tuple[SourceRange, ...] = ()
     bounded: frozenset[Address] = frozenset()
+    bounds_node_ports: bool = False
     steering: Steering | None = None
     affinity_s: int = 0
     """So long after its last new connection a client still goes to the same backend, 1 to 86,400; 0: it need not."""
@@ -307,18 +328,41 @@ class Service:
         return next((address for address in self.addresses if address.version == version), None)
 
     @property
-    def fronts(self) -> tuple[Address, ...]:
-        """All addresses that it is called at."""
+    def vips(self) -> tuple[Address, ...]:
+        """All addresses that are its own: it is called at them whichever device is asked."""
         return (*self.addresses, *self.externals)
+
+    @property
+    def node_ports(self) -> tuple[ServicePort, ...]:
+        return tuple(port for port in self.ports if port.node_port)
+
+    def fronts(self, device: Device) -> tuple[Front, ...]:
+        """Where it is called behind or at a device: at all addresses of its own, and by its node ports at the host's.
+
+        These have the families that the service has.
+        """
+        return (
+            *(Front(address=a, number=p.port, port=p, span=p.span) for a in self.vips for p in self.ports),
+            *(
+                Front(address=a, number=p.node_port, port=p, span=p.node_port_span)
+                for a in (device.host_addresses if device.lets_in else ())
+                if self.address(a.version) is not None
+                for p in self.node_ports
+            ),
+        )
 
     @property
     def admits_others(self) -> bool:
         """Whether clients outside whose addresses are in no range are let in: unless others are let in by theirs."""
         return not any(found.is_allowed for found in self.source_ranges)
 
+    def is_bounded(self, front: Address) -> bool:
+        """Whether its source ranges say who may call one of its addresses, or that of a node."""
+        return front in self.bounded or (self.bounds_node_ports and front not in self.vips)
+
     def traffic_policy(self, front: Address) -> TrafficPolicy:
-        """Of connections to one of its addresses."""
-        return self.external_traffic_policy if front in self.externals else self.internal_traffic_policy
+        """Of connections to one of its addresses, or to that of a node."""
+        return self.internal_traffic_policy if front in self.addresses else self.external_traffic_policy
 
     def backends(self, port: ServicePort, front: Address, device: Device) -> tuple[Backend, ...]:
         """Those of one of its ports that connections to one of its addresses are sent to, which a device gets."""

@@ -27,6 +27,7 @@ from compiler.policy.model import Kind
 from compiler.policy.networkpolicies import resolve_policies
 from compiler.policy.networkpolicykinds import Namespace, NetworkPolicy
 from compiler.policy.networks import resolve_networks, resolve_nodes
+from compiler.policy.nodeports import check_node_ports
 from compiler.policy.policyset import Network, PolicySet, Service, StoragePolicy, Workload, WorkloadType
 from compiler.policy.references import Directory, unique_objects
 from compiler.policy.storagekinds import StorageSteering
@@ -59,7 +60,9 @@ def resolve(objects: Objects, report: Report) -> PolicySet:
     redirects = resolve_redirects(redirect_objects, networks, _by_name(resolved_workloads), report)
     check_proxies(redirects, _by_name(devices), report)
     services, storage = _services(objects, networks, workloads, report)
-    check_externals(sorted(services, key=lambda service: service.span), nodes.found.values(), devices.values(), report)
+    in_file_order = sorted(services, key=lambda service: service.span)
+    check_externals(in_file_order, nodes.found.values(), devices.values(), report)
+    check_node_ports(in_file_order, devices.values(), resolved_workloads.values(), report)
     return PolicySet(
         networks=_by_name(networks.found),
         nodes=_by_name(nodes.found),

@@ -286,8 +286,8 @@ Mtu = Annotated[int, Field(ge=1280, le=9216)]
 
 ServiceTypeWord = Annotated[
     str,
-    _word_of(("ClusterIP", "LoadBalancer"), ("NodePort", "ExternalName")),
-    WithJsonSchema({"type": "string", "enum": ["ClusterIP", "LoadBalancer"]}),
+    _word_of(("ClusterIP", "NodePort", "LoadBalancer"), ("ExternalName",)),
+    WithJsonSchema({"type": "string", "enum": ["ClusterIP", "NodePort", "LoadBalancer"]}),
 ]
 ALGORITHMS: Final = ("Maglev", "SourceHash", "Random", "RoundRobin")
 ALGORITHMS_NOT_YET: Final = ("LeastConnections",)

@@ -10,6 +10,7 @@ from ipaddress import IPv4Address, ip_address
 
 from compiler.ir.entries import ActionCall, Entries, Exact, TableEntry
 from compiler.policy.policyset import Address, PolicySet, Service, ServicePort
+from compiler.policy.policyset import Front as Called
 from compiler.span import Span
 from runtime.explanation.livedevice import LiveDevice, group_of
 from runtime.verification.proof.words import address_words, port_words
@@ -54,14 +55,17 @@ class Front:
 
 def fronts_of(live: LiveDevice, service: Service) -> Iterator[Front]:
     """By port, then address."""
+    fronts = service.fronts(live.device)
     for port in service.ports:
-        for address in service.fronts:
-            yield _front(live, service, port, address)
+        for front in fronts:
+            if front.port is port:
+                yield _front(live, service, front)
 
 
-def _front(live: LiveDevice, service: Service, port: ServicePort, address: Address) -> Front:
+def _front(live: LiveDevice, service: Service, front: Called) -> Front:
+    address, port = front.address, front.port
     family = f"ipv{address.version}"
-    values = (service.network.id, int(address), port.protocol.number, port.port)
+    values = (service.network.id, int(address), port.protocol.number, front.number)
     there = _entry(live.entries, f"service_{family}", values)
     wanted = _entry(live.desired, f"service_{family}", values)
     state = State.MISSING if there is None else State.LIVE if there == wanted else State.OTHER
@@ -70,11 +74,11 @@ def _front(live: LiveDevice, service: Service, port: ServicePort, address: Addre
         address=address,
         name=port.name,
         protocol=port.protocol.value,
-        port=port.port,
+        port=front.number,
         state=state,
         words=_words(there, backends),
         backends=backends,
-        span=port.span,
+        span=front.span,
     )
 
 

@@ -5,22 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from compiler.entries.entering import answering, entrances_of
-from compiler.policy.policyset import Address, PolicySet, Workload, WorkloadType
+from compiler.policy.policyset import Address, Device, Network, PolicySet, Workload, WorkloadType
 from runtime.verification.speaking import Speaker
 
 
 def outsider_at(source: Address, target: Address, views: Mapping[str, PolicySet]) -> Speaker | None:
     """A client at the uplink of the device that answers for `target`, as `views` have it, else of any that lets in.
 
-    None where `target` is no external address of a service, or nobody lets clients in.
+    None where `target` is neither an external address of a service nor that of a node with node ports, or nobody lets
+    clients in.
     """
     for policies in views.values():
-        services = [service for service in policies.services if target in service.externals]
-        if not services:
-            continue
-        network = services[0].network
-        device = answering(target, services, [d for d in entrances_of(policies, network) if d.name in views])
-        if device is None or device.underlay is None or device.underlay.gateway_mac is None:
+        network, device = _entrance(target, policies, views)
+        if network is None or device is None or device.underlay is None or device.underlay.gateway_mac is None:
             continue
         client = Workload(
             name="outside",
@@ -35,3 +32,18 @@ def outsider_at(source: Address, target: Address, views: Mapping[str, PolicySet]
         to = device.underlay.mac
         return Speaker(workload=client, device=device.name, port=device.uplinks[0], next_hop_mac=to)
     return None
+
+
+def _entrance(
+    target: Address, policies: PolicySet, views: Mapping[str, PolicySet]
+) -> tuple[Network | None, Device | None]:
+    """The network that an address leads into, and the device that gets packets to it."""
+    services = [service for service in policies.services if target in service.externals]
+    if services:
+        network = services[0].network
+        return network, answering(target, services, [d for d in entrances_of(policies, network) if d.name in views])
+    for service in policies.services:
+        for device in entrances_of(policies, service.network) if service.node_ports else ():
+            if device.name in views and target in device.host_addresses:
+                return service.network, device
+    return None, None

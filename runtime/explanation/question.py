@@ -75,13 +75,14 @@ def question_of(packet: Packet, views: Views) -> Question:
 
 
 def _outsider(packet: Packet, views: Views) -> tuple[Speaker, Address] | None:
-    """A client outside: from an address that no workload has, to one that services have for such clients."""
+    """A client outside: from an address that no workload has, to one that services have for such clients, or a node."""
     source, host = _address(packet.source), _split(packet.destination)[0]
     if source is None or any(source in workload.addresses for view in views.values() for workload in view.workloads):
         return None
     policies = next(iter(views.values()), PolicySet())
     named = [s for s in policies.services if s.externals and host in (s.key, s.name)]
     own = [a for s in named[:1] for a in s.externals if a.version == source.version]
+    own += [a for d in policies.devices if host == d.node.name for a in d.host_addresses if a.version == source.version]
     target = _address(host) or next(iter(own), None)
     speaker = None if target is None else outsider_at(source, target, views)
     return None if speaker is None else (speaker, source)
@@ -145,8 +146,11 @@ def _destination(
     """An address, and the service that has it in the speaker's network. A name is a service's before a workload's."""
     address = _address(host)
     if address is not None:
-        own = (s for s in policies.services if s.network.name == speaker.network and address in s.fronts)
+        own = (s for s in policies.services if s.network.name == speaker.network and address in s.vips)
         return address, next(own, None)
+    node = _node_address(host, policies, speaker, version)
+    if node is not None:
+        return node, None
     services = [service for service in policies.services if host in (service.key, service.name)]
     workloads = [workload for workload in policies.workloads if host in (workload.key, workload.name)]
     named = [one for one in services or workloads if one.network.name == speaker.network]
@@ -158,9 +162,17 @@ def _destination(
     return _address_of(named[0], speaker, version), next((s for s in services if s is named[0]), None)
 
 
+def _node_address(host: str, policies: PolicySet, speaker: Speaker, version: int | None) -> Address | None:
+    """That of the node of the speaker's device, by the node's name, unless a service or workload has that name."""
+    names = {name for one in (*policies.services, *policies.workloads) for name in (one.key, one.name)}
+    device = next(d for d in policies.devices if d.name == speaker.device)
+    own = (a for a in device.host_addresses if version in (None, a.version))
+    return next(own, None) if host == device.node.name and host not in names else None
+
+
 def _address_of(named: Service | Workload, speaker: Speaker, version: int | None) -> Address:
     """Of the family that was asked for, else of one that both have, IPv4 first."""
-    own = named.fronts if isinstance(named, Service) else named.addresses
+    own = named.vips if isinstance(named, Service) else named.addresses
     both = {a.version for a in own} & {a.version for a in speaker.workload.addresses}
     chosen = version or min(both, default=4)
     if isinstance(named, Service) and speaker.is_outside:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from compiler.diagnostic import Diagnostic, did_you_mean
-from compiler.policy.policyset import Service, Steering, TrafficPolicy
+from compiler.policy.policyset import Service, ServicePort, Steering, TrafficPolicy
 from compiler.span import NOWHERE, Span
 from runtime.client.errors import ClientError
 from runtime.explanation.fleet import Fleet, Placed
@@ -135,13 +135,16 @@ def lines(view: ServiceView) -> Iterator[str]:
         if service.externals:
             yield f"addresses for clients outside: {', '.join(map(str, service.externals))}"
         yield f"ports: {', '.join(_port_words(p.name, p.protocol, p.port) for p in service.ports)}"
+        if service.node_ports:
+            words = (_port_words(p.name, p.protocol, p.node_port) for p in service.node_ports)
+            yield f"node ports, at the addresses of nodes: {', '.join(words)}"
         yield f"algorithm: {service.algorithm}, by weight"
         yield from _steering_lines(service)
         yield f"internal traffic policy: {service.internal_traffic_policy}{_POLICIES[service.internal_traffic_policy]}"
         if service.is_hinted:
             asked = service.traffic_distribution or "as hints say"
             yield f"traffic distribution: {asked}, clients get the backends for their node or zone where there are any"
-        if service.externals:
+        if service.externals or service.node_ports:
             policy = service.external_traffic_policy
             yield f"external traffic policy: {policy}{_EXTERNAL_POLICIES[policy]}"
             yield from _range_lines(service)
@@ -157,13 +160,19 @@ def lines(view: ServiceView) -> Iterator[str]:
 
 
 def _range_lines(service: Service) -> Iterator[str]:
-    if not service.bounded:
+    if not (service.bounded or _bounds_node_ports(service)):
         return
     others = "let in" if service.admits_others else "dropped"
-    yield f"clients outside, at {', '.join(str(a) for a in service.externals if a in service.bounded)}:"
+    where = [str(address) for address in service.externals if address in service.bounded]
+    where += ["node ports"] if _bounds_node_ports(service) else []
+    yield f"clients outside, at {', '.join(where)}:"
     for found in service.source_ranges:
         yield f"  {found.prefix}: {'let in' if found.is_allowed else 'dropped'}{_place(found.span)}"
     yield f"  all others: {others}"
+
+
+def _bounds_node_ports(service: Service) -> bool:
+    return service.bounds_node_ports and bool(service.node_ports)
 
 
 def _steering_lines(service: Service) -> Iterator[str]:
@@ -223,7 +232,7 @@ def _plain_service(service: Service) -> dict[str, Any]:
         "place": _plain_place(service.span),
         "addresses": [str(address) for address in service.addresses],
         **_plain_externals(service),
-        "ports": [{"name": p.name, "protocol": p.protocol.value, "port": p.port} for p in service.ports],
+        "ports": [_plain_port(port) for port in service.ports],
         "algorithm": service.algorithm.value,
         "affinity_s": service.affinity_s,
         **_plain_steering(service.steering),
@@ -232,8 +241,13 @@ def _plain_service(service: Service) -> dict[str, Any]:
     }
 
 
+def _plain_port(port: ServicePort) -> dict[str, Any]:
+    at_nodes = {"node_port": port.node_port} if port.node_port else {}
+    return {"name": port.name, "protocol": port.protocol.value, "port": port.port, **at_nodes}
+
+
 def _plain_externals(service: Service) -> dict[str, Any]:
-    if not service.externals:
+    if not service.externals and not service.node_ports:
         return {}
     return {
         "external_addresses": [str(address) for address in service.externals],
@@ -243,10 +257,11 @@ def _plain_externals(service: Service) -> dict[str, Any]:
 
 
 def _plain_ranges(service: Service) -> dict[str, Any]:
-    if not service.bounded:
+    if not (service.bounded or _bounds_node_ports(service)):
         return {}
     return {
         "bounded_addresses": [str(address) for address in service.externals if address in service.bounded],
+        "bounds_node_ports": _bounds_node_ports(service),
         "source_ranges": [
             {"range": str(found.prefix), "is_allowed": found.is_allowed, "place": _plain_place(found.span)}
             for found in service.source_ranges

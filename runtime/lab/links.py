@@ -41,6 +41,7 @@ UNDERLAY_SYSCTLS = {
     "net/ipv4/ip_forward": "1",
     "net/ipv4/conf/all/rp_filter": "0",
     "net/ipv4/conf/default/rp_filter": "0",
+    "net/ipv6/conf/all/forwarding": "1",
     "net/ipv6/conf/default/addr_gen_mode": "1",
 }
 """The underlay's router forwards between its subnets."""
@@ -144,7 +145,16 @@ def _dpu_lines(device: LabDevice, index: int) -> list[str]:
         lines.append(f"addr add {device.underlay.address} dev {uplink}")
         if device.underlay.gateway is not None:
             lines.append(f"route add default via {device.underlay.gateway} dev {uplink}")
+        lines += _host_lines(device, uplink) if index == 0 else ()
     return lines
+
+
+def _host_lines(device: LabDevice, uplink: str) -> Iterator[str]:
+    """Of a node's devices the first one's kernel has its addresses, and knows everybody on the underlay by them."""
+    for address in device.host_addresses:
+        yield f"addr add {address}/{address.max_prefixlen} dev {uplink}{' nodad' if address.version == 6 else ''}"
+    if any(address.version == 6 for address in device.host_addresses):
+        yield f"route add ::/0 dev {uplink}"
 
 
 def vlan_line(workload: LabWorkload) -> str:

@@ -92,10 +92,12 @@ class LabUnderlay:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabDevice:
     """`listen` is the address of the P4Runtime server, `bridge` where the uplinks end. The first uplink has the
-    underlay's address and MAC."""
+    underlay's address and MAC. `host_addresses` are its node's: what no policy concerns goes on to the kernel that has
+    them, which without a card of its own is the host's."""
 
     name: str
     node: str
+    host_addresses: tuple[Address, ...] = ()
     namespace: str
     listen: str
     device_id: int
@@ -224,6 +226,7 @@ def _device(lab: str, device: Device, subnets: dict[IPv4Network | None, str], ht
     return LabDevice(
         name=device.name,
         node=device.node.name,
+        host_addresses=device.node.addresses,
         namespace=namespace_name(lab, "device", device.name),
         listen=device.address,
         device_id=device.device_id,

@@ -70,7 +70,7 @@ def expectation(policies: PolicySet, speaker: Speaker, ends: Ends) -> Expectatio
 
 def _unmeshed(policies: PolicySet, speaker: Speaker, ends: Ends) -> Expectation:
     """As if there were no MeshRedirect."""
-    found = service_of(policies, speaker.network, ends)
+    found = service_of(policies, _device(policies, speaker), speaker.network, ends)
     if found is not None:
         return _of_service(policies, speaker, *found, ends.dst)
     if ends.dst in _reached(policies, _device(policies, speaker), speaker.workload):
@@ -78,13 +78,13 @@ def _unmeshed(policies: PolicySet, speaker: Speaker, ends: Ends) -> Expectation:
     return Expectation()
 
 
-def service_of(policies: PolicySet, network: str, ends: Ends) -> tuple[Service, ServicePort] | None:
+def service_of(policies: PolicySet, device: Device, network: str, ends: Ends) -> tuple[Service, ServicePort] | None:
     """The service that is called. Networks may use the same addresses: only the caller's own counts."""
     for service in policies.services:
-        if service.network.name == network and ends.dst in service.fronts:
-            for port in service.ports:
-                if (port.protocol.number, port.port) == (ends.protocol, ends.dst_port):
-                    return service, port
+        for front in service.fronts(device) if service.network.name == network else ():
+            called = (front.address, front.port.protocol.number, front.number)
+            if called == (ends.dst, ends.protocol, ends.dst_port):
+                return service, front.port
     return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 
 from compiler.ir.interpreter import Outcome, VerdictKind
-from compiler.policy.policyset import Address, PolicySet, PortType
+from compiler.policy.policyset import Address, Device, PolicySet, PortType
 from runtime.verification import anatomy, wire
 from runtime.verification.speaking import ends_of, speaker_at
 
@@ -31,14 +31,27 @@ def address_words(policies: PolicySet, network: str | None, address: Address, po
 
 def _name_of(policies: PolicySet, network: str | None, address: Address, port: int | None) -> str:
     for service in policies.services:
-        if service.network.name == network and address in service.fronts:
+        if service.network.name == network and address in service.vips:
             named = next((p.name for p in service.ports if p.port == port and p.name), "")
             return f"service {service.key}:{named}" if named else f"service {service.key}"
+    for device in policies.devices:
+        if address in device.host_addresses:
+            return _node_port_words(policies, network, device, port)
     for workload in policies.workloads:
         if workload.network.name == network and address in workload.addresses:
             return workload.key
     is_gateway = any(n.name == network and address in n.gateways for n in policies.networks)
     return f"gateway of {network}" if is_gateway else ""
+
+
+def _node_port_words(policies: PolicySet, network: str | None, device: Device, number: int | None) -> str:
+    """A node, with the service that has the port there."""
+    for service in policies.services:
+        for port in service.node_ports if service.network.name == network else ():
+            if port.node_port == number:
+                name = f"{service.key}:{port.name}" if port.name else service.key
+                return f"node {device.node.name}, node port of {name}"
+    return f"node {device.node.name}"
 
 
 def frame_words(policies: PolicySet, network: str | None, frame: bytes) -> str:

@@ -54,6 +54,7 @@ def test_addresses_routes_and_links() -> None:
         "link set mgmt0 up",
         "addr add 192.0.2.1/24 dev p0",
         "route add default via 192.0.2.254 dev p0",
+        "addr add 198.51.100.1/32 dev p0",
     ]
     assert lines["tn-t.node.node-a"] == [
         "link set lo up",

@@ -94,7 +94,7 @@ def test_where_the_addresses_come_from(
 
 def test_node_ports_are_told_to_be_missing() -> None:
     found = loaded([{"ip": "203.0.113.8"}], type="LoadBalancer")
-    assert codes(found) == ["W0110"]
+    assert codes(found) == ["W0243"]
     assert len(service_of(found).externals) == 1
 
 
