@@ -21,7 +21,16 @@ from runtime.client.sourceranges import TABLES, SourceRanges
 
 CONNECTION_TABLES = ("flow_ipv4", "flow_ipv6")
 _TCP = 6
-_DECIDING = ("neighbor", "route_", "backend_", "service_", "affinity_backend_", *TABLES, *networkpolicies.TABLES)
+_DECIDING = (
+    "neighbor",
+    "eip_",
+    "route_",
+    "backend_",
+    "service_",
+    "affinity_backend_",
+    *TABLES,
+    *networkpolicies.TABLES,
+)
 _RESTRICTING = (*TABLES, *networkpolicies.TABLES)
 """What is added to them may forbid what was allowed."""
 
@@ -76,6 +85,7 @@ class _Connection:
     leg: int
     protocol: int
     source: int
+    called: int
     backend: tuple[int, int]
     nexthop: int
     service_id: int
@@ -87,8 +97,8 @@ def _connection(entry: TableEntry) -> _Connection | None:
     if not isinstance(action, ActionCall) or not action.action.startswith("translate_ipv"):
         return None
     _, dst, _, dst_port, nexthop, service_id, *_ = action.arguments
-    network, leg, protocol, source, *_ = keys
-    return _Connection(network, leg, protocol, source, (dst, dst_port), nexthop, service_id)
+    network, leg, protocol, source, called, *_ = keys
+    return _Connection(network, leg, protocol, source, called, (dst, dst_port), nexthop, service_id)
 
 
 def concerns_connections(step: Step) -> bool:
@@ -126,13 +136,16 @@ def _fate(one: _Connection, future: _Future, removed: RemovedBackends) -> Fate:
 
     Connections of storage to a target that hosts may not stay with end: the next ones of a host go to another target,
     and all of them have to reach one. A client outside that is not let in any longer is like one whose backend is gone,
-    and so is a connection that NetworkPolicies no longer allow.
+    and so is a connection that NetworkPolicies no longer allow. One to an address that leads into its network no
+    longer, an external one or a node's, has nothing to drain by: its packets are left to the host.
     """
     is_at_proxy = one.nexthop in future.proxies.get(one.network, frozenset())
     is_direct = one.nexthop == future.next_hops.get((one.network, one.backend[0]))
     drains = removed is RemovedBackends.DRAIN and one.protocol == _TCP and one.service_id <= LAST_SERVICE
     over = Fate.DRAIN if drains else Fate.END
     is_outside = one.leg == LEG_OUTSIDE
+    if is_outside and future.entered.get(one.called) != one.network:
+        return Fate.END
     is_denied = future.policies.deny(one.network, one.protocol, one.source, *one.backend, is_outside=is_outside)
     if one.service_id == 0:
         return (over if is_denied else Fate.KEEP) if is_at_proxy or is_direct else Fate.END
@@ -150,6 +163,7 @@ class _Future:
         self.next_hops = _next_hops(entries, family)
         self.proxies = _proxies(entries, family)
         self.ranges = SourceRanges(entries, family)
+        self.entered = _entered(entries, family)
         self.policies = networkpolicies.NetworkPolicies(entries, family)
 
 
@@ -177,6 +191,20 @@ def _stays(entries: Entries, family: str) -> dict[int, frozenset[tuple[int, int]
             number, address, port = (match.value for match in entry.matches if isinstance(match, Exact))
             found[number].add((address, port))
     return {number: frozenset(places) for number, places in found.items()}
+
+
+def _entered(entries: Entries, family: str) -> dict[int, int]:
+    """The network that what clients outside send to an address enters, by address."""
+    found: dict[int, int] = {}
+    for entry in entries.table_entries:
+        match entry:
+            case TableEntry(matches=(Exact(value=address), *_), action=ActionCall(arguments=(network, *_))) if (
+                entry.table == f"eip_{family}"
+            ):
+                found[address] = network
+            case _:
+                pass
+    return found
 
 
 def _proxies(entries: Entries, family: str) -> dict[int, frozenset[int]]:

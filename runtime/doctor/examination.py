@@ -6,6 +6,7 @@ from runtime.doctor.filesystems import filesystem_findings
 from runtime.doctor.findings import Finding
 from runtime.doctor.interfaces import interface_findings
 from runtime.doctor.kernel import kernel_findings
+from runtime.doctor.nodeports import node_port_findings
 from runtime.doctor.rights import right_findings
 from runtime.doctor.tools import tool_findings
 
@@ -17,5 +18,6 @@ def examine() -> tuple[Finding, ...]:
         *kernel_findings(),
         *filesystem_findings(),
         *interface_findings(),
+        *node_port_findings(),
         *tool_findings(),
     )

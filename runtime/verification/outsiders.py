@@ -1,4 +1,5 @@
-"""Clients outside of any cluster: policies with external addresses, drawn, and what such clients and backends send.
+"""Clients outside of any cluster: policies with external addresses and node ports, drawn, and what such clients and
+backends send.
 
 Two devices, two networks of equal addresses; each network may have a backend behind each device, or none. For tests
 that hold devices against the interpreter, and what is promised to clients: an answer leaves where its call came in.
@@ -26,6 +27,8 @@ UPLINK, FIRST_PORT = 1, 16
 ROUTER_MAC = "02:00:00:00:50:fe"
 UNDERLAY_MACS = {"dpu-a": "02:00:00:00:50:01", "dpu-b": "02:00:00:00:50:02"}
 PORTS = {80: (wire.TCP, 8080), 53: (wire.UDP, 5353)}
+FIRST_NODE_PORT = 30_000
+"""The node port of a port is so much more."""
 CLIENTS: dict[int, tuple[Address, ...]] = {
     4: (ip_address("198.51.100.1"), ip_address("10.1.0.10")),
     6: (ip_address("2001:db8:51::1"), ip_address("fd00:10:1::10")),
@@ -41,6 +44,11 @@ RANGES = tuple(ip_network(text) for texts in _RANGES.values() for text in texts.
 
 def external(network: int, version: int) -> Address:
     return ip_address(f"203.0.113.{network + 1}" if version == 4 else f"2001:db8:113::{network + 1}")
+
+
+def node_address(device: int, version: int) -> Address:
+    """That in the underlay, and one of the node."""
+    return ip_address(f"192.168.50.{device + 1}" if version == 4 else f"2001:db8:50::{device + 1}")
 
 
 def backend(number: int, version: int) -> Address:
@@ -83,10 +91,18 @@ class Offer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outside:
-    """By network; `routers` are the devices that know a router, and so let clients in."""
+    """By network; `routers` are the devices that know a router, and so let clients in. `at_nodes` is the network whose
+    service has node ports."""
 
     offers: tuple[Offer, Offer]
     routers: frozenset[int]
+    at_nodes: int | None = None
+
+    def network_of(self, call: Call) -> int | None:
+        """The network that a call enters, None where nothing lets it in."""
+        if call.is_at_node:
+            return self.at_nodes if call.device in self.routers else None
+        return call.network if self.offers[call.network].is_shown and call.device in self.routers else None
 
 
 def bounds() -> st.SearchStrategy[Bounds]:
@@ -104,7 +120,12 @@ def outsides() -> st.SearchStrategy[Outside]:
     some = st.frozensets(st.sampled_from((0, 1)))
     shown = st.sampled_from((True, True, False))
     offers = st.builds(Offer, behind=some, is_local=st.booleans(), is_shown=shown, bounds=st.none() | bounds())
-    return st.builds(Outside, offers=st.tuples(offers, offers), routers=some | st.just(frozenset({0, 1})))
+    return st.builds(
+        Outside,
+        offers=st.tuples(offers, offers),
+        routers=some | st.just(frozenset({0, 1})),
+        at_nodes=st.sampled_from((None, 0, 0, 1)),
+    )
 
 
 @lru_cache(maxsize=256)
@@ -120,9 +141,13 @@ def _manifests(outside: Outside) -> list[object]:
     for number, name in enumerate(NETWORKS):
         prefixes = ["10.1.0.0/16", "fd00:10:1::/64"]
         found.append(_object("Network", name, {"id": number + 1, "vni": 100 + number, "cidrs": prefixes}))
-        found.append(_object("DpuService", name, _service(number, outside.offers[number])))
+        found.append(
+            _object(
+                "DpuService", name, _service(number, outside.offers[number], has_node_ports=outside.at_nodes == number)
+            )
+        )
     for number, name in enumerate(DEVICES):
-        found.append(_object("Node", f"node-{number}", {}))
+        found.append(_object("Node", f"node-{number}", {"addresses": [str(node_address(number, 6))]}))
         found.append(_object("Device", name, _device(number, number in outside.routers)))
         for of in NETWORKS:
             own = [str(backend(number, version)) for version in (4, 6)]
@@ -135,10 +160,11 @@ def _object(kind: str, name: str, spec: object) -> dict[str, object]:
     return {"apiVersion": "turnout.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}
 
 
-def _service(network: int, offer: Offer) -> dict[str, object]:
+def _service(network: int, offer: Offer, *, has_node_ports: bool) -> dict[str, object]:
     protocols = {wire.TCP: "TCP", wire.UDP: "UDP"}
     ports = [
         {"name": f"p{port}", "protocol": protocols[protocol], "port": port, "targetPort": target}
+        | ({"nodePort": FIRST_NODE_PORT + port} if has_node_ports else {})
         for port, (protocol, target) in PORTS.items()
     ]
     spec: dict[str, object] = {
@@ -148,8 +174,9 @@ def _service(network: int, offer: Offer) -> dict[str, object]:
         "backends": [{"workload": f"{NETWORKS[network]}-{number}"} for number in sorted(offer.behind)],
     }
     if offer.is_shown:
-        spec["type"] = "LoadBalancer"
         spec["externalAddresses"] = [str(external(network, version)) for version in (4, 6)]
+    if offer.is_shown or has_node_ports:
+        spec["type"] = "LoadBalancer" if offer.is_shown else "NodePort"
         spec["externalTrafficPolicy"] = "Local" if offer.is_local else "Cluster"
         if offer.bounds is not None:
             spec["sourceRanges"] = {
@@ -172,7 +199,8 @@ def _device(number: int, has_router: bool) -> dict[str, object]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """What a client outside sends, to the uplink of a device; numbers are those of above."""
+    """What a client outside sends, to the uplink of a device; numbers are those of above. `is_at_node`: to the device's
+    own address, and so to whichever network has node ports."""
 
     device: int
     network: int
@@ -183,14 +211,22 @@ class Call:
     flags: str
     is_flooded: bool
     """Whether it is meant for another device, and comes along since a switch sends it everywhere."""
+    is_at_node: bool = False
+
+    @property
+    def called(self) -> tuple[Address, int]:
+        """Address and port."""
+        if self.is_at_node:
+            return node_address(self.device, self.version), FIRST_NODE_PORT + self.port
+        return external(self.network, self.version), self.port
 
     def frame(self) -> bytes:
         ends = Ends(
             protocol=PORTS.get(self.port, (wire.TCP, 0))[0],
             src=CLIENTS[self.version][self.client],
             src_port=self.src_port,
-            dst=external(self.network, self.version),
-            dst_port=self.port,
+            dst=self.called[0],
+            dst_port=self.called[1],
         )
         to = UNDERLAY_MACS[DEVICES[1 - self.device if self.is_flooded else self.device]]
         return _frame(ends, self.flags, to)
@@ -207,12 +243,13 @@ def calls() -> st.SearchStrategy[Call]:
         port=st.sampled_from((80, 80, 53, 22)),
         flags=st.sampled_from(("S", "S", "A", "PA", "FA", "R")),
         is_flooded=st.sampled_from((False, False, False, True)),
+        is_at_node=st.booleans(),
     )
 
 
-def answer(call: Call, got: Ends) -> bytes:
-    """What the backend answers that got this of a call."""
-    flags, to = "SA" if call.flags == "S" else "A", f"0a:54:00:00:00:{100 + call.network:02x}"
+def answer(call: Call, network: int, got: Ends) -> bytes:
+    """What the backend, in a network, answers that got this of a call."""
+    flags, to = "SA" if call.flags == "S" else "A", f"0a:54:00:00:00:{100 + network:02x}"
     return _frame(got.turned, flags, to)
 
 

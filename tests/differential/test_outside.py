@@ -21,7 +21,6 @@ from runtime.verification.outsiders import (
     answer,
     backend,
     calls,
-    external,
     outsides,
     policies_of,
     port_of,
@@ -46,13 +45,11 @@ def levels() -> Generator[Levels]:
 
 def check(outside: Outside, call: Call, journey: Journey) -> Ends | None:
     """What a backend got of a call, None when none did; that this is right."""
-    offer = outside.offers[call.network]
-    if call.is_flooded:
+    network = outside.network_of(call)
+    if call.is_flooded or network is None or call.port not in PORTS:
         assert journey.end is End.UNTOUCHED, journey
         return None
-    if not offer.is_shown or call.device not in outside.routers or call.port not in PORTS:
-        assert journey.end is End.UNTOUCHED, journey
-        return None
+    offer = outside.offers[network]
     client = CLIENTS[call.version][call.client]
     if offer.bounds is not None and not offer.bounds.admit(client) and not journey.is_known:
         assert (journey.end, journey.last.outcome.drop_reason) == (End.DROPPED, "source_denied"), journey
@@ -63,7 +60,7 @@ def check(outside: Outside, call: Call, journey: Journey) -> Ends | None:
     if journey.end is End.DROPPED:
         assert journey.last.outcome.drop_reason in ("flow_clash", "flow_table_full"), journey
         return None
-    assert (journey.end, journey.last.outcome.egress_port) == (End.DELIVERED, port_of(call.network)), journey
+    assert (journey.end, journey.last.outcome.egress_port) == (End.DELIVERED, port_of(network)), journey
     number, got = DEVICES.index(journey.last.device), ends_of(journey.frame)
     assert got is not None
     assert (got.dst, got.dst_port, got.src_port) == (backend(number, call.version), PORTS[call.port][1], call.src_port)
@@ -77,7 +74,7 @@ def check_answer(call: Call, journey: Journey) -> None:
     assert (journey.end, journey.last.device) == (End.LEFT, DEVICES[call.device]), journey
     seen = ends_of(journey.frame)
     assert seen is not None
-    assert (seen.src, seen.src_port) == (external(call.network, call.version), call.port)
+    assert (seen.src, seen.src_port) == call.called
     assert (seen.dst, seen.dst_port) == (CLIENTS[call.version][call.client], call.src_port)
 
 
@@ -89,8 +86,9 @@ def test_any_clients_outside(levels: Levels, states: list[Outside], steps: list[
     for call, passing_ms, which in steps:
         journey = fabric.send(DEVICES[call.device], UPLINK, call.frame())
         got = check(present, call, journey) if journey is not None else None
-        if journey is not None and got is not None:
-            back = fabric.send(journey.last.device, port_of(call.network), answer(call, got))
+        network = present.network_of(call)
+        if journey is not None and got is not None and network is not None:
+            back = fabric.send(journey.last.device, port_of(network), answer(call, network, got))
             if back is not None:
                 check_answer(call, back)
         for comparison in fabric.comparisons.values():

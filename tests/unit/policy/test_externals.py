@@ -138,3 +138,44 @@ def test_each_traffic_policy_is_that_of_its_addresses() -> None:
     device, port = found.policies.devices[0], service.ports[0]
     assert [str(b.address) for b in service.backends(port, outside, device)] == ["10.1.0.11"]
     assert [str(b.address) for b in service.backends(port, inside, device)] == ["10.1.0.11", "10.1.0.12"]
+
+
+AT_NODES: dict[str, Any] = {"type": "NodePort", "ports": [{"port": 80, "nodePort": 30080}]}
+
+
+def test_a_node_port_is_called_at_the_addresses_of_each_host() -> None:
+    found = loaded(**AT_NODES)
+    fronts = service_of(found).fronts(found.policies.devices[0])
+    assert [(str(f.address), f.number) for f in fronts] == [("10.96.0.1", 80), ("192.168.50.1", 30080)]
+    assert codes(found) == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "numbers"),
+    [
+        ({**AT_NODES, "type": "LoadBalancer"}, [30080]),
+        ({**AT_NODES, "type": "LoadBalancer", "allocateLoadBalancerNodePorts": False}, [30080]),
+        (BALANCED, [0]),
+        ({"ports": [{"port": 80, "nodePort": 0}]}, [0]),
+    ],
+)
+def test_node_ports_of_load_balancers_that_are_asked_for_are_served(spec: dict[str, Any], numbers: list[int]) -> None:
+    """Without allocateLoadBalancerNodePorts the API server gives none, and takes those that somebody has written."""
+    found = loaded(**spec)
+    assert [port.node_port for port in service_of(found).ports] == numbers
+    assert codes(found) == []
+
+
+def test_the_external_traffic_policy_is_that_of_node_ports() -> None:
+    found = loaded(**AT_NODES, externalTrafficPolicy="Local", internalTrafficPolicy="Cluster")
+    service, device = service_of(found), found.policies.devices[0]
+    front = next(f for f in service.fronts(device) if f.number == 30080)
+    assert service.traffic_policy(front.address) is TrafficPolicy.LOCAL
+    assert [str(b.address) for b in service.backends(front.port, front.address, device)] == ["10.1.0.11"]
+
+
+def test_source_ranges_of_a_load_balancer_are_not_those_of_its_node_ports() -> None:
+    found = loaded([{"ip": "203.0.113.8"}], **{**AT_NODES, **RANGES})
+    service = service_of(found)
+    bounded = {str(f.address) for f in service.fronts(found.policies.devices[0]) if service.is_bounded(f.address)}
+    assert bounded == {"203.0.113.8"}
