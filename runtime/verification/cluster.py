@@ -210,18 +210,19 @@ class Cluster:
 
     def _called(self, client: Speaker, call: Call) -> Ends | None:
         src = client.workload.address(call.version)
-        frontends = [
-            (address, port)
+        device = self.fabric.device(client.device)
+        fronts = [
+            front
             for service in self.fabric.policies.services
             if service.network.name == client.network or not call.is_own
-            for port in service.ports
-            for address in service.addresses
-            if address.version == call.version
+            for front in service.fronts(device)
+            if front.address.version == call.version
         ]
-        if src is None or not frontends:
+        if src is None or not fronts:
             return None
-        dst, port = frontends[call.service % len(frontends)]
-        return Ends(protocol=port.protocol.number, src=src, src_port=call.src_port, dst=dst, dst_port=port.port)
+        front = fronts[call.service % len(fronts)]
+        protocol = front.port.protocol.number
+        return Ends(protocol=protocol, src=src, src_port=call.src_port, dst=front.address, dst_port=front.number)
 
     def _straight(self, client: Speaker, step: Direct, everyone: tuple[Speaker, ...]) -> Ends | None:
         src = client.workload.address(step.version)

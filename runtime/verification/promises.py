@@ -26,7 +26,7 @@ def promise(plan: PolicyPlan, sender: PlannedWorkload, ends: Ends, flags: str = 
 
 
 def _direct(plan: PolicyPlan, sender: PlannedWorkload, ends: Ends) -> Promise:
-    found = service_of(plan, sender.network, ends)
+    found = service_of(plan, sender, ends)
     if found is not None:
         return _of_service(plan, sender, *found, ends.dst.version)
     receiver = _workload(plan, sender.network, ends.dst)
@@ -35,17 +35,26 @@ def _direct(plan: PolicyPlan, sender: PlannedWorkload, ends: Ends) -> Promise:
     return Promise()
 
 
-def service_of(plan: PolicyPlan, network: int, ends: Ends) -> tuple[PlannedService, PlannedPort] | None:
-    """The service that is called, and by which of its ports."""
+def service_of(plan: PolicyPlan, sender: PlannedWorkload, ends: Ends) -> tuple[PlannedService, PlannedPort] | None:
+    """The service that is called, and by which of its ports: at its cluster IP, or at the sender's node."""
     for service in plan.services:
-        version = ends.dst.version
-        if service.network != network or version not in service.versions:
+        if service.network != sender.network or ends.dst.version not in service.versions:
             continue
         for port in service.ports:
-            is_port = (_PROTOCOLS[port.protocol], port.port) == (ends.protocol, ends.dst_port)
-            if is_port and planned.cluster_ip(service, version) == ends.dst:
+            is_protocol = _PROTOCOLS[port.protocol] == ends.protocol
+            if is_protocol and (ends.dst, ends.dst_port) in _fronts(plan, sender.place, service, port):
                 return service, port
     return None
+
+
+def _fronts(
+    plan: PolicyPlan, place: str, service: PlannedService, port: PlannedPort
+) -> Iterator[tuple[planned.Address, int]]:
+    """Of all families."""
+    for version in service.versions:
+        yield planned.cluster_ip(service, version), port.port
+        if plan.has_node_ports(service) and plan.lets_in and place in planned.DEVICES:
+            yield planned.node_address(place, version), planned.node_port(plan, service, port)
 
 
 def _of_service(

@@ -27,7 +27,7 @@ class Returning:
 
     def check(self, plan: PolicyPlan, sender: PlannedWorkload, ends: Ends, got: Ends) -> None:
         """An opening has arrived as `got`. Raises `Violation`."""
-        found = service_of(plan, sender.network, ends)
+        found = service_of(plan, sender, ends)
         if found is None or found[0].algorithm != "SourceHash" or found[0].remembers:
             return
         place = got.dst, got.dst_port

@@ -159,6 +159,7 @@ def plans(draw: st.DrawFn) -> PolicyPlan:
             has_orphan=draw(st.sampled_from((False, False, False, True))),
             proxies=draw(_proxies(networks)),
             redirects=tuple(draw(st.lists(_redirect(networks), max_size=3, unique=True))),
+            at_nodes=draw(st.sampled_from((None, None, *range(count)))),
         )
     )
 
@@ -215,6 +216,7 @@ def next_plans(draw: st.DrawFn, plan: PolicyPlan) -> PolicyPlan:
         services=tuple(services.values()),
         proxies=tuple(proxies.values()),
         redirects=tuple(redirects),
+        at_nodes=draw(st.sampled_from((plan.at_nodes, plan.at_nodes, None, 0))),
     )
     return sound(changed)
 

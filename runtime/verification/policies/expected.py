@@ -146,8 +146,15 @@ def _service_codes(plan: PolicyPlan) -> Iterator[Code]:
             if present and len(present) < len(service.versions):
                 yield codes.FAMILY_MISMATCH
             ready = [v for v in present if not service.is_kubernetes or any(_ready_versions(plan, service, v))]
+            if plan.has_node_ports(service) and not _is_entered(plan, service.network):
+                yield codes.NO_WAY_IN
             if ready and service.distribution not in ("", "PreferSameNode") and not plan.has_zones:
                 yield codes.IGNORED_FIELD
+
+
+def _is_entered(plan: PolicyPlan, network: int) -> bool:
+    """Whether a device lets clients outside into a network."""
+    return plan.lets_in and any(w.network == network and w.place in planned.DEVICES for w in plan.everyone)
 
 
 def _redirect_codes(plan: PolicyPlan) -> Iterator[Code]:

@@ -22,11 +22,6 @@ from runtime.verification.policies.plan import (
 Manifest = dict[str, Any]
 _API = "turnout.dev/v1alpha1"
 _SERVICE_LABEL = "kubernetes.io/service-name"
-_UNDERLAYS = {
-    "shared": ("192.0.2.1/24", "192.0.2.2/24"),
-    "routed": ("192.0.2.1/24", "198.51.100.2/24"),
-    "split": ("192.0.2.1/24", "198.51.100.2/24"),
-}
 
 
 def to_yaml(manifests: list[Manifest]) -> str:
@@ -77,7 +72,9 @@ def _network(number: int, network: PlannedNetwork) -> Manifest:
 
 def _node(plan: PolicyPlan, name: str) -> Manifest:
     zone = {"topology.kubernetes.io/zone": planned.ZONES[name]} if plan.has_zones else None
-    return _object("Node", name, None, {}, labels=zone)
+    device = next((device for device, node in planned.NODES.items() if node == name), None)
+    spec = {} if device is None else {"addresses": [str(planned.node_address(device, 6))]}
+    return _object("Node", name, None, spec, labels=zone)
 
 
 def _device(plan: PolicyPlan, name: str) -> Manifest:
@@ -99,7 +96,7 @@ def _underlay(plan: PolicyPlan, name: str) -> Manifest | None:
     is_second = name == planned.DEVICES[1]
     if plan.underlay == "none" and is_second:
         return None
-    address = _UNDERLAYS[plan.underlay if plan.underlay in _UNDERLAYS else "shared"][is_second]
+    address = planned.UNDERLAYS[plan.underlay if plan.underlay in planned.UNDERLAYS else "shared"][is_second]
     spec: Manifest = {"address": address, "mac": planned.UNDERLAY_MACS[name], "mtu": plan.underlay_mtu}
     if plan.underlay == "routed":
         spec["gateway"] = "198.51.100.254" if is_second else "192.0.2.254"
@@ -135,7 +132,8 @@ def _dpu_service(plan: PolicyPlan, service: PlannedService) -> Manifest:
     spec: Manifest = {
         "network": planned.network_name(service.network),
         "addresses": [str(planned.cluster_ip(service, version)) for version in service.versions],
-        "ports": [_dpu_port(at, port) for at, port in enumerate(service.ports)],
+        "ports": [_dpu_port(at, port) | _node_port(plan, service, port) for at, port in enumerate(service.ports)],
+        **_at_nodes(plan, service),
     }
     if service.app:
         spec["selector"] = {"app": service.app}
@@ -148,6 +146,17 @@ def _dpu_service(plan: PolicyPlan, service: PlannedService) -> Manifest:
         spec["internalTrafficPolicy"] = "Local"
     spec |= _affinity(service) | _distribution(service)
     return _object("DpuService", planned.service_name(plan, service), service.team, spec)
+
+
+def _node_port(plan: PolicyPlan, service: PlannedService, port: PlannedPort) -> Manifest:
+    return {"nodePort": planned.node_port(plan, service, port)} if plan.has_node_ports(service) else {}
+
+
+def _at_nodes(plan: PolicyPlan, service: PlannedService) -> Manifest:
+    """Who calls at nodes gets the backends that workloads get."""
+    if not plan.has_node_ports(service):
+        return {}
+    return {"type": "NodePort", "externalTrafficPolicy": "Local" if service.is_local else "Cluster"}
 
 
 def _affinity(service: PlannedService) -> Manifest:
@@ -200,9 +209,11 @@ def _cluster_service(plan: PolicyPlan, service: PlannedService) -> Iterator[Mani
     name = planned.service_name(plan, service)
     addresses = [str(planned.cluster_ip(service, version)) for version in service.versions]
     ports = [
-        {"name": _port_name(at), "protocol": port.protocol, "port": port.port} for at, port in enumerate(service.ports)
+        {"name": _port_name(at), "protocol": port.protocol, "port": port.port} | _node_port(plan, service, port)
+        for at, port in enumerate(service.ports)
     ]
     spec: Manifest = {"type": "ClusterIP", "clusterIP": addresses[0], "clusterIPs": addresses, "ports": ports}
+    spec |= _at_nodes(plan, service)
     if service.is_local:
         spec["internalTrafficPolicy"] = "Local"
     spec |= _affinity(service) | _distribution(service)

@@ -155,6 +155,46 @@ def _served_twice(manifests: list[Manifest]) -> list[Manifest] | None:
     return None
 
 
+def _at_nodes(kind: str, number: int | None, protocol: str = "TCP") -> Change:
+    """The first DpuService alone has a node port, at its only port."""
+
+    def change(manifests: list[Manifest]) -> list[Manifest] | None:
+        found = _of_kind(_without_node_ports(manifests), "DpuService")
+        if not found:
+            return None
+        spec = found[0]["spec"]
+        spec["type"] = kind
+        spec["ports"] = [{"port": 80, "protocol": protocol} | ({} if number is None else {"nodePort": number})]
+        return manifests
+
+    return change
+
+
+def _node_port_twice(manifests: list[Manifest]) -> list[Manifest] | None:
+    """Two services of one network, at addresses of their own."""
+    changed = _at_nodes("NodePort", 31000)(manifests)
+    if changed is None:
+        return None
+    first = next(iter(_of_kind(changed, "DpuService")))
+    again = copy.deepcopy(first)
+    again["metadata"]["name"] = "again"
+    is_ipv6 = [":" in address for address in first["spec"]["addresses"]]
+    again["spec"]["addresses"] = ["fd00:97::1" if is_six else "10.97.0.1" for is_six in is_ipv6]
+    return [*changed, again]
+
+
+def _without_node_ports(manifests: list[Manifest]) -> list[Manifest]:
+    """As they are, of all services."""
+    for service in (*_of_kind(manifests, "DpuService"), *_of_kind(manifests, "Service")):
+        spec = service["spec"]
+        spec.pop("externalTrafficPolicy", None)
+        if spec.get("type") == "NodePort":
+            spec["type"] = "ClusterIP"
+        for port in spec["ports"]:
+            port.pop("nodePort", None)
+    return manifests
+
+
 def _across(manifests: list[Manifest]) -> list[Manifest] | None:
     for service in _of_kind(manifests, "DpuService"):
         for workload in _of_kind(manifests, "Workload"):
@@ -240,6 +280,11 @@ MISTAKES = (
     Mistake(name="on another node", code=codes.WRONG_NODE, change=_on_other_node),
     Mistake(name="cluster IP of a workload", code=codes.CLUSTER_IP_TAKEN, change=_taken),
     Mistake(name="served twice", code=codes.SERVICE_CLASH, change=_served_twice),
+    Mistake(name="node port served twice", code=codes.SERVICE_CLASH, change=_node_port_twice),
+    Mistake(name="node port of tunnels", code=codes.NODE_PORT_TAKEN, change=_at_nodes("NodePort", 4789, "UDP")),
+    Mistake(name="node port 65536", code=codes.INVALID_VALUE, change=_at_nodes("NodePort", 65536)),
+    Mistake(name="node port of a cluster IP", code=codes.CONFLICTING_FIELDS, change=_at_nodes("ClusterIP", 31000)),
+    Mistake(name="no node port", code=codes.MISSING_FIELD, change=_at_nodes("NodePort", None)),
     Mistake(name="backend in another network", code=codes.BACKEND_IN_OTHER_NETWORK, change=_across),
     Mistake(name="MAC address twice", code=codes.DUPLICATE_MAC, change=_same_mac),
     Mistake(name="underlay MAC address twice", code=codes.DUPLICATE_UNDERLAY, change=_same_underlay),

@@ -159,6 +159,16 @@ class PolicyPlan:
     """An EndpointSlice whose Service is not there."""
     proxies: tuple[PlannedWorkload, ...] = ()
     redirects: tuple[PlannedRedirect, ...] = ()
+    at_nodes: int | None = None
+    """The network whose services have node ports; those of StorageSteering have none."""
+
+    @property
+    def lets_in(self) -> bool:
+        """Whether devices know a router, and so let clients outside in."""
+        return self.underlay == "routed"
+
+    def has_node_ports(self, service: PlannedService) -> bool:
+        return service.network == self.at_nodes and not service.is_storage
 
     @property
     def everyone(self) -> tuple[PlannedWorkload, ...]:
@@ -239,6 +249,25 @@ def cluster_ip(service: PlannedService, version: int) -> Address:
     if service.is_inside:
         return IPv4Address(f"10.0.0.{100 + service.host}") if version == 4 else IPv6Address(f"fd00::1:{service.host}")
     return IPv4Address(f"10.96.0.{service.host}") if version == 4 else IPv6Address(f"fd00:96::{service.host}")
+
+
+UNDERLAYS = {
+    "shared": ("192.0.2.1/24", "192.0.2.2/24"),
+    "routed": ("192.0.2.1/24", "198.51.100.2/24"),
+    "split": ("192.0.2.1/24", "198.51.100.2/24"),
+}
+
+
+def node_address(device: str, version: int) -> Address:
+    """Where node ports are called at a device that lets clients in: its own address, and that of its node."""
+    number = DEVICES.index(device)
+    if version == 4:
+        return IPv4Address(UNDERLAYS["routed"][number].partition("/")[0])
+    return IPv6Address(f"2001:db8:50::{number + 1}")
+
+
+def node_port(plan: PolicyPlan, service: PlannedService, port: PlannedPort) -> int:
+    return 30_000 + 10 * plan.services.index(service) + service.ports.index(port)
 
 
 def service_name(plan: PolicyPlan, service: PlannedService) -> str:
