@@ -36,8 +36,10 @@ class StorageDaemon:
         timeout_s: float = TIMEOUT_S,
         options: Sequence[str] = (),
         events: Events | None = None,
+        descriptors: Sequence[int] = (),
     ) -> None:
-        self._options, self._events = tuple(options), events or Events()
+        """`descriptors` are open files that `options` name by their numbers; they must be open when it is started."""
+        self._options, self._descriptors, self._events = tuple(options), tuple(descriptors), events or Events()
         self._socket, self._pid = folder / "daemon.sock", folder / "daemon.pid"
         self._purpose, self.timeout_s = purpose, timeout_s
         self._lock = Lock()
@@ -131,7 +133,13 @@ class StorageDaemon:
         )
         try:
             done = subprocess.run(
-                command, capture_output=True, text=True, check=False, timeout=self.timeout_s, start_new_session=True
+                command,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=self.timeout_s,
+                start_new_session=True,
+                pass_fds=self._descriptors,
             )
         except FileNotFoundError as error:
             raise ImageError(f"{PROGRAM} is not installed; {self._purpose} needs it") from error

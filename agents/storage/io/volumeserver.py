@@ -10,6 +10,8 @@ has a certificate.
 from __future__ import annotations
 
 import logging
+import socket
+from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -28,6 +30,8 @@ from agents.storage.wire.remotes import CATALOG, CatalogImage, CatalogVolume, Se
 from agents.storage.wire.traces import Extents
 
 _LOG: Final = logging.getLogger(__name__)
+_PURPOSE: Final = "serving volumes"
+_BACKLOG: Final = 128
 _BLOCK: Final = 512
 """Servers of NBD by QEMU export whole ones."""
 
@@ -41,18 +45,24 @@ class VolumeServer:
         self._folder = store / "serving"
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         options = () if tls is None else tls.options(self._folder / "tls", "server")
-        self._daemon = StorageDaemon(self._folder, "serving volumes", options=options)
+        self._daemon = StorageDaemon(self._folder, _PURPOSE, options=options)
         self._daemon.quit()
         for path in self._folder.glob(f"{CATALOG}.*"):
             path.unlink()
-        address = {"type": "inet", "data": {"host": listen.host, "port": str(listen.port)}}
-        credentials = {} if tls is None else {"tls-creds": CREDENTIALS}
         try:
-            with self._daemon.running() as qmp:
-                qmp.execute("nbd-server-start", {"addr": address, "max-connections": 0, **credentials})
+            self._begin(options)
         except ImageError as error:
             self._daemon.quit()
             raise ImageError(f"{listen}: {error}") from error
+
+    def _begin(self, options: Sequence[str]) -> None:
+        """The daemon gets a socket that listens already."""
+        with _listening(self.listen) as found:
+            address = f"addr.type=fd,addr.str={found.fileno()},max-connections=0"
+            credentials = f",tls-creds={CREDENTIALS}" if self.listen.tls else ""
+            serving = (*options, "--nbd-server", address + credentials)
+            with StorageDaemon(self._folder, _PURPOSE, options=serving, descriptors=(found.fileno(),)).running():
+                pass
 
     def close(self) -> None:
         self._daemon.quit()
@@ -94,6 +104,19 @@ class VolumeServer:
             _export(qmp, catalog, CATALOG)
         for path in others:
             path.unlink()
+
+
+def _listening(address: Server) -> socket.socket:
+    """Connections have TCP_NODELAY from it, which QEMU's server sets for none: else what it writes in pieces, as all
+    that it says before the first read, waits for 40 ms each time for the acknowledgement that the client delays."""
+    try:
+        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, place = found[0][0], found[0][4]
+        listening = socket.create_server(place, family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise ImageError(error.strerror or str(error)) from error
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
 
 
 def _is_served(store: Store, image: StoredImage) -> bool:
