@@ -153,7 +153,7 @@ def plans(draw: st.DrawFn) -> PolicyPlan:
             networks=networks,
             workloads=workloads,
             services=tuple(services),
-            underlay=draw(st.sampled_from((*5 * ["shared"], "routed", "split", "none"))),
+            underlay=draw(st.sampled_from((*4 * ["shared"], *2 * ["routed"], "split", "none"))),
             underlay_mtu=draw(st.sampled_from((1500, 1500, 9100))),
             has_zones=draw(st.booleans()),
             has_orphan=draw(st.sampled_from((False, False, False, True))),

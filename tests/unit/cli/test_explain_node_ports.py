@@ -15,8 +15,8 @@ pytestmark = pytest.mark.slow
 
 
 def two_nodes(documents: list[dict[str, Any]]) -> None:
-    """Without the third one, and its workload."""
-    gone = ("node-c", "dpu-c", "client")
+    """Without the third one, and its workloads."""
+    gone = ("node-c", "dpu-c", "client", "host-c")
     documents[:] = [document for document in documents if document["metadata"]["name"] not in gone]
 
 
