@@ -18,9 +18,17 @@ from compiler.policy.affinities import affinity_seconds
 from compiler.policy.distribution import check_distribution
 from compiler.policy.endpoints import SliceEndpoint, SlicePort, usable
 from compiler.policy.externals import DEFAULT_NETWORK, address_order, assigned_externals, balancer_addresses
-from compiler.policy.frontends import Holders, PlacedAddress, check_addresses, check_families, node_of, service_port
+from compiler.policy.frontends import (
+    Holders,
+    PlacedAddress,
+    check_addresses,
+    check_families,
+    node_of,
+    ordered,
+    service_port,
+)
 from compiler.policy.kinds import ALGORITHM_ANNOTATION, NETWORK_ANNOTATION, SOURCE_RANGES_ANNOTATION
-from compiler.policy.kubernetes import KubernetesService
+from compiler.policy.kubernetes import KubernetesService, KubernetesServicePort
 from compiler.policy.located import Located
 from compiler.policy.nodeports import check_assigned
 from compiler.policy.policyset import Address, Algorithm, Backend, Network, Service, ServicePort, TrafficPolicy
@@ -90,13 +98,15 @@ class ClusterServiceResolver:
         metadata = located.model.metadata
         key = object_name(metadata)
         policy = TrafficPolicy(located.model.spec.internal_traffic_policy or TrafficPolicy.CLUSTER)
-        slices = usable(self.endpoints.get(key, ()), by_node=policy is TrafficPolicy.LOCAL)
+        outside = TrafficPolicy(located.model.spec.external_traffic_policy or TrafficPolicy.CLUSTER)
+        found = self.endpoints.get(key, ())
+        slices, outside_slices = (usable(found, by_node=one is TrafficPolicy.LOCAL) for one in (policy, outside))
         if not slices:
             message = f"service '{key}' has no EndpointSlice: its packets have nowhere to go"
             hint = f"an EndpointSlice with the label kubernetes.io/service-name: {metadata.name}"
             self.report.add(codes.NO_BACKENDS, located.span, message, hint=hint)
         ports = tuple(
-            self._port(located, index, network, slices, [*placed, *externals])
+            self._port(located, index, network, slices, [*placed, *externals], outside_slices)
             for index in range(len(located.model.spec.ports))
         )
         self._check_distribution(located, slices)
@@ -111,7 +121,7 @@ class ClusterServiceResolver:
             internal_traffic_policy=policy,
             externals=tuple(address for address, _ in externals),
             external_spans=tuple(span for _, span in externals),
-            external_traffic_policy=TrafficPolicy(located.model.spec.external_traffic_policy or TrafficPolicy.CLUSTER),
+            external_traffic_policy=outside,
             traffic_distribution=located.model.spec.traffic_distribution,
             affinity_s=affinity,
             labels=tuple(sorted(metadata.labels.items())),
@@ -160,12 +170,11 @@ class ClusterServiceResolver:
         network: Network,
         slices: tuple[SlicePort, ...],
         placed: list[PlacedAddress],
+        outside_slices: tuple[SlicePort, ...],
     ) -> ServicePort:
-        """A slice's ports are matched by name and protocol, as kube-proxy does; their numbers are the backends'."""
         spec = located.model.spec.ports[index]
         versions = {address.version for address, _ in placed}
-        matching = [s for s in slices if s.name == spec.name and s.protocol == spec.protocol and s.version in versions]
-        backends = [self._backend(network, item, endpoint) for item in matching for endpoint in item.endpoints]
+        backends, outside = (self._backends(network, spec, some, versions) for some in (slices, outside_slices))
         span = located.at("spec", "ports", index, "port")
         port = service_port(
             name=spec.name,
@@ -181,8 +190,15 @@ class ClusterServiceResolver:
             message = f"port {spec.port}/{spec.protocol} of service '{key}' has no ready endpoint"
             self.report.add(codes.NO_BACKENDS, span, message)
         check_families(key, placed, port, self.report)
-        self._check_inside(network, port.backends)
-        return port
+        self._check_inside(network, ordered([*port.backends, *outside]))
+        return port if ordered(outside) == port.backends else replace(port, outside=ordered(outside))
+
+    def _backends(
+        self, network: Network, spec: KubernetesServicePort, slices: Iterable[SlicePort], versions: set[int]
+    ) -> list[Backend]:
+        """A slice's ports are matched by name and protocol, as kube-proxy does; their numbers are the backends'."""
+        matching = [s for s in slices if s.name == spec.name and s.protocol == spec.protocol and s.version in versions]
+        return [self._backend(network, item, endpoint) for item in matching for endpoint in item.endpoints]
 
     def _check_inside(self, network: Network, backends: Iterable[Backend]) -> None:
         for backend in backends:

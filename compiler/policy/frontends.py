@@ -110,16 +110,20 @@ def service_port(
     node_port_span: Span = NOWHERE,
 ) -> ServicePort:
     """A port with its backends in order; of two for the same address and port the first stays."""
-    by_place: dict[tuple[Address, int], Backend] = {}
-    for backend in backends:
-        by_place.setdefault((backend.address, backend.port), backend)
-    ordered = sorted(by_place.values(), key=lambda b: (b.address.version, int(b.address), b.port))
     return ServicePort(
         name=name,
         protocol=Protocol(protocol),
         port=port,
-        backends=tuple(ordered),
+        backends=ordered(backends),
         node_port=node_port,
         node_port_span=node_port_span,
         span=span,
     )
+
+
+def ordered(backends: Iterable[Backend]) -> tuple[Backend, ...]:
+    """By family, address and port; of two for the same address and port the first stays."""
+    by_place: dict[tuple[Address, int], Backend] = {}
+    for backend in backends:
+        by_place.setdefault((backend.address, backend.port), backend)
+    return tuple(sorted(by_place.values(), key=lambda b: (b.address.version, int(b.address), b.port)))

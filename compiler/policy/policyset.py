@@ -252,10 +252,13 @@ class ServicePort:
     backends: tuple[Backend, ...]
     node_port: int = 0
     node_port_span: Span = field(default=NOWHERE, compare=False)
+    outside: tuple[Backend, ...] | None = None
+    """Those of clients outside, where their traffic policy makes others of endpoints that end; None: the same."""
     span: Span = field(default=NOWHERE, compare=False)
 
-    def backends_of(self, version: int) -> tuple[Backend, ...]:
-        return tuple(backend for backend in self.backends if backend.address.version == version)
+    def backends_of(self, version: int, *, is_outside: bool = False) -> tuple[Backend, ...]:
+        found = self.backends if self.outside is None or not is_outside else self.outside
+        return tuple(backend for backend in found if backend.address.version == version)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -366,7 +369,7 @@ class Service:
 
     def backends(self, port: ServicePort, front: Address, device: Device) -> tuple[Backend, ...]:
         """Those of one of its ports that connections to one of its addresses are sent to, which a device gets."""
-        found = port.backends_of(front.version)
+        found = port.backends_of(front.version, is_outside=front not in self.addresses)
         if self.steering is not None:
             return _for_new_hosts(found)
         if self.traffic_policy(front) is TrafficPolicy.CLUSTER:

@@ -152,8 +152,8 @@ class LiveDevice:
         Not that of the member: services of all networks share the members that do the same.
         """
         ports = (one for service in self.policies.services for one in service.ports if one.span == port)
-        backends = (b for one in ports for b in one.backends if (str(b.address), b.port) == (address, number))
-        return next((backend.span for backend in backends), NOWHERE)
+        backends = (backend for one in ports for backend in (*one.backends, *(one.outside or ())))
+        return next((b.span for b in backends if (str(b.address), b.port) == (address, number)), NOWHERE)
 
     def _service_entries(self, number: int) -> Iterator[TableEntry]:
         for entry in self.entries.table_entries:

@@ -49,14 +49,17 @@ endpoints:
 
 
 def loaded(
-    ingress: list[dict[str, Any]] | None = None, annotations: dict[str, str] | None = None, **spec: Any
+    ingress: list[dict[str, Any]] | None = None,
+    annotations: dict[str, str] | None = None,
+    fabric: str = FABRIC,
+    **spec: Any,
 ) -> Loaded:
     metadata = {"name": "web", "annotations": annotations or {}}
     service: dict[str, Any] = {"apiVersion": "v1", "kind": "Service", "metadata": metadata}
     service["spec"] = {"clusterIP": "10.96.0.1", "ports": [{"port": 80}], **spec}
     if ingress is not None:
         service["status"] = {"loadBalancer": {"ingress": ingress}}
-    return load_text(f"{FABRIC}---\n{yaml.safe_dump(service)}")
+    return load_text(f"{fabric}---\n{yaml.safe_dump(service)}")
 
 
 def service_of(found: Loaded) -> Service:
@@ -179,3 +182,27 @@ def test_source_ranges_of_a_load_balancer_are_not_those_of_its_node_ports() -> N
     service = service_of(found)
     bounded = {str(f.address) for f in service.fronts(found.policies.devices[0]) if service.is_bounded(f.address)}
     assert bounded == {"203.0.113.8"}
+
+
+ENDING = "- {addresses: [10.1.0.11], nodeName: node-a, conditions: {ready: false, serving: true, terminating: true}}"
+
+
+@pytest.mark.parametrize(
+    ("internal", "external", "inside", "outside"),
+    [
+        ("Cluster", "Cluster", ["10.1.0.12"], ["10.1.0.12"]),
+        ("Cluster", "Local", ["10.1.0.12"], ["10.1.0.11"]),
+        ("Local", "Cluster", ["10.1.0.11"], ["10.1.0.12"]),
+        ("Local", "Local", ["10.1.0.11"], ["10.1.0.11"]),
+    ],
+)
+def test_a_backend_that_ends_serves_where_a_traffic_policy_leaves_no_other(
+    internal: str, external: str, inside: list[str], outside: list[str]
+) -> None:
+    """The one on node-a ends, that on node-b is ready; each policy looks at the endpoints of its own clients."""
+    fabric = FABRIC.replace("- {addresses: [10.1.0.11], nodeName: node-a}", ENDING)
+    found = loaded(fabric=fabric, **AT_NODES, internalTrafficPolicy=internal, externalTrafficPolicy=external)
+    service, device = service_of(found), found.policies.devices[0]
+    first, last = service.fronts(device)
+    for front, wanted in ((first, inside), (last, outside)):
+        assert [str(b.address) for b in service.backends(front.port, front.address, device)] == wanted
