@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 import pytest
-from scapy.layers.inet import IP, TCP
-from scapy.layers.inet6 import IPv6
+from scapy.layers.inet import ICMP, IP, TCP
+from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet
 
 from compiler.entries.vocabulary import mac_number
+from compiler.ir.entries import ActionCall
 from compiler.ir.interpreter import Interpreter, Outcome, VerdictKind
-from runtime.verification.frames import INNER, frame, recomputed, tcp
+from runtime.verification.frames import INNER, frame, recomputed, tcp, tunnelled
 from runtime.verification.shop import (
     ADDRESSES,
     CLIENT_PORT,
@@ -187,3 +190,59 @@ def test_without_an_entry_for_who_let_it_in_nothing_is_learned(version: int) -> 
     assert node.interpreter.process(UPLINK, sent.packet).egress_port == WEB_2_PORT
     reply = frame(ADDRESSES[version]["web-2"], OUTSIDE[version], tcp(8080, port, "SA"), mac=MACS["web-2"])
     assert node.interpreter.process(WEB_2_PORT, bytes(reply)).verdict is VerdictKind.TO_KERNEL
+
+
+NODE = {4: UNDERLAY_A, 6: "2001:db8:50::1"}
+NODE_PORT = 30080
+
+
+def with_node_port(node: Node) -> Interpreter:
+    """Device A of the shop; what is port 81 of the service is also called at the host's own address."""
+    made, book = entrance(node), node.book
+    enter = book.call("enter_from_outside", network=SHOP, nexthop=WAY_OUT, signature=SIGNATURE)
+    for version in (4, 6):
+        table = f"service_ipv{version}"
+        served = node.model.match_table(table).lookup((SHOP, int(ip_address(VIP[version])), 6, 81))
+        assert served is not None
+        assert isinstance(served.entry.action, ActionCall)
+        node.model.insert(book.entry(f"eip_ipv{version}", enter, address=NODE[version], mac=UNDERLAY_MAC_A))
+        again = book.entry(table, served.entry.action, network=SHOP, address=NODE[version], protocol=6, port=NODE_PORT)
+        node.model.insert(again)
+    return made
+
+
+@BOTH
+def test_a_node_port_is_answered_from_the_address_and_port_that_were_called(version: int) -> None:
+    device = with_node_port(Node())
+    asked = call(device, version, NODE_PORT, to=NODE[version])
+    assert (asked.verdict, asked.egress_port, ip_of(asked.packet)[TCP].dport) == (
+        VerdictKind.FORWARD,
+        WEB_1_PORT,
+        8081,
+    )
+    reply = frame(ADDRESSES[version]["web-1"], OUTSIDE[version], tcp(8081, 40000, "SA"), mac=MACS["web-1"])
+    answered = device.process(WEB_1_PORT, bytes(reply))
+    network = ip_of(answered.packet)
+    assert (answered.egress_port, network.src, network[TCP].sport) == (UPLINK, NODE[version], NODE_PORT)
+    assert recomputed(answered.packet) == answered.packet
+
+
+@BOTH
+def test_all_else_that_is_sent_to_the_host_is_left_to_it(version: int) -> None:
+    """Its servers' clients, answers to its own connections, and what is neither TCP nor UDP."""
+    device = with_node_port(Node())
+    for port, flags in ((22, "S"), (81, "S"), (45000, "SA"), (45000, "R")):
+        outcome = call(device, version, port, flags, to=NODE[version])
+        assert outcome.verdict is VerdictKind.TO_KERNEL
+    echo = ICMP() if version == 4 else ICMPv6EchoRequest()
+    ping = frame(OUTSIDE[version], NODE[version], echo)
+    ping[Ether].dst = UNDERLAY_MAC_A
+    assert device.process(UPLINK, bytes(ping)).verdict is VerdictKind.TO_KERNEL
+
+
+def test_tunnels_end_at_an_address_with_node_ports() -> None:
+    plain, device = Node().interpreter, with_node_port(Node())
+    inner = frame(ADDRESSES[4]["web-2"], ADDRESSES[4]["web-1"], tcp(40000, 8080), mac=MACS["web-2"])
+    wanted, got = (one.process(UPLINK, bytes(tunnelled(inner))) for one in (plain, device))
+    assert got.verdict is VerdictKind.FORWARD
+    assert (got.egress_port, got.packet) == (wanted.egress_port, wanted.packet) == (WEB_1_PORT, got.packet)
