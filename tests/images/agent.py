@@ -77,11 +77,11 @@ class Agent:
         return self._process.wait(_START_S)
 
     def daemon(self) -> int | None:
-        """Process id of the storage daemon, where one runs."""
+        """Process id of the storage daemon, where one runs. One that has not written down its number yet does not."""
         try:
             number = int((self.root / "daemon.pid").read_text())
             state = (Path("/proc") / str(number) / "stat").read_text()
-        except (FileNotFoundError, ProcessLookupError):
+        except (FileNotFoundError, ProcessLookupError, ValueError):
             return None
         return number if "(qemu-storage" in state and ") Z " not in state else None
 

@@ -95,23 +95,6 @@ def unmount(target: Path) -> None:
         _run("umount", str(target))
 
 
-def loop_device(file: Path, ahead_kib: int) -> Path:
-    """A loop device of the file, read-only and past the page cache of the file, which reads so much ahead and ends with
-    what is mounted of it: see `end_with_mount`."""
-    found = _run("losetup", "--find", "--show", "--read-only", "--direct-io=on", str(file)).strip()
-    try:
-        _run("blockdev", "--setra", str(ahead_kib * 2), found)
-    except ImageError:
-        end_with_mount(Path(found))
-        raise
-    return Path(found)
-
-
-def end_with_mount(device: Path) -> None:
-    """Detach the loop device once nothing is mounted of it any more."""
-    _run("losetup", "--detach", str(device))
-
-
 def reads_of(target: Path) -> Reads:
     """What the block device mounted there has been asked for; nothing where none is."""
     try:

@@ -19,8 +19,8 @@ from __future__ import annotations
 
 import logging
 import shutil
-import subprocess
 from collections.abc import Set
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -28,7 +28,8 @@ from typing import Any, Final
 from agents.storage.io.events import Events
 from agents.storage.io.filling import EXPORT, Filling, Task
 from agents.storage.io.localcopies import LocalCopies, LocalCopy
-from agents.storage.io.mounts import abort, end_with_mount, lazily_unmount, loop_device, reads_of
+from agents.storage.io.loops import loop_device, mount_device
+from agents.storage.io.mounts import abort, lazily_unmount, reads_of
 from agents.storage.io.nbdclient import NbdClient
 from agents.storage.io.nbdtls import CREDENTIALS, NbdTls
 from agents.storage.io.pacing import Reads
@@ -165,24 +166,15 @@ class RemoteVolumes:
         return () if trace is None else first_bytes(trace.extents, self._ahead.most_bytes)
 
     def _mount(self, file: Path, remote: RemoteVolume, target: Path) -> None:
-        device = loop_device(file, AHEAD_KIB)
-        try:
-            self._mount_device(device, file, remote, target)
-        finally:
-            end_with_mount(device)
-
-    def _mount_device(self, device: Path, file: Path, remote: RemoteVolume, target: Path) -> None:
         """A server that falls silent now would hold the mount, and whoever waits for it."""
-        command = ("mount", "-t", "erofs", "-o", "ro", str(device), str(target))
-        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-            try:
-                _, errors = process.communicate(timeout=self._timeout_s)
-            except subprocess.TimeoutExpired as error:
+        with loop_device(file, AHEAD_KIB) as device, ThreadPoolExecutor(1, thread_name_prefix="mount") as threads:
+            mounting = threads.submit(mount_device, device, target)
+            done, _ = wait((mounting,), self._timeout_s)
+            if not done:
                 abort(file)
-                process.communicate()
-                raise ImageError(f"{remote.server} does not answer within {self._timeout_s:g} s") from error
-        if process.returncode:
-            raise ImageError(f"mount: {errors.strip() or f'exit code {process.returncode}'}")
+                wait((mounting,))
+                raise ImageError(f"{remote.server} does not answer within {self._timeout_s:g} s")
+            mounting.result()
 
     def has(self, digest: str) -> bool:
         """It is attached, by a daemon that lives."""

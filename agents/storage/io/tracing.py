@@ -10,13 +10,14 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Generator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
 from agents.storage.io import mounts
+from agents.storage.io.loops import loop_device
 from agents.storage.io.remotevolumes import AHEAD_KIB
 from agents.storage.io.storagedaemon import StorageDaemon, add, volume_id
 from agents.storage.io.volumefiles import hexadecimal
@@ -74,12 +75,8 @@ def _watched(folder: Path, digest: str, file: Path) -> Generator[Path]:
         with daemon.running() as qmp:
             node = {"driver": "file", "filename": str(file.absolute()), "read-only": True}
             add(qmp, "volume", node, {"type": "fuse", "mountpoint": str(shown)})
-        device = mounts.loop_device(shown, AHEAD_KIB)
-        try:
+        with loop_device(shown, AHEAD_KIB) as device:
             yield device
-        finally:
-            with suppress(ImageError):
-                mounts.end_with_mount(device)
     finally:
         mounts.lazily_unmount(shown)
         daemon.kill()
