@@ -86,11 +86,11 @@ class Agent:
         return number if "(qemu-storage" in state and ") Z " not in state else None
 
     def end_daemon(self) -> None:
-        """kill -9, as a crash would."""
+        """kill -9, as a crash would. Whoever asks for disks meanwhile may have started the next one already."""
         number = self.daemon()
         if number is not None:
             os.kill(number, signal.SIGKILL)
-            wait_until(lambda: self.daemon() is None, "the storage daemon does not die")
+            wait_until(lambda: self.daemon() != number, "the storage daemon does not die")
 
     def _channel(self) -> Any:
         return grpc.insecure_channel(f"unix:{self.socket}", options=(("grpc.use_local_subchannel_pool", 1),))
