@@ -40,12 +40,12 @@ char LICENSE[] SEC("license") = "GPL";
 @pytest.mark.parametrize(
     ("ticks", "now_ns", "origin"),
     [
-        (FIRST, 0, FIRST),
-        (FIRST + 1000, 1000 * HZ_250_NS, FIRST),
-        (FIRST + 999, 1000 * HZ_250_NS + HZ_250_NS - 1, FIRST - 1),
-        (FIRST + 1000 - LOST_NS // HZ_250_NS, 1000 * HZ_250_NS, FIRST - LOST_NS // HZ_250_NS),
+        (FIRST, 0, FIRST + 1),
+        (FIRST + 1000, 1000 * HZ_250_NS, FIRST + 1),
+        (FIRST + 999, 1000 * HZ_250_NS + HZ_250_NS - 1, FIRST),
+        (FIRST + 1000 - LOST_NS // HZ_250_NS, 1000 * HZ_250_NS, FIRST + 1 - LOST_NS // HZ_250_NS),
         (FIRST + 1000 - LOST_NS // HZ_250_NS - 1, 1000 * HZ_250_NS, None),
-        ((1 << 32) + 5, (75_000 + 5) * HZ_250_NS, FIRST),
+        ((1 << 32) + 5, (75_000 + 5) * HZ_250_NS, FIRST + 1),
     ],
 )
 def test_the_count_when_the_clock_was_0(ticks: int, now_ns: int, origin: int | None) -> None:
@@ -56,10 +56,10 @@ def test_the_count_when_the_clock_was_0(ticks: int, now_ns: int, origin: int | N
 def test_the_count_goes_on_with_the_clock() -> None:
     tick_ns = tick_constants()["tick_ns"]
     assert tick_ns
-    before, begun_ns = read_ticks(), time.monotonic_ns()
+    before, begun_ns = read_ticks()
     time.sleep(0.2)
-    passed = read_ticks() - before
-    assert abs(passed * tick_ns - (time.monotonic_ns() - begun_ns)) < 3 * tick_ns
+    after, ended_ns = read_ticks()
+    assert abs((after - before) * tick_ns - (ended_ns - begun_ns)) < 3 * tick_ns
 
 
 @pytest.mark.root
@@ -86,5 +86,5 @@ def test_packets_and_the_device_have_the_time_that_python_has(has_ticks: bool) -
             before = clock_ms()
             (packet,) = struct.unpack_from("=Q", run_xdp(loaded.program("of_packets").fd, bytes(64)).frame)
             (device,) = struct.unpack("=Q", run_syscall(loaded.program("of_device").fd, bytes(8)).context)
-            assert before - 2 * tick_ms - 1 <= packet <= device <= clock_ms()
+            assert before - 4 * tick_ms - 1 <= packet <= device <= clock_ms()
             time.sleep(0.003)
