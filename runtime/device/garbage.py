@@ -4,7 +4,8 @@ Left alone it looks at everything there is again and again: for a second, while 
 write is in no cycle and is freed without it; cycles are what gRPC leaves of each RPC. So each object is looked at once,
 with all that came since the last look, and what lives through that is never looked at again (`gc.freeze`). What was
 alive then and is in a cycle later stays: some kilobytes of the RPCs that were under way, each time that there are
-`MANY` objects more than before.
+`MANY` objects more than before. A pipeline that has gone would leave most of a megabyte so; after a change of
+pipelines, all is looked at once more, unless there is so much that nobody would be served meanwhile.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import gc
 
 MANY = 40_000
 """Objects that came and have not gone: a look at those takes some 4 ms."""
+MOST = 500_000
+"""Objects that are looked at all at once: a fifth of a second."""
 _UNSEEN, _MIDDLE, _NEVER = 5 * MANY, 10, 1_000_000
 """Python looks by itself only where nobody calls `look`."""
 
@@ -35,6 +38,24 @@ def _give_back() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
+
+
+class Remains:
+    """Whether a change of pipelines may have left something."""
+
+    def __init__(self) -> None:
+        self._may_be_there = False
+
+    def expect(self) -> None:
+        self._may_be_there = True
+
+    def clear(self) -> None:
+        """While nothing is being changed: look at all, once for all changes since the last time."""
+        if self._may_be_there and gc.get_freeze_count() <= MOST:
+            gc.unfreeze()
+            gc.collect()
+            gc.freeze()
+        self._may_be_there = False
 
 
 def look() -> None:

@@ -84,6 +84,7 @@ class Service:
         self._limits = limits
         self._complaints = complaints
         self._changing = Turns()
+        self._remains = garbage.Remains()
         self._contents = asyncio.Lock()
         journal, replay = kept.journal, kept.replay
         self._arbitration = Arbitration(callers.device_id, journal.note_election, journal.note_role)
@@ -211,7 +212,10 @@ class Service:
         async with self._changing.of(request.role, action):
             self._check_writer(request, context)
             self._arbitration.check_pusher(request.role)
-            await self._configs.set(request)
+            try:
+                await self._configs.set(request)
+            finally:
+                self._remains.expect()
 
     def _receive(self, request: p4r.StreamMessageRequest) -> None:
         """What the primary asks on its stream. Raises `RefusedError`."""
@@ -226,6 +230,7 @@ class Service:
         self._complaints.tick()
         garbage.look()
         if not self._changing.locked():
+            self._remains.clear()
             self._configs.tick()
             self._compaction.tick()
             self._idling.tick()

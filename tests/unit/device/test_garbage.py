@@ -1,0 +1,56 @@
+"""What a change of pipelines leaves in cycles is freed, whatever was alive when objects were looked at."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from runtime.device import garbage
+from runtime.device.garbage import Remains
+
+
+@dataclass(eq=False)
+class Pipeline:
+    """In a cycle, as one with closures of its own."""
+
+    itself: Any = None
+
+    def __post_init__(self) -> None:
+        self.itself = self
+
+
+@pytest.fixture(autouse=True)
+def thawed() -> Generator[None]:
+    yield
+    gc.unfreeze()
+
+
+def gone_pipeline() -> weakref.ref[Pipeline]:
+    """One that was alive when all that was there was looked at for the last time."""
+    one = Pipeline()
+    gc.collect()
+    gc.freeze()
+    return weakref.ref(one)
+
+
+def test_a_pipeline_that_has_gone_is_freed_once_a_change_is_over() -> None:
+    remains, left = Remains(), gone_pipeline()
+    gc.collect()
+    remains.clear()
+    assert left() is not None
+    remains.expect()
+    remains.clear()
+    assert left() is None
+
+
+def test_a_device_with_very_many_entries_goes_on_serving(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(garbage, "MOST", 1)
+    remains, left = Remains(), gone_pipeline()
+    remains.expect()
+    remains.clear()
+    assert left() is not None
