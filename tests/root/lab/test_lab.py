@@ -51,7 +51,8 @@ def test_workloads_have_what_the_policy_says(lab: Lab) -> None:
 
 def test_devices_meet_in_the_underlay_and_representors_have_no_address(lab: Lab) -> None:
     lab.up()
-    assert addresses(lab, "device.dpu-a", "p0") == {"192.0.2.1/24"}
+    # That in the underlay, and the one of its node, at which node ports are called.
+    assert addresses(lab, "device.dpu-a", "p0") == {"192.0.2.1/24", "198.51.100.1/32"}
     assert link(lab, "device.dpu-a", "p0") == ("02:00:00:00:aa:01", 1500)
     shown = json.loads(lab.run_in("device.dpu-a", "ip", "-json", "addr", "show", "dev", "client").stdout)
     assert shown[0]["addr_info"] == []
