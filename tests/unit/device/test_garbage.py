@@ -13,6 +13,9 @@ import pytest
 from runtime.device import garbage
 from runtime.device.garbage import Remains
 
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+"""What is collected here may be another test's."""
+
 
 @dataclass(eq=False)
 class Pipeline:
