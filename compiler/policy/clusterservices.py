@@ -174,7 +174,9 @@ class ClusterServiceResolver:
     ) -> ServicePort:
         spec = located.model.spec.ports[index]
         versions = {address.version for address, _ in placed}
-        backends, outside = (self._backends(network, spec, some, versions) for some in (slices, outside_slices))
+        backends, outside = (
+            ordered(self._backends(network, spec, some, versions)) for some in (slices, outside_slices)
+        )
         span = located.at("spec", "ports", index, "port")
         port = service_port(
             name=spec.name,
@@ -191,7 +193,7 @@ class ClusterServiceResolver:
             self.report.add(codes.NO_BACKENDS, span, message)
         check_families(key, placed, port, self.report)
         self._check_inside(network, ordered([*port.backends, *outside]))
-        return port if ordered(outside) == port.backends else replace(port, outside=ordered(outside))
+        return port if outside == port.backends else replace(port, outside=outside)
 
     def _backends(
         self, network: Network, spec: KubernetesServicePort, slices: Iterable[SlicePort], versions: set[int]

@@ -8,6 +8,7 @@ a count that is behind the time since the machine started, and then it is no clo
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from functools import cache
 
 from runtime.bpf.assembly import call, copy_register, leave, load_instructions, set_register, store_u64
@@ -24,6 +25,7 @@ LOST_NS = 10_000_000_000
 """How far the count may be behind: a machine's clock runs for a while before its ticks do."""
 _NS_PER_S = 1_000_000_000
 _READINGS = 8
+_NO_CLOCK: Mapping[str, int] = {"tick_ns": 0, "tick_origin": 0}
 
 
 def read_ticks() -> tuple[int, int]:
@@ -55,12 +57,12 @@ def ticks_at_start(ticks: int, now_ns: int, tick_ns: int) -> int | None:
 
 
 @cache
-def tick_constants() -> dict[str, int]:
+def tick_constants() -> Mapping[str, int]:
     """`tick_ns` and `tick_origin` of clock.h; both 0 where the count is no clock."""
     tick_ns = round(time.clock_getres(CLOCK_MONOTONIC_COARSE) * _NS_PER_S)
     try:
         ticks, now_ns = read_ticks()
     except BpfError:
-        return {"tick_ns": 0, "tick_origin": 0}
+        return _NO_CLOCK
     origin = ticks_at_start(ticks, now_ns, tick_ns)
-    return {"tick_ns": 0, "tick_origin": 0} if origin is None else {"tick_ns": tick_ns, "tick_origin": origin}
+    return _NO_CLOCK if origin is None else {"tick_ns": tick_ns, "tick_origin": origin}

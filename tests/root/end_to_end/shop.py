@@ -218,6 +218,18 @@ class Shop:
 
 
 @contextmanager
+def standing_example(name: str, folder: Path, example: str) -> Generator[Shop]:
+    """An example as it is, but for the addresses at which its devices listen: those of a lab whose name begins so."""
+    lab = Shop(name=f"{name}{os.getpid()}", folder=folder, policies=[])
+    for document in yaml.safe_load_all((ROOT / "examples" / example).read_text()):
+        if document["kind"] == "Device":
+            document["spec"]["address"] = lab.address(document["metadata"]["name"])
+        lab.policies.append(document)
+    with standing(lab) as built:
+        yield built
+
+
+@contextmanager
 def standing(lab: Shop) -> Generator[Shop]:
     """It is up, with its policies applied; whoever changes it puts that back. Nothing of it is left afterwards."""
     write(lab.path, lab.policies)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-import yaml
 
 from runtime.bpf.namespaces import entered
-from tests.root.end_to_end.shop import DEVICES, ROOT, Document, Policies, Shop, find, standing
+from tests.root.end_to_end.shop import Document, Shop, find, standing_example
 from tests.root.end_to_end.test_fixup import counted, ended
 from tests.root.end_to_end.traffic import ask, echo, family_of, ping
 
@@ -30,17 +27,9 @@ PATIENCE_S, SILENCE_S = 60, 1.5
 FAMILIES = pytest.mark.parametrize("family", [0, 1], ids=["ipv4", "ipv6"])
 
 
-def netpol_policies(folder: Path) -> Policies:
-    policies: Policies = list(yaml.safe_load_all((ROOT / "examples/netpol.yaml").read_text()))
-    for name in DEVICES:
-        find(policies, "Device", name)["spec"]["address"] = f"unix:{folder}/{name}.sock"
-    return policies
-
-
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    folder = tmp_path_factory.mktemp("netpol")
-    with standing(Shop(name=f"np{os.getpid()}", folder=folder, policies=netpol_policies(folder))) as built:
+    with standing_example("np", tmp_path_factory.mktemp("netpol"), "netpol.yaml") as built:
         yield built
 
 

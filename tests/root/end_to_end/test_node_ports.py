@@ -6,17 +6,15 @@ Service `web` gives everybody all backends, which are on the first two nodes; `l
 from __future__ import annotations
 
 import json
-import os
 import socket
 import subprocess
 from collections.abc import Iterator
 
 import pytest
-import yaml
 
 from runtime.bpf.namespaces import entered
 from runtime.lab.links import OUTSIDE
-from tests.root.end_to_end.shop import ROOT, Policies, Shop, find, standing, turnout
+from tests.root.end_to_end.shop import Shop, find, standing_example, turnout
 from tests.root.end_to_end.test_outside import FAMILIES, PATIENCE_S, in_underlay
 from tests.root.end_to_end.traffic import ask, echo, family_of, ping
 
@@ -34,17 +32,9 @@ SEEN = ("192.168.50.254", OUTSIDE[1])
 """What the client's own kernel takes to call a node: its address in the subnet, where it has one."""
 
 
-def node_port_policies(lab: Shop) -> Policies:
-    policies: Policies = list(yaml.safe_load_all((ROOT / "examples/nodeport.yaml").read_text()))
-    for name in NODES:
-        find(policies, "Device", name)["spec"]["address"] = lab.address(name)
-    return policies
-
-
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    empty = Shop(name=f"n{os.getpid()}", folder=tmp_path_factory.mktemp("nodeport"), policies=[])
-    with standing(Shop(name=empty.name, folder=empty.folder, policies=node_port_policies(empty))) as built:
+    with standing_example("n", tmp_path_factory.mktemp("nodeport"), "nodeport.yaml") as built:
         in_underlay(built, "link", "set", "underlay0", "type", "bridge", "ageing_time", "0")
         yield built
 

@@ -13,8 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from runtime.bpf.namespaces import entered
-from tests.root.end_to_end.shop import Shop, find, standing
-from tests.root.end_to_end.test_node_ports import node_port_policies
+from tests.root.end_to_end.shop import Shop, find, standing_example
 from tests.root.end_to_end.test_outside import FAMILIES, PATIENCE_S
 from tests.root.end_to_end.traffic import ask, download, echo, sink
 
@@ -32,8 +31,7 @@ ON_EACH_HOST = pytest.mark.parametrize("host", HOSTS)
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    empty = Shop(name=f"h{os.getpid()}", folder=tmp_path_factory.mktemp("nodes"), policies=[])
-    with standing(Shop(name=empty.name, folder=empty.folder, policies=node_port_policies(empty))) as built:
+    with standing_example("h", tmp_path_factory.mktemp("nodes"), "nodeport.yaml") as built:
         yield built
 
 

@@ -14,7 +14,6 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 
 import pytest
-import yaml
 from scapy.layers.inet import IP
 from scapy.layers.inet6 import IPv6
 from scapy.packet import Packet
@@ -23,7 +22,7 @@ from typer.testing import CliRunner
 from cli.main import app
 from runtime.bpf.namespaces import entered
 from runtime.lab.links import OUTSIDE
-from tests.root.end_to_end.shop import DEVICES, ROOT, Policies, Shop, find, standing
+from tests.root.end_to_end.shop import DEVICES, Policies, Shop, find, standing_example
 from tests.root.end_to_end.traffic import ask, capture, download, echo, family_of, provoke, sink, upload
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
@@ -35,18 +34,9 @@ PATIENCE_S = 60
 FAMILIES = pytest.mark.parametrize("family", [0, 1], ids=["ipv4", "ipv6"])
 
 
-def eip_policies(lab: Shop) -> Policies:
-    policies: Policies = list(yaml.safe_load_all((ROOT / "examples/eip.yaml").read_text()))
-    for name in DEVICES:
-        find(policies, "Device", name)["spec"]["address"] = lab.address(name)
-    return policies
-
-
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    empty = Shop(name=f"o{os.getpid()}", folder=tmp_path_factory.mktemp("eip"), policies=[])
-    whole = Shop(name=empty.name, folder=empty.folder, policies=eip_policies(empty))
-    with standing(whole) as built:
+    with standing_example("o", tmp_path_factory.mktemp("eip"), "eip.yaml") as built:
         # The switch learns no places: all devices get every frame, as those whose place it does not know.
         in_underlay(built, "link", "set", "underlay0", "type", "bridge", "ageing_time", "0")
         yield built

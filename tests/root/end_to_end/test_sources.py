@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Iterator
 
@@ -10,9 +9,9 @@ import pytest
 
 from runtime.bpf.namespaces import entered
 from runtime.lab.links import OUTSIDE
-from tests.root.end_to_end.shop import DEVICES, Policies, Shop, find, standing
+from tests.root.end_to_end.shop import DEVICES, Policies, Shop, find, standing_example
 from tests.root.end_to_end.test_fixup import counted, ended
-from tests.root.end_to_end.test_outside import eip_policies, routed
+from tests.root.end_to_end.test_outside import routed
 from tests.root.end_to_end.traffic import ask, echo
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
@@ -28,8 +27,7 @@ OTHERS = ["192.0.2.0/24", "2001:db8:9::/48"]
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    empty = Shop(name=f"r{os.getpid()}", folder=tmp_path_factory.mktemp("sources"), policies=[])
-    with standing(Shop(name=empty.name, folder=empty.folder, policies=eip_policies(empty))) as built:
+    with standing_example("r", tmp_path_factory.mktemp("sources"), "eip.yaml") as built:
         yield built
 
 
