@@ -5,10 +5,12 @@ The interpreter and the eBPF target build the same ring from the same members, s
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Sequence
+from functools import lru_cache
+from itertools import cycle, islice
 
 from compiler.ir.entries import WeightedMember
-from compiler.ir.hashing import mix64
+from compiler.ir.hashing import mix64_words
 
 RING_SIZES = (251, 1021, 4093, 16381, 32749, 65521, 131071)
 """Primes; the smallest one that holds enough slots a unit of weight is taken."""
@@ -18,6 +20,8 @@ LARGE_WEIGHT, SLOTS_PER_MEMBER_OF_LARGE = 50, 300
 """With 100 a unit, one of a hundred that goes would take 1.4 % of the others' slots with it; so it is 0.9 %."""
 _OFFSET_SEED = 0x6F66667365740000
 _SKIP_SEED = 0x736B697000000000
+_BYTE = 255
+"""The largest slot that fits one."""
 _FREE = -1
 """No member's id."""
 
@@ -57,24 +61,32 @@ def build_ring(members: Sequence[tuple[int, int]], size: int | None = None) -> t
     if not ordered:
         return ()
     size = ring_size(sum(weight for _, weight in ordered)) if size is None else size
-    walks = [(member, range(weight), _skip(member, size)) for member, weight in ordered]
-    cursors = [mix64(_OFFSET_SEED, [(member, 32)]) % size for member, _ in ordered]
+    turns: list[tuple[int, Iterator[int]]] = []
+    for member, weight in ordered:
+        turns += [(member, _walk(member, size))] * min(weight, size)
     ring = [_FREE] * size
-    left = size
-    # This loop is half of what a device needs for a group.
-    while True:
-        for index, (member, turns, skip) in enumerate(walks):
-            cursor = cursors[index]
-            for _ in turns:
-                while ring[cursor] != _FREE:
-                    cursor = (cursor + skip) % size
-                ring[cursor] = member
-                left -= 1
-                if not left:
-                    return tuple(ring)
-            cursors[index] = cursor
+    # This loop is a third of what a device needs for a group.
+    for member, walk in islice(cycle(turns), size):
+        for slot in walk:
+            if ring[slot] == _FREE:
+                ring[slot] = member
+                break
+    return tuple(ring)
 
 
-def _skip(member: int, size: int) -> int:
-    """How far it is from each slot of a member's permutation to the next."""
-    return mix64(_SKIP_SEED, [(member, 32)]) % (size - 1) + 1
+def _walk(member: int, size: int) -> Iterator[int]:
+    """A member's permutation of the slots: `offset`, and on from there by `skip`."""
+    words = (member << 32,)  # its 32 bits, as `mix64` lays them into a word
+    offset = mix64_words(_OFFSET_SEED, words) % size
+    skip = mix64_words(_SKIP_SEED, words) % (size - 1) + 1
+    if size > _BYTE:
+        return map(size.__rmod__, range(offset, offset + skip * size, skip))
+    multiples = _multiples(skip, size)
+    at = multiples.index(offset)
+    return iter(multiples[at:] + multiples[:at])
+
+
+@lru_cache(maxsize=RING_SIZES[0])
+def _multiples(skip: int, size: int) -> bytes:
+    """Of `skip`, modulo a size that fits a byte: all permutations that skip so far are this one, begun elsewhere."""
+    return bytes(map(size.__rmod__, range(0, skip * size, skip)))

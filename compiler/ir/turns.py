@@ -57,8 +57,10 @@ def living_cycle(members: Sequence[WeightedMember], down_ports: Container[int]) 
     """The turns of a member whose watched port is down are the others', by their weights; it keeps its length."""
     whole = build_cycle([(member.member_id, member.weight) for member in members])
     dead = {member.member_id for member in members if member.watched_port and member.watched_port in down_ports}
+    if not dead:
+        return whole
     living = build_cycle([(m.member_id, m.weight) for m in members if m.member_id not in dead])
-    if not dead or not living:
+    if not living:
         return living
     others = endless(living)
     return tuple(next(others) if member in dead else member for member in whole)
@@ -70,6 +72,8 @@ def build_cycle(members: Sequence[tuple[int, int]]) -> tuple[int, ...]:
     common = gcd(*(weight for _, weight in ordered))
     weights = [weight // common for _, weight in ordered]
     total = sum(weights)
+    if total == len(ordered):  # of equals each has one turn, and all deadlines are the same
+        return tuple(member for member, _ in ordered)
     waiting = [(0, index, 0) for index in range(len(ordered))]
     ready: list[tuple[int, int, int]] = []
     found: list[int] = []

@@ -45,7 +45,7 @@ class MapLayout:
     max_entries: int
     no_prealloc: bool = False
     mmapable: bool = False
-    """The device reads it as shared memory."""
+    """The device reads or writes it as shared memory."""
     may_be_inner: bool = False
     """It may be one of an array of maps, with others of other sizes (BPF_F_INNER_MAP, Linux 5.10)."""
     side_at: int | None = None

@@ -128,6 +128,7 @@ def selector_layout(selector: Selector, actions: tuple[ActionLayout, ...]) -> Se
             key_size=4,
             value_size=4,
             max_entries=slots,
+            mmapable=True,
             may_be_inner=True,
         ),
         members=MapLayout(
@@ -146,5 +147,11 @@ def selector_layout(selector: Selector, actions: tuple[ActionLayout, ...]) -> Se
 def _turns_map(name: str, turns: Turns) -> MapLayout:
     cells = 1 << width_bits(turns.cell)
     return MapLayout(
-        name=f"{name}_turns", kind=MapKind.ARRAY, key_size=4, value_size=4, max_entries=cells, may_be_inner=True
+        name=f"{name}_turns",
+        kind=MapKind.ARRAY,
+        key_size=4,
+        value_size=4,
+        max_entries=cells,
+        mmapable=True,  # as the ring, so that one array of maps can hold both
+        may_be_inner=True,
     )

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from itertools import islice
 
 from finsy.proto import p4i, p4r
@@ -41,6 +42,9 @@ MOST_IN_ONE_STEP = 50_000
 """Half of what a device takes in a Write (docs/device.md)."""
 BATCH = 1000
 """Updates in a Write. A batch with one refused update answers with an error for each (35 bytes of metadata each)."""
+
+Answer = Callable[[], list[p4r.Error | None]]
+"""Waits for what became of each update."""
 
 
 class PipelineState(StrEnum):
@@ -179,10 +183,19 @@ class _Writer:
         self._session, self._contents, self._done = session, Contents(pipeline), done
 
     def write(self, steps: Sequence[Step], *, counts: bool = True) -> Iterator[Failure]:
+        """One batch is under way at a time; meanwhile the next one is put into messages."""
+        before: Callable[[], Iterator[Failure]] = _nothing_written
         for batch in _batches(steps):
-            yield from self._write(batch, in_one_step=False)
-            if counts:
-                self._done(len(batch))
+            updates = list(self._contents.updates(batch))
+            yield from before()
+            answer = self._session.begin_write(updates)
+            before = partial(self._written, batch, answer, counts=counts)
+        yield from before()
+
+    def _written(self, batch: Sequence[Step], answer: Answer, *, counts: bool) -> Iterator[Failure]:
+        yield from _failures(batch, answer())
+        if counts:
+            self._done(len(batch))
 
     def write_in_one_step(self, steps: Sequence[Step], deletions: Sequence[Step]) -> Iterator[Failure]:
         """No packet finds the new entries and an old connection, or the other way round, unless there are too many."""
@@ -190,14 +203,21 @@ class _Writer:
             yield from self.write(steps)
             yield from self.write(deletions, counts=False)
             return
-        yield from self._write([*steps, *deletions], in_one_step=True)
+        yield from self._write_at_once([*steps, *deletions])
         self._done(len(steps))
 
-    def _write(self, steps: Sequence[Step], *, in_one_step: bool) -> Iterator[Failure]:
-        errors = self._session.write(list(self._contents.updates(steps)), in_one_step=in_one_step)
-        for step, error in zip(steps, errors, strict=True):
-            if error is not None:
-                yield Failure(step=step, text=error.message)
+    def _write_at_once(self, steps: Sequence[Step]) -> Iterator[Failure]:
+        yield from _failures(steps, self._session.write(list(self._contents.updates(steps)), in_one_step=True))
+
+
+def _nothing_written() -> Iterator[Failure]:
+    return iter(())
+
+
+def _failures(steps: Sequence[Step], errors: Sequence[p4r.Error | None]) -> Iterator[Failure]:
+    for step, error in zip(steps, errors, strict=True):
+        if error is not None:
+            yield Failure(step=step, text=error.message)
 
 
 def cookie(config: bytes) -> int:

@@ -10,6 +10,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -184,18 +185,28 @@ class Session:
 
         CONTINUE_ON_ERROR, or `in_one_step` for packets and only if all of it can be done (DATAPLANE_ATOMIC).
         """
+        return self.begin_write(updates, in_one_step=in_one_step)()
+
+    def begin_write(
+        self, updates: Sequence[p4r.Update], *, in_one_step: bool = False
+    ) -> Callable[[], list[p4r.Error | None]]:
+        """Send a batch. The device does it meanwhile; what is returned waits for what `write` returns."""
         atomicity = p4r.WriteRequest.DATAPLANE_ATOMIC if in_one_step else p4r.WriteRequest.CONTINUE_ON_ERROR
         request = p4r.WriteRequest(
             device_id=self.device_id, election_id=self.election_id, updates=updates, atomicity=atomicity
         )
+        answer: Any = self._stub.Write.future(request, timeout=CALL_TIMEOUT_S)  # pyright: ignore
+        return partial(self._written, answer, len(updates))
+
+    def _written(self, answer: Any, count: int) -> list[p4r.Error | None]:
         try:
-            self._stub.Write(request, timeout=CALL_TIMEOUT_S)
+            answer.result()
         except grpc.RpcError as error:
             details = update_errors(error)
-            if _code(error) is not grpc.StatusCode.UNKNOWN or len(details) != len(updates):
+            if _code(error) is not grpc.StatusCode.UNKNOWN or len(details) != count:
                 raise self._refused("writing", error) from error
             return [None if one.canonical_code == rpc_code.OK else one for one in details]
-        return [None] * len(updates)
+        return [None] * count
 
     def _refused(self, what: str, error: grpc.RpcError) -> ClientError:
         code = _code(error)

@@ -91,7 +91,7 @@ def place_constant(name: str) -> str:
 
 def _gathering(maps: list[MapLayout]) -> Gathering:
     shape = maps[0]
-    flags = "_sparse" if shape.no_prealloc else ""
+    flags = "_sparse" * shape.no_prealloc + "_mmapable" * shape.mmapable
     size = f"_of_{shape.max_entries}" if shape.kind is _OF_ONE_SIZE else ""
     name = f"{shape.kind.value}_maps_{shape.key_size}_{shape.value_size}{size}{flags}"
     return Gathering(name=name, shape=shape, members=tuple(held.name for held in maps))
@@ -109,4 +109,4 @@ def _maps(laid: Layout, table: TableLayout) -> Iterator[MapLayout]:
 
 def _shape(held: MapLayout) -> tuple[object, ...]:
     size = held.max_entries if held.kind is _OF_ONE_SIZE else 0
-    return held.kind, held.key_size, held.value_size, held.no_prealloc, size
+    return held.kind, held.key_size, held.value_size, held.no_prealloc, held.mmapable, size

@@ -237,6 +237,8 @@ class KernelInstance:
             self._upcalls.close()
         for beside in self._besides.values():
             beside.close()
+        for selector in self._selectors.values():
+            selector.close()
         self._sides.close()
         self._grace.close()
         self._variants.close()

@@ -7,7 +7,8 @@ entries are pointed there, on the side that no packet reads. The old places rest
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Collection, Container, Iterable
+from collections.abc import Callable, Collection, Container
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 
@@ -16,6 +17,7 @@ from compiler.ir.turns import Slots, living_slots, slots_of_one
 from compiler.printers.layout import GroupSlice, SelectorLayout
 from runtime.bpf.maps import Map
 from runtime.device.kernel.mapfaults import refusals_of
+from runtime.device.kernel.ringslots import RingSlots
 from runtime.device.kernel.selectorpins import Kept, Target
 from runtime.device.kernel.sides import Sides
 from runtime.device.kernel.slices import Slice, Slices
@@ -25,6 +27,7 @@ from runtime.device.refusals import RefusedError, exhausted
 from runtime.device.undo import UndoLog
 
 EMPTY = Slice(offset=0, size=0)
+_INDEX = struct.Struct("=I")
 
 
 class SelectorMaps:
@@ -46,7 +49,7 @@ class SelectorMaps:
         self._in_turn = selector.turns is not None
         self._sides = sides
         self._undo = undo
-        self._ring = ring
+        self._ring = RingSlots(ring)
         self._members = members
         self._table = table
         self._slots = Slices(selector.ring.max_entries)
@@ -62,6 +65,10 @@ class SelectorMaps:
         self._reference_of: dict[Matches, Target] = {}
         self._expected: dict[Target, Slice] = {}
         self._expected_places: dict[int, Slice] = {}
+
+    def close(self) -> None:
+        """The map of the ring may be closed after this."""
+        self._ring.close()
 
     def expect(self, found: Kept) -> None:
         """Packets read these maps already; what is kept of them is about to come. Before anything is inserted."""
@@ -125,7 +132,8 @@ class SelectorMaps:
         except RefusedError:
             if (len(ring.members), ring.cycle_size) != (old.size, old.cycle):
                 raise
-            self._fill(old, ring.members)
+            with self._refusals():
+                self._ring.overwrite(old.offset, ring.members)
 
     # entries of the table
 
@@ -196,12 +204,12 @@ class SelectorMaps:
             )
         slots = replace(found, cycle=ring.cycle_size)
         self._undo.note(partial(self._slots.give_back, slots))
-        self._fill(slots, ring.members)
+        with self._refusals():
+            self._ring.fill(slots.offset, ring.members)
         return slots
 
-    def _fill(self, slots: Slice, ring: tuple[int, ...]) -> None:
-        with refusals_of(f"action profile {self._layout.name}"):
-            self._ring.update_batch(_numbers(range(slots.offset, slots.offset + slots.size)), _numbers(ring))
+    def _refusals(self) -> AbstractContextManager[None]:
+        return refusals_of(f"action profile {self._layout.name}")
 
     def _write_member(self, member: Member) -> Slice:
         place = self._take(self._places, 1)
@@ -209,8 +217,8 @@ class SelectorMaps:
             most = self._layout.members.max_entries
             raise exhausted(f"action profile {self._layout.name}: all {most} places of members are taken; try again")
         self._undo.note(partial(self._places.give_back, place))
-        with refusals_of(f"action profile {self._layout.name}"):
-            self._members.update(_numbers((place.offset,)), self._layout.member.encode(member.action))
+        with self._refusals():
+            self._members.update(_INDEX.pack(place.offset), self._layout.member.encode(member.action))
         return place
 
     def _take(self, slices: Slices, size: int) -> Slice | None:
@@ -236,11 +244,6 @@ class SelectorMaps:
         self._undo.pop(entries, matches)
         if not entries and isinstance(target, MemberRef):  # its slice was only for entries
             self._give_back(self._slots, self._undo.pop(self._slice_of, target))
-
-
-def _numbers(values: Iterable[int]) -> bytes:
-    held = tuple(values)
-    return struct.pack(f"={len(held)}I", *held)
 
 
 def _value(used: Slice) -> GroupSlice:

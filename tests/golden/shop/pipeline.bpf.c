@@ -1924,7 +1924,7 @@ struct {
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY];
 	int (*max_entries)[8388608];
-	int (*map_flags)[BPF_F_INNER_MAP];
+	int (*map_flags)[BPF_F_MMAPABLE | BPF_F_INNER_MAP];
 	u32 *key;
 	u32 *value;
 } backends_ipv4_ring SEC(".maps");
@@ -1940,7 +1940,7 @@ struct {
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY];
 	int (*max_entries)[65536];
-	int (*map_flags)[BPF_F_INNER_MAP];
+	int (*map_flags)[BPF_F_MMAPABLE | BPF_F_INNER_MAP];
 	u32 *key;
 	u32 *value;
 } backends_ipv4_turns SEC(".maps");
@@ -1978,7 +1978,7 @@ struct {
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY];
 	int (*max_entries)[8388608];
-	int (*map_flags)[BPF_F_INNER_MAP];
+	int (*map_flags)[BPF_F_MMAPABLE | BPF_F_INNER_MAP];
 	u32 *key;
 	u32 *value;
 } backends_ipv6_ring SEC(".maps");
@@ -1994,7 +1994,7 @@ struct {
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY];
 	int (*max_entries)[65536];
-	int (*map_flags)[BPF_F_INNER_MAP];
+	int (*map_flags)[BPF_F_MMAPABLE | BPF_F_INNER_MAP];
 	u32 *key;
 	u32 *value;
 } backends_ipv6_turns SEC(".maps");
@@ -2064,7 +2064,7 @@ struct {
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY];
 	int (*max_entries)[524288];
-	int (*map_flags)[BPF_F_INNER_MAP];
+	int (*map_flags)[BPF_F_MMAPABLE | BPF_F_INNER_MAP];
 	u32 *key;
 	u32 *value;
 } proxies_ipv4_ring SEC(".maps");
@@ -2134,7 +2134,7 @@ struct {
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY];
 	int (*max_entries)[524288];
-	int (*map_flags)[BPF_F_INNER_MAP];
+	int (*map_flags)[BPF_F_MMAPABLE | BPF_F_INNER_MAP];
 	u32 *key;
 	u32 *value;
 } proxies_ipv6_ring SEC(".maps");
@@ -2552,10 +2552,10 @@ enum {
 };
 
 /* Maps of one shape that only the first packets of connections ask: the program names this one for all of them. */
-struct array_maps_4_4_map {
+struct array_maps_4_4_mmapable_map {
 	int (*type)[BPF_MAP_TYPE_ARRAY];
 	int (*max_entries)[1]; /* each has its own */
-	int (*map_flags)[BPF_F_INNER_MAP];
+	int (*map_flags)[BPF_F_MMAPABLE | BPF_F_INNER_MAP];
 	u32 *key; /* types, not sizes: before 6.2 maps with and without BTF are no equals */
 	u32 *value;
 };
@@ -2563,8 +2563,8 @@ struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY_OF_MAPS];
 	int (*max_entries)[6];
 	int (*key_size)[4];
-	struct array_maps_4_4_map *values[];
-} array_maps_4_4 SEC(".maps") = {
+	struct array_maps_4_4_mmapable_map *values[];
+} array_maps_4_4_mmapable SEC(".maps") = {
 	.values = {
 		(void *)&backends_ipv4_ring,
 		(void *)&backends_ipv4_turns,
@@ -4463,7 +4463,7 @@ static __always_inline bool apply_backend_ipv4(struct scratch *scratch)
 
 	if (scratch->meta.in_turn) {
 		u32 cell = scratch->meta.service_id;
-		u32 *number = entry_in(&array_maps_4_4, AT_BACKENDS_IPV4_TURNS, &cell);
+		u32 *number = entry_in(&array_maps_4_4_mmapable, AT_BACKENDS_IPV4_TURNS, &cell);
 
 		if (!number || !value->cycle_size)
 			return missed(0x02000014);
@@ -4473,7 +4473,7 @@ static __always_inline bool apply_backend_ipv4(struct scratch *scratch)
 
 		slot += (u32)(hash >> 32) % value->ring_size;
 	}
-	u32 *index = entry_in(&array_maps_4_4, AT_BACKENDS_IPV4_RING, &slot);
+	u32 *index = entry_in(&array_maps_4_4_mmapable, AT_BACKENDS_IPV4_RING, &slot);
 	if (!index)
 		return missed(0x02000014);
 	struct backends_ipv4_value *member = entry_in(&array_maps_4_16, AT_BACKENDS_IPV4_MEMBER, index);
@@ -4676,7 +4676,7 @@ static __always_inline bool apply_backend_ipv6(struct scratch *scratch)
 
 	if (scratch->meta.in_turn) {
 		u32 cell = scratch->meta.service_id;
-		u32 *number = entry_in(&array_maps_4_4, AT_BACKENDS_IPV6_TURNS, &cell);
+		u32 *number = entry_in(&array_maps_4_4_mmapable, AT_BACKENDS_IPV6_TURNS, &cell);
 
 		if (!number || !value->cycle_size)
 			return missed(0x02000044);
@@ -4686,7 +4686,7 @@ static __always_inline bool apply_backend_ipv6(struct scratch *scratch)
 
 		slot += (u32)(hash >> 32) % value->ring_size;
 	}
-	u32 *index = entry_in(&array_maps_4_4, AT_BACKENDS_IPV6_RING, &slot);
+	u32 *index = entry_in(&array_maps_4_4_mmapable, AT_BACKENDS_IPV6_RING, &slot);
 	if (!index)
 		return missed(0x02000044);
 	struct backends_ipv6_value *member = bpf_map_lookup_elem(&backends_ipv6_member, index);
@@ -4871,7 +4871,7 @@ static __always_inline bool apply_proxy_ipv4(struct scratch *scratch)
 		return missed(0x02000038);
 	u64 hash = mix64_final(mix64_word(mix64_word(hash_seed, (u64)scratch->headers.ipv4.src << 32 | scratch->headers.ipv4.dst), (u64)scratch->meta.src_port << 48 | (u64)scratch->meta.dst_port << 32 | (u64)scratch->meta.protocol << 24));
 	u32 slot = value->group_offset + (u32)(hash >> 32) % value->ring_size;
-	u32 *index = entry_in(&array_maps_4_4, AT_PROXIES_IPV4_RING, &slot);
+	u32 *index = entry_in(&array_maps_4_4_mmapable, AT_PROXIES_IPV4_RING, &slot);
 	if (!index)
 		return missed(0x02000038);
 	struct proxies_ipv4_value *member = entry_in(&array_maps_4_16, AT_PROXIES_IPV4_MEMBER, index);
@@ -5028,7 +5028,7 @@ static __always_inline bool apply_proxy_ipv6(struct scratch *scratch)
 		return missed(0x02000068);
 	u64 hash = mix64_final(mix64_word(mix64_word(mix64_word(mix64_word(mix64_word(hash_seed, scratch->headers.ipv6.src.high), scratch->headers.ipv6.src.low), scratch->headers.ipv6.dst.high), scratch->headers.ipv6.dst.low), (u64)scratch->meta.src_port << 48 | (u64)scratch->meta.dst_port << 32 | (u64)scratch->meta.protocol << 24));
 	u32 slot = value->group_offset + (u32)(hash >> 32) % value->ring_size;
-	u32 *index = entry_in(&array_maps_4_4, AT_PROXIES_IPV6_RING, &slot);
+	u32 *index = entry_in(&array_maps_4_4_mmapable, AT_PROXIES_IPV6_RING, &slot);
 	if (!index)
 		return missed(0x02000068);
 	struct proxies_ipv6_value *member = entry_in(&array_maps_4_16, AT_PROXIES_IPV6_MEMBER, index);

@@ -5,7 +5,8 @@ from __future__ import annotations
 import struct
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -53,6 +54,8 @@ def made() -> Iterator[list[Map]]:
 def create(made: list[Map], layout: MapLayout) -> Map:
     kind = MapType[layout.kind.name]
     flags = MapFlag.NO_PREALLOC if layout.no_prealloc else MapFlag.NONE
+    if layout.mmapable:
+        flags |= MapFlag.MMAPABLE
     shape = MapShape(
         name=layout.name[:15],
         type=kind,
@@ -300,12 +303,14 @@ def _numbered(name: str, number: int) -> tuple[MatchValue, ...]:
 class Selected:
     """Table `spread`, an array by a key of 12 bits, its selector, and what a packet would find."""
 
-    def __init__(self, pipeline: Pipeline, made: list[Map]) -> None:
+    def __init__(self, pipeline: Pipeline, made: list[Map], *, is_shared: bool = True) -> None:
+        """`is_shared`: the device writes the ring as memory, which one of a program compiled before does not let it."""
         self.held = Held(pipeline, "spread", made)
         self.layout, self.undo, self.commit = self.held.layout, self.held.undo, self.held.commit
         assert self.layout.selector is not None
         self.selector = self.layout.selector
-        self.ring, self.members = create(made, self.selector.ring), create(made, self.selector.members)
+        self.ring = create(made, replace(self.selector.ring, mmapable=is_shared))
+        self.members = create(made, self.selector.members)
         self.down: set[int] = set()
         self.maps = SelectorMaps(
             self.selector, self.ring, self.members, self.held.table, self.held.sides, self.undo, self.down
@@ -341,9 +346,11 @@ def group(number: int, *weights: tuple[int, int]) -> Group:
     return Group(selector="hops", id=number, members=members)
 
 
-@pytest.fixture
-def selected(pipeline: Pipeline, made: list[Map]) -> Selected:
-    return Selected(pipeline, made)
+@pytest.fixture(params=[True, False], ids=["shared", "not shared"])
+def selected(pipeline: Pipeline, made: list[Map], request: pytest.FixtureRequest) -> Generator[Selected]:
+    found = Selected(pipeline, made, is_shared=request.param)
+    yield found
+    found.maps.close()
 
 
 def test_a_group_is_a_maglev_ring(selected: Selected) -> None:
@@ -485,6 +492,41 @@ def test_everything_comes_back(selected: Selected) -> None:
             maps.delete_member(number)
         selected.commit()
     assert maps.free_slots == slots
+
+
+def test_a_group_that_is_changed_twice_in_a_batch(selected: Selected) -> None:
+    maps, free = selected.maps, selected.maps.free_slots
+    for number in (1, 2, 3):
+        maps.insert_member(member(number, 10 + number))
+    maps.insert_group(group(5, (1, 1)))
+    maps.insert_entry((Exact(value=7),), GroupRef(group_id=5))
+    maps.modify_group(group(5, (1, 1), (2, 1)))
+    maps.modify_group(group(5, (2, 1), (3, 1)))
+    assert selected.actions(7) == [call(10 + number) for number in build_ring([(2, 1), (3, 1)])]
+    selected.commit()
+    assert maps.free_slots == free - 251
+
+
+def test_a_batch_that_fails_in_its_midst_leaves_what_was(selected: Selected) -> None:
+    maps = selected.maps
+    for number in (1, 2):
+        maps.insert_member(member(number, 10 + number))
+    for number in (5, 6):
+        maps.insert_group(group(number, (1, 1)))
+        maps.insert_entry((Exact(value=number),), GroupRef(group_id=number))
+    before, free = [selected.slice_of(number) for number in (5, 6)], maps.free_slots
+    mark = selected.undo.mark
+    maps.modify_group(group(5, (2, 1)))
+    maps.modify_member(member(1, 99))
+    with pytest.raises(RefusedError):
+        maps.insert_group(group(7, (2, 1)))
+    selected.undo.back_to(mark)
+    assert [selected.slice_of(number) for number in (5, 6)] == before
+    assert selected.actions(5) == selected.actions(6) == [call(11)] * 251
+    selected.commit()
+    assert maps.free_slots == free
+    maps.modify_group(group(6, (1, 1), (2, 1)))
+    assert selected.actions(6) == [call(10 + number) for number in build_ring([(1, 1), (2, 1)])]
 
 
 def test_full_rings_are_named_and_nothing_changes(selected: Selected) -> None:
