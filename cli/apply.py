@@ -13,6 +13,7 @@ import typer
 from cli.console import FAILED, fail, progress, say
 from cli.devices import TlsCa, TlsCert, TlsKey, client_tls
 from cli.policies import Policies, load_policies
+from compiler.collection import collection_paused
 from compiler.entries.desired import compile_entries
 from compiler.pipeline.assembly import pipeline
 from compiler.policy.policyset import Device, Profile
@@ -33,6 +34,7 @@ SHOWN_STEPS = 12
 Work = tuple[Session, Outlook]
 
 
+@collection_paused()
 def apply(
     policies: Annotated[list[Path], typer.Argument(help="Policy files or directories.")],
     device: Annotated[

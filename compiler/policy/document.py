@@ -140,31 +140,28 @@ def _error_words(error: yaml.MarkedYAMLError) -> tuple[str]:
     return (f"this is not YAML: {problem}" + (f" ({context})" if context else ""),)
 
 
-def _events(text: str) -> Iterator[Any]:
-    """libyaml's events; raises yaml.YAMLError."""
-    loader: Any = yaml.CSafeLoader(text)
-    try:
-        # A plain loop over get_event would ask check_event as well: twice the calls for each of a million events.
-        yield from iter(loader.get_event, None)
-    finally:
-        loader.dispose()
-
-
 class _Builder:
     """Turns the events of one file into nodes."""
 
     def __init__(self, path: str, text: str, report: Report) -> None:
         self._path = path
         self._report = report
-        self._events = _events(text)
+        loader: Any = yaml.CSafeLoader(text)
+        self._dispose = loader.dispose
+        # A plain loop over get_event would ask check_event as well: twice the calls for each of a million events.
+        self._events: Iterator[Any] = iter(loader.get_event, None)
+        """libyaml's; they raise yaml.YAMLError."""
         self._anchors: dict[str, Node] = {}
         self._aliased = 0
 
     def documents(self) -> Iterator[Node]:
-        for event in self._events:
-            if isinstance(event, yaml.DocumentStartEvent):
-                self._anchors = {}
-                yield self._node(next(self._events), 0)
+        try:
+            for event in self._events:
+                if isinstance(event, yaml.DocumentStartEvent):
+                    self._anchors = {}
+                    yield self._node(next(self._events), 0)
+        finally:
+            self._dispose()
 
     def _span(self, event: Any) -> Span:
         start, end = event.start_mark, event.end_mark

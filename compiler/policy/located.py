@@ -22,26 +22,27 @@ def locate(root: Node, path: tuple[PathPart, ...]) -> tuple[Node, Span]:
 
     The span of a scalar is the scalar; of a mapping or list, the key that introduces it.
     """
-    node, span = root, _introduction(root)
+    node, entry = root, None
     for part in path:
         match node:
             case MappingNode() if isinstance(part, str) and part in node.entries:
                 entry = node.entries[part]
                 node = entry.value
-                span = node.span if isinstance(node, ScalarNode) else entry.span
             case SequenceNode() if isinstance(part, int) and part < len(node.items):
-                node = node.items[part]
-                span = _introduction(node)
+                node, entry = node.items[part], None
             case _:
-                return node, span
-    return node, span
+                break
+    if entry is None or isinstance(node, ScalarNode):
+        return node, _introduction(node)
+    return node, entry.span
 
 
 def _introduction(node: Node) -> Span:
     """Where a node without a key of its own starts: a block mapping at its first key."""
     if isinstance(node, MappingNode) and node.entries:
-        first = next(iter(node.entries.values())).span
-        return first if (first.line, first.column) == (node.span.line, node.span.column) else node.span
+        first = next(iter(node.entries.values())).key
+        if (first.start.line, first.start.column) == (node.start.line, node.start.column):
+            return first.span
     return node.span
 
 
