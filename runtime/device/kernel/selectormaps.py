@@ -9,7 +9,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Collection, Container
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from functools import partial
 
 from compiler.ir.entries import Group, GroupRef, Member, MemberRef
@@ -168,7 +167,7 @@ class SelectorMaps:
         """The ring, and the cycle of turns behind it, as places in the array of members."""
         places = {one.member_id: self._place_of[one.member_id].offset for one in group.members}
         slots = living_slots(group.members, self._down_ports, in_turn=self._in_turn)
-        return replace(slots, members=tuple(map(places.__getitem__, slots.members)))
+        return Slots(members=tuple(map(places.__getitem__, slots.members)), cycle_size=slots.cycle_size)
 
     def _ring_for(self, target: Target) -> Slots:
         match target:
@@ -202,7 +201,7 @@ class SelectorMaps:
                 f"action profile {self._layout.name}: its rings are full: {wanted} slots are needed in one piece, "
                 f"{self._slots.free_slots} of {self._layout.ring.max_entries} are free"
             )
-        slots = replace(found, cycle=ring.cycle_size)
+        slots = Slice(offset=found.offset, size=wanted, cycle=ring.cycle_size)
         self._undo.note(partial(self._slots.give_back, slots))
         with self._refusals():
             self._ring.fill(slots.offset, ring.members)
