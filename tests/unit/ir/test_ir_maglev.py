@@ -37,7 +37,15 @@ def preference_list(member: int, size: int) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    "members", [{7: 1}, {1: 1, 2: 1}, {1: 1, 2: 3, 9: 2}, {5: 4, 4: 1, 3: 1, 2: 1, 1: 1}, {2**32 - 1: 1, 1: 7}]
+    "members",
+    [
+        {7: 1},
+        {1: 1, 2: 1},
+        {1: 1, 2: 3, 9: 2},
+        {5: 4, 4: 1, 3: 1, 2: 1, 1: 1},
+        {2**32 - 1: 1, 1: 7},
+        {1: 1, 2: 200_000},
+    ],
 )
 def test_the_ring_is_that_of_the_paper(members: dict[int, int]) -> None:
     size = ring_size(sum(members.values()))
