@@ -33,6 +33,7 @@ _ACTIONS = {
     Algorithm.SOURCE_HASH: "to_service_by_source",
     Algorithm.RANDOM: "to_service_by_chance",
     Algorithm.ROUND_ROBIN: "to_service_in_turn",
+    Algorithm.LEAST_CONNECTIONS: "to_service_by_count",
 }
 
 
@@ -99,13 +100,15 @@ def _is_offered(service: Service, device: Device, report: Report) -> bool:
     """Whether the profile can do what the service asks for.
 
     v1model has one digest a packet, which tells of the connection: no client could be remembered besides. Its selectors
-    know no turns.
+    know no turns and count nothing.
     """
     if device.profile is not Profile.V1MODEL:
         return True
-    if service.algorithm is Algorithm.ROUND_ROBIN:
-        message = f"service '{service.key}' has algorithm RoundRobin; device '{device.name}' has profile v1model"
-        hint = "an action selector of P4 picks by a hash; profiles ebpf and model have turns"
+    if service.algorithm in (Algorithm.ROUND_ROBIN, Algorithm.LEAST_CONNECTIONS):
+        message = (
+            f"service '{service.key}' has algorithm {service.algorithm}; device '{device.name}' has profile v1model"
+        )
+        hint = "an action selector of P4 picks by a hash; profiles ebpf and model have turns and counts"
         report.add(
             codes.ALGORITHM_NOT_OFFERED, service.span, message, expected="Maglev, SourceHash or Random", hint=hint
         )

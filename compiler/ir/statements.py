@@ -138,6 +138,8 @@ class Learn:
 
     With `renews` the packet may have hit the table as well: then that entry gets these arguments and this profile, is
     seen now, and goes on counting. The packet learns nothing else in that store, so it is nobody's other half.
+
+    One that is `counted` counts for the member that the packet was given (`compiler.ir.tables.Fewest`).
     """
 
     table: str
@@ -146,6 +148,7 @@ class Learn:
     profile: Expr
     on_full: tuple[Statement, ...] = ()
     renews: bool = False
+    counted: bool = False
     span: Span = field(default=NOWHERE, compare=False, repr=False)
 
 

@@ -102,6 +102,30 @@ class Turns:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fewest:
+    """The less busy one of two members, for packets that ask for it: that for which fewer entries of a store count.
+
+    Where `asked` (1 bit) is 1, a number of 32 bits is drawn. With n = the length of the group's cycle
+    (`compiler.ir.turns`), the first slot of it is (number mod 2^16) mod n, the second one (number div 2^16) mod (n - 1)
+    + 1 slots behind, around the end; the second's member is chosen if it has fewer. So members of equal weight are two
+    different ones, and a weight says how often one is drawn.
+
+    A packet that the selector has given a member, in whatever way, has its first `Learn` in `store` that is `counted`
+    count for that member: until the entry leaves, and while its profile is none that is `is_over`. It counts by the
+    member's id, so a member that changes keeps its number, and one that is deleted leaves its number to its entries.
+    """
+
+    asked: Expr
+    store: str
+
+    @staticmethod
+    def slots(number: int, length: int) -> tuple[int, int]:
+        """Which two slots of a cycle a number of 32 bits means."""
+        first = (number & 0xFFFF) % length
+        return first, (first + (number >> 16) % (length - 1) + 1) % length if length > 1 else first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Selector:
     """An action selector (PSA 7.11): members, groups of weighted members, and a hash that picks one.
 
@@ -117,11 +141,14 @@ class Selector:
     inputs: tuple[Expr, ...]
     turns: Turns | None = None
     """None: a hash picks for every packet. P4's selectors know nothing else (`compiler.printers.p4`)."""
+    fewest: Fewest | None = None
+    """Only beside `turns`, which are for packets that do not ask for this."""
 
     @property
     def exprs(self) -> tuple[Expr, ...]:
         """All that picking reads."""
-        return (*self.inputs, *(self.turns.exprs if self.turns is not None else ()))
+        turns = self.turns.exprs if self.turns is not None else ()
+        return (*self.inputs, *turns, *((self.fewest.asked,) if self.fewest is not None else ()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +159,8 @@ class Profile:
     id: int
     timeout_ms: int
     rank: int
+    is_over: bool = False
+    """What the entry stands for has ended: it counts for no member any more (`Fewest`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

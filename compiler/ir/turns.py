@@ -23,6 +23,8 @@ NUMBER_MASK = (1 << 32) - 1
 """Turns are counted in 32 bits. Behind the last number the cycle begins anew, wherever it was."""
 MAX_CELL_BITS = 16
 """Of the index of a number."""
+MAX_COUNTED = (1 << 16) - 1
+"""Members for which entries of a store can count, since an entry says by 16 bits for which; 0 says for none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,15 +8,16 @@ from __future__ import annotations
 from compiler.ir.nodes import Control
 from compiler.ir.statements import Statement
 from compiler.ir.tables import Action, ActionRef, Key, Param, Selector, Table
+from compiler.ir.turns import MAX_COUNTED
 from compiler.pipeline import admission
 from compiler.pipeline.family import Family
 from compiler.pipeline.metadata import LEG_NETWORK
 from compiler.pipeline.notation import all_of, apply, assign, eq, field, here, meta, negate, param, when
-from compiler.pipeline.spreading import to_service_actions, turns
+from compiler.pipeline.spreading import fewest, to_service_actions, turns
 
 _TABLE, _ACTION, _PROFILE, _COUNTER = 0x02000000, 0x01000000, 0x11000000, 0x13000000
 SERVICES = 10_000
-BACKENDS = 1 << 16
+BACKENDS = MAX_COUNTED
 
 _MISS = ActionRef(name="miss", in_entries=False, as_default=True)
 
@@ -76,6 +77,7 @@ def tables(family: Family) -> tuple[Table, ...]:
                 max_group_size=1000,
                 inputs=tuple_selector,
                 turns=turns(),
+                fewest=fewest(family),
             ),
             doc="The backends of a service.",
             span=here(),

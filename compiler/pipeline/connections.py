@@ -192,8 +192,11 @@ def read_tuple(family: Family) -> tuple[Statement, ...]:
     )
 
 
-def learn_flow(family: Family, full: tuple[Statement, ...]) -> Statement:
-    """Keep the decision for the direction of this packet; `full` says what to do when there is no room."""
+def learn_flow(family: Family, full: tuple[Statement, ...], *, counted: bool) -> Statement:
+    """Keep the decision for the direction of this packet; `full` says what to do when there is no room.
+
+    This half of a connection is the one that counts for its backend, where connections are `counted`.
+    """
     return learn(
         family.named("flow"),
         family.named("translate"),
@@ -205,6 +208,7 @@ def learn_flow(family: Family, full: tuple[Statement, ...]) -> Statement:
         meta("service_id"),
         profile=meta("profile"),
         on_full=full,
+        counted=counted,
     )
 
 
@@ -238,7 +242,7 @@ def _learn(family: Family) -> Statement:
     full = (drop("flow_table_full"),)
     return when(
         meta("decided"),
-        learn_flow(family, full),
+        learn_flow(family, full, counted=True),
         learn_reverse(family, full),
         *affinity.remembering(family),
         *use_decision(),

@@ -8,7 +8,7 @@ from compiler.pipeline.family import Family
 from compiler.pipeline.headers import PROTOCOL_TCP, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN
 from compiler.pipeline.notation import advance, bit_and, eq, meta, ne, when
 
-TCP_NEW, TCP_ESTABLISHED, TCP_CLOSING, UDP_NEW, UDP_STREAM, TCP_HEARD, TCP_CLOSED = 1, 2, 3, 4, 5, 6, 7
+TCP_NEW, TCP_ESTABLISHED, TCP_CLOSING, UDP_NEW, UDP_STREAM, TCP_HEARD, TCP_CLOSED, TCP_RESET = 1, 2, 3, 4, 5, 6, 7, 8
 
 ESTABLISHED_MS = 7_440_000
 FLOWS = 1 << 16
@@ -21,7 +21,8 @@ def store(family: Family) -> Store:
     Timeouts are those of Linux conntrack (nf_conntrack-sysctl) but for an established connection, which may be idle for
     2 hours and 4 minutes (RFC 5382, REQ-5). A TCP connection is established once both sides have said more than a SYN
     (the server's SYN-ACK is more): until then a flood of openings may push it out. It is closed, and gives its place to
-    an opening, once both sides have sent a FIN; after the FIN of one, or a RST, it may still carry data. A pair stays
+    an opening, once both sides have sent a FIN; after the FIN of one, or a RST, it may still carry data. It is over,
+    and counts for its backend no more, once both have sent a FIN, or one a RST. A pair stays
     until both halves have been idle for their timeouts, so a half-closed connection lives on, and a port used again
     soon finds no old pair.
     """
@@ -34,7 +35,8 @@ def store(family: Family) -> Store:
             Profile(name="tcp_heard", id=TCP_HEARD, timeout_ms=60_000, rank=0),
             Profile(name="tcp_established", id=TCP_ESTABLISHED, timeout_ms=ESTABLISHED_MS, rank=2),
             Profile(name="tcp_closing", id=TCP_CLOSING, timeout_ms=10_000, rank=1),
-            Profile(name="tcp_closed", id=TCP_CLOSED, timeout_ms=10_000, rank=0),
+            Profile(name="tcp_closed", id=TCP_CLOSED, timeout_ms=10_000, rank=0, is_over=True),
+            Profile(name="tcp_reset", id=TCP_RESET, timeout_ms=10_000, rank=1, is_over=True),
             Profile(name="udp_new", id=UDP_NEW, timeout_ms=30_000, rank=0),
             Profile(name="udp_stream", id=UDP_STREAM, timeout_ms=120_000, rank=1),
         ),
@@ -49,7 +51,7 @@ _OPENING, _OPEN = ("tcp_new", "tcp_heard"), "tcp_established"
 
 def _transitions() -> tuple[Transition, ...]:
     """The life of a connection; `data` is any packet of TCP that has neither RST nor FIN and is no first SYN."""
-    heard, closing, closed = "tcp_heard", "tcp_closing", "tcp_closed"
+    heard, closing, closed, reset = "tcp_heard", "tcp_closing", "tcp_closed", "tcp_reset"
     return (
         Transition(current="tcp_new", event="data", other=heard, next=_OPEN, other_next=_OPEN),
         Transition(current="tcp_new", event="data", next=heard),
@@ -59,10 +61,10 @@ def _transitions() -> tuple[Transition, ...]:
         ),
         *(Transition(current=current, event="close", next=closing) for current in (*_OPENING, _OPEN)),
         *(Transition(current=current, event="reset", next=closed, other_next=closed) for current in _OPENING),
-        *(Transition(current=current, event="reset", next=closing, other_next=closing) for current in (_OPEN, closing)),
+        *(Transition(current=current, event="reset", next=reset, other_next=reset) for current in (_OPEN, closing)),
         *(
             Transition(current=current, event="open", next="tcp_new", other_next="tcp_new")
-            for current in (closing, closed)
+            for current in (closing, closed, reset)
         ),
         Transition(current="udp_new", event="data", next="udp_stream"),
     )

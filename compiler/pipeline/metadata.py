@@ -48,6 +48,7 @@ _DECLARED = {
     "service_id": 16,
     "spread": 16,
     "in_turn": 1,
+    "by_count": 1,
     "is_reply": 1,
     "rate_color": 2,
     "storage_marked": 1,

@@ -234,6 +234,7 @@ def learn(
     profile: Expr,
     on_full: tuple[Statement, ...] = (),
     renews: bool = False,
+    counted: bool = False,
 ) -> Learn:
     return Learn(
         table=table,
@@ -242,6 +243,7 @@ def learn(
         profile=profile,
         on_full=on_full,
         renews=renews,
+        counted=counted,
         span=here(),
     )
 

@@ -115,7 +115,9 @@ def _connection(family: Family) -> Control:
                     family.named("flow"),
                     on_hit=(assign(decided, 0),),
                     on_miss=(
-                        when(all_of(decided, ne(meta("nexthop"), 0)), connections.learn_flow(family, full)),
+                        when(
+                            all_of(decided, ne(meta("nexthop"), 0)), connections.learn_flow(family, full, counted=False)
+                        ),
                         when(all_of(ne(meta("service_id"), 0), negate(decided)), to_kernel()),
                         when(all_of(decided, eq(meta("nexthop"), 0)), drop("no_route")),
                         apply(

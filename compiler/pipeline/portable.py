@@ -7,7 +7,8 @@ store finds entries of the others). `compiler.entries` refuses policies of such 
 v1model has one digest for each packet, PNA adds a key only where it has just been missed. So the tables of
 `compiler.pipeline.affinity` are left out, and a service's entry that asks for affinity is refused: by its action's
 restriction, and before that by `compiler.entries`, with the policy's line. Their selectors pick by a hash and nothing
-else, so the action of services whose backends get turns is left out, and refused in the same way.
+else, so the actions of services whose backends get turns, or of whose backends the one with fewer connections is taken,
+are left out, and refused in the same way; no connection counts for a backend.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from functools import cache
 
 from compiler.ir.expressions import MetaRef
 from compiler.ir.nodes import Pipeline
-from compiler.ir.statements import Apply, If, Run, Statement
+from compiler.ir.statements import Apply, If, Learn, Run, Statement
 from compiler.ir.tables import Action, Table
 from compiler.ir.walking import expressions
 from compiler.pipeline import affinity, policing, spreading, storage
@@ -29,12 +30,14 @@ _TABLES = frozenset(family.named(stem) for family in FAMILIES for stem in _STEMS
 _CONTROLS = frozenset(
     control.name for family in FAMILIES for control in (*affinity.controls(family), *policing.controls(family))
 )
-_IN_TURN = frozenset(family.named(spreading.IN_TURN_ACTION) for family in FAMILIES)
-_ACTIONS = _IN_TURN | frozenset(
+_NOT_BY_HASH = frozenset(
+    family.named(action) for family in FAMILIES for action in (spreading.IN_TURN_ACTION, spreading.BY_COUNT_ACTION)
+)
+_ACTIONS = _NOT_BY_HASH | frozenset(
     action.name
     for action in (*affinity.ACTIONS, *policing.ACTIONS, *(a for family in FAMILIES for a in policing.actions(family)))
 )
-_METADATA = frozenset((*affinity.METADATA, *policing.METADATA, spreading.IN_TURN))
+_METADATA = frozenset((*affinity.METADATA, *policing.METADATA, spreading.IN_TURN, spreading.BY_COUNT))
 _ASKED = (affinity.ASKED, policing.KEPT)
 
 
@@ -67,9 +70,9 @@ def _restricted(action: Action) -> Action:
 
 
 def _by_hash(table: Table) -> Table:
-    """Without turns, and the action that asks for them."""
-    actions = tuple(ref for ref in table.actions if ref.name not in _IN_TURN)
-    selector = replace(table.selector, turns=None) if table.selector is not None else None
+    """Without turns and counts, and the actions that ask for them."""
+    actions = tuple(ref for ref in table.actions if ref.name not in _NOT_BY_HASH)
+    selector = replace(table.selector, turns=None, fewest=None) if table.selector is not None else None
     return replace(table, actions=actions, selector=selector)
 
 
@@ -99,5 +102,7 @@ def _inside(statement: Statement) -> Statement:
             return replace(statement, then=_kept(then), otherwise=_kept(otherwise))
         case Apply(on_hit=on_hit, on_miss=on_miss):
             return replace(statement, on_hit=_kept(on_hit), on_miss=_kept(on_miss))
+        case Learn():
+            return replace(statement, counted=False)
         case _:
             return statement

@@ -9,6 +9,7 @@ from pydantic import Field
 from compiler.diagnostic import Report
 from compiler.policy import codes
 from compiler.policy.model import Model
+from compiler.policy.policyset import Algorithm
 from compiler.span import Span
 
 CLIENT_IP: Final = "ClientIP"
@@ -37,6 +38,14 @@ class WithAffinity(Protocol):
 
     @property
     def session_affinity_config(self) -> SessionAffinityConfig | None: ...
+
+
+def check_counted(algorithm: Algorithm, seconds: int, span: Span, report: Report) -> None:
+    """A client that is remembered goes past the choice, and the connection would count for nobody."""
+    if seconds and algorithm is Algorithm.LEAST_CONNECTIONS:
+        message = "sessionAffinity ClientIP and algorithm LeastConnections contradict each other"
+        hint = "connections of clients that are remembered are not counted; SourceHash keeps clients as well"
+        report.add(codes.CONFLICTING_FIELDS, span, message, hint=hint)
 
 
 def affinity_seconds(spec: WithAffinity, config_span: Span, report: Report) -> int:

@@ -14,7 +14,7 @@ from typing import Final
 
 from compiler.diagnostic import Report, did_you_mean
 from compiler.policy import codes
-from compiler.policy.affinities import affinity_seconds
+from compiler.policy.affinities import affinity_seconds, check_counted
 from compiler.policy.distribution import check_distribution
 from compiler.policy.endpoints import SliceEndpoint, SlicePort, usable
 from compiler.policy.externals import DEFAULT_NETWORK, address_order, assigned_externals, balancer_addresses
@@ -35,7 +35,7 @@ from compiler.policy.policyset import Address, Algorithm, Backend, Network, Serv
 from compiler.policy.references import Claims, Directory, check_annotations, object_name
 from compiler.policy.scalar import shortened
 from compiler.policy.sourceranges import check_ranges, parsed_ranges
-from compiler.policy.values import ALGORITHMS, ALGORITHMS_NOT_YET
+from compiler.policy.values import ALGORITHMS
 
 PROXY_LABEL: Final = "service.kubernetes.io/service-proxy-name"
 """A service with this label belongs to another proxy (Kubernetes, well-known labels)."""
@@ -110,6 +110,8 @@ class ClusterServiceResolver:
             for index in range(len(located.model.spec.ports))
         )
         self._check_distribution(located, slices)
+        algorithm = _algorithm(located, self.report)
+        check_counted(algorithm, affinity, located.key("spec", "sessionAffinity"), self.report)
         return Service(
             name=metadata.name,
             namespace=metadata.namespace,
@@ -117,7 +119,7 @@ class ClusterServiceResolver:
             network=network,
             addresses=tuple(sorted((address for address, _ in placed), key=lambda address: address.version)),
             ports=tuple(sorted(ports, key=lambda port: (port.port, port.protocol))),
-            algorithm=_algorithm(located, self.report),
+            algorithm=algorithm,
             internal_traffic_policy=policy,
             externals=tuple(address for address, _ in externals),
             external_spans=tuple(span for _, span in externals),
@@ -214,14 +216,12 @@ def _algorithm(located: ServiceObject, report: Report) -> Algorithm:
     name = located.model.metadata.annotations.get(ALGORITHM_ANNOTATION, Algorithm.MAGLEV)
     if name in ALGORITHMS:
         return Algorithm(name)
-    is_known = name in ALGORITHMS_NOT_YET
-    words = f"{name} is not supported yet" if is_known else f"'{shortened(name)}' is not known"
     report.add(
-        codes.NOT_SUPPORTED if is_known else codes.INVALID_VALUE,
+        codes.INVALID_VALUE,
         located.at("metadata", "annotations", ALGORITHM_ANNOTATION),
-        f"metadata.annotations.{ALGORITHM_ANNOTATION}: {words}",
+        f"metadata.annotations.{ALGORITHM_ANNOTATION}: '{shortened(name)}' is not known",
         expected=" or ".join(ALGORITHMS),
-        hint=None if is_known else did_you_mean(name, ALGORITHMS),
+        hint=did_you_mean(name, ALGORITHMS),
     )
     return Algorithm.MAGLEV
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from compiler.diagnostic import Related, Report
 from compiler.policy import codes, kinds
-from compiler.policy.affinities import affinity_seconds
+from compiler.policy.affinities import affinity_seconds, check_counted
 from compiler.policy.distribution import ZONE_LABEL, Hints, check_distribution, hints_for
 from compiler.policy.externals import address_order, written_externals
 from compiler.policy.frontends import Holders, check_addresses, check_families, node_of, service_port
@@ -102,6 +102,9 @@ class DpuServiceResolver:
             groups = [port.backends_of(version) for port in ports for version in (4, 6)]
             advice = f"a Node with the label {ZONE_LABEL}"
             check_distribution(groups, advice, located.key("spec", "trafficDistribution"), self.report)
+        algorithm = Algorithm(spec.algorithm)
+        affinity = affinity_seconds(spec, located.key("spec", "sessionAffinityConfig"), self.report)
+        check_counted(algorithm, affinity, located.key("spec", "sessionAffinity"), self.report)
         return Service(
             name=metadata.name,
             namespace=metadata.namespace,
@@ -109,7 +112,7 @@ class DpuServiceResolver:
             network=network,
             addresses=tuple(sorted(spec.addresses, key=lambda address: address.version)),
             ports=tuple(sorted(ports, key=lambda port: (port.port, port.protocol))),
-            algorithm=Algorithm(spec.algorithm),
+            algorithm=algorithm,
             internal_traffic_policy=TrafficPolicy(spec.internal_traffic_policy),
             externals=tuple(address for address, _ in externals),
             external_spans=tuple(span for _, span in externals),
@@ -118,7 +121,7 @@ class DpuServiceResolver:
             source_ranges=ranges,
             bounded=frozenset(address for address, _ in externals) if ranges else frozenset(),
             bounds_node_ports=bool(ranges),
-            affinity_s=affinity_seconds(spec, located.key("spec", "sessionAffinityConfig"), self.report),
+            affinity_s=affinity,
             labels=tuple(sorted(metadata.labels.items())),
             span=located.span,
         )

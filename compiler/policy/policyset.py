@@ -46,12 +46,16 @@ class PortType(StrEnum):
 
 
 class Algorithm(StrEnum):
-    """How new connections spread: each by itself, by source, by chance, in turn; always by weight."""
+    """How new connections spread: each by itself, by source, by chance, in turn, to the less busy of two.
+
+    The more weight a backend has, the more it gets.
+    """
 
     MAGLEV = "Maglev"
     SOURCE_HASH = "SourceHash"
     RANDOM = "Random"
     ROUND_ROBIN = "RoundRobin"
+    LEAST_CONNECTIONS = "LeastConnections"
 
 
 class TrafficPolicy(StrEnum):

@@ -289,11 +289,8 @@ ServiceTypeWord = Annotated[
     _word_of(("ClusterIP", "NodePort", "LoadBalancer"), ("ExternalName",)),
     WithJsonSchema({"type": "string", "enum": ["ClusterIP", "NodePort", "LoadBalancer"]}),
 ]
-ALGORITHMS: Final = ("Maglev", "SourceHash", "Random", "RoundRobin")
-ALGORITHMS_NOT_YET: Final = ("LeastConnections",)
-AlgorithmWord = Annotated[
-    str, _word_of(ALGORITHMS, ALGORITHMS_NOT_YET), WithJsonSchema({"type": "string", "enum": list(ALGORITHMS)})
-]
+ALGORITHMS: Final = ("Maglev", "SourceHash", "Random", "RoundRobin", "LeastConnections")
+AlgorithmWord = Annotated[str, _word_of(ALGORITHMS, ()), WithJsonSchema({"type": "string", "enum": list(ALGORITHMS)})]
 ProtocolWord = Annotated[
     str, _word_of(("TCP", "UDP"), ("SCTP",)), WithJsonSchema({"type": "string", "enum": ["TCP", "UDP"]})
 ]

@@ -13,6 +13,7 @@ from compiler.ir.expressions import width_bits
 from compiler.ir.hashing import pack_words
 from compiler.ir.nodes import Pipeline
 from compiler.ir.tables import Store, Table
+from compiler.ir.turns import MAX_COUNTED
 from compiler.printers.layout_maps import MapKind, MapLayout
 from compiler.printers.layout_struct import StructLayout, natural, round_up
 from compiler.printers.layout_values import ActionLayout
@@ -24,7 +25,7 @@ _HEAD_MEMBERS = (
     ("version", 32),
     ("table", 8),
     ("profile", 8),
-    ("generation", 16),
+    ("counted", 16),
     ("seen_ms", 32),
     ("pair", 32),
     ("packets", 64),
@@ -46,13 +47,13 @@ class SlotHead:
     """What a slot holds besides key and arguments.
 
     `version` is odd while the slot is written, `seen_ms` the low 32 bits of the clock, `pair` the index of the other
-    half's slot plus 1, 0 for none.
+    half's slot plus 1, 0 for none. `counted` is the number of the member that the entry counts for, 0 for none.
     """
 
     version: int = 0
     table: int
     profile: int
-    generation: int = 0
+    counted: int = 0
     seen_ms: int
     pair: int = 0
     packets: int = 0
@@ -82,6 +83,8 @@ class StoreLayout:
     arguments: StructLayout
     """The arguments, laid out alike for every table of the store."""
     tables: tuple[LearnedTableLayout, ...]
+    counts: MapLayout | None
+    """Entries that count for each member of a selector, by its number; None where none counts."""
     key_codec: struct.Struct = field(compare=False, repr=False)
 
     @property
@@ -120,21 +123,21 @@ class StoreLayout:
     def encode_slot(self, slot: Slot) -> bytes:
         """The bytes of a slot, as the data plane would write it."""
         h = slot.head
-        head = (h.version, h.table, h.profile, h.generation, h.seen_ms, h.pair, h.packets, h.bytes)
+        head = (h.version, h.table, h.profile, h.counted, h.seen_ms, h.pair, h.packets, h.bytes)
         raw = self.encode_key(slot.key) + self.head.encode(head) + self.arguments.encode(slot.arguments)
         return raw.ljust(self.map.value_size, b"\0")
 
     def decode_slot(self, raw: bytes) -> Slot | None:
         """The learned entry in a slot; None when it is free, being written, or of a table that is not known."""
         head_at, arguments_at = self.head_offset, self.arguments_offset
-        version, table, profile, generation, seen_ms, pair, packets, count = self.head.decode(raw[head_at:arguments_at])
+        version, table, profile, counted, seen_ms, pair, packets, count = self.head.decode(raw[head_at:arguments_at])
         if version & 1 or not 1 <= table <= len(self.tables):
             return None
         head = SlotHead(
             version=version,
             table=table,
             profile=profile,
-            generation=generation,
+            counted=counted,
             seen_ms=seen_ms,
             pair=pair,
             packets=packets,
@@ -163,8 +166,18 @@ def store_layout(store: Store, pipeline: Pipeline, actions: dict[str, ActionLayo
         head=head,
         arguments=arguments,
         tables=learned,
+        counts=_counts_map(store.name) if _is_counted(store, pipeline) else None,
         key_codec=struct.Struct(f"<{words}Q"),
     )
+
+
+def _is_counted(store: Store, pipeline: Pipeline) -> bool:
+    selectors = (table.selector for table in pipeline.tables if table.selector is not None)
+    return any(selector.fewest is not None and selector.fewest.store == store.name for selector in selectors)
+
+
+def _counts_map(store: str) -> MapLayout:
+    return MapLayout(name=f"{store}_counts", kind=MapKind.ARRAY, key_size=4, value_size=4, max_entries=MAX_COUNTED + 1)
 
 
 def _learned(table: Table, index: int, actions: dict[str, ActionLayout]) -> LearnedTableLayout:

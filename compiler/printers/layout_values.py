@@ -74,7 +74,8 @@ class SelectorLayout:
     `ring` holds member indices; a group is a slice of it. `members` holds the action of each member at the index that
     the device gave it. The slot of a packet is offset + (hash >> 32) % ring, `hash` the 64 bits of `mix64`, and `ring`
     the slots before the cycle. Where members have turns, `turns` has the numbers of 32 bits that packets change, and
-    the slot is offset + ring + number % cycle.
+    the slot is offset + ring + number % cycle. Where entries count for members, a member's value has its number, from
+    1, in the place of the counter's index, and `counts_in` is the store of these entries.
     """
 
     name: str
@@ -82,6 +83,7 @@ class SelectorLayout:
     members: MapLayout
     member: ValueLayout
     turns: MapLayout | None = None
+    counts_in: str = ""
 
     @property
     def maps(self) -> tuple[MapLayout, ...]:
@@ -141,6 +143,7 @@ def selector_layout(selector: Selector, actions: tuple[ActionLayout, ...]) -> Se
         ),
         member=member,
         turns=_turns_map(selector.name, selector.turns) if selector.turns is not None else None,
+        counts_in=selector.fewest.store if selector.fewest is not None else "",
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from compiler.diagnostic import Diagnostic, did_you_mean
-from compiler.policy.policyset import Service, ServicePort, Steering, TrafficPolicy
+from compiler.policy.policyset import Algorithm, Service, ServicePort, Steering, TrafficPolicy
 from compiler.span import NOWHERE, Span
 from runtime.client.errors import ClientError
 from runtime.explanation.fleet import Fleet, Placed
@@ -138,7 +138,8 @@ def lines(view: ServiceView) -> Iterator[str]:
         if service.node_ports:
             words = (_port_words(p.name, p.protocol, p.node_port) for p in service.node_ports)
             yield f"node ports, at the addresses of nodes: {', '.join(words)}"
-        yield f"algorithm: {service.algorithm}, by weight"
+        words = "of two drawn by weight the one with fewer connections" if _is_counted(service) else "by weight"
+        yield f"algorithm: {service.algorithm}, {words}"
         yield from _steering_lines(service)
         yield f"internal traffic policy: {service.internal_traffic_policy}{_POLICIES[service.internal_traffic_policy]}"
         if service.is_hinted:
@@ -152,7 +153,7 @@ def lines(view: ServiceView) -> Iterator[str]:
         yield ""
         yield f"{on.device} ({on.address}):" + (f" {on.why}" if on.why else "")
         for front in on.fronts:
-            yield from _front_lines(front)
+            yield from _front_lines(front, is_counted=view.service is not None and _is_counted(view.service))
     if view.notes:
         yield ""
         yield "not offloaded, or other than asked for:"
@@ -194,12 +195,17 @@ def _affinity_words(seconds: int) -> str:
     return f"ClientIP, a client stays with its backend until {seconds} s after its last new connection"
 
 
-def _front_lines(front: Front) -> Iterator[str]:
+def _is_counted(service: Service) -> bool:
+    """Then shares follow from connections, and weights say how often a backend is drawn."""
+    return service.algorithm is Algorithm.LEAST_CONNECTIONS
+
+
+def _front_lines(front: Front, *, is_counted: bool) -> Iterator[str]:
     port = _port_words(front.name, front.protocol, front.port)
     yield f"  {front.address}, {port}: {front.state}, {front.words}{_place(front.span)}"
     width = max((len(backend.words) for backend in front.backends), default=0)
     for backend in front.backends:
-        share = "" if backend.share is None else f", {share_words(backend.share)}"
+        share = "" if backend.share is None or is_counted else f", {share_words(backend.share)}"
         yield f"    {backend.words:<{width}}  {backend.state}{share}, {backend.way}{_place(backend.span)}"
 
 

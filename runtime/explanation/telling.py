@@ -57,6 +57,8 @@ def _basis_words(explained: Explained) -> str:
             return "is chance"
         case Basis.TURN:
             return "follows from how many came before"
+        case Basis.COUNT:
+            return "is that with fewer connections, of two drawn by chance"
         case Basis.CONNECTION if explained.question.is_open:
             return "follows from its source port (--source-port)"
         case Basis.CONNECTION | Basis.SOURCE:

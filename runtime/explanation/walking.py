@@ -44,12 +44,14 @@ class Basis(StrEnum):
     SOURCE = "source"
     CHANCE = "chance"
     TURN = "turn"
+    COUNT = "count"
 
 
 _BASES = {
     "to_service_by_source": Basis.SOURCE,
     "to_service_by_chance": Basis.CHANCE,
     "to_service_in_turn": Basis.TURN,
+    "to_service_by_count": Basis.COUNT,
 }
 """By the action of the service's entry, without its family (`compiler.pipeline.spreading`)."""
 

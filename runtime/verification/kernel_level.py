@@ -187,11 +187,12 @@ class KernelLevel(KernelState):
                 for index in range(min(turns.max_entries, COMPARED_INDICES)):
                     self._zero(turns, index)
         self._side.commit()
-        for store in self.pipeline.stores:
-            for name in (store.name, store_programs(store.name).tags):
+        for store in self.layout.stores:
+            programs = store_programs(store.store.name)
+            for name in (store.store.name, programs.tags, *((store.counts.name,) if store.counts else ())):
                 with self.map(name).memory() as memory:
                     memory[:] = bytes(len(memory))
-            events = store_programs(store.name).events
+            events = programs.events
             for index in range(events.max_entries):
                 self._zero(events, index)
         for given in self._replicated.values():
@@ -223,7 +224,7 @@ class KernelLevel(KernelState):
             case TableEntry():
                 self._delete_entry(change)
             case Member():
-                self._selectors[change.selector].index.pop(change.id)
+                pass  # one of the same id gets its number again, for which its connections count
             case Group():
                 self._selectors[change.selector].groups.pop(change.id)
         self._side.commit()
@@ -346,8 +347,8 @@ class KernelLevel(KernelState):
         if member.id not in held.index:
             held.index[member.id] = held.given_out
             held.given_out += 1
-        at = _U32.pack(held.index[member.id])
-        self.map(selector.members.name).update(at, selector.member.encode(member.action))
+        at, number = _U32.pack(held.index[member.id]), held.index[member.id] + 1 if selector.counts_in else 0
+        self.map(selector.members.name).update(at, selector.member.encode(member.action, number))
 
     def _slice(self, table: TableLayout, row: _Row) -> GroupSlice:
         """Write the ring of an entry's group or member, where its last one was if it fits."""

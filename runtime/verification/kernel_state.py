@@ -90,8 +90,17 @@ class KernelState(ShowsAll):
             events = store_programs(name).events
             counted = {index: self._event(events, index) for index in range(events.max_entries)}
             with self.map(name).memory() as memory:
-                found += flaws(store, bytes(memory[: store.map.value_size * store.map.max_entries]), counted)
+                slots = bytes(memory[: store.map.value_size * store.map.max_entries])
+                found += flaws(store, slots, counted, self._counts(store))
         return tuple(found)
+
+    def _counts(self, store: StoreLayout) -> dict[int, int] | None:
+        """How many entries count for each number of a member, where any does; those with none left out."""
+        if store.counts is None:
+            return None
+        with self.map(store.counts.name).memory() as memory:
+            counts = bytes(memory)[: _U64.size * store.counts.max_entries]
+        return {number: count for number, (count,) in enumerate(_U64.iter_unpack(counts)) if count}
 
     def _event(self, events: MapLayout, index: int) -> int:
         held = self.map(events.name)

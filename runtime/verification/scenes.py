@@ -64,7 +64,7 @@ class Service:
     backends: tuple[tuple[int, int, int], ...]
     behind: str = "group"
     spread: str = ""
-    """Which of the actions `to_service...` it has: "", "_by_source", "_by_chance" or "_in_turn"."""
+    """Which of the actions `to_service...` it has: "", "_by_source", "_by_chance", "_in_turn" or "_by_count"."""
     affinity_ms: int = 0
     may_stay: bool = True
     """Whether clients that are remembered may stay with its backends, where there is affinity."""

@@ -141,7 +141,7 @@ def _service(network: int, workloads: tuple[Workload, ...]) -> st.SearchStrategy
         port=st.sampled_from((53, 80)),
         backends=st.sampled_from((some, some, some, some, none)).flatmap(lambda chosen: chosen),
         behind=st.sampled_from((*6 * ["group"], "member", "nothing")),
-        spread=st.sampled_from(("", "", "_by_source", "_by_chance", "_in_turn")),
+        spread=st.sampled_from(("", "", "_by_source", "_by_chance", "_in_turn", "_by_count")),
         affinity_ms=st.sampled_from((0, 0, *AFFINITIES_MS)),
         may_stay=_MOSTLY,
     )

@@ -16,7 +16,7 @@ from runtime.verification.promises import promise
 from runtime.verification.returning import Returning
 from runtime.verification.speaking import Ends, Speaker, ends_of
 
-CLOSED = ("tcp_closing", "tcp_closed")
+CLOSED = ("tcp_closing", "tcp_closed", "tcp_reset")
 
 
 class Witness:

@@ -38,7 +38,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "tests" / "unit" / "flow_table" / "programs" / "tiny.bpf.c"
 INCLUDE = [ROOT / "ebpf" / "include"]
 SEED = 0x5EED_0123_4567_89AB
-GENERATION = 7
+COUNTED = 7
+"""The number of the member that a connection counts for."""
 FULL, LEARNED, KNOWN = range(3)
 OPERATION = struct.Struct("<4Q" + 2 * "IHHQ" + "4I" + "2I" + "IHHQ")
 
@@ -51,7 +52,7 @@ TINY = Store(
     profiles=(
         Profile(name="new", id=NEW, timeout_ms=60, rank=0),
         Profile(name="established", id=ESTABLISHED, timeout_ms=1000, rank=2),
-        Profile(name="closing", id=CLOSING, timeout_ms=120, rank=1),
+        Profile(name="closing", id=CLOSING, timeout_ms=120, rank=1, is_over=True),
         Profile(name="short", id=SHORT, timeout_ms=30, rank=0),
     ),
     events=EVENTS,
@@ -143,8 +144,10 @@ class Kernel:
         self.layout = tiny_layout()
         self.names = store_programs("tiny")
         self.slots_memory: mmap.mmap = self.object.map("tiny").memory()
+        self.counts_memory: mmap.mmap = self.object.map("tiny_counts").memory()
 
     def close(self) -> None:
+        self.counts_memory.close()
         self.slots_memory.close()
         self.object.close()
 
@@ -152,6 +155,7 @@ class Kernel:
         """Forget all entries and events."""
         size = self.layout.map.value_size * TINY.size
         self.slots_memory[:size] = bytes(size)
+        self.counts_memory[:] = bytes(len(self.counts_memory))
         events = self.object.map(self.names.events.name)
         for index in range(self.names.events.max_entries):
             events.update(struct.pack("=I", index), bytes(events.details.buffer_size))
@@ -213,6 +217,17 @@ class Kernel:
             if slot is not None
         }
 
+    def counts(self) -> Counter[int]:
+        """What the kernel says how many entries count for each number, those with none left out."""
+        words = struct.unpack("=16Q", self.counts_memory[: 16 * 8])
+        return Counter({number: count for number, count in enumerate(words) if count})
+
+    def true_counts(self) -> Counter[int]:
+        """How many it is by the slots."""
+        decoded = (self.layout.decode_slot(self.raw_slot(index)) for index in range(TINY.size))
+        heads = (slot.head for slot in decoded if slot is not None)
+        return Counter(head.counted for head in heads if head.counted and head.profile != CLOSING)
+
     def events(self) -> Counter[int]:
         """Counted events by number, those that never happened left out."""
         events = self.object.map(self.names.events.name)
@@ -266,7 +281,8 @@ class Reference:
         for table, key, values in zip(TABLES, keys, arguments, strict=False):
             ranks = {slot.index: self._standing(slot, now_ms) for slot in self.store.slots()}
             call = ActionCall(action="use", arguments=values)
-            result = self.store.learn(table.name, key, call, profile, now_ms, [slot.index for slot in kept])
+            places, counted = [slot.index for slot in kept], COUNTED if table is TABLES[0] else None
+            result = self.store.learn(table.name, key, call, profile, now_ms, places, counted)
             if result.left:
                 self.events[ranks[result.left[0][0].index]] += len(result.left)
             if result.slot is None:

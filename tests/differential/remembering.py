@@ -15,7 +15,7 @@ from runtime.verification.shop import ADDRESSES, CLIENT_PORT, GATEWAY, MACS, SHO
 
 PORT, SERVICE, BACKENDS = 90, 50, 4
 PROTOCOLS = {6: 0, 17: 1}
-ACTIONS = ("to_service", "to_service_by_source", "to_service_by_chance", "to_service_in_turn")
+ACTIONS = ("to_service", "to_service_by_source", "to_service_by_chance", "to_service_in_turn", "to_service_by_count")
 BOOK = Book(Names(pipeline()))
 
 

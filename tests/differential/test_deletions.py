@@ -45,15 +45,16 @@ def level() -> Generator[TestRunLevel]:
 def beside(level: TestRunLevel) -> Generator[Object]:
     """The same programs once more, on the level's maps."""
     elf, names = compiled(SOURCE, Hook.TC), [store.name for store in SOURCE.stores]
-    names += [name for store in SOURCE.stores for name in _beside(store.name)]
+    names += [name for store in level.layout.stores for name in _beside(store)]
     shared = {name: level.map(name).fd for name in names}
     with load(elf, LoadSettings(constants={"hash_seed": HASH_SEED}, reuse=shared)) as loaded:
         yield loaded
 
 
-def _beside(store: str) -> tuple[str, str]:
+def _beside(store: StoreLayout) -> tuple[str, ...]:
     """The maps that belong to a store's slots."""
-    return store_programs(store).events.name, store_programs(store).tags
+    programs = store_programs(store.store.name)
+    return programs.events.name, programs.tags, *((store.counts.name,) if store.counts is not None else ())
 
 
 @pytest.fixture

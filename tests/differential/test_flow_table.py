@@ -120,6 +120,7 @@ class Both:
                 wanted = 0 if is_stale else self.model.delete(self.model.slot(index))
                 assert self.kernel.delete_slot(index, version).removed == wanted
         assert self.kernel.slots() == self.model.slots()
+        assert self.kernel.counts() == self.kernel.true_counts() == self.model.store.counts()
 
     def _packet(self, packet: Packet) -> None:
         both = keys(packet.flow)

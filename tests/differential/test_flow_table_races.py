@@ -13,7 +13,7 @@ import pytest
 from compiler.printers.store_programs import StoreEvent
 from runtime.bpf.object import Object
 from runtime.bpf.testrun import pinned_to_cpu, run_xdp
-from tests.differential.flow_store import ESTABLISHED, TINY, Kernel, Words
+from tests.differential.flow_store import COUNTED, ESTABLISHED, TINY, Kernel, Words
 
 pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.alone]
 SECONDS = 1.0
@@ -75,6 +75,7 @@ def expect_whole(kernel: Kernel) -> None:
         assert slot.pair is not None
         assert slots[slot.pair].pair == index
         assert slots[slot.pair].key == slot.key[::-1]
+    assert kernel.counts() == kernel.true_counts()
     events = kernel.events()
     left = sum(count for event, count in events.items() if event not in (StoreEvent.LEARNED, StoreEvent.FULL))
     assert events[StoreEvent.LEARNED] - left == len(slots)
@@ -136,6 +137,7 @@ def close_together() -> int:
     for thread in threads:
         thread.join()
     assert number(kernel.object, "half_closed") == 0
+    assert kernel.counts() == kernel.true_counts() == {COUNTED: 1}
     rounds = number(kernel.object, "rounds")
     kernel.close()
     return rounds

@@ -144,6 +144,19 @@ NAMED: tuple[ChangedPipeline | SubstitutedText, ...] = (
         new="[CONNECTIONS_IPV4_OPEN] = 1 << CONNECTIONS_IPV4_TCP_ESTABLISHED",
     ),
     SubstitutedText(
+        name="a victim goes on counting",
+        file="flow_change.h",
+        old="	FLOW(uncount)(slot);\n	u32 standing",
+        new="	u32 standing",
+    ),
+    SubstitutedText(
+        name="a connection that is over goes on counting",
+        file="flow_table.h",
+        old="		FLOW(recount)(head, next & 0xff);\n",
+        new="",
+        hook=Hook.XDP,
+    ),
+    SubstitutedText(
         name="youngest instead of oldest victim",
         file="flow_change.h",
         old="u64 youth = 0x80000001u - FLOW(age_ms)(slot, entry->now_ms);",

@@ -58,8 +58,11 @@ def test_p4info_as_finsy_shows_it(device: PacketDevice, election: fy.SwitchOptio
     ]
     for table in pipeline().tables:
         assert f"{table.name}[{table.size}]" in shown
-    assert "backend_ipv4[10000] -> \N{PACKAGE} backends_ipv4[65536]" in shown
-    named = ("to_service_ipv4", *(f"to_service_{how}_ipv4" for how in ("by_source", "by_chance", "in_turn")))
+    assert "backend_ipv4[10000] -> \N{PACKAGE} backends_ipv4[65535]" in shown
+    named = (
+        "to_service_ipv4",
+        *(f"to_service_{how}_ipv4" for how in ("by_source", "by_chance", "in_turn", "by_count")),
+    )
     actions = " ".join(f"\N{UPWARDS ARROW}{name}(service_id:16, hairpin:32, affinity_ms:32)" for name in named)
     assert f"{actions} \N{DOWNWARDS ARROW}miss()" in shown
 

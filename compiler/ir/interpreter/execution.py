@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from compiler.ir.entries import ActionCall, GroupRef, Member, MemberRef
-from compiler.ir.expressions import Expr, FieldRef
+from compiler.ir.expressions import Expr, FieldRef, Random
 from compiler.ir.formats import number_to_text
 from compiler.ir.interpreter import trace
 from compiler.ir.interpreter.evaluation import Scope, digest, evaluate
@@ -88,6 +88,8 @@ class Journey:
         self._met: dict[str, tuple[int, ...]] = {}
         """The key with which each table was hit."""
         self._learned: list[Slot] = []
+        self._counted: dict[str, int] = {}
+        """By store, the id of the member that what the packet learns counts for."""
         self.digests: list[SentDigest] = []
         self.copies: list[Copy] = []
         self._entry: Slot | None = None
@@ -177,7 +179,7 @@ class Journey:
             hit = _Hit(row.entry.action, table.name, row.entry.span, row=row)
         if table.selector is not None and not isinstance(row.entry.action, ActionCall):
             reference = row.entry.action
-            member = self._picked(table.selector, reference)
+            member = self._given(table.selector, reference)
             if member is not None:
                 group_id = reference.group_id if isinstance(reference, GroupRef) else None
                 hit = _Hit(member.action, table.name, row.entry.span, group_id=group_id, member_id=member.id, row=row)
@@ -185,8 +187,18 @@ class Journey:
             row.see(self._scope.now_ms, len(self._packet.received))
         return hit
 
+    def _given(self, selector: Selector, reference: MemberRef | GroupRef) -> Member | None:
+        """The member that the packet gets, and that what it learns counts for."""
+        member = self._picked(selector, reference)
+        if member is not None and selector.fewest is not None:
+            self._counted[selector.fewest.store] = member.id
+        return member
+
     def _picked(self, selector: Selector, reference: MemberRef | GroupRef) -> Member | None:
-        selection, turns = self._model.selection(selector.name), selector.turns
+        selection, turns, fewest = self._model.selection(selector.name), selector.turns, selector.fewest
+        if fewest is not None and evaluate(fewest.asked, self._scope):
+            counts = self._model.slots_of(fewest.store).counts()
+            return selection.pick_fewest(reference, evaluate(Random(width_bits=32), self._scope), counts)
         if turns is not None and evaluate(turns.asked, self._scope):
             return selection.pick_in_turn(reference, evaluate(turns.cell, self._scope))
         return selection.pick(reference, digest(selector.inputs, self._scope))
@@ -213,7 +225,8 @@ class Journey:
             self._record_learned(table, slot, is_renewed=True)
             return None
         kept = [slot.index for slot in self._learned if self._model.store_of(slot.table) is store]
-        result = store.learn(table.name, key, call, profile, self._scope.now_ms, kept)
+        counted = self._counted.pop(store.store.name, None) if statement.counted else None
+        result = store.learn(table.name, key, call, profile, self._scope.now_ms, kept, counted)
         for slot, why in result.left:
             self._record_eviction(slot, why)
         if result.slot is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
@@ -30,6 +31,8 @@ class Slot:
     bytes: int = 0
     pair: int | None = None
     """Index of the slot of the other half."""
+    counted: int | None = None
+    """Id of the member that it counts for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,12 @@ class SlotStore:
     def at(self, index: int) -> Slot | None:
         return self._slots.get(index)
 
+    def counts(self) -> Counter[int]:
+        """How many entries count for each member (`compiler.ir.tables.Fewest`), those with none left out."""
+        return Counter(
+            slot.counted for slot in self._slots.values() if slot.counted is not None and not slot.profile.is_over
+        )
+
     def bring(self, before: Slot, action: ActionCall) -> Slot | None:
         """An entry of another store goes on here, without its pair; None when no place of its key is free."""
         index = self._free(self._places(before.key))
@@ -71,13 +80,24 @@ class SlotStore:
             return None
         profile = self._by_name[before.profile.name]
         made = Slot(index, before.table, before.key, action, profile, before.seen_ms, before.packets, before.bytes)
+        made.counted = before.counted
         self._slots[index] = made
         return made
 
     def learn(
-        self, table: str, key: tuple[int, ...], action: ActionCall, profile_id: int, now_ms: int, kept: Collection[int]
+        self,
+        table: str,
+        key: tuple[int, ...],
+        action: ActionCall,
+        profile_id: int,
+        now_ms: int,
+        kept: Collection[int],
+        counted: int | None = None,
     ) -> LearnResult:
-        """Add an entry. `kept` are the slots that this packet learned before: one such becomes the pair."""
+        """Add an entry, which counts for the member `counted`. `kept` are the slots that this packet learned before.
+
+        One such becomes the pair.
+        """
         profile = self._profiles.get(profile_id)
         if profile is None:
             raise InternalError(f"store {self.store.name} has no profile {profile_id}")
@@ -91,7 +111,7 @@ class SlotStore:
             if index is None:
                 return LearnResult(None)
             left = self._evict(index)
-        slot = self._slots[index] = Slot(index, table, key, action, profile, now_ms)
+        slot = self._slots[index] = Slot(index, table, key, action, profile, now_ms, counted=counted)
         for other in kept:
             slot.pair, self._slots[other].pair = other, index
         return LearnResult(slot, left)

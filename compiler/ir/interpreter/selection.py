@@ -6,12 +6,12 @@ The docstrings of `compiler.ir.tables.Selector` and `Turns`, `compiler.ir.maglev
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container
+from collections.abc import Container, Mapping
 
 from compiler.ir.entries import Group, GroupRef, Member, MemberRef
 from compiler.ir.interpreter.entrycheck import group_limit
 from compiler.ir.interpreter.errors import AlreadyExists, InUse, InvalidEntry, NotFound, TableFull
-from compiler.ir.tables import Selector
+from compiler.ir.tables import Fewest, Selector
 from compiler.ir.turns import NUMBER_MASK, Slots, living_slots
 
 
@@ -61,6 +61,16 @@ class Selection:
         number = self._turns[cell]
         self._turns[cell] = number + 1 & NUMBER_MASK
         return self._members[cycle[number % len(cycle)]]
+
+    def pick_fewest(self, reference: MemberRef | GroupRef, number: int, counts: Mapping[int, int]) -> Member | None:
+        """The one with fewer of `counts`, by member id, of the two that a drawn number means; None as from `pick`."""
+        if isinstance(reference, MemberRef):
+            return self._members[reference.member_id]
+        cycle = self._slots_of(reference.group_id).cycle
+        if not cycle:
+            return None
+        first, second = (cycle[slot] for slot in Fewest.slots(number, len(cycle)))
+        return self._members[second if counts.get(second, 0) < counts.get(first, 0) else first]
 
     def set_turn(self, cell: int, number: int) -> None:
         """The number of the next turn of a cell."""

@@ -139,7 +139,8 @@ def _store_lines(store: Store) -> Iterator[str]:
     yield f"store {store.name} {{"
     yield f"{INDENT}size {store.size}  ways {store.ways}"
     for profile in store.profiles:
-        yield f"{INDENT}profile {profile.id} {profile.name}: timeout_ms {profile.timeout_ms} rank {profile.rank}"
+        over = " over" if profile.is_over else ""
+        yield f"{INDENT}profile {profile.id} {profile.name}: timeout_ms {profile.timeout_ms} rank {profile.rank}{over}"
     if store.events:
         yield f"{INDENT}events {', '.join(store.events)}"
     for transition in store.transitions:
@@ -232,6 +233,8 @@ def _selector_lines(selector: Selector) -> Iterator[str]:
     yield f"{INDENT}hash({list_text(selector.inputs)})"
     if selector.turns is not None:
         yield f"{INDENT}turns {expression_text(selector.turns.cell)} if {expression_text(selector.turns.asked)}"
+    if selector.fewest is not None:
+        yield f"{INDENT}fewest {selector.fewest.store} if {expression_text(selector.fewest.asked)}"
 
 
 def _counter_lines(counter: Counter) -> Iterator[str]:

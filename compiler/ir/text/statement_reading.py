@@ -163,8 +163,17 @@ class StatementReader:
         arguments = self._expressions.read_list()
         self._cursor.take("profile")
         profile = self._expressions.read()
+        counted = self._cursor.take_if("counted")
         on_full = self.read_block() if self._begins("full") else ()
-        return Learn(table=table, action=action, arguments=arguments, profile=profile, on_full=on_full, span=span)
+        return Learn(
+            table=table,
+            action=action,
+            arguments=arguments,
+            profile=profile,
+            on_full=on_full,
+            counted=counted,
+            span=span,
+        )
 
     def _digest(self, span: Span) -> SendDigest:
         name = self._cursor.name("a digest")

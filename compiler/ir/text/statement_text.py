@@ -69,9 +69,9 @@ def statement_lines(statement: Statement) -> Iterator[str]:
             yield "push {"
             yield from (INDENT + line for line in _push_lines(statement))
             yield "}"
-        case Learn(table=table, action=action, arguments=arguments, profile=profile, on_full=on_full, renews=renews):
-            word = "renew" if renews else "learn"
-            line = f"{word} {table} {action}({list_text(arguments)}) profile {expression_text(profile)}"
+        case Learn(table=table, action=action, arguments=arguments, profile=profile, on_full=on_full):
+            word, counted = "renew" if statement.renews else "learn", " counted" if statement.counted else ""
+            line = f"{word} {table} {action}({list_text(arguments)}) profile {expression_text(profile)}{counted}"
             if not on_full:
                 yield line
                 return

@@ -6,6 +6,7 @@ from compiler.ir.nodes import Control
 from compiler.ir.tables import (
     Action,
     ActionRef,
+    Fewest,
     Key,
     MatchKind,
     Param,
@@ -149,7 +150,8 @@ class TableReader:
         cursor.take("timeout_ms")
         timeout_ms = cursor.number("milliseconds")
         cursor.take("rank")
-        return Profile(name=name, id=number, timeout_ms=timeout_ms, rank=cursor.number("a rank"))
+        rank = cursor.number("a rank")
+        return Profile(name=name, id=number, timeout_ms=timeout_ms, rank=rank, is_over=cursor.take_if("over"))
 
     def _param(self) -> Param:
         number = self._cursor.number("an id")
@@ -214,7 +216,21 @@ class TableReader:
         cursor.take("hash")
         inputs = self._expressions.read_list()
         turns = self._turns() if cursor.take_if("turns") else None
-        return Selector(name=name, id=number, size=size, max_group_size=max_group_size, inputs=inputs, turns=turns)
+        fewest = self._fewest() if cursor.take_if("fewest") else None
+        return Selector(
+            name=name,
+            id=number,
+            size=size,
+            max_group_size=max_group_size,
+            inputs=inputs,
+            turns=turns,
+            fewest=fewest,
+        )
+
+    def _fewest(self) -> Fewest:
+        store = self._cursor.name("a store")
+        self._cursor.take("if")
+        return Fewest(asked=self._expressions.read(1), store=store)
 
     def _turns(self) -> Turns:
         cursor = self._cursor

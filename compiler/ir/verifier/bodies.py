@@ -345,6 +345,10 @@ class _Body:
                 wanted = ", ".join(f"{p.name}: {p.width_bits}" for p in params)
                 message = f"the arguments do not fit action {statement.action}"
                 self.report.add(codes.BAD_ARGUMENTS, statement.span, message, expected=wanted)
+        selectors = self.names.selectors.values()
+        if statement.counted and not any(s.fewest is not None and s.fewest.store == table.store for s in selectors):
+            message = f"entries of store {table.store} count for no selector's members"
+            self.report.add(codes.BAD_ARGUMENTS, statement.span, message)
         ids = {profile.id for profile in self.names.stores[table.store].profiles}
         if isinstance(statement.profile, Const) and statement.profile.value not in ids:
             message = f"store {table.store} has no profile {statement.profile.value}"

@@ -8,14 +8,15 @@ from compiler.diagnostic import Report, did_you_mean
 from compiler.ir.expressions import width_bits
 from compiler.ir.formats import FORMATS
 from compiler.ir.nodes import Pipeline
-from compiler.ir.statements import Advance, If, Statement
-from compiler.ir.tables import Action, MatchKind, Selector, Store, Table, Transition, Turns
-from compiler.ir.turns import MAX_CELL_BITS
+from compiler.ir.statements import Advance, If, Learn, Statement
+from compiler.ir.tables import Action, Fewest, MatchKind, Selector, Store, Table, Transition, Turns
+from compiler.ir.turns import MAX_CELL_BITS, MAX_COUNTED
 from compiler.ir.verifier import codes
 from compiler.ir.verifier.entries import check_action_restriction, check_entries, check_restriction
 from compiler.ir.verifier.metering import check_meters
 from compiler.ir.verifier.references import check_references
 from compiler.ir.verifier.translation import check_translation
+from compiler.ir.walking import all_statements
 from compiler.span import NOWHERE, Span
 
 _FORMAT_WIDTHS = {"ipv4": 32, "ipv6": 128, "mac": 48}
@@ -40,6 +41,8 @@ def check_tables(pipeline: Pipeline, report: Report) -> None:
     for store in pipeline.stores:
         _check_store(store, report)
         _check_key_types(store, [table for table in pipeline.tables if table.store == store.name], report)
+    _check_fewest(pipeline, stores, report)
+    _check_halves(pipeline, report)
     _check_advances(pipeline, actions, stores, report)
     check_meters(pipeline, report)
     check_references(pipeline, report)
@@ -76,6 +79,49 @@ def _check_table(table: Table, actions: dict[str, Action], report: Report) -> No
         report.add(codes.BAD_SELECTOR, table.span, f"selector {selector.name} hashes nothing")
     if selector is not None and selector.turns is not None:
         _check_turns(selector, selector.turns, table, report)
+
+
+def _check_fewest(pipeline: Pipeline, stores: dict[str, Store], report: Report) -> None:
+    counting: dict[str, str] = {}
+    for table in pipeline.tables:
+        selector = table.selector
+        if selector is not None and selector.fewest is not None:
+            _check_one_fewest(selector, selector.fewest, table, stores, report)
+            other = counting.setdefault(selector.fewest.store, selector.name)
+            if other != selector.name:
+                message = f"entries of store {selector.fewest.store} count for selectors {other} and {selector.name}"
+                report.add(codes.BAD_SELECTOR, table.span, message)
+
+
+def _check_halves(pipeline: Pipeline, report: Report) -> None:
+    """Of a pair one half counts at most, so one table of a store has entries that are counted."""
+    stores = {table.name: table.store for table in pipeline.tables}
+    counting: dict[str, str] = {}
+    for learn in all_statements(pipeline):
+        store = stores.get(learn.table) if isinstance(learn, Learn) and learn.counted else None
+        if store is not None and isinstance(learn, Learn):
+            other = counting.setdefault(store, learn.table)
+            if other != learn.table:
+                message = f"entries of tables {other} and {learn.table} are counted, which store {store} pairs"
+                report.add(codes.BAD_PAIR, learn.span, message)
+
+
+def _check_one_fewest(
+    selector: Selector, fewest: Fewest, table: Table, stores: dict[str, Store], report: Report
+) -> None:
+    asked = width_bits(fewest.asked)
+    if asked != 1:
+        message = f"selector {selector.name} asks for the fewest by {asked} bits, not by 1"
+        report.add(codes.BAD_SELECTOR, table.span, message)
+    if selector.turns is None:
+        message = f"selector {selector.name} has no turns, of whose cycle the fewest are drawn"
+        report.add(codes.BAD_SELECTOR, table.span, message)
+    if selector.size > MAX_COUNTED:
+        message = f"selector {selector.name} has the size {selector.size}, {MAX_COUNTED} members can be told apart"
+        report.add(codes.BAD_SELECTOR, table.span, message)
+    if fewest.store not in stores:
+        message = f"selector {selector.name} counts in the unknown store '{fewest.store}'"
+        report.add(codes.UNKNOWN_NAME, table.span, message, hint=did_you_mean(fewest.store, stores))
 
 
 def _check_turns(selector: Selector, turns: Turns, table: Table, report: Report) -> None:

@@ -302,11 +302,14 @@ class Printer:
         action = store.learned_table(statement.table).action
         if action.name != statement.action:
             raise InternalError(f"table {statement.table} learns {action.name}, not {statement.action}")
-        name, entry = store.store.name, f"scratch->{statement.table}"
+        name, entry, counted = store.store.name, f"scratch->{statement.table}", ""
+        if store.counts is not None:
+            counted = f"scratch->{name}_counted" if statement.counted else "0"
         lines.add(
             f"{entry}.now_ms = (u32)scratch->now_ms;",
             f"{entry}.table = {table_constant(statement.table)};",
             f"{entry}.profile = {c(statement.profile)};",
+            *((f"{entry}.counted = {counted};",) if counted else ()),
             f"{entry}.arguments.{action.name} = (struct {action.name}){{",
         )
         for member, value in zip(action.arguments.members, statement.arguments, strict=True):

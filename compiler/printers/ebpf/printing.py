@@ -107,8 +107,8 @@ class PipelineView:
     states: tuple[parser.StateView, ...]
     deepest: int
     action_functions: tuple[controls.FunctionView, ...]
-    defaults: tuple[controls.FunctionView, ...]
-    """Of the tables whose default entry may be modified."""
+    asked_by_tables: tuple[controls.FunctionView, ...]
+    """What functions of tables call, but for actions."""
     tables: tuple[tables.TableView, ...]
     controls: tuple[controls.FunctionView, ...]
     main: str
@@ -123,7 +123,7 @@ class PipelineView:
 
     def calls(self, function: str) -> bool:
         """Whether something printed calls a function of the frame: what nobody calls, a compiler complains of."""
-        functions = (*self.action_functions, *self.defaults, *self.tables, *self.controls)
+        functions = (*self.action_functions, *self.asked_by_tables, *self.tables, *self.controls)
         lines = (line for each in functions for line in each.lines)
         return any(f"{function}(" in line for line in lines)
 
@@ -177,7 +177,7 @@ def pipeline_view(pipeline: Pipeline, provenance: Mapping[str, Sequence[str]]) -
         states=tuple(parser.state_view(state, used) for state in parser.in_order(pipeline)),
         deepest=parser.deepest(pipeline, used),
         action_functions=tuple(f for f in map(printer.action, pipeline.actions) if f is not None),
-        defaults=tuple(f for t in pipeline.tables if (f := tables.default_view(t, printer)) is not None),
+        asked_by_tables=tuple(f for t in pipeline.tables for f in tables.functions_of(t, printer)),
         tables=tuple(tables.table_view(table, printer, provenance) for table in pipeline.tables),
         controls=tuple(printer.control(control) for control in controls.in_order(pipeline)),
         main=printer.call_of(main),

@@ -246,6 +246,10 @@ class StoreView:
     tables: tuple[str, ...]
     argument_size: int
     profile_names: tuple[str, ...]
+    counts: int
+    """Numbers of members that entries count for, 0 where none does."""
+    over: str
+    """The profiles of entries that count no more, a bit each."""
 
 
 def store_view(store: StoreLayout) -> StoreView:
@@ -268,6 +272,8 @@ def store_view(store: StoreLayout) -> StoreView:
         tables=tuple(f"{table_constant(t.table)} = {t.index}" for t in store.tables),
         argument_size=store.arguments.size,
         profile_names=tuple(f"{label[p.name]} = {p.id}" for p in profiles),
+        counts=store.counts.max_entries if store.counts is not None else 0,
+        over=" | ".join(f"1 << {label[p.name]}" for p in profiles if p.is_over) or "0",
     )
 
 

@@ -62,7 +62,13 @@ def _miss(lines: Lines, table: Table, printer: Printer, condition: str) -> None:
             lines.add(*_call(action, f"&(const struct {action.name}){{{values}}}"), missed)
 
 
-def default_view(table: Table, printer: Printer) -> FunctionView | None:
+def functions_of(table: Table, printer: Printer) -> tuple[FunctionView, ...]:
+    """What the function of a table calls, but for actions."""
+    default = _default_view(table, printer)
+    return (*((default,) if default is not None else ()), *_fewest_views(table, printer))
+
+
+def _default_view(table: Table, printer: Printer) -> FunctionView | None:
     """What runs the default entry of a table, where that may be modified; always a miss."""
     layout = printer.layout.table(table.name) if table.store is None else None
     if layout is None or layout.default is None:
@@ -164,7 +170,18 @@ def _selected(lines: Lines, table: Table, printer: Printer, layout: TableLayout)
     name = selector.name
     _miss(lines, table, printer, "!value || !value->ring_size")
     if table.selector.turns is not None and selector.turns is not None:
-        _slot_in_turn(lines, table, printer, table.selector.turns, selector.turns, hash_of(table.selector.inputs))
+        lines.add("u32 slot = value->group_offset;", "")
+        if table.selector.fewest is not None:
+            with lines.block(f"if ({c(table.selector.fewest.asked)})"):
+                lines.add(f"slot = {_fewest_of(name)}(slot + value->ring_size, value->cycle_size);")
+            with lines.otherwise(f"if ({c(table.selector.turns.asked)})"):
+                _slot_in_turn(lines, table, printer, table.selector.turns, selector.turns)
+        else:
+            with lines.block(f"if ({c(table.selector.turns.asked)})"):
+                _slot_in_turn(lines, table, printer, table.selector.turns, selector.turns)
+        with lines.otherwise():
+            lines.add(f"u64 hash = {hash_of(table.selector.inputs)};", "")
+            lines.add("slot += (u32)(hash >> 32) % value->ring_size;")
     else:
         lines.add(
             f"u64 hash = {hash_of(table.selector.inputs)};",
@@ -174,18 +191,54 @@ def _selected(lines: Lines, table: Table, printer: Printer, layout: TableLayout)
     _miss(lines, table, printer, "!index")
     lines.add(f"struct {name}_value *member = {printer.gathered.entry(selector.members.name, 'index')};")
     _miss(lines, table, printer, "!member")
+    if selector.counts_in:
+        lines.add(f"scratch->{selector.counts_in}_counted = member->counter;")
     _met(lines, table, layout)
     _switch(lines, table, printer, "member")
 
 
-def _slot_in_turn(lines: Lines, table: Table, printer: Printer, turns: Turns, held: MapLayout, hashed: str) -> None:
-    lines.add("u32 slot = value->group_offset;", "")
-    with lines.block(f"if ({c(turns.asked)})"):
-        lines.add(f"u32 cell = {c(turns.cell)};", f"u32 *number = {printer.gathered.entry(held.name, '&cell')};", "")
-        _miss(lines, table, printer, "!number || !value->cycle_size")
-        lines.add("slot += value->ring_size + __sync_fetch_and_add(number, 1) % value->cycle_size;")
-    with lines.otherwise():
-        lines.add(f"u64 hash = {hashed};", "", "slot += (u32)(hash >> 32) % value->ring_size;")
+def _fewest_of(selector: str) -> str:
+    """The function that chooses by counts."""
+    return f"fewest_of_{selector}"
+
+
+def _fewest_views(table: Table, printer: Printer) -> tuple[FunctionView, ...]:
+    """What chooses by counts among the members of a table's groups; none where nobody asks for it."""
+    layout = printer.layout.table(table.name) if table.store is None else None
+    selector = layout.selector if layout is not None else None
+    if selector is None or not selector.counts_in:
+        return ()
+    busy, lines = f"busy_{selector.name}", Lines()
+    lines.add(f"u32 *index = {printer.gathered.entry(selector.ring.name, '&slot')};")
+    lines.add(
+        f"struct {selector.name}_value *member = index ? {printer.gathered.entry(selector.members.name, 'index')} : 0;"
+    )
+    lines.add("u32 number = member ? member->counter : 0;")
+    lines.add(f"u32 *count = number ? bpf_map_lookup_elem(&{selector.counts_in}_counts, &number) : 0;", "")
+    lines.add("return count ? *(volatile u32 *)count : 0;")
+    counting = FunctionView(
+        signature=f"__noinline u32 {busy}(u32 slot)",
+        doc=f"How many entries of {selector.counts_in} count for the member in a slot of the ring.",
+        lines=lines.done(),
+    )
+    lines = Lines()
+    lines.add("u32 number = drawn();", "", "if (!length)", "\treturn cycle;")
+    lines.add("u32 first = (number & 0xffff) % length, second = first;", "", "if (length > 1)")
+    lines.add("\tsecond = (first + (number >> 16) % (length - 1) + 1) % length;")
+    lines.add(f"return cycle + ({busy}(cycle + second) < {busy}(cycle + first) ? second : first);")
+    choosing = FunctionView(
+        signature=f"__noinline u32 {_fewest_of(selector.name)}(u32 cycle, u32 length)",
+        doc="Of two slots of a cycle, drawn by chance, the one whose member is less busy. Functions of their own, as "
+        "first packets alone of few services ask for it.",
+        lines=lines.done(),
+    )
+    return counting, choosing
+
+
+def _slot_in_turn(lines: Lines, table: Table, printer: Printer, turns: Turns, held: MapLayout) -> None:
+    lines.add(f"u32 cell = {c(turns.cell)};", f"u32 *number = {printer.gathered.entry(held.name, '&cell')};", "")
+    _miss(lines, table, printer, "!number || !value->cycle_size")
+    lines.add("slot += value->ring_size + __sync_fetch_and_add(number, 1) % value->cycle_size;")
 
 
 def _met(lines: Lines, table: Table, layout: TableLayout) -> None:

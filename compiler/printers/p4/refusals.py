@@ -21,3 +21,7 @@ def refuse_turns(profile: str, selector: Selector) -> None:
         raise UnprintableError(
             profile, f"members of selector {selector.name} that get turns", selector.turns.asked.span
         )
+    if selector.fewest is not None:
+        raise UnprintableError(
+            profile, f"members of selector {selector.name} with the fewest entries", selector.fewest.asked.span
+        )

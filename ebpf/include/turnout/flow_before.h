@@ -82,7 +82,11 @@ __noinline u32 FLOW(read_before)(u32 index, struct FLOW(entry) *entry)
 	entry->now_ms = (u32)clock_device_ms();
 	entry->table = FLOW(before_tables)[table];
 	entry->profile = FLOW(before_profiles)[FLOW(profile_of)(head) & (FLOW_MAX_PROFILES - 1)];
-	entry->generation = ((struct FLOW(hit)){.head = head}).generation;
+#ifdef FLOW_COUNTS
+	entry->counted = ((struct FLOW(hit)){.head = head}).counted;
+#else
+	entry->counted = 0;
+#endif
 #pragma clang loop unroll(disable)
 	for (u32 i = 0; i < FLOW_ARGUMENT_BYTES; i++) {
 		u32 place = flow_one_register(FLOW(before_places)[table * FLOW_ARGUMENT_BYTES + i]);
@@ -164,7 +168,7 @@ static __always_inline bool FLOW(reach)(struct FLOW(entry) *entry, struct flow_h
 		return false;
 	FLOW(bring)(slot - 1, entry, half);
 	/* Who learns it after all leaves these to be zero. */
-	entry->generation = 0;
+	entry->counted = 0;
 	for (u32 i = 0; i < FLOW_ARGUMENT_WORDS; i++)
 		entry->argument_words[i] = 0;
 	return true;

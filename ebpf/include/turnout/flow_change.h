@@ -40,13 +40,21 @@ static __always_inline void FLOW(let_go)(struct FLOW(slot) *slot, u32 version)
 	__sync_lock_test_and_set(&slot->version, version);
 }
 
+/* What a held slot has leaves it, and counts no more. */
+static __always_inline void FLOW(uncount)(const struct FLOW(slot) *slot)
+{
+	FLOW(count_for)(slot->counted, 0 - FLOW(counts_in)(slot->profile));
+}
+
 static __always_inline void FLOW(clear)(struct FLOW(slot) *slot, u32 index)
 {
+	FLOW(uncount)(slot);
 	FLOW(set_tag)(index, 0);
 	for (u32 i = 0; i < FLOW_KEY_WORDS; i++)
 		slot->key[i] = 0;
 	slot->table = 0;
 	slot->pair = 0;
+	slot->counted = 0;
 }
 
 /*
@@ -188,6 +196,7 @@ static __always_inline bool FLOW(take)(struct FLOW(slot) *slot, u32 index, u64 h
 		FLOW(let_go)(slot, (u32)head);
 		return false;
 	}
+	FLOW(uncount)(slot);
 	u32 standing = FLOW(standing)(slot, now_ms);
 	FLOW(count)(FLOW_EVENT_EVICTED_EXPIRED + (standing < FLOW_RANKS ? standing : FLOW_RANKS), others + 1);
 	return true;
@@ -199,7 +208,8 @@ static __always_inline void FLOW(fill)(struct FLOW(slot) *slot, const struct FLO
 		slot->key[i] = entry->key[i];
 	slot->table = entry->table;
 	slot->profile = entry->profile;
-	slot->generation = entry->generation;
+	slot->counted = entry->counted;
+	FLOW(count_for)(entry->counted, FLOW(counts_in)(entry->profile));
 	slot->seen_ms = entry->now_ms;
 	slot->pair = pair;
 	slot->packets = 0;

@@ -13,6 +13,7 @@
  *   FLOW_PROFILES   the highest profile id + 1, at most 16
  *   FLOW_EVENTS     how many events transitions know
  *   FLOW_TRANSITIONS how many transitions there are
+ *   FLOW_COUNTS     only where entries count for members of a selector: numbers of members, and 0
  *   FLOW_RENEWS     only where packets change entries that they have hit; such a store has no pairs
  *
  * and these tables before it:
@@ -21,6 +22,8 @@
  *   static const volatile u8 <store>_rank[FLOW_PROFILES];                  below FLOW_RANKS
  *   static const volatile u16 <store>_moves[FLOW_EVENTS];                  a bit for each profile that the event may change
  *   static const volatile struct flow_transition <store>_transitions[FLOW_TRANSITIONS];   the first that fits counts
+ *
+ *   static const volatile u16 <store>_over;                                a bit for each profile that counts no more; with FLOW_COUNTS
  *
  * (volatile keeps them in .rodata under their names; the compiler would scatter them over sections of constants.)
  * It defines find, find_entry, goes_on, reach, saw, use, learn for packets and the programs sweep, end_key,
@@ -38,6 +41,11 @@
  * the new entry; neither changes what happens to any packet. The profile changes by compare-and-swap together with the
  * version, so it is never that of another entry. An event that changes both halves of a pair changes one after the
  * other.
+ *
+ * With FLOW_COUNTS an entry may count for a member of a selector: `counted` is the member's number, 0 for none, and
+ * `<store>_counts` has how many count for each number. One counts from when it is put into its slot until it leaves, but
+ * for the time that it is in a profile of `<store>_over`. Since number and profile are in the word that is compared and
+ * swapped when either changes, or the slot is held, who changes it knows what it was: each change is counted once.
  *
  * Entries that the device takes away end at one instant, together with what else a batch changes: it marks them in
  * `table` as ended for one side of the tables, by compare-and-swap as profiles change, while all packets are on the other
@@ -192,7 +200,7 @@ struct FLOW(slot) {
 			u32 version;
 			u8 table;	/* index in the store, from 1, and where it has ended; 0: free */
 			u8 profile;
-			u16 generation;
+			u16 counted;
 		};
 		u64 head;
 	};
@@ -243,6 +251,16 @@ struct {
 	u64 *value;
 } FLOW(tags) SEC(".maps");
 
+#ifdef FLOW_COUNTS
+struct {
+	int (*type)[BPF_MAP_TYPE_ARRAY];
+	int (*map_flags)[BPF_F_MMAPABLE];
+	int (*max_entries)[FLOW_COUNTS];
+	u32 *key;
+	u32 *value;
+} FLOW(counts) SEC(".maps");
+#endif
+
 /* A hit. The copies are of one moment; `slot` may be another entry's by the time it is used, see above. */
 struct FLOW(hit) {
 	struct FLOW(slot) *slot;
@@ -252,7 +270,7 @@ struct FLOW(hit) {
 			u32 version;
 			u8 table;
 			u8 profile;
-			u16 generation;
+			u16 counted;
 		};
 		u64 head;
 	};
@@ -271,7 +289,7 @@ struct FLOW(entry) {
 	u32 now_ms;
 	u8 table;
 	u8 profile;
-	u16 generation;
+	u16 counted;
 	union {
 		FLOW_ARGUMENTS arguments;
 		u64 argument_words[FLOW_ARGUMENT_WORDS];
@@ -306,6 +324,29 @@ static __always_inline bool FLOW(has_key)(const struct FLOW(slot) *slot, const u
 	for (u32 i = 0; i < FLOW_KEY_WORDS; i++)
 		differs |= FLOW_READ(slot->key[i]) ^ key[i];
 	return !differs;
+}
+
+/* 1 for an entry in a profile, 0 where it counts no more. */
+static __always_inline u32 FLOW(counts_in)(u32 profile)
+{
+#ifdef FLOW_COUNTS
+	return ~(u32)FLOW(over) >> (profile & (FLOW_MAX_PROFILES - 1)) & 1;
+#else
+	return profile & 0;
+#endif
+}
+
+/* So many more entries count for the member with this number. */
+static __always_inline void FLOW(count_for)(u32 number, u32 more)
+{
+#ifdef FLOW_COUNTS
+	u32 *count = number && more ? bpf_map_lookup_elem(&FLOW(counts), &number) : 0;
+
+	if (count)
+		__sync_fetch_and_add(count, more);
+#else
+	(void)number, (void)more;
+#endif
 }
 
 /* Copy the slot as of one moment. False: it is being changed, or was meanwhile, or is another key's by now. */
@@ -519,6 +560,29 @@ static __always_inline u32 FLOW(profile_of)(u64 head)
 	return ((struct FLOW(hit)){.head = head}).profile;
 }
 
+/* An entry has gone from one profile to another. */
+static __always_inline void FLOW(recount)(u64 head, u32 profile)
+{
+	u32 was = FLOW(counts_in)(FLOW(profile_of)(head));
+
+	FLOW(count_for)(((struct FLOW(hit)){.head = head}).counted, FLOW(counts_in)(profile) - was);
+}
+
+static __always_inline u32 FLOW(counted_of)(u64 head)
+{
+	return ((struct FLOW(hit)){.head = head}).counted;
+}
+
+/* The same for two halves of a pair, of which one counts at most. */
+static __always_inline void FLOW(recount_one)(u64 was, u64 is, u64 other_was, u64 other_is)
+{
+	u64 takes_other = 0 - (u64)!FLOW(counted_of)(was);
+
+	was ^= (was ^ other_was) & takes_other;
+	is ^= (is ^ other_is) & takes_other;
+	FLOW(recount)(was, FLOW(profile_of)(is));
+}
+
 static __always_inline u64 FLOW(with_profile)(u64 head, u32 profile)
 {
 	struct FLOW(hit) changed = {.head = head};
@@ -555,10 +619,11 @@ __noinline int FLOW(advance)(u32 index, u64 head, u32 event)
 			continue;
 		}
 		head = FLOW(with_profile)(head, next & 0xff);
-		has_moved = 1;
 		u32 other_next = next >> 8 & 0xff;
 		u64 after = other_next ? FLOW(with_profile)(other_head, other_next) : other_head;
-		if (!other || __sync_val_compare_and_swap(&other->head, other_head, after) == other_head)
+		has_moved = 1 + (!other || __sync_val_compare_and_swap(&other->head, other_head, after) == other_head);
+		FLOW(recount_one)(was, head, has_moved > 1 ? other_head : 0, after);
+		if (has_moved > 1)
 			return 0;
 	}
 	return 0;
@@ -587,6 +652,7 @@ static __always_inline void FLOW(use)(struct FLOW(hit) *hit, u32 now_ms, u64 byt
 #undef FLOW_PROFILES
 #undef FLOW_EVENTS
 #undef FLOW_TRANSITIONS
+#undef FLOW_COUNTS
 #undef FLOW_RENEWS
 #undef FLOW_FIND_ATTEMPTS
 #undef FLOW_SETS

@@ -21,7 +21,7 @@ from compiler.ir.entries import (
 )
 from compiler.ir.interpreter.matching import initial_entry
 from compiler.ir.nodes import Pipeline
-from compiler.printers.layout import Layout, layout
+from compiler.printers.layout import Layout, TableLayout, layout
 from compiler.span import InternalError
 from runtime.bpf.errors import BpfError
 from runtime.bpf.maps import Map
@@ -37,7 +37,7 @@ from runtime.device.kernel.grace import GracePeriods
 from runtime.device.kernel.openmaps import open_maps
 from runtime.device.kernel.predecessor import Predecessor
 from runtime.device.kernel.replicationmap import ReplicationMap
-from runtime.device.kernel.selectorpins import kept, wanted
+from runtime.device.kernel.selectorpins import Pinned, kept, wanted
 from runtime.device.kernel.sides import SIDE_MAP, Sides
 from runtime.device.kernel.succession import CellCopy, Succession
 from runtime.device.kernel.tablemaps import Matches, TableMap, packed, packed_keys
@@ -104,6 +104,8 @@ class KernelInstance:
         maps = open_maps(pipeline, loaded, hash_seed, self._sides, self.undo, self._ports, self._indices)
         self._maps = maps
         self._copies: list[CellCopy] = []
+        self._counting_before: dict[TableLayout, Pinned] = {}
+        """Selectors of the pipeline before, by their tables, for whose members learned entries count that go on."""
         self._tables, self._defaults, self._besides = maps.tables, maps.defaults, maps.besides
         self._selectors, self._selectors_by_name = maps.selectors, maps.selectors_by_name
         self._meters, self._counters, self._stores = maps.meters, maps.counters, maps.stores
@@ -144,6 +146,8 @@ class KernelInstance:
         succession = Succession(self._pipeline, self._maps, self._loaded.maps, predecessor)
         self._copies = succession.copies
         succession.prepare()
+        if not self._takes_over:
+            self._counting_before = succession.counting_selectors()
 
     def bring(self, translations: Sequence[Translation]) -> None:
         """Learned entries are to be brought over when it is activated."""
@@ -193,6 +197,9 @@ class KernelInstance:
         plan = layout(self._pipeline)
         if self._takes_over:
             self._expect_selections(plan, contents)
+        for was, pinned in self._counting_before.items():
+            found = kept(pinned, wanted(was, contents.tables[was.table]), self._ports.down)
+            self._selectors[was.table].expect_numbers(found.numbers)
         with self._failover.held(), self._sides.unseen():
             fill(self, contents, advance)
             before = self._sides.differences() if under_way is not None else None

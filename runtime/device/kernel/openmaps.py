@@ -12,6 +12,7 @@ from compiler.printers.store_programs import store_programs
 from runtime.bpf.maps import Map
 from runtime.bpf.object import Object
 from runtime.device.kernel.besides import Beside, besides
+from runtime.device.kernel.countednumbers import CountedNumbers
 from runtime.device.kernel.countermaps import CounterMap
 from runtime.device.kernel.defaultmaps import DefaultMap
 from runtime.device.kernel.failover import Follower
@@ -67,7 +68,7 @@ def open_maps(
     plan = layout(pipeline)
     tables = {table.table: _table(table, loaded, sides, undo, indices.get(pin_name(table))) for table in plan.tables}
     chosen = [
-        (table.table, table.selector, _selector(table.selector, loaded, tables[table.table], sides, undo, ports))
+        (table.table, table.selector, _selector(plan, table.selector, loaded, tables[table.table], sides, undo, ports))
         for table in plan.tables
         if table.selector is not None
     ]
@@ -106,10 +107,18 @@ def _defaults(pipeline: Pipeline, plan: Layout, loaded: Object, sides: Sides, un
 
 
 def _selector(
-    selector: SelectorLayout, loaded: Object, table: AnyTable, sides: Sides, undo: UndoLog, ports: PortStates
+    plan: Layout,
+    selector: SelectorLayout,
+    loaded: Object,
+    table: AnyTable,
+    sides: Sides,
+    undo: UndoLog,
+    ports: PortStates,
 ) -> SelectorMaps:
     ring, members = loaded.map(selector.ring.name), loaded.map(selector.members.name)
-    return SelectorMaps(selector, ring, members, table, sides, undo, ports.down)
+    counts = next((store.counts for store in plan.stores if store.store.name == selector.counts_in), None)
+    numbers = CountedNumbers(loaded.map(counts.name), undo) if counts is not None else None
+    return SelectorMaps(selector, ring, members, table, sides, undo, ports.down, numbers)
 
 
 def _replication(plan: Layout, loaded: Object, sides: Sides, undo: UndoLog, ports: PortStates) -> ReplicationMap | None:

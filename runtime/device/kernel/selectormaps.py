@@ -7,7 +7,7 @@ entries are pointed there, on the side that no packet reads. The old places rest
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Collection, Container
+from collections.abc import Callable, Collection, Container, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 
@@ -15,6 +15,7 @@ from compiler.ir.entries import Group, GroupRef, Member, MemberRef
 from compiler.ir.turns import Slots, living_slots, slots_of_one
 from compiler.printers.layout import GroupSlice, SelectorLayout
 from runtime.bpf.maps import Map
+from runtime.device.kernel.countednumbers import CountedNumbers
 from runtime.device.kernel.mapfaults import refusals_of
 from runtime.device.kernel.ringslots import RingSlots
 from runtime.device.kernel.selectorpins import Kept, Target
@@ -41,8 +42,12 @@ class SelectorMaps:
         sides: Sides,
         undo: UndoLog,
         down_ports: Container[int] = (),
+        numbers: CountedNumbers | None = None,
     ) -> None:
-        """`down_ports` are those that are down now; whoever changes them has groups rebuilt."""
+        """`down_ports` are those that are down now; whoever changes them has groups rebuilt.
+
+        `numbers` are those by which learned entries count for members, where they do.
+        """
         self._down_ports = down_ports
         self._layout = selector
         self._in_turn = selector.turns is not None
@@ -50,6 +55,7 @@ class SelectorMaps:
         self._undo = undo
         self._ring = RingSlots(ring)
         self._members = members
+        self._numbers = numbers
         self._table = table
         self._slots = Slices(selector.ring.max_entries)
         self._places = Slices(selector.members.max_entries)
@@ -71,15 +77,27 @@ class SelectorMaps:
 
     def expect(self, found: Kept) -> None:
         """Packets read these maps already; what is kept of them is about to come. Before anything is inserted."""
+        self.expect_numbers(found.numbers)
         self._expected = found.slices
         self._expected_places = {member: Slice(offset=place, size=1) for member, place in found.places.items()}
         self._slots.occupy(found.read, found.slices.values())
         led_to = (Slice(offset=place, size=1) for place in found.led_to if place < self._layout.members.max_entries)
         self._places.occupy(led_to, self._expected_places.values())
 
+    def expect_numbers(self, numbers: Mapping[int, int]) -> None:
+        """By which entries that go on count for members that are about to come, by id. Before any is inserted."""
+        if self._numbers is not None:
+            self._numbers.expect(numbers)
+
+    def counts(self) -> dict[int, int]:
+        """How many learned entries count for each member, by id, those with none left out."""
+        return self._numbers.counts() if self._numbers is not None else {}
+
     # members and groups
 
     def insert_member(self, member: Member) -> None:
+        if self._numbers is not None:
+            self._numbers.take(member.id)
         place = self._expected_places.pop(member.id, None) or self._write_member(member)
         self._undo.put(self._place_of, member.id, place)
 
@@ -93,6 +111,8 @@ class SelectorMaps:
         self._give_back(self._places, old)
 
     def delete_member(self, member_id: int) -> None:
+        if self._numbers is not None:
+            self._numbers.give_back(member_id)
         self._give_back(self._places, self._undo.pop(self._place_of, member_id))
 
     def insert_group(self, group: Group) -> None:
@@ -216,8 +236,9 @@ class SelectorMaps:
             most = self._layout.members.max_entries
             raise exhausted(f"action profile {self._layout.name}: all {most} places of members are taken; try again")
         self._undo.note(partial(self._places.give_back, place))
+        number = self._numbers.of(member.id) if self._numbers is not None else 0
         with self._refusals():
-            self._members.update(_INDEX.pack(place.offset), self._layout.member.encode(member.action))
+            self._members.update(_INDEX.pack(place.offset), self._layout.member.encode(member.action, number))
         return place
 
     def _take(self, slices: Slices, size: int) -> Slice | None:

@@ -11,11 +11,11 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from compiler.ir.entries import Group, GroupRef, Member, MemberRef
+from compiler.ir.entries import ActionCall, Group, GroupRef, Member, MemberRef
 from compiler.ir.ranks import rank
 from compiler.ir.turns import Slots, living_slots, slots_of_one
 from compiler.printers.layout import GroupSlice, SelectorLayout, TableLayout
-from compiler.printers.layout_values import RANK
+from compiler.printers.layout_values import RANK, VALUE_HEAD
 from runtime.device.contents import TableContents
 from runtime.device.kernel.slices import Slice
 from runtime.device.records import ActionSet
@@ -83,20 +83,31 @@ class Pinned:
             self._slots[used] = struct.unpack(f"={used.size}I", raw)
         return self._slots[used]
 
-    def action_at(self, place: int) -> bytes:
+    def read_slots(self) -> None:
+        """All that `slots` will be asked for, while the ring can still be read. Raises `KernelRefusal`."""
+        for used in map(self.slice_of, self.entries):
+            if used is not None:
+                self.slots(used)
+
+    def number_at(self, place: int, action: ActionCall) -> int | None:
+        """The number of a member with this action (`countednumbers`), 0 where none has one; None: it has another."""
         size = self.layout.members.value_size
-        return self.members[place * size : (place + 1) * size]
+        raw = self.members[place * size : (place + 1) * size]
+        number = VALUE_HEAD.unpack_from(raw)[1] if raw else 0
+        return number if raw == self.layout.member.encode(action, number) else None
 
 
 @dataclass(slots=True)
 class Kept:
-    """What goes on: the slice of each target, the place of each member.
+    """What goes on: the slice of each target, the place of each member, by id.
 
     `read` and `led_to` are all slices and places that packets use.
     """
 
     slices: dict[Target, Slice] = field(default_factory=dict[Target, Slice])
     places: dict[int, int] = field(default_factory=dict[int, int])
+    numbers: dict[int, int] = field(default_factory=dict[int, int])
+    """Of these members, in the same way."""
     read: list[Slice] = field(default_factory=list[Slice])
     led_to: set[int] = field(default_factory=set[int])
 
@@ -143,14 +154,26 @@ def _claim(
         return False
     if list(map(places.__getitem__, slots.members)) != list(pinned.slots(used)):
         return False
+    numbers: dict[int, int] = {}
     for member_id, place in places.items():
         member = wanted.members.get(member_id)
         if member is None or made.places.get(member_id, place) != place or owners.get(place, member_id) != member_id:
             return False
-        if pinned.action_at(place) != pinned.layout.member.encode(member.action):
+        number = pinned.number_at(place, member.action)
+        if number is None or bool(number) != bool(pinned.layout.counts_in):
             return False
+        numbers[member_id] = number
     if len(set(places.values())) != len(places):
         return False
+    if pinned.layout.counts_in and not _are_numbers(numbers, made.numbers):
+        return False
     made.places |= places
+    made.numbers |= numbers
     owners |= {place: member_id for member_id, place in places.items()}
     return True
+
+
+def _are_numbers(found: Mapping[int, int], others: Mapping[int, int]) -> bool:
+    """Whether each member has a number of its own."""
+    taken = {number: member for member, number in others.items()}
+    return all(taken.setdefault(number, member) == member for member, number in found.items())

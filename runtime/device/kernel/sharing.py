@@ -65,9 +65,11 @@ def _keys_of(table: TableLayout) -> tuple[object, ...]:
 
 
 def _beside_stores(old: Pipeline, new: Pipeline) -> set[str]:
-    """What belongs to a store's slots: its tags, and what it has counted."""
-    programs = (store_programs(name) for name in shared_stores(old, new))
-    return {name for one in programs for name in (one.tags, one.events.name)}
+    """What belongs to a store's slots: its tags, what it has counted, and for whom its entries count."""
+    shared = shared_stores(old, new)
+    programs = (store_programs(name) for name in shared)
+    counts = (store.counts.name for store in layout(new).stores if store.store.name in shared and store.counts)
+    return {*counts, *(name for one in programs for name in (one.tags, one.events.name))}
 
 
 def _slots_mean_same(old: StoreLayout, new: StoreLayout) -> bool:
@@ -77,7 +79,7 @@ def _slots_mean_same(old: StoreLayout, new: StoreLayout) -> bool:
 def _shape(store: StoreLayout) -> tuple[object, ...]:
     arguments = tuple((member.name, member.width_bits, member.offset) for member in store.arguments.members)
     tables = tuple((table.table, table.index, table.action.name) for table in store.tables)
-    return store.map, store.store.ways, store.key_names, store.key_widths, arguments, tables
+    return store.map, store.store.ways, store.key_names, store.key_widths, store.counts, arguments, tables
 
 
 def _profiles(store: Store) -> frozenset[tuple[int, str]]:

@@ -19,6 +19,7 @@ from runtime.bpf.maps import Map
 from runtime.device.kernel.indexpins import kept_indices
 from runtime.device.kernel.openmaps import OpenMaps
 from runtime.device.kernel.predecessor import Predecessor, indices_of
+from runtime.device.kernel.selectorpins import Pinned
 from runtime.device.kernel.sharing import same_keyed, same_meters, shared_cells
 from runtime.device.kernel.ternarymaps import TernaryMap
 
@@ -63,6 +64,16 @@ class Succession:
                 direct[table.table] = self._indices(was, table)
         self._follow_meters(direct)
         self._follow_counters()
+
+    def counting_selectors(self) -> dict[TableLayout, Pinned]:
+        """Those of the predecessor, by their tables, for whose members entries count in both pipelines."""
+        found: dict[TableLayout, Pinned] = {}
+        for was, table in same_keyed(self._predecessor.pipeline, self._pipeline):
+            counts_in = table.selector.counts_in if table.selector is not None else ""
+            if was.selector is not None and counts_in and was.selector.counts_in == counts_in:
+                found[was] = self._predecessor.pinned(was, was.selector)
+                found[was].read_slots()
+        return found
 
     def _indices(self, was: TableLayout, table: TableLayout) -> Indices:
         """Of the entries of a table; those that lie beyond its end now get others."""

@@ -122,14 +122,19 @@ def _service(networks: tuple[PlannedNetwork, ...], homes: tuple[int, ...]) -> st
             team=st.sampled_from(("shop", "shop", "shop", "ops")),
             backends=st.lists(_BACKENDS, max_size=3, unique_by=lambda b: b.workload).map(tuple),
             is_kubernetes=st.sampled_from((False, False, True)),
-            algorithm=st.sampled_from(("Maglev", "Maglev", "SourceHash", "Random", "RoundRobin")),
+            algorithm=st.sampled_from(("Maglev", "Maglev", "SourceHash", "Random", "RoundRobin", "LeastConnections")),
             is_local=st.sampled_from((False, False, False, True)),
             distribution=st.sampled_from(("", "", "PreferSameZone", "PreferSameNode", "PreferClose")),
             affinity_s=st.sampled_from((0, 0, 0, 30, 60, 10_800)),
             is_storage=st.sampled_from((False, False, False, True)),
             shares_data=st.booleans(),
-        )
+        ).map(_as_it_may_be)
     )
+
+
+def _as_it_may_be(service: PlannedService) -> PlannedService:
+    """Who counts connections remembers no clients (`compiler.policy.affinities`)."""
+    return replace(service, affinity_s=0) if service.algorithm == "LeastConnections" else service
 
 
 def _address_of(workload: PlannedWorkload) -> tuple[int, int]:

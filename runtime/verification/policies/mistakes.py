@@ -212,6 +212,13 @@ def _contradiction(manifests: list[Manifest]) -> list[Manifest] | None:
     return None
 
 
+def _uncounted(manifests: list[Manifest]) -> list[Manifest] | None:
+    for service in _of_kind(manifests, "DpuService"):
+        service["spec"] |= {"algorithm": "LeastConnections", "sessionAffinity": "ClientIP"}
+        return manifests
+    return None
+
+
 def _without_name(manifests: list[Manifest]) -> list[Manifest] | None:
     for service in _of_kind(manifests, "DpuService"):
         if len(service["spec"]["ports"]) > 1:
@@ -256,11 +263,7 @@ MISTAKES = (
     Mistake(
         name="unknown algorithm", code=codes.INVALID_VALUE, change=_setting("DpuService", ("algorithm",), "Magelv")
     ),
-    Mistake(
-        name="an algorithm that is not there yet",
-        code=codes.NOT_SUPPORTED,
-        change=_setting("DpuService", ("algorithm",), "LeastConnections"),
-    ),
+    Mistake(name="an algorithm that counts beside affinity", code=codes.CONFLICTING_FIELDS, change=_uncounted),
     Mistake(name="backend of two kinds", code=codes.CONFLICTING_FIELDS, change=_contradiction),
     Mistake(name="unknown network", code=codes.UNKNOWN_REFERENCE, change=_setting("DpuService", ("network",), "rde")),
     Mistake(name="unknown node", code=codes.UNKNOWN_REFERENCE, change=_setting("Device", ("node",), "node-z")),

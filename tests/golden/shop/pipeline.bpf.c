@@ -1,5 +1,5 @@
 /*
- * turnout, version 5. Services, tunnels and routes of the networks that a device serves.
+ * turnout, version 6. Services, tunnels and routes of the networks that a device serves.
  *
  * Printed from the pipeline's IR; compiled with TURNOUT_TC and with TURNOUT_XDP. A packet is parsed into the scratch
  * memory of its CPU, runs through the controls, which look tables up, and leaves as the outcome says.
@@ -105,6 +105,7 @@ enum action {
 	ACTION_TO_SERVICE_BY_SOURCE_IPV4 = 0x000015,
 	ACTION_TO_SERVICE_BY_CHANCE_IPV4 = 0x000016,
 	ACTION_TO_SERVICE_IN_TURN_IPV4 = 0x00001c,
+	ACTION_TO_SERVICE_BY_COUNT_IPV4 = 0x00001d,
 	ACTION_TO_BACKEND_IPV4 = 0x000014,
 	ACTION_TRANSLATE_IPV6 = 0x000041,
 	ACTION_TRANSLATE_REPLY_IPV6 = 0x000042,
@@ -112,6 +113,7 @@ enum action {
 	ACTION_TO_SERVICE_BY_SOURCE_IPV6 = 0x000045,
 	ACTION_TO_SERVICE_BY_CHANCE_IPV6 = 0x000046,
 	ACTION_TO_SERVICE_IN_TURN_IPV6 = 0x00004c,
+	ACTION_TO_SERVICE_BY_COUNT_IPV6 = 0x00004d,
 	ACTION_TO_BACKEND_IPV6 = 0x000044,
 	ACTION_REDIRECT_OUTBOUND_IPV4 = 0x000030,
 	ACTION_BYPASS_OUTBOUND_IPV4 = 0x000031,
@@ -353,6 +355,18 @@ _Static_assert(__builtin_offsetof(struct to_service_in_turn_ipv4, padding2) == 2
 _Static_assert(__builtin_offsetof(struct to_service_in_turn_ipv4, hairpin) == 4, "struct to_service_in_turn_ipv4");
 _Static_assert(__builtin_offsetof(struct to_service_in_turn_ipv4, affinity_ms) == 8, "struct to_service_in_turn_ipv4");
 
+struct to_service_by_count_ipv4 {
+	u16 service_id;
+	u8 padding2[2];
+	u32 hairpin;
+	u32 affinity_ms;
+};
+_Static_assert(sizeof(struct to_service_by_count_ipv4) == 12, "struct to_service_by_count_ipv4");
+_Static_assert(__builtin_offsetof(struct to_service_by_count_ipv4, service_id) == 0, "struct to_service_by_count_ipv4");
+_Static_assert(__builtin_offsetof(struct to_service_by_count_ipv4, padding2) == 2, "struct to_service_by_count_ipv4");
+_Static_assert(__builtin_offsetof(struct to_service_by_count_ipv4, hairpin) == 4, "struct to_service_by_count_ipv4");
+_Static_assert(__builtin_offsetof(struct to_service_by_count_ipv4, affinity_ms) == 8, "struct to_service_by_count_ipv4");
+
 struct to_backend_ipv4 {
 	u32 address;
 	u16 port;
@@ -450,6 +464,20 @@ _Static_assert(__builtin_offsetof(struct to_service_in_turn_ipv6, padding2) == 2
 _Static_assert(__builtin_offsetof(struct to_service_in_turn_ipv6, hairpin) == 8, "struct to_service_in_turn_ipv6");
 _Static_assert(__builtin_offsetof(struct to_service_in_turn_ipv6, affinity_ms) == 24, "struct to_service_in_turn_ipv6");
 _Static_assert(__builtin_offsetof(struct to_service_in_turn_ipv6, padding28) == 28, "struct to_service_in_turn_ipv6");
+
+struct to_service_by_count_ipv6 {
+	u16 service_id;
+	u8 padding2[6];
+	struct u128 hairpin;
+	u32 affinity_ms;
+	u8 padding28[4];
+};
+_Static_assert(sizeof(struct to_service_by_count_ipv6) == 32, "struct to_service_by_count_ipv6");
+_Static_assert(__builtin_offsetof(struct to_service_by_count_ipv6, service_id) == 0, "struct to_service_by_count_ipv6");
+_Static_assert(__builtin_offsetof(struct to_service_by_count_ipv6, padding2) == 2, "struct to_service_by_count_ipv6");
+_Static_assert(__builtin_offsetof(struct to_service_by_count_ipv6, hairpin) == 8, "struct to_service_by_count_ipv6");
+_Static_assert(__builtin_offsetof(struct to_service_by_count_ipv6, affinity_ms) == 24, "struct to_service_by_count_ipv6");
+_Static_assert(__builtin_offsetof(struct to_service_by_count_ipv6, padding28) == 28, "struct to_service_by_count_ipv6");
 
 struct to_backend_ipv6 {
 	struct u128 address;
@@ -817,7 +845,7 @@ _Static_assert(__builtin_offsetof(struct service_ipv4_key, port) == 10, "struct 
 struct service_ipv4_value {
 	u32 action; /* enum action; 0: no entry */
 	u32 counter; /* index of the direct counter, from 1 */
-	union { struct to_service_ipv4 to_service_ipv4; struct to_service_by_source_ipv4 to_service_by_source_ipv4; struct to_service_by_chance_ipv4 to_service_by_chance_ipv4; struct to_service_in_turn_ipv4 to_service_in_turn_ipv4; } arguments;
+	union { struct to_service_ipv4 to_service_ipv4; struct to_service_by_source_ipv4 to_service_by_source_ipv4; struct to_service_by_chance_ipv4 to_service_by_chance_ipv4; struct to_service_in_turn_ipv4 to_service_in_turn_ipv4; struct to_service_by_count_ipv4 to_service_by_count_ipv4; } arguments;
 } __attribute__((aligned(8)));
 _Static_assert(sizeof(struct service_ipv4_value) == 24, "struct service_ipv4_value");
 _Static_assert(__builtin_offsetof(struct service_ipv4_value, action) == 0, "struct service_ipv4_value");
@@ -889,7 +917,7 @@ _Static_assert(__builtin_offsetof(struct service_ipv6_key, padding28) == 28, "st
 struct service_ipv6_value {
 	u32 action; /* enum action; 0: no entry */
 	u32 counter; /* index of the direct counter, from 1 */
-	union { struct to_service_ipv6 to_service_ipv6; struct to_service_by_source_ipv6 to_service_by_source_ipv6; struct to_service_by_chance_ipv6 to_service_by_chance_ipv6; struct to_service_in_turn_ipv6 to_service_in_turn_ipv6; } arguments;
+	union { struct to_service_ipv6 to_service_ipv6; struct to_service_by_source_ipv6 to_service_by_source_ipv6; struct to_service_by_chance_ipv6 to_service_by_chance_ipv6; struct to_service_in_turn_ipv6 to_service_in_turn_ipv6; struct to_service_by_count_ipv6 to_service_by_count_ipv6; } arguments;
 } __attribute__((aligned(8)));
 _Static_assert(sizeof(struct service_ipv6_value) == 40, "struct service_ipv6_value");
 _Static_assert(__builtin_offsetof(struct service_ipv6_value, action) == 0, "struct service_ipv6_value");
@@ -1562,6 +1590,7 @@ enum {
 	CONNECTIONS_IPV4_TCP_ESTABLISHED = 2,
 	CONNECTIONS_IPV4_TCP_CLOSING = 3,
 	CONNECTIONS_IPV4_TCP_CLOSED = 7,
+	CONNECTIONS_IPV4_TCP_RESET = 8,
 	CONNECTIONS_IPV4_UDP_NEW = 4,
 	CONNECTIONS_IPV4_UDP_STREAM = 5,
 };
@@ -1576,31 +1605,33 @@ enum {
 	TABLE_FLOW_REVERSE_IPV4 = 2,
 };
 
-static const volatile u32 connections_ipv4_timeout_ms[8] = {
+static const volatile u32 connections_ipv4_timeout_ms[9] = {
 	[CONNECTIONS_IPV4_TCP_NEW] = 60000,
 	[CONNECTIONS_IPV4_TCP_HEARD] = 60000,
 	[CONNECTIONS_IPV4_TCP_ESTABLISHED] = 7440000,
 	[CONNECTIONS_IPV4_TCP_CLOSING] = 10000,
 	[CONNECTIONS_IPV4_TCP_CLOSED] = 10000,
+	[CONNECTIONS_IPV4_TCP_RESET] = 10000,
 	[CONNECTIONS_IPV4_UDP_NEW] = 30000,
 	[CONNECTIONS_IPV4_UDP_STREAM] = 120000,
 };
-static const volatile u8 connections_ipv4_rank[8] = {
+static const volatile u8 connections_ipv4_rank[9] = {
 	[CONNECTIONS_IPV4_TCP_NEW] = 0,
 	[CONNECTIONS_IPV4_TCP_HEARD] = 0,
 	[CONNECTIONS_IPV4_TCP_ESTABLISHED] = 2,
 	[CONNECTIONS_IPV4_TCP_CLOSING] = 1,
 	[CONNECTIONS_IPV4_TCP_CLOSED] = 0,
+	[CONNECTIONS_IPV4_TCP_RESET] = 1,
 	[CONNECTIONS_IPV4_UDP_NEW] = 0,
 	[CONNECTIONS_IPV4_UDP_STREAM] = 1,
 };
 static const volatile u16 connections_ipv4_moves[4] = {
-	[CONNECTIONS_IPV4_OPEN] = 1 << CONNECTIONS_IPV4_TCP_CLOSING | 1 << CONNECTIONS_IPV4_TCP_CLOSED,
+	[CONNECTIONS_IPV4_OPEN] = 1 << CONNECTIONS_IPV4_TCP_CLOSING | 1 << CONNECTIONS_IPV4_TCP_CLOSED | 1 << CONNECTIONS_IPV4_TCP_RESET,
 	[CONNECTIONS_IPV4_DATA] = 1 << CONNECTIONS_IPV4_TCP_NEW | 1 << CONNECTIONS_IPV4_UDP_NEW,
 	[CONNECTIONS_IPV4_CLOSE] = 1 << CONNECTIONS_IPV4_TCP_NEW | 1 << CONNECTIONS_IPV4_TCP_HEARD | 1 << CONNECTIONS_IPV4_TCP_ESTABLISHED | 1 << CONNECTIONS_IPV4_TCP_CLOSING,
 	[CONNECTIONS_IPV4_RESET] = 1 << CONNECTIONS_IPV4_TCP_NEW | 1 << CONNECTIONS_IPV4_TCP_HEARD | 1 << CONNECTIONS_IPV4_TCP_ESTABLISHED | 1 << CONNECTIONS_IPV4_TCP_CLOSING,
 };
-static const volatile struct flow_transition connections_ipv4_transitions[16] = {
+static const volatile struct flow_transition connections_ipv4_transitions[17] = {
 	{.event = CONNECTIONS_IPV4_DATA, .current = CONNECTIONS_IPV4_TCP_NEW, .other = CONNECTIONS_IPV4_TCP_HEARD, .next = CONNECTIONS_IPV4_TCP_ESTABLISHED, .other_next = CONNECTIONS_IPV4_TCP_ESTABLISHED},
 	{.event = CONNECTIONS_IPV4_DATA, .current = CONNECTIONS_IPV4_TCP_NEW, .next = CONNECTIONS_IPV4_TCP_HEARD},
 	{.event = CONNECTIONS_IPV4_CLOSE, .current = CONNECTIONS_IPV4_TCP_NEW, .other = CONNECTIONS_IPV4_TCP_CLOSING, .next = CONNECTIONS_IPV4_TCP_CLOSED, .other_next = CONNECTIONS_IPV4_TCP_CLOSED},
@@ -1612,12 +1643,15 @@ static const volatile struct flow_transition connections_ipv4_transitions[16] = 
 	{.event = CONNECTIONS_IPV4_CLOSE, .current = CONNECTIONS_IPV4_TCP_ESTABLISHED, .next = CONNECTIONS_IPV4_TCP_CLOSING},
 	{.event = CONNECTIONS_IPV4_RESET, .current = CONNECTIONS_IPV4_TCP_NEW, .next = CONNECTIONS_IPV4_TCP_CLOSED, .other_next = CONNECTIONS_IPV4_TCP_CLOSED},
 	{.event = CONNECTIONS_IPV4_RESET, .current = CONNECTIONS_IPV4_TCP_HEARD, .next = CONNECTIONS_IPV4_TCP_CLOSED, .other_next = CONNECTIONS_IPV4_TCP_CLOSED},
-	{.event = CONNECTIONS_IPV4_RESET, .current = CONNECTIONS_IPV4_TCP_ESTABLISHED, .next = CONNECTIONS_IPV4_TCP_CLOSING, .other_next = CONNECTIONS_IPV4_TCP_CLOSING},
-	{.event = CONNECTIONS_IPV4_RESET, .current = CONNECTIONS_IPV4_TCP_CLOSING, .next = CONNECTIONS_IPV4_TCP_CLOSING, .other_next = CONNECTIONS_IPV4_TCP_CLOSING},
+	{.event = CONNECTIONS_IPV4_RESET, .current = CONNECTIONS_IPV4_TCP_ESTABLISHED, .next = CONNECTIONS_IPV4_TCP_RESET, .other_next = CONNECTIONS_IPV4_TCP_RESET},
+	{.event = CONNECTIONS_IPV4_RESET, .current = CONNECTIONS_IPV4_TCP_CLOSING, .next = CONNECTIONS_IPV4_TCP_RESET, .other_next = CONNECTIONS_IPV4_TCP_RESET},
 	{.event = CONNECTIONS_IPV4_OPEN, .current = CONNECTIONS_IPV4_TCP_CLOSING, .next = CONNECTIONS_IPV4_TCP_NEW, .other_next = CONNECTIONS_IPV4_TCP_NEW},
 	{.event = CONNECTIONS_IPV4_OPEN, .current = CONNECTIONS_IPV4_TCP_CLOSED, .next = CONNECTIONS_IPV4_TCP_NEW, .other_next = CONNECTIONS_IPV4_TCP_NEW},
+	{.event = CONNECTIONS_IPV4_OPEN, .current = CONNECTIONS_IPV4_TCP_RESET, .next = CONNECTIONS_IPV4_TCP_NEW, .other_next = CONNECTIONS_IPV4_TCP_NEW},
 	{.event = CONNECTIONS_IPV4_DATA, .current = CONNECTIONS_IPV4_UDP_NEW, .next = CONNECTIONS_IPV4_UDP_STREAM},
 };
+
+static const volatile u16 connections_ipv4_over = 1 << CONNECTIONS_IPV4_TCP_CLOSED | 1 << CONNECTIONS_IPV4_TCP_RESET;
 
 union connections_ipv4_arguments {
 	struct translate_ipv4 translate_ipv4;
@@ -1634,9 +1668,10 @@ _Static_assert(sizeof(union connections_ipv4_arguments) == 16, "union connection
 #endif
 #define FLOW_SLOTS CONNECTIONS_IPV4_SLOTS
 #define FLOW_WAYS 4
-#define FLOW_PROFILES 8
+#define FLOW_PROFILES 9
 #define FLOW_EVENTS 4
-#define FLOW_TRANSITIONS 16
+#define FLOW_TRANSITIONS 17
+#define FLOW_COUNTS 65536
 #include "turnout/flow_table.h"
 
 /* Both directions of every connection to a service. */
@@ -1646,6 +1681,7 @@ enum {
 	CONNECTIONS_IPV6_TCP_ESTABLISHED = 2,
 	CONNECTIONS_IPV6_TCP_CLOSING = 3,
 	CONNECTIONS_IPV6_TCP_CLOSED = 7,
+	CONNECTIONS_IPV6_TCP_RESET = 8,
 	CONNECTIONS_IPV6_UDP_NEW = 4,
 	CONNECTIONS_IPV6_UDP_STREAM = 5,
 };
@@ -1660,31 +1696,33 @@ enum {
 	TABLE_FLOW_REVERSE_IPV6 = 2,
 };
 
-static const volatile u32 connections_ipv6_timeout_ms[8] = {
+static const volatile u32 connections_ipv6_timeout_ms[9] = {
 	[CONNECTIONS_IPV6_TCP_NEW] = 60000,
 	[CONNECTIONS_IPV6_TCP_HEARD] = 60000,
 	[CONNECTIONS_IPV6_TCP_ESTABLISHED] = 7440000,
 	[CONNECTIONS_IPV6_TCP_CLOSING] = 10000,
 	[CONNECTIONS_IPV6_TCP_CLOSED] = 10000,
+	[CONNECTIONS_IPV6_TCP_RESET] = 10000,
 	[CONNECTIONS_IPV6_UDP_NEW] = 30000,
 	[CONNECTIONS_IPV6_UDP_STREAM] = 120000,
 };
-static const volatile u8 connections_ipv6_rank[8] = {
+static const volatile u8 connections_ipv6_rank[9] = {
 	[CONNECTIONS_IPV6_TCP_NEW] = 0,
 	[CONNECTIONS_IPV6_TCP_HEARD] = 0,
 	[CONNECTIONS_IPV6_TCP_ESTABLISHED] = 2,
 	[CONNECTIONS_IPV6_TCP_CLOSING] = 1,
 	[CONNECTIONS_IPV6_TCP_CLOSED] = 0,
+	[CONNECTIONS_IPV6_TCP_RESET] = 1,
 	[CONNECTIONS_IPV6_UDP_NEW] = 0,
 	[CONNECTIONS_IPV6_UDP_STREAM] = 1,
 };
 static const volatile u16 connections_ipv6_moves[4] = {
-	[CONNECTIONS_IPV6_OPEN] = 1 << CONNECTIONS_IPV6_TCP_CLOSING | 1 << CONNECTIONS_IPV6_TCP_CLOSED,
+	[CONNECTIONS_IPV6_OPEN] = 1 << CONNECTIONS_IPV6_TCP_CLOSING | 1 << CONNECTIONS_IPV6_TCP_CLOSED | 1 << CONNECTIONS_IPV6_TCP_RESET,
 	[CONNECTIONS_IPV6_DATA] = 1 << CONNECTIONS_IPV6_TCP_NEW | 1 << CONNECTIONS_IPV6_UDP_NEW,
 	[CONNECTIONS_IPV6_CLOSE] = 1 << CONNECTIONS_IPV6_TCP_NEW | 1 << CONNECTIONS_IPV6_TCP_HEARD | 1 << CONNECTIONS_IPV6_TCP_ESTABLISHED | 1 << CONNECTIONS_IPV6_TCP_CLOSING,
 	[CONNECTIONS_IPV6_RESET] = 1 << CONNECTIONS_IPV6_TCP_NEW | 1 << CONNECTIONS_IPV6_TCP_HEARD | 1 << CONNECTIONS_IPV6_TCP_ESTABLISHED | 1 << CONNECTIONS_IPV6_TCP_CLOSING,
 };
-static const volatile struct flow_transition connections_ipv6_transitions[16] = {
+static const volatile struct flow_transition connections_ipv6_transitions[17] = {
 	{.event = CONNECTIONS_IPV6_DATA, .current = CONNECTIONS_IPV6_TCP_NEW, .other = CONNECTIONS_IPV6_TCP_HEARD, .next = CONNECTIONS_IPV6_TCP_ESTABLISHED, .other_next = CONNECTIONS_IPV6_TCP_ESTABLISHED},
 	{.event = CONNECTIONS_IPV6_DATA, .current = CONNECTIONS_IPV6_TCP_NEW, .next = CONNECTIONS_IPV6_TCP_HEARD},
 	{.event = CONNECTIONS_IPV6_CLOSE, .current = CONNECTIONS_IPV6_TCP_NEW, .other = CONNECTIONS_IPV6_TCP_CLOSING, .next = CONNECTIONS_IPV6_TCP_CLOSED, .other_next = CONNECTIONS_IPV6_TCP_CLOSED},
@@ -1696,12 +1734,15 @@ static const volatile struct flow_transition connections_ipv6_transitions[16] = 
 	{.event = CONNECTIONS_IPV6_CLOSE, .current = CONNECTIONS_IPV6_TCP_ESTABLISHED, .next = CONNECTIONS_IPV6_TCP_CLOSING},
 	{.event = CONNECTIONS_IPV6_RESET, .current = CONNECTIONS_IPV6_TCP_NEW, .next = CONNECTIONS_IPV6_TCP_CLOSED, .other_next = CONNECTIONS_IPV6_TCP_CLOSED},
 	{.event = CONNECTIONS_IPV6_RESET, .current = CONNECTIONS_IPV6_TCP_HEARD, .next = CONNECTIONS_IPV6_TCP_CLOSED, .other_next = CONNECTIONS_IPV6_TCP_CLOSED},
-	{.event = CONNECTIONS_IPV6_RESET, .current = CONNECTIONS_IPV6_TCP_ESTABLISHED, .next = CONNECTIONS_IPV6_TCP_CLOSING, .other_next = CONNECTIONS_IPV6_TCP_CLOSING},
-	{.event = CONNECTIONS_IPV6_RESET, .current = CONNECTIONS_IPV6_TCP_CLOSING, .next = CONNECTIONS_IPV6_TCP_CLOSING, .other_next = CONNECTIONS_IPV6_TCP_CLOSING},
+	{.event = CONNECTIONS_IPV6_RESET, .current = CONNECTIONS_IPV6_TCP_ESTABLISHED, .next = CONNECTIONS_IPV6_TCP_RESET, .other_next = CONNECTIONS_IPV6_TCP_RESET},
+	{.event = CONNECTIONS_IPV6_RESET, .current = CONNECTIONS_IPV6_TCP_CLOSING, .next = CONNECTIONS_IPV6_TCP_RESET, .other_next = CONNECTIONS_IPV6_TCP_RESET},
 	{.event = CONNECTIONS_IPV6_OPEN, .current = CONNECTIONS_IPV6_TCP_CLOSING, .next = CONNECTIONS_IPV6_TCP_NEW, .other_next = CONNECTIONS_IPV6_TCP_NEW},
 	{.event = CONNECTIONS_IPV6_OPEN, .current = CONNECTIONS_IPV6_TCP_CLOSED, .next = CONNECTIONS_IPV6_TCP_NEW, .other_next = CONNECTIONS_IPV6_TCP_NEW},
+	{.event = CONNECTIONS_IPV6_OPEN, .current = CONNECTIONS_IPV6_TCP_RESET, .next = CONNECTIONS_IPV6_TCP_NEW, .other_next = CONNECTIONS_IPV6_TCP_NEW},
 	{.event = CONNECTIONS_IPV6_DATA, .current = CONNECTIONS_IPV6_UDP_NEW, .next = CONNECTIONS_IPV6_UDP_STREAM},
 };
+
+static const volatile u16 connections_ipv6_over = 1 << CONNECTIONS_IPV6_TCP_CLOSED | 1 << CONNECTIONS_IPV6_TCP_RESET;
 
 union connections_ipv6_arguments {
 	struct translate_ipv6 translate_ipv6;
@@ -1718,9 +1759,10 @@ _Static_assert(sizeof(union connections_ipv6_arguments) == 40, "union connection
 #endif
 #define FLOW_SLOTS CONNECTIONS_IPV6_SLOTS
 #define FLOW_WAYS 4
-#define FLOW_PROFILES 8
+#define FLOW_PROFILES 9
 #define FLOW_EVENTS 4
-#define FLOW_TRANSITIONS 16
+#define FLOW_TRANSITIONS 17
+#define FLOW_COUNTS 65536
 #include "turnout/flow_table.h"
 
 /* The backend that a client's last connection to a service got. How long that counts is the service's to say; a profile only says when its place is free. */
@@ -1756,6 +1798,7 @@ static const volatile u16 affinities_moves[0] = {
 };
 static const volatile struct flow_transition affinities_transitions[0] = {
 };
+
 
 union affinities_arguments {
 	struct remembered remembered;
@@ -1931,7 +1974,7 @@ struct {
 
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY];
-	int (*max_entries)[65536];
+	int (*max_entries)[65535];
 	int (*map_flags)[BPF_F_INNER_MAP];
 	u32 *key;
 	struct backends_ipv4_value *value;
@@ -1985,7 +2028,7 @@ struct {
 
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY];
-	int (*max_entries)[65536];
+	int (*max_entries)[65535];
 	int (*map_flags)[BPF_F_INNER_MAP];
 	u32 *key;
 	struct backends_ipv6_value *value;
@@ -2975,6 +3018,7 @@ struct metadata {
 	u8 reply_leg;
 	u8 decided; /* 1 bit */
 	u8 in_turn; /* 1 bit */
+	u8 by_count; /* 1 bit */
 	u8 is_reply; /* 1 bit */
 	u8 rate_color; /* 2 bits */
 	u8 storage_marked; /* 1 bit */
@@ -3045,7 +3089,9 @@ struct scratch {
 	struct egress_port_ipv6_key egress_port_ipv6;
 	struct ingress_port_ipv6_key ingress_port_ipv6;
 	struct flow_half connections_ipv4_half;
+	u16 connections_ipv4_counted; /* the number of the member that what is learned counts for */
 	struct flow_half connections_ipv6_half;
+	u16 connections_ipv6_counted; /* the number of the member that what is learned counts for */
 	struct flow_half affinities_half;
 	struct connections_ipv4_entry flow_ipv4; /* the key that was looked up, then what is learned under it */
 	struct connections_ipv4_entry flow_reverse_ipv4; /* the key that was looked up, then what is learned under it */
@@ -3693,6 +3739,15 @@ static __always_inline void to_service_in_turn_ipv4(const struct to_service_in_t
 	scratch->meta.in_turn = 1;
 }
 
+/* The packet opens a connection: to the one with fewer connections of two. `hairpin` is the source that a backend sees of its own packet; so many ms after its last connection a client still goes to the same backend, 0: it need not. */
+static __always_inline void to_service_by_count_ipv4(const struct to_service_by_count_ipv4 *arguments, struct scratch *scratch)
+{
+	scratch->meta.service_id = arguments->service_id;
+	scratch->meta.hairpin_ipv4 = arguments->hairpin;
+	scratch->meta.affinity_ms = arguments->affinity_ms;
+	scratch->meta.by_count = 1;
+}
+
 /* The backend that gets the connection. */
 static __always_inline void to_backend_ipv4(const struct to_backend_ipv4 *arguments, struct scratch *scratch)
 {
@@ -3795,6 +3850,15 @@ static __always_inline void to_service_in_turn_ipv6(const struct to_service_in_t
 	scratch->meta.hairpin_ipv6 = arguments->hairpin;
 	scratch->meta.affinity_ms = arguments->affinity_ms;
 	scratch->meta.in_turn = 1;
+}
+
+/* The packet opens a connection: to the one with fewer connections of two. `hairpin` is the source that a backend sees of its own packet; so many ms after its last connection a client still goes to the same backend, 0: it need not. */
+static __always_inline void to_service_by_count_ipv6(const struct to_service_by_count_ipv6 *arguments, struct scratch *scratch)
+{
+	scratch->meta.service_id = arguments->service_id;
+	scratch->meta.hairpin_ipv6 = arguments->hairpin;
+	scratch->meta.affinity_ms = arguments->affinity_ms;
+	scratch->meta.by_count = 1;
 }
 
 /* The backend that gets the connection. */
@@ -3941,6 +4005,56 @@ static __always_inline void isolate_destination(const struct isolate_destination
 static __always_inline void has_ports(const struct has_ports *arguments, struct scratch *scratch)
 {
 	scratch->meta.policy_ports = arguments->ports;
+}
+
+/* How many entries of connections_ipv4 count for the member in a slot of the ring. */
+__noinline u32 busy_backends_ipv4(u32 slot)
+{
+	u32 *index = entry_in(&array_maps_4_4_mmapable, AT_BACKENDS_IPV4_RING, &slot);
+	struct backends_ipv4_value *member = index ? entry_in(&array_maps_4_16, AT_BACKENDS_IPV4_MEMBER, index) : 0;
+	u32 number = member ? member->counter : 0;
+	u32 *count = number ? bpf_map_lookup_elem(&connections_ipv4_counts, &number) : 0;
+
+	return count ? *(volatile u32 *)count : 0;
+}
+
+/* Of two slots of a cycle, drawn by chance, the one whose member is less busy. Functions of their own, as first packets alone of few services ask for it. */
+__noinline u32 fewest_of_backends_ipv4(u32 cycle, u32 length)
+{
+	u32 number = drawn();
+
+	if (!length)
+		return cycle;
+	u32 first = (number & 0xffff) % length, second = first;
+
+	if (length > 1)
+		second = (first + (number >> 16) % (length - 1) + 1) % length;
+	return cycle + (busy_backends_ipv4(cycle + second) < busy_backends_ipv4(cycle + first) ? second : first);
+}
+
+/* How many entries of connections_ipv6 count for the member in a slot of the ring. */
+__noinline u32 busy_backends_ipv6(u32 slot)
+{
+	u32 *index = entry_in(&array_maps_4_4_mmapable, AT_BACKENDS_IPV6_RING, &slot);
+	struct backends_ipv6_value *member = index ? bpf_map_lookup_elem(&backends_ipv6_member, index) : 0;
+	u32 number = member ? member->counter : 0;
+	u32 *count = number ? bpf_map_lookup_elem(&connections_ipv6_counts, &number) : 0;
+
+	return count ? *(volatile u32 *)count : 0;
+}
+
+/* Of two slots of a cycle, drawn by chance, the one whose member is less busy. Functions of their own, as first packets alone of few services ask for it. */
+__noinline u32 fewest_of_backends_ipv6(u32 cycle, u32 length)
+{
+	u32 number = drawn();
+
+	if (!length)
+		return cycle;
+	u32 first = (number & 0xffff) % length, second = first;
+
+	if (length > 1)
+		second = (first + (number >> 16) % (length - 1) + 1) % length;
+	return cycle + (busy_backends_ipv6(cycle + second) < busy_backends_ipv6(cycle + first) ? second : first);
 }
 
 /* Tables: each function is one lookup, and tells whether there was an entry. */
@@ -4438,6 +4552,9 @@ static __always_inline bool apply_service_ipv4(struct scratch *scratch)
 	case ACTION_TO_SERVICE_IN_TURN_IPV4:
 		to_service_in_turn_ipv4(&value->arguments.to_service_in_turn_ipv4, scratch);
 		return true;
+	case ACTION_TO_SERVICE_BY_COUNT_IPV4:
+		to_service_by_count_ipv4(&value->arguments.to_service_by_count_ipv4, scratch);
+		return true;
 	default:
 		return false;
 	}
@@ -4461,7 +4578,9 @@ static __always_inline bool apply_backend_ipv4(struct scratch *scratch)
 		return missed(0x02000014);
 	u32 slot = value->group_offset;
 
-	if (scratch->meta.in_turn) {
+	if (scratch->meta.by_count) {
+		slot = fewest_of_backends_ipv4(slot + value->ring_size, value->cycle_size);
+	} else if (scratch->meta.in_turn) {
 		u32 cell = scratch->meta.service_id;
 		u32 *number = entry_in(&array_maps_4_4_mmapable, AT_BACKENDS_IPV4_TURNS, &cell);
 
@@ -4479,6 +4598,7 @@ static __always_inline bool apply_backend_ipv4(struct scratch *scratch)
 	struct backends_ipv4_value *member = entry_in(&array_maps_4_16, AT_BACKENDS_IPV4_MEMBER, index);
 	if (!member)
 		return missed(0x02000014);
+	scratch->connections_ipv4_counted = member->counter;
 	asked(0x02000014, member->action);
 	switch (member->action) {
 	case ACTION_TO_BACKEND_IPV4:
@@ -4652,6 +4772,9 @@ static __always_inline bool apply_service_ipv6(struct scratch *scratch)
 	case ACTION_TO_SERVICE_IN_TURN_IPV6:
 		to_service_in_turn_ipv6(&value->arguments.to_service_in_turn_ipv6, scratch);
 		return true;
+	case ACTION_TO_SERVICE_BY_COUNT_IPV6:
+		to_service_by_count_ipv6(&value->arguments.to_service_by_count_ipv6, scratch);
+		return true;
 	default:
 		return false;
 	}
@@ -4674,7 +4797,9 @@ static __always_inline bool apply_backend_ipv6(struct scratch *scratch)
 		return missed(0x02000044);
 	u32 slot = value->group_offset;
 
-	if (scratch->meta.in_turn) {
+	if (scratch->meta.by_count) {
+		slot = fewest_of_backends_ipv6(slot + value->ring_size, value->cycle_size);
+	} else if (scratch->meta.in_turn) {
 		u32 cell = scratch->meta.service_id;
 		u32 *number = entry_in(&array_maps_4_4_mmapable, AT_BACKENDS_IPV6_TURNS, &cell);
 
@@ -4692,6 +4817,7 @@ static __always_inline bool apply_backend_ipv6(struct scratch *scratch)
 	struct backends_ipv6_value *member = bpf_map_lookup_elem(&backends_ipv6_member, index);
 	if (!member)
 		return missed(0x02000044);
+	scratch->connections_ipv6_counted = member->counter;
 	asked(0x02000044, member->action);
 	switch (member->action) {
 	case ACTION_TO_BACKEND_IPV6:
@@ -6217,6 +6343,7 @@ static __always_inline enum next connection_ipv4(struct packet_context *ctx, str
 		scratch->flow_ipv4.now_ms = (u32)scratch->now_ms;
 		scratch->flow_ipv4.table = TABLE_FLOW_IPV4;
 		scratch->flow_ipv4.profile = scratch->meta.profile;
+		scratch->flow_ipv4.counted = scratch->connections_ipv4_counted;
 		scratch->flow_ipv4.arguments.translate_ipv4 = (struct translate_ipv4){
 			.src = scratch->meta.new_src_ipv4,
 			.dst = scratch->meta.new_dst_ipv4,
@@ -6231,6 +6358,7 @@ static __always_inline enum next connection_ipv4(struct packet_context *ctx, str
 		scratch->flow_reverse_ipv4.now_ms = (u32)scratch->now_ms;
 		scratch->flow_reverse_ipv4.table = TABLE_FLOW_REVERSE_IPV4;
 		scratch->flow_reverse_ipv4.profile = scratch->meta.profile;
+		scratch->flow_reverse_ipv4.counted = 0;
 		scratch->flow_reverse_ipv4.arguments.translate_reply_ipv4 = (struct translate_reply_ipv4){
 			.src = scratch->headers.ipv4.dst,
 			.dst = scratch->headers.ipv4.src,
@@ -6687,6 +6815,7 @@ static __always_inline enum next connection_ipv6(struct packet_context *ctx, str
 		scratch->flow_ipv6.now_ms = (u32)scratch->now_ms;
 		scratch->flow_ipv6.table = TABLE_FLOW_IPV6;
 		scratch->flow_ipv6.profile = scratch->meta.profile;
+		scratch->flow_ipv6.counted = scratch->connections_ipv6_counted;
 		scratch->flow_ipv6.arguments.translate_ipv6 = (struct translate_ipv6){
 			.src = scratch->meta.new_src_ipv6,
 			.dst = scratch->meta.new_dst_ipv6,
@@ -6701,6 +6830,7 @@ static __always_inline enum next connection_ipv6(struct packet_context *ctx, str
 		scratch->flow_reverse_ipv6.now_ms = (u32)scratch->now_ms;
 		scratch->flow_reverse_ipv6.table = TABLE_FLOW_REVERSE_IPV6;
 		scratch->flow_reverse_ipv6.profile = scratch->meta.profile;
+		scratch->flow_reverse_ipv6.counted = 0;
 		scratch->flow_reverse_ipv6.arguments.translate_reply_ipv6 = (struct translate_reply_ipv6){
 			.src = scratch->headers.ipv6.dst,
 			.dst = scratch->headers.ipv6.src,
@@ -8098,7 +8228,9 @@ __noinline int process(struct packet_context *ctx, u32 port)
 	packet_reach(ctx, 140);
 	begin(ctx, scratch, port);
 	scratch->connections_ipv4_half = (struct flow_half){};
+	scratch->connections_ipv4_counted = 0;
 	scratch->connections_ipv6_half = (struct flow_half){};
+	scratch->connections_ipv6_counted = 0;
 	scratch->affinities_half = (struct flow_half){};
 	if (port && parse(ctx, scratch)) {
 		ingress(ctx, scratch);

@@ -1,5 +1,5 @@
 // Services, tunnels and routes of the networks that a device serves.
-// Printed by Turnout from the pipeline turnout, version 5, for the Portable NIC Architecture.
+// Printed by Turnout from the pipeline turnout, version 6, for the Portable NIC Architecture.
 // docs/p4.md says where this target differs.
 // SPDX-License-Identifier: Apache-2.0
 #include <core.p4>
@@ -65,6 +65,9 @@ const ExpireTimeProfileIdUint_t CONNECTIONS_IPV4_TCP_CLOSING = 3;
 /// An expiry profile that the control plane sets to 10000 ms.
 const ExpireTimeProfileIdUint_t CONNECTIONS_IPV4_TCP_CLOSED = 7;
 
+/// An expiry profile that the control plane sets to 10000 ms.
+const ExpireTimeProfileIdUint_t CONNECTIONS_IPV4_TCP_RESET = 8;
+
 /// An expiry profile that the control plane sets to 30000 ms.
 const ExpireTimeProfileIdUint_t CONNECTIONS_IPV4_UDP_NEW = 4;
 
@@ -85,6 +88,9 @@ const ExpireTimeProfileIdUint_t CONNECTIONS_IPV6_TCP_CLOSING = 3;
 
 /// An expiry profile that the control plane sets to 10000 ms.
 const ExpireTimeProfileIdUint_t CONNECTIONS_IPV6_TCP_CLOSED = 7;
+
+/// An expiry profile that the control plane sets to 10000 ms.
+const ExpireTimeProfileIdUint_t CONNECTIONS_IPV6_TCP_RESET = 8;
 
 /// An expiry profile that the control plane sets to 30000 ms.
 const ExpireTimeProfileIdUint_t CONNECTIONS_IPV6_UDP_NEW = 4;
@@ -859,7 +865,7 @@ control decide_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_main_inpu
     @id(0x11000014) @name(".backends_ipv4")
     @selector_size_semantics("sum_of_weights")
     @max_group_size(1000)
-    ActionSelector(PNA_HashAlgorithm_t.TARGET_DEFAULT, 65536, 32) backends_ipv4;
+    ActionSelector(PNA_HashAlgorithm_t.TARGET_DEFAULT, 65535, 32) backends_ipv4;
 
     @id(0x01000018) @name(".admit_source_ipv4")
     @brief("The client may connect to the service.")
@@ -1525,7 +1531,7 @@ control decide_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_main_inpu
     @id(0x11000044) @name(".backends_ipv6")
     @selector_size_semantics("sum_of_weights")
     @max_group_size(1000)
-    ActionSelector(PNA_HashAlgorithm_t.TARGET_DEFAULT, 65536, 32) backends_ipv6;
+    ActionSelector(PNA_HashAlgorithm_t.TARGET_DEFAULT, 65535, 32) backends_ipv6;
 
     @id(0x01000048) @name(".admit_source_ipv6")
     @brief("The client may connect to the service.")
@@ -2536,6 +2542,6 @@ control deparse(packet_out packet, in headers_t before, in metadata_t meta, in p
     }
 }
 
-@pkginfo(name = "turnout", version = "5", organization = "turnout.dev")
+@pkginfo(name = "turnout", version = "6", organization = "turnout.dev")
 @brief("Services, tunnels and routes of the networks that a device serves.")
 PNA_NIC(parse(), before_main(), process(), deparse()) main;

@@ -1,5 +1,5 @@
 // Services, tunnels and routes of the networks that a device serves.
-// Printed by Turnout from the pipeline turnout, version 5, for v1model (BMv2's simple_switch).
+// Printed by Turnout from the pipeline turnout, version 6, for v1model (BMv2's simple_switch).
 // docs/p4.md says where this target differs.
 // SPDX-License-Identifier: Apache-2.0
 #include <core.p4>
@@ -997,7 +997,7 @@ control decide_ipv4(inout headers_t hdr, inout metadata_t meta, inout standard_m
     @id(0x11000014) @name(".backends_ipv4")
     @selector_size_semantics("sum_of_weights")
     @max_group_size(1000)
-    action_selector(HashAlgorithm.crc32, 65536, 32) backends_ipv4;
+    action_selector(HashAlgorithm.crc32, 65535, 32) backends_ipv4;
 
     @id(0x01000018) @name(".admit_source_ipv4")
     @brief("The client may connect to the service.")
@@ -1707,7 +1707,7 @@ control decide_ipv6(inout headers_t hdr, inout metadata_t meta, inout standard_m
     @id(0x11000044) @name(".backends_ipv6")
     @selector_size_semantics("sum_of_weights")
     @max_group_size(1000)
-    action_selector(HashAlgorithm.crc32, 65536, 32) backends_ipv6;
+    action_selector(HashAlgorithm.crc32, 65535, 32) backends_ipv6;
 
     @id(0x01000048) @name(".admit_source_ipv6")
     @brief("The client may connect to the service.")
@@ -2793,6 +2793,6 @@ control deparse(packet_out packet, in headers_t hdr) {
     }
 }
 
-@pkginfo(name = "turnout", version = "5", organization = "turnout.dev")
+@pkginfo(name = "turnout", version = "6", organization = "turnout.dev")
 @brief("Services, tunnels and routes of the networks that a device serves.")
 V1Switch(parse(), verify_checksums(), process(), egress_nothing(), update_checksums(), deparse()) main;

@@ -61,6 +61,7 @@ from compiler.ir.tables import (
     ActionRef,
     Counter,
     DirectMeter,
+    Fewest,
     Key,
     MatchKind,
     Meter,
@@ -201,7 +202,10 @@ STORE = Store(
     name="memory",
     size=8,
     ways=2,
-    profiles=(Profile(name="fresh", id=1, timeout_ms=10, rank=0), Profile(name="old", id=2, timeout_ms=50, rank=1)),
+    profiles=(
+        Profile(name="fresh", id=1, timeout_ms=10, rank=0),
+        Profile(name="old", id=2, timeout_ms=50, rank=1, is_over=True),
+    ),
     events=("seen",),
     transitions=(
         Transition(current="fresh", event="seen", other="old", next="fresh", other_next="fresh"),
@@ -218,13 +222,16 @@ def _tables(draw: st.DrawFn, readable: Readable) -> tuple[Table, ...]:
     kinds = draw(st.lists(st.sampled_from([k for k in MatchKind if k is not MatchKind.LPM]), max_size=2))
     inputs = (draw(expressions(8, readable)),)
     turns = Turns(asked=draw(expressions(1, readable)), cell=draw(expressions(8, readable)))
+    fewest = Fewest(asked=draw(expressions(1, readable)), store="memory")
+    in_turn, by_count = draw(st.sampled_from(((False, False), (True, False), (True, True))))
     selector = Selector(
         name="choice",
         id=0x11000001,
         size=8,
         max_group_size=4,
         inputs=inputs,
-        turns=turns if draw(st.booleans()) else None,
+        turns=turns if in_turn else None,
+        fewest=fewest if by_count else None,
     )
 
     def table(name: str, number: int, keys: tuple[Key, ...], action: str) -> Table:

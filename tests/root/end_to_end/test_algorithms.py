@@ -6,7 +6,7 @@ import socket
 from collections import Counter
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 
 import pytest
@@ -81,3 +81,28 @@ def test_in_turn_weights_are_kept(restored: Shop) -> None:
     restored.applied(policies)
     for address in WEB:
         assert servers(restored, address, 25) == {"web-1": 15, "web-2": 5, "web-3": 5}
+
+
+def test_the_backend_with_fewer_connections_gets_the_next_one(restored: Shop) -> None:
+    """Of two backends, where chance has nothing to say: what is open counts, what has been closed does not."""
+    policies = restored.changed()
+    spec = find(policies, "DpuService", "web")["spec"]
+    spec["algorithm"] = "LeastConnections"
+    del spec["selector"]
+    spec["backends"] = [{"workload": "web-1"}, {"workload": "web-2"}]
+    restored.applied(policies)
+    for address in WEB:
+        with ExitStack() as stack:
+            held = [stack.enter_context(kept_open(restored.namespace(CLIENT), address)) for _ in range(10)]
+            at = {connection: asked_again(connection) for connection in held}
+            assert Counter(at.values()) == {"web-1": 5, "web-2": 5}
+            for connection in held:
+                if at[connection] == "web-1":
+                    connection.close()
+            more = [_once_free(stack, restored, address) for _ in range(5)]
+            assert more == ["web-1"] * 5
+            assert Counter(asked_again(connection) for connection in held if at[connection] == "web-2") == {"web-2": 5}
+
+
+def _once_free(stack: ExitStack, shop: Shop, address: str) -> str:
+    return asked_again(stack.enter_context(kept_open(shop.namespace(CLIENT), address)))

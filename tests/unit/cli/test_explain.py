@@ -58,6 +58,16 @@ spec:
 ---
 apiVersion: turnout.dev/v1alpha1
 kind: DpuService
+metadata: {name: count, namespace: shop}
+spec:
+  network: shop
+  addresses: [10.96.0.95]
+  ports: [{protocol: TCP, port: 80, targetPort: 8080}]
+  selector: {app: web}
+  algorithm: LeastConnections
+---
+apiVersion: turnout.dev/v1alpha1
+kind: DpuService
 metadata: {name: chance, namespace: shop}
 spec:
   network: shop
@@ -349,6 +359,7 @@ def test_a_dry_run_records_nothing(devices: Devices, tmp_path: Path) -> None:
     [
         ("chance:80", ["--source-port", "4000"], 3),
         ("turn:80", ["--source-port", "4000"], 3),
+        ("count:80", ["--source-port", "4000"], 3),
         ("source:80", [], 1),
         ("source:80", ["--source-port", "4000"], 1),
         ("web:80", [], 3),
@@ -361,6 +372,14 @@ def test_ways_are_as_many_as_the_algorithm_leaves_open(
     assert text.count("\n=> ") == count
     assert text.count("which backend gets the connection is chance; all ways:\n") == (service == "chance:80")
     assert text.count("the connection follows from how many came before; all ways:\n") == (service == "turn:80")
+    told_words = "the connection is that with fewer connections, of two drawn by chance; all ways:\n"
+    assert text.count(told_words) == (service == "count:80")
+
+
+def test_a_service_that_counts_tells_no_shares(devices: Devices) -> None:
+    text = told(devices, devices.explain("count"))
+    assert "\nalgorithm: LeastConnections, of two drawn by weight the one with fewer connections\n" in text
+    assert "of new connections" not in text
 
 
 def test_without_its_folder_nobody_knows_what_a_device_hashes_with(devices: Devices, tmp_path: Path) -> None:

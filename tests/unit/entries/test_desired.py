@@ -167,6 +167,7 @@ def test_router_macs_differ_by_network(shop: str) -> None:
         ("SourceHash", "to_service_by_source"),
         ("Random", "to_service_by_chance"),
         ("RoundRobin", "to_service_in_turn"),
+        ("LeastConnections", "to_service_by_count"),
     ],
 )
 def test_the_algorithm_is_the_services_action(shop: str, algorithm: str, action: str) -> None:
@@ -185,12 +186,13 @@ def test_the_algorithm_is_the_services_action(shop: str, algorithm: str, action:
     assert {entry.key for entry in found.entries.table_entries} == {e.key for e in default.entries.table_entries}
 
 
-def test_v1model_refuses_turns(shop: str) -> None:
+@pytest.mark.parametrize("algorithm", ["RoundRobin", "LeastConnections"])
+def test_v1model_refuses_turns_and_counts(shop: str, algorithm: str) -> None:
     addresses = '  addresses: [10.96.0.10, "fd00:10:96::10"]\n'
-    in_turn = shop.replace(addresses, f"{addresses}  algorithm: RoundRobin\n")
-    v1model = in_turn.replace("  name: dpu-a\nspec:\n", "  name: dpu-a\nspec:\n  profile: v1model\n")
+    asking = shop.replace(addresses, f"{addresses}  algorithm: {algorithm}\n")
+    v1model = asking.replace("  name: dpu-a\nspec:\n", "  name: dpu-a\nspec:\n  profile: v1model\n")
     made = compiled(v1model, "dpu-a")
-    message = "service 'shop/web' has algorithm RoundRobin; device 'dpu-a' has profile v1model"
+    message = f"service 'shop/web' has algorithm {algorithm}; device 'dpu-a' has profile v1model"
     assert [(each.code, each.message) for each in made.diagnostics] == [(codes.ALGORITHM_NOT_OFFERED, message)]
     assert not any(entry.owner.startswith("DpuService shop/web:") for entry in made.entries.table_entries)
 

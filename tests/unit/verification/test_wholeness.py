@@ -17,8 +17,8 @@ STORE = layout(small(pipeline(), 16)).stores[0]
 NAME = STORE.store.name
 
 
-def slot(pair: int, *, version: int = 2, table: int = 0) -> bytes:
-    head = SlotHead(version=version, table=table + 1, profile=1, seen_ms=7, pair=pair)
+def slot(pair: int, *, version: int = 2, table: int = 0, profile: int = 1, counted: int = 0) -> bytes:
+    head = SlotHead(version=version, table=table + 1, profile=profile, counted=counted, seen_ms=7, pair=pair)
     widths = STORE.key_widths
     made = Slot(table=STORE.tables[table], key=(0,) * len(widths), arguments=_arguments(), head=head)
     return STORE.encode_slot(made)
@@ -70,3 +70,22 @@ def test_what_is_whole(slots: Mapping[int, bytes], events: Mapping[int, int]) ->
 )
 def test_what_is_not_whole(slots: Mapping[int, bytes], events: Mapping[int, int], told: list[str]) -> None:
     assert found(slots, events) == told
+
+
+OVER = next(profile.id for profile in STORE.store.profiles if profile.is_over)
+
+
+@pytest.mark.parametrize(
+    ("counts", "told"),
+    [
+        ({9: 2}, []),
+        ({9: 2, 5: 0}, []),
+        ({9: 3}, [f"{NAME}: 2 entries count for member 9, its count is 3"]),
+        ({}, [f"{NAME}: 2 entries count for member 9, its count is 0"]),
+        ({9: 2, 6: 1}, [f"{NAME}: 0 entries count for member 6, its count is 1"]),
+    ],
+)
+def test_counts_are_those_of_entries_that_are_not_over(counts: Mapping[int, int], told: list[str]) -> None:
+    slots = {0: slot(6, counted=9), 5: slot(1, table=1), 2: slot(0, counted=9), 3: slot(0, counted=9, profile=OVER)}
+    memory = b"".join(slots.get(index, FREE) for index in range(STORE.map.max_entries))
+    assert list(flaws(STORE, memory, {StoreEvent.LEARNED: 4}, counts)) == told

@@ -11,6 +11,7 @@ static const volatile u16 tiny_moves[] = {
 	[CLOSE] = 1 << NEW | 1 << ESTABLISHED | 1 << SHORT,
 	[REOPEN] = 1 << CLOSING,
 };
+static const volatile u16 tiny_over = 1 << CLOSING;
 static const volatile struct flow_transition tiny_transitions[] = {
 	{.event = DATA, .current = NEW, .other = SHORT, .next = SHORT, .other_next = ESTABLISHED},
 	{.event = DATA, .current = NEW, .next = ESTABLISHED},
@@ -42,6 +43,7 @@ struct tiny_arguments {
 #define FLOW_PROFILES 5
 #define FLOW_EVENTS 3
 #define FLOW_TRANSITIONS 8
+#define FLOW_COUNTS 16
 #include "turnout/flow_table.h"
 
 struct operation {
@@ -79,7 +81,7 @@ static __always_inline int learn_one(struct operation *operation, u32 half, stru
 		.now_ms = clock_device_ms(),
 		.table = half + 1,
 		.profile = operation->profile,
-		.generation = 7,
+		.counted = half ? 0 : 7,
 		.arguments = operation->arguments[half],
 	};
 
@@ -118,6 +120,7 @@ static __always_inline int learn_pair(const u64 *key)
 		entry.key[0] = key[half];
 		entry.key[1] = key[!half];
 		entry.table = half + 1;
+		entry.counted = half ? 0 : 1 + key[0] % 7;
 		entry.hash = tiny_hash(entry.key);
 		entry.arguments = arguments_of(entry.key);
 		if (tiny_learn(&entry, &first) == FLOW_FULL)

@@ -1,0 +1,88 @@
+"""The numbers by which learned entries say for which member of a selector they count (`compiler.ir.tables.Fewest`).
+
+A number outlives its member while entries have it: a member of the same id gets it back, and no other one does. So of
+all numbers those are free that no member has and for which nothing counts, which the store's map of counts says.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from functools import partial
+
+from compiler.ir.turns import MAX_COUNTED
+from compiler.span import InternalError
+from runtime.bpf.maps import Map
+from runtime.device.undo import UndoLog
+
+_NUMBER = struct.Struct("=I")
+
+
+class CountedNumbers:
+    """Of one selector; `counts` is the map `<store>_counts` (ebpf/include/turnout/flow_table.h)."""
+
+    def __init__(self, counts: Map, undo: UndoLog) -> None:
+        self._counts = counts
+        self._undo = undo
+        self._numbers: dict[int, int] = {}
+        """By member id."""
+        self._left: dict[int, int] = {}
+        """Of members that have gone, by id, until somebody else gets them."""
+        self._left_by: dict[int, int] = {}
+        """Who has gone and left a number."""
+        self._expected: dict[int, int] = {}
+        self._used: dict[int, int] = {}
+        """Whose a number is."""
+        self._last = 0
+
+    def expect(self, numbers: Mapping[int, int]) -> None:
+        """Members that are about to come have these already, by member id. Before any is taken."""
+        self._expected = {member: number for member, number in numbers.items() if number}
+        self._used = {number: member for member, number in self._expected.items()}
+
+    def take(self, member_id: int) -> int:
+        """For a new member. There are as many as a selector may have members, so one is always left."""
+        number = self._expected.pop(member_id, 0) or self._left.get(member_id, 0) or self._free()
+        if number in self._left_by:
+            self._undo.pop(self._left, self._undo.pop(self._left_by, number))
+        self._undo.put(self._numbers, member_id, number)
+        self._undo.put(self._used, number, member_id)
+        return number
+
+    def of(self, member_id: int) -> int:
+        return self._numbers[member_id]
+
+    def give_back(self, member_id: int) -> None:
+        number = self._undo.pop(self._numbers, member_id)
+        self._undo.pop(self._used, number)
+        self._undo.put(self._left, member_id, number)
+        self._undo.put(self._left_by, number, member_id)
+
+    def counts(self) -> dict[int, int]:
+        """How many entries count for each member, by id; those with none left out."""
+        _, values = self._counts.lookup_batch()
+        step = self._counts.details.buffer_size
+        found = ((member, _NUMBER.unpack_from(values, number * step)[0]) for member, number in self._numbers.items())
+        return {member: count for member, count in found if count}
+
+    def _free(self) -> int:
+        """The next one for which nothing counts; where all of them have entries, the one with the fewest."""
+        fewest: tuple[int, int] | None = None
+        for step in range(1, MAX_COUNTED + 1):
+            number = (self._last + step - 1) % MAX_COUNTED + 1
+            if number in self._used:
+                continue
+            count = self._count(number)
+            if not count:
+                self._undo.note(partial(setattr, self, "_last", self._last))
+                self._last = number
+                return number
+            if fewest is None or count < fewest[0]:
+                fewest = count, number
+        if fewest is None:
+            raise InternalError("a selector has no more members than there are numbers")
+        return fewest[1]
+
+    def _count(self, number: int) -> int:
+        raw = self._counts.lookup(_NUMBER.pack(number))
+        return _NUMBER.unpack(raw)[0] if raw is not None else 0

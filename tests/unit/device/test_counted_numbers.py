@@ -1,0 +1,122 @@
+"""Numbers of members: each has one of its own, and one that entries still have is given to nobody else."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from compiler.ir.turns import MAX_COUNTED
+from runtime.bpf.maps import Map
+from runtime.device.kernel import countednumbers
+from runtime.device.kernel.countednumbers import CountedNumbers
+from runtime.device.undo import UndoLog
+
+
+class Counts:
+    """As the map of counts, with a value in eight bytes."""
+
+    def __init__(self) -> None:
+        self.of: dict[int, int] = {}
+        self.details = SimpleNamespace(buffer_size=8)
+
+    def lookup(self, key: bytes) -> bytes:
+        return struct.pack("=I", self.of.get(struct.unpack("=I", key)[0], 0))
+
+    def lookup_batch(self) -> tuple[bytes, bytes]:
+        return b"", b"".join(struct.pack("=Q", self.of.get(number, 0)) for number in range(MAX_COUNTED + 1))
+
+
+def numbers() -> tuple[CountedNumbers, Counts, UndoLog]:
+    counts, undo = Counts(), UndoLog()
+    return CountedNumbers(cast("Map", counts), undo), counts, undo
+
+
+def test_each_has_its_own_and_none_has_zero() -> None:
+    made, counts, _ = numbers()
+    assert [made.take(member) for member in (70, 80, 90)] == [1, 2, 3]
+    counts.of |= {1: 4, 3: 1}
+    assert (made.of(80), made.counts()) == (2, {70: 4, 90: 1})
+
+
+def test_a_number_rests_until_nothing_counts_for_it() -> None:
+    made, counts, _ = numbers()
+    for member in (70, 80):
+        made.take(member)
+    counts.of[1] = 5
+    made.give_back(70)
+    made.give_back(80)
+    assert made.counts() == {}
+    few(made, counts, 3)
+    assert [made.take(member) for member in (100, 101)] == [3, 2]
+    assert made.take(70) == 1
+
+
+def few(made: CountedNumbers, counts: Counts, most: int) -> None:
+    """All numbers beyond are said to have entries, so that few are left."""
+    del made
+    counts.of |= dict.fromkeys(range(most + 1, MAX_COUNTED + 1), 9)
+
+
+def test_where_all_have_entries_it_is_the_one_with_the_fewest() -> None:
+    made, counts, _ = numbers()
+    counts.of = dict.fromkeys(range(1, MAX_COUNTED + 1), 7) | {300: 2}
+    assert made.take(70) == 300
+    assert made.take(71) == 1
+
+
+def test_who_comes_back_gets_its_number_unless_somebody_else_has_it() -> None:
+    made, counts, _ = numbers()
+    assert [made.take(70), made.take(80)] == [1, 2]
+    made.give_back(70)
+    assert made.take(70) == 1
+    made.give_back(70)
+    few(made, counts, 2)
+    assert made.take(90) == 1
+    counts.of[3] = 0
+    assert made.take(70) == 3
+
+
+def test_numbers_that_are_expected_are_their_members_alone() -> None:
+    made, _, _ = numbers()
+    made.expect({70: 2, 80: 1, 90: 0})
+    assert [made.take(member) for member in (100, 70, 80, 90)] == [3, 2, 1, 4]
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 6)), max_size=20))
+def test_a_batch_that_fails_leaves_all_as_it_was(steps: list[tuple[bool, int]]) -> None:
+    made, counts, undo = numbers()
+    there = {member: made.take(member) for member in (1, 2, 3)}
+    made.give_back(3)
+    undo.clear()
+    here, counts.of[2] = {1, 2}, 1
+    for comes, member in steps:
+        if comes and member not in here:
+            made.take(member)
+            here.add(member)
+        elif not comes and member in here:
+            made.give_back(member)
+            here.discard(member)
+    assert len({made.of(member) for member in here}) == len(here)
+    undo.back_to(0)
+    assert (made.of(1), made.of(2)) == (there[1], there[2])
+    assert made.take(3) == there[3]
+    assert made.take(9) == 4
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> Callable[[], tuple[CountedNumbers, Counts, UndoLog]]:
+    monkeypatch.setattr(countednumbers, "MAX_COUNTED", 4)
+    return numbers
+
+
+def test_numbers_go_round(tiny: Callable[[], tuple[CountedNumbers, Counts, UndoLog]]) -> None:
+    made, _, _ = tiny()
+    for member in range(20):
+        assert made.take(member) == member % 4 + 1
+        made.give_back(member)
