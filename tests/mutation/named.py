@@ -152,7 +152,7 @@ NAMED: tuple[ChangedPipeline | SubstitutedText, ...] = (
     SubstitutedText(
         name="a connection that is over goes on counting",
         file="flow_table.h",
-        old="		FLOW(recount)(head, next & 0xff);\n",
+        old="		FLOW(recount_one)(was, head, has_moved > 1 ? other_head : 0, after);\n",
         new="",
         hook=Hook.XDP,
     ),
