@@ -127,6 +127,18 @@ def store_programs(store: str) -> StorePrograms:
     )
 
 
+def maps_beside(layout: StoreLayout) -> tuple[MapLayout, ...]:
+    """The maps without which the slots of a store say nothing that is true: tags, events, and for whom entries count.
+
+    Tags are a word for each set.
+    """
+    programs = store_programs(layout.store.name)
+    tags = MapLayout(
+        name=programs.tags, kind=MapKind.ARRAY, key_size=4, value_size=8, max_entries=layout.sets, mmapable=True
+    )
+    return (tags, programs.events, *((layout.counts,) if layout.counts is not None else ()))
+
+
 def event_name(index: int) -> str:
     """`learned`, ..., `evicted_expired`, `evicted_rank_0`, ..."""
     if index < StoreEvent.EVICTED:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from compiler.ir.nodes import Pipeline
+from compiler.ir.text import from_text, to_text
 from compiler.pipeline.assembly import pipeline
 from runtime.bpf.maps import Map
 from tests.conformance.kernel import Topology, config_of, topology
@@ -97,4 +99,33 @@ def test_a_pipeline_that_takes_over_goes_on_counting(
     assert becomes(device, {number: 1})
     more.end()
     assert becomes(device, {})
+    client.close()
+
+
+def uncounted() -> Pipeline:
+    """One in which no connection counts, as before pipelines did."""
+    text = to_text(pipeline())
+    for old, new in (("    fewest connections_ipv4 if meta.by_count\n", ""), (" counted full {", " full {")):
+        assert old in text
+        text = text.replace(old, new).replace(old.replace("ipv4", "ipv6"), new)
+    return from_text(text)
+
+
+def test_connections_of_a_pipeline_that_counted_none_go_on_without_counting(device: Killable, ports: Topology) -> None:
+    """And those that counted go on in one that does not."""
+    client = device.primary(100)
+    client.set_config("RECONCILE_AND_COMMIT", config_of(uncounted(), "kernel"))
+    kept = talk(ports)
+    client.set_config("RECONCILE_AND_COMMIT", config_of(pipeline(), "kernel"))
+    assert kept.goes_on()
+    assert becomes(device, {})
+    more = talk(ports)
+    ((number, count),) = counts(device).items()
+    assert count == 1
+    kept.end()
+    assert becomes(device, {number: 1})
+    client.set_config("RECONCILE_AND_COMMIT", config_of(uncounted(), "kernel"))
+    assert more.goes_on()
+    more.end()
+    assert more.failed is None
     client.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator
 from contextlib import closing
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -95,8 +96,16 @@ def pipeline_pins(device: Killable) -> Path:
     return found
 
 
-@pytest.mark.parametrize("put", [a_map, a_map_of_the_same_sizes, a_program, nothing])
-@pytest.mark.parametrize("name", ["arp", "connections_ipv4", "tables_side", "backends_ipv4_ring"])
+@pytest.mark.parametrize(
+    ("name", "put"),
+    [
+        *product(
+            ("arp", "connections_ipv4", "tables_side", "backends_ipv4_ring"),
+            (a_map, a_map_of_the_same_sizes, a_program, nothing),
+        ),
+        *product(("connections_ipv4_counts", "connections_ipv4_tags", "backends_ipv4_member"), (a_map, nothing)),
+    ],
+)
 def test_in_the_place_of_a_map_of_a_pipeline(device: Killable, ports: Topology, name: str, put: Put) -> None:
     """All that the journal has is there again, and new connections."""
     client = device.primary(100)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from compiler.ir.nodes import Pipeline
 from compiler.printers.layout import MapKind, MapLayout, layout
+from compiler.printers.store_programs import maps_beside
 from runtime.bpf.constants import MapType
 from runtime.bpf.library import check, libbpf
 from runtime.bpf.maps import Map, MapDetails, MapShape
@@ -55,7 +56,9 @@ def check_pins(pins: Path) -> None:
 
 def without_foreign(pipeline: Pipeline, maps: dict[str, Map], place: str) -> dict[str, Map]:
     """Those of a pipeline's pins that are of its maps' shapes, or of no map that it knows of. Closes the others."""
-    wanted = {held.name: held for held in (*layout(pipeline).maps, SIDE_WORD)}
+    plan = layout(pipeline)
+    beside = (held for store in plan.stores for held in maps_beside(store))
+    wanted = {held.name: held for held in (*plan.maps, *beside, SIDE_WORD)}
     for name, held in list(maps.items()):
         if name in wanted and not _fits(wanted[name], held.details):
             LOG.warning("the pin %s of %s is passed over: it is %s", name, place, _told(held.details))

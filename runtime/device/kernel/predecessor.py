@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 
 from compiler.ir.metering import Buckets
 from compiler.ir.nodes import Pipeline
-from compiler.printers.layout import MapKind, MapLayout, MeterLayout, SelectorLayout, TableLayout, layout
+from compiler.printers.layout import MapKind, MapLayout, MeterLayout, SelectorLayout, StoreLayout, TableLayout, layout
 from compiler.printers.layout_meter import decode_buckets
 from compiler.printers.layout_values import RANK, VALUE_HEAD
+from compiler.printers.store_programs import maps_beside
 from runtime.bpf.constants import MapFlag
 from runtime.bpf.maps import Map
 from runtime.device.kernel.bringing import maps_before
@@ -46,12 +47,19 @@ class Predecessor:
         wanted = {held.name: held for held in (*plan.maps, SIDE_WORD)}
         if any(name not in self.maps or not _is_one(held, self.maps[name]) for name, held in wanted.items()):
             return None
+        if any(self._is_in_pieces(store) for store in plan.stores):
+            return None
         names = {*wanted, *shared_maps(self.pipeline, self.pipeline)}
         return {name: self.maps[name] for name in names if name in self.maps}
 
     def shared_with(self, new: Pipeline) -> dict[str, Map]:
         """Maps that a program of another pipeline goes on with."""
-        return {name: self.maps[name] for name in shared_maps(self.pipeline, new) if name in self.maps}
+        broken = {name for store in layout(self.pipeline).stores if self._is_in_pieces(store) for name in _parts(store)}
+        return {name: self.maps[name] for name in shared_maps(self.pipeline, new) - broken if name in self.maps}
+
+    def _is_in_pieces(self, store: StoreLayout) -> bool:
+        """Whether something of it is gone: the slots by themselves are not told from those of another time."""
+        return any(name not in self.maps for name in _parts(store))
 
     def changed(self, new: Pipeline) -> Changed:
         """Stores that a program of another pipeline cannot go on with as they are, of those that are here."""
@@ -86,6 +94,10 @@ class Predecessor:
         found = ((_INDEX.unpack(key)[0], decode_buckets(value)) for key, value in self._read(meter.configs))
         return {index: buckets for index, buckets in found if buckets is not None}
 
+    def has(self, *wanted: MapLayout) -> bool:
+        """Whether these maps are there, and what they should be: another program may have taken their pins."""
+        return all(held.name in self.maps and _is_one(held, self.maps[held.name]) for held in wanted)
+
     def pinned(self, table: TableLayout, selector: SelectorLayout) -> Pinned:
         """A selector's maps, and which slices the entries of its table have."""
         entries = self.entries(table)
@@ -102,6 +114,11 @@ class Predecessor:
         """Of the tables: the one that packets read."""
         word = self.maps[SIDE_MAP].lookup(bytes(4)) if SIDE_MAP in self.maps else None
         return int.from_bytes(word or b"", sys.byteorder)
+
+
+def _parts(store: StoreLayout) -> tuple[str, ...]:
+    """The names of maps that belong together."""
+    return store.map.name, *(held.name for held in maps_beside(store))
 
 
 def _has_same_shape(wanted: MapLayout, held: Map) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from compiler.ir.nodes import Pipeline
 from compiler.ir.tables import Store
 from compiler.printers.layout import MapLayout, MeterLayout, StoreLayout, TableLayout, layout
-from compiler.printers.store_programs import store_programs
+from compiler.printers.store_programs import maps_beside
 
 
 def shared_maps(old: Pipeline, new: Pipeline) -> frozenset[str]:
@@ -67,9 +67,8 @@ def _keys_of(table: TableLayout) -> tuple[object, ...]:
 def _beside_stores(old: Pipeline, new: Pipeline) -> set[str]:
     """What belongs to a store's slots: its tags, what it has counted, and for whom its entries count."""
     shared = shared_stores(old, new)
-    programs = (store_programs(name) for name in shared)
-    counts = (store.counts.name for store in layout(new).stores if store.store.name in shared and store.counts)
-    return {*counts, *(name for one in programs for name in (one.tags, one.events.name))}
+    stores = (store for store in layout(new).stores if store.store.name in shared)
+    return {held.name for store in stores for held in maps_beside(store)}
 
 
 def _slots_mean_same(old: StoreLayout, new: StoreLayout) -> bool:

@@ -70,7 +70,9 @@ class Succession:
         found: dict[TableLayout, Pinned] = {}
         for was, table in same_keyed(self._predecessor.pipeline, self._pipeline):
             counts_in = table.selector.counts_in if table.selector is not None else ""
-            if was.selector is not None and counts_in and was.selector.counts_in == counts_in:
+            if was.selector is None or not counts_in or was.selector.counts_in != counts_in:
+                continue
+            if self._predecessor.has(was.selector.ring, was.selector.members):
                 found[was] = self._predecessor.pinned(was, was.selector)
                 found[was].read_slots()
         return found
