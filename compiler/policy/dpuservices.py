@@ -25,6 +25,7 @@ from compiler.policy.policyset import (
     Workload,
     WorkloadType,
 )
+from compiler.policy.portranges import checked_lengths
 from compiler.policy.references import Claims, Directory, check_annotations, object_name, qualified
 from compiler.policy.scalar import shortened
 from compiler.policy.sourceranges import check_ranges, written_ranges
@@ -81,6 +82,7 @@ class DpuServiceResolver:
         spec, metadata = located.model.spec, located.model.metadata
         check_annotations(located, metadata.annotations, (), self.report)
         _check_ports(located, self.report)
+        lengths = checked_lengths(located, self.report)
         check_written(located, self.report)
         network = self.networks.find(spec.network, located.at("spec", "network"), self.report)
         if network is None:
@@ -95,9 +97,13 @@ class DpuServiceResolver:
         if not spec.selector and not spec.backends:
             message = f"service '{object_name(metadata)}' has neither 'selector' nor 'backends'"
             self.report.add(codes.NO_BACKENDS, located.span, message, hint="add a selector or backends")
-        ports = tuple(_port(located, index, explicit, selected) for index in range(len(spec.ports)))
-        for port in ports:
-            check_families(object_name(metadata), [*placed, *externals], port, self.report)
+        ranges_of_ports = [
+            [_port(located, index, step, explicit, selected) for step in range(length)]
+            for index, length in enumerate(lengths)
+        ]
+        for alike in ranges_of_ports:
+            check_families(object_name(metadata), [*placed, *externals], alike[0], self.report)
+        ports = tuple(port for alike in ranges_of_ports for port in alike)
         if spec.traffic_distribution is not None:
             groups = [port.backends_of(version) for port in ports for version in (4, 6)]
             advice = f"a Node with the label {ZONE_LABEL}"
@@ -213,17 +219,20 @@ def _check_ports(located: DpuServiceObject, report: Report) -> None:
 
 
 def _port(
-    located: DpuServiceObject, index: int, explicit: tuple[_Explicit, ...], selected: tuple[Workload, ...]
+    located: DpuServiceObject, index: int, step: int, explicit: tuple[_Explicit, ...], selected: tuple[Workload, ...]
 ) -> ServicePort:
-    """Explicit backends come first, so that their weight counts when the selector matches them as well."""
+    """The port at a step of a range, or the one port that it is.
+
+    Explicit backends come first, so that their weight counts when the selector matches them as well.
+    """
     service = located.model.spec
     spec = service.ports[index]
-    target = spec.target_port or spec.port
+    target = (spec.target_port or spec.port) + step
     versions = {address.version for address in (*service.addresses, *service.external_addresses)}
     backends = [
         Backend(
             address=address,
-            port=item.port or target,
+            port=item.port + step if item.port else target,
             weight=item.weight,
             workload=item.workload,
             node=node_of(item.workload),
@@ -250,7 +259,7 @@ def _port(
     return service_port(
         name=spec.name or "",
         protocol=spec.protocol,
-        port=spec.port,
+        port=spec.port + step,
         backends=backends,
         span=located.at("spec", "ports", index, "port"),
         node_port=spec.node_port or 0,

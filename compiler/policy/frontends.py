@@ -68,19 +68,23 @@ def check_families(service: str, addresses: Sequence[PlacedAddress], port: Servi
 
 
 def check_clashes(services: Iterable[Service], report: Report) -> None:
-    """Two services, or two ports of one, must not claim the same packets."""
-    claims = Claims(report)
+    """Two services, or two ports of one, must not claim the same packets. A range clashes once at an address."""
+    claims, told = Claims(report), set[tuple[Address, Span]]()
     for service in services:
         holder = f"{service.kind} '{service.key}'"
         for port in service.ports:
             for address in service.vips:
-                claims.claim(
+                if (address, port.span) in told:
+                    continue
+                is_first = claims.claim(
                     (service.network.name, address, port.protocol, port.port),
                     holder,
                     port.span,
                     codes.SERVICE_CLASH,
                     f"{address} port {port.port}/{port.protocol} of network '{service.network.name}' is served twice",
                 )
+                if not is_first:
+                    told.add((address, port.span))
 
 
 def check_chains(services: Sequence[Service], report: Report) -> None:

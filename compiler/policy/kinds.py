@@ -139,7 +139,13 @@ class DpuServicePort(Model):
     name: PortName | None = None
     protocol: ProtocolWord = "TCP"
     port: PortNumber
-    target_port: Annotated[PortNumber | None, Field(description="The backends' port; default: the same.")] = None
+    end_port: Annotated[
+        PortNumber | None, Field(description="The last port of a range that begins with 'port'; at most 1,024 ports.")
+    ] = None
+    target_port: Annotated[
+        PortNumber | None,
+        Field(description="The backends' port; default: the same. Of a range the first: the others follow it."),
+    ] = None
     node_port: Annotated[
         PortNumber | None, Field(description="At the addresses of nodes; with type NodePort or LoadBalancer.")
     ] = None
@@ -150,7 +156,9 @@ class DpuServiceBackend(Model):
 
     workload: Annotated[Reference | None, Field(description="name, or namespace/name.")] = None
     address: AddressValue | None = None
-    port: Annotated[PortNumber | None, Field(description="Instead of the service port's targetPort.")] = None
+    port: Annotated[
+        PortNumber | None, Field(description="Instead of the service port's targetPort; of a range the first.")
+    ] = None
     weight: Annotated[int, Field(ge=1, le=100, description="Share of new connections, with any algorithm.")] = 1
 
 

@@ -31,7 +31,7 @@ def check_written(located: Located[kinds.DpuService], report: Report) -> None:
     """Node ports of a DpuService: with type NodePort each port has one, with LoadBalancer it may, else it must not."""
     spec = located.model.spec
     for index, port in enumerate(spec.ports):
-        if port.node_port is None and spec.type == "NodePort":
+        if port.node_port is None and port.end_port is None and spec.type == "NodePort":
             message = f"port {port.port}/{port.protocol} of type NodePort has no node port"
             report.add(codes.MISSING_FIELD, located.at("spec", "ports", index), message, expected="'nodePort'")
         if port.node_port is not None and spec.type == "ClusterIP":

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from compiler.diagnostic import Diagnostic, did_you_mean
 from compiler.policy.policyset import Algorithm, Service, ServicePort, Steering, TrafficPolicy
@@ -14,6 +14,9 @@ from runtime.explanation.fleet import Fleet, Placed
 from runtime.explanation.frontview import Backend, Front, fronts_of
 from runtime.explanation.question import QuestionError
 from runtime.explanation.telling import share_words
+
+Numbered = TypeVar("Numbered", ServicePort, Front)
+"""What has a port."""
 
 _POLICIES = {
     TrafficPolicy.CLUSTER: ", all backends get connections from all workloads of the network",
@@ -134,7 +137,7 @@ def lines(view: ServiceView) -> Iterator[str]:
         yield f"addresses: {', '.join(map(str, service.addresses))}"
         if service.externals:
             yield f"addresses for clients outside: {', '.join(map(str, service.externals))}"
-        yield f"ports: {', '.join(_port_words(p.name, p.protocol, p.port) for p in service.ports)}"
+        yield f"ports: {', '.join(_ports_words(service.ports))}"
         if service.node_ports:
             words = (_port_words(p.name, p.protocol, p.node_port) for p in service.node_ports)
             yield f"node ports, at the addresses of nodes: {', '.join(words)}"
@@ -152,8 +155,8 @@ def lines(view: ServiceView) -> Iterator[str]:
     for on in view.devices:
         yield ""
         yield f"{on.device} ({on.address}):" + (f" {on.why}" if on.why else "")
-        for front in on.fronts:
-            yield from _front_lines(front, is_counted=view.service is not None and _is_counted(view.service))
+        for alike in _runs(on.fronts, _as_one):
+            yield from _front_lines(alike, is_counted=view.service is not None and _is_counted(view.service))
     if view.notes:
         yield ""
         yield "not offloaded, or other than asked for:"
@@ -200,17 +203,47 @@ def _is_counted(service: Service) -> bool:
     return service.algorithm is Algorithm.LEAST_CONNECTIONS
 
 
-def _front_lines(front: Front, *, is_counted: bool) -> Iterator[str]:
-    port = _port_words(front.name, front.protocol, front.port)
+def _ports_words(ports: Iterable[ServicePort]) -> Iterator[str]:
+    """A range is one."""
+    for alike in _runs(ports, lambda port: (port.span, port.name, port.protocol)):
+        last = alike[-1].port if len(alike) > 1 else 0
+        yield _port_words(alike[0].name, alike[0].protocol, alike[0].port, last)
+
+
+def _as_one(front: Front) -> tuple[object, ...]:
+    """What ports of one range have in common, as far as the device has them alike: backends whose ports are as far."""
+    backends = frozenset(replace(one, port=one.port - front.port, words="") for one in front.backends)
+    return front.address, front.name, front.protocol, front.span, front.state, front.words, backends
+
+
+def _runs(items: Iterable[Numbered], key: Callable[[Numbered], object]) -> Iterator[list[Numbered]]:
+    """What has one key and a port behind that of the one before, together; in the order of the first ones."""
+    runs: list[list[Numbered]] = []
+    latest: dict[object, list[Numbered]] = {}
+    for item in items:
+        run = latest.get(key(item))
+        if run is None or run[-1].port + 1 != item.port:
+            run = latest[key(item)] = []
+            runs.append(run)
+        run.append(item)
+    yield from runs
+
+
+def _front_lines(alike: Sequence[Front], *, is_counted: bool) -> Iterator[str]:
+    front, last = alike[0], alike[-1].port if len(alike) > 1 else 0
+    port = _port_words(front.name, front.protocol, front.port, last)
     yield f"  {front.address}, {port}: {front.state}, {front.words}{_place(front.span)}"
     width = max((len(backend.words) for backend in front.backends), default=0)
     for backend in front.backends:
         share = "" if backend.share is None or is_counted else f", {share_words(backend.share)}"
         yield f"    {backend.words:<{width}}  {backend.state}{share}, {backend.way}{_place(backend.span)}"
+    if last and front.backends:
+        yield f"    of port {front.port}; those of the {len(alike) - 1} ports behind it are as many ports further"
 
 
-def _port_words(name: str, protocol: str, port: int) -> str:
-    return f"{protocol} {port}" + (f" ({name})" if name else "")
+def _port_words(name: str, protocol: str, port: int, last: int = 0) -> str:
+    """`last` is that of a range."""
+    return f"{protocol} {port}{f'-{last}' if last else ''}" + (f" ({name})" if name else "")
 
 
 def _place(span: Span) -> str:

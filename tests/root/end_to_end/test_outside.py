@@ -8,10 +8,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import selectors
 import socket
 import subprocess
+import threading
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 from scapy.layers.inet import IP
@@ -167,3 +169,59 @@ def test_explain_walks_what_a_client_outside_sends(lab: Shop, family: int) -> No
     ways = json.loads(done.stdout)["ways"]
     assert {way["fate"] for way in ways} == {"delivered"}
     assert sorted(len(way["hops"]) for way in ways) == [1, 2]
+
+
+RANGE, TARGETS = range(30_000, 30_004), range(6000, 6004)
+
+
+@FAMILIES
+def test_each_port_of_a_range_leads_to_its_own_port_of_the_backends(changing: Shop, family: int) -> None:
+    policies = backed_by(changing, WEB_1, WEB_2)
+    media = {"name": "media", "protocol": "UDP", "port": RANGE[0], "endPort": RANGE[-1], "targetPort": TARGETS[0]}
+    find(policies, "DpuService", "web")["spec"]["ports"] = [media]
+    changing.applied(policies)
+    with ExitStack() as stack:
+        for name in (WEB_1, WEB_2):
+            stack.enter_context(naming(changing.namespace(name), TARGETS, name))
+        for port, target in zip(RANGE, TARGETS, strict=True):
+            told = {asked(changing.underlay, SHOP[family], port) for _ in range(12)}
+            assert told == {f"{WEB_1} {target}", f"{WEB_2} {target}"}
+        for port in (RANGE[0] - 1, RANGE[-1] + 1):
+            with pytest.raises(OSError):
+                asked(changing.underlay, SHOP[family], port, patience_s=0.5)
+
+
+@contextmanager
+def naming(namespace: str, ports: range, name: str) -> Generator[None]:
+    """Answers each datagram with the name and the port that it came to."""
+    ending = threading.Event()
+    with ExitStack() as stack, selectors.DefaultSelector() as selector:
+        for port in ports:
+            with entered(namespace):
+                server = stack.enter_context(socket.socket(socket.AF_INET6, socket.SOCK_DGRAM))
+            server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            server.bind(("::", port))
+            selector.register(server, selectors.EVENT_READ, f"{name} {port}".encode())
+        thread = threading.Thread(target=answer, args=(selector, ending))
+        thread.start()
+        yield
+        ending.set()
+        thread.join()
+
+
+def answer(selector: selectors.BaseSelector, ending: threading.Event) -> None:
+    while not ending.is_set():
+        for key, _ in selector.select(0.1):
+            server = key.fileobj
+            assert isinstance(server, socket.socket)
+            _, client = server.recvfrom(100)
+            server.sendto(key.data, client)
+
+
+def asked(namespace: str, address: str, port: int, patience_s: float = PATIENCE_S) -> str:
+    """What a service says to a datagram, each from another port. Raises OSError when nobody answers."""
+    with entered(namespace), socket.socket(family_of(address), socket.SOCK_DGRAM) as client:
+        client.settimeout(patience_s)
+        client.connect((address, port))
+        client.send(b"who?")
+        return client.recv(100).decode()

@@ -48,6 +48,17 @@ spec:
 ---
 apiVersion: turnout.dev/v1alpha1
 kind: DpuService
+metadata: {name: zone, namespace: shop}
+spec:
+  network: shop
+  addresses: [10.96.0.94]
+  ports:
+  - {name: media, protocol: UDP, port: 30000, endPort: 30009, targetPort: 6000}
+  - {name: next, protocol: UDP, port: 30010}
+  selector: {app: web}
+---
+apiVersion: turnout.dev/v1alpha1
+kind: DpuService
 metadata: {name: turn, namespace: shop}
 spec:
   network: shop
@@ -374,6 +385,21 @@ def test_ways_are_as_many_as_the_algorithm_leaves_open(
     assert text.count("the connection follows from how many came before; all ways:\n") == (service == "turn:80")
     told_words = "the connection is that with fewer connections, of two drawn by chance; all ways:\n"
     assert text.count(told_words) == (service == "count:80")
+
+
+def test_a_range_of_ports_is_shown_as_one(devices: Devices) -> None:
+    text = told(devices, devices.explain("zone"))
+    assert "\nports: UDP 30000-30009 (media), UDP 30010 (next)\n" in text
+    assert text.count("  10.96.0.94, UDP 30000-30009 (media): live, 3 backends  [") == 2
+    assert text.count("    of port 30000; those of the 9 ports behind it are as many ports further\n") == 2
+    assert text.count("  10.96.0.94, UDP 30010 (next): live, 3 backends  [") == 2
+    plain = json.loads(told(devices, devices.explain("zone", "-o", "json")))
+    assert [len(on["fronts"]) for on in plain["devices"]] == [11, 11]
+
+
+def test_a_packet_to_a_port_of_a_range_is_explained(devices: Devices) -> None:
+    text = told(devices, devices.explain("client", "zone:30007", "--protocol", "udp", "--source-port", "4000"))
+    assert "port=6007" in text
 
 
 def test_a_service_that_counts_tells_no_shares(devices: Devices) -> None:

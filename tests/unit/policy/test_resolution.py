@@ -184,6 +184,29 @@ def test_network_ids_are_stable() -> None:
     assert fewer == {"c": some["c"], "d": 1}, "the others leave an id alone"
 
 
+RANGE = """
+apiVersion: turnout.dev/v1alpha1
+kind: DpuService
+metadata: {name: media}
+spec:
+  network: default
+  addresses: [10.96.0.1]
+  ports: [{name: rtp, protocol: UDP, port: 30000, endPort: 30003, targetPort: 6000}, {name: one, port: 80}]
+  backends: [{address: 10.3.0.5}, {address: 10.3.0.6, port: 7000, weight: 2}]
+"""
+
+
+def test_each_port_of_a_range_has_the_backends_port_that_is_as_far() -> None:
+    """One port of a backend instead of targetPort is the first of as many."""
+    (service,) = policies_of(FABRIC, RANGE).services
+    ports = [port for port in service.ports if port.name == "rtp"]
+    assert [(port.port, port.protocol.value) for port in ports] == [(30_000 + at, "UDP") for at in range(4)]
+    for at, port in enumerate(ports):
+        found = [(str(b.address), b.port, b.weight) for b in port.backends]
+        assert found == [("10.3.0.5", 6000 + at, 1), ("10.3.0.6", 7000 + at, 2)]
+    assert backends_of(service, "one") == [("10.3.0.5", 80, 1), ("10.3.0.6", 7000, 2)]
+
+
 @pytest.mark.slow
 def test_there_are_no_more_network_ids_than_there_are() -> None:
     many = assign_network_ids({f"n{number}": None for number in range(65_536)})
