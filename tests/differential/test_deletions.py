@@ -16,6 +16,7 @@ from compiler.printers.store_programs import (
     delete_slot_context,
     end_context,
     go_on_context,
+    maps_beside,
     read_delete,
     remove_ended_context,
     store_programs,
@@ -45,16 +46,10 @@ def level() -> Generator[TestRunLevel]:
 def beside(level: TestRunLevel) -> Generator[Object]:
     """The same programs once more, on the level's maps."""
     elf, names = compiled(SOURCE, Hook.TC), [store.name for store in SOURCE.stores]
-    names += [name for store in level.layout.stores for name in _beside(store)]
+    names += [held.name for store in level.layout.stores for held in maps_beside(store)]
     shared = {name: level.map(name).fd for name in names}
     with load(elf, LoadSettings(constants={"hash_seed": HASH_SEED}, reuse=shared)) as loaded:
         yield loaded
-
-
-def _beside(store: StoreLayout) -> tuple[str, ...]:
-    """The maps that belong to a store's slots."""
-    programs = store_programs(store.store.name)
-    return programs.events.name, programs.tags, *((store.counts.name,) if store.counts is not None else ())
 
 
 @pytest.fixture

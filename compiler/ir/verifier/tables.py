@@ -97,13 +97,11 @@ def _check_halves(pipeline: Pipeline, report: Report) -> None:
     """Of a pair one half counts at most, so one table of a store has entries that are counted."""
     stores = {table.name: table.store for table in pipeline.tables}
     counting: dict[str, str] = {}
-    for learn in all_statements(pipeline):
-        store = stores.get(learn.table) if isinstance(learn, Learn) and learn.counted else None
-        if store is not None and isinstance(learn, Learn):
-            other = counting.setdefault(store, learn.table)
-            if other != learn.table:
-                message = f"entries of tables {other} and {learn.table} are counted, which store {store} pairs"
-                report.add(codes.BAD_PAIR, learn.span, message)
+    for learn in (found for found in all_statements(pipeline) if isinstance(found, Learn) and found.counted):
+        store = stores.get(learn.table)
+        if store is not None and counting.setdefault(store, learn.table) != learn.table:
+            message = f"entries of tables {counting[store]} and {learn.table} are counted, which store {store} pairs"
+            report.add(codes.BAD_PAIR, learn.span, message)
 
 
 def _check_one_fewest(

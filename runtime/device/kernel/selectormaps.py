@@ -89,10 +89,6 @@ class SelectorMaps:
         if self._numbers is not None:
             self._numbers.expect(numbers)
 
-    def counts(self) -> dict[int, int]:
-        """How many learned entries count for each member, by id, those with none left out."""
-        return self._numbers.counts() if self._numbers is not None else {}
-
     # members and groups
 
     def insert_member(self, member: Member) -> None:

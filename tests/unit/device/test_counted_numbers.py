@@ -52,14 +52,13 @@ def test_a_number_rests_until_nothing_counts_for_it() -> None:
     made.give_back(70)
     made.give_back(80)
     assert made.counts() == {}
-    few(made, counts, 3)
+    few(counts, 3)
     assert [made.take(member) for member in (100, 101)] == [3, 2]
     assert made.take(70) == 1
 
 
-def few(made: CountedNumbers, counts: Counts, most: int) -> None:
+def few(counts: Counts, most: int) -> None:
     """All numbers beyond are said to have entries, so that few are left."""
-    del made
     counts.of |= dict.fromkeys(range(most + 1, MAX_COUNTED + 1), 9)
 
 
@@ -76,7 +75,7 @@ def test_who_comes_back_gets_its_number_unless_somebody_else_has_it() -> None:
     made.give_back(70)
     assert made.take(70) == 1
     made.give_back(70)
-    few(made, counts, 2)
+    few(counts, 2)
     assert made.take(90) == 1
     counts.of[3] = 0
     assert made.take(70) == 3

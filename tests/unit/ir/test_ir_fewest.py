@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compiler.ir.entries import ActionCall, Group, GroupRef, Member, MemberRef, WeightedMember
+from compiler.ir.entries import ActionCall, GroupRef, MemberRef
 from compiler.ir.expressions import Const, MetaRef
 from compiler.ir.interpreter.learning import SlotStore
 from compiler.ir.interpreter.selection import Selection
 from compiler.ir.tables import Fewest, Key, Profile, Selector, Store, Table, Transition, Turns
 from compiler.printers.p4.refusals import UnprintableError, refuse_turns
+from tests.unit.ir.picking import selection_of
 
 YES = Const(value=1, width_bits=1)
 FEWEST = Fewest(asked=YES, store="memory")
@@ -44,15 +46,7 @@ def test_every_pair_of_slots_is_drawn_as_often() -> None:
     assert found == {(a, b): 100 for a in range(4) for b in range(4) if a != b}
 
 
-def selection(*weights: int) -> Selection:
-    """Members 1, 2, ... in group 1; group 2 is empty."""
-    made = Selection(SELECTOR)
-    members = tuple(WeightedMember(member_id=at, weight=weight) for at, weight in enumerate(weights, 1))
-    for member in members:
-        made.insert_member(Member(selector="picks", id=member.member_id, action=ActionCall(action="put", arguments=())))
-    made.insert_group(Group(selector="picks", id=1, members=members))
-    made.insert_group(Group(selector="picks", id=2, members=()))
-    return made
+selection = partial(selection_of, SELECTOR)
 
 
 def picked(made: Selection, number: int, counts: Mapping[int, int], group_id: int = 1) -> int | None:

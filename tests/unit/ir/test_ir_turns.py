@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compiler.ir.entries import ActionCall, Group, GroupRef, Member, MemberRef, Watch, WeightedMember
+from compiler.ir.entries import Group, GroupRef, MemberRef, Watch, WeightedMember
 from compiler.ir.expressions import Const, MetaRef
 from compiler.ir.interpreter.selection import Selection
 from compiler.ir.maglev import living_ring
 from compiler.ir.tables import Selector, Turns
 from compiler.ir.turns import NUMBER_MASK, build_cycle, living_cycle, living_slots, slots_of_one
 from compiler.printers.p4.refusals import UnprintableError, refuse_turns
+from tests.unit.ir.picking import selection_of
 
 WEIGHTS = st.lists(st.integers(1, 40), min_size=1, max_size=20)
 SELECTOR = Selector(
@@ -85,14 +87,7 @@ def test_the_cycle_is_behind_the_ring_where_there_are_turns() -> None:
     assert (slots_of_one(4, in_turn=True).cycle, slots_of_one(4, in_turn=False).members) == ((4,), (4,))
 
 
-def selection(*weights: int) -> Selection:
-    made = Selection(SELECTOR)
-    members = tuple(WeightedMember(member_id=at, weight=weight) for at, weight in enumerate(weights, 1))
-    for member in members:
-        made.insert_member(Member(selector="picks", id=member.member_id, action=ActionCall(action="put", arguments=())))
-    made.insert_group(Group(selector="picks", id=1, members=members))
-    made.insert_group(Group(selector="picks", id=2, members=()))
-    return made
+selection = partial(selection_of, SELECTOR)
 
 
 def picked(made: Selection, reference: GroupRef | MemberRef, cell: int) -> int | None:
