@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from compiler.diagnostic import Diagnostic, Report
 from compiler.entries import codes, numbers
-from compiler.entries.entering import entering_entries
+from compiler.entries.crossing import Crossings
+from compiler.entries.entering import crossing_entries, entering_entries
 from compiler.entries.limiting import limit_entries, limiters
 from compiler.entries.networking import network_entries, uplink_entries, way_to
 from compiler.entries.policing import policing_entries
@@ -64,16 +65,20 @@ def _entries(words: Vocabulary, policies: PolicySet, device: Device, previous: E
                 if home.workload.type is WorkloadType.PROXY:
                     to_proxies[home.workload.key] = call
     served = {network.name for network in networks}
-    services = [service for service in policies.services if service.network.name in served]
+    services = [s for s in policies.services if s.network.name in served or s.is_across]
+    crossings = Crossings(words, policies, device, hops, numbers.crossings(previous), report)
     serving = service_entries(
         words,
         services,
         device,
         ServiceNumbers(services=numbers.services(previous), portals=numbers.portals(previous)),
+        crossings,
         previous,
         report,
         binds_empty_groups=device.profile is not Profile.V1MODEL,
     )
+    wired.extend(crossing_entries(words, policies, device, hops))
+    wired.extend(crossings.entries())
     proxies = proxy_entries(words, networks, device, hops, to_proxies, previous)
     limits = limiters(policies.redirects, device, previous)
     rules = (

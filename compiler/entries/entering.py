@@ -10,15 +10,16 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator
 from typing import Final
 
+from compiler.entries.crossing import across_services, gateways_into
 from compiler.entries.identity import router_mac
-from compiler.entries.networking import tunnel_to
+from compiler.entries.networking import tunnel_to, underlay_mac, way_out
 from compiler.entries.numbers import Numbers
 from compiler.entries.reachability import reaches, served_networks
 from compiler.entries.vocabulary import Vocabulary, mac_number
 from compiler.ir.entries import ActionCall, TableEntry
 from compiler.ir.hashing import mix64
-from compiler.policy.policyset import Address, Device, Network, PolicySet, Service, ServicePort, TrafficPolicy
-from compiler.span import InternalError, Span
+from compiler.policy.policyset import OUTSIDE, Address, Device, Network, PolicySet, Service, ServicePort, TrafficPolicy
+from compiler.span import Span
 
 UNDERLAY: Final = 0
 """The network of tables `arp` and `nd` that is the underlay itself."""
@@ -31,21 +32,38 @@ def entering_entries(
     """All that a network with external addresses needs on a device, but for its services."""
     fronts = _fronts(policies, network)
     offered = next((port for s in policies.services if s.network.name == network.name for port in s.node_ports), None)
-    if not fronts and offered is None:
-        return
-    entrances = entrances_of(policies, network)
-    for there in entrances:
+    is_entered = bool(fronts) or offered is not None
+    entrances = entrances_of(policies, network) if is_entered else ()
+    for there in dict.fromkeys((*entrances, *gateways_into(policies, network))):
         if there.name != device.name and reaches(device, there):
             yield from _entrance(words, device, there, network, hops)
-    if device.lets_in:
+    if is_entered and device.lets_in:
         enter = yield from _way_back(words, device, network, hops)
         yield from _own_entries(words, device, enter, fronts, entrances)
         if offered is not None:
             yield from _host_entries(words, device, enter, offered)
 
 
+def crossing_entries(
+    words: Vocabulary, policies: PolicySet, device: Device, hops: Numbers[ActionCall]
+) -> Iterator[TableEntry]:
+    """What lets clients outside in to services without a network, on a device that is a gateway of any."""
+    if across_services(policies, device):
+        fronts = {
+            address: found
+            for address, found in _fronts(policies, OUTSIDE).items()
+            if device.gateway_address(address.version) is not None
+        }
+        enter = yield from _way_back(words, device, OUTSIDE, hops)
+        for address, services in fronts.items():
+            gateways = tuple(d for d in policies.devices if d.gateway_address(address.version) is not None)
+            yield from _own_entries(words, device, enter, {address: services}, gateways)
+
+
 def entrances_of(policies: PolicySet, network: Network) -> tuple[Device, ...]:
-    """The devices that let clients outside into a network."""
+    """The devices that let clients outside into a network; of `OUTSIDE` all that are gateways of any family."""
+    if network.id == OUTSIDE.id:
+        return tuple(device for device in policies.devices if across_services(policies, device))
     return tuple(d for d in policies.devices if d.lets_in and network in served_networks(d, policies))
 
 
@@ -62,8 +80,11 @@ def _fronts(policies: PolicySet, network: Network) -> dict[Address, list[tuple[S
 def _entrance(
     words: Vocabulary, device: Device, there: Device, network: Network, hops: Numbers[ActionCall]
 ) -> Iterator[TableEntry]:
-    call = words.call("came_in_by", nexthop=hops.of(tunnel_to(words, device, there, network)))
-    source = mac_number(_underlay_mac(there))
+    tunnel = tunnel_to(words, device, there, network)
+    hop = hops.of(tunnel)
+    yield words.entry("neighbor", tunnel, there.span, f"Device {there.name}", nexthop=hop)
+    call = words.call("came_in_by", nexthop=hop)
+    source = mac_number(underlay_mac(there))
     owner = f"Device {there.name}"
     for family in ("ipv4", "ipv6"):
         yield words.entry(f"entrance_{family}", call, there.span, owner, network=network.id, source=source)
@@ -73,16 +94,17 @@ def _way_back(
     words: Vocabulary, device: Device, network: Network, hops: Numbers[ActionCall]
 ) -> Generator[TableEntry, None, ActionCall]:
     """The way back to clients outside; what lets them into the network is given back."""
-    way_out = _way_out(words, device, network)
-    hop = hops.of(way_out)
-    yield words.entry("neighbor", way_out, device.span, f"Device {device.name}", nexthop=hop)
-    signature = (mac_number(_underlay_mac(device)) - router_mac(network)) % (1 << 48)
+    out = way_out(words, device, network)
+    hop = hops.of(out)
+    yield words.entry("neighbor", out, device.span, f"Device {device.name}", nexthop=hop)
+    source = mac_number(underlay_mac(device))
+    signature = 0 if network.id == OUTSIDE.id else (source - router_mac(network)) % (1 << 48)
     return words.call("enter_from_outside", network=network.id, nexthop=hop, signature=signature)
 
 
 def _host_entries(words: Vocabulary, device: Device, enter: ActionCall, offered: ServicePort) -> Iterator[TableEntry]:
     """What is sent to the host may be for a node port. Who asks for its MAC address is answered by the host itself."""
-    mac = mac_number(_underlay_mac(device))
+    mac = mac_number(underlay_mac(device))
     for address in device.host_addresses:
         owner = f"Node {device.node.name}"
         yield words.entry(f"eip_ipv{address.version}", enter, offered.node_port_span, owner, address=address, mac=mac)
@@ -95,7 +117,7 @@ def _own_entries(
     fronts: dict[Address, list[tuple[Service, Span]]],
     entrances: tuple[Device, ...],
 ) -> Iterator[TableEntry]:
-    mac = mac_number(_underlay_mac(device))
+    mac = mac_number(underlay_mac(device))
     for address, services in fronts.items():
         service, span = services[0]
         owner = f"{service.kind} {service.key}"
@@ -105,27 +127,6 @@ def _own_entries(
             answer = words.call("answer", mac=mac)
             table = "arp" if address.version == 4 else "nd"
             yield words.entry(table, answer, span, owner, network=UNDERLAY, address=address)
-
-
-def _way_out(words: Vocabulary, device: Device, network: Network) -> ActionCall:
-    uplink = device.uplinks[0]
-    if device.underlay is None or device.underlay.gateway_mac is None:
-        raise InternalError(f"device {device.name} lets nobody in")
-    return words.call(
-        "deliver",
-        network=network.id,
-        port=uplink.id,
-        mtu=uplink.mtu,
-        dst_mac=mac_number(device.underlay.gateway_mac),
-        src_mac=mac_number(device.underlay.mac),
-        vlan=uplink.vlan,
-    )
-
-
-def _underlay_mac(device: Device) -> str:
-    if device.underlay is None:
-        raise InternalError(f"device {device.name} has no underlay")
-    return device.underlay.mac
 
 
 def answering(address: Address, services: Iterable[Service], entrances: Iterable[Device]) -> Device | None:

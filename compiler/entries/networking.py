@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import assert_never
 
 from compiler.diagnostic import Report
@@ -12,7 +12,7 @@ from compiler.entries.numbers import Numbers
 from compiler.entries.reachability import Local, Place, Remote, Unreachable
 from compiler.entries.vocabulary import Vocabulary, mac_number
 from compiler.ir.entries import ActionCall, TableEntry
-from compiler.policy.policyset import Device, Network, Underlay, WorkloadType
+from compiler.policy.policyset import Address, Device, Network, Underlay, WorkloadType
 from compiler.span import InternalError, Span
 
 VXLAN_OVERHEAD = 50
@@ -37,10 +37,7 @@ def network_entries(
     """All that one network needs on one device, but for its services."""
     owner = f"Network {network.name}"
     yield from _gateway_entries(words, network, owner)
-    if device.underlay is not None and device.uplinks:
-        enter = words.call("enter_network", network=network.id)
-        own = device.underlay.address.ip
-        yield words.entry("tunnel", enter, network.span, owner, destination=own, vni=network.vni)
+    yield from enter_tunnel(words, device, network)
     seen: set[int] = set()
     for home in homes:
         call = way_to(words, device, network, home, report)
@@ -60,10 +57,23 @@ def _origin(home: Place) -> tuple[Span, str]:
     return home.workload.span, f"Workload {home.workload.key}"
 
 
+def enter_tunnel(words: Vocabulary, device: Device, network: Network) -> Iterator[TableEntry]:
+    """What other devices send to a network's workloads here, or to clients outside by way of here."""
+    if device.underlay is not None and device.uplinks:
+        enter, own = words.call("enter_network", network=network.id), device.underlay.address.ip
+        owner = f"Network {network.name}"
+        yield words.entry("tunnel", enter, network.span, owner, destination=own, vni=network.vni)
+
+
+def set_gateway(words: Vocabulary, network: Network, gateways: Mapping[int, Address | None], owner: str) -> TableEntry:
+    """By family 4 and 6 who tells of errors in a network."""
+    numbers = {version: int(address or 0) for version, address in gateways.items()}
+    call = words.call("set_gateway", ipv4=numbers[4], ipv6=numbers[6])
+    return words.entry("network", call, network.span, owner, network=network.id)
+
+
 def _gateway_entries(words: Vocabulary, network: Network, owner: str) -> Iterator[TableEntry]:
-    gateways = {version: int(network.gateway(version) or 0) for version in (4, 6)}
-    call = words.call("set_gateway", ipv4=gateways[4], ipv6=gateways[6])
-    yield words.entry("network", call, network.span, owner, network=network.id)
+    yield set_gateway(words, network, {version: network.gateway(version) for version in (4, 6)}, owner)
     answer = words.call("answer", mac=router_mac(network))
     for gateway in network.gateways:
         table = "arp" if gateway.version == 4 else "nd"
@@ -116,6 +126,26 @@ def tunnel_to(words: Vocabulary, device: Device, there: Device, network: Network
         tunnel_src_mac=mac_number(here.mac),
         tunnel_dst_mac=mac_number(next_mac),
     )
+
+
+def way_out(words: Vocabulary, device: Device, network: Network) -> ActionCall:
+    """The action that reaches clients outside from a network, by a device that lets them in."""
+    uplink = device.uplinks[0]
+    if device.underlay is None or device.underlay.gateway_mac is None:
+        raise InternalError(f"device {device.name} lets nobody in")
+    return words.call(
+        "deliver",
+        network=network.id,
+        port=uplink.id,
+        mtu=uplink.mtu,
+        dst_mac=mac_number(device.underlay.gateway_mac),
+        src_mac=mac_number(device.underlay.mac),
+        vlan=uplink.vlan,
+    )
+
+
+def underlay_mac(device: Device) -> str:
+    return _underlay(device).mac
 
 
 def _underlay(device: Device) -> Underlay:

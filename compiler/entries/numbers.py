@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 
 from compiler.ir.entries import ActionCall, Entries, EntryKey, Exact, TableEntry
 from compiler.ir.hashing import mix64
+from compiler.pipeline import gateway
 from compiler.pipeline.storage import LAST_SERVICE
 from compiler.span import InternalError
 
@@ -79,6 +80,13 @@ def next_hops(previous: Entries) -> Numbers[ActionCall]:
         if isinstance(entry.action, ActionCall):
             known.setdefault(entry.action, _first_match(entry))
     return Numbers(known, map(_first_match, held), _hop_number)
+
+
+def crossings(previous: Entries) -> Numbers[ActionCall]:
+    """Crossings by what they lead to. One number is the same in both families."""
+    held = [entry for entry in previous.table_entries if entry.table.startswith(f"{gateway.TABLE}_")]
+    known = {entry.action: _first_match(entry) for entry in held if isinstance(entry.action, ActionCall)}
+    return Numbers(known, map(_first_match, held), last=(1 << gateway.ACROSS_BITS) - 1, of_what="ways into networks")
 
 
 def _hop_number(call: ActionCall) -> int:

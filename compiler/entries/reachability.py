@@ -39,12 +39,18 @@ Place = Local | Remote | Unreachable
 
 def places(policies: PolicySet, device: Device, network: Network) -> tuple[Place, ...]:
     """The place of every workload of a network, sorted as the policies are."""
-    homes = {p.workload.key: (d, p) for d in policies.devices for p in d.ports if p.workload is not None}
+    found = homes(policies)
     members = (workload for workload in policies.workloads if workload.network.name == network.name)
-    return tuple(_place(homes.get(workload.key), device, workload) for workload in members)
+    return tuple(place_of(found.get(workload.key), device, workload) for workload in members)
 
 
-def _place(home: tuple[Device, Port] | None, device: Device, workload: Workload) -> Place:
+def homes(policies: PolicySet) -> dict[str, tuple[Device, Port]]:
+    """The port that each workload is behind, by the workload's key."""
+    return {p.workload.key: (d, p) for d in policies.devices for p in d.ports if p.workload is not None}
+
+
+def place_of(home: tuple[Device, Port] | None, device: Device, workload: Workload) -> Place:
+    """The place of a workload whose `home` is known, seen from a device."""
     if home is None:
         return Unreachable(workload=workload)
     there, port = home

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from compiler.diagnostic import Report
 from compiler.entries import codes
 from compiler.entries.admitting import range_entries
+from compiler.entries.crossing import Crossings
 from compiler.entries.identity import router_mac
 from compiler.entries.numbers import Numbers, member_ids
 from compiler.entries.storing import storage_entries
@@ -23,6 +24,7 @@ from compiler.ir.entries import (
     Watch,
     WeightedMember,
 )
+from compiler.pipeline import gateway
 from compiler.pipeline.affinity import KEPT_MS
 from compiler.policy.policyset import Algorithm, Backend, Device, Front, Profile, Service, ServicePort, Steering
 from compiler.span import Span
@@ -69,6 +71,7 @@ def service_entries(
     services: Iterable[Service],
     device: Device,
     numbers: ServiceNumbers,
+    crossings: Crossings,
     previous: Entries,
     report: Report,
     *,
@@ -79,7 +82,7 @@ def service_entries(
     Without `binds_empty_groups` no entry points to an empty group, which is a miss either way: BMv2 refuses such ones.
     """
     services = [service for service in services if _is_offered(service, device, report)]
-    targets = [t for service in services for t in _targets(words, service, device, numbers, report)]
+    targets = [t for service in services for t in _targets(words, service, device, numbers, crossings, report)]
     members: list[Member] = []
     groups: list[Group] = []
     entries = [entry for service in services for entry in _vip_entries(words, service)]
@@ -99,6 +102,7 @@ def service_entries(
 def _is_offered(service: Service, device: Device, report: Report) -> bool:
     """Whether the profile can do what the service asks for.
 
+    A P4 program cannot look for a source port that is free.
     v1model has one digest a packet, which tells of the connection: no client could be remembered besides. Its selectors
     know no turns and count nothing.
     """
@@ -113,6 +117,11 @@ def _is_offered(service: Service, device: Device, report: Report) -> bool:
             codes.ALGORITHM_NOT_OFFERED, service.span, message, expected="Maglev, SourceHash or Random", hint=hint
         )
         return False
+    if service.is_across and service.fronts(device):
+        message = f"device '{device.name}' with profile v1model is no gateway of service '{service.key}'"
+        hint = "a P4 program cannot look for a source port that is free; profiles ebpf and model do"
+        report.add(codes.GATEWAY_NOT_OFFERED, service.span, message, expected="profile ebpf or model", hint=hint)
+        return False
     if not (service.affinity_s or service.is_portal):
         return True
     what, expected = f"service '{service.key}' has sessionAffinity ClientIP", "sessionAffinity None"
@@ -125,19 +134,25 @@ def _is_offered(service: Service, device: Device, report: Report) -> bool:
 
 
 def _targets(
-    words: Vocabulary, service: Service, device: Device, numbers: ServiceNumbers, report: Report
+    words: Vocabulary,
+    service: Service,
+    device: Device,
+    numbers: ServiceNumbers,
+    crossings: Crossings,
+    report: Report,
 ) -> Iterator[_Target]:
     for address in service.vips:
-        if service.network.gateway(address.version) is None:
+        if not service.is_across and service.network.gateway(address.version) is None:
             message = (
                 f"network '{service.network.name}' has no IPv{address.version} gateway: a backend that "
                 f"calls service '{service.key}' and is chosen itself gets no answer"
             )
             report.add(codes.NO_GATEWAY, service.span, message)
     for front in service.fronts(device):
-        hairpin = int(service.network.gateway(front.address.version) or 0)
+        gateways = device.gateway_address if service.is_across else service.network.gateway
+        hairpin = int(gateways(front.address.version) or 0)
         backends = service.backends(front.port, front.address, device)
-        yield _target(words, service, front, hairpin, backends, numbers)
+        yield _target(words, service, front, hairpin, backends, numbers, crossings)
 
 
 def _owner(service: Service, port: ServicePort) -> str:
@@ -151,6 +166,7 @@ def _target(
     hairpin: int,
     backends: tuple[Backend, ...],
     numbers: ServiceNumbers,
+    crossings: Crossings,
 ) -> _Target:
     address, port = front.address, front.port
     family = f"ipv{address.version}"
@@ -175,7 +191,7 @@ def _target(
         hairpin=hairpin,
         affinity_ms=KEPT_MS if service.is_portal else _MS_PER_S * service.affinity_s,
     )
-    called = _called(words, family, backends)
+    called = _called(words, family, backends, crossings)
     stays = service.keepers(port, address.version) if service.is_portal else backends
     return _Target(
         family=family,
@@ -183,7 +199,7 @@ def _target(
         entry=entry_with(call),
         backends=called,
         steering=service.steering,
-        keepers=_called(words, family, stays) if service.is_portal or service.affinity_s else (),
+        keepers=_called(words, family, stays, crossings) if service.is_portal or service.affinity_s else (),
         ranges=tuple(range_entries(words, service, address, number, _owner(service, port))),
         span=front.span,
     )
@@ -227,11 +243,20 @@ def _add_family(
         entries.extend(target.ranges)
 
 
-def _called(words: Vocabulary, family: str, backends: Iterable[Backend]) -> tuple[tuple[ActionCall, Backend], ...]:
-    return tuple(
-        (words.call(f"to_backend_{family}", address=backend.address, port=backend.port), backend)
-        for backend in backends
-    )
+def _called(
+    words: Vocabulary, family: str, backends: Iterable[Backend], crossings: Crossings
+) -> tuple[tuple[ActionCall, Backend], ...]:
+    """The action of each backend, but for those of other networks that this device does not reach."""
+    found: list[tuple[ActionCall, Backend]] = []
+    for backend in backends:
+        action, where = f"to_backend_{family}", {"address": backend.address, "port": backend.port}
+        if backend.network is not None:
+            crossing = crossings.number_of(family, backend)
+            if crossing is None:
+                continue
+            action, where = f"{gateway.BACKEND_ACTION}_{family}", {**where, "crossing": crossing}
+        found.append((words.call(action, **where), backend))
+    return tuple(found)
 
 
 def _staying_entries(words: Vocabulary, target: _Target) -> Iterator[TableEntry]:

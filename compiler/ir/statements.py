@@ -153,6 +153,27 @@ class Learn:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Seek:
+    """Look for a value of metadata with which a learned table has no entry; `on_none` runs where none is found.
+
+    `target` is a part of the table's key, at most 16 bits wide; the others are as they are. Tried are its present
+    value, then `tries` others, each of them `first` or more. These come from one 32-bit number that is drawn: its low
+    16 bits, and then each time its high 16 bits (made odd) more, so no two are equal; one below `first` is 2^width -
+    `first` more. The last one that was tried stays. Nothing else changes: no action runs, no entry is seen or counts
+    the packet.
+
+    Neither v1model nor PNA has anything like it: a table can be applied once.
+    """
+
+    table: str
+    target: MetaRef
+    first: int
+    tries: int
+    on_none: tuple[Statement, ...] = ()
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Advance:
     """Tell the entry whose action this is that an event happened: it changes profile as its store's transitions say.
 
@@ -291,6 +312,7 @@ Statement = (
     | PopVlan
     | Truncate
     | Learn
+    | Seek
     | Advance
     | Count
     | SendDigest

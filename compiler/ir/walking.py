@@ -45,6 +45,7 @@ from compiler.ir.statements import (
     Reply,
     Rewrite,
     Run,
+    Seek,
     SendDigest,
     Statement,
     ToKernel,
@@ -83,6 +84,8 @@ def branches(statement: Statement) -> tuple[tuple[Statement, ...], ...]:
             return on_hit, on_miss
         case Learn(on_full=on_full):
             return (on_full,)
+        case Seek(on_none=on_none):
+            return (on_none,)
         case _:
             return ()
 
@@ -126,6 +129,8 @@ def read_by(statement: Statement) -> tuple[Expr, ...]:
             return tuple(value for header in headers for _, value in header.values)
         case Learn(arguments=arguments, profile=profile):
             return (*arguments, profile)
+        case Seek(target=target):
+            return (target,)
         case Punt(values=values) | SendDigest(values=values):
             return tuple(value for _, value in values)
         case Multicast(group=value, values=values) | Clone(session=value, values=values):

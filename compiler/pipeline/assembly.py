@@ -12,6 +12,7 @@ from compiler.pipeline import (
     classification,
     connections,
     delivery,
+    gateway,
     lifetimes,
     outside,
     policing,
@@ -25,7 +26,7 @@ from compiler.pipeline.metadata import LEG_UPLINK, METADATA
 from compiler.pipeline.notation import all_of, drop, eq, field, gt, here, meta, ne, negate, run, valid, when
 from compiler.pipeline.parsing import PARSER
 
-VERSION = "6"
+VERSION = "7"
 """Raised with every change of a table, an action or an id."""
 
 DROP_REASONS = (
@@ -45,6 +46,7 @@ DROP_REASONS = (
     DropReason(name="source_denied", id=14, doc="The service does not let this client outside in."),
     DropReason(name="egress_denied", id=15, doc="No NetworkPolicy of the sender allows the connection."),
     DropReason(name="ingress_denied", id=16, doc="No NetworkPolicy of the receiver allows the connection."),
+    DropReason(name="no_source_port", id=17, doc="A service gateway has found no free port for the backend."),
 )
 
 COUNTERS = (
@@ -121,6 +123,7 @@ def pipeline() -> Pipeline:
             *storage.ACTIONS,
             *affinity.ACTIONS,
             *policing.ACTIONS,
+            gateway.ACTION,
             *(action for family in FAMILIES for action in policing.actions(family)),
         ),
         stores=(*(lifetimes.store(family) for family in FAMILIES), affinity.STORE),
@@ -136,6 +139,7 @@ def pipeline() -> Pipeline:
             *(table for family in FAMILIES for table in storage.host_tables(family)),
             *(table for family in FAMILIES for table in affinity.tables(family)),
             *(table for family in FAMILIES for table in policing.tables(family)),
+            *(gateway.table(family) for family in FAMILIES),
         ),
         counters=COUNTERS,
         drop_counter="drops",

@@ -9,7 +9,7 @@ from compiler.ir.nodes import Control
 from compiler.ir.statements import Statement
 from compiler.ir.tables import Action, ActionRef, Key, Param, Selector, Table
 from compiler.ir.turns import MAX_COUNTED
-from compiler.pipeline import admission
+from compiler.pipeline import admission, gateway
 from compiler.pipeline.family import Family
 from compiler.pipeline.metadata import LEG_NETWORK
 from compiler.pipeline.notation import all_of, apply, assign, eq, field, here, meta, negate, param, when
@@ -40,6 +40,7 @@ def actions(family: Family) -> tuple[Action, ...]:
             doc="The backend that gets the connection.",
             span=here(),
         ),
+        gateway.backend_action(family),
     )
 
 
@@ -67,7 +68,11 @@ def tables(family: Family) -> tuple[Table, ...]:
             name=family.named("backend"),
             id=number + 4,
             keys=(Key(name="service_id", id=1, expr=meta("service_id")),),
-            actions=(ActionRef(name=family.named("to_backend")), _MISS),
+            actions=(
+                ActionRef(name=family.named("to_backend")),
+                ActionRef(name=family.named(gateway.BACKEND_ACTION)),
+                _MISS,
+            ),
             default_action="miss",
             size=SERVICES,
             selector=Selector(
@@ -90,11 +95,12 @@ def decide(
     without_backend: tuple[Statement, ...],
     recalling: tuple[Statement, ...] = (),
     denying: tuple[Statement, ...] = (),
+    crossing: tuple[Statement, ...] = (),
 ) -> Control:
     """A packet of no known connection, and not the proxy's: does it open one to a service, and to which backend?
 
     `recalling` may decide it before the group of backends is asked. `denying` ends one of a client that the service
-    does not let in; without, it stays undecided.
+    does not let in; without, it stays undecided. `crossing` is for a backend of another network.
     """
     ip = family.name
     new_src, new_dst = meta(family.named("new_src")), meta(family.named("new_dst"))
@@ -105,10 +111,12 @@ def decide(
             when(
                 negate(meta("decided")),
                 assign(meta("reverse_leg"), meta("leg")),
+                assign(meta("reverse_network"), meta("network")),
                 assign(reverse_src, field(f"{ip}.src")),
                 assign(reverse_dst, field(f"{ip}.dst")),
                 assign(meta("reverse_src_port"), meta("src_port")),
                 assign(meta("reverse_dst_port"), meta("dst_port")),
+                assign(new_src, field(f"{ip}.src")),
                 apply(
                     family.named("service"),
                     on_hit=(
@@ -116,7 +124,6 @@ def decide(
                         *denying,
                         *recalling,
                         *_choose(family, without_backend, may_be_decided=bool(recalling), may_be_denied=not denying),
-                        assign(new_src, field(f"{ip}.src")),
                         when(eq(new_dst, field(f"{ip}.src")), assign(new_src, meta(family.named("hairpin")))),
                         assign(meta(family.named("route")), new_dst),
                         assign(meta("reverse_leg"), LEG_NETWORK),
@@ -124,6 +131,7 @@ def decide(
                         assign(reverse_dst, new_src),
                         assign(meta("reverse_src_port"), meta("new_dst_port")),
                         assign(meta("reverse_dst_port"), meta("src_port")),
+                        *crossing,
                     ),
                 ),
             ),

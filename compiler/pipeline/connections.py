@@ -10,7 +10,7 @@ from __future__ import annotations
 from compiler.ir.nodes import Control
 from compiler.ir.statements import Statement
 from compiler.ir.tables import Action, ActionRef, Key, MatchKind, Param, Table
-from compiler.pipeline import admission, affinity, balancing, policing
+from compiler.pipeline import admission, affinity, balancing, gateway, policing
 from compiler.pipeline.balancing import decide
 from compiler.pipeline.family import Family
 from compiler.pipeline.headers import PROTOCOL_TCP, PROTOCOL_UDP
@@ -44,7 +44,7 @@ def _tuple_keys(family: Family, src: str, dst: str, src_port: str, dst_port: str
     """The keys of a flow, packed to whole words: 16 + 8 + 8 + 2 addresses + 2 ports."""
     address = meta if reverse else field
     exprs = (
-        ("network", meta("network"), ""),
+        ("network", meta("reverse_network" if reverse else "network"), ""),
         ("leg", meta("reverse_leg" if reverse else "leg"), ""),
         ("protocol", meta("protocol"), ""),
         ("src", address(src), family.name),
@@ -202,7 +202,7 @@ def learn_flow(family: Family, full: tuple[Statement, ...], *, counted: bool) ->
         family.named("translate"),
         meta(family.named("new_src")),
         meta(family.named("new_dst")),
-        meta("src_port"),
+        meta("reverse_dst_port"),
         meta("new_dst_port"),
         meta("nexthop"),
         meta("service_id"),
@@ -232,7 +232,7 @@ def use_decision() -> tuple[Statement, ...]:
     """The packet that opens a connection is translated as it has just been decided."""
     return (
         assign(meta("translate"), 1),
-        assign(meta("new_src_port"), meta("src_port")),
+        assign(meta("new_src_port"), meta("reverse_dst_port")),
         count("service_requests", meta("service_id")),
     )
 
@@ -267,9 +267,17 @@ def _connection(family: Family) -> Control:
                         when(opens_connection(), run(family.named("redirect_in"))),
                     ),
                 ),
-                otherwise=(assign(meta("opens"), 1),),
+                otherwise=(
+                    assign(meta("opens"), 1),
+                    assign(meta("reverse_network"), meta("network")),
+                    assign(meta(family.named("new_src")), field(f"{family.name}.src")),
+                ),
             ),
-            when(meta("opens"), policing.policing(family), when(ne(meta("protocol"), 0), _no_other(family))),
+            when(
+                meta("opens"),
+                policing.policing(family),
+                when(ne(meta("protocol"), 0), _no_other(family)),
+            ),
             when(eq(meta("nexthop"), 0), apply(family.named("route"), on_miss=_without_route())),
             _learn(family),
         ),
@@ -291,5 +299,5 @@ def _no_other(family: Family) -> Statement:
 
 def controls(family: Family) -> tuple[Control, ...]:
     refused = (run(family.named("refuse")),)
-    decides = decide(family, refused, affinity.recalling(family), admission.denying())
+    decides = decide(family, refused, affinity.recalling(family), admission.denying(), (gateway.crossing(family),))
     return (decides, *affinity.controls(family), *policing.controls(family), _connection(family), refuse(family))

@@ -46,6 +46,7 @@ from compiler.ir.statements import (
     Reply,
     Rewrite,
     Run,
+    Seek,
     Statement,
     ToKernel,
     Truncate,
@@ -246,6 +247,10 @@ def learn(
         counted=counted,
         span=here(),
     )
+
+
+def seek(table: str, target: MetaRef, *, first: int, tries: int, on_none: tuple[Statement, ...] = ()) -> Seek:
+    return Seek(table=table, target=target, first=first, tries=tries, on_none=on_none, span=here())
 
 
 def advance(event: str) -> Advance:

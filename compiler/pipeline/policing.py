@@ -4,6 +4,9 @@ Asked by `compiler.pipeline.connections` at the first packet of a connection, be
 rules are held against the backend; of what has no ports (ICMP, fragments) at each packet. Known connections are not
 asked again, in neither direction, so what may be opened may be answered.
 
+Who is opened a connection to is held against its own network's rules, and these against the source that it sees: with
+a gateway in between (`compiler.pipeline.gateway`) that is the gateway's.
+
 A workload's next hop says who opens a connection: that number comes from the port, and no packet can forge it. A
 workload with policies has the number of a *policy* in each direction, which is 0 where it may do everything; workloads
 that the same NetworkPolicies concern have the same one. The longest prefix that holds the peer says which *ports* of
@@ -28,7 +31,6 @@ from compiler.pipeline.notation import (
     assign,
     bits,
     drop,
-    field,
     here,
     meta,
     ne,
@@ -120,7 +122,7 @@ def actions(family: Family) -> tuple[Action, ...]:
 
 def tables(family: Family) -> tuple[Table, ...]:
     number, ip = _TABLE + family.first_id, family.name
-    source, destination = field(f"{ip}.src"), meta(family.named("route"))
+    source, destination = meta(family.named("new_src")), meta(family.named("route"))
     return (
         Table(
             name=family.named(SOURCE),
@@ -139,7 +141,7 @@ def tables(family: Family) -> tuple[Table, ...]:
             name=family.named(DESTINATION),
             id=number + 1,
             keys=(
-                Key(name="network", id=1, expr=meta("network")),
+                Key(name="network", id=1, expr=meta("reverse_network")),
                 Key(name="address", id=2, expr=destination, match=MatchKind.LPM, format=ip),
             ),
             actions=(ActionRef(name="isolate_destination"), _MISS),

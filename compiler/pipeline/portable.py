@@ -8,7 +8,8 @@ v1model has one digest for each packet, PNA adds a key only where it has just be
 `compiler.pipeline.affinity` are left out, and a service's entry that asks for affinity is refused: by its action's
 restriction, and before that by `compiler.entries`, with the policy's line. Their selectors pick by a hash and nothing
 else, so the actions of services whose backends get turns, or of whose backends the one with fewer connections is taken,
-are left out, and refused in the same way; no connection counts for a backend.
+are left out, and refused in the same way; no connection counts for a backend. Nor can a source port be looked for until
+one is free, so what gateways need (`compiler.pipeline.gateway`) is left out as well.
 """
 
 from __future__ import annotations
@@ -21,24 +22,28 @@ from compiler.ir.nodes import Pipeline
 from compiler.ir.statements import Apply, If, Learn, Run, Statement
 from compiler.ir.tables import Action, Table
 from compiler.ir.walking import expressions
-from compiler.pipeline import affinity, policing, spreading, storage
+from compiler.pipeline import affinity, gateway, policing, spreading, storage
 from compiler.pipeline.assembly import pipeline
 from compiler.pipeline.family import FAMILIES
 
-_STEMS = (affinity.TABLE, affinity.BACKEND_TABLE, storage.HOST_TABLE, *policing.STEMS)
+_STEMS = (affinity.TABLE, affinity.BACKEND_TABLE, storage.HOST_TABLE, gateway.TABLE, *policing.STEMS)
 _TABLES = frozenset(family.named(stem) for family in FAMILIES for stem in _STEMS)
 _CONTROLS = frozenset(
-    control.name for family in FAMILIES for control in (*affinity.controls(family), *policing.controls(family))
+    control.name for family in FAMILIES for part in (affinity, policing) for control in part.controls(family)
 )
-_NOT_BY_HASH = frozenset(
-    family.named(action) for family in FAMILIES for action in (spreading.IN_TURN_ACTION, spreading.BY_COUNT_ACTION)
+_NOT_OFFERED = frozenset(
+    family.named(action)
+    for family in FAMILIES
+    for action in (spreading.IN_TURN_ACTION, spreading.BY_COUNT_ACTION, gateway.BACKEND_ACTION)
 )
-_ACTIONS = _NOT_BY_HASH | frozenset(
+_ACTIONS = _NOT_OFFERED | frozenset(
     action.name
-    for action in (*affinity.ACTIONS, *policing.ACTIONS, *(a for family in FAMILIES for a in policing.actions(family)))
+    for actions in (affinity.ACTIONS, policing.ACTIONS, (gateway.ACTION,), *map(policing.actions, FAMILIES))
+    for action in actions
 )
-_METADATA = frozenset((*affinity.METADATA, *policing.METADATA, spreading.IN_TURN, spreading.BY_COUNT))
-_ASKED = (affinity.ASKED, policing.KEPT)
+_METADATA = frozenset((*affinity.METADATA, *policing.METADATA, gateway.ACROSS, spreading.IN_TURN, spreading.BY_COUNT))
+_ASKED = (affinity.ASKED, policing.KEPT, gateway.ACROSS)
+_REASONS = frozenset((*policing.REASONS, gateway.REASON))
 
 
 def portable(whole: Pipeline) -> Pipeline:
@@ -49,7 +54,7 @@ def portable(whole: Pipeline) -> Pipeline:
         whole,
         metadata=tuple(field for field in whole.metadata if field.name not in _METADATA),
         actions=tuple(_restricted(action) for action in whole.actions if action.name not in _ACTIONS),
-        drop_reasons=tuple(reason for reason in whole.drop_reasons if reason.name not in policing.REASONS),
+        drop_reasons=tuple(reason for reason in whole.drop_reasons if reason.name not in _REASONS),
         stores=tuple(store for store in whole.stores if store.name != affinity.STORE.name),
         tables=tuple(_by_hash(table) for table in whole.tables if table.name not in _TABLES),
         controls=tuple(
@@ -71,7 +76,7 @@ def _restricted(action: Action) -> Action:
 
 def _by_hash(table: Table) -> Table:
     """Without turns and counts, and the actions that ask for them."""
-    actions = tuple(ref for ref in table.actions if ref.name not in _NOT_BY_HASH)
+    actions = tuple(ref for ref in table.actions if ref.name not in _NOT_OFFERED)
     selector = replace(table.selector, turns=None, fewest=None) if table.selector is not None else None
     return replace(table, actions=actions, selector=selector)
 

@@ -78,6 +78,7 @@ NO_SUCH_PORT: Final = Code(id="W0241", name="no-such-port-name")
 NODE_PORT_TAKEN: Final = Code(id="E0242", name="node-port-taken")
 NO_NODE_PORT: Final = Code(id="W0243", name="no-node-port")
 PICKED_PORT: Final = Code(id="N0244", name="picked-port")
+GATEWAY_ADDRESS_TAKEN: Final = Code(id="E0245", name="gateway-address-taken")
 LIMIT_OF_NOTHING: Final = Code(id="W0240", name="limit-of-nothing")
 
 ABSENCES: Final = frozenset(

@@ -10,7 +10,7 @@ from typing import Final
 from compiler.diagnostic import Related, Report
 from compiler.policy import codes, kinds
 from compiler.policy.located import Located
-from compiler.policy.policyset import Device, Node, Port, PortType, Profile, Underlay, Workload, WorkloadType
+from compiler.policy.policyset import Address, Device, Node, Port, PortType, Profile, Underlay, Workload, WorkloadType
 from compiler.policy.references import Claims, Directory, check_annotations, qualified
 
 ENCAPSULATION_BYTES: Final = 50
@@ -56,10 +56,31 @@ def resolve_devices(
             device_id=spec.device_id,
             underlay=underlay,
             ports=tuple(sorted(ports, key=lambda port: port.id)),
+            gateway_addresses=_gateway_addresses(located, underlay, report),
             labels=tuple(sorted(located.model.metadata.labels.items())),
             span=located.span,
         )
     return devices
+
+
+def _gateway_addresses(
+    located: Located[kinds.Device], underlay: Underlay | None, report: Report
+) -> tuple[Address, ...]:
+    """Those of a device that lets clients outside in; at most one per family."""
+    spec = located.model.spec
+    versions: set[int] = set()
+    for index, address in enumerate(spec.gateway_addresses):
+        span = located.at("spec", "gatewayAddresses", index)
+        if address.version in versions:
+            message = f"two gateway addresses of IPv{address.version}"
+            report.add(codes.CONFLICTING_FIELDS, span, message, expected="at most one address per family")
+        versions.add(address.version)
+    has_uplink = any(port.type == "uplink" for port in spec.ports)
+    if spec.gateway_addresses and (underlay is None or underlay.gateway_mac is None or not has_uplink):
+        message = f"device '{located.model.metadata.name}' has gateway addresses, and no way to clients outside"
+        expected = "a port of type uplink, and 'gatewayMac' in 'underlay'"
+        report.add(codes.CONFLICTING_FIELDS, located.key("spec", "gatewayAddresses"), message, expected=expected)
+    return tuple(sorted(spec.gateway_addresses, key=lambda address: address.version))
 
 
 def _underlay(located: Located[kinds.Device], claimed: _Claimed, report: Report) -> Underlay | None:

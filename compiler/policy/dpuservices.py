@@ -12,9 +12,11 @@ from compiler.policy.affinities import affinity_seconds, check_counted
 from compiler.policy.distribution import ZONE_LABEL, Hints, check_distribution, hints_for
 from compiler.policy.externals import address_order, written_externals
 from compiler.policy.frontends import Holders, check_addresses, check_families, node_of, service_port
+from compiler.policy.gatewayservices import check_gateway_service
 from compiler.policy.located import Located
 from compiler.policy.nodeports import check_written
 from compiler.policy.policyset import (
+    OUTSIDE,
     Address,
     Algorithm,
     Backend,
@@ -58,12 +60,13 @@ def label_index(workloads: Iterable[Workload]) -> LabelIndex:
 
 @dataclass(frozen=True, slots=True)
 class _Explicit:
-    """One item of spec.backends, resolved; `port` None takes the service port's target."""
+    """One item of spec.backends, resolved; `port` None takes the service port's target, `network` the service's."""
 
     addresses: tuple[Address, ...]
     port: int | None
     weight: int
     workload: Workload | None
+    network: Network
     span: Span
 
 
@@ -84,9 +87,13 @@ class DpuServiceResolver:
         _check_ports(located, self.report)
         lengths = checked_lengths(located, self.report)
         check_written(located, self.report)
-        network = self.networks.find(spec.network, located.at("spec", "network"), self.report)
-        if network is None:
-            return None
+        check_gateway_service(located, self.report)
+        network = OUTSIDE
+        if spec.network is not None:
+            found = self.networks.find(spec.network, located.at("spec", "network"), self.report)
+            if found is None:
+                return None
+            network = found
         placed = [(address, located.at("spec", "addresses", i)) for i, address in enumerate(spec.addresses)]
         check_addresses(network, placed, self.holders, self.report)
         externals = sorted(written_externals(located, self.report), key=address_order)
@@ -137,14 +144,17 @@ class DpuServiceResolver:
         if not spec.selector:
             return ()
         matching = self.labels.select(spec.selector)
-        selected = tuple(w for w in matching if w.network.name == network.name and w.namespace == namespace)
+        near = [w for w in matching if w.namespace == namespace]
+        selected = tuple(w for w in near if network is OUTSIDE or w.network.name == network.name)
         if not selected:
             words = ", ".join(f"{key}={value}" for key, value in sorted(spec.selector.items()))
-            message = f"no workload of network '{network.name}' in namespace '{namespace}' has {shortened(words)}"
+            where = "" if network is OUTSIDE else f" of network '{network.name}'"
+            message = f"no workload{where} in namespace '{namespace}' has {shortened(words)}"
             hint = None
             if matching:
                 others = ", ".join(f"{w.key} (network {w.network.name})" for w in matching[:_CLOSE_MATCHES])
-                hint = f"a selector stays in the service's own network and namespace; elsewhere: {others}"
+                own = "namespace" if network is OUTSIDE else "network and namespace"
+                hint = f"a selector stays in the service's own {own}; elsewhere: {others}"
             self.report.add(codes.EMPTY_SELECTOR_MATCH, located.key("spec", "selector"), message, hint=hint)
         return selected
 
@@ -160,7 +170,8 @@ class DpuServiceResolver:
                 self.report.add(codes.PROXY_AS_BACKEND, item.span, message)
             for address in item.addresses:
                 message = f"backend {address} is listed twice"
-                claims.claim((address, spec.port), "this item", item.span, codes.DUPLICATE_ADDRESS, message)
+                place = (item.network.name, address, spec.port)
+                claims.claim(place, "this item", item.span, codes.DUPLICATE_ADDRESS, message)
             resolved.append(item)
         return tuple(resolved)
 
@@ -179,7 +190,7 @@ class DpuServiceResolver:
         workload = self.workloads.find(name, span, self.report)
         if workload is None:
             return None
-        if workload.network.name != network.name:
+        if network is not OUTSIDE and workload.network.name != network.name:
             self.report.add(
                 codes.BACKEND_IN_OTHER_NETWORK,
                 span,
@@ -187,13 +198,15 @@ class DpuServiceResolver:
                 related=(Related(message="the workload", span=workload.span),),
             )
             return None
-        return _Explicit(workload.addresses, spec.port, spec.weight, workload, span)
+        return _Explicit(workload.addresses, spec.port, spec.weight, workload, workload.network, span)
 
     def _address_backend(
         self, located: DpuServiceObject, index: int, address: Address, network: Network
     ) -> _Explicit | None:
         spec = located.model.spec.backends[index]
         span = located.at("spec", "backends", index, "address")
+        if network is OUTSIDE:
+            return self._address_across(located, index, address)
         workload = self.holders.workload(network, address)
         if workload is None and not network.holds(address):
             expected = "an address inside " + " or ".join(map(str, network.cidrs))
@@ -201,7 +214,26 @@ class DpuServiceResolver:
             message = f"backend {address} is outside of network '{network.name}'"
             self.report.add(codes.ADDRESS_OUTSIDE, span, message, expected=expected, hint=hint)
             return None
-        return _Explicit((address,), spec.port, spec.weight, workload, span)
+        return _Explicit((address,), spec.port, spec.weight, workload, network, span)
+
+    def _address_across(self, located: DpuServiceObject, index: int, address: Address) -> _Explicit | None:
+        """An address in a network that the item names. Somebody must have it: no route says where it is."""
+        spec = located.model.spec.backends[index]
+        if spec.network is None:
+            message = f"backend {address} of a service without a network is in no network either"
+            self.report.add(codes.MISSING_FIELD, located.at("spec", "backends", index), message, expected="'network'")
+            return None
+        network = self.networks.find(spec.network, located.at("spec", "backends", index, "network"), self.report)
+        if network is None:
+            return None
+        span = located.at("spec", "backends", index, "address")
+        workload = self.holders.workload(network, address)
+        if workload is None:
+            message = f"no workload of network '{network.name}' has address {address}"
+            hint = f"define a Workload, of type Address for a host outside, in network '{network.name}'"
+            self.report.add(codes.ADDRESS_OUTSIDE, span, message, hint=hint)
+            return None
+        return _Explicit((address,), spec.port, spec.weight, workload, network, span)
 
 
 def _check_ports(located: DpuServiceObject, report: Report) -> None:
@@ -237,6 +269,7 @@ def _port(
             workload=item.workload,
             node=node_of(item.workload),
             hints=_hints(service, item.workload),
+            network=item.network if service.network is None else None,
             span=item.span,
         )
         for item in explicit
@@ -250,6 +283,7 @@ def _port(
             workload=workload,
             node=node_of(workload),
             hints=_hints(service, workload),
+            network=workload.network if service.network is None else None,
             span=workload.span,
         )
         for workload in selected

@@ -11,7 +11,7 @@ from compiler.policy import codes, kinds
 from compiler.policy.frontends import PlacedAddress
 from compiler.policy.kubernetes import KubernetesService
 from compiler.policy.located import Located
-from compiler.policy.policyset import Address, Device, Network, Node, Service
+from compiler.policy.policyset import OUTSIDE, Address, Device, Network, Node, Service
 from compiler.policy.references import Claims, object_name
 from compiler.policy.scalar import shortened
 from compiler.span import Span
@@ -113,12 +113,16 @@ def check_externals(
             network, other, at = networks.setdefault(address, (service.network, service, span))
             if network.name != service.network.name:
                 message = (
-                    f"external address {address} is one of network '{service.network.name}' here, and one of network "
-                    f"'{network.name}' of service '{other.key}'"
+                    f"external address {address} is one of {_words_of(service.network)} here, and one of "
+                    f"{_words_of(network)} of service '{other.key}'"
                 )
                 related = (Related(message="the other one", span=at),)
                 report.add(codes.EXTERNAL_IN_TWO_NETWORKS, span, message, related=related)
     _check_ways_in(services, devices, report)
+
+
+def _words_of(network: Network) -> str:
+    return "no network" if network.id == OUTSIDE.id else f"network '{network.name}'"
 
 
 def _check_one(
@@ -165,7 +169,7 @@ def _check_ways_in(services: Iterable[Service], devices: Iterable[Device], repor
         for port in device.ports
         if port.workload is not None
     }
-    for service in services:
+    for service in (service for service in services if not service.is_across):
         spans = (*service.external_spans, *(port.node_port_span for port in service.node_ports))
         if spans and service.network.name not in entered:
             message = (

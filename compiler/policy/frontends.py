@@ -126,8 +126,13 @@ def service_port(
 
 
 def ordered(backends: Iterable[Backend]) -> tuple[Backend, ...]:
-    """By family, address and port; of two for the same address and port the first stays."""
-    by_place: dict[tuple[Address, int], Backend] = {}
+    """By family, address, port and network; of two for the same place the first stays."""
+    by_place: dict[tuple[Address, int, str], Backend] = {}
     for backend in backends:
-        by_place.setdefault((backend.address, backend.port), backend)
-    return tuple(sorted(by_place.values(), key=lambda b: (b.address.version, int(b.address), b.port)))
+        by_place.setdefault((backend.address, backend.port, _network_of(backend)), backend)
+    return tuple(sorted(by_place.values(), key=lambda b: (b.address.version, int(b.address), b.port, _network_of(b))))
+
+
+def _network_of(backend: Backend) -> str:
+    """The name of its own network, empty for one of the service's."""
+    return "" if backend.network is None else backend.network.name

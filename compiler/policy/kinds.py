@@ -98,6 +98,10 @@ class DeviceSpec(Model):
     address: Annotated[DeviceAddress | None, Field(description="Default: unix:/run/turnout/<name>.sock")] = None
     device_id: Annotated[int, Field(ge=1, le=(1 << 63) - 1, description="P4Runtime device_id.")] = 1
     underlay: UnderlaySpec | None = None
+    gateway_addresses: Annotated[
+        tuple[AddressValue, ...],
+        Field(max_length=2, description="The source that backends of services without a network see, per family."),
+    ] = ()
     ports: tuple[PortSpec, ...] = ()
 
 
@@ -156,6 +160,9 @@ class DpuServiceBackend(Model):
 
     workload: Annotated[Reference | None, Field(description="name, or namespace/name.")] = None
     address: AddressValue | None = None
+    network: Annotated[
+        Name | None, Field(description="That of the address, where the service itself has no network.")
+    ] = None
     port: Annotated[
         PortNumber | None, Field(description="Instead of the service port's targetPort; of a range the first.")
     ] = None
@@ -171,11 +178,16 @@ class DpuServiceSpec(Model):
         "weights": "write 'weight' at each of 'backends'",
     }
 
-    network: Name
+    network: Annotated[
+        Name | None,
+        Field(description="Without one clients outside alone call the service, with backends in any networks."),
+    ] = None
     type: ServiceTypeWord = "ClusterIP"
-    addresses: Annotated[tuple[AddressValue, ...], Field(min_length=1, max_length=2, description="One per family.")]
+    addresses: Annotated[
+        tuple[AddressValue, ...], Field(max_length=2, description="One per family; of a service with a network.")
+    ] = ()
     ports: Annotated[tuple[DpuServicePort, ...], Field(min_length=1)]
-    selector: Annotated[Labels, Field(description="Workloads of the same namespace and network.")] = Field(
+    selector: Annotated[Labels, Field(description="Workloads of its namespace, and of its network if any.")] = Field(
         default_factory=dict
     )
     backends: tuple[DpuServiceBackend, ...] = ()

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Network
+from typing import Final
 
 from compiler.policy.distribution import NO_HINTS, ZONE_LABEL, Hints, preferred
 from compiler.policy.imagenames import ImageName, RegistryImage
@@ -109,6 +110,10 @@ class Network:
         return any(address in cidr for cidr in self.cidrs)
 
 
+OUTSIDE: Final = Network(name="(outside)", id=0, vni=0, cidrs=(), gateways=(), mtu=0)
+"""Stands for the network of a service that has none: no workload is in it, and no Network can have its name."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
     name: str
@@ -188,7 +193,11 @@ class Underlay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
-    """A DPU. `address` is where its P4Runtime server listens: `unix:/path` or `host:port`. Ports are sorted by id."""
+    """A DPU. `address` is where its P4Runtime server listens: `unix:/path` or `host:port`. Ports are sorted by id.
+
+    `gateway_addresses`, at most one per family, are the sources that backends see of clients whom it lets in to
+    services without a network.
+    """
 
     name: str
     node: Node
@@ -197,6 +206,7 @@ class Device:
     device_id: int
     underlay: Underlay | None
     ports: tuple[Port, ...]
+    gateway_addresses: tuple[Address, ...] = ()
     labels: Labels = ()
     span: Span = field(default=NOWHERE, compare=False)
 
@@ -208,6 +218,11 @@ class Device:
     def lets_in(self) -> bool:
         """Whether it has a way back to clients outside: the router of its underlay."""
         return bool(self.uplinks) and self.underlay is not None and self.underlay.gateway_mac is not None
+
+    def gateway_address(self, version: int) -> Address | None:
+        """Of the family 4 or 6; None where it lets no clients in to services without a network."""
+        found = (address for address in self.gateway_addresses if address.version == version)
+        return next(found, None) if self.lets_in else None
 
     @property
     def host_addresses(self) -> tuple[Address, ...]:
@@ -234,6 +249,8 @@ class Backend:
     preference: int = 0
     health: Health = Health.UP
     hints: Hints = NO_HINTS
+    network: Network | None = None
+    """Its own, where the service has none; else None."""
     span: Span = field(default=NOWHERE, compare=False)
 
     def is_near(self, device: Device) -> bool:
@@ -335,6 +352,11 @@ class Service:
         return next((address for address in self.addresses if address.version == version), None)
 
     @property
+    def is_across(self) -> bool:
+        """Whether it has no network: its clients are outside, and its backends in networks of their own."""
+        return self.network.id == OUTSIDE.id
+
+    @property
     def vips(self) -> tuple[Address, ...]:
         """All addresses that are its own: it is called at them whichever device is asked."""
         return (*self.addresses, *self.externals)
@@ -346,10 +368,15 @@ class Service:
     def fronts(self, device: Device) -> tuple[Front, ...]:
         """Where it is called behind or at a device: at all addresses of its own, and by its node ports at the host's.
 
-        These have the families that the service has.
+        These have the families that the service has. One without a network is called at gateways of the family alone.
         """
         return (
-            *(Front(address=a, number=p.port, port=p, span=p.span) for a in self.vips for p in self.ports),
+            *(
+                Front(address=a, number=p.port, port=p, span=p.span)
+                for a in self.vips
+                if not self.is_across or device.gateway_address(a.version) is not None
+                for p in self.ports
+            ),
             *(
                 Front(address=a, number=p.node_port, port=p, span=p.node_port_span)
                 for a in (device.host_addresses if device.lets_in else ())

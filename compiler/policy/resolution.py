@@ -17,6 +17,7 @@ from compiler.policy.dpuservices import DpuServiceResolver, label_index
 from compiler.policy.endpoints import collect_endpoints
 from compiler.policy.externals import check_externals
 from compiler.policy.frontends import check_chains, check_clashes, holders_of
+from compiler.policy.gatewayservices import check_gateways
 from compiler.policy.imageconversions import resolve_conversions
 from compiler.policy.imagekinds import ImageConversion
 from compiler.policy.kubernetes import EndpointSlice, KubernetesService
@@ -62,6 +63,7 @@ def resolve(objects: Objects, report: Report) -> PolicySet:
     services, storage = _services(objects, networks, workloads, report)
     in_file_order = sorted(services, key=lambda service: service.span)
     check_externals(in_file_order, nodes.found.values(), devices.values(), report)
+    check_gateways(in_file_order, devices.values(), networks.found.values(), nodes.found.values(), report)
     check_node_ports(in_file_order, devices.values(), resolved_workloads.values(), report)
     return PolicySet(
         networks=_by_name(networks.found),

@@ -21,6 +21,7 @@ from compiler.ir.statements import (
     Punt,
     Reply,
     Run,
+    Seek,
     Statement,
     ToKernel,
 )
@@ -66,6 +67,8 @@ class Walk:
                 return self._apply(statement, touched)
             case Learn(on_full=on_full):
                 return either(touched, self.body(on_full, touched))
+            case Seek(target=MetaRef(name=name), on_none=on_none):
+                return either(touched | {name}, self.body(on_none, touched | {name}))
             case Forward() | Reply() | ToKernel() | Drop() | Punt() | Multicast():
                 return None
             case _:

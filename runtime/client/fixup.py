@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from compiler.ir.entries import ActionCall, Entries, Exact, Group, GroupRef, Lpm, TableEntry
+from compiler.pipeline import gateway
 from compiler.pipeline.metadata import LEG_OUTSIDE
 from compiler.pipeline.storage import LAST_SERVICE
 from runtime.client import networkpolicies
@@ -28,6 +29,7 @@ _DECIDING = (
     "backend_",
     "service_",
     "affinity_backend_",
+    f"{gateway.TABLE}_",
     *TABLES,
     *networkpolicies.TABLES,
 )
@@ -79,13 +81,15 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class _Connection:
-    """What an entry of `flow_ipv4` or `flow_ipv6` says (`compiler.pipeline.connections`)."""
+    """What an entry of `flow_ipv4` or `flow_ipv6` says (`compiler.pipeline.connections`); `seen` is the source that the
+    backend sees."""
 
     network: int
     leg: int
     protocol: int
     source: int
     called: int
+    seen: int
     backend: tuple[int, int]
     nexthop: int
     service_id: int
@@ -96,9 +100,9 @@ def _connection(entry: TableEntry) -> _Connection | None:
     action, keys = entry.action, [match.value for match in entry.matches if isinstance(match, Exact)]
     if not isinstance(action, ActionCall) or not action.action.startswith("translate_ipv"):
         return None
-    _, dst, _, dst_port, nexthop, service_id, *_ = action.arguments
+    seen, dst, _, dst_port, nexthop, service_id, *_ = action.arguments
     network, leg, protocol, source, called, *_ = keys
-    return _Connection(network, leg, protocol, source, called, (dst, dst_port), nexthop, service_id)
+    return _Connection(network, leg, protocol, source, called, seen, (dst, dst_port), nexthop, service_id)
 
 
 def concerns_connections(step: Step) -> bool:
@@ -146,6 +150,8 @@ def _fate(one: _Connection, future: _Future, removed: RemovedBackends) -> Fate:
     is_outside = one.leg == LEG_OUTSIDE
     if is_outside and future.entered.get(one.called) != one.network:
         return Fate.END
+    if one.network == gateway.OUTSIDE:
+        return _fate_across(one, future, over)
     is_denied = future.policies.deny(one.network, one.protocol, one.source, *one.backend, is_outside=is_outside)
     if one.service_id == 0:
         return (over if is_denied else Fate.KEEP) if is_at_proxy or is_direct else Fate.END
@@ -155,12 +161,40 @@ def _fate(one: _Connection, future: _Future, removed: RemovedBackends) -> Fate:
     return Fate.KEEP if is_at_proxy or is_direct else Fate.ANEW
 
 
+def _fate_across(one: _Connection, future: _Future, over: Fate) -> Fate:
+    """Of a connection that a gateway brings into another network: its next hop tells in which one its backend is.
+
+    One whose next hop is gone has nothing to drain by.
+    """
+    backends = future.across.get(one.service_id, frozenset())
+    network = next(
+        (there.network for there in backends if (there.place, there.nexthop) == (one.backend, one.nexthop)), None
+    )
+    if network is None:
+        if one.nexthop in future.hops:
+            return over
+        return Fate.ANEW if any(there.place == one.backend for there in backends) else Fate.END
+    is_denied = future.policies.deny(network, one.protocol, one.seen, *one.backend, is_outside=True)
+    return over if is_denied or future.ranges.deny(one.service_id, one.source) else Fate.KEEP
+
+
+@dataclass(frozen=True, slots=True)
+class _Across:
+    """A backend of a service without a network."""
+
+    place: tuple[int, int]
+    network: int
+    nexthop: int
+
+
 class _Future:
     """What a family's entries are going to say."""
 
     def __init__(self, entries: Entries, family: str) -> None:
         self.backends = _backends(entries, family)
-        self.next_hops = _next_hops(entries, family)
+        self.across = _across(entries, family)
+        self.hops = _hops(entries)
+        self.next_hops = _next_hops(entries, family, self.hops)
         self.proxies = _proxies(entries, family)
         self.ranges = SourceRanges(entries, family)
         self.entered = _entered(entries, family)
@@ -232,9 +266,35 @@ def _pair(arguments: tuple[int, ...]) -> tuple[int, int]:
     return arguments[0], arguments[1]
 
 
-def _next_hops(entries: Entries, family: str) -> dict[tuple[int, int], int]:
+def _across(entries: Entries, family: str) -> dict[int, frozenset[_Across]]:
+    """The backends of services without a network, by the number of the service."""
+    ways: dict[int, tuple[int, int]] = {}
+    for entry in entries.table_entries:
+        match entry:
+            case TableEntry(matches=(Exact(value=number),), action=ActionCall(arguments=(network, nexthop, *_))) if (
+                entry.table == f"{gateway.TABLE}_{family}"
+            ):
+                ways[number] = network, nexthop
+            case _:
+                pass
+    found = _arguments_by_key(entries, f"backend_{family}", f"backends_{family}") if ways else {}
+    return {
+        number: frozenset(
+            _Across((address, port), *ways[crossing[0]])
+            for address, port, *crossing in of_members
+            if crossing and crossing[0] in ways
+        )
+        for number, of_members in found.items()
+    }
+
+
+def _hops(entries: Entries) -> frozenset[int]:
+    found = (entry for entry in entries.table_entries if entry.table == "neighbor")
+    return frozenset(match.value for entry in found for match in entry.matches if isinstance(match, Exact))
+
+
+def _next_hops(entries: Entries, family: str, there: frozenset[int]) -> dict[tuple[int, int], int]:
     """By network and address, where an address has a route of its own, and the next hop is there."""
-    there = {m.value for e in entries.table_entries if e.table == "neighbor" for m in e.matches if isinstance(m, Exact)}
     found: dict[tuple[int, int], int] = {}
     for entry in entries.table_entries:
         match entry:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
@@ -107,16 +107,19 @@ def _backends(
     for call in dict.fromkeys((*asked, *held)):
         weight = held.get(call, 0)
         address, number = _address(call, family), call.arguments[1]
+        crossing = live.crossing(call.arguments[2]) if service.is_across else {}
+        name = live.network_of(crossing.get("network", 0)) if service.is_across else service.network.name
         yield Backend(
             address=address,
             port=number,
-            words=address_words(live.policies, service.network.name, address, number),
-            workload=_workload(live.policies, service, address),
+            words=address_words(live.policies, name, address, number)
+            + (f" of network {name}" if service.is_across else ""),
+            workload=_workload(live.policies, name, address),
             state=State.MISSING if not weight else State.LIVE if weight == asked.get(call) else State.OTHER,
             weight=weight,
             share=Fraction(weight, total) if weight else None,
-            way=way_to(live, service.network.id, address),
-            span=live.backend_span(port.span, str(address), number),
+            way=_way_across(live, crossing) if service.is_across else way_to(live, service.network.id, address),
+            span=live.backend_span(port.span, str(address), number, name if service.is_across else None),
         )
 
 
@@ -135,8 +138,8 @@ def _address(call: ActionCall, family: str) -> Address:
     return IPv4Address(value) if family == "ipv4" else ip_address(value.to_bytes(16, "big"))
 
 
-def _workload(policies: PolicySet, service: Service, address: Address) -> str | None:
-    there = (w for w in policies.workloads if w.network.name == service.network.name and address in w.addresses)
+def _workload(policies: PolicySet, network: str, address: Address) -> str | None:
+    there = (w for w in policies.workloads if w.network.name == network and address in w.addresses)
     return next((workload.key for workload in there), None)
 
 
@@ -146,6 +149,16 @@ def way_to(live: LiveDevice, network: int, address: Address) -> str:
     hop = _arguments(live, route.entry).get("nexthop") if route is not None else None
     if hop is None:
         return "no route to it: dropped as no_route"
+    return _way_by(live, hop)
+
+
+def _way_across(live: LiveDevice, crossing: Mapping[str, int]) -> str:
+    """How the live tables bring a packet of a client outside into a network."""
+    hop = crossing.get("nexthop")
+    return "no way into its network: dropped as no_route" if hop is None else _way_by(live, hop)
+
+
+def _way_by(live: LiveDevice, hop: int) -> str:
     neighbor = live.model.match_table("neighbor").lookup((hop,))
     arguments = _arguments(live, neighbor.entry) if neighbor is not None else {}
     if "tunnel_dst" in arguments:

@@ -12,11 +12,11 @@ from functools import cached_property
 
 from compiler.diagnostic import Diagnostic
 from compiler.entries.desired import compile_entries
-from compiler.ir.entries import ActionCall, Entries, Group, GroupRef, Member, TableEntry
+from compiler.ir.entries import ActionCall, Entries, Exact, Group, GroupRef, Member, TableEntry
 from compiler.ir.interpreter import Interpreter, Outcome
 from compiler.ir.interpreter.trace import Hit
 from compiler.ir.nodes import Pipeline
-from compiler.pipeline import affinity
+from compiler.pipeline import affinity, gateway
 from compiler.pipeline.family import FAMILIES
 from compiler.policy.policyset import Device, PolicySet, Port, Workload
 from compiler.span import NOWHERE, Span
@@ -146,14 +146,33 @@ class LiveDevice:
         number = next((int(value) for name, value in (*hit.arguments, *hit.key) if name == "service_id"), 0)
         return next(((e.owner, e.span) for e in self._service_entries(number)), ("", NOWHERE))
 
-    def backend_span(self, port: Span, address: str, number: int) -> Span:
+    def crossing(self, number: int) -> dict[str, int]:
+        """What the crossing of a number leads to: the arguments of its live entry; empty where there is none."""
+        found = (
+            entry.action
+            for entry in self.entries.table_entries
+            if entry.table.startswith(f"{gateway.TABLE}_") and entry.matches == (Exact(value=number),)
+        )
+        call = next(found, None)
+        if not isinstance(call, ActionCall):
+            return {}
+        params = self.model.names.actions[call.action].params
+        return {param.name: value for param, value in zip(params, call.arguments, strict=True)}
+
+    def network_of(self, number: int) -> str:
+        """The name of a network by what table keys carry; empty for one that no policy has."""
+        return next((network.name for network in self.policies.networks if network.id == number), "")
+
+    def backend_span(self, port: Span, address: str, number: int, network: str | None = None) -> Span:
         """The line that made an address and port a backend of the service port that stands at `port`.
 
-        Not that of the member: services of all networks share the members that do the same.
+        Not that of the member: services of all networks share the members that do the same. `network` is the backend's,
+        where the service has none.
         """
         ports = (one for service in self.policies.services for one in service.ports if one.span == port)
         backends = (backend for one in ports for backend in (*one.backends, *(one.outside or ())))
-        return next((b.span for b in backends if (str(b.address), b.port) == (address, number)), NOWHERE)
+        alike = (b for b in backends if (str(b.address), b.port) == (address, number))
+        return next((b.span for b in alike if network is None or (b.network and b.network.name == network)), NOWHERE)
 
     def _service_entries(self, number: int) -> Iterator[TableEntry]:
         for entry in self.entries.table_entries:

@@ -82,7 +82,11 @@ def _on_device(service: Service, placed: Placed, fleet: Fleet) -> OnDevice:
         return OnDevice(
             device=name, address=address, why="the policies that were applied to it do not have the service"
         )
-    if not any(p.workload and p.workload.network.name == service.network.name for p in placed.device.ports):
+    if service.is_across and not service.fronts(placed.device):
+        why = "it is no gateway of it: it has no gateway address of a family that the service has"
+        return OnDevice(device=name, address=address, why=why)
+    near = (p.workload for p in placed.device.ports if p.workload is not None)
+    if not service.is_across and not any(workload.network.name == service.network.name for workload in near):
         why = f"no workload of network {service.network.name} is behind it, so it needs none of this"
         return OnDevice(device=name, address=address, why=why)
     try:
@@ -133,8 +137,10 @@ def lines(view: ServiceView) -> Iterator[str]:
         yield f"service {view.key}: nothing of it is offloaded"
     else:
         service = view.service
-        yield f"service {view.key}: {service.kind} of network {service.network.name}{_place(service.span)}"
-        yield f"addresses: {', '.join(map(str, service.addresses))}"
+        of = "backends in any networks" if service.is_across else f"network {service.network.name}"
+        yield f"service {view.key}: {service.kind} of {of}{_place(service.span)}"
+        if service.addresses:
+            yield f"addresses: {', '.join(map(str, service.addresses))}"
         if service.externals:
             yield f"addresses for clients outside: {', '.join(map(str, service.externals))}"
         yield f"ports: {', '.join(_ports_words(service.ports))}"
@@ -144,7 +150,9 @@ def lines(view: ServiceView) -> Iterator[str]:
         words = "of two drawn by weight the one with fewer connections" if _is_counted(service) else "by weight"
         yield f"algorithm: {service.algorithm}, {words}"
         yield from _steering_lines(service)
-        yield f"internal traffic policy: {service.internal_traffic_policy}{_POLICIES[service.internal_traffic_policy]}"
+        if not service.is_across:
+            policy = service.internal_traffic_policy
+            yield f"internal traffic policy: {policy}{_POLICIES[policy]}"
         if service.is_hinted:
             asked = service.traffic_distribution or "as hints say"
             yield f"traffic distribution: {asked}, clients get the backends for their node or zone where there are any"

@@ -9,6 +9,7 @@ from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from compiler.ir.interpreter import trace
+from compiler.pipeline import gateway
 from compiler.policy.policyset import PolicySet
 from compiler.span import NOWHERE, Span
 from runtime.explanation.livedevice import chooses_proxy, remembers_clients
@@ -26,12 +27,14 @@ _KINDS: dict[type[trace.TraceStep], str] = {
     trace.Learned: "learn",
     trace.Evicted: "evict",
     trace.Full: "full",
+    trace.Sought: "seek",
     trace.Ended: "verdict",
     trace.EndedEarly: "too short",
     trace.Metered: "meter",
     trace.SentDigest: "digest",
     trace.Cloned: "clone",
 }
+_INTO_NETWORKS = frozenset({gateway.ACTION.name, "enter_network"})
 _NOBODY = "no policy"
 _SAID_APART = frozenset({"span", "owner", "slot"})
 
@@ -72,7 +75,15 @@ def _way_lines(way: Way, network: str, first: Way | None) -> Iterator[str]:
     for number, hop in enumerate(way.hops):
         common = _common(hop, first.hops[0]) if first is not None and not number else 0
         yield from _hop_lines(hop, network, way if not number else None, common)
+        network = _left_in(hop, network)
     yield fate_words(way, network)
+
+
+def _left_in(hop: Hop, network: str) -> str:
+    """The network that a packet is in behind a device: tunnels lead into one, and gateways into another."""
+    hits = (s for s in hop.outcome.trace if isinstance(s, trace.Hit) and s.action in _INTO_NETWORKS)
+    found = [hop.live.network_of(int(dict(hit.arguments)["network"])) for hit in hits]
+    return found[-1] if found else network
 
 
 def share_words(share: Fraction) -> str:
@@ -183,8 +194,12 @@ def _backend(hop: Hop, hit: trace.Hit, network: str) -> tuple[str, Span]:
     """The backend in words, and the line that made it one."""
     arguments = dict(hit.arguments)
     address, port = arguments["address"], int(arguments["port"])
-    words = address_words(hop.live.policies, network, ip_address(address), port)
-    return words, hop.live.backend_span(hit.span, address, port)
+    if "crossing" not in arguments:
+        words = address_words(hop.live.policies, network, ip_address(address), port)
+        return words, hop.live.backend_span(hit.span, address, port)
+    there = hop.live.network_of(hop.live.crossing(int(arguments["crossing"])).get("network", 0))
+    words = f"{address_words(hop.live.policies, there, ip_address(address), port)} of network {there}"
+    return words, hop.live.backend_span(hit.span, address, port, there)
 
 
 def _remembered(hop: Hop, hit: trace.Hit, network: str) -> str:
@@ -232,10 +247,12 @@ def plain(explained: Explained) -> dict[str, Any]:
 
 
 def _plain_way(way: Way, network: str) -> dict[str, Any]:
-    last = way.hops[-1]
+    last, end = way.hops[-1], network
+    for hop in way.hops:
+        end = _left_in(hop, end)
     return {
         "fate": way.fate.value,
-        "words": fate_words(way, network).removeprefix("=> "),
+        "words": fate_words(way, end).removeprefix("=> "),
         "device": last.live.device.name,
         "port": last.outcome.egress_port,
         "drop_reason": last.outcome.drop_reason,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
+from typing import Any
 
 import yaml
 from hypothesis import strategies as st
@@ -136,27 +137,29 @@ def policies_of(outside: Outside) -> PolicySet:
     return loaded.policies
 
 
-def _manifests(outside: Outside) -> list[object]:
-    found: list[object] = []
+def _manifests(outside: Outside) -> list[dict[str, Any]]:
+    found = network_manifests()
     for number, name in enumerate(NETWORKS):
-        prefixes = ["10.1.0.0/16", "fd00:10:1::/64"]
-        found.append(_object("Network", name, {"id": number + 1, "vni": 100 + number, "cidrs": prefixes}))
-        found.append(
-            _object(
-                "DpuService", name, _service(number, outside.offers[number], has_node_ports=outside.at_nodes == number)
-            )
-        )
+        service = _service(number, outside.offers[number], has_node_ports=outside.at_nodes == number)
+        found.append(manifest("DpuService", name, service))
     for number, name in enumerate(DEVICES):
-        found.append(_object("Node", f"node-{number}", {"addresses": [str(node_address(number, 6))]}))
-        found.append(_object("Device", name, _device(number, number in outside.routers)))
+        found.append(manifest("Node", f"node-{number}", {"addresses": [str(node_address(number, 6))]}))
+        found.append(manifest("Device", name, device_manifest(number, has_router=number in outside.routers)))
         for of in NETWORKS:
             own = [str(backend(number, version)) for version in (4, 6)]
             spec = {"type": "Pod", "network": of, "node": f"node-{number}", "addresses": own}
-            found.append(_object("Workload", f"{of}-{number}", spec))
+            found.append(manifest("Workload", f"{of}-{number}", spec))
     return found
 
 
-def _object(kind: str, name: str, spec: object) -> dict[str, object]:
+def network_manifests() -> list[dict[str, Any]]:
+    """Of both networks, whose prefixes are the same."""
+    prefixes = ["10.1.0.0/16", "fd00:10:1::/64"]
+    specs = ({"id": number + 1, "vni": 100 + number, "cidrs": prefixes} for number in range(len(NETWORKS)))
+    return [manifest("Network", name, spec) for name, spec in zip(NETWORKS, specs, strict=True)]
+
+
+def manifest(kind: str, name: str, spec: object) -> dict[str, Any]:
     return {"apiVersion": "turnout.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}
 
 
@@ -186,7 +189,8 @@ def _service(network: int, offer: Offer, *, has_node_ports: bool) -> dict[str, o
     return spec
 
 
-def _device(number: int, has_router: bool) -> dict[str, object]:
+def device_manifest(number: int, *, has_router: bool) -> dict[str, object]:
+    """The spec of a device with both its workloads."""
     underlay: dict[str, object] = {"address": f"192.168.50.{number + 1}/24", "mac": UNDERLAY_MACS[DEVICES[number]]}
     if has_router:
         underlay |= {"gateway": "192.168.50.254", "gatewayMac": ROUTER_MAC}
@@ -249,8 +253,12 @@ def calls() -> st.SearchStrategy[Call]:
 
 def answer(call: Call, network: int, got: Ends) -> bytes:
     """What the backend, in a network, answers that got this of a call."""
-    flags, to = "SA" if call.flags == "S" else "A", f"0a:54:00:00:00:{100 + network:02x}"
-    return _frame(got.turned, flags, to)
+    return answered_to(got, network, "SA" if call.flags == "S" else "A")
+
+
+def answered_to(got: Ends, network: int, flags: str) -> bytes:
+    """What a backend answers, by the router of its network."""
+    return _frame(got.turned, flags, f"0a:54:00:00:00:{100 + network:02x}")
 
 
 def _frame(ends: Ends, flags: str, to: str) -> bytes:

@@ -20,6 +20,7 @@ from compiler.ir.interpreter.model import Model
 from compiler.ir.interpreter.packet import Packet
 from compiler.ir.interpreter.replication import Copy, clones_of
 from compiler.ir.interpreter.rewriting import compute, rewrite
+from compiler.ir.seeking import sought
 from compiler.ir.statements import (
     Advance,
     Apply,
@@ -41,6 +42,7 @@ from compiler.ir.statements import (
     Reply,
     Rewrite,
     Run,
+    Seek,
     SendDigest,
     Statement,
     ToKernel,
@@ -118,6 +120,8 @@ class Journey:
                 return self.run_control(control)
             case Learn():
                 return self._learn(statement)
+            case Seek():
+                return self._seek(statement)
             case Forward() | Reply() | ToKernel() | Drop() | Punt() | Multicast():
                 return statement
             case Advance(event=event):
@@ -236,6 +240,22 @@ class Journey:
         self._learned.append(result.slot)
         self._record_learned(table, result.slot, is_renewed=False)
         return None
+
+    def _seek(self, statement: Seek) -> Verdict | None:
+        table, target = self._names.tables[statement.table], statement.target
+        store, width = self._model.store_of(table.name), target.width_bits
+        number, tried = evaluate(Random(width_bits=32), self._scope), 0
+        values = [evaluate(target, self._scope), *sought(number, width, statement.first, statement.tries)]
+        for value in values:
+            self._scope.metadata[target.name] = value
+            if value < statement.first:
+                continue
+            tried += 1
+            if store.find(tuple(evaluate(key.expr, self._scope) for key in table.keys)) is None:
+                self._record(trace.Sought(table=table.name, name=target.name, value=str(value), tried=tried))
+                return None
+        self._record(trace.Sought(table=table.name, name=target.name, value=None, tried=tried))
+        return self.run(statement.on_none)
 
     def _record_learned(self, table: Table, slot: Slot, *, is_renewed: bool) -> None:
         self._record(

@@ -150,6 +150,20 @@ class Full:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sought:
+    """A value with which a learned table has no entry was looked for; `value` is None where none was found."""
+
+    table: str
+    name: str
+    value: str | None
+    tried: int
+
+    def __str__(self) -> str:
+        found = f"{self.name}={self.value}" if self.value is not None else f"no {self.name}"
+        return f"seek {self.table}: {found} is free, {self.tried} tried"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Advanced:
     """A learned entry saw an event and changed its expiry profile."""
 
@@ -229,6 +243,7 @@ TraceStep = (
     | Learned
     | Evicted
     | Full
+    | Sought
     | Advanced
     | Counted
     | Metered

@@ -29,6 +29,7 @@ from compiler.ir.statements import (
     Reply,
     Rewrite,
     Run,
+    Seek,
     SendDigest,
     Statement,
     ToKernel,
@@ -57,6 +58,7 @@ class StatementReader:
             "truncate": self._truncate,
             "learn": self._learn,
             "renew": lambda span: replace(self._learn(span), renews=True),
+            "seek": self._seek,
             "advance": lambda span: Advance(event=self._cursor.name("an event"), span=span),
             "count": self._count,
             "execute": self._execute,
@@ -175,6 +177,15 @@ class StatementReader:
             span=span,
         )
 
+    def _seek(self, span: Span) -> Seek:
+        table, target = self._cursor.name("a table"), self._into()
+        self._cursor.take("from")
+        first = self._cursor.number("the least value")
+        self._cursor.take("tries")
+        tries = self._cursor.number("a number of tries")
+        on_none = self.read_block() if self._begins("none") else ()
+        return Seek(table=table, target=target, first=first, tries=tries, on_none=on_none, span=span)
+
     def _digest(self, span: Span) -> SendDigest:
         name = self._cursor.name("a digest")
         widths = self._expressions.digests.get(name, {})
@@ -209,10 +220,10 @@ class StatementReader:
         return Execute(meter=meter, index=index, target=self._into(), span=span)
 
     def _into(self) -> MetaRef:
-        """The metadata that gets a colour."""
+        """The metadata that gets a value."""
         self._cursor.take("into")
         place = self._cursor.span()
         target = self._expressions.read_field()
         if not isinstance(target, MetaRef):
-            self._cursor.refuse("a colour goes into metadata", span=place)
+            self._cursor.refuse("a value goes into metadata", span=place)
         return target

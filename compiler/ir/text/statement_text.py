@@ -27,6 +27,7 @@ from compiler.ir.statements import (
     Reply,
     Rewrite,
     Run,
+    Seek,
     SendDigest,
     Statement,
     ToKernel,
@@ -77,6 +78,14 @@ def statement_lines(statement: Statement) -> Iterator[str]:
                 return
             yield f"{line} full {{"
             yield from block_lines(on_full)
+            yield "}"
+        case Seek(table=table, target=target, first=first, tries=tries, on_none=on_none):
+            line = f"seek {table} into {expression_text(target)} from {first} tries {tries}"
+            if not on_none:
+                yield line
+                return
+            yield f"{line} none {{"
+            yield from block_lines(on_none)
             yield "}"
         case SendDigest(digest=digest, values=values):
             yield from inside_lines(f"digest {digest}", _value_texts(values))

@@ -13,6 +13,7 @@ from compiler.ir.headers import Coverage
 from compiler.ir.interpreter.run import INGRESS_PORT
 from compiler.ir.names import Names
 from compiler.ir.nodes import Pipeline
+from compiler.ir.seeking import MAX_SOUGHT_BITS, MAX_TRIES
 from compiler.ir.statements import (
     Advance,
     Apply,
@@ -35,6 +36,7 @@ from compiler.ir.statements import (
     Reply,
     Rewrite,
     Run,
+    Seek,
     SendDigest,
     Statement,
     ToKernel,
@@ -75,7 +77,7 @@ def nested(statements: Iterable[Statement]) -> Iterable[Statement]:
             case If(then=first, otherwise=second) | Apply(on_hit=first, on_miss=second):
                 yield from nested(first)
                 yield from nested(second)
-            case Learn(on_full=first):
+            case Learn(on_full=first) | Seek(on_none=first):
                 yield from nested(first)
             case _:
                 pass
@@ -168,6 +170,8 @@ class _Body:
                     self.report.add(codes.BAD_CONSTANT, statement.span, f"{keep_bytes} bytes are kept")
             case Learn():
                 self._check_learn(statement)
+            case Seek():
+                self._check_seek(statement)
             case Count(counter=counter, index=index):
                 self._check_name("counter", counter, self.names.counters, statement.span)
                 self.expressions.check(index)
@@ -326,6 +330,26 @@ class _Body:
     def _check_vlan_parts(self, span: Span) -> None:
         for header, name, width in _VLAN_PARTS:
             self.expressions.check(FieldRef(header=header, name=name, width_bits=width, span=span))
+
+    def _check_seek(self, statement: Seek) -> None:
+        self.expressions.check(statement.target)
+        table = self.names.tables.get(statement.table)
+        if table is None or table.store is None:
+            message = f"there is no learned table '{statement.table}'"
+            self.report.add(codes.UNKNOWN_NAME, statement.span, message)
+        elif not any(key.expr == statement.target for key in table.keys):
+            message = f"'{statement.target.name}' is no part of the key of table {table.name}"
+            self.report.add(codes.BAD_ARGUMENTS, statement.span, message)
+        width = statement.target.width_bits
+        if width > MAX_SOUGHT_BITS:
+            expected = f"at most {MAX_SOUGHT_BITS}"
+            self.report.add(codes.WIDTH, statement.span, f"a value of {width} bits is sought", expected=expected)
+        elif not 0 <= statement.first <= 1 << width - 1:
+            message = f"values from {statement.first} on are sought"
+            self.report.add(codes.BAD_CONSTANT, statement.span, message, expected=f"at most {1 << width - 1}")
+        if not 1 <= statement.tries <= MAX_TRIES:
+            message = f"a value is sought {statement.tries} times"
+            self.report.add(codes.BAD_CONSTANT, statement.span, message, expected=f"1 to {MAX_TRIES}")
 
     def _check_learn(self, statement: Learn) -> None:
         self.expressions.check(statement.profile)

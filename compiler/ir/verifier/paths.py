@@ -55,6 +55,7 @@ from compiler.ir.statements import (
     Reply,
     Rewrite,
     Run,
+    Seek,
     SendDigest,
     Statement,
     ToKernel,
@@ -132,6 +133,10 @@ class _Paths:
                 return self.run(self.names.controls[control].body, state)
             case Learn():
                 return self._learn(statement, state)
+            case Seek(table=table, on_none=on_none):
+                for key in self.names.tables[table].keys:
+                    self.check_reads(key.expr, state, statement.span)
+                return state.join(self.run(on_none, state))
             case Assign(target=target, value=value):
                 self.check_reads(value, state, statement.span)
                 if isinstance(target, MetaRef):

@@ -22,6 +22,7 @@ from compiler.ir.statements import (
     Reply,
     Rewrite,
     Run,
+    Seek,
     SendDigest,
     Statement,
     ToKernel,
@@ -36,7 +37,7 @@ def check_place(statement: Statement, report: Report, *, in_action: bool) -> Non
         case Assign(target=FieldRef(header=header, name=name)) if in_action:
             message, expected = f"the action sets {header}.{name}", "actions set metadata, controls the packet"
             report.add(codes.MISPLACED_STATEMENT, statement.span, message, expected=expected)
-        case Apply() | Run() | Learn() | SendDigest() | Clone():
+        case Apply() | Run() | Learn() | Seek() | SendDigest() | Clone():
             _check(statement, report, "an action", is_wrong=in_action)
         case Forward() | Reply() | ToKernel() | Drop() | Punt() | Multicast():
             _check(statement, report, "an action", is_wrong=in_action)

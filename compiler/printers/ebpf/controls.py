@@ -28,6 +28,7 @@ from compiler.ir.statements import (
     Reply,
     Rewrite,
     Run,
+    Seek,
     SendDigest,
     Statement,
     ToKernel,
@@ -36,7 +37,7 @@ from compiler.ir.statements import (
 from compiler.ir.tables import Action
 from compiler.ir.walking import expressions, read_by, statements
 from compiler.printers.ebpf import packets
-from compiler.printers.ebpf.expressions import c
+from compiler.printers.ebpf.expressions import c, words
 from compiler.printers.ebpf.gathering import Gathered
 from compiler.printers.ebpf.lines import Lines
 from compiler.printers.ebpf.structures import event_constant, flag, table_constant
@@ -188,6 +189,8 @@ class Printer:
                 self._run(lines, control)
             case Learn():
                 self._learn(lines, statement, valid)
+            case Seek():
+                self._seek(lines, statement, valid)
             case Rewrite():
                 packets.rewrite(lines, self.usage, statement, valid)
             case Push():
@@ -296,6 +299,26 @@ class Printer:
         given = ["ctx"] if needs_context(self.pipeline, control.body) else []
         given += ["scratch"] if control.hot else []
         return f"{control.name}({', '.join(given)})"
+
+    def _seek(self, lines: Lines, statement: Seek, valid: Valid) -> None:
+        """Try one value after the other; whether a key has an entry is asked by a function of the store's."""
+        name, target = self.layout.store_of(statement.table).store.name, c(statement.target)
+        size, table = 1 << statement.target.width_bits, self.usage.names.tables[statement.table]
+        with lines.block():
+            lines.add(f"struct {name}_entry *entry = &scratch->{statement.table};")
+            lines.add("u32 number = drawn(), next = number;", "bool found = false;", "")
+            with lines.block(f"for (u32 tried = 0; tried <= {statement.tries} && !found; tried++)"):
+                with lines.block("if (tried)"):
+                    lines.add(f"{target} = next & {size - 1:#x};", "next += number >> 16 | 1;")
+                    lines.add(f"if ({target} < {statement.first})", f"\t{target} += {size - statement.first};")
+                with lines.block(f"if ({target} >= {statement.first})"):
+                    exprs = tuple(key.expr for key in table.keys)
+                    lines.extend(f"entry->key[{index}] = {word};" for index, word in enumerate(words(exprs)))
+                    lines.add(f"entry->hash = {name}_hash(entry->key);")
+                    lines.add(f"found = !{flag(name)} || !{name}_holds(entry);")
+            if statement.on_none:
+                with lines.block("if (!found)"):
+                    self._body(lines, statement.on_none, valid)
 
     def _learn(self, lines: Lines, statement: Learn, valid: Valid) -> None:
         store = self.layout.store_of(statement.table)

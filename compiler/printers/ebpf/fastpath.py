@@ -40,6 +40,7 @@ from compiler.ir.statements import (
     Reply,
     Rewrite,
     Run,
+    Seek,
     SendDigest,
     Statement,
     ToKernel,
@@ -196,7 +197,7 @@ class FastPrinter(Printer):
                 if table.selector is not None or laid.masks is not None or laid.map.kind is MapKind.LPM_TRIE:
                     return True
                 return any(self._is_metered(ref.name) for ref in table.actions)
-            case Learn() | Execute() | Reply() | Truncate() | Punt() | Multicast() | Clone() | SendDigest():
+            case Learn() | Seek() | Execute() | Reply() | Truncate() | Punt() | Multicast() | Clone() | SendDigest():
                 return True
             case _:
                 return False

@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from compiler.ir.names import Names
 from compiler.ir.nodes import DropReason, Pipeline
-from compiler.ir.statements import Count, Learn
+from compiler.ir.statements import Count, Learn, Seek
 from compiler.ir.walking import all_statements, multicasts, statements
 from compiler.printers.ebpf import controls, fastpath, metering, parser, structures, tables
 from compiler.printers.ebpf.expressions import header_constant
@@ -96,6 +96,8 @@ class PipelineView:
     stores: tuple[structures.StoreView, ...]
     renewing: frozenset[str]
     """Stores whose entries are renewed."""
+    sought: frozenset[str]
+    """Stores in which keys without an entry are sought."""
     learned: tuple[tuple[str, str], ...]
     """(table, store) of each learned table."""
     made_keys: tuple[str, ...]
@@ -168,6 +170,7 @@ def pipeline_view(pipeline: Pipeline, provenance: Mapping[str, Sequence[str]]) -
         gatherings=tuple(_gathering(array, maps) for array in arrays.gatherings),
         stores=tuple(structures.store_view(store) for store in laid.stores),
         renewing=_renewing(used.names),
+        sought=_sought(used.names),
         learned=tuple((t.table, store.store.name) for store in laid.stores for t in store.tables),
         made_keys=tuple(t.table for t in laid.tables if arrays.makes_key(t)),
         later=_later(pipeline, laid, arrays),
@@ -193,6 +196,11 @@ def pipeline_view(pipeline: Pipeline, provenance: Mapping[str, Sequence[str]]) -
 def _renewing(names: Names) -> frozenset[str]:
     renewed = (s.table for s in all_statements(names.pipeline) if isinstance(s, Learn) and s.renews)
     return frozenset(store for table in renewed if (store := names.tables[table].store) is not None)
+
+
+def _sought(names: Names) -> frozenset[str]:
+    tables = (s.table for s in all_statements(names.pipeline) if isinstance(s, Seek))
+    return frozenset(store for table in tables if (store := names.tables[table].store) is not None)
 
 
 def _gathering(array: Gathering, maps: Sequence[structures.MapView]) -> GatheringView:

@@ -37,6 +37,7 @@ from compiler.ir.statements import (
     Reply,
     Rewrite,
     Run,
+    Seek,
     SendDigest,
     Statement,
     ToKernel,
@@ -47,6 +48,7 @@ from compiler.printers.p4.checksums import holders_of, is_computed
 from compiler.printers.p4.cutting import cut_length
 from compiler.printers.p4.expressions import ExpressionPrinter, number
 from compiler.printers.p4.identifiers import Identifiers
+from compiler.printers.p4.refusals import UnprintableError
 from compiler.printers.p4.sums import Sums
 
 ETHERTYPE_VLAN = 0x8100
@@ -151,6 +153,8 @@ class StatementPrinter(ABC):
                 return self._reshape(statement)
             case Truncate() | Learn():
                 raise AssertionError("printed with its neighbours")
+            case Seek(table=table):
+                raise UnprintableError("P4", f"a key without an entry is sought in table {table}", statement.span)
             case Advance():
                 return self.advance(statement)
             case Count(counter=counter, index=index):

@@ -15,6 +15,7 @@
  *   FLOW_TRANSITIONS how many transitions there are
  *   FLOW_COUNTS     only where entries count for members of a selector: numbers of members, and 0
  *   FLOW_RENEWS     only where packets change entries that they have hit; such a store has no pairs
+ *   FLOW_SOUGHT     only where packets look for a key that no entry has
  *
  * and these tables before it:
  *
@@ -499,6 +500,16 @@ static __always_inline bool FLOW(find_entry)(struct FLOW(entry) *entry, struct F
 #endif
 }
 
+#ifdef FLOW_SOUGHT
+/* Whether an entry has the key of `entry`, be it marked; nobody sees that. A function of its own, asked for key after key. */
+__noinline u32 FLOW(holds)(struct FLOW(entry) *entry)
+{
+	struct FLOW(hit) hit;
+
+	return entry && FLOW(find)(entry->key, entry->hash, &hit);
+}
+#endif
+
 /* Whether an entry that was found with a mark is still there for packets of a side; the mark is taken off the copy then. */
 static __always_inline bool FLOW(goes_on)(struct FLOW(hit) *hit, u32 side)
 {
@@ -654,6 +665,7 @@ static __always_inline void FLOW(use)(struct FLOW(hit) *hit, u32 now_ms, u64 byt
 #undef FLOW_TRANSITIONS
 #undef FLOW_COUNTS
 #undef FLOW_RENEWS
+#undef FLOW_SOUGHT
 #undef FLOW_FIND_ATTEMPTS
 #undef FLOW_SETS
 #undef FLOW_ARGUMENT_WORDS

@@ -49,7 +49,7 @@ class Chance:
             self.known = [*self.known[-_REMEMBERED:], talk]
 
     def _call(self) -> None:
-        services = self.talks.policies.services
+        services = [service for service in self.talks.policies.services if service.addresses]
         if not services:
             return self._visit()
         service = self.dice.choice(services)

@@ -1,5 +1,5 @@
 /*
- * turnout, version 6. Services, tunnels and routes of the networks that a device serves.
+ * turnout, version 7. Services, tunnels and routes of the networks that a device serves.
  *
  * Printed from the pipeline's IR; compiled with TURNOUT_TC and with TURNOUT_XDP. A packet is parsed into the scratch
  * memory of its CPU, runs through the controls, which look tables up, and leaves as the outcome says.
@@ -56,6 +56,8 @@ const volatile u8 uses_egress_peer_ipv6 = 1;
 const volatile u8 uses_ingress_peer_ipv6 = 1;
 const volatile u8 uses_egress_port_ipv6 = 1;
 const volatile u8 uses_ingress_port_ipv6 = 1;
+const volatile u8 uses_crossing_ipv4 = 1;
+const volatile u8 uses_crossing_ipv6 = 1;
 const volatile u8 uses_connections_ipv4 = 1;
 const volatile u8 uses_connections_ipv6 = 1;
 const volatile u8 uses_affinities = 1;
@@ -107,6 +109,7 @@ enum action {
 	ACTION_TO_SERVICE_IN_TURN_IPV4 = 0x00001c,
 	ACTION_TO_SERVICE_BY_COUNT_IPV4 = 0x00001d,
 	ACTION_TO_BACKEND_IPV4 = 0x000014,
+	ACTION_TO_BACKEND_ACROSS_IPV4 = 0x00001e,
 	ACTION_TRANSLATE_IPV6 = 0x000041,
 	ACTION_TRANSLATE_REPLY_IPV6 = 0x000042,
 	ACTION_TO_SERVICE_IPV6 = 0x000043,
@@ -115,6 +118,7 @@ enum action {
 	ACTION_TO_SERVICE_IN_TURN_IPV6 = 0x00004c,
 	ACTION_TO_SERVICE_BY_COUNT_IPV6 = 0x00004d,
 	ACTION_TO_BACKEND_IPV6 = 0x000044,
+	ACTION_TO_BACKEND_ACROSS_IPV6 = 0x00004e,
 	ACTION_REDIRECT_OUTBOUND_IPV4 = 0x000030,
 	ACTION_BYPASS_OUTBOUND_IPV4 = 0x000031,
 	ACTION_DENY_OUTBOUND_IPV4 = 0x000032,
@@ -138,6 +142,7 @@ enum action {
 	ACTION_ISOLATE_SOURCE = 0x000100,
 	ACTION_ISOLATE_DESTINATION = 0x000101,
 	ACTION_HAS_PORTS = 0x000102,
+	ACTION_CROSS = 0x000080,
 	ACTION_ALLOW_EGRESS_IPV4 = 0x000110,
 	ACTION_ALLOW_INGRESS_IPV4 = 0x000111,
 	ACTION_ALLOW_EGRESS_IPV6 = 0x000140,
@@ -162,6 +167,7 @@ enum drop_reason {
 	DROP_SOURCE_DENIED = 14, /* The service does not let this client outside in. */
 	DROP_EGRESS_DENIED = 15, /* No NetworkPolicy of the sender allows the connection. */
 	DROP_INGRESS_DENIED = 16, /* No NetworkPolicy of the receiver allows the connection. */
+	DROP_NO_SOURCE_PORT = 17, /* A service gateway has found no free port for the backend. */
 };
 
 /* Arguments of actions, as entries hold them. */
@@ -377,6 +383,16 @@ _Static_assert(__builtin_offsetof(struct to_backend_ipv4, address) == 0, "struct
 _Static_assert(__builtin_offsetof(struct to_backend_ipv4, port) == 4, "struct to_backend_ipv4");
 _Static_assert(__builtin_offsetof(struct to_backend_ipv4, padding6) == 6, "struct to_backend_ipv4");
 
+struct to_backend_across_ipv4 {
+	u32 address;
+	u16 port;
+	u16 crossing;
+};
+_Static_assert(sizeof(struct to_backend_across_ipv4) == 8, "struct to_backend_across_ipv4");
+_Static_assert(__builtin_offsetof(struct to_backend_across_ipv4, address) == 0, "struct to_backend_across_ipv4");
+_Static_assert(__builtin_offsetof(struct to_backend_across_ipv4, port) == 4, "struct to_backend_across_ipv4");
+_Static_assert(__builtin_offsetof(struct to_backend_across_ipv4, crossing) == 6, "struct to_backend_across_ipv4");
+
 struct translate_ipv6 {
 	struct u128 src;
 	struct u128 dst;
@@ -489,6 +505,18 @@ _Static_assert(__builtin_offsetof(struct to_backend_ipv6, address) == 0, "struct
 _Static_assert(__builtin_offsetof(struct to_backend_ipv6, port) == 16, "struct to_backend_ipv6");
 _Static_assert(__builtin_offsetof(struct to_backend_ipv6, padding18) == 18, "struct to_backend_ipv6");
 
+struct to_backend_across_ipv6 {
+	struct u128 address;
+	u16 port;
+	u16 crossing;
+	u8 padding20[4];
+};
+_Static_assert(sizeof(struct to_backend_across_ipv6) == 24, "struct to_backend_across_ipv6");
+_Static_assert(__builtin_offsetof(struct to_backend_across_ipv6, address) == 0, "struct to_backend_across_ipv6");
+_Static_assert(__builtin_offsetof(struct to_backend_across_ipv6, port) == 16, "struct to_backend_across_ipv6");
+_Static_assert(__builtin_offsetof(struct to_backend_across_ipv6, crossing) == 18, "struct to_backend_across_ipv6");
+_Static_assert(__builtin_offsetof(struct to_backend_across_ipv6, padding20) == 20, "struct to_backend_across_ipv6");
+
 struct redirect_outbound_ipv4 {
 	u8 closed;
 	u8 padding1[1];
@@ -582,6 +610,16 @@ struct has_ports {
 };
 _Static_assert(sizeof(struct has_ports) == 2, "struct has_ports");
 _Static_assert(__builtin_offsetof(struct has_ports, ports) == 0, "struct has_ports");
+
+struct cross {
+	u16 network;
+	u16 nexthop;
+	u16 way_back;
+};
+_Static_assert(sizeof(struct cross) == 6, "struct cross");
+_Static_assert(__builtin_offsetof(struct cross, network) == 0, "struct cross");
+_Static_assert(__builtin_offsetof(struct cross, nexthop) == 2, "struct cross");
+_Static_assert(__builtin_offsetof(struct cross, way_back) == 4, "struct cross");
 
 /* Keys and values of tables. */
 struct port_key {
@@ -865,7 +903,7 @@ _Static_assert(__builtin_offsetof(struct backend_ipv4_value, cycle_size) == 8, "
 struct backends_ipv4_value {
 	u32 action; /* enum action; 0: no entry */
 	u32 counter; /* index of the direct counter, from 1 */
-	union { struct to_backend_ipv4 to_backend_ipv4; } arguments;
+	union { struct to_backend_ipv4 to_backend_ipv4; struct to_backend_across_ipv4 to_backend_across_ipv4; } arguments;
 } __attribute__((aligned(8)));
 _Static_assert(sizeof(struct backends_ipv4_value) == 16, "struct backends_ipv4_value");
 _Static_assert(__builtin_offsetof(struct backends_ipv4_value, action) == 0, "struct backends_ipv4_value");
@@ -937,7 +975,7 @@ _Static_assert(__builtin_offsetof(struct backend_ipv6_value, cycle_size) == 8, "
 struct backends_ipv6_value {
 	u32 action; /* enum action; 0: no entry */
 	u32 counter; /* index of the direct counter, from 1 */
-	union { struct to_backend_ipv6 to_backend_ipv6; } arguments;
+	union { struct to_backend_ipv6 to_backend_ipv6; struct to_backend_across_ipv6 to_backend_across_ipv6; } arguments;
 } __attribute__((aligned(8)));
 _Static_assert(sizeof(struct backends_ipv6_value) == 32, "struct backends_ipv6_value");
 _Static_assert(__builtin_offsetof(struct backends_ipv6_value, action) == 0, "struct backends_ipv6_value");
@@ -1582,6 +1620,26 @@ _Static_assert(__builtin_offsetof(struct ingress_port_ipv6_value, action) == 0, 
 _Static_assert(__builtin_offsetof(struct ingress_port_ipv6_value, counter) == 4, "struct ingress_port_ipv6_value");
 _Static_assert(__builtin_offsetof(struct ingress_port_ipv6_value, padding8) == 8, "struct ingress_port_ipv6_value");
 
+struct crossing_ipv4_value {
+	u32 action; /* enum action; 0: no entry */
+	u32 counter; /* index of the direct counter, from 1 */
+	union { struct cross cross; } arguments;
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct crossing_ipv4_value) == 16, "struct crossing_ipv4_value");
+_Static_assert(__builtin_offsetof(struct crossing_ipv4_value, action) == 0, "struct crossing_ipv4_value");
+_Static_assert(__builtin_offsetof(struct crossing_ipv4_value, counter) == 4, "struct crossing_ipv4_value");
+_Static_assert(__builtin_offsetof(struct crossing_ipv4_value, arguments) == 8, "struct crossing_ipv4_value");
+
+struct crossing_ipv6_value {
+	u32 action; /* enum action; 0: no entry */
+	u32 counter; /* index of the direct counter, from 1 */
+	union { struct cross cross; } arguments;
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct crossing_ipv6_value) == 16, "struct crossing_ipv6_value");
+_Static_assert(__builtin_offsetof(struct crossing_ipv6_value, action) == 0, "struct crossing_ipv6_value");
+_Static_assert(__builtin_offsetof(struct crossing_ipv6_value, counter) == 4, "struct crossing_ipv6_value");
+_Static_assert(__builtin_offsetof(struct crossing_ipv6_value, arguments) == 8, "struct crossing_ipv6_value");
+
 
 /* Both directions of every connection to a service. */
 enum {
@@ -1672,6 +1730,7 @@ _Static_assert(sizeof(union connections_ipv4_arguments) == 16, "union connection
 #define FLOW_EVENTS 4
 #define FLOW_TRANSITIONS 17
 #define FLOW_COUNTS 65536
+#define FLOW_SOUGHT
 #include "turnout/flow_table.h"
 
 /* Both directions of every connection to a service. */
@@ -1763,6 +1822,7 @@ _Static_assert(sizeof(union connections_ipv6_arguments) == 40, "union connection
 #define FLOW_EVENTS 4
 #define FLOW_TRANSITIONS 17
 #define FLOW_COUNTS 65536
+#define FLOW_SOUGHT
 #include "turnout/flow_table.h"
 
 /* The backend that a client's last connection to a service got. How long that counts is the service's to say; a profile only says when its place is free. */
@@ -2357,6 +2417,22 @@ struct {
 } ingress_port_ipv6_count SEC(".maps");
 
 struct {
+	int (*type)[BPF_MAP_TYPE_ARRAY];
+	int (*max_entries)[32768];
+	int (*map_flags)[BPF_F_INNER_MAP];
+	u32 *key;
+	struct crossing_ipv4_value *value;
+} crossing_ipv4 SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_ARRAY];
+	int (*max_entries)[32768];
+	int (*map_flags)[BPF_F_INNER_MAP];
+	u32 *key;
+	struct crossing_ipv6_value *value;
+} crossing_ipv6 SEC(".maps");
+
+struct {
 	int (*type)[BPF_MAP_TYPE_PERCPU_ARRAY];
 	int (*max_entries)[32];
 	u32 *key;
@@ -2636,7 +2712,7 @@ struct array_maps_4_16_map {
 };
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY_OF_MAPS];
-	int (*max_entries)[5];
+	int (*max_entries)[7];
 	int (*key_size)[4];
 	struct array_maps_4_16_map *values[];
 } array_maps_4_16 SEC(".maps") = {
@@ -2646,6 +2722,8 @@ struct {
 		(void *)&proxies_ipv6_member,
 		(void *)&redirect_limit_ipv4_meter_words,
 		(void *)&redirect_limit_ipv6_meter_words,
+		(void *)&crossing_ipv4,
+		(void *)&crossing_ipv6,
 	},
 };
 enum {
@@ -2654,6 +2732,8 @@ enum {
 	AT_PROXIES_IPV6_MEMBER,
 	AT_REDIRECT_LIMIT_IPV4_METER_WORDS,
 	AT_REDIRECT_LIMIT_IPV6_METER_WORDS,
+	AT_CROSSING_IPV4,
+	AT_CROSSING_IPV6,
 };
 
 /* Maps of one shape that only the first packets of connections ask: the program names this one for all of them. */
@@ -2993,9 +3073,11 @@ struct metadata {
 	u16 service_id;
 	u16 spread;
 	u16 affine_port;
+	u16 across; /* 14 bits */
 	u16 nexthop;
 	u16 new_src_port;
 	u16 new_dst_port;
+	u16 reverse_network;
 	u16 reverse_src_port;
 	u16 reverse_dst_port;
 	u16 egress_network;
@@ -3756,6 +3838,15 @@ static __always_inline void to_backend_ipv4(const struct to_backend_ipv4 *argume
 	scratch->meta.new_dst_port = arguments->port;
 }
 
+/* The backend that gets the connection, of another network; it sees the service's `hairpin` as source. */
+static __always_inline void to_backend_across_ipv4(const struct to_backend_across_ipv4 *arguments, struct scratch *scratch)
+{
+	scratch->meta.decided = 1;
+	scratch->meta.new_dst_ipv4 = arguments->address;
+	scratch->meta.new_dst_port = arguments->port;
+	scratch->meta.across = arguments->crossing;
+}
+
 /* A packet of a known connection to a service. */
 static __always_inline void translate_ipv6(const struct translate_ipv6 *arguments, struct connections_ipv6_hit *hit, struct scratch *scratch)
 {
@@ -3867,6 +3958,15 @@ static __always_inline void to_backend_ipv6(const struct to_backend_ipv6 *argume
 	scratch->meta.decided = 1;
 	scratch->meta.new_dst_ipv6 = arguments->address;
 	scratch->meta.new_dst_port = arguments->port;
+}
+
+/* The backend that gets the connection, of another network; it sees the service's `hairpin` as source. */
+static __always_inline void to_backend_across_ipv6(const struct to_backend_across_ipv6 *arguments, struct scratch *scratch)
+{
+	scratch->meta.decided = 1;
+	scratch->meta.new_dst_ipv6 = arguments->address;
+	scratch->meta.new_dst_port = arguments->port;
+	scratch->meta.across = arguments->crossing;
 }
 
 /* To the network's proxy. Without one the connection goes on without it, or, `closed`, ends. */
@@ -4005,6 +4105,14 @@ static __always_inline void isolate_destination(const struct isolate_destination
 static __always_inline void has_ports(const struct has_ports *arguments, struct scratch *scratch)
 {
 	scratch->meta.policy_ports = arguments->ports;
+}
+
+/* The backend is in this network; `nexthop` leads there, `way_back` from there to clients outside. */
+static __always_inline void cross(const struct cross *arguments, struct scratch *scratch)
+{
+	scratch->meta.reverse_network = arguments->network;
+	scratch->meta.nexthop = arguments->nexthop;
+	scratch->meta.source_nexthop = arguments->way_back;
 }
 
 /* How many entries of connections_ipv4 count for the member in a slot of the ring. */
@@ -4481,7 +4589,7 @@ static __always_inline bool find_flow_reverse_ipv4(struct scratch *scratch, stru
 
 	if (!uses_connections_ipv4)
 		return missed(0x02000012);
-	entry->key[0] = (u64)scratch->meta.network << 48 | (u64)scratch->meta.reverse_leg << 40 | (u64)scratch->meta.protocol << 32 | scratch->meta.reverse_src_ipv4;
+	entry->key[0] = (u64)scratch->meta.reverse_network << 48 | (u64)scratch->meta.reverse_leg << 40 | (u64)scratch->meta.protocol << 32 | scratch->meta.reverse_src_ipv4;
 	entry->key[1] = (u64)scratch->meta.reverse_dst_ipv4 << 32 | (u64)scratch->meta.reverse_src_port << 16 | scratch->meta.reverse_dst_port;
 	entry->hash = connections_ipv4_hash(entry->key);
 	if (!connections_ipv4_find_entry(entry, hit))
@@ -4604,6 +4712,9 @@ static __always_inline bool apply_backend_ipv4(struct scratch *scratch)
 	case ACTION_TO_BACKEND_IPV4:
 		to_backend_ipv4(&member->arguments.to_backend_ipv4, scratch);
 		return true;
+	case ACTION_TO_BACKEND_ACROSS_IPV4:
+		to_backend_across_ipv4(&member->arguments.to_backend_across_ipv4, scratch);
+		return true;
 	default:
 		return false;
 	}
@@ -4698,7 +4809,7 @@ static __always_inline bool find_flow_reverse_ipv6(struct scratch *scratch, stru
 
 	if (!uses_connections_ipv6)
 		return missed(0x02000042);
-	entry->key[0] = (u64)scratch->meta.network << 48 | (u64)scratch->meta.reverse_leg << 40 | (u64)scratch->meta.protocol << 32 | (scratch->meta.reverse_src_ipv6.high >> 32);
+	entry->key[0] = (u64)scratch->meta.reverse_network << 48 | (u64)scratch->meta.reverse_leg << 40 | (u64)scratch->meta.protocol << 32 | (scratch->meta.reverse_src_ipv6.high >> 32);
 	entry->key[1] = (scratch->meta.reverse_src_ipv6.high << 32 | scratch->meta.reverse_src_ipv6.low >> 32);
 	entry->key[2] = (scratch->meta.reverse_src_ipv6.low & 0xffffffffu) << 32 | (scratch->meta.reverse_dst_ipv6.high >> 32);
 	entry->key[3] = (scratch->meta.reverse_dst_ipv6.high << 32 | scratch->meta.reverse_dst_ipv6.low >> 32);
@@ -4822,6 +4933,9 @@ static __always_inline bool apply_backend_ipv6(struct scratch *scratch)
 	switch (member->action) {
 	case ACTION_TO_BACKEND_IPV6:
 		to_backend_ipv6(&member->arguments.to_backend_ipv6, scratch);
+		return true;
+	case ACTION_TO_BACKEND_ACROSS_IPV6:
+		to_backend_across_ipv6(&member->arguments.to_backend_across_ipv6, scratch);
 		return true;
 	default:
 		return false;
@@ -5517,7 +5631,7 @@ static __always_inline bool apply_isolated_destination_ipv4(struct scratch *scra
 
 	key->prefix_len = 56;
 	key->side[0] = scratch->side;
-	write_u16(key->network, scratch->meta.network);
+	write_u16(key->network, scratch->meta.reverse_network);
 	write_u32(key->address, scratch->meta.route_ipv4);
 
 	if (!uses_isolated_destination_ipv4)
@@ -5574,7 +5688,7 @@ static __always_inline bool apply_ingress_peer_ipv4(struct scratch *scratch)
 	key->prefix_len = 56;
 	key->side[0] = scratch->side;
 	write_u16(key->policy, scratch->meta.ingress_policy);
-	write_u32(key->peer, scratch->headers.ipv4.src);
+	write_u32(key->peer, scratch->meta.new_src_ipv4);
 
 	if (!uses_ingress_peer_ipv4)
 		return missed(0x02000113);
@@ -5684,7 +5798,7 @@ static __always_inline bool apply_isolated_destination_ipv6(struct scratch *scra
 
 	key->prefix_len = 152;
 	key->side[0] = scratch->side;
-	write_u16(key->network, scratch->meta.network);
+	write_u16(key->network, scratch->meta.reverse_network);
 	write_u128(key->address, &scratch->meta.route_ipv6);
 
 	if (!uses_isolated_destination_ipv6)
@@ -5741,7 +5855,7 @@ static __always_inline bool apply_ingress_peer_ipv6(struct scratch *scratch)
 	key->prefix_len = 152;
 	key->side[0] = scratch->side;
 	write_u16(key->policy, scratch->meta.ingress_policy);
-	write_u128(key->peer, &scratch->headers.ipv6.src);
+	write_u128(key->peer, &scratch->meta.new_src_ipv6);
 
 	if (!uses_ingress_peer_ipv6)
 		return missed(0x02000143);
@@ -5808,6 +5922,52 @@ static __always_inline bool apply_ingress_port_ipv6(struct scratch *scratch)
 	asked(0x02000145, value->action);
 	switch (value->action) {
 	case ACTION_ALLOW_INGRESS_IPV6:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * How backends of other networks are reached by clients outside, and the other way round.
+ */
+static __always_inline bool apply_crossing_ipv4(struct scratch *scratch)
+{
+	struct crossing_ipv4_value *value;
+	u32 key = scratch->meta.across + 16384 * scratch->side;
+
+	if (!uses_crossing_ipv4)
+		return missed(0x0200001d);
+	value = entry_in(&array_maps_4_16, AT_CROSSING_IPV4, &key);
+	if (!value || !value->action)
+		return missed(0x0200001d);
+	asked(0x0200001d, value->action);
+	switch (value->action) {
+	case ACTION_CROSS:
+		cross(&value->arguments.cross, scratch);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * How backends of other networks are reached by clients outside, and the other way round.
+ */
+static __always_inline bool apply_crossing_ipv6(struct scratch *scratch)
+{
+	struct crossing_ipv6_value *value;
+	u32 key = scratch->meta.across + 16384 * scratch->side;
+
+	if (!uses_crossing_ipv6)
+		return missed(0x0200004d);
+	value = entry_in(&array_maps_4_16, AT_CROSSING_IPV6, &key);
+	if (!value || !value->action)
+		return missed(0x0200004d);
+	asked(0x0200004d, value->action);
+	switch (value->action) {
+	case ACTION_CROSS:
+		cross(&value->arguments.cross, scratch);
 		return true;
 	default:
 		return false;
@@ -5943,6 +6103,7 @@ __noinline enum next redirect_out_ipv4(void)
 				scratch->meta.new_src_ipv4 = scratch->headers.ipv4.src;
 				scratch->meta.new_dst_ipv4 = scratch->headers.ipv4.dst;
 				scratch->meta.new_dst_port = scratch->meta.dst_port;
+				scratch->meta.reverse_network = scratch->meta.network;
 				scratch->meta.reverse_src_ipv4 = scratch->headers.ipv4.dst;
 				scratch->meta.reverse_dst_ipv4 = scratch->headers.ipv4.src;
 				scratch->meta.reverse_src_port = scratch->meta.dst_port;
@@ -5969,6 +6130,7 @@ __noinline enum next remember_entrance_ipv4(void)
 		scratch->meta.new_src_ipv4 = scratch->headers.ipv4.src;
 		scratch->meta.new_dst_ipv4 = scratch->headers.ipv4.dst;
 		scratch->meta.new_dst_port = scratch->meta.dst_port;
+		scratch->meta.reverse_network = scratch->meta.network;
 		scratch->meta.reverse_src_ipv4 = scratch->headers.ipv4.dst;
 		scratch->meta.reverse_dst_ipv4 = scratch->headers.ipv4.src;
 		scratch->meta.reverse_src_port = scratch->meta.dst_port;
@@ -6150,10 +6312,12 @@ __noinline enum next decide_ipv4(struct packet_context *ctx)
 		return DONE;
 	if (!scratch->meta.decided) {
 		scratch->meta.reverse_leg = scratch->meta.leg;
+		scratch->meta.reverse_network = scratch->meta.network;
 		scratch->meta.reverse_src_ipv4 = scratch->headers.ipv4.src;
 		scratch->meta.reverse_dst_ipv4 = scratch->headers.ipv4.dst;
 		scratch->meta.reverse_src_port = scratch->meta.src_port;
 		scratch->meta.reverse_dst_port = scratch->meta.dst_port;
+		scratch->meta.new_src_ipv4 = scratch->headers.ipv4.src;
 		if (apply_service_ipv4(scratch)) {
 			if (scratch->meta.leg == 4) {
 				apply_source_range_ipv4(scratch);
@@ -6171,7 +6335,6 @@ __noinline enum next decide_ipv4(struct packet_context *ctx)
 						return DONE;
 				}
 			}
-			scratch->meta.new_src_ipv4 = scratch->headers.ipv4.src;
 			if (scratch->meta.new_dst_ipv4 == scratch->headers.ipv4.src) {
 				scratch->meta.new_src_ipv4 = scratch->meta.hairpin_ipv4;
 			}
@@ -6181,6 +6344,35 @@ __noinline enum next decide_ipv4(struct packet_context *ctx)
 			scratch->meta.reverse_dst_ipv4 = scratch->meta.new_src_ipv4;
 			scratch->meta.reverse_src_port = scratch->meta.new_dst_port;
 			scratch->meta.reverse_dst_port = scratch->meta.src_port;
+			if (scratch->meta.across != 0) {
+				scratch->meta.new_src_ipv4 = scratch->meta.hairpin_ipv4;
+				scratch->meta.reverse_dst_ipv4 = scratch->meta.hairpin_ipv4;
+				if (apply_crossing_ipv4(scratch)) {
+					struct connections_ipv4_entry *entry = &scratch->flow_reverse_ipv4;
+					u32 number = drawn(), next = number;
+					bool found = false;
+
+					for (u32 tried = 0; tried <= 16 && !found; tried++) {
+						if (tried) {
+							scratch->meta.reverse_dst_port = next & 0xffff;
+							next += number >> 16 | 1;
+							if (scratch->meta.reverse_dst_port < 1024)
+								scratch->meta.reverse_dst_port += 64512;
+						}
+						if (scratch->meta.reverse_dst_port >= 1024) {
+							entry->key[0] = (u64)scratch->meta.reverse_network << 48 | (u64)scratch->meta.reverse_leg << 40 | (u64)scratch->meta.protocol << 32 | scratch->meta.reverse_src_ipv4;
+							entry->key[1] = (u64)scratch->meta.reverse_dst_ipv4 << 32 | (u64)scratch->meta.reverse_src_port << 16 | scratch->meta.reverse_dst_port;
+							entry->hash = connections_ipv4_hash(entry->key);
+							found = !uses_connections_ipv4 || !connections_ipv4_holds(entry);
+						}
+					}
+					if (!found) {
+						return drop_for(&scratch->outcome, DROP_NO_SOURCE_PORT);
+					}
+				} else {
+					return drop_for(&scratch->outcome, DROP_NO_ROUTE);
+				}
+			}
 		}
 	}
 	return GO_ON;
@@ -6210,6 +6402,7 @@ __noinline enum next redirect_in_ipv4(void)
 				scratch->meta.new_src_ipv4 = scratch->headers.ipv4.src;
 				scratch->meta.new_dst_ipv4 = scratch->headers.ipv4.dst;
 				scratch->meta.new_dst_port = scratch->meta.dst_port;
+				scratch->meta.reverse_network = scratch->meta.network;
 				scratch->meta.reverse_src_ipv4 = scratch->headers.ipv4.dst;
 				scratch->meta.reverse_dst_ipv4 = scratch->headers.ipv4.src;
 				scratch->meta.reverse_src_port = scratch->meta.dst_port;
@@ -6267,6 +6460,7 @@ __noinline enum next police_ipv4(void)
 			scratch->meta.new_src_ipv4 = scratch->headers.ipv4.src;
 			scratch->meta.new_dst_ipv4 = scratch->headers.ipv4.dst;
 			scratch->meta.new_dst_port = scratch->meta.dst_port;
+			scratch->meta.reverse_network = scratch->meta.network;
 			scratch->meta.reverse_src_ipv4 = scratch->headers.ipv4.dst;
 			scratch->meta.reverse_dst_ipv4 = scratch->headers.ipv4.src;
 			scratch->meta.reverse_src_port = scratch->meta.dst_port;
@@ -6317,6 +6511,8 @@ static __always_inline enum next connection_ipv4(struct packet_context *ctx, str
 		}
 	} else {
 		scratch->meta.opens = 1;
+		scratch->meta.reverse_network = scratch->meta.network;
+		scratch->meta.new_src_ipv4 = scratch->headers.ipv4.src;
 	}
 	if (scratch->meta.opens) {
 		if (police_ipv4() == DONE)
@@ -6347,7 +6543,7 @@ static __always_inline enum next connection_ipv4(struct packet_context *ctx, str
 		scratch->flow_ipv4.arguments.translate_ipv4 = (struct translate_ipv4){
 			.src = scratch->meta.new_src_ipv4,
 			.dst = scratch->meta.new_dst_ipv4,
-			.src_port = scratch->meta.src_port,
+			.src_port = scratch->meta.reverse_dst_port,
 			.dst_port = scratch->meta.new_dst_port,
 			.nexthop = scratch->meta.nexthop,
 			.service_id = scratch->meta.service_id,
@@ -6396,7 +6592,7 @@ static __always_inline enum next connection_ipv4(struct packet_context *ctx, str
 			}
 		}
 		scratch->meta.translate = 1;
-		scratch->meta.new_src_port = scratch->meta.src_port;
+		scratch->meta.new_src_port = scratch->meta.reverse_dst_port;
 		count_packet(&service_requests, scratch->meta.service_id, scratch->packet.length);
 	}
 	return GO_ON;
@@ -6421,6 +6617,7 @@ __noinline enum next redirect_out_ipv6(void)
 				scratch->meta.new_src_ipv6 = scratch->headers.ipv6.src;
 				scratch->meta.new_dst_ipv6 = scratch->headers.ipv6.dst;
 				scratch->meta.new_dst_port = scratch->meta.dst_port;
+				scratch->meta.reverse_network = scratch->meta.network;
 				scratch->meta.reverse_src_ipv6 = scratch->headers.ipv6.dst;
 				scratch->meta.reverse_dst_ipv6 = scratch->headers.ipv6.src;
 				scratch->meta.reverse_src_port = scratch->meta.dst_port;
@@ -6447,6 +6644,7 @@ __noinline enum next remember_entrance_ipv6(void)
 		scratch->meta.new_src_ipv6 = scratch->headers.ipv6.src;
 		scratch->meta.new_dst_ipv6 = scratch->headers.ipv6.dst;
 		scratch->meta.new_dst_port = scratch->meta.dst_port;
+		scratch->meta.reverse_network = scratch->meta.network;
 		scratch->meta.reverse_src_ipv6 = scratch->headers.ipv6.dst;
 		scratch->meta.reverse_dst_ipv6 = scratch->headers.ipv6.src;
 		scratch->meta.reverse_src_port = scratch->meta.dst_port;
@@ -6622,10 +6820,12 @@ __noinline enum next decide_ipv6(struct packet_context *ctx)
 		return DONE;
 	if (!scratch->meta.decided) {
 		scratch->meta.reverse_leg = scratch->meta.leg;
+		scratch->meta.reverse_network = scratch->meta.network;
 		scratch->meta.reverse_src_ipv6 = scratch->headers.ipv6.src;
 		scratch->meta.reverse_dst_ipv6 = scratch->headers.ipv6.dst;
 		scratch->meta.reverse_src_port = scratch->meta.src_port;
 		scratch->meta.reverse_dst_port = scratch->meta.dst_port;
+		scratch->meta.new_src_ipv6 = scratch->headers.ipv6.src;
 		if (apply_service_ipv6(scratch)) {
 			if (scratch->meta.leg == 4) {
 				apply_source_range_ipv6(scratch);
@@ -6643,7 +6843,6 @@ __noinline enum next decide_ipv6(struct packet_context *ctx)
 						return DONE;
 				}
 			}
-			scratch->meta.new_src_ipv6 = scratch->headers.ipv6.src;
 			if (is_equal_u128(&scratch->meta.new_dst_ipv6, &scratch->headers.ipv6.src)) {
 				scratch->meta.new_src_ipv6 = scratch->meta.hairpin_ipv6;
 			}
@@ -6653,6 +6852,38 @@ __noinline enum next decide_ipv6(struct packet_context *ctx)
 			scratch->meta.reverse_dst_ipv6 = scratch->meta.new_src_ipv6;
 			scratch->meta.reverse_src_port = scratch->meta.new_dst_port;
 			scratch->meta.reverse_dst_port = scratch->meta.src_port;
+			if (scratch->meta.across != 0) {
+				scratch->meta.new_src_ipv6 = scratch->meta.hairpin_ipv6;
+				scratch->meta.reverse_dst_ipv6 = scratch->meta.hairpin_ipv6;
+				if (apply_crossing_ipv6(scratch)) {
+					struct connections_ipv6_entry *entry = &scratch->flow_reverse_ipv6;
+					u32 number = drawn(), next = number;
+					bool found = false;
+
+					for (u32 tried = 0; tried <= 16 && !found; tried++) {
+						if (tried) {
+							scratch->meta.reverse_dst_port = next & 0xffff;
+							next += number >> 16 | 1;
+							if (scratch->meta.reverse_dst_port < 1024)
+								scratch->meta.reverse_dst_port += 64512;
+						}
+						if (scratch->meta.reverse_dst_port >= 1024) {
+							entry->key[0] = (u64)scratch->meta.reverse_network << 48 | (u64)scratch->meta.reverse_leg << 40 | (u64)scratch->meta.protocol << 32 | (scratch->meta.reverse_src_ipv6.high >> 32);
+							entry->key[1] = (scratch->meta.reverse_src_ipv6.high << 32 | scratch->meta.reverse_src_ipv6.low >> 32);
+							entry->key[2] = (scratch->meta.reverse_src_ipv6.low & 0xffffffffu) << 32 | (scratch->meta.reverse_dst_ipv6.high >> 32);
+							entry->key[3] = (scratch->meta.reverse_dst_ipv6.high << 32 | scratch->meta.reverse_dst_ipv6.low >> 32);
+							entry->key[4] = (scratch->meta.reverse_dst_ipv6.low & 0xffffffffu) << 32 | (u64)scratch->meta.reverse_src_port << 16 | scratch->meta.reverse_dst_port;
+							entry->hash = connections_ipv6_hash(entry->key);
+							found = !uses_connections_ipv6 || !connections_ipv6_holds(entry);
+						}
+					}
+					if (!found) {
+						return drop_for(&scratch->outcome, DROP_NO_SOURCE_PORT);
+					}
+				} else {
+					return drop_for(&scratch->outcome, DROP_NO_ROUTE);
+				}
+			}
 		}
 	}
 	return GO_ON;
@@ -6682,6 +6913,7 @@ __noinline enum next redirect_in_ipv6(void)
 				scratch->meta.new_src_ipv6 = scratch->headers.ipv6.src;
 				scratch->meta.new_dst_ipv6 = scratch->headers.ipv6.dst;
 				scratch->meta.new_dst_port = scratch->meta.dst_port;
+				scratch->meta.reverse_network = scratch->meta.network;
 				scratch->meta.reverse_src_ipv6 = scratch->headers.ipv6.dst;
 				scratch->meta.reverse_dst_ipv6 = scratch->headers.ipv6.src;
 				scratch->meta.reverse_src_port = scratch->meta.dst_port;
@@ -6739,6 +6971,7 @@ __noinline enum next police_ipv6(void)
 			scratch->meta.new_src_ipv6 = scratch->headers.ipv6.src;
 			scratch->meta.new_dst_ipv6 = scratch->headers.ipv6.dst;
 			scratch->meta.new_dst_port = scratch->meta.dst_port;
+			scratch->meta.reverse_network = scratch->meta.network;
 			scratch->meta.reverse_src_ipv6 = scratch->headers.ipv6.dst;
 			scratch->meta.reverse_dst_ipv6 = scratch->headers.ipv6.src;
 			scratch->meta.reverse_src_port = scratch->meta.dst_port;
@@ -6789,6 +7022,8 @@ static __always_inline enum next connection_ipv6(struct packet_context *ctx, str
 		}
 	} else {
 		scratch->meta.opens = 1;
+		scratch->meta.reverse_network = scratch->meta.network;
+		scratch->meta.new_src_ipv6 = scratch->headers.ipv6.src;
 	}
 	if (scratch->meta.opens) {
 		if (police_ipv6() == DONE)
@@ -6819,7 +7054,7 @@ static __always_inline enum next connection_ipv6(struct packet_context *ctx, str
 		scratch->flow_ipv6.arguments.translate_ipv6 = (struct translate_ipv6){
 			.src = scratch->meta.new_src_ipv6,
 			.dst = scratch->meta.new_dst_ipv6,
-			.src_port = scratch->meta.src_port,
+			.src_port = scratch->meta.reverse_dst_port,
 			.dst_port = scratch->meta.new_dst_port,
 			.nexthop = scratch->meta.nexthop,
 			.service_id = scratch->meta.service_id,
@@ -6868,7 +7103,7 @@ static __always_inline enum next connection_ipv6(struct packet_context *ctx, str
 			}
 		}
 		scratch->meta.translate = 1;
-		scratch->meta.new_src_port = scratch->meta.src_port;
+		scratch->meta.new_src_port = scratch->meta.reverse_dst_port;
 		count_packet(&service_requests, scratch->meta.service_id, scratch->packet.length);
 	}
 	return GO_ON;
@@ -7445,6 +7680,8 @@ static __always_inline enum next fast_connection_ipv4(struct scratch *scratch, s
 		}
 	} else {
 		scratch->meta.opens = 1;
+		scratch->meta.reverse_network = scratch->meta.network;
+		scratch->meta.new_src_ipv4 = scratch->headers.ipv4.src;
 	}
 	if (scratch->meta.opens) {
 		return UNDECIDED;
@@ -7487,6 +7724,8 @@ static __always_inline enum next fast_connection_ipv6(struct scratch *scratch, s
 		}
 	} else {
 		scratch->meta.opens = 1;
+		scratch->meta.reverse_network = scratch->meta.network;
+		scratch->meta.new_src_ipv6 = scratch->headers.ipv6.src;
 	}
 	if (scratch->meta.opens) {
 		return UNDECIDED;

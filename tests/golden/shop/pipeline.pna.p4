@@ -1,5 +1,5 @@
 // Services, tunnels and routes of the networks that a device serves.
-// Printed by Turnout from the pipeline turnout, version 6, for the Portable NIC Architecture.
+// Printed by Turnout from the pipeline turnout, version 7, for the Portable NIC Architecture.
 // docs/p4.md says where this target differs.
 // SPDX-License-Identifier: Apache-2.0
 #include <core.p4>
@@ -283,6 +283,7 @@ struct metadata_t {
     bit<16> new_src_port;
     bit<16> new_dst_port;
     bit<8> reverse_leg;
+    bit<16> reverse_network;
     bit<16> reverse_src_port;
     bit<16> reverse_dst_port;
     bit<32> route_ipv4;
@@ -804,6 +805,7 @@ control redirect_out_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_mai
                     meta.new_src_ipv4 = hdr.ipv4.src;
                     meta.new_dst_ipv4 = hdr.ipv4.dst;
                     meta.new_dst_port = meta.dst_port;
+                    meta.reverse_network = meta.network;
                     meta.reverse_src_ipv4 = hdr.ipv4.dst;
                     meta.reverse_dst_ipv4 = hdr.ipv4.src;
                     meta.reverse_src_port = meta.dst_port;
@@ -843,6 +845,7 @@ control remember_entrance_ipv4(inout headers_t hdr, inout metadata_t meta, in pn
             meta.new_src_ipv4 = hdr.ipv4.src;
             meta.new_dst_ipv4 = hdr.ipv4.dst;
             meta.new_dst_port = meta.dst_port;
+            meta.reverse_network = meta.network;
             meta.reverse_src_ipv4 = hdr.ipv4.dst;
             meta.reverse_dst_ipv4 = hdr.ipv4.src;
             meta.reverse_src_port = meta.dst_port;
@@ -994,10 +997,12 @@ control decide_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_main_inpu
     apply {
         if (!(meta.decided == 1)) {
             meta.reverse_leg = meta.leg;
+            meta.reverse_network = meta.network;
             meta.reverse_src_ipv4 = hdr.ipv4.src;
             meta.reverse_dst_ipv4 = hdr.ipv4.dst;
             meta.reverse_src_port = meta.src_port;
             meta.reverse_dst_port = meta.dst_port;
+            meta.new_src_ipv4 = hdr.ipv4.src;
             if (service_ipv4.apply().hit) {
                 if (meta.leg == 4) {
                     source_range_ipv4.apply();
@@ -1005,7 +1010,6 @@ control decide_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_main_inpu
                 if (!(meta.not_admitted == 1)) {
                     backend_ipv4.apply();
                 }
-                meta.new_src_ipv4 = hdr.ipv4.src;
                 if (meta.new_dst_ipv4 == hdr.ipv4.src) {
                     meta.new_src_ipv4 = meta.hairpin_ipv4;
                 }
@@ -1115,6 +1119,7 @@ control redirect_in_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_main
                     meta.new_src_ipv4 = hdr.ipv4.src;
                     meta.new_dst_ipv4 = hdr.ipv4.dst;
                     meta.new_dst_port = meta.dst_port;
+                    meta.reverse_network = meta.network;
                     meta.reverse_src_ipv4 = hdr.ipv4.dst;
                     meta.reverse_dst_ipv4 = hdr.ipv4.src;
                     meta.reverse_src_port = meta.dst_port;
@@ -1218,7 +1223,7 @@ control connection_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_main_
         if (meta.decided == 1 && meta.nexthop != 0) {
             bool added = add_entry(
                 action_name = "translate_ipv4",
-                action_params = { meta.new_src_ipv4, meta.new_dst_ipv4, meta.src_port, meta.new_dst_port,
+                action_params = { meta.new_src_ipv4, meta.new_dst_ipv4, meta.reverse_dst_port, meta.new_dst_port,
                                   meta.nexthop, meta.service_id },
                 expire_time_profile_id = (ExpireTimeProfileId_t)meta.profile);
             if (!added) { meta.refused_flow_ipv4 = 1; }
@@ -1286,7 +1291,7 @@ control connection_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_main_
     @brief("The same connections, by the tuple of their replies.")
     table flow_reverse_ipv4 {
         key = {
-            meta.network : exact @name("network");
+            meta.reverse_network : exact @name("network");
             meta.reverse_leg : exact @name("leg");
             meta.protocol : exact @name("protocol");
             meta.reverse_src_ipv4 : exact @name("src") @format(IPV4_ADDRESS);
@@ -1369,7 +1374,7 @@ control connection_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_main_
         }
         if (meta.decided == 1) {
             meta.translate = 1;
-            meta.new_src_port = meta.src_port;
+            meta.new_src_port = meta.reverse_dst_port;
             service_requests.count((bit<32>)meta.service_id);
         }
     }
@@ -1470,6 +1475,7 @@ control redirect_out_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_mai
                     meta.new_src_ipv6 = hdr.ipv6.src;
                     meta.new_dst_ipv6 = hdr.ipv6.dst;
                     meta.new_dst_port = meta.dst_port;
+                    meta.reverse_network = meta.network;
                     meta.reverse_src_ipv6 = hdr.ipv6.dst;
                     meta.reverse_dst_ipv6 = hdr.ipv6.src;
                     meta.reverse_src_port = meta.dst_port;
@@ -1509,6 +1515,7 @@ control remember_entrance_ipv6(inout headers_t hdr, inout metadata_t meta, in pn
             meta.new_src_ipv6 = hdr.ipv6.src;
             meta.new_dst_ipv6 = hdr.ipv6.dst;
             meta.new_dst_port = meta.dst_port;
+            meta.reverse_network = meta.network;
             meta.reverse_src_ipv6 = hdr.ipv6.dst;
             meta.reverse_dst_ipv6 = hdr.ipv6.src;
             meta.reverse_src_port = meta.dst_port;
@@ -1658,10 +1665,12 @@ control decide_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_main_inpu
     apply {
         if (!(meta.decided == 1)) {
             meta.reverse_leg = meta.leg;
+            meta.reverse_network = meta.network;
             meta.reverse_src_ipv6 = hdr.ipv6.src;
             meta.reverse_dst_ipv6 = hdr.ipv6.dst;
             meta.reverse_src_port = meta.src_port;
             meta.reverse_dst_port = meta.dst_port;
+            meta.new_src_ipv6 = hdr.ipv6.src;
             if (service_ipv6.apply().hit) {
                 if (meta.leg == 4) {
                     source_range_ipv6.apply();
@@ -1669,7 +1678,6 @@ control decide_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_main_inpu
                 if (!(meta.not_admitted == 1)) {
                     backend_ipv6.apply();
                 }
-                meta.new_src_ipv6 = hdr.ipv6.src;
                 if (meta.new_dst_ipv6 == hdr.ipv6.src) {
                     meta.new_src_ipv6 = meta.hairpin_ipv6;
                 }
@@ -1779,6 +1787,7 @@ control redirect_in_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_main
                     meta.new_src_ipv6 = hdr.ipv6.src;
                     meta.new_dst_ipv6 = hdr.ipv6.dst;
                     meta.new_dst_port = meta.dst_port;
+                    meta.reverse_network = meta.network;
                     meta.reverse_src_ipv6 = hdr.ipv6.dst;
                     meta.reverse_dst_ipv6 = hdr.ipv6.src;
                     meta.reverse_src_port = meta.dst_port;
@@ -1882,7 +1891,7 @@ control connection_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_main_
         if (meta.decided == 1 && meta.nexthop != 0) {
             bool added = add_entry(
                 action_name = "translate_ipv6",
-                action_params = { meta.new_src_ipv6, meta.new_dst_ipv6, meta.src_port, meta.new_dst_port,
+                action_params = { meta.new_src_ipv6, meta.new_dst_ipv6, meta.reverse_dst_port, meta.new_dst_port,
                                   meta.nexthop, meta.service_id },
                 expire_time_profile_id = (ExpireTimeProfileId_t)meta.profile);
             if (!added) { meta.refused_flow_ipv6 = 1; }
@@ -1948,7 +1957,7 @@ control connection_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_main_
     @brief("The same connections, by the tuple of their replies.")
     table flow_reverse_ipv6 {
         key = {
-            meta.network : exact @name("network");
+            meta.reverse_network : exact @name("network");
             meta.reverse_leg : exact @name("leg");
             meta.protocol : exact @name("protocol");
             meta.reverse_src_ipv6 : exact @name("src") @format(IPV6_ADDRESS);
@@ -2031,7 +2040,7 @@ control connection_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_main_
         }
         if (meta.decided == 1) {
             meta.translate = 1;
-            meta.new_src_port = meta.src_port;
+            meta.new_src_port = meta.reverse_dst_port;
             service_requests.count((bit<32>)meta.service_id);
         }
     }
@@ -2542,6 +2551,6 @@ control deparse(packet_out packet, in headers_t before, in metadata_t meta, in p
     }
 }
 
-@pkginfo(name = "turnout", version = "6", organization = "turnout.dev")
+@pkginfo(name = "turnout", version = "7", organization = "turnout.dev")
 @brief("Services, tunnels and routes of the networks that a device serves.")
 PNA_NIC(parse(), before_main(), process(), deparse()) main;

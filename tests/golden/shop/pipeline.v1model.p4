@@ -1,5 +1,5 @@
 // Services, tunnels and routes of the networks that a device serves.
-// Printed by Turnout from the pipeline turnout, version 6, for v1model (BMv2's simple_switch).
+// Printed by Turnout from the pipeline turnout, version 7, for v1model (BMv2's simple_switch).
 // docs/p4.md says where this target differs.
 // SPDX-License-Identifier: Apache-2.0
 #include <core.p4>
@@ -246,6 +246,7 @@ struct metadata_t {
     bit<16> new_src_port;
     bit<16> new_dst_port;
     bit<8> reverse_leg;
+    bit<16> reverse_network;
     bit<16> reverse_src_port;
     bit<16> reverse_dst_port;
     bit<32> route_ipv4;
@@ -854,6 +855,7 @@ control redirect_out_ipv4(inout headers_t hdr, inout metadata_t meta, inout stan
                     meta.new_src_ipv4 = hdr.ipv4.src;
                     meta.new_dst_ipv4 = hdr.ipv4.dst;
                     meta.new_dst_port = meta.dst_port;
+                    meta.reverse_network = meta.network;
                     meta.reverse_src_ipv4 = hdr.ipv4.dst;
                     meta.reverse_dst_ipv4 = hdr.ipv4.src;
                     meta.reverse_src_port = meta.dst_port;
@@ -893,6 +895,7 @@ control remember_entrance_ipv4(inout headers_t hdr, inout metadata_t meta, inout
             meta.new_src_ipv4 = hdr.ipv4.src;
             meta.new_dst_ipv4 = hdr.ipv4.dst;
             meta.new_dst_port = meta.dst_port;
+            meta.reverse_network = meta.network;
             meta.reverse_src_ipv4 = hdr.ipv4.dst;
             meta.reverse_dst_ipv4 = hdr.ipv4.src;
             meta.reverse_src_port = meta.dst_port;
@@ -1122,10 +1125,12 @@ control decide_ipv4(inout headers_t hdr, inout metadata_t meta, inout standard_m
     apply {
         if (!(meta.decided == 1)) {
             meta.reverse_leg = meta.leg;
+            meta.reverse_network = meta.network;
             meta.reverse_src_ipv4 = hdr.ipv4.src;
             meta.reverse_dst_ipv4 = hdr.ipv4.dst;
             meta.reverse_src_port = meta.src_port;
             meta.reverse_dst_port = meta.dst_port;
+            meta.new_src_ipv4 = hdr.ipv4.src;
             if (service_ipv4.apply().hit) {
                 if (meta.leg == 4) {
                     source_range_ipv4.apply();
@@ -1140,7 +1145,6 @@ control decide_ipv4(inout headers_t hdr, inout metadata_t meta, inout standard_m
                         refuse_ipv4.apply(hdr, meta, standard);
                     }
                 }
-                meta.new_src_ipv4 = hdr.ipv4.src;
                 if (meta.new_dst_ipv4 == hdr.ipv4.src) {
                     meta.new_src_ipv4 = meta.hairpin_ipv4;
                 }
@@ -1245,6 +1249,7 @@ control redirect_in_ipv4(inout headers_t hdr, inout metadata_t meta, inout stand
                     meta.new_src_ipv4 = hdr.ipv4.src;
                     meta.new_dst_ipv4 = hdr.ipv4.dst;
                     meta.new_dst_port = meta.dst_port;
+                    meta.reverse_network = meta.network;
                     meta.reverse_src_ipv4 = hdr.ipv4.dst;
                     meta.reverse_dst_ipv4 = hdr.ipv4.src;
                     meta.reverse_src_port = meta.dst_port;
@@ -1350,7 +1355,7 @@ control connection_ipv4(inout headers_t hdr, inout metadata_t meta, inout standa
     @brief("The same connections, by the tuple of their replies.")
     table flow_reverse_ipv4 {
         key = {
-            meta.network : exact @name("network");
+            meta.reverse_network : exact @name("network");
             meta.reverse_leg : exact @name("leg");
             meta.protocol : exact @name("protocol");
             meta.reverse_src_ipv4 : exact @name("src") @format(IPV4_ADDRESS);
@@ -1419,6 +1424,8 @@ control connection_ipv4(inout headers_t hdr, inout metadata_t meta, inout standa
             }
         } else {
             meta.opens = 1;
+            meta.reverse_network = meta.network;
+            meta.new_src_ipv4 = hdr.ipv4.src;
         }
         if (meta.opens == 1) {
             if (meta.protocol != 0) {
@@ -1451,12 +1458,12 @@ control connection_ipv4(inout headers_t hdr, inout metadata_t meta, inout standa
                 meta.dst_port,
                 meta.new_src_ipv4,
                 meta.new_dst_ipv4,
-                meta.src_port,
+                meta.reverse_dst_port,
                 meta.new_dst_port,
                 meta.nexthop,
                 meta.service_id,
                 meta.profile,
-                meta.network,
+                meta.reverse_network,
                 meta.reverse_leg,
                 meta.protocol,
                 meta.reverse_src_ipv4,
@@ -1472,7 +1479,7 @@ control connection_ipv4(inout headers_t hdr, inout metadata_t meta, inout standa
                 meta.profile
             });
             meta.translate = 1;
-            meta.new_src_port = meta.src_port;
+            meta.new_src_port = meta.reverse_dst_port;
             service_requests.count((bit<32>)meta.service_id);
         }
     }
@@ -1569,6 +1576,7 @@ control redirect_out_ipv6(inout headers_t hdr, inout metadata_t meta, inout stan
                     meta.new_src_ipv6 = hdr.ipv6.src;
                     meta.new_dst_ipv6 = hdr.ipv6.dst;
                     meta.new_dst_port = meta.dst_port;
+                    meta.reverse_network = meta.network;
                     meta.reverse_src_ipv6 = hdr.ipv6.dst;
                     meta.reverse_dst_ipv6 = hdr.ipv6.src;
                     meta.reverse_src_port = meta.dst_port;
@@ -1608,6 +1616,7 @@ control remember_entrance_ipv6(inout headers_t hdr, inout metadata_t meta, inout
             meta.new_src_ipv6 = hdr.ipv6.src;
             meta.new_dst_ipv6 = hdr.ipv6.dst;
             meta.new_dst_port = meta.dst_port;
+            meta.reverse_network = meta.network;
             meta.reverse_src_ipv6 = hdr.ipv6.dst;
             meta.reverse_dst_ipv6 = hdr.ipv6.src;
             meta.reverse_src_port = meta.dst_port;
@@ -1830,10 +1839,12 @@ control decide_ipv6(inout headers_t hdr, inout metadata_t meta, inout standard_m
     apply {
         if (!(meta.decided == 1)) {
             meta.reverse_leg = meta.leg;
+            meta.reverse_network = meta.network;
             meta.reverse_src_ipv6 = hdr.ipv6.src;
             meta.reverse_dst_ipv6 = hdr.ipv6.dst;
             meta.reverse_src_port = meta.src_port;
             meta.reverse_dst_port = meta.dst_port;
+            meta.new_src_ipv6 = hdr.ipv6.src;
             if (service_ipv6.apply().hit) {
                 if (meta.leg == 4) {
                     source_range_ipv6.apply();
@@ -1848,7 +1859,6 @@ control decide_ipv6(inout headers_t hdr, inout metadata_t meta, inout standard_m
                         refuse_ipv6.apply(hdr, meta, standard);
                     }
                 }
-                meta.new_src_ipv6 = hdr.ipv6.src;
                 if (meta.new_dst_ipv6 == hdr.ipv6.src) {
                     meta.new_src_ipv6 = meta.hairpin_ipv6;
                 }
@@ -1953,6 +1963,7 @@ control redirect_in_ipv6(inout headers_t hdr, inout metadata_t meta, inout stand
                     meta.new_src_ipv6 = hdr.ipv6.src;
                     meta.new_dst_ipv6 = hdr.ipv6.dst;
                     meta.new_dst_port = meta.dst_port;
+                    meta.reverse_network = meta.network;
                     meta.reverse_src_ipv6 = hdr.ipv6.dst;
                     meta.reverse_dst_ipv6 = hdr.ipv6.src;
                     meta.reverse_src_port = meta.dst_port;
@@ -2058,7 +2069,7 @@ control connection_ipv6(inout headers_t hdr, inout metadata_t meta, inout standa
     @brief("The same connections, by the tuple of their replies.")
     table flow_reverse_ipv6 {
         key = {
-            meta.network : exact @name("network");
+            meta.reverse_network : exact @name("network");
             meta.reverse_leg : exact @name("leg");
             meta.protocol : exact @name("protocol");
             meta.reverse_src_ipv6 : exact @name("src") @format(IPV6_ADDRESS);
@@ -2125,6 +2136,8 @@ control connection_ipv6(inout headers_t hdr, inout metadata_t meta, inout standa
             }
         } else {
             meta.opens = 1;
+            meta.reverse_network = meta.network;
+            meta.new_src_ipv6 = hdr.ipv6.src;
         }
         if (meta.opens == 1) {
             if (meta.protocol != 0) {
@@ -2157,12 +2170,12 @@ control connection_ipv6(inout headers_t hdr, inout metadata_t meta, inout standa
                 meta.dst_port,
                 meta.new_src_ipv6,
                 meta.new_dst_ipv6,
-                meta.src_port,
+                meta.reverse_dst_port,
                 meta.new_dst_port,
                 meta.nexthop,
                 meta.service_id,
                 meta.profile,
-                meta.network,
+                meta.reverse_network,
                 meta.reverse_leg,
                 meta.protocol,
                 meta.reverse_src_ipv6,
@@ -2178,7 +2191,7 @@ control connection_ipv6(inout headers_t hdr, inout metadata_t meta, inout standa
                 meta.profile
             });
             meta.translate = 1;
-            meta.new_src_port = meta.src_port;
+            meta.new_src_port = meta.reverse_dst_port;
             service_requests.count((bit<32>)meta.service_id);
         }
     }
@@ -2793,6 +2806,6 @@ control deparse(packet_out packet, in headers_t hdr) {
     }
 }
 
-@pkginfo(name = "turnout", version = "6", organization = "turnout.dev")
+@pkginfo(name = "turnout", version = "7", organization = "turnout.dev")
 @brief("Services, tunnels and routes of the networks that a device serves.")
 V1Switch(parse(), verify_checksums(), process(), egress_nothing(), update_checksums(), deparse()) main;

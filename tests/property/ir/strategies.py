@@ -52,6 +52,7 @@ from compiler.ir.statements import (
     Reply,
     Rewrite,
     Run,
+    Seek,
     Statement,
     ToKernel,
     Truncate,
@@ -85,7 +86,7 @@ METADATA = (
     *(Field(name=f"m{width}", width_bits=width) for width in (3, 8, 16, 32, 128)),
 )
 _META = tuple(MetaRef(name=f.name, width_bits=f.width_bits) for f in METADATA)
-_COLOR = MetaRef(name="color", width_bits=2)
+_COLOR, _SOUGHT = MetaRef(name="color", width_bits=2), MetaRef(name="m16", width_bits=16)
 _UNITS, _TYPES = st.sampled_from(MeterUnit), st.sampled_from(MeterType)
 _METER = st.builds(DirectMeter, id=st.just(0x15000001), unit=_UNITS, type=_TYPES)
 PARAMS = (Param(name="p", id=1, width_bits=16), Param(name="q", id=2, width_bits=32, format="ipv4"))
@@ -255,7 +256,7 @@ def _tables(draw: st.DrawFn, readable: Readable) -> tuple[Table, ...]:
         table("mixed", 1, (key(1, MatchKind.LPM), *(key(i, kind) for i, kind in enumerate(kinds, 2))), "police"),
         table("chosen", 2, (key(1, exact),), "put"),
         table("flow", 3, (key(1, exact), key(2, exact)), "known"),
-        table("back", 4, (key(1, exact), key(2, exact)), "known"),
+        table("back", 4, (key(1, exact), Key(name="k2", id=2, expr=_SOUGHT, match=exact)), "known"),
     )
 
 
@@ -333,7 +334,10 @@ def _learn(draw: st.DrawFn, readable: Readable) -> Apply:
         Learn(table=name, action="known", arguments=arguments, profile=profile, on_full=full)
         for name in ("flow", "back")
     )
-    return Apply(table="flow", on_miss=(Apply(table="back", on_miss=learn),), on_hit=draw(_quiet(readable)))
+    first, tries = draw(st.integers(0, 1 << 15)), draw(st.integers(1, 64))
+    free = Seek(table="back", target=_SOUGHT, first=first, tries=tries, on_none=full)
+    before = (free,) if draw(st.booleans()) else ()
+    return Apply(table="flow", on_miss=(*before, Apply(table="back", on_miss=learn)), on_hit=draw(_quiet(readable)))
 
 
 @st.composite

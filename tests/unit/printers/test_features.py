@@ -30,7 +30,9 @@ REDIRECTS = {
 AFFINITY = {f"uses_affinity_backend_ipv{version}" for version in (4, 6)}
 
 
-OUTSIDE = {f"uses_{table}_ipv{version}" for table in ("eip", "entrance", "source_range") for version in (4, 6)}
+OUTSIDE = {
+    f"uses_{table}_ipv{version}" for table in ("eip", "entrance", "source_range", "crossing") for version in (4, 6)
+}
 
 
 POLICIES = {f"uses_{stem}_ipv{version}" for stem in policing.STEMS for version in (4, 6)}
