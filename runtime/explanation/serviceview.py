@@ -275,7 +275,7 @@ def plain(view: ServiceView) -> dict[str, Any]:
 def _plain_service(service: Service) -> dict[str, Any]:
     return {
         "kind": service.kind,
-        "network": service.network.name,
+        "network": None if service.is_across else service.network.name,
         "place": _plain_place(service.span),
         "addresses": [str(address) for address in service.addresses],
         **_plain_externals(service),

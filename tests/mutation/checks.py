@@ -22,6 +22,7 @@ from runtime.verification.shop import device_entries
 from runtime.verification.shop_frames import Arrival, cut, mutated, vectors
 from runtime.verification.strategies import BOUNDED, RUNS, Step, scenes
 from tests.differential.redirecting import entries_of
+from tests.mutation.crossing import crossed
 from tests.mutation.policing import policed
 from tests.mutation.remembering import clients_return, steered
 
@@ -102,6 +103,8 @@ def checks(level: Level) -> Iterator[str]:
     _redirected(level)
     yield "NetworkPolicies"
     policed(level)
+    yield "a service gateway"
+    crossed(level)
     yield "hosts of storage"
     steered(level)
     yield "clients that come again"

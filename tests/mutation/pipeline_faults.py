@@ -27,6 +27,7 @@ from compiler.ir.statements import (
     PushedHeader,
     Reply,
     Rewrite,
+    Seek,
     Statement,
     ToKernel,
     Truncate,
@@ -156,6 +157,8 @@ def _of_statement(part: object, around: _Around) -> Iterator[Fault]:
         case Learn(action=action):
             others = [a.name for a in pipeline.actions if _widths(a) == _widths(around.names.actions[action])]
             yield "other action", replace(part, action=_next(others, action))
+        case Seek(first=first):
+            yield "constant", replace(part, first=first + 1)
         case Advance(event=event):
             events = next(store.events for store in pipeline.stores if event in store.events)
             yield "other event", replace(part, event=_next(events, event))
