@@ -111,7 +111,6 @@ def decide(
             when(
                 negate(meta("decided")),
                 assign(meta("reverse_leg"), meta("leg")),
-                assign(meta("reverse_network"), meta("network")),
                 assign(reverse_src, field(f"{ip}.src")),
                 assign(reverse_dst, field(f"{ip}.dst")),
                 assign(meta("reverse_src_port"), meta("src_port")),

@@ -261,6 +261,7 @@ def _connection(family: Family) -> Control:
                     family.named("flow"),
                     on_miss=(
                         assign(meta("opens"), 1),
+                        assign(meta("reverse_network"), meta("network")),
                         when(opens_connection(), run(family.named("redirect_out"))),
                         when(valid("vxlan"), run(family.named("remember_entrance"))),
                         run(family.named("decide")),

@@ -105,6 +105,7 @@ def _connection(family: Family) -> Control:
         name=family.named("connection"),
         body=(
             *connections.read_tuple(family),
+            assign(meta("reverse_network"), meta("network")),
             when(opens_connection(), run(family.named("redirect_out"))),
             when(ne(meta("protocol"), 0), *decide),
             when(opens_connection(), run(family.named("redirect_in"))),

@@ -96,7 +96,6 @@ def keep_tuple(family: Family) -> tuple[Statement, ...]:
         assign(meta(family.named("new_src")), field(f"{ip}.src")),
         assign(meta(family.named("new_dst")), field(f"{ip}.dst")),
         assign(meta("new_dst_port"), meta("dst_port")),
-        assign(meta("reverse_network"), meta("network")),
         assign(meta(family.named("reverse_src")), field(f"{ip}.dst")),
         assign(meta(family.named("reverse_dst")), field(f"{ip}.src")),
         assign(meta("reverse_src_port"), meta("dst_port")),

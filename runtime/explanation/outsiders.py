@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from compiler.entries.entering import answering, entrances_of
-from compiler.policy.policyset import Address, Device, Network, PolicySet, Workload, WorkloadType
-from runtime.verification.speaking import Speaker
+from compiler.policy.policyset import Address, Device, Network, PolicySet
+from runtime.verification.speaking import Speaker, outsider
 
 
 def outsider_at(source: Address, target: Address, views: Mapping[str, PolicySet]) -> Speaker | None:
@@ -17,20 +17,8 @@ def outsider_at(source: Address, target: Address, views: Mapping[str, PolicySet]
     """
     for policies in views.values():
         network, device = _entrance(target, policies, views)
-        if network is None or device is None or device.underlay is None or device.underlay.gateway_mac is None:
-            continue
-        client = Workload(
-            name="outside",
-            namespace="clients",
-            type=WorkloadType.ADDRESS,
-            network=network,
-            node=None,
-            device=device.name,
-            addresses=(source,),
-            mac=device.underlay.gateway_mac,
-        )
-        to = device.underlay.mac
-        return Speaker(workload=client, device=device.name, port=device.uplinks[0], next_hop_mac=to)
+        if network is not None and device is not None and device.lets_in:
+            return outsider(device, network, (source,))
     return None
 
 

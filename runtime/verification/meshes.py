@@ -11,8 +11,8 @@ from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from hypothesis import strategies as st
-from scapy.layers.inet import IP, TCP, UDP
-from scapy.layers.inet6 import IPv6
+from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
 from scapy.layers.l2 import Ether
 
 from runtime.verification.policies.manifests import to_yaml
@@ -108,6 +108,12 @@ class Segment:
         ports = {"sport": self.src_port, "dport": self.dst_port}
         transport = TCP(**ports, flags=self.flags) if self.flags else UDP(**ports)
         return bytes(Ether(src="02:00:00:00:00:aa", dst="02:00:00:00:00:bb") / network / transport)
+
+    def ping(self) -> bytes:
+        """From and to the same hosts, without ports."""
+        ip, echo = (IP, ICMP()) if self.version == 4 else (IPv6, ICMPv6EchoRequest())
+        network = ip(src=address(self.version, self.src), dst=address(self.version, self.dst))
+        return bytes(Ether(src="02:00:00:00:00:aa", dst="02:00:00:00:00:bb") / network / echo)
 
 
 def segments() -> st.SearchStrategy[Segment]:

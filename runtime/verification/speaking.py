@@ -8,7 +8,8 @@ from ipaddress import ip_address
 
 from compiler.entries.identity import router_mac
 from compiler.entries.vocabulary import mac_number
-from compiler.policy.policyset import Address, PolicySet, Port, PortType, Workload
+from compiler.policy.policyset import Address, Device, Network, PolicySet, Port, PortType, Workload, WorkloadType
+from compiler.span import InternalError
 from runtime.verification import anatomy, wire
 
 
@@ -65,6 +66,24 @@ def _speakers(policies: PolicySet) -> Iterator[Speaker]:
 
 def speaker_at(policies: PolicySet, device: str, port: int) -> Speaker | None:
     return next((s for s in _speakers(policies) if (s.device, s.port.id) == (device, port)), None)
+
+
+def outsider(device: Device, network: Network, addresses: tuple[Address, ...]) -> Speaker:
+    """A client outside, beyond the router of a device that lets clients in; `network` is the one that it enters."""
+    if device.underlay is None or device.underlay.gateway_mac is None:
+        raise InternalError(f"device {device.name} lets nobody in")
+    client = Workload(
+        name="outside",
+        namespace="clients",
+        type=WorkloadType.ADDRESS,
+        network=network,
+        node=None,
+        device=device.name,
+        addresses=addresses,
+        mac=device.underlay.gateway_mac,
+    )
+    to = device.underlay.mac
+    return Speaker(workload=client, device=device.name, port=device.uplinks[0], next_hop_mac=to)
 
 
 def spoken(speaker: Speaker, ends: Ends, flags: str, payload: bytes) -> bytes:

@@ -66,3 +66,5 @@ def _open(comparison: Comparison, src_port: int) -> None:
     ):
         segment = Segment(version=version, src=src, dst=dst, src_port=src_port, dst_port=dst_port, flags="S")
         comparison.process(port_of(network, src), segment.frame())
+        if dst_port == 80:
+            comparison.process(port_of(network, src), segment.ping())

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from compiler.policy.policyset import Front
 from runtime.verification import wire
 from runtime.verification.malformed.bytewise import SHORTEST
 from runtime.verification.malformed.catalogue import FAULTS
@@ -24,6 +25,8 @@ class Chance:
 
     talks: Talks
     sources: tuple[Speaker, ...]
+    doors: tuple[tuple[Speaker, Front], ...]
+    """Clients outside, and where they call."""
     dice: random.Random
     known: list[Talk] = field(default_factory=list[Talk])
 
@@ -31,6 +34,7 @@ class Chance:
         """Ends only when there is nobody to speak."""
         chosen: tuple[tuple[Callable[[], None], int], ...] = (
             (self._call, 6),
+            (self._enter, 2 if self.doors else 0),
             (self._visit, 2),
             (self._go_on, 8),
             (self._damage, 4),
@@ -58,6 +62,13 @@ class Chance:
         if talk is not None and self.dice.random() < 0.5:
             self.talks.converse(talk)
         return self._remember(talk)
+
+    def _enter(self) -> None:
+        client, front = self.dice.choice(self.doors)
+        talk = self.talks.open(client, front.port.protocol.number, front.address, front.number)
+        if talk is not None and self.dice.random() < 0.5:
+            self.talks.converse(talk)
+        self._remember(talk)
 
     def _visit(self) -> None:
         other = self.dice.choice(self.talks.policies.workloads)

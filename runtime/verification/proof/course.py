@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from compiler.entries.vocabulary import mac_number
-from compiler.policy.policyset import Device, Service, ServicePort
+from compiler.policy.policyset import Address, Device, Front, Service, ServicePort
 from runtime.verification import wire
 from runtime.verification.malformed.bytewise import SHORTEST
 from runtime.verification.malformed.catalogue import FAULTS
 from runtime.verification.proof.acts import Pause, Send, SweepAll
+from runtime.verification.proof.entering import callers, doors
 from runtime.verification.proof.expectation import expectation
 from runtime.verification.proof.talks import Talk, Talks, addresses_of_others, echo, question
 from runtime.verification.speaking import Ends, Speaker, spoken
@@ -64,10 +65,20 @@ class Course:
                 far.setdefault((speaker.device, speaker.network), speaker)
         return (*self.here, *far.values())
 
+    def doors(self) -> tuple[tuple[Speaker, Front], ...]:
+        """Clients outside, and where they call this device."""
+        policies = self.talks.policies
+        return tuple(
+            (client, front)
+            for service, front in doors(policies, self.device)
+            for client in callers(policies, self.device, service, front.address.version)
+        )
+
     def whole(self) -> Iterator[None]:
         yield from self.asking()
         yield from self.calling()
         yield from self.spreading()
+        yield from self.entering()
         yield from self.visiting()
         yield from self.filling()
         yield from self.trespassing()
@@ -118,20 +129,43 @@ class Course:
         address = service.address(version)
         clients = (s for s in self.here if s.network == service.network.name and s.workload.address(version))
         client = next(clients, None)
-        ends = self.talks.ends(client, port.protocol.number, address, port.port) if client and address else None
-        if client is None or address is None or ends is None:
+        if client is not None and address is not None:
+            yield from self._reach_all(service, port, client, address, port.port)
+
+    def _reach_all(
+        self, service: Service, port: ServicePort, client: Speaker, address: Address, number: int
+    ) -> Iterator[None]:
+        """`number` is that of the port at the address."""
+        ends = self.talks.ends(client, port.protocol.number, address, number)
+        if ends is None:
             return
         left = set(expectation(self.talks.policies, client, ends).places)
         self.coverage.backends += len(left)
-        weights = [backend.weight for backend in port.backends_of(version)]
+        weights = [backend.weight for backend in port.backends_of(address.version)]
         for _ in range(PATIENCE * -(-sum(weights) // min(weights)) if weights else 0):
             if not left:
                 return
-            talk = self.talks.open(client, port.protocol.number, address, port.port)
+            talk = self.talks.open(client, port.protocol.number, address, number)
             if talk is not None:
                 left.discard((talk.got.dst, talk.got.dst_port))
             yield
         self.coverage.missed += [f"{place[0]} port {place[1]} of {service.key}" for place in sorted(left, key=str)]
+
+    def entering(self) -> Iterator[None]:
+        """Clients outside, at each address and port that lets them in here, with one of each range that is named; then
+        until each backend has had a connection. And who has the address?"""
+        for service, front in doors(self.talks.policies, self.device):
+            number, address = front.port.protocol.number, front.address
+            for client in callers(self.talks.policies, self.device, service, address.version):
+                yield from self._ask(question(client, address))
+                talk = self.talks.open(client, number, address, front.number)
+                if talk is not None:
+                    self.talks.converse(talk)
+                self.coverage.calls += 1
+                yield
+                self.talks.open(client, number, address, UNKNOWN_PORT)
+                yield
+                yield from self._reach_all(service, front.port, client, address, front.number)
 
     def visiting(self) -> Iterator[None]:
         """From workload to workload of a network, without a service; and to a port of a service that it has not."""

@@ -8,7 +8,8 @@ from runtime.verification.anatomy import INNER, inner_frame
 from runtime.verification.fabric import End, Hop, Journey
 from runtime.verification.findings import Violation
 from runtime.verification.invariants import wrongness
-from runtime.verification.speaking import speaker_at
+from runtime.verification.proof.entering import network_entered, networks_of
+from runtime.verification.speaking import ends_of, speaker_at
 
 
 def check(policies: PolicySet, journey: Journey) -> None:
@@ -19,13 +20,25 @@ def check(policies: PolicySet, journey: Journey) -> None:
         _check_receiver(policies, journey)
 
 
-def network_at(policies: PolicySet, device: str, port: int, frame: bytes) -> str | None:
-    """The name of the network that a packet comes in from: by its port, in the underlay by its VNI."""
+def networks_at(policies: PolicySet, device: str, port: int, frame: bytes) -> frozenset[str]:
+    """The names of the networks that a packet may go to: of its port, in the underlay of its VNI, and without a tunnel
+    those behind the address that a client outside calls."""
     speaker = speaker_at(policies, device, port)
     if speaker is not None:
-        return speaker.network
+        return frozenset({speaker.network})
+    if inner_frame(frame) is frame:
+        ends = ends_of(frame)
+        return frozenset() if ends is None else networks_of(policies, device, ends.dst)
     vni = int.from_bytes(frame[INNER - 4 : INNER - 1], "big")
-    return next((network.name for network in policies.networks if network.vni == vni), None)
+    return frozenset(network.name for network in policies.networks if network.vni == vni)
+
+
+def network_at(policies: PolicySet, device: str, port: int, frame: bytes) -> str | None:
+    """The name of the network that a packet comes in from, by which its addresses are told; None where it is none."""
+    if speaker_at(policies, device, port) is None and inner_frame(frame) is frame:
+        ends = ends_of(frame)
+        return None if ends is None else network_entered(policies, device, ends.dst)
+    return next(iter(networks_at(policies, device, port, frame)), None)
 
 
 def _check_checksums(policies: PolicySet, hop: Hop) -> None:
@@ -52,6 +65,7 @@ def _check_receiver(policies: PolicySet, journey: Journey) -> None:
     if receiver is None:
         raise Violation(f"delivered by port {port} of {journey.last.device}, behind which there is no workload")
     first = journey.hops[0]
-    network = network_at(policies, first.device, first.port, first.frame)
-    if network != receiver.network:
-        raise Violation(f"went from network {network} to {receiver.network}, to {receiver.workload.key}")
+    networks = networks_at(policies, first.device, first.port, first.frame)
+    if receiver.network not in networks:
+        came_from = " or ".join(sorted(networks)) or "none"
+        raise Violation(f"went from network {came_from} to {receiver.network}, to {receiver.workload.key}")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from compiler.entries.reachability import Local, Remote, places
 from compiler.policy.policyset import Address, Device, PolicySet, Service, ServicePort, Workload, WorkloadType
 from runtime.verification import wire
-from runtime.verification.proof import redirects
+from runtime.verification.proof import entering, isolations, redirects
 from runtime.verification.proof.redirects import Fate
 from runtime.verification.speaking import Ends, Speaker
 
@@ -50,9 +50,11 @@ class Expectation:
 
 
 def expectation(policies: PolicySet, speaker: Speaker, ends: Ends) -> Expectation:
-    """Of an opening, or of a packet of no connection, that a workload sends."""
+    """Of an opening, or of a packet of no connection, that a workload sends, or a client outside."""
+    if speaker.is_outside:
+        return _entering(policies, speaker, ends)
     if ends.protocol != wire.TCP or speaker.workload.type is WorkloadType.PROXY:
-        return _unmeshed(policies, speaker, ends)
+        return _policed(policies, speaker, ends, _unmeshed(policies, speaker, ends))
     device = _device(policies, speaker)
     fate = redirects.outbound(policies, device, speaker.workload, ends)
     if fate is Fate.DENIED:
@@ -63,9 +65,83 @@ def expectation(policies: PolicySet, speaker: Speaker, ends: Ends) -> Expectatio
     if fate is Fate.REDIRECTED:
         called = frozenset({(ends.dst, ends.dst_port)})
         reasons = WHEN_CROWDED | denials | redirects.outbound_reasons(policies, speaker.workload)
+        reasons |= isolations.REASONS if policies.isolations else frozenset()
         return Expectation(places=called, reasons=reasons)
-    base = _unmeshed(policies, speaker, ends)
+    base = _policed(policies, speaker, ends, _unmeshed(policies, speaker, ends))
+    return _meshed_inside(policies, speaker.workload.network.name, base)
+
+
+def _entering(policies: PolicySet, speaker: Speaker, ends: Ends) -> Expectation:
+    """Of a client outside. Backends without a network of their own are in the one that it enters."""
+    device = _device(policies, speaker)
+    found = service_of(policies, device, speaker.network, ends)
+    if found is None:
+        return Expectation()
+    service, port = found
+    name = f"{service.key}:{port.name}" if port.name else service.key
+    if not entering.is_let_in(service, ends.dst, ends.src):
+        return Expectation(reasons=frozenset({"source_denied"}), service=name)
+    if not service.is_across:
+        base = _of_service(policies, speaker, service, port, ends.dst)
+        return _meshed_inside(policies, speaker.network, _policed(policies, speaker, ends, base))
+    backends = service.backends(port, ends.dst, device)
+    there = entering.reached(policies, device, backends)
+    if not there:
+        return Expectation(is_refused=True, service=name)
+    seen = device.gateway_address(ends.dst.version) or ends.src
+    places: set[Place] = set()
+    reasons = {*WHEN_CROWDED, "no_source_port"}
+    for backend in there:
+        network = backend.network.name if backend.network is not None else speaker.network
+        opening = isolations.Opening(
+            network=network,
+            sender=None,
+            source=seen,
+            destination=backend.address,
+            protocol=ends.protocol,
+            port=backend.port,
+        )
+        denied = isolations.denial(policies, opening)
+        if denied is None:
+            places.add((backend.address, backend.port))
+        else:
+            reasons.add(denied)
+        reasons |= redirects.inbound_reasons(policies, network)
+    return Expectation(places=frozenset(places), reasons=frozenset(reasons), service=name)
+
+
+def _meshed_inside(policies: PolicySet, network: str, base: Expectation) -> Expectation:
+    """With why MeshRedirects of a network may drop what comes to its workloads."""
+    denials = redirects.inbound_reasons(policies, network)
     return replace(base, reasons=base.reasons | denials | WHEN_CROWDED) if base.places and denials else base
+
+
+def _policed(policies: PolicySet, speaker: Speaker, ends: Ends, base: Expectation) -> Expectation:
+    """What NetworkPolicies leave of it: they are held against the backend, and against who is called without one."""
+    if not policies.isolations or base.is_refused:
+        return base
+    openings = [
+        (
+            (address, port),
+            isolations.Opening(
+                network=speaker.network,
+                sender=None if speaker.is_outside else speaker.workload,
+                source=ends.src,
+                destination=address,
+                protocol=ends.protocol,
+                port=port,
+            ),
+        )
+        for address, port in base.places or {(ends.dst, ends.dst_port)}
+    ]
+    denials = {place: isolations.denial(policies, opening) for place, opening in openings}
+    is_concerned = any(isolations.concern(policies, opening) for _, opening in openings)
+    reasons = base.reasons | {reason for reason in denials.values() if reason is not None}
+    return replace(
+        base,
+        places=frozenset(place for place in base.places if denials[place] is None),
+        reasons=reasons | WHEN_CROWDED if is_concerned and base.places else reasons,
+    )
 
 
 def _unmeshed(policies: PolicySet, speaker: Speaker, ends: Ends) -> Expectation:

@@ -81,7 +81,7 @@ class Prover:
 
     def _run(self, trial: Trial, course: Course, spender: _Spender, tick: Tick) -> bool:
         is_whole = self._spend(trial, course.whole(), spender, tick)
-        chance = Chance(course.talks, course.sources(), random.Random(spender.effort.seed))
+        chance = Chance(course.talks, course.sources(), course.doors(), random.Random(spender.effort.seed))
         if is_whole:
             self._spend(trial, chance.forever(), spender, tick)
         trial.compare_state()

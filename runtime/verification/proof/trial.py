@@ -13,6 +13,7 @@ from typing import assert_never
 from compiler.ir.interpreter import trace
 from compiler.ir.nodes import Pipeline
 from compiler.policy.policyset import PolicySet
+from runtime.verification.anatomy import inner_frame
 from runtime.verification.comparison import Comparison
 from runtime.verification.fabric import End, Fabric, Journey
 from runtime.verification.findings import Violation
@@ -111,11 +112,16 @@ class Trial:
         self.counts[journey.last.device].delivered += journey.end is End.DELIVERED
 
     def _judge(self, expected: Expectation | Ends, journey: Journey) -> None:
-        got = ends_of(journey.frame) if journey.end is End.DELIVERED else None
+        got = ends_of(journey.frame) if journey.end is End.DELIVERED or _is_outside(journey) else None
         is_kept = got == expected if isinstance(expected, Ends) else _is_kept(expected, journey, got)
         if not is_kept:
             wanted = f"delivered as {expected}" if isinstance(expected, Ends) else str(expected)
             raise Violation(f"should be {wanted}, but is {_end_text(journey, got)}")
+
+
+def _is_outside(journey: Journey) -> bool:
+    """Whether a packet has left for a client outside: into the underlay without a tunnel."""
+    return journey.end is End.LEFT and inner_frame(journey.frame) is journey.frame
 
 
 def _is_kept(expected: Expectation, journey: Journey, got: Ends | None) -> bool:

@@ -6103,7 +6103,6 @@ __noinline enum next redirect_out_ipv4(void)
 				scratch->meta.new_src_ipv4 = scratch->headers.ipv4.src;
 				scratch->meta.new_dst_ipv4 = scratch->headers.ipv4.dst;
 				scratch->meta.new_dst_port = scratch->meta.dst_port;
-				scratch->meta.reverse_network = scratch->meta.network;
 				scratch->meta.reverse_src_ipv4 = scratch->headers.ipv4.dst;
 				scratch->meta.reverse_dst_ipv4 = scratch->headers.ipv4.src;
 				scratch->meta.reverse_src_port = scratch->meta.dst_port;
@@ -6130,7 +6129,6 @@ __noinline enum next remember_entrance_ipv4(void)
 		scratch->meta.new_src_ipv4 = scratch->headers.ipv4.src;
 		scratch->meta.new_dst_ipv4 = scratch->headers.ipv4.dst;
 		scratch->meta.new_dst_port = scratch->meta.dst_port;
-		scratch->meta.reverse_network = scratch->meta.network;
 		scratch->meta.reverse_src_ipv4 = scratch->headers.ipv4.dst;
 		scratch->meta.reverse_dst_ipv4 = scratch->headers.ipv4.src;
 		scratch->meta.reverse_src_port = scratch->meta.dst_port;
@@ -6312,7 +6310,6 @@ __noinline enum next decide_ipv4(struct packet_context *ctx)
 		return DONE;
 	if (!scratch->meta.decided) {
 		scratch->meta.reverse_leg = scratch->meta.leg;
-		scratch->meta.reverse_network = scratch->meta.network;
 		scratch->meta.reverse_src_ipv4 = scratch->headers.ipv4.src;
 		scratch->meta.reverse_dst_ipv4 = scratch->headers.ipv4.dst;
 		scratch->meta.reverse_src_port = scratch->meta.src_port;
@@ -6402,7 +6399,6 @@ __noinline enum next redirect_in_ipv4(void)
 				scratch->meta.new_src_ipv4 = scratch->headers.ipv4.src;
 				scratch->meta.new_dst_ipv4 = scratch->headers.ipv4.dst;
 				scratch->meta.new_dst_port = scratch->meta.dst_port;
-				scratch->meta.reverse_network = scratch->meta.network;
 				scratch->meta.reverse_src_ipv4 = scratch->headers.ipv4.dst;
 				scratch->meta.reverse_dst_ipv4 = scratch->headers.ipv4.src;
 				scratch->meta.reverse_src_port = scratch->meta.dst_port;
@@ -6460,7 +6456,6 @@ __noinline enum next police_ipv4(void)
 			scratch->meta.new_src_ipv4 = scratch->headers.ipv4.src;
 			scratch->meta.new_dst_ipv4 = scratch->headers.ipv4.dst;
 			scratch->meta.new_dst_port = scratch->meta.dst_port;
-			scratch->meta.reverse_network = scratch->meta.network;
 			scratch->meta.reverse_src_ipv4 = scratch->headers.ipv4.dst;
 			scratch->meta.reverse_dst_ipv4 = scratch->headers.ipv4.src;
 			scratch->meta.reverse_src_port = scratch->meta.dst_port;
@@ -6494,6 +6489,7 @@ static __always_inline enum next connection_ipv4(struct packet_context *ctx, str
 	if (scratch->meta.protocol != 0) {
 		if (!apply_flow_ipv4(scratch)) {
 			scratch->meta.opens = 1;
+			scratch->meta.reverse_network = scratch->meta.network;
 			if (scratch->meta.leg != 3 && (scratch->meta.tcp_flags & 23) == 2) {
 				if (redirect_out_ipv4() == DONE)
 					return DONE;
@@ -6617,7 +6613,6 @@ __noinline enum next redirect_out_ipv6(void)
 				scratch->meta.new_src_ipv6 = scratch->headers.ipv6.src;
 				scratch->meta.new_dst_ipv6 = scratch->headers.ipv6.dst;
 				scratch->meta.new_dst_port = scratch->meta.dst_port;
-				scratch->meta.reverse_network = scratch->meta.network;
 				scratch->meta.reverse_src_ipv6 = scratch->headers.ipv6.dst;
 				scratch->meta.reverse_dst_ipv6 = scratch->headers.ipv6.src;
 				scratch->meta.reverse_src_port = scratch->meta.dst_port;
@@ -6644,7 +6639,6 @@ __noinline enum next remember_entrance_ipv6(void)
 		scratch->meta.new_src_ipv6 = scratch->headers.ipv6.src;
 		scratch->meta.new_dst_ipv6 = scratch->headers.ipv6.dst;
 		scratch->meta.new_dst_port = scratch->meta.dst_port;
-		scratch->meta.reverse_network = scratch->meta.network;
 		scratch->meta.reverse_src_ipv6 = scratch->headers.ipv6.dst;
 		scratch->meta.reverse_dst_ipv6 = scratch->headers.ipv6.src;
 		scratch->meta.reverse_src_port = scratch->meta.dst_port;
@@ -6820,7 +6814,6 @@ __noinline enum next decide_ipv6(struct packet_context *ctx)
 		return DONE;
 	if (!scratch->meta.decided) {
 		scratch->meta.reverse_leg = scratch->meta.leg;
-		scratch->meta.reverse_network = scratch->meta.network;
 		scratch->meta.reverse_src_ipv6 = scratch->headers.ipv6.src;
 		scratch->meta.reverse_dst_ipv6 = scratch->headers.ipv6.dst;
 		scratch->meta.reverse_src_port = scratch->meta.src_port;
@@ -6913,7 +6906,6 @@ __noinline enum next redirect_in_ipv6(void)
 				scratch->meta.new_src_ipv6 = scratch->headers.ipv6.src;
 				scratch->meta.new_dst_ipv6 = scratch->headers.ipv6.dst;
 				scratch->meta.new_dst_port = scratch->meta.dst_port;
-				scratch->meta.reverse_network = scratch->meta.network;
 				scratch->meta.reverse_src_ipv6 = scratch->headers.ipv6.dst;
 				scratch->meta.reverse_dst_ipv6 = scratch->headers.ipv6.src;
 				scratch->meta.reverse_src_port = scratch->meta.dst_port;
@@ -6971,7 +6963,6 @@ __noinline enum next police_ipv6(void)
 			scratch->meta.new_src_ipv6 = scratch->headers.ipv6.src;
 			scratch->meta.new_dst_ipv6 = scratch->headers.ipv6.dst;
 			scratch->meta.new_dst_port = scratch->meta.dst_port;
-			scratch->meta.reverse_network = scratch->meta.network;
 			scratch->meta.reverse_src_ipv6 = scratch->headers.ipv6.dst;
 			scratch->meta.reverse_dst_ipv6 = scratch->headers.ipv6.src;
 			scratch->meta.reverse_src_port = scratch->meta.dst_port;
@@ -7005,6 +6996,7 @@ static __always_inline enum next connection_ipv6(struct packet_context *ctx, str
 	if (scratch->meta.protocol != 0) {
 		if (!apply_flow_ipv6(scratch)) {
 			scratch->meta.opens = 1;
+			scratch->meta.reverse_network = scratch->meta.network;
 			if (scratch->meta.leg != 3 && (scratch->meta.tcp_flags & 23) == 2) {
 				if (redirect_out_ipv6() == DONE)
 					return DONE;
@@ -7670,6 +7662,7 @@ static __always_inline enum next fast_connection_ipv4(struct scratch *scratch, s
 	if (scratch->meta.protocol != 0) {
 		if (!find_flow_ipv4(scratch, &known->flow_ipv4)) {
 			scratch->meta.opens = 1;
+			scratch->meta.reverse_network = scratch->meta.network;
 			if (scratch->meta.leg != 3 && (scratch->meta.tcp_flags & 23) == 2) {
 				return UNDECIDED;
 			}
@@ -7714,6 +7707,7 @@ static __always_inline enum next fast_connection_ipv6(struct scratch *scratch, s
 	if (scratch->meta.protocol != 0) {
 		if (!find_flow_ipv6(scratch, &known->flow_ipv6)) {
 			scratch->meta.opens = 1;
+			scratch->meta.reverse_network = scratch->meta.network;
 			if (scratch->meta.leg != 3 && (scratch->meta.tcp_flags & 23) == 2) {
 				return UNDECIDED;
 			}

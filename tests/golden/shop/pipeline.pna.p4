@@ -805,7 +805,6 @@ control redirect_out_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_mai
                     meta.new_src_ipv4 = hdr.ipv4.src;
                     meta.new_dst_ipv4 = hdr.ipv4.dst;
                     meta.new_dst_port = meta.dst_port;
-                    meta.reverse_network = meta.network;
                     meta.reverse_src_ipv4 = hdr.ipv4.dst;
                     meta.reverse_dst_ipv4 = hdr.ipv4.src;
                     meta.reverse_src_port = meta.dst_port;
@@ -845,7 +844,6 @@ control remember_entrance_ipv4(inout headers_t hdr, inout metadata_t meta, in pn
             meta.new_src_ipv4 = hdr.ipv4.src;
             meta.new_dst_ipv4 = hdr.ipv4.dst;
             meta.new_dst_port = meta.dst_port;
-            meta.reverse_network = meta.network;
             meta.reverse_src_ipv4 = hdr.ipv4.dst;
             meta.reverse_dst_ipv4 = hdr.ipv4.src;
             meta.reverse_src_port = meta.dst_port;
@@ -997,7 +995,6 @@ control decide_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_main_inpu
     apply {
         if (!(meta.decided == 1)) {
             meta.reverse_leg = meta.leg;
-            meta.reverse_network = meta.network;
             meta.reverse_src_ipv4 = hdr.ipv4.src;
             meta.reverse_dst_ipv4 = hdr.ipv4.dst;
             meta.reverse_src_port = meta.src_port;
@@ -1119,7 +1116,6 @@ control redirect_in_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_main
                     meta.new_src_ipv4 = hdr.ipv4.src;
                     meta.new_dst_ipv4 = hdr.ipv4.dst;
                     meta.new_dst_port = meta.dst_port;
-                    meta.reverse_network = meta.network;
                     meta.reverse_src_ipv4 = hdr.ipv4.dst;
                     meta.reverse_dst_ipv4 = hdr.ipv4.src;
                     meta.reverse_src_port = meta.dst_port;
@@ -1324,6 +1320,7 @@ control connection_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_main_
             meta.dst_port = hdr.udp.dst_port;
             meta.profile = 4;
         }
+        meta.reverse_network = meta.network;
         if (meta.leg != 3 && (meta.tcp_flags & 23) == 2) {
             redirect_out_ipv4.apply(hdr, meta, input);
         }
@@ -1475,7 +1472,6 @@ control redirect_out_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_mai
                     meta.new_src_ipv6 = hdr.ipv6.src;
                     meta.new_dst_ipv6 = hdr.ipv6.dst;
                     meta.new_dst_port = meta.dst_port;
-                    meta.reverse_network = meta.network;
                     meta.reverse_src_ipv6 = hdr.ipv6.dst;
                     meta.reverse_dst_ipv6 = hdr.ipv6.src;
                     meta.reverse_src_port = meta.dst_port;
@@ -1515,7 +1511,6 @@ control remember_entrance_ipv6(inout headers_t hdr, inout metadata_t meta, in pn
             meta.new_src_ipv6 = hdr.ipv6.src;
             meta.new_dst_ipv6 = hdr.ipv6.dst;
             meta.new_dst_port = meta.dst_port;
-            meta.reverse_network = meta.network;
             meta.reverse_src_ipv6 = hdr.ipv6.dst;
             meta.reverse_dst_ipv6 = hdr.ipv6.src;
             meta.reverse_src_port = meta.dst_port;
@@ -1665,7 +1660,6 @@ control decide_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_main_inpu
     apply {
         if (!(meta.decided == 1)) {
             meta.reverse_leg = meta.leg;
-            meta.reverse_network = meta.network;
             meta.reverse_src_ipv6 = hdr.ipv6.src;
             meta.reverse_dst_ipv6 = hdr.ipv6.dst;
             meta.reverse_src_port = meta.src_port;
@@ -1787,7 +1781,6 @@ control redirect_in_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_main
                     meta.new_src_ipv6 = hdr.ipv6.src;
                     meta.new_dst_ipv6 = hdr.ipv6.dst;
                     meta.new_dst_port = meta.dst_port;
-                    meta.reverse_network = meta.network;
                     meta.reverse_src_ipv6 = hdr.ipv6.dst;
                     meta.reverse_dst_ipv6 = hdr.ipv6.src;
                     meta.reverse_src_port = meta.dst_port;
@@ -1990,6 +1983,7 @@ control connection_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_main_
             meta.dst_port = hdr.udp.dst_port;
             meta.profile = 4;
         }
+        meta.reverse_network = meta.network;
         if (meta.leg != 3 && (meta.tcp_flags & 23) == 2) {
             redirect_out_ipv6.apply(hdr, meta, input);
         }

@@ -855,7 +855,6 @@ control redirect_out_ipv4(inout headers_t hdr, inout metadata_t meta, inout stan
                     meta.new_src_ipv4 = hdr.ipv4.src;
                     meta.new_dst_ipv4 = hdr.ipv4.dst;
                     meta.new_dst_port = meta.dst_port;
-                    meta.reverse_network = meta.network;
                     meta.reverse_src_ipv4 = hdr.ipv4.dst;
                     meta.reverse_dst_ipv4 = hdr.ipv4.src;
                     meta.reverse_src_port = meta.dst_port;
@@ -895,7 +894,6 @@ control remember_entrance_ipv4(inout headers_t hdr, inout metadata_t meta, inout
             meta.new_src_ipv4 = hdr.ipv4.src;
             meta.new_dst_ipv4 = hdr.ipv4.dst;
             meta.new_dst_port = meta.dst_port;
-            meta.reverse_network = meta.network;
             meta.reverse_src_ipv4 = hdr.ipv4.dst;
             meta.reverse_dst_ipv4 = hdr.ipv4.src;
             meta.reverse_src_port = meta.dst_port;
@@ -1125,7 +1123,6 @@ control decide_ipv4(inout headers_t hdr, inout metadata_t meta, inout standard_m
     apply {
         if (!(meta.decided == 1)) {
             meta.reverse_leg = meta.leg;
-            meta.reverse_network = meta.network;
             meta.reverse_src_ipv4 = hdr.ipv4.src;
             meta.reverse_dst_ipv4 = hdr.ipv4.dst;
             meta.reverse_src_port = meta.src_port;
@@ -1249,7 +1246,6 @@ control redirect_in_ipv4(inout headers_t hdr, inout metadata_t meta, inout stand
                     meta.new_src_ipv4 = hdr.ipv4.src;
                     meta.new_dst_ipv4 = hdr.ipv4.dst;
                     meta.new_dst_port = meta.dst_port;
-                    meta.reverse_network = meta.network;
                     meta.reverse_src_ipv4 = hdr.ipv4.dst;
                     meta.reverse_dst_ipv4 = hdr.ipv4.src;
                     meta.reverse_src_port = meta.dst_port;
@@ -1411,6 +1407,7 @@ control connection_ipv4(inout headers_t hdr, inout metadata_t meta, inout standa
         if (meta.protocol != 0) {
             if (flow_ipv4.apply().miss) {
                 meta.opens = 1;
+                meta.reverse_network = meta.network;
                 if (meta.leg != 3 && (meta.tcp_flags & 23) == 2) {
                     redirect_out_ipv4.apply(hdr, meta, standard);
                 }
@@ -1576,7 +1573,6 @@ control redirect_out_ipv6(inout headers_t hdr, inout metadata_t meta, inout stan
                     meta.new_src_ipv6 = hdr.ipv6.src;
                     meta.new_dst_ipv6 = hdr.ipv6.dst;
                     meta.new_dst_port = meta.dst_port;
-                    meta.reverse_network = meta.network;
                     meta.reverse_src_ipv6 = hdr.ipv6.dst;
                     meta.reverse_dst_ipv6 = hdr.ipv6.src;
                     meta.reverse_src_port = meta.dst_port;
@@ -1616,7 +1612,6 @@ control remember_entrance_ipv6(inout headers_t hdr, inout metadata_t meta, inout
             meta.new_src_ipv6 = hdr.ipv6.src;
             meta.new_dst_ipv6 = hdr.ipv6.dst;
             meta.new_dst_port = meta.dst_port;
-            meta.reverse_network = meta.network;
             meta.reverse_src_ipv6 = hdr.ipv6.dst;
             meta.reverse_dst_ipv6 = hdr.ipv6.src;
             meta.reverse_src_port = meta.dst_port;
@@ -1839,7 +1834,6 @@ control decide_ipv6(inout headers_t hdr, inout metadata_t meta, inout standard_m
     apply {
         if (!(meta.decided == 1)) {
             meta.reverse_leg = meta.leg;
-            meta.reverse_network = meta.network;
             meta.reverse_src_ipv6 = hdr.ipv6.src;
             meta.reverse_dst_ipv6 = hdr.ipv6.dst;
             meta.reverse_src_port = meta.src_port;
@@ -1963,7 +1957,6 @@ control redirect_in_ipv6(inout headers_t hdr, inout metadata_t meta, inout stand
                     meta.new_src_ipv6 = hdr.ipv6.src;
                     meta.new_dst_ipv6 = hdr.ipv6.dst;
                     meta.new_dst_port = meta.dst_port;
-                    meta.reverse_network = meta.network;
                     meta.reverse_src_ipv6 = hdr.ipv6.dst;
                     meta.reverse_dst_ipv6 = hdr.ipv6.src;
                     meta.reverse_src_port = meta.dst_port;
@@ -2123,6 +2116,7 @@ control connection_ipv6(inout headers_t hdr, inout metadata_t meta, inout standa
         if (meta.protocol != 0) {
             if (flow_ipv6.apply().miss) {
                 meta.opens = 1;
+                meta.reverse_network = meta.network;
                 if (meta.leg != 3 && (meta.tcp_flags & 23) == 2) {
                     redirect_out_ipv6.apply(hdr, meta, standard);
                 }

@@ -1,4 +1,4 @@
-"""What policies promise, of the example whose networks share their addresses."""
+"""What policies promise, of the examples: to workloads, and to clients outside."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from compiler.pipeline.assembly import pipeline
 from compiler.policy.loading import load, load_text
 from compiler.policy.policyset import PolicySet
+from runtime.verification.proof.entering import callers, doors, network_entered, networks_of
 from runtime.verification.proof.expectation import WHEN_CROWDED, Expectation, expectation
-from runtime.verification.speaking import Ends, speakers
+from runtime.verification.proof.proving import Effort, Prover
+from runtime.verification.speaking import Ends, outsider, speakers
 
 ROOT = Path(__file__).resolve().parents[4]
 TCP, UDP = 6, 17
@@ -70,3 +73,83 @@ def test_a_service_without_backends_refuses() -> None:
     found = promised(empty, client, str(address), service.ports[0].port)
     if not empty.services[0].ports[0].backends:
         assert (found.is_refused, str(found)) == (True, "refused")
+
+
+@pytest.fixture(scope="module")
+def netpol() -> PolicySet:
+    return load([ROOT / "examples" / "netpol.yaml"]).policies
+
+
+def of_example(name: str, change: tuple[str, str] = ("", "")) -> PolicySet:
+    loaded = load_text((ROOT / "examples" / name).read_text().replace(*change))
+    assert not loaded.is_refused, loaded.render()
+    return loaded.policies
+
+
+def from_outside(policies: PolicySet, device: str, client: str, dst: str, port: int) -> Expectation:
+    there = next(one for one in policies.devices if one.name == device)
+    source, address = ip_address(client), ip_address(dst)
+    network = network_entered(policies, device, address)
+    entered = next((s.network for s in policies.services if s.network.name == network), policies.networks[0])
+    ends = Ends(protocol=TCP, src=source, src_port=1024, dst=address, dst_port=port)
+    return expectation(policies, outsider(there, entered, (source,)), ends)
+
+
+def test_network_policies_are_held_against_the_backend(netpol: PolicySet) -> None:
+    """Everybody may have the web servers' port 8080 in the example, these may open nothing (examples/netpol.yaml)."""
+    called = promised(netpol, "shop/client", "10.96.0.10", 80)
+    assert called.places == places(("10.1.0.11", 8080), ("10.1.0.12", 8080))
+    assert promised(netpol, "shop/client", "10.1.0.11", 22).reasons == WHEN_CROWDED | {"ingress_denied"}
+    opened = promised(netpol, "shop/web-1", "10.96.0.10", 80)
+    itself = places(("10.1.0.11", 8080))
+    assert (opened.places, opened.reasons) == (itself, WHEN_CROWDED | {"egress_denied"})
+
+
+def test_nobody_is_kept_from_itself(netpol: PolicySet) -> None:
+    assert promised(netpol, "shop/web-1", "10.1.0.11", 22).places == places(("10.1.0.11", 22))
+
+
+def test_clients_outside_get_the_backends_of_the_address() -> None:
+    eip = of_example("eip.yaml")
+    found = from_outside(eip, "dpu-a", "192.0.2.1", "203.0.113.10", 80)
+    assert (found.places, found.service) == (places(("10.1.0.11", 8080), ("10.1.0.12", 8080)), "shop/web:http")
+    local = from_outside(eip, "dpu-b", "192.0.2.1", "203.0.113.20", 80)
+    assert local.places == places(("10.1.0.12", 8080))
+    assert from_outside(eip, "dpu-a", "192.0.2.1", "203.0.113.10", 81).is_untouched
+
+
+def test_clients_outside_that_are_not_let_in() -> None:
+    ranges = ("  selector: {app: web}\n", "  selector: {app: web}\n  sourceRanges: {allow: [198.51.100.0/24]}\n")
+    eip = of_example("eip.yaml", ranges)
+    assert from_outside(eip, "dpu-a", "198.51.100.7", "203.0.113.10", 80).places
+    assert from_outside(eip, "dpu-a", "192.0.2.1", "203.0.113.10", 80).reasons == {"source_denied"}
+
+
+def test_a_gateway_reaches_backends_of_all_networks() -> None:
+    gateway = of_example("gateway.yaml")
+    found = from_outside(gateway, "edge", "192.0.2.1", "203.0.113.9", 80)
+    assert found.places == places(("10.1.0.11", 8080), ("10.1.0.12", 8080))
+    assert found.reasons == WHEN_CROWDED | {"no_source_port"}
+    assert networks_of(gateway, "edge", ip_address("203.0.113.9")) == {"red", "blue"}
+    alone = of_example("gateway.yaml", ("  - {workload: blue-1}\n  - {workload: blue-2}\n", ""))
+    assert from_outside(alone, "edge", "192.0.2.1", "203.0.113.9", 80).places == places(("10.1.0.11", 8080))
+    assert not doors(gateway, next(d for d in gateway.devices if d.name == "dpu-a"))
+
+
+@pytest.mark.parametrize("name", ["eip", "nodeport", "gateway", "netpol", "ipv6", "kubernetes"])
+def test_examples_keep_what_they_promise(name: str) -> None:
+    """On the interpreter alone."""
+    policies = load([ROOT / "examples" / f"{name}.yaml"]).policies
+    prover = Prover(pipeline=pipeline(), policies=policies, levels=())
+    for device in policies.devices:
+        proof = prover.prove(device, Effort(packets=900))
+        assert proof.found is None, proof.found
+
+
+def test_callers_are_one_of_each_range_and_one_of_none() -> None:
+    ranges = "  sourceRanges: {allow: [198.51.100.0/24, 192.0.2.77/32], deny: [10.1.0.12/32]}\n"
+    eip = of_example("eip.yaml", ("  selector: {app: web}\n", f"  selector: {{app: web}}\n{ranges}"))
+    device = eip.devices[0]
+    service, _ = next(door for door in doors(eip, device) if door[0].key == "shop/web")
+    found = [str(s.workload.addresses[0]) for s in callers(eip, device, service, 4)]
+    assert found == ["192.0.2.77", "198.51.100.1", "203.0.113.77"], "10.1.0.12 is a workload's"
