@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 from compiler.ir.entries import ActionCall, Entries, Exact, Group, GroupRef, Lpm, TableEntry
 from compiler.pipeline.metadata import LEG_OUTSIDE
@@ -156,15 +157,28 @@ def _fate(one: _Connection, future: _Future, removed: RemovedBackends) -> Fate:
 
 
 class _Future:
-    """What a family's entries are going to say."""
+    """What a family's entries are going to say. Each part is looked for when a connection asks: often never."""
 
     def __init__(self, entries: Entries, family: str) -> None:
-        self.backends = _backends(entries, family)
-        self.next_hops = _next_hops(entries, family)
-        self.proxies = _proxies(entries, family)
+        self._entries, self._family = entries, family
         self.ranges = SourceRanges(entries, family)
-        self.entered = _entered(entries, family)
         self.policies = networkpolicies.NetworkPolicies(entries, family)
+
+    @cached_property
+    def backends(self) -> dict[int, frozenset[tuple[int, int]]]:
+        return _backends(self._entries, self._family)
+
+    @cached_property
+    def next_hops(self) -> dict[tuple[int, int], int]:
+        return _next_hops(self._entries, self._family)
+
+    @cached_property
+    def proxies(self) -> dict[int, frozenset[int]]:
+        return _proxies(self._entries, self._family)
+
+    @cached_property
+    def entered(self) -> dict[int, int]:
+        return _entered(self._entries, self._family)
 
 
 def _backends(entries: Entries, family: str) -> dict[int, frozenset[tuple[int, int]]]:
