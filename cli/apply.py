@@ -12,7 +12,7 @@ import typer
 
 from cli.console import FAILED, fail, progress, say
 from cli.devices import TlsCa, TlsCert, TlsKey, client_tls
-from cli.policies import Policies, load_policies
+from cli.policies import Policies, load_remembered_policies
 from compiler.collection import collection_paused
 from compiler.pipeline.assembly import pipeline
 from compiler.policy.policyset import Device
@@ -56,7 +56,7 @@ def apply(
 
     Safe to run again, also after an interruption. Shows a plan: + added, ~ changed, - removed.
     """
-    loaded = load_policies(policies)
+    loaded = load_remembered_policies(policies)
     devices = _chosen(loaded, device or [])
     tls = client_tls(tls_ca, tls_cert, tls_key)
     ask = partial(_look, loaded=loaded, writes=not dry_run, replaces=replace_pipeline, removed=removed_backends)
