@@ -15,9 +15,8 @@ from itertools import pairwise
 from typing import Final
 
 _START: Final = re.compile(r"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
-_DIRECTIVE: Final = re.compile(r"^%", re.MULTILINE)
-_RARE_BREAKS: Final = re.compile("[\x85\u2028\u2029]|\r(?!\n)")
-"""Line breaks for YAML that are not counted here."""
+_RARE_BREAKS: Final = ("\x85", "\u2028", "\u2029")
+"""Line breaks for YAML that are not counted here, nor is a carriage return alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,9 @@ def digest_of(*texts: str) -> str:
 
 def divided(path: str, text: str) -> list[Part] | None:
     """The parts in order, together the whole text; None for one that is to be read as a whole."""
-    if _DIRECTIVE.search(text) or _RARE_BREAKS.search(text):
+    if text.startswith("%") or "\n%" in text or any(rare in text for rare in _RARE_BREAKS):
+        return None
+    if text.count("\r") != text.count("\r\n"):
         return None
     parts: list[Part] = []
     starts = [0, *(found.start() for found in _START.finditer(text) if found.start()), len(text)]

@@ -8,10 +8,10 @@ fields are told that have not their default, so a field more needs nothing here 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, Field, fields
+from dataclasses import fields
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from typing import Any, Final, cast
+from typing import Any, ClassVar, Final, cast
 
 from compiler.policy.distribution import Hints
 from compiler.policy.division import Part
@@ -37,6 +37,10 @@ _WORDS: Final[dict[str, type[StrEnum]]] = {word.__name__: word for word in (Algo
 _ADDRESSES: Final[dict[str, type[Any]]] = {kind.__name__: kind for kind in (IPv4Address, IPv6Address)}
 _PREFIXES: Final[dict[str, type[Any]]] = {kind.__name__: kind for kind in (IPv4Network, IPv6Network)}
 
+_PLAIN: Final = frozenset({type(None), bool, int, str})
+_FIELDS: Final = {record: [(one.name, one.default) for one in fields(record)] for record in _RECORDS.values()}
+"""With defaults: MISSING, which nothing is, where there is none."""
+
 
 class NotPlainError(Exception):
     """A service with something that is not told here: it has to be resolved each time."""
@@ -51,38 +55,23 @@ class _Encoder:
     def __init__(self, parts: Sequence[Part]) -> None:
         self._parts = [(part.path, part.line, part.line + part.text.count("\n") + 1) for part in parts]
 
+    def value(self, value: Any) -> Any:
+        kind = cast("type[Any]", type(value))
+        if kind in _PLAIN:
+            return value
+        teller = self.tellers.get(kind)
+        if teller is None:
+            raise NotPlainError(kind.__name__)
+        return teller(self, value)
+
     def record(self, value: Any) -> list[Any]:
         told: dict[str, Any] = {}
-        for one in fields(value):
-            found = getattr(value, one.name)
-            if not _is_default(one, found):
-                told[one.name] = self._value(found)
-        return ["record", type(value).__name__, told]
-
-    def _value(self, value: Any) -> Any:
         kind = cast("type[Any]", type(value))
-        name = kind.__name__
-        if value is None or kind in (bool, int, str):
-            return value
-        if kind is Span:
-            return self._span(value)
-        if kind is tuple:
-            return ["tuple", *map(self._value, value)]
-        if kind is frozenset:
-            return ["set", *sorted(map(self._value, value))]
-        if kind is Network:
-            return ["network", value.name]
-        if kind is Workload:
-            return ["workload", value.key]
-        if _ADDRESSES.get(name) is kind:
-            return [name, int(value)]
-        if _PREFIXES.get(name) is kind:
-            return [name, int(value.network_address), value.prefixlen]
-        if _WORDS.get(name) is kind:
-            return ["word", name, str(value)]
-        if _RECORDS.get(name) is kind:
-            return self.record(value)
-        raise NotPlainError(name)
+        for name, default in _FIELDS[kind]:
+            found = getattr(value, name)
+            if found is not default and (type(found) is not type(default) or found != default):
+                told[name] = self.value(found)
+        return ["record", kind.__name__, told]
 
     def _span(self, span: Span) -> list[Any]:
         line = span.line - 1
@@ -92,9 +81,38 @@ class _Encoder:
                 return ["span", number, span.line - first, span.column, end, span.end_column]
         raise NotPlainError("a span elsewhere")
 
+    def _tuple(self, values: tuple[Any, ...]) -> list[Any]:
+        return ["tuple", *map(self.value, values)]
 
-def _is_default(one: Field[Any], value: Any) -> bool:
-    return one.default is not MISSING and type(value) is type(one.default) and value == one.default
+    def _set(self, values: frozenset[Any]) -> list[Any]:
+        return ["set", *sorted(map(self.value, values))]
+
+    def _network(self, network: Network) -> list[Any]:
+        return ["network", network.name]
+
+    def _workload(self, workload: Workload) -> list[Any]:
+        return ["workload", workload.key]
+
+    def _address(self, address: Any) -> list[Any]:
+        return [type(address).__name__, int(address)]
+
+    def _prefix(self, prefix: Any) -> list[Any]:
+        return [type(prefix).__name__, int(prefix.network_address), prefix.prefixlen]
+
+    def _word(self, word: StrEnum) -> list[Any]:
+        return ["word", type(word).__name__, word.value]
+
+    tellers: ClassVar[dict[type[Any], Callable[[_Encoder, Any], list[Any]]]] = {
+        Span: _span,
+        tuple: _tuple,
+        frozenset: _set,
+        Network: _network,
+        Workload: _workload,
+        **dict.fromkeys(_ADDRESSES.values(), _address),
+        **dict.fromkeys(_PREFIXES.values(), _prefix),
+        **dict.fromkeys(_WORDS.values(), _word),
+        **dict.fromkeys(_RECORDS.values(), record),
+    }
 
 
 def decoded(
@@ -110,20 +128,9 @@ class _Decoder:
     ) -> None:
         self._parts = parts
         self._networks, self._workloads = networks, workloads
-        self._readers: dict[str, Callable[[list[Any]], Any]] = {
-            "record": self._record,
-            "span": self._span,
-            "tuple": lambda plain: tuple([self.value(found) for found in plain[1:]]),
-            "set": lambda plain: frozenset([self.value(found) for found in plain[1:]]),
-            "network": lambda plain: self._networks[plain[1]],
-            "workload": lambda plain: self._workloads[plain[1]],
-            "word": lambda plain: _WORDS[plain[1]](plain[2]),
-            **{name: lambda plain, kind=kind: kind(plain[1]) for name, kind in _ADDRESSES.items()},
-            **{name: lambda plain, kind=kind: kind((plain[1], plain[2])) for name, kind in _PREFIXES.items()},
-        }
 
     def value(self, plain: Any) -> Any:
-        return self._readers[plain[0]](plain) if isinstance(plain, list) else plain  # pyright: ignore[reportUnknownArgumentType]
+        return self.readers[plain[0]](self, plain) if isinstance(plain, list) else plain  # pyright: ignore[reportUnknownArgumentType]
 
     def _record(self, plain: list[Any]) -> Any:
         value = self.value
@@ -134,3 +141,37 @@ class _Decoder:
         part = self._parts[number]
         end = None if plain[4] is None else plain[4] + part.line
         return Span(path=part.path, line=plain[2] + part.line, column=plain[3], end_line=end, end_column=plain[5])
+
+    def _tuple(self, plain: list[Any]) -> tuple[Any, ...]:
+        value = self.value
+        return tuple([value(found) for found in plain[1:]])
+
+    def _set(self, plain: list[Any]) -> frozenset[Any]:
+        return frozenset(self._tuple(plain))
+
+    def _network(self, plain: list[Any]) -> Network:
+        return self._networks[plain[1]]
+
+    def _workload(self, plain: list[Any]) -> Workload:
+        return self._workloads[plain[1]]
+
+    def _word(self, plain: list[Any]) -> StrEnum:
+        return _WORDS[plain[1]](plain[2])
+
+    def _address(self, plain: list[Any]) -> Any:
+        return _ADDRESSES[plain[0]](plain[1])
+
+    def _prefix(self, plain: list[Any]) -> Any:
+        return _PREFIXES[plain[0]]((plain[1], plain[2]))
+
+    readers: ClassVar[dict[str, Callable[[_Decoder, list[Any]], Any]]] = {
+        "record": _record,
+        "span": _span,
+        "tuple": _tuple,
+        "set": _set,
+        "network": _network,
+        "workload": _workload,
+        "word": _word,
+        **dict.fromkeys(_ADDRESSES, _address),
+        **dict.fromkeys(_PREFIXES, _prefix),
+    }
