@@ -14,6 +14,7 @@ import stat
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any, Final
 
 import pydantic
@@ -50,17 +51,24 @@ def write_memory(folder: Path, paths: Iterable[Path], memory: Memory) -> None:
         return
     plain = {"code": code_digest(), "cards": memory.cards, "services": memory.services}
     body = json.dumps(plain, separators=(",", ":")).encode()
-    name = _name(paths)
-    unfinished = folder / f".{name}.{os.getpid()}.new"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(file, "wb") as out:
-            out.write(_digest(body) + b"\n" + body)
-        unfinished.replace(folder / name)
+        _replace(folder / _name(paths), _digest(body) + b"\n" + body)
         _remove_oldest(folder)
     except OSError:
         return  # the next run reads everything, as this one did
+
+
+def _replace(path: Path, data: bytes) -> None:
+    with NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
+        unfinished = Path(file.name)
+        try:
+            file.write(data)
+            file.flush()
+            unfinished.replace(path)
+        except OSError:
+            unfinished.unlink(missing_ok=True)
+            raise
 
 
 def _remove_oldest(folder: Path) -> None:
