@@ -82,8 +82,8 @@ class Remembered(Located[Any]):
 def _read_alone(part: Part | None) -> Located[Any]:
     report, objects = Report(), Objects()
     if part is not None:
-        for document in read_documents(part.path, part.placed_text, report):
-            collect_objects(document, objects, report)
+        for node in part.objects(read_documents(part.path, part.placed_text, report)) or ():
+            collect_objects(node, objects, report)
     found = list(objects)
     if len(found) != 1 or report.count:
         raise InternalError(f"{part and part.path}: a part is not what it was when it was read before")
@@ -199,11 +199,12 @@ def _read_together(parts: Sequence[Part]) -> list[tuple[Part, list[Located[Any]]
     whole, report = joined(parts), Report()
     lines = [part.line for part in parts]
     found: dict[int, list[Located[Any]]] = {}
-    for document in read_documents(whole.path, whole.placed_text, report):
+    nodes = whole.objects(read_documents(whole.path, whole.placed_text, report))
+    for node in nodes or ():
         objects = Objects()
-        collect_objects(document, objects, report)
-        found.setdefault(bisect_right(lines, document.start.line) - 1, []).extend(objects)
-    if report.count:
+        collect_objects(node, objects, report)
+        found.setdefault(bisect_right(lines, node.start.line) - 1, []).extend(objects)
+    if report.count or nodes is None:
         return None
     return [(parts[at], _with_origin(parts[at], objects)) for at, objects in found.items() if objects]
 

@@ -115,6 +115,14 @@ def slices(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
+def printed(objects: list[Any]) -> str:
+    """As kubectl prints several of them."""
+    plain = {"apiVersion": "v1", "items": objects, "kind": "List", "metadata": {"resourceVersion": ""}}
+    text = yaml.safe_dump(plain, sort_keys=False)
+    assert not objects or text.endswith("kind: List\nmetadata:\n  resourceVersion: ''\n")
+    return text.replace("resourceVersion: ''", 'resourceVersion: ""')
+
+
 def _written(plain: Any, style: int) -> str:
     text = json.dumps(plain) + "\n" if style else yaml.safe_dump(plain)
     return ("---\n" if style < 2 else "# more\n---   # here\n") + text
@@ -152,6 +160,36 @@ def test_services_that_come_go_move_and_change(
     check(dict(reversed(_by_file(parts, at, FABRIC).items())), memory)
 
 
+@settings(FEW, max_examples=100)
+@given(st.lists(st.one_of(services(), slices()), max_size=8), services(), st.integers(0), st.randoms())
+def test_a_printed_list_whose_items_come_go_move_and_change(
+    objects: list[Any], other: Any, at: int, chance: random.Random
+) -> None:
+    memory = check({"a": FABRIC, "l": printed(objects)}, Memory())
+    objects.insert(at % (len(objects) + 1), other)
+    memory = check({"a": FABRIC, "l": printed(objects)}, memory)
+    chance.shuffle(objects)
+    memory = check({"l": printed(objects), "a": FABRIC}, memory)
+    memory = check({"a": FABRIC + "---\n" + "---\n".join(map(yaml.safe_dump, objects))}, memory)
+    check({"a": FABRIC, "l": printed(objects[1:])}, memory)
+
+
+@settings(FEW, max_examples=150)
+@given(
+    st.text(alphabet="a: -[]{}&*!|>'\"%@`,#?<\n\t~01.\r", max_size=20)
+    | st.sampled_from(["\nfoo: 1\n", "\n- \n", "\n-\n", "\n---\n", "\n...\n", "\n# x\n", "\nitems:\n", "\n'\n", '"']),
+    st.integers(0),
+    st.integers(0, 8),
+)
+def test_a_printed_list_with_anything_in_it(soup: str, position: int, length: int) -> None:
+    text = printed([yaml.safe_load(one) for one in many().split("---\n")[1:7]])
+    memory = check({"a": FABRIC, "l": text}, Memory())
+    position %= len(text)
+    text = text[:position] + soup + text[position + length :]
+    memory = check({"a": FABRIC, "l": text}, memory)
+    check({"a": FABRIC, "l": text}, memory)
+
+
 @settings(FEW, max_examples=40)
 @given(plan=plans(), other=plans())
 def test_generated_policies(plan: PolicyPlan, other: PolicyPlan) -> None:
@@ -186,7 +224,7 @@ def test_policies_of_this_project(path: Path) -> None:
 @given(st.text(alphabet="-ab: \n\t%&*|\"'[{\r", max_size=60))
 def test_parts_are_the_text(text: str) -> None:
     parts = divided("p", text)
-    if parts is not None:
+    if parts is not None and not any(part.is_item for part in parts):
         assert "".join(part.text for part in parts) == text
         assert [part.line for part in parts] == [
             "".join(part.text for part in parts[:at]).count("\n") for at in range(len(parts))
@@ -225,6 +263,40 @@ def test_one_change_of_many_is_all_that_is_worked_out() -> None:
     memory = next_memory(memory)
     load_texts({"b": FABRIC + "---\n# moved\n" + many(81)}, memory)
     assert memory.learned == 0
+
+
+def test_items_of_a_printed_list_are_parts() -> None:
+    objects = [yaml.safe_load(one) for one in many().split("---\n")[1:]]
+    memory = Memory()
+    load_texts({"a": FABRIC, "l": printed(objects)}, memory)
+    assert memory.learned == 60
+    memory = next_memory(memory)
+    objects[3]["endpoints"][0]["addresses"] = ["10.1.1.99"]
+    load_texts({"a": FABRIC, "l": printed(objects[2:] + objects[:2])}, memory)
+    assert memory.learned == 2
+
+
+@pytest.mark.parametrize(
+    "line", ["foo: 1", "- ", "-", "-\tx", "---", "...", "# x", "items:", "'", '"', "  '", " |", "? x", "", "kind: List"]
+)
+@pytest.mark.parametrize("has_items", [True, False])
+def test_a_line_more_anywhere(line: str, *, has_items: bool) -> None:
+    objects = [yaml.safe_load(one) for one in many().split("---\n")[1:4]]
+    lines = (printed(objects) if has_items else "---\n" + "---\n".join(map(yaml.safe_dump, objects))).splitlines()
+    known = check({"a": FABRIC, "l": "\n".join(lines) + "\n"}, Memory())
+    for at in range(len(lines) + 1):
+        text = "\n".join([*lines[:at], line, *lines[at:]]) + "\n"
+        check({"a": FABRIC, "l": text}, check({"a": FABRIC, "l": text}, known))
+
+
+def test_an_item_is_as_deep_as_in_its_list() -> None:
+    def deep(levels: int) -> str:
+        status = "[" * levels + "]" * levels
+        return printed([yaml.safe_load(many().split("---\n")[1])]).replace("  spec:", f"  status: {status}\n  spec:")
+
+    for levels in range(90, 103):
+        memory = check({"a": FABRIC, "l": deep(levels)}, Memory())
+        check({"a": FABRIC, "l": deep(levels)}, memory)
 
 
 @pytest.mark.parametrize("beside", ["", "---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: x}}\n"])
