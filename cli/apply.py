@@ -12,23 +12,18 @@ import typer
 
 from cli.console import FAILED, fail, progress, say
 from cli.devices import TlsCa, TlsCert, TlsKey, client_tls
-from cli.policies import Policies, load_policies
+from cli.policies import Policies, load_remembered_policies
 from compiler.collection import collection_paused
-from compiler.entries.desired import compile_entries
 from compiler.pipeline.assembly import pipeline
-from compiler.policy.policyset import Device, Profile
-from compiler.printers.bundle import read_bundle, write_bundle
+from compiler.policy.policyset import Device
 from runtime.applied import Applied, AppliedError, applied_folder, write_applied
 from runtime.bpf.errors import BpfError
-from runtime.build import build_bundle
 from runtime.client.applying import Failure, Outlook, PipelineState, look, perform
-from runtime.client.entries_text import entries_text
 from runtime.client.errors import ClientError
 from runtime.client.fixup import RemovedBackends
 from runtime.client.plan import Kind
 from runtime.client.rendering import Renderer
 from runtime.client.session import Session
-from runtime.verified import RecordError, device_standing, digest, program_digests, read_verification
 
 SHOWN_STEPS = 12
 Work = tuple[Session, Outlook]
@@ -61,7 +56,7 @@ def apply(
 
     Safe to run again, also after an interruption. Shows a plan: + added, ~ changed, - removed.
     """
-    loaded = load_policies(policies)
+    loaded = load_remembered_policies(policies)
     devices = _chosen(loaded, device or [])
     tls = client_tls(tls_ca, tls_cert, tls_key)
     ask = partial(_look, loaded=loaded, writes=not dry_run, replaces=replace_pipeline, removed=removed_backends)
@@ -75,7 +70,7 @@ def apply(
             for _, outlook in work:
                 _show(outlook, verbose=verbose)
                 if verification is not None:
-                    typer.echo(f"{outlook.device.name}: {_standing(loaded, outlook.device, verification)}")
+                    _show_standing(loaded, outlook.device, verification)
             if not dry_run:
                 _record(loaded, devices)
                 _perform_all(work, verification)
@@ -133,16 +128,10 @@ def _show(outlook: Outlook, *, verbose: bool) -> None:
 _WORDS = {Kind.INSERT: "to add", Kind.MODIFY: "to change", Kind.DELETE: "to remove"}
 
 
-def _standing(loaded: Policies, device: Device, verification: Path) -> str:
-    """What a record says of the program and the entries that a device is to get."""
-    try:
-        record = read_verification(verification.read_bytes())
-    except (OSError, RecordError) as problem:
-        raise fail(f"{verification}: {problem}") from problem
-    bundle = read_bundle(_bundle(device))
-    entries = compile_entries(loaded.set, device).entries
-    asked = digest(entries_text(pipeline(), entries, device.device_id).encode())
-    return device_standing(record, program_digests(bundle.pipeline, bundle.tc, bundle.xdp), device.name, asked)
+def _show_standing(loaded: Policies, device: Device, verification: Path) -> None:
+    from cli.applying import standing  # not at the top, as below
+
+    typer.echo(f"{device.name}: {standing(loaded.set, device, verification)}")
 
 
 def _perform_all(work: list[Work], verification: Path | None) -> None:
@@ -173,18 +162,9 @@ def _perform_all(work: list[Work], verification: Path | None) -> None:
 
 
 def _bundle(device: Device, verification: Path | None = None) -> bytes:
-    """The device config that a device of this profile loads, with a record if there is one."""
-    record = verification.read_bytes() if verification is not None else None
-    match device.profile:
-        case Profile.EBPF:
-            return build_bundle(pipeline(), record)
-        case Profile.MODEL:
-            return write_bundle(pipeline(), verification=record)
-        case Profile.V1MODEL:
-            raise fail(
-                f"device '{device.name}' runs nothing yet, and its profile v1model needs a P4 compiler: build "
-                "pipeline.v1model.p4 (`turnout compile` writes it), load it into the device, and apply again"
-            )
+    from cli.applying import device_config  # not at the top: printing a pipeline is rare, and long to import
+
+    return device_config(device, verification)
 
 
 def _complain(outlook: Outlook, failure: Failure) -> None:

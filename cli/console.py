@@ -6,13 +6,12 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import typer
-import yaml
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.table import Table
-from rich.text import Text
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 FAILED = 1
 
@@ -38,6 +37,9 @@ def fail(text: str) -> typer.Exit:
 
 def progress() -> Progress:
     """A bar on stderr while long work goes on; silent unless stderr is a terminal."""
+    from rich.console import Console  # not at the top, as below: most commands that are waited for print lines
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     return Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
 
@@ -49,12 +51,18 @@ def print_rows(columns: Sequence[str], rows: Sequence[Mapping[str, object]], out
         case Output.JSON:
             sys.stdout.write(json.dumps(records, indent=2, default=str) + "\n")
         case Output.YAML:
+            import yaml
+
             yaml.safe_dump(records, sys.stdout, sort_keys=False, allow_unicode=True)
         case Output.TABLE:
             _print_table(columns, records)
 
 
 def _print_table(columns: Sequence[str], records: Sequence[Mapping[str, object]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         numeric = all(isinstance(record[column], int) for record in records) and bool(records)

@@ -49,6 +49,12 @@ _PARTS = (
         doc="Services with their backends, connections, packets and bytes.",
     ),
     _Part(
+        name="backends",
+        columns=inventory.BACKEND_COLUMNS,
+        read=Inventory.backends,
+        doc="Backends of services with algorithm LeastConnections, and the connections that are open to each.",
+    ),
+    _Part(
         name="ranges",
         columns=inventory.RANGE_COLUMNS,
         read=Inventory.ranges,

@@ -98,6 +98,11 @@ class Report:
     def sorted(self) -> tuple[Diagnostic, ...]:
         return sorted_diagnostics(self._found)
 
+    @property
+    def count(self) -> int:
+        """So far, equal ones more than once."""
+        return len(self._found)
+
 
 def sorted_diagnostics(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     """In order of path, line and column, then code and message; equal ones once."""

@@ -44,7 +44,7 @@ class Applied:
     whole_s: float
     """All services: policies read, compiled, compared with the device, entries written, all answered."""
     again_s: list[float]
-    """One endpoint is another one: all policies read, compiled, compared with the device, the difference written."""
+    """One endpoint is another one: what has changed is read, all compiled and compared, the difference written."""
     memory_mb: float
     """The most that the device's process held."""
     maps_mb: float

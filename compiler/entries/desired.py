@@ -99,17 +99,19 @@ def _sorted(entries: Entries) -> Entries:
     return Entries(
         members=tuple(sorted(entries.members, key=lambda m: (m.selector, m.id))),
         groups=tuple(sorted(entries.groups, key=lambda g: (g.selector, g.id))),
-        table_entries=tuple(sorted(_distinct(entries.table_entries), key=_order)),
+        table_entries=_distinct(entries.table_entries),
     )
 
 
-def _distinct(entries: Iterable[TableEntry]) -> Iterable[TableEntry]:
+def _distinct(entries: Iterable[TableEntry]) -> tuple[TableEntry, ...]:
     """One entry for each key; the first one said wins (a service address equal to a workload's is refused before)."""
-    return {entry.key: entry for entry in reversed(list(entries))}.values()
+    found = {_order(entry): entry for entry in reversed(list(entries))}
+    return tuple(found[key] for key in sorted(found))
 
 
 def _order(entry: TableEntry) -> tuple[str, tuple[tuple[int, ...], ...], int]:
-    return entry.table, tuple(numbers_of(match) for match in entry.matches), entry.priority
+    """What no other entry of a table's kinds of keys has."""
+    return entry.table, tuple([numbers_of(match) for match in entry.matches]), entry.priority
 
 
 def _check_port_numbers(device: Device, report: Report) -> None:

@@ -172,19 +172,18 @@ def _target(
     family = f"ipv{address.version}"
     table = f"service_{family}"
 
-    def entry_with(action: ActionCall) -> TableEntry:
-        return words.entry(
-            table,
-            action,
-            front.span,
-            _owner(service, port),
-            network=service.network.id,
-            address=address,
-            protocol=port.protocol.number,
-            port=front.number,
-        )
-
-    number = numbers.of(service, entry_with(words.call("miss")).key)
+    owner = _owner(service, port)
+    missing = words.entry(
+        table,
+        words.call("miss"),
+        front.span,
+        owner,
+        network=service.network.id,
+        address=address,
+        protocol=port.protocol.number,
+        port=front.number,
+    )
+    number = numbers.of(service, missing.key)
     call = words.call(
         f"{_ACTIONS[service.algorithm]}_{family}",
         service_id=number,
@@ -196,11 +195,11 @@ def _target(
     return _Target(
         family=family,
         number=number,
-        entry=entry_with(call),
+        entry=TableEntry(table=table, matches=missing.matches, action=call, owner=owner, span=front.span),
         backends=called,
         steering=service.steering,
         keepers=_called(words, family, stays, crossings) if service.is_portal or service.affinity_s else (),
-        ranges=tuple(range_entries(words, service, address, number, _owner(service, port))),
+        ranges=tuple(range_entries(words, service, address, number, owner)),
         span=front.span,
     )
 

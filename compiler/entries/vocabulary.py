@@ -33,8 +33,16 @@ class Vocabulary:
         return {action.name: action for action in self.pipeline.actions}
 
     @cached_property
+    def _params(self) -> dict[str, tuple[str, ...]]:
+        return {action.name: tuple(param.name for param in action.params) for action in self.pipeline.actions}
+
+    @cached_property
     def _tables(self) -> dict[str, Table]:
         return {table.name: table for table in self.pipeline.tables}
+
+    @cached_property
+    def _keys(self) -> dict[str, tuple[str, ...]]:
+        return {table.name: tuple(key.name for key in table.keys) for table in self.pipeline.tables}
 
     def table(self, name: str) -> Table:
         if name not in self._tables:
@@ -42,10 +50,10 @@ class Vocabulary:
         return self._tables[name]
 
     def call(self, name: str, **arguments: Number) -> ActionCall:
-        action = self._actions.get(name)
-        if action is None or {p.name for p in action.params} != arguments.keys():
+        params = self._params.get(name)
+        if params is None or len(params) != len(arguments) or not all(param in arguments for param in params):
             raise InternalError(f"the pipeline has no action {name}({', '.join(arguments)})")
-        return ActionCall(action=name, arguments=tuple(int(arguments[p.name]) for p in action.params))
+        return ActionCall(action=name, arguments=tuple([int(arguments[param]) for param in params]))
 
     def arguments(self, call: ActionCall) -> dict[str, int]:
         """The arguments of a call by name; empty for an action that this pipeline does not have."""
@@ -70,7 +78,7 @@ class Vocabulary:
         `owner` is the policy object that wants it, as "Kind name".
         """
         table = self.table(table_name)
-        if [key.name for key in table.keys] != list(keys):
+        if self._keys[table_name] != tuple(keys):
             raise InternalError(f"table {table_name} is not keyed by {', '.join(keys)}")
         matches: list[MatchValue] = []
         for key in table.keys:

@@ -7,7 +7,7 @@ only another way in stays unserved, a note when there is nothing to program.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Final
@@ -16,7 +16,7 @@ from compiler.diagnostic import Report, did_you_mean
 from compiler.policy import codes
 from compiler.policy.affinities import affinity_seconds, check_counted
 from compiler.policy.distribution import check_distribution
-from compiler.policy.endpoints import SliceEndpoint, SlicePort, usable
+from compiler.policy.endpoints import Endpoints, SliceEndpoint, SlicePort, usable
 from compiler.policy.externals import DEFAULT_NETWORK, address_order, assigned_externals, balancer_addresses
 from compiler.policy.frontends import (
     Holders,
@@ -45,11 +45,11 @@ ServiceObject = Located[KubernetesService]
 
 @dataclass(frozen=True, slots=True)
 class ClusterServiceResolver:
-    """Resolves one Service after the other. `endpoints` are by "namespace/service" name."""
+    """Resolves one Service after the other, by nothing but these and what it is given (`compiler.policy.memory`)."""
 
     networks: Directory[Network]
     holders: Holders
-    endpoints: Mapping[str, tuple[SlicePort, ...]]
+    endpoints: Endpoints
     report: Report
 
     def resolve(self, located: ServiceObject) -> Service | None:
@@ -99,7 +99,7 @@ class ClusterServiceResolver:
         key = object_name(metadata)
         policy = TrafficPolicy(located.model.spec.internal_traffic_policy or TrafficPolicy.CLUSTER)
         outside = TrafficPolicy(located.model.spec.external_traffic_policy or TrafficPolicy.CLUSTER)
-        found = self.endpoints.get(key, ())
+        found = self.endpoints.of(key)
         slices, outside_slices = (usable(found, by_node=one is TrafficPolicy.LOCAL) for one in (policy, outside))
         if not slices:
             message = f"service '{key}' has no EndpointSlice: its packets have nowhere to go"

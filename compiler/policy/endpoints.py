@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Final
 
@@ -13,7 +13,7 @@ from compiler.policy.distribution import NO_HINTS, Hints
 from compiler.policy.kubernetes import Endpoint, EndpointSlice
 from compiler.policy.located import Located
 from compiler.policy.policyset import Address
-from compiler.policy.references import Claims, check_annotations
+from compiler.policy.references import Claims, check_annotations, object_name
 from compiler.policy.scalar import shortened
 from compiler.span import Span
 
@@ -44,15 +44,48 @@ class SlicePort:
     endpoints: tuple[SliceEndpoint, ...]
 
 
-def collect_endpoints(
-    slices: Iterable[SliceObject], services: Mapping[str, object], refused: frozenset[str], report: Report
-) -> dict[str, tuple[SlicePort, ...]]:
-    """The ports of all slices by "namespace/service", with endpoints in any state (see `usable`).
+@dataclass(slots=True)
+class Endpoints:
+    """The slices of services by "namespace/service"; of those that are remembered, ports when they are asked for."""
 
-    A slice whose service is not there is warned of.
-    """
-    found: dict[str, list[SlicePort]] = {}
+    report: Report
+    _slices: dict[str, list[SliceObject]] = field(default_factory=lambda: {})
+    _ports: dict[str, list[SlicePort]] = field(default_factory=lambda: {})
+    """Of the slices that are not remembered, by their names."""
+
+    def add(self, service: str, located: SliceObject) -> None:
+        self._slices.setdefault(service, []).append(located)
+        if not located.known_name:
+            self._ports[object_name(located.model.metadata)] = _slice_ports(located, self.report)
+
+    def slices(self, service: str) -> Sequence[SliceObject]:
+        return self._slices.get(service, ())
+
+    def of(self, service: str) -> tuple[SlicePort, ...]:
+        """With endpoints in any state (see `usable`)."""
+        return tuple(port for located in self.slices(service) for port in self._ports_of(located))
+
+    def _ports_of(self, located: SliceObject) -> list[SlicePort]:
+        if located.known_name:
+            return _slice_ports(located, self.report)
+        return self._ports[object_name(located.model.metadata)]
+
+
+def collect_endpoints(
+    slices: Iterable[SliceObject],
+    services: Mapping[str, object],
+    refused: frozenset[str],
+    report: Report,
+    keep: Callable[[SliceObject], None],
+) -> Endpoints:
+    """All slices. One whose service is not there is warned of; `keep` hears of those that nothing had to be said of."""
+    found = Endpoints(report)
     for located in slices:
+        if located.known_service in services:
+            found.add(located.known_service, located)
+            keep(located)
+            continue
+        before = report.count
         metadata = located.model.metadata
         check_annotations(located, metadata.annotations, (), report)
         service = metadata.labels.get(SERVICE_LABEL)
@@ -65,8 +98,10 @@ def collect_endpoints(
             span = located.at("metadata", "labels", SERVICE_LABEL)
             hint = did_you_mean(key, services)
             report.add(codes.ORPHAN_SLICE, span, f"Service '{shortened(key)}' is not defined", hint=hint)
-        found.setdefault(key, []).extend(_slice_ports(located, report))
-    return {key: tuple(ports) for key, ports in found.items()}
+        found.add(key, located)
+        if report.count == before:
+            keep(located)
+    return found
 
 
 def _slice_ports(located: SliceObject, report: Report) -> list[SlicePort]:

@@ -23,6 +23,7 @@ from compiler.diagnostic import (
 from compiler.policy import codes
 from compiler.policy.document import read_documents
 from compiler.policy.located import Objects
+from compiler.policy.memory import Memory
 from compiler.policy.policyset import PolicySet
 from compiler.policy.resolution import resolve
 from compiler.policy.sourcefiles import read_sources
@@ -54,11 +55,14 @@ class Loaded:
         return render_all(self.diagnostics, self.sources)
 
 
-def load(paths: Iterable[str | PathLike[str]]) -> Loaded:
-    """Read files and directories (recursively *.yaml, *.yml, *.json; hidden ones left out)."""
+def load(paths: Iterable[str | PathLike[str]], memory: Memory | None = None) -> Loaded:
+    """Read files and directories (recursively *.yaml, *.yml, *.json; hidden ones left out).
+
+    With a memory, what it knows is not worked out once more; the same is loaded.
+    """
     report = Report()
     sources = read_sources([Path(path) for path in paths], report)
-    return _load(sources, report)
+    return _load(sources, report, memory)
 
 
 def load_text(text: str, path: str = "<text>") -> Loaded:
@@ -66,19 +70,19 @@ def load_text(text: str, path: str = "<text>") -> Loaded:
     return load_texts({path: text})
 
 
-def load_texts(sources: Mapping[str, str]) -> Loaded:
-    """Read texts by path, as a watcher holds them."""
-    return _load(sources, Report())
+def load_texts(sources: Mapping[str, str], memory: Memory | None = None) -> Loaded:
+    """Read texts by path, as a watcher holds them; `memory` as of `load`."""
+    return _load(sources, Report(), memory)
 
 
 @collection_paused()
-def _load(given: Mapping[str, str], report: Report) -> Loaded:
+def _load(given: Mapping[str, str], report: Report, memory: Memory | None) -> Loaded:
     """Nodes and models, half a million for 5,000 services, are gone when the collector may look again."""
     sources = {path: text.removeprefix("\ufeff") for path, text in given.items()}
     objects, resolution = Objects(), Report()
     for path, text in sources.items():
-        _read_text(path, text, objects, report)
-    policies = resolve(objects, resolution)
+        _read_text(path, text, objects, report, memory)
+    policies = resolve(objects, resolution, memory or Memory())
     read = report.sorted()
     diagnostics = sorted_diagnostics((*read, *_worth_saying(resolution.sorted(), read)))
     if has_errors(diagnostics):
@@ -94,12 +98,14 @@ def _worth_saying(found: Iterable[Diagnostic], read: tuple[Diagnostic, ...]) -> 
     return (diagnostic for diagnostic in found if diagnostic.code not in unsaid)
 
 
-def _read_text(path: str, text: str, objects: Objects, report: Report) -> None:
+def _read_text(path: str, text: str, objects: Objects, report: Report, memory: Memory | None) -> None:
     bad = _NOT_YAML.search(text)
     if bad is not None:
         lines = source_lines(text[: bad.start()])
         span = Span(path=path, line=len(lines), column=len(lines[-1]) + 1)
         report.add(codes.CONTROL_CHARACTER, span, f"character U+{ord(bad.group()):04X} cannot stand in YAML")
+        return
+    if memory is not None and memory.read(path, text, objects):
         return
     documents = read_documents(path, text, report)
     for document in documents:

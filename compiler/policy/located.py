@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Generic, TypeVar, cast
 
+from compiler.policy.division import Part
 from compiler.policy.document import Entry, MappingNode, Node, ScalarNode, SequenceNode
 from compiler.policy.model import Model
 from compiler.span import Span
@@ -52,6 +55,15 @@ class Located(Generic[M]):
 
     model: M
     node: MappingNode
+    origin: Part | None = None
+    """The part of its file that it is all of, where one run remembers for another."""
+    known_name: str = ""
+    """What `object_name` would say, where that is known without its model; of a slice that of its service as well."""
+    known_service: str = ""
+
+    @property
+    def kind(self) -> type[Model]:
+        return type(self.model)
 
     def at(self, *path: PathPart) -> Span:
         """The value at `path` as files write it, or the nearest thing above it that was written."""
@@ -78,11 +90,13 @@ class Objects:
     """(kind, name) of objects that were refused: a reference to one is no second mistake."""
 
     def add(self, located: Located[Any]) -> None:
-        model = cast("type[Model]", type(located.model))
-        self._by_model.setdefault(model, []).append(located)
+        self._by_model.setdefault(located.kind, []).append(located)
 
     def of(self, model: type[M]) -> list[Located[M]]:
         return self._by_model.get(model, [])
 
     def __len__(self) -> int:
         return sum(map(len, self._by_model.values()))
+
+    def __iter__(self) -> Iterator[Located[Any]]:
+        return chain.from_iterable(self._by_model.values())

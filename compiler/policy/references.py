@@ -66,7 +66,7 @@ def unique_objects(kind: str, located: Iterable[Located[K]], report: Report) -> 
     """Objects by `object_name`; of two equal names the first one stays."""
     by_name: dict[str, Located[K]] = {}
     for item in located:
-        name = object_name(item.model.metadata)
+        name = item.known_name or object_name(item.model.metadata)
         first = by_name.setdefault(name, item)
         if first is not item:
             related = (Related(message="first defined here", span=first.span),)

@@ -22,6 +22,7 @@ from compiler.policy.imageconversions import resolve_conversions
 from compiler.policy.imagekinds import ImageConversion
 from compiler.policy.kubernetes import EndpointSlice, KubernetesService
 from compiler.policy.located import Located, Objects
+from compiler.policy.memory import Memory
 from compiler.policy.meshkinds import MeshRedirect
 from compiler.policy.meshredirects import check_proxies, resolve_redirects
 from compiler.policy.model import Kind
@@ -39,7 +40,7 @@ K = TypeVar("K", bound=Kind)
 T = TypeVar("T")
 
 
-def resolve(objects: Objects, report: Report) -> PolicySet:
+def resolve(objects: Objects, report: Report, memory: Memory) -> PolicySet:
     """Everything that could be resolved; complete only when `report` holds no error."""
     network_objects = _unique(objects, kinds.Network, report)
     networks = Directory("Network", resolve_networks(network_objects, report), _refused(objects, "Network"))
@@ -60,7 +61,7 @@ def resolve(objects: Objects, report: Report) -> PolicySet:
     redirect_objects = _unique(objects, MeshRedirect, report)
     redirects = resolve_redirects(redirect_objects, networks, _by_name(resolved_workloads), report)
     check_proxies(redirects, _by_name(devices), report)
-    services, storage = _services(objects, networks, workloads, report)
+    services, storage = _services(objects, networks, workloads, report, memory)
     in_file_order = sorted(services, key=lambda service: service.span)
     check_externals(in_file_order, nodes.found.values(), devices.values(), report)
     check_gateways(in_file_order, devices.values(), networks.found.values(), nodes.found.values(), report)
@@ -84,14 +85,14 @@ def resolve(objects: Objects, report: Report) -> PolicySet:
 
 
 def _services(
-    objects: Objects, networks: Directory[Network], workloads: Directory[Workload], report: Report
+    objects: Objects, networks: Directory[Network], workloads: Directory[Workload], report: Report, memory: Memory
 ) -> tuple[tuple[Service, ...], tuple[StoragePolicy, ...]]:
     holders = holders_of(workloads.found.values())
     backends = [workload for workload in workloads.found.values() if workload.type is not WorkloadType.PROXY]
     dpu_objects = _unique(objects, kinds.DpuService, report)
     cluster_objects = _unique(objects, KubernetesService, report)
     slices = _unique(objects, EndpointSlice, report)
-    endpoints = collect_endpoints(slices.values(), cluster_objects, _refused(objects, "Service"), report)
+    endpoints = collect_endpoints(slices.values(), cluster_objects, _refused(objects, "Service"), report, memory.keep)
     dpu = DpuServiceResolver(networks, workloads, holders, label_index(backends), report)
     cluster = ClusterServiceResolver(networks, holders, endpoints, report)
     steering = StorageResolver(networks=networks, workloads=workloads, holders=holders, report=report)
@@ -99,7 +100,10 @@ def _services(
     resolved = [
         *portals,
         *(dpu.resolve(located) for located in dpu_objects.values()),
-        *(cluster.resolve(located) for located in cluster_objects.values()),
+        *(
+            memory.resolved(located, endpoints.slices(key), cluster.resolve, networks.found, workloads.found, report)
+            for key, located in cluster_objects.items()
+        ),
     ]
     services = [service for service in resolved if service is not None]
     in_file_order = sorted(services, key=lambda service: service.span)

@@ -69,7 +69,7 @@ class Contents:
 
     def _entry(self, message: p4r.TableEntry) -> TableEntry:
         codec = self._schema.table(message.table_id)
-        key = codec.entry_key(codec.decode_key(message))
+        matches, priority = codec.decode_matches(message.match), codec.decode_priority(message.priority)
         action = codec.decode_action(message.action)
         if isinstance(action, ActionSet):
             raise InternalError(f"table {codec.name} holds a one-shot action set, which Turnout never writes")
@@ -77,9 +77,7 @@ class Contents:
         meter = None
         if message.HasField("meter_config") and codec.table.meter is not None:
             meter = decode_meter_config(message.meter_config, codec.table.meter.type, f"table {codec.name}")
-        return TableEntry(
-            table=codec.name, matches=key.matches, action=action, priority=key.priority, meter=meter, owner=owner
-        )
+        return TableEntry(table=codec.name, matches=matches, action=action, priority=priority, meter=meter, owner=owner)
 
     def _member(self, message: p4r.ActionProfileMember) -> Member:
         selector, codec = self._schema.selector(message.action_profile_id)

@@ -10,7 +10,7 @@ from runtime.client.channels import ClientTls, open_channel
 from runtime.client.errors import ClientError, RejectedError, UnreachableError
 from runtime.device.status import status_pb2 as told
 
-METHOD = "/turnout.device.v1.Status/Get"
+METHOD, COUNTS_METHOD = "/turnout.device.v1.Status/Get", "/turnout.device.v1.Status/GetCounts"
 TIMEOUT_S = 30.0
 
 
@@ -23,6 +23,19 @@ def read_status(address: str, tls: ClientTls | None = None) -> told.Device:
             return ask(told.GetRequest(), timeout=TIMEOUT_S)
         except grpc.RpcError as error:
             raise _explained(address, error) from error
+
+
+def counts_at(channel: Any, address: str) -> dict[tuple[str, int], int]:
+    """Known connections that count for a member of an action profile, by the profile's name and the member's id.
+
+    Those with none are left out. Raises `ClientError`, as `read_status` does.
+    """
+    ask = channel.unary_unary(COUNTS_METHOD, told.GetCountsRequest.SerializeToString, told.Counts.FromString)
+    try:
+        found: told.Counts = ask(told.GetCountsRequest(), timeout=TIMEOUT_S)
+    except grpc.RpcError as error:
+        raise _explained(address, error) from error
+    return {(one.profile, one.member_id): one.connections for one in found.counts}
 
 
 def starting_words(starting: told.Starting) -> str:

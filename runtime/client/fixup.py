@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 from compiler.ir.entries import ActionCall, Entries, Exact, Group, GroupRef, Lpm, TableEntry
 from compiler.pipeline import gateway
@@ -188,17 +189,36 @@ class _Across:
 
 
 class _Future:
-    """What a family's entries are going to say."""
+    """What a family's entries are going to say. Each part is looked for when a connection asks: often never."""
 
     def __init__(self, entries: Entries, family: str) -> None:
-        self.backends = _backends(entries, family)
-        self.across = _across(entries, family)
-        self.hops = _hops(entries)
-        self.next_hops = _next_hops(entries, family, self.hops)
-        self.proxies = _proxies(entries, family)
+        self._entries, self._family = entries, family
         self.ranges = SourceRanges(entries, family)
-        self.entered = _entered(entries, family)
         self.policies = networkpolicies.NetworkPolicies(entries, family)
+
+    @cached_property
+    def backends(self) -> dict[int, frozenset[tuple[int, int]]]:
+        return _backends(self._entries, self._family)
+
+    @cached_property
+    def next_hops(self) -> dict[tuple[int, int], int]:
+        return _next_hops(self._entries, self._family, self.hops)
+
+    @cached_property
+    def across(self) -> dict[int, frozenset[_Across]]:
+        return _across(self._entries, self._family)
+
+    @cached_property
+    def hops(self) -> frozenset[int]:
+        return _hops(self._entries)
+
+    @cached_property
+    def proxies(self) -> dict[int, frozenset[int]]:
+        return _proxies(self._entries, self._family)
+
+    @cached_property
+    def entered(self) -> dict[int, int]:
+        return _entered(self._entries, self._family)
 
 
 def _backends(entries: Entries, family: str) -> dict[int, frozenset[tuple[int, int]]]:

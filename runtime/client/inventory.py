@@ -14,6 +14,7 @@ from compiler.ir.nodes import Pipeline
 from compiler.ir.tables import Table
 from compiler.pipeline import admission
 from compiler.pipeline.storage import LAST_SERVICE
+from runtime.client import backendrows
 from runtime.client.contents import Contents
 from runtime.client.policyrows import rows
 from runtime.client.session import Session
@@ -26,6 +27,9 @@ PROTOCOLS = {1: "ICMP", 6: "TCP", 17: "UDP", 58: "ICMPv6"}
 SERVICE_COLUMNS = (
     "device", "network", "service", "address", "protocol", "port", "backends", "affinity_s", "connections",
     "requests", "replies", "request_bytes", "reply_bytes",
+)  # fmt: skip
+BACKEND_COLUMNS = (
+    "device", "network", "service", "address", "protocol", "port", "backend", "weight", "open_connections",
 )  # fmt: skip
 RANGE_COLUMNS = ("device", "network", "service", "address", "protocol", "port", "range", "decision", "connections")
 FLOW_COLUMNS = ("device", "network", "protocol", "source", "service", "backend", "idle_s", "packets", "bytes")
@@ -119,6 +123,24 @@ class Inventory:
                         "reply_bytes": answered.byte_count,
                     },
                 )
+
+    def backends(self) -> Iterator[Record]:
+        """One record for each backend of services with algorithm LeastConnections; connections that are open to it."""
+        if not backendrows.asks_for_counts(self._entries):
+            return
+        for row in backendrows.rows(self._entries, self._session.counts()):
+            network, address, protocol, port = _values(row.entry)
+            yield {
+                "device": self._name,
+                "network": self._network(network),
+                "service": row.entry.owner,
+                "address": number_to_text(address, row.family),
+                "protocol": PROTOCOLS.get(protocol, str(protocol)),
+                "port": port,
+                "backend": _endpoint(*row.backend, row.family),
+                "weight": row.weight,
+                "open_connections": row.connections,
+            }
 
     def ranges(self) -> Iterator[Record]:
         """One record for each range of clients outside that a service lets in or does not; their new connections."""

@@ -18,7 +18,7 @@ import grpc
 from finsy.proto import p4i, p4r, p4r_grpc, rpc_code, rpc_status
 
 from runtime.client.channels import ClientTls, open_channel
-from runtime.client.devicestatus import starting_words
+from runtime.client.devicestatus import counts_at, starting_words
 from runtime.client.errors import ClientError, NotPrimaryError, RejectedError, UnreachableError
 from runtime.device.status.status_pb2 import Starting
 
@@ -171,6 +171,10 @@ class Session:
             self._stub.SetForwardingPipelineConfig(request, timeout=CALL_TIMEOUT_S)
         except grpc.RpcError as error:
             raise self._refused("the pipeline", error) from error
+
+    def counts(self) -> dict[tuple[str, int], int]:
+        """As `runtime.client.devicestatus.counts_at`; only a Turnout device tells."""
+        return counts_at(self._channel, self.address)
 
     def read(self, entities: Iterable[p4r.Entity]) -> Iterator[p4r.Entity]:
         request = p4r.ReadRequest(device_id=self.device_id, entities=entities)

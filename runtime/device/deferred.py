@@ -50,6 +50,9 @@ class Deferred:
     def place(self) -> str:
         return ""
 
+    def counted(self) -> dict[str, dict[int, int]]:
+        return {}
+
     def commit(self) -> None:
         self.undo.finish()
         self.undo.clear()

@@ -19,13 +19,13 @@ from runtime.device.refusals import RefusedError, invalid
 from runtime.device.service import Service, abort
 from runtime.device.slices import in_slices
 from runtime.device.status import status_pb2
-from runtime.device.status.reporting import Reporter
+from runtime.device.status.reporting import Reporter, counts_of
 
 T = TypeVar("T")
 SERVICE, STATUS_SERVICE = "p4.v1.P4Runtime", "turnout.device.v1.Status"
 CAPABILITIES = "Capabilities"
-STATUS = "Status"
-"""What its one RPC is called where RPCs are counted."""
+STATUS, COUNTS = "Status", "GetCounts"
+"""What its RPCs are called where RPCs are counted."""
 
 
 def add_to_server(opening: Opening, admission: Admission, reporter: Reporter, server: Any) -> None:
@@ -43,6 +43,12 @@ def add_to_server(opening: Opening, admission: Admission, reporter: Reporter, se
         client, _ = await _entered(admission, STATUS, context, opening.check_reader)
         async with _request(admission, client, status_pb2.GetRequest, context):
             return await in_slices(reporter.device(opening.parts, opening.starting()))
+
+    async def counts(_requests: Any, context: Any) -> status_pb2.Counts:
+        client, service = await _entered(admission, COUNTS, context, opening.entered)
+        async with _request(admission, client, status_pb2.GetCountsRequest, context):
+            opening.check_reader(context)
+            return counts_of(service.parts)
 
     async def capabilities(_requests: Any, context: Any) -> p4r.CapabilitiesResponse:
         client, _ = await _entered(admission, CAPABILITIES, context, opening.check_reader)
@@ -73,7 +79,10 @@ def add_to_server(opening: Opening, admission: Admission, reporter: Reporter, se
     handlers["Write"] = grpc.stream_unary_rpc_method_handler(write, None, _encode)
     handlers[READ] = grpc.stream_stream_rpc_method_handler(read, None, _encode)
     handlers["StreamChannel"] = grpc.stream_stream_rpc_method_handler(stream, None, _encode)
-    own: dict[str, Any] = {"Get": grpc.stream_unary_rpc_method_handler(status, None, _encode)}
+    own: dict[str, Any] = {
+        "Get": grpc.stream_unary_rpc_method_handler(status, None, _encode),
+        COUNTS: grpc.stream_unary_rpc_method_handler(counts, None, _encode),
+    }
     server.add_generic_rpc_handlers(
         (
             grpc.method_handlers_generic_handler(SERVICE, handlers),

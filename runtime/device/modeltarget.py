@@ -7,7 +7,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Collection, Generator, Iterable, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 
@@ -227,6 +227,11 @@ class ModelInstance:
     @property
     def place(self) -> str:
         return ""
+
+    def counted(self) -> dict[str, Mapping[int, int]]:
+        selectors = (table.selector for table in self.pipeline.tables)
+        counting = ((one.name, one.fewest) for one in selectors if one is not None)
+        return {name: self.model.slots_of(fewest.store).counts() for name, fewest in counting if fewest is not None}
 
     def activate(self) -> None:
         self.commit()

@@ -82,7 +82,7 @@ class TableCodec:
     def decode_key(self, entry: p4r.TableEntry) -> RowKey:
         """Matches and priority. Raises INVALID_ARGUMENT."""
         matches = self.decode_matches(entry.match)
-        return self.keys.key_of(matches, self._decode_priority(entry.priority))
+        return self.keys.key_of(matches, self.decode_priority(entry.priority))
 
     def decode_action(self, action: p4r.TableAction) -> RowAction:
         """Raises INVALID_ARGUMENT, PERMISSION_DENIED (an action that is only a default), UNIMPLEMENTED."""
@@ -200,7 +200,7 @@ class TableCodec:
             raise invalid(f"{self.matches[position].where}: is missing, and an exact field cannot be left out")
         return value
 
-    def _decode_priority(self, priority: int) -> int:
+    def decode_priority(self, priority: int) -> int:
         if self.has_priority and priority <= 0:
             raise invalid(f"table {self.name}: an entry needs a priority above 0, given is {priority}")
         if not self.has_priority and priority:

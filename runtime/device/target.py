@@ -8,7 +8,7 @@ everything is that it does: the device undoes it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -146,6 +146,13 @@ class Instance(Protocol):
     @property
     def place(self) -> str:
         """Where the target has it, for `Target.take_over` by a later process; empty if it goes with this one."""
+        ...
+
+    def counted(self) -> Mapping[str, Mapping[int, int]]:
+        """Of each selector that picks the member with fewer connections, by name: how many count for each, by its id.
+
+        Members with none are left out (`compiler.ir.tables.Fewest`).
+        """
         ...
 
     def activate(self) -> None:

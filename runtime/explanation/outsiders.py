@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from compiler.entries.entering import answering, entrances_of
-from compiler.policy.policyset import Address, Device, Network, PolicySet
+from compiler.policy.policyset import Address, Device, Network, PolicySet, Service
 from runtime.verification.speaking import Speaker, outsider
 
 
@@ -20,6 +20,20 @@ def outsider_at(source: Address, target: Address, views: Mapping[str, PolicySet]
         if network is not None and device is not None and device.lets_in:
             return outsider(device, network, (source,))
     return None
+
+
+def nodes_called(service: Service, version: int, views: Mapping[str, PolicySet]) -> list[str]:
+    """The names of nodes at which clients outside call node ports of a service by an address of a family, sorted."""
+    return sorted(
+        {
+            device.node.name
+            for policies in views.values()
+            for device in entrances_of(policies, service.network)
+            if device.name in views and service.address(version) is not None
+            for address in device.host_addresses
+            if address.version == version
+        }
+    )
 
 
 def _entrance(

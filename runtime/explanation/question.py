@@ -8,7 +8,7 @@ from ipaddress import ip_address
 
 from compiler.diagnostic import did_you_mean
 from compiler.policy.policyset import Address, PolicySet, Protocol, Service, Workload
-from runtime.explanation.outsiders import outsider_at
+from runtime.explanation.outsiders import nodes_called, outsider_at
 from runtime.verification import wire
 from runtime.verification.speaking import Ends, Speaker, speakers, spoken
 
@@ -53,7 +53,7 @@ Views = Mapping[str, PolicySet]
 
 def question_of(packet: Packet, views: Views) -> Question:
     """Raises `QuestionError`."""
-    speaker, source = _outsider(packet, views) or _source(packet.source, views)
+    speaker, source = _outsider(packet, views) or _source(packet, views)
     policies = views[speaker.device]
     host, port_text = _split(packet.destination)
     wanted = 6 if packet.wants_ipv6 else None
@@ -77,7 +77,7 @@ def question_of(packet: Packet, views: Views) -> Question:
 def _outsider(packet: Packet, views: Views) -> tuple[Speaker, Address] | None:
     """A client outside: from an address that no workload has, to one that services have for such clients, or a node."""
     source, host = _address(packet.source), _split(packet.destination)[0]
-    if source is None or any(source in workload.addresses for view in views.values() for workload in view.workloads):
+    if source is None or _is_of_workload(source, views):
         return None
     policies = next(iter(views.values()), PolicySet())
     named = [s for s in policies.services if s.externals and host in (s.key, s.name)]
@@ -88,8 +88,9 @@ def _outsider(packet: Packet, views: Views) -> tuple[Speaker, Address] | None:
     return None if speaker is None else (speaker, source)
 
 
-def _source(text: str, views: Views) -> tuple[Speaker, Address | None]:
+def _source(packet: Packet, views: Views) -> tuple[Speaker, Address | None]:
     """Who sends, and from which address if that was said."""
+    text = packet.source
     known = [s for device, policies in views.items() for s in speakers(policies) if s.device == device]
     address = _address(text)
     if address is not None:
@@ -100,8 +101,42 @@ def _source(text: str, views: Views) -> tuple[Speaker, Address | None]:
         shown = _listed(f"{s.workload.key} in network {s.network}" for s in found)
         raise QuestionError(f"source '{text}' is several workloads: {shown}; name one as namespace/name")
     if not found:
-        raise _unknown_source(text, views, known)
+        raise _not_outside(packet, views) or _unknown_source(text, views, known)
     return found[0], address
+
+
+def _not_outside(packet: Packet, views: Views) -> QuestionError | None:
+    """For a client outside that asks for a service by name: where such clients call it, if they do, is another name."""
+    source, (host, port) = _address(packet.source), _split(packet.destination)
+    services = (s for policies in views.values() for s in policies.services if host in (s.key, s.name))
+    service = next(services, None)
+    if source is None or service is None or _is_of_workload(source, views):
+        return None
+    version, told = source.version, f"no workload has {source}, and service '{service.key}' has "
+    own = [address for address in service.externals if address.version == version]
+    if own:
+        return QuestionError(f"{told}{_listed(map(str, own))}, where no device of {_listed(views)} answers")
+    told += f"no IPv{version} address for clients outside"
+    if not service.node_ports:
+        return QuestionError(f"{told}, and no node ports either")
+    nodes = nodes_called(service, version, views)
+    if not nodes:
+        return QuestionError(f"{told}; its node ports are called at no IPv{version} address of {_listed(views)}")
+    asked = [p for p in service.node_ports if port in (p.name, str(p.port), str(p.node_port))] or service.node_ports
+    ports = _listed(f"{p.node_port} ({p.protocol}, its port {p.name or p.port})" for p in asked)
+    return QuestionError(
+        f"{told}; they call it at nodes ({_listed(nodes)}) by node port {ports}: "
+        f"ask `turnout explain {source} {nodes[0]}:{asked[0].node_port}{_protocol_option(asked[0].protocol)}`"
+    )
+
+
+def _is_of_workload(address: Address, views: Views) -> bool:
+    return any(address in workload.addresses for view in views.values() for workload in view.workloads)
+
+
+def _protocol_option(protocol: Protocol) -> str:
+    """Of a number alone it is TCP."""
+    return "" if protocol is Protocol.TCP else f" --protocol {protocol.lower()}"
 
 
 def _unknown_source(text: str, views: Views, known: Sequence[Speaker]) -> QuestionError:

@@ -158,6 +158,10 @@ class KernelInstance:
     def pipeline(self) -> Pipeline:
         return self._pipeline
 
+    def counted(self) -> dict[str, Mapping[int, int]]:
+        found = ((name, selector.counts()) for name, selector in self._selectors_by_name.items())
+        return {name: counts for name, counts in found if counts is not None}
+
     def activate(self) -> None:
         try:
             self._copy_cells()

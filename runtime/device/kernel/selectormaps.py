@@ -89,6 +89,10 @@ class SelectorMaps:
         if self._numbers is not None:
             self._numbers.expect(numbers)
 
+    def counts(self) -> dict[int, int] | None:
+        """How many learned entries count for each member, by id; None where they count for none."""
+        return None if self._numbers is None else self._numbers.counts()
+
     # members and groups
 
     def insert_member(self, member: Member) -> None:

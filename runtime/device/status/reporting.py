@@ -97,6 +97,15 @@ class Reporter:
         yield told.Usage(what="bytes of the largest request", used=largest, limit=self.limits.message_bytes)
 
 
+def counts_of(parts: Parts) -> told.Counts:
+    """Of the pipeline that packets pass: how many known connections count for each member, in order."""
+    made, committed = told.Counts(), parts.configs.committed
+    for profile, counts in sorted(committed.instance.counted().items()) if committed is not None else ():
+        for member, connections in sorted(counts.items()):
+            made.counts.add(profile=profile, member_id=member, connections=connections)
+    return made
+
+
 def _pipelines(parts: Parts) -> Iterator[told.Pipeline]:
     for loaded, is_saved in ((parts.configs.committed, False), (parts.configs.saved, True)):
         if loaded is not None:

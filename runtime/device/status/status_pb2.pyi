@@ -10,6 +10,26 @@ class GetRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class GetCountsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Counts(_message.Message):
+    __slots__ = ("counts",)
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    counts: _containers.RepeatedCompositeFieldContainer[Count]
+    def __init__(self, counts: _Optional[_Iterable[_Union[Count, _Mapping]]] = ...) -> None: ...
+
+class Count(_message.Message):
+    __slots__ = ("profile", "member_id", "connections")
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
+    MEMBER_ID_FIELD_NUMBER: _ClassVar[int]
+    CONNECTIONS_FIELD_NUMBER: _ClassVar[int]
+    profile: str
+    member_id: int
+    connections: int
+    def __init__(self, profile: _Optional[str] = ..., member_id: _Optional[int] = ..., connections: _Optional[int] = ...) -> None: ...
+
 class Device(_message.Message):
     __slots__ = ("name", "device_id", "target", "version", "process", "running_s", "pipelines", "ports", "clients", "roles", "usage", "refusals", "complaints", "start", "activities", "starting")
     NAME_FIELD_NUMBER: _ClassVar[int]

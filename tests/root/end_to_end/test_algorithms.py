@@ -8,11 +8,12 @@ from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from typing import Any
 
 import pytest
 
 from runtime.bpf.namespaces import entered
-from tests.root.end_to_end.shop import CLIENT, WEB, Shop, find
+from tests.root.end_to_end.shop import ADDRESSES, CLIENT, WEB, Shop, find
 from tests.root.end_to_end.traffic import ask
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
@@ -48,6 +49,20 @@ def spread(shop: Shop, algorithm: str) -> None:
 
 def servers(shop: Shop, address: str, requests: int) -> Counter[str]:
     return Counter(ask(shop.namespace(CLIENT), address, timeout_s=PATIENCE_S).server for _ in range(requests))
+
+
+def open_connections(shop: Shop, address: str) -> dict[str, int]:
+    """What the client's device tells of port 80's backends. The last packets of a connection may be on their way."""
+    names = {host: name.partition(".")[2] for name, hosts in ADDRESSES.items() for host in hosts}
+    rows, found = list[dict[str, Any]](), dict[str, int]()
+    for _ in range(20):
+        asked = ("dpu-a", address, "TCP", 80)
+        rows = [r for r in shop.show("backends") if (r["device"], r["address"], r["protocol"], r["port"]) == asked]
+        found = {names[row["backend"].rpartition(":")[0].strip("[]")]: row["open_connections"] for row in rows}
+        if sum(found.values()) in (0, 10):
+            break
+    assert [(row["service"], row["weight"]) for row in rows] == [("DpuService shop/web:http", 1)] * 2
+    return found
 
 
 def test_the_algorithm_of_a_service_changes_under_its_connections(restored: Shop) -> None:
@@ -96,9 +111,12 @@ def test_the_backend_with_fewer_connections_gets_the_next_one(restored: Shop) ->
             held = [stack.enter_context(kept_open(restored.namespace(CLIENT), address)) for _ in range(10)]
             at = {connection: asked_again(connection) for connection in held}
             assert Counter(at.values()) == {"web-1": 5, "web-2": 5}
+            assert open_connections(restored, address) == {"web-1": 5, "web-2": 5}
             for connection in held:
                 if at[connection] == "web-1":
                     connection.close()
             for _ in range(5):
                 assert asked_again(stack.enter_context(kept_open(restored.namespace(CLIENT), address))) == "web-1"
             assert Counter(asked_again(connection) for connection in held if at[connection] == "web-2") == {"web-2": 5}
+            assert open_connections(restored, address) == {"web-1": 5, "web-2": 5}
+        assert open_connections(restored, address) == {"web-1": 0, "web-2": 0}

@@ -294,6 +294,11 @@ def test_a_device_that_does_not_run_is_told(devices: Devices) -> None:
             "no workload 'shop/clinet' is behind a port of dpu-a, dpu-b; did you mean 'shop/client'?",
         ),
         (
+            ["198.51.100.9", "shop/web:80"],
+            "no workload has 198.51.100.9, and service 'shop/web' has no IPv4 address for clients outside, and no node "
+            "ports either",
+        ),
+        (
             ["client", "web:80", "--device", "dpu-x"],
             "nothing was applied to a device 'dpu-x' from here; known: dpu-a, dpu-b",
         ),
