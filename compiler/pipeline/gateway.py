@@ -94,7 +94,7 @@ def crossing(family: Family) -> Statement:
     source that the backend sees, and a port of it that no other connection to the backend has.
 
     That port is sought inside the look-up, since a program without gateways has no code for what lies behind a table
-    that is empty.
+    that is empty. Without a crossing there is no next hop, and in `OUTSIDE` no route: the packet is dropped for that.
     """
     source, hairpin = meta(family.named("new_src")), meta(family.named("hairpin"))
     port = seek(
@@ -108,5 +108,5 @@ def crossing(family: Family) -> Statement:
         ne(meta(ACROSS), 0),
         assign(source, hairpin),
         assign(meta(family.named("reverse_dst")), hairpin),
-        apply(family.named(TABLE), on_hit=(port,), on_miss=(drop("no_route"),)),
+        apply(family.named(TABLE), on_hit=(port,)),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import product
 
+from compiler.pipeline import gateway
 from runtime.verification.comparison import Comparison
 from runtime.verification.fabric import End, Fabric
 from runtime.verification.gateways import CLIENTS, Call, Gateways, policies_of
@@ -32,7 +33,8 @@ def crossed(level: Level) -> None:
 
 
 def _call(fabric: Fabric) -> None:
-    """Each client calls from each port, and whoever is reached answers; at one instant all draw alike."""
+    """Each client calls from each port, and whoever is reached answers; at one instant all draw alike. Then no way
+    leads into networks any more."""
     for port, src_port, client, version in product((80, 53), SRC_PORTS, range(len(CLIENTS[4])), (4, 6)):
         call = Call(device=0, version=version, client=client, src_port=src_port, port=port)
         journey = fabric.send(DEVICES[0], UPLINK, call.frame())
@@ -43,3 +45,8 @@ def _call(fabric: Fabric) -> None:
         fabric.send(DEVICES[0], UPLINK, replace(call, flags="A").frame())
         for comparison in fabric.comparisons.values():
             comparison.wait(client)
+    for entry in fabric.held[DEVICES[0]].table_entries:
+        if entry.table.startswith(gateway.TABLE):
+            fabric.comparisons[DEVICES[0]].delete(entry)
+    for port, version in product((80, 53), (4, 6)):
+        fabric.send(DEVICES[0], UPLINK, Call(device=0, version=version, client=0, src_port=5000, port=port).frame())

@@ -6366,8 +6366,6 @@ __noinline enum next decide_ipv4(struct packet_context *ctx)
 					if (!found) {
 						return drop_for(&scratch->outcome, DROP_NO_SOURCE_PORT);
 					}
-				} else {
-					return drop_for(&scratch->outcome, DROP_NO_ROUTE);
 				}
 			}
 		}
@@ -6873,8 +6871,6 @@ __noinline enum next decide_ipv6(struct packet_context *ctx)
 					if (!found) {
 						return drop_for(&scratch->outcome, DROP_NO_SOURCE_PORT);
 					}
-				} else {
-					return drop_for(&scratch->outcome, DROP_NO_ROUTE);
 				}
 			}
 		}

@@ -135,6 +135,16 @@ def test_without_backends_it_is_refused(version: int) -> None:
 
 
 @BOTH
+def test_without_a_way_into_its_network_a_backend_gets_nothing(version: int) -> None:
+    fabric = fabric_of(EDGE)
+    for entry in fabric.held[DEVICES[0]].table_entries:
+        if entry.table.startswith("crossing_"):
+            fabric.comparisons[DEVICES[0]].delete(entry)
+    journey = send(fabric, call(version))
+    assert (journey.end, journey.last.outcome.drop_reason) == (End.DROPPED, "no_route")
+
+
+@BOTH
 def test_who_is_no_gateway_leaves_it_alone(version: int) -> None:
     fabric = fabric_of(EDGE)
     assert send(fabric, replace(call(version), device=1)).end is End.UNTOUCHED
