@@ -49,9 +49,9 @@ class Mode:
         return replace(self, way=f"{self.way}, {gib} GiB", plan=partial(ext4.plan, size_gib=gib))
 
 
-EROFS: Final = Mode(name="erofs", role="root", way="erofs merged 1", tree=overlaid, is_divided=True)
-_CHANGES: Final = Mode(name="erofs", role="changes", way="erofs changes 1", tree=changes)
-OVERLAYFS: Final = Mode(name="overlayfs", role="layers", way="erofs layers 1", tree=side_by_side, most_layers=499)
+EROFS: Final = Mode(name="erofs", role="root", way="erofs merged 2", tree=overlaid, is_divided=True)
+_CHANGES: Final = Mode(name="erofs", role="changes", way="erofs changes 2", tree=changes)
+OVERLAYFS: Final = Mode(name="overlayfs", role="layers", way="erofs layers 2", tree=side_by_side, most_layers=499)
 """overlayfs takes 500 folders (fs/overlayfs/super.c of Linux), one of which is the empty one."""
 BLOCK: Final = Mode(name="block", role="disk", way="ext4 1", tree=overlaid, plan=ext4.plan, is_disk=True)
 MODES: Final[Mapping[str, Mode]] = {mode.name: mode for mode in (EROFS, OVERLAYFS, BLOCK)}
