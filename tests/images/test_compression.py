@@ -1,0 +1,215 @@
+"""Compressed files of volumes: what the kernel reads, in any order, is what was in the layer; fsck.erofs agrees."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import random
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from agents.storage.conversion import PhaseCounter
+from agents.storage.io import packing
+from agents.storage.io.housekeeping import collect, faults
+from agents.storage.io.mounts import mount, unmount
+from agents.storage.io.store import Store
+from agents.storage.io.trees import LayerFiles
+from agents.storage.io.volumefiles import volume_path, work_bytes, write_volume
+from agents.storage.translate import erofs
+from agents.storage.translate.modes import EROFS
+from tests.images.archives import LayoutWriter, Tar
+from tests.images.conversions import converted
+
+BLOCK, EXTENT = 4096, 32 << 10
+BOUNDARIES = (1, 4064, 4065, BLOCK, BLOCK + 1, 4402, 4403, 2 * BLOCK, EXTENT, 3 * EXTENT // 2, 3 * EXTENT // 2 + 1)
+SIZES = sorted({max(0, size + step) for size in (*BOUNDARIES, 3 * EXTENT, 1 << 20) for step in (-1, 0, 1)})
+
+
+def _text(size: int, seed: int) -> bytes:
+    words = random.Random(seed).choices([b"alpha ", b"beta ", b"gamma\n", b"%d " % seed], k=size // 5 + 1)
+    return b"".join(words)[:size]
+
+
+def _noise(size: int, seed: int) -> bytes:
+    return random.Random(seed).randbytes(size)
+
+
+def _mixed(size: int, seed: int) -> bytes:
+    """Both by turns, in pieces that end within blocks and extents."""
+    pieces = (kind(20_011, seed + place) for place in range(size // 40_000 + 1) for kind in (_text, _noise))
+    return b"".join(pieces)[:size]
+
+
+KINDS: Mapping[str, Callable[[int, int], bytes]] = {
+    "text": _text,
+    "noise": _noise,
+    "mixed": _mixed,
+    "zeros": lambda size, seed: bytes(size),
+}
+
+
+def _content(kind: str, size: int, seed: int) -> bytes:
+    return KINDS[kind](size, seed)
+
+
+contents = st.builds(
+    _content,
+    st.sampled_from(sorted(KINDS)),
+    st.one_of(st.sampled_from(SIZES), st.integers(0, 300_000)),
+    st.integers(0, 9),
+)
+ALL = {f"{kind}-{size}": make(size, size) for kind, make in KINDS.items() for size in SIZES}
+
+
+def _written(files: Mapping[str, bytes], folder: Path) -> Path:
+    """A volume of one layer with these files."""
+    tar = Tar()
+    for name, data in files.items():
+        tar.add(name, data=data)
+    layout = LayoutWriter(folder / "layout")
+    layout.image([tar.finished()], compression="")
+    return volume_path(folder / "store", converted(layout.write(), folder / "store").image.volumes[0].digest)
+
+
+@contextmanager
+def _mounted(volume: Path) -> Generator[Path]:
+    with tempfile.TemporaryDirectory(prefix="turnout-") as name:
+        mount(volume, Path(name), None)
+        try:
+            yield Path(name)
+        finally:
+            unmount(Path(name))
+
+
+def _mount_new(files: Mapping[str, bytes], folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    return _written(files, folder)
+
+
+@pytest.mark.root
+def test_every_size_and_kind_is_read_as_it_was(tmp_path: Path) -> None:
+    with _mounted(_written(ALL, tmp_path)) as root:
+        assert {path.name: path.read_bytes() == ALL[path.name] for path in root.iterdir()} == dict.fromkeys(ALL, True)
+
+
+@pytest.mark.root
+@pytest.mark.slow
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    files=st.lists(contents, min_size=1, max_size=6),
+    reads=st.lists(st.tuples(st.integers(0, 5), st.booleans(), st.floats(0, 1), st.integers(1, 100_000)), max_size=30),
+)
+def test_reads_anywhere_in_any_order(
+    tmp_path: Path, files: list[bytes], reads: list[tuple[int, bool, float, int]]
+) -> None:
+    """Each by pread or by a mapping, nothing of it in memory before; then everything."""
+    with _mounted(_mount_new({str(number): data for number, data in enumerate(files)}, tmp_path / "new")) as root:
+        for number, is_mapped, where, length in reads:
+            data = files[number % len(files)]
+            start = int(where * len(data))
+            with (root / str(number % len(files))).open("rb") as stream:
+                if not is_mapped:
+                    assert os.pread(stream.fileno(), length, start) == data[start : start + length]
+                elif data:
+                    with mmap.mmap(stream.fileno(), 0, prot=mmap.PROT_READ) as mapped:
+                        assert mapped[start : start + length] == data[start : start + length]
+        for number, data in enumerate(files):
+            assert (root / str(number)).read_bytes() == data
+
+
+@pytest.mark.root
+def test_behind_the_end_of_a_mapped_file_is_nothing(tmp_path: Path) -> None:
+    """Up to the end of its last page, as POSIX has it."""
+    with _mounted(_written(ALL, tmp_path)) as root:
+        for name, data in ALL.items():
+            if len(data) % BLOCK:
+                with (
+                    (root / name).open("rb") as stream,
+                    mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY) as mapped,
+                ):
+                    start = ctypes.c_char.from_buffer(mapped)
+                    rest = ctypes.string_at(ctypes.addressof(start) + len(data), -len(data) % BLOCK)
+                    del start
+                assert rest == bytes(len(rest)), name
+
+
+@pytest.mark.peer
+def test_debians_fsck_unpacks_the_same(tmp_path: Path) -> None:
+    """It reads the format by a program of its own."""
+    volume = _written(ALL, tmp_path)
+    out = tmp_path / "out"
+    subprocess.run(["fsck.erofs", f"--extract={out}", volume], check=True, capture_output=True)
+    assert {path.name: path.read_bytes() == ALL[path.name] for path in out.iterdir()} == dict.fromkeys(ALL, True)
+
+
+def test_what_shrinks_is_small_and_what_does_not_is_no_larger(tmp_path: Path) -> None:
+    text, noise = (_written({"file": kind(1 << 20, 1)}, tmp_path / kind.__name__) for kind in (_text, _noise))
+    assert text.stat().st_size < 600_000
+    assert noise.stat().st_size <= (1 << 20) + 3 * BLOCK
+
+
+def test_the_same_layers_give_the_same_bytes_on_any_number_of_cpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    several = _written(ALL, tmp_path / "several")
+    monkeypatch.setattr(packing, "_MOST_THREADS", 1)
+    assert _written(ALL, tmp_path / "one").name == several.name
+
+
+def test_progress_ends_with_all_that_there_was_to_do(tmp_path: Path) -> None:
+    archive = tmp_path / "layer.tar"
+    tar = Tar()
+    for name, data in ALL.items():
+        tar.add(name, data=data)
+    archive.write_bytes(tar.finished())
+    seen: list[tuple[int, int]] = []
+    with LayerFiles([archive]) as files:
+        image = erofs.plan(EROFS.tree(files.trees(["layer"])), bytes(16))
+        counter = PhaseCounter("Converting", work_bytes(image), lambda _, done, total: seen.append((done, total)))
+        written = write_volume(image, files, tmp_path, "recipe", counter)
+    assert seen == sorted(seen)
+    assert seen[-1][0] == seen[-1][1]
+    assert written.size_bytes == volume_path(tmp_path, written.digest).stat().st_size
+
+
+def _never(size: int, blocks: int) -> bool:
+    return False
+
+
+@pytest.mark.root
+def test_a_volume_of_an_older_version_stays_until_the_image_is_converted_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was made when nothing was compressed."""
+    store = tmp_path / "store"
+    older = replace(EROFS, way="erofs merged 1")
+    with monkeypatch.context() as before:
+        before.setattr(packing, "is_worth_it", _never)
+        tar = Tar().add("file", data=_text(1 << 20, 1)).finished()
+        layout = LayoutWriter(tmp_path / "layout")
+        layout.image([tar])
+        old = converted(layout.write(), store, mode=older).image.volumes[0]
+    assert old.size_bytes > 1_000_000
+    with closing(Store(store)) as opened:
+        assert list(faults(opened)) == []
+        assert [image.volumes[0].digest for image in opened.images()] == [old.digest]
+    new = converted(tmp_path / "layout", store).image.volumes[0]
+    assert new.size_bytes < 600_000
+    for volume in (old, new):
+        with _mounted(volume_path(store, volume.digest)) as root:
+            assert (root / "file").read_bytes() == _text(1 << 20, 1)
+    with closing(Store(store)) as opened:
+        collect(opened)
+        assert list(faults(opened)) == []
+    assert not volume_path(store, old.digest).exists()
+    assert converted(tmp_path / "layout", store).was_there
