@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from agents.storage.conversion import PhaseCounter
 from agents.storage.io import packing
 from agents.storage.io.housekeeping import collect, faults
-from agents.storage.io.mounts import mount, unmount
+from agents.storage.io.mounts import decompress_at_once, mount, unmount
 from agents.storage.io.store import Store
 from agents.storage.io.trees import LayerFiles
 from agents.storage.io.volumefiles import volume_path, work_bytes, write_volume
@@ -141,6 +141,17 @@ def test_behind_the_end_of_a_mapped_file_is_nothing(tmp_path: Path) -> None:
                     rest = ctypes.string_at(ctypes.addressof(start) + len(data), -len(data) % BLOCK)
                     del start
                 assert rest == bytes(len(rest)), name
+
+
+@pytest.mark.root
+def test_who_reads_decompresses(tmp_path: Path) -> None:
+    """The kernel is told so of each volume by itself."""
+    with _mounted(_written({"file": _text(100_000, 1)}, tmp_path)) as root:
+        number = root.stat().st_dev
+        told = Path("/sys/fs/erofs", Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}").resolve().name)
+        decompress_at_once(root)
+        assert (told / "sync_decompress").read_text().strip() == "1"
+        assert (root / "file").read_bytes() == _text(100_000, 1)
 
 
 @pytest.mark.peer
