@@ -110,9 +110,9 @@ def reads_of(target: Path) -> Reads:
 
 
 def decompress_at_once(target: Path) -> None:
-    """Whoever waits for a read of the EROFS mounted there decompresses it itself. By default the kernel leaves more of it
-    to its workers, and where CPUs are busy a start takes longer so (docs/bench.md). Nothing where it cannot be told,
-    before 5.17."""
+    """Whoever waits for a read of the EROFS mounted there decompresses it itself. By default the kernel leaves more of
+    it to its workers, and where CPUs are busy a start takes longer so (docs/bench.md). Does nothing where the kernel
+    cannot be told, before 5.17."""
     number = target.stat().st_dev
     device = Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}")
     with suppress(OSError):
