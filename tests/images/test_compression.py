@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import mmap
 import os
 import random
@@ -11,7 +12,6 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,11 +25,11 @@ from agents.storage.io.mounts import decompress_at_once, mount, unmount
 from agents.storage.io.store import Store
 from agents.storage.io.trees import LayerFiles
 from agents.storage.io.volumefiles import volume_path, work_bytes, write_volume
-from agents.storage.translate import erofs
-from agents.storage.translate.modes import EROFS
+from agents.storage.translate.modes import EROFS, Mode
 from tests.images.archives import LayoutWriter, Tar
-from tests.images.conversions import converted
+from tests.images.conversions import converted, turnout
 
+LZ4 = EROFS.compressed()
 BLOCK, EXTENT = 4096, 32 << 10
 BOUNDARIES = (1, 4064, 4065, BLOCK, BLOCK + 1, 4402, 4403, 2 * BLOCK, EXTENT, 3 * EXTENT // 2, 3 * EXTENT // 2 + 1)
 SIZES = sorted({max(0, size + step) for size in (*BOUNDARIES, 3 * EXTENT, 1 << 20) for step in (-1, 0, 1)})
@@ -71,14 +71,14 @@ contents = st.builds(
 ALL = {f"{kind}-{size}": make(size, size) for kind, make in KINDS.items() for size in SIZES}
 
 
-def _written(files: Mapping[str, bytes], folder: Path) -> Path:
+def _written(files: Mapping[str, bytes], folder: Path, mode: Mode = LZ4) -> Path:
     """A volume of one layer with these files."""
     tar = Tar()
     for name, data in files.items():
         tar.add(name, data=data)
     layout = LayoutWriter(folder / "layout")
     layout.image([tar.finished()], compression="")
-    return volume_path(folder / "store", converted(layout.write(), folder / "store").image.volumes[0].digest)
+    return volume_path(folder / "store", converted(layout.write(), folder / "store", mode=mode).image.volumes[0].digest)
 
 
 @contextmanager
@@ -144,13 +144,16 @@ def test_behind_the_end_of_a_mapped_file_is_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.root
-def test_who_reads_decompresses(tmp_path: Path) -> None:
-    """The kernel is told so of each volume by itself."""
-    with _mounted(_written({"file": _text(100_000, 1)}, tmp_path)) as root:
+@pytest.mark.parametrize(("mode", "is_told"), [(LZ4, True), (EROFS, False)], ids=["lz4", "none"])
+def test_who_reads_decompresses(tmp_path: Path, mode: Mode, is_told: bool) -> None:
+    """The kernel is told so of each volume by itself, where there is something to decompress."""
+    with _mounted(_written({"file": _text(100_000, 1)}, tmp_path, mode)) as root:
         number = root.stat().st_dev
         told = Path("/sys/fs/erofs", Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}").resolve().name)
+        before = (told / "sync_decompress").read_text().strip()
         decompress_at_once(root)
-        assert (told / "sync_decompress").read_text().strip() == "1"
+        after = (told / "sync_decompress").read_text().strip()
+        assert (before, after) == ("0", "1" if is_told else "0")
         assert (root / "file").read_bytes() == _text(100_000, 1)
 
 
@@ -185,7 +188,7 @@ def test_progress_ends_with_all_that_there_was_to_do(tmp_path: Path) -> None:
     archive.write_bytes(tar.finished())
     seen: list[tuple[int, int]] = []
     with LayerFiles([archive]) as files:
-        image = erofs.plan(EROFS.tree(files.trees(["layer"])), bytes(16))
+        image = LZ4.plan(LZ4.tree(files.trees(["layer"])), bytes(16))
         counter = PhaseCounter("Converting", work_bytes(image), lambda _, done, total: seen.append((done, total)))
         written = write_volume(image, files, tmp_path, "recipe", counter)
     assert seen == sorted(seen)
@@ -193,34 +196,58 @@ def test_progress_ends_with_all_that_there_was_to_do(tmp_path: Path) -> None:
     assert written.size_bytes == volume_path(tmp_path, written.digest).stat().st_size
 
 
-def _never(size: int, blocks: int) -> bool:
-    return False
-
-
 @pytest.mark.root
-def test_a_volume_of_an_older_version_stays_until_the_image_is_converted_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It was made when nothing was compressed."""
+@pytest.mark.slow
+def test_another_compression_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
+    """And back: what an image has is what was asked for last."""
     store = tmp_path / "store"
-    older = replace(EROFS, way="erofs merged 1")
-    with monkeypatch.context() as before:
-        before.setattr(packing, "is_worth_it", _never)
-        tar = Tar().add("file", data=_text(1 << 20, 1)).finished()
-        layout = LayoutWriter(tmp_path / "layout")
-        layout.image([tar])
-        old = converted(layout.write(), store, mode=older).image.volumes[0]
-    assert old.size_bytes > 1_000_000
-    with closing(Store(store)) as opened:
-        assert list(faults(opened)) == []
-        assert [image.volumes[0].digest for image in opened.images()] == [old.digest]
-    new = converted(tmp_path / "layout", store).image.volumes[0]
-    assert new.size_bytes < 600_000
-    for volume in (old, new):
+    layout = LayoutWriter(tmp_path / "layout")
+    layout.image([Tar().add("file", data=_text(1 << 20, 1)).finished()])
+    layout.write()
+    digests: list[str] = []
+    for mode in (EROFS, LZ4, EROFS):
+        done = converted(tmp_path / "layout", store, mode=mode)
+        assert not done.was_there or mode is EROFS
+        (volume,) = done.image.volumes
+        assert (volume.size_bytes < 600_000) == mode.is_compressed
         with _mounted(volume_path(store, volume.digest)) as root:
             assert (root / "file").read_bytes() == _text(1 << 20, 1)
+        assert converted(tmp_path / "layout", store, mode=mode).was_there
+        digests.append(volume.digest)
+    assert digests[0] == digests[2] != digests[1]
     with closing(Store(store)) as opened:
+        assert [image.volumes[0].digest for image in opened.images()] == [digests[0]]
         collect(opened)
         assert list(faults(opened)) == []
-    assert not volume_path(store, old.digest).exists()
-    assert converted(tmp_path / "layout", store).was_there
+    assert not volume_path(store, digests[1]).exists()
+
+
+def test_the_command_compresses_as_it_is_told(tmp_path: Path) -> None:
+    """By a policy, by an option, and by an option over the policy."""
+    layout, store, policy = LayoutWriter(tmp_path / "layout"), tmp_path / "store", tmp_path / "policy.yaml"
+    layout.image([Tar().add("file", data=_text(1 << 20, 1)).finished()])
+    source = f"oci:{layout.write()}"
+    policy.write_text(
+        "apiVersion: turnout.dev/v1alpha1\nkind: ImageConversion\nmetadata: {name: web}\n"
+        f"spec: {{sourceImage: {source!r}, compression: lz4, platforms: [linux/amd64]}}\n"
+    )
+    sizes: list[int] = []
+    for what in (
+        (source, "--platform", "linux/amd64"),
+        (policy,),
+        (policy, "--compression", "none"),
+        (policy, "--mode", "overlayfs"),
+        (policy, "--mode", "block"),
+        (source, "--platform", "linux/amd64", "--compression", "lz4", "--mode", "overlayfs"),
+    ):
+        done = turnout("convert", *what, "--store", store, "-o", "json")
+        assert done.returncode == 0, done.stderr
+        sizes.append(json.loads(done.stdout)[0]["size"])
+    assert [size < 600_000 for size in sizes] == [False, True, False, True, False, True]
+
+
+def test_a_disk_is_not_compressed(tmp_path: Path) -> None:
+    done = turnout("convert", "oci:x", "--mode", "overlaybd", "--compression", "lz4", "--store", tmp_path)
+    assert done.returncode == 2
+    message = "--compression lz4 is of modes erofs and overlayfs, and mode block writes a disk"
+    assert message in " ".join(done.stderr.replace("│", " ").split())

@@ -1,9 +1,9 @@
 """A tree as an EROFS image: where everything lies, then the bytes in the order of the image.
 
 4 KiB blocks, extended inodes (owners of 32 bits, times in nanoseconds). Small files lie beside their inode. Larger ones
-are compressed (erofs_compression) or stored as they are, their ends beside their inode; sparse files are chunk-based,
-their holes stay holes. Linux 5.15 and newer mount it. The format: Documentation/filesystems/erofs.rst and
-fs/erofs/erofs_fs.h of Linux.
+are stored as they are, their ends beside their inode, or compressed where that is asked for (erofs_compression); sparse
+files are chunk-based, their holes stay holes. Linux 5.15 and newer mount it. The format:
+Documentation/filesystems/erofs.rst and fs/erofs/erofs_fs.h of Linux.
 
 `plan` decides, pure; `Image.pieces` yields bytes of metadata, and for the bytes of files where they come from, so that
 whoever writes them needs no more memory than the tree takes. Same tree, same bytes.
@@ -81,6 +81,7 @@ class Image:
     meta_blocks: int
     blocks: int
     uuid: bytes
+    compresses: bool
 
     @property
     def size(self) -> int:
@@ -96,14 +97,16 @@ class Image:
 
     @property
     def compressible(self) -> Sequence[Node]:
-        return [inode.node for inode in self.inodes if inode.node.kind == tree.REGULAR and _may_be_packed(inode)]
+        return [inode.node for inode in self.inodes if _may_be_packed(inode)] if self.compresses else ()
 
     def compressed(self, packed: Mapping[Node, Packed]) -> Image:
         """The inodes are those of this image, laid out anew."""
+        if not packed:
+            return self
         for inode in self.inodes:
             if inode.node in packed:
                 inode.layout, inode.packed = _COMPRESSED, packed[inode.node]
-        return _laid_out(self.inodes, self.uuid)
+        return _laid_out(self.inodes, self.uuid, self.compresses)
 
     def pieces(self) -> Iterator[Piece]:
         """The image from its first byte to its last."""
@@ -193,15 +196,16 @@ class Image:
             yield FileBytes(inode.node, start, length)
 
 
-def plan(root: Node, uuid: bytes) -> Image:
-    """Decide where everything of the tree lies. `uuid` (16 bytes) goes into the superblock."""
+def plan(root: Node, uuid: bytes, *, compresses: bool = False) -> Image:
+    """Decide where everything of the tree lies. `uuid` (16 bytes) goes into the superblock. Files may be packed if it
+    `compresses`."""
     inodes = _numbered(root)
     for inode in inodes:
         _shape(inode)
-    return _laid_out(inodes, uuid)
+    return _laid_out(inodes, uuid, compresses)
 
 
-def _laid_out(inodes: Sequence[_Inode], uuid: bytes) -> Image:
+def _laid_out(inodes: Sequence[_Inode], uuid: bytes, compresses: bool) -> Image:
     position = block = 0
     for inode in inodes:
         block = _place_data(inode, block)
@@ -210,7 +214,7 @@ def _laid_out(inodes: Sequence[_Inode], uuid: bytes) -> Image:
     blocks = _META_BLOCK + meta_blocks + block
     if blocks > _MAX_BLOCKS:
         raise ImageError(f"the image would take {blocks * BLOCK} bytes; EROFS ends at {_MAX_BLOCKS * BLOCK}")
-    return Image(tuple(inodes), meta_blocks, blocks, uuid)
+    return Image(tuple(inodes), meta_blocks, blocks, uuid, compresses)
 
 
 def _numbered(root: Node) -> list[_Inode]:
@@ -241,7 +245,7 @@ def _shape(inode: _Inode) -> None:
 
 def _may_be_packed(inode: _Inode) -> bool:
     """Not what lies beside its inode as a whole, and nothing with holes."""
-    return inode.layout != _CHUNKED and inode.size > _MAX_INLINE
+    return inode.node.kind == tree.REGULAR and inode.layout != _CHUNKED and inode.size > _MAX_INLINE
 
 
 def _packed_data(node: Node, packed: Packed) -> Iterator[Piece]:

@@ -21,6 +21,8 @@ FEATURES: Final = 0x1 | 0x2
 """LZ4_0PADDING, and COMPR_CFGS which is BIG_PCLUSTER as well."""
 ALGORITHMS: Final = 1 << 0
 """Bitmap in the superblock: LZ4 alone."""
+FEATURES_OFFSET: Final = 1024 + 80
+"""Of `feature_incompat` in a volume: 32 bits."""
 INDEX_HEAD_BYTES: Final = 16
 _INDEX_ENTRY_BYTES: Final = 8
 _MAX_DISTANCE: Final = 65_535
