@@ -27,7 +27,7 @@ from agents.storage.wire.errors import ImageError
 from agents.storage.wire.oci import Platform
 from cli.console import Output, fail, print_rows
 from cli.imagereporting import reported
-from cli.imagestore import COLUMNS, STORE, Mode, OutputOption, StoreOption, opened_store, row_of
+from cli.imagestore import COLUMNS, STORE, Compression, Mode, OutputOption, StoreOption, opened_store, row_of
 from cli.policies import load_policies, load_policy_text
 from compiler.policy.imagenames import ImageName, ImageNameError, RegistryImage, parse_destination, parse_image_name
 from compiler.policy.policyset import ImageConversion
@@ -66,6 +66,13 @@ def convert_command(
         int | None,
         typer.Option("--virtual-size-gb", min=1, max=65_536, help="Size of the disk in GiB, in mode block."),
     ] = None,
+    compression: Annotated[
+        Compression | None,
+        typer.Option(
+            "--compression",
+            help="none unless a policy says otherwise; lz4 makes volumes smaller, for slow links; not in mode block.",
+        ),
+    ] = None,
     tls_ca: Annotated[
         Path | None, typer.Option("--tls-ca", help="PEM file of authorities to trust besides the system's.")
     ] = None,
@@ -91,11 +98,11 @@ def convert_command(
     or sent twice, what was stopped goes on."""
     if (policy is None) == (not sources):
         raise typer.BadParameter("expected either SOURCES or --policy")
+    chosen = _Chosen(platforms=platform or [], mode=mode, size_gib=virtual_size, compression=compression)
     if policy is not None:
-        asked = load_policy_text(policy).set.conversions
-        wanted = [_of_policy(one, platform or [], mode, virtual_size) for one in asked]
+        wanted = [_of_policy(one, chosen) for one in load_policy_text(policy).set.conversions]
     else:
-        wanted = [one for source in sources or () for one in _wanted(source, platform or [], mode, virtual_size)]
+        wanted = [one for source in sources or () for one in _wanted(source, chosen)]
     if report is not None and len(wanted) != 1:
         raise typer.BadParameter(f"--report is about one conversion, and these are {len(wanted)}")
     if signed_by:
@@ -122,6 +129,16 @@ def convert_command(
     signed = ["signed"] if any(one.signed_by for one in wanted) else []
     pushed = ["pushed"] if any(one.destination for one in wanted) else []
     print_rows([*COLUMNS, "made", *signed, *pushed], rows, output)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Chosen:
+    """Options that come before what policies say."""
+
+    platforms: list[str]
+    mode: Mode | None
+    size_gib: int | None
+    compression: Compression | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,21 +192,28 @@ def _destined(wanted: list[_Wanted], dest: str) -> _Wanted:
         raise typer.BadParameter(f"'{dest}' {error}") from error
 
 
-def _wanted(source: str, platforms: list[str], mode: Mode | None, size_gib: int | None) -> list[_Wanted]:
-    """What an argument stands for: a policy file when there is one of that name. Options come before what it says."""
+def _wanted(source: str, chosen: _Chosen) -> list[_Wanted]:
+    """What an argument stands for: a policy file when there is one of that name."""
     try:
         if Path(source).exists():
-            return [_of_policy(policy, platforms, mode, size_gib) for policy in _conversions(Path(source))]
-        name, chosen = parse_image_name(source), _mode(mode.plain if mode else modes.EROFS.name, size_gib)
-        return [_Wanted(name=name, platforms=_platforms(platforms), mode=chosen)]
+            return [_of_policy(policy, chosen) for policy in _conversions(Path(source))]
+        name = chosen.mode.plain if chosen.mode else modes.EROFS.name
+        mode = _mode(name, chosen.size_gib, chosen.compression or Compression.NONE)
+        return [_Wanted(name=parse_image_name(source), platforms=_platforms(chosen.platforms), mode=mode)]
     except ImageNameError as error:
         raise typer.BadParameter(f"'{source}' {error}") from error
     except ImageError as error:
         raise typer.BadParameter(str(error)) from error
 
 
-def _mode(name: str, size_gib: int | None) -> modes.Mode:
+def _mode(name: str, size_gib: int | None, compression: Compression) -> modes.Mode:
     mode = modes.MODES[name]
+    if compression is Compression.LZ4:
+        if mode.is_disk:
+            raise typer.BadParameter(
+                f"--compression lz4 is of modes erofs and overlayfs, and mode {name} writes a disk"
+            )
+        mode = mode.compressed()
     if size_gib is None:
         return mode
     if not mode.is_disk:
@@ -214,13 +238,17 @@ def _conversions(path: Path) -> tuple[ImageConversion, ...]:
     return found
 
 
-def _of_policy(policy: ImageConversion, platforms: list[str], mode: Mode | None, size_gib: int | None) -> _Wanted:
-    name = mode.plain if mode else policy.mode
-    size = size_gib or (policy.virtual_size_gib if name == policy.mode else None)
+def _of_policy(policy: ImageConversion, chosen: _Chosen) -> _Wanted:
+    """What it says about volumes of one kind is left out where an option chooses the other."""
+    name = chosen.mode.plain if chosen.mode else policy.mode
+    size = chosen.size_gib or (policy.virtual_size_gib if name == policy.mode else None)
+    compression = chosen.compression or (
+        Compression.NONE if modes.MODES[name].is_disk else Compression(policy.compression)
+    )
     return _Wanted(
         name=policy.source,
-        platforms=_platforms(platforms or list(policy.platforms)),
-        mode=_mode(name, size),
+        platforms=_platforms(chosen.platforms or list(policy.platforms)),
+        mode=_mode(name, size, compression),
         destination=policy.destination,
         signed_by=policy.signed_by,
     )

@@ -37,6 +37,13 @@ class Mode(StrEnum):
         return MODE_ALIASES.get(self.value, self.value)
 
 
+class Compression(StrEnum):
+    """Those of ImageConversion."""
+
+    NONE = "none"
+    LZ4 = "lz4"
+
+
 ModeOption = Annotated[
     Mode | None, typer.Option("--mode", help="Which one, of an image that was converted in several modes.")
 ]

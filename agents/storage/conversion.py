@@ -18,7 +18,7 @@ from agents.storage.io.signatures import require_signature
 from agents.storage.io.sources import Source, read_image
 from agents.storage.io.store import Store, StoredImage, Volume
 from agents.storage.io.trees import LayerFiles
-from agents.storage.io.volumefiles import find_volume, write_volume
+from agents.storage.io.volumefiles import find_volume, work_bytes, write_volume
 from agents.storage.translate.division import common, divide, history_breaks
 from agents.storage.translate.modes import EROFS, Mode
 from agents.storage.wire.errors import ImageError
@@ -154,11 +154,18 @@ def write_parts(
             part.mode.plan(part.mode.tree(trees[part.start : part.end]), bytes.fromhex(part.recipe)[:16])
             for part in parts
         ]
-        written = PhaseCounter("Converting", sum(planned.size for planned in plans), on_progress)
+        written = PhaseCounter("Converting", sum(map(work_bytes, plans)), on_progress)
         for part, planned in zip(parts, plans, strict=True):
-            digest = write_volume(planned, files, folder, part.recipe, written)
-            size, role = planned.size, part.mode.role
-            volumes.append(Volume(digest=digest, recipe=part.recipe, size_bytes=size, role=role, layers=part.end))
+            made = write_volume(planned, files, folder, part.recipe, written)
+            volumes.append(
+                Volume(
+                    digest=made.digest,
+                    recipe=part.recipe,
+                    size_bytes=made.size_bytes,
+                    role=part.mode.role,
+                    layers=part.end,
+                )
+            )
     return volumes
 
 

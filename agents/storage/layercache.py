@@ -143,7 +143,8 @@ class LayerCache:
         recipe = EROFS.recipe([layer.diff_id])
         with LayerFiles([path]) as files:
             root = mark_opaque(files.tree_apart(layer.blob.digest))
-            digest = write_volume(plan(root, bytes.fromhex(recipe)[:16]), files, self._work, recipe, _uncounted)
+            image = plan(root, bytes.fromhex(recipe)[:16])
+            digest = write_volume(image, files, self._work, recipe, _uncounted).digest
         written, final = volume_path(self._work, digest), self.entry(layer.diff_id)
         final.parent.mkdir(parents=True, exist_ok=True)
         self._share(digest, written)

@@ -36,6 +36,7 @@ def _resolved(located: Located[ImageConversion], name: str, claims: Claims, repo
         destination=destination,
         mode=mode,
         virtual_size_gib=spec.virtual_size_by_gb,
+        compression=spec.compression,
         platforms=tuple(dict.fromkeys(spec.platforms)),
         signed_by=tuple(parse_signing_key(text) for text in spec.signed_by),
         pool=spec.pool or "",
@@ -49,5 +50,8 @@ def _check_fields(located: Located[ImageConversion], mode: str, report: Report) 
     if spec.virtual_size_by_gb is not None and mode != "block":
         message = f"virtualSizeByGB is the size of a disk, and mode {mode} makes none"
         report.add(codes.CONFLICTING_FIELDS, located.key("spec", "virtualSizeByGB"), message)
+    if spec.compression != "none" and mode == "block":
+        message = f"compression {spec.compression} is of modes erofs and overlayfs, and mode block writes a disk"
+        report.add(codes.CONFLICTING_FIELDS, located.key("spec", "compression"), message)
     if spec.pool is not None:
         report.add(codes.NOT_SUPPORTED, located.key("spec", "pool"), "pool is not written to yet")

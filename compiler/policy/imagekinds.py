@@ -24,6 +24,7 @@ from compiler.policy.values import Name, refusal
 
 MODES: Final = ("erofs", "overlayfs", "block")
 MODE_ALIASES: Final = {"overlaybd": "block"}
+Compression = Literal["none", "lz4"]
 _PLATFORM: Final = re.compile(r"[a-z0-9]+/[a-z0-9_]+(/[a-z0-9.]+)?")
 
 
@@ -94,6 +95,10 @@ class ImageConversionSpec(Model):
     virtual_size_by_gb: Annotated[
         int | None, Field(alias="virtualSizeByGB", ge=1, le=65_536, description="Size of the disk in GiB; for block.")
     ] = None
+    compression: Annotated[
+        Compression,
+        Field(description="Of the volumes' files: none, or lz4 for fewer bytes over a link; not for block."),
+    ] = "none"
     platforms: Annotated[
         tuple[PlatformText, ...], Field(description="os/architecture[/variant]; default: that of the machine.")
     ] = ()

@@ -571,8 +571,8 @@ class StoragePolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageConversion:
-    """An image to be made into volumes. `mode` is erofs, overlayfs or block; no platform is the machine's own. One of
-    the keys of `signed_by` must have signed it, where there are any."""
+    """An image to be made into volumes. `mode` is erofs, overlayfs or block, `compression` none or lz4; no platform is
+    the machine's own. One of the keys of `signed_by` must have signed it, where there are any."""
 
     name: str
     namespace: str
@@ -580,6 +580,7 @@ class ImageConversion:
     destination: RegistryImage | None
     mode: str
     virtual_size_gib: int | None
+    compression: str
     platforms: tuple[str, ...]
     pool: str
     signed_by: tuple[SigningKey, ...] = ()

@@ -21,7 +21,11 @@ class FileSystem:
 
 
 KINDS: Final = (
-    FileSystem(name="erofs", disables="containers from volumes, modes erofs and overlayfs", option="CONFIG_EROFS_FS"),
+    FileSystem(
+        name="erofs",
+        disables="containers from volumes, modes erofs and overlayfs",
+        option="CONFIG_EROFS_FS, and CONFIG_EROFS_FS_ZIP for compressed ones",
+    ),
     FileSystem(name="overlay", disables="containers, but for those of mode block", option="CONFIG_OVERLAY_FS"),
     FileSystem(name="ext4", disables="mode block, and bounds of what containers write", option="CONFIG_EXT4_FS"),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import struct
 from collections.abc import Callable
 
@@ -232,6 +233,18 @@ def _aufs() -> list[bytes]:
     return [tar.add("file", data=b"x").finished()]
 
 
+def _large() -> list[bytes]:
+    """Files that shrink, one of them known by two names, one that does not, and one that does here and there; an upper
+    layer replaces a part of them."""
+    text = b"".join(b"line %d of a text\n" % number for number in range(20_000))
+    noise = random.Random(1).randbytes(150_001)
+    lower = Tar().add("text", data=text).add("same", b"1", link="text").add("noise", data=noise)
+    lower.add("mixed", data=noise[:50_000] + text[:100_001] + noise[50_000:]).add("replaced", data=text[:70_000])
+    upper = Tar().add("replaced", data=noise).add(".wh.noise")
+    upper.add("few", data=text[:5_000], pax={_xattr("user.color"): "blue", _xattr("user.e"): ""})
+    return [lower.finished(), upper.add("folder/text", data=text, mode=0o4755, uid=7).finished()]
+
+
 IMAGES: dict[str, Callable[[], list[bytes]]] = {
     "files": _files,
     "whiteouts": _whiteouts,
@@ -245,6 +258,7 @@ IMAGES: dict[str, Callable[[], list[bytes]]] = {
     "twice": _twice,
     "parents": _parents,
     "sparse": _sparse,
+    "large": _large,
     "global-header": _global_header,
     "aufs": _aufs,
 }

@@ -25,6 +25,7 @@ from tests.images.nasty import IMAGES, REFUSED, sparse_content
 
 pytestmark = [pytest.mark.root, pytest.mark.peer, pytest.mark.slow]
 AMD64 = parse_platform("linux/amd64")
+WAYS = {**MODES, **{f"{mode.name}-lz4": mode.compressed() for mode in MODES.values() if not mode.is_disk}}
 
 
 @contextmanager
@@ -38,7 +39,7 @@ def _converted(folder: Path, mode: Mode = EROFS, upper: Path | None = None) -> G
         mount_over_each_other([path, *others], target, upper)
     elif mode.is_disk:
         mount_disk(path, target)
-    elif mode is EROFS:
+    elif mode.name == EROFS.name:
         mount(path, target, upper)
     else:
         mount_layers(path, len(result.image.layers), target, upper)
@@ -51,7 +52,7 @@ def _converted(folder: Path, mode: Mode = EROFS, upper: Path | None = None) -> G
 
 @pytest.mark.parametrize("name", IMAGES)
 def test_a_converted_image_is_what_containerd_unpacks(name: str, peer: Containerd, tmp_path: Path) -> None:
-    """In every mode, and with a writable layer over what can only be read."""
+    """In every mode, compressed or not, and with a writable layer over what can only be read."""
     layers = IMAGES[name]()
     layout = LayoutWriter(tmp_path / "layout")
     layout.image(layers, f"example.com/{name}:1")
@@ -59,10 +60,10 @@ def test_a_converted_image_is_what_containerd_unpacks(name: str, peer: Container
     with peer.mounted(layers, archive, tmp_path / "unpacked") as unpacked:
         expected = facts(unpacked.root)
         assert expected  # an empty image would prove nothing
-        for mode in MODES.values():
-            for upper in (None,) if mode.is_disk else (None, tmp_path / mode.name):
+        for way, mode in WAYS.items():
+            for upper in (None,) if mode.is_disk else (None, tmp_path / way):
                 with _converted(tmp_path, mode, upper) as mounted:
-                    assert differences(expected, facts(mounted), unpacked.started_ns) == [], (mode.name, upper)
+                    assert differences(expected, facts(mounted), unpacked.started_ns) == [], (way, upper)
 
 
 @pytest.mark.parametrize("name", sorted(IMAGES.keys() - {"lowest"}))
@@ -79,12 +80,13 @@ def test_a_divided_image_is_what_containerd_unpacks(name: str, peer: Containerd,
     archive = layout.write_archive(tmp_path / "image.tar")
     with peer.mounted(layers, archive, tmp_path / "unpacked") as unpacked:
         expected = facts(unpacked.root)
-        for upper in (None, tmp_path / "upper"):
-            with _converted(tmp_path, EROFS, upper) as root:
-                assert differences(expected, facts(root), unpacked.started_ns) == [], upper
-    found = converted(tmp_path / "layout", tmp_path / "store")
-    assert found.was_there
-    assert len(found.image.volumes) == min(len(layers), MOST_VOLUMES)
+        for way in ("erofs", "erofs-lz4"):
+            for upper in (None, tmp_path / way):
+                with _converted(tmp_path, WAYS[way], upper) as root:
+                    assert differences(expected, facts(root), unpacked.started_ns) == [], (way, upper)
+            found = converted(tmp_path / "layout", tmp_path / "store", mode=WAYS[way])
+            assert found.was_there
+            assert len(found.image.volumes) == min(len(layers), MOST_VOLUMES)
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -164,6 +164,7 @@ WRONG: Final[list[tuple[str, list[str | int], Any, str]]] = [
     ("ImageConversion", ["sourceImage"], None, "spec.sourceImage"),
     ("ImageConversion", ["imageMode"], "squashfs", "spec.imageMode"),
     ("ImageConversion", ["virtualSizeByGB"], 0, "spec.virtualSizeByGB"),
+    ("ImageConversion", ["compression"], "lz5", "spec.compression"),
     ("ImageConversion", ["platforms"], ["arm64"], "spec.platforms[0]"),
     ("ImageConversion", ["signedBy"], ["key"] * 11, "spec.signedBy"),
 ]

@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Final
 
 from agents.storage.io.pacing import Reads
+from agents.storage.translate.erofs_compression import FEATURES, FEATURES_OFFSET
 from agents.storage.translate.overlaying import BELOW_ALL
 from agents.storage.wire.errors import ImageError
+
+_EROFS: Final = Path("/sys/fs/erofs")
+"""A folder for each that is mounted, by its device (Linux, ABI/testing/sysfs-fs-erofs)."""
 
 
 def mount(volume: Path, target: Path, upper: Path | None) -> None:
@@ -103,6 +108,27 @@ def reads_of(target: Path) -> Reads:
     except OSError:
         return Reads(done=0, waiting=0)
     return Reads(done=int(counts[0]), waiting=int(counts[8]))
+
+
+def decompress_at_once(target: Path) -> None:
+    """Whoever waits for a read of the EROFS mounted there decompresses it itself. By default the kernel leaves more of
+    it to its workers, and where CPUs are busy a start takes longer so (docs/bench.md). Does nothing where nothing is
+    compressed, and where the kernel cannot be told, before 5.17."""
+    number = target.stat().st_dev
+    device = Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}")
+    name = device.resolve().name
+    with suppress(OSError):
+        if _is_compressed(Path("/dev", name)):
+            (_EROFS / name / "sync_decompress").write_text("1")
+
+
+def _is_compressed(device: Path) -> bool:
+    """The kernel has just read the superblock, so nothing is fetched for this."""
+    fd = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return bool(int.from_bytes(os.pread(fd, 4, FEATURES_OFFSET), "little") & FEATURES)
+    finally:
+        os.close(fd)
 
 
 def lazily_unmount(target: Path) -> None:

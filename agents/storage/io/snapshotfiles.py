@@ -145,6 +145,7 @@ class SnapshotFiles:
                 mounts.lazily_unmount(target)
                 self._remote.detach(digest)
             mounts.mount(volume, target, None)
+        mounts.decompress_at_once(target)
         at = "" if remote is None else str(remote.server)
         self._events.tell(Kind.VOLUME_ATTACHED, volume=digest, at=at, seconds=time.monotonic() - begun)
         return target

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, assert_never
 
 from agents.storage.io.files import appearing, fsync_directory, publish
 from agents.storage.io.ingest import OnBytes
+from agents.storage.io.packing import Packing, packing
 from agents.storage.io.trees import LayerFiles
-from agents.storage.translate.contents import FileBytes, FileSystemImage
+from agents.storage.translate.contents import FileBytes, FileSystemImage, PackedBytes, Piece
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.remotes import RemoteVolume, parse_remote, remote_to_json
 from agents.storage.wire.traces import MOST_FILE_BYTES, Trace, parse_trace, trace_to_json
@@ -108,18 +111,30 @@ def write_remote(folder: Path, digest: str, remote: RemoteVolume) -> None:
         publish(out, partial, final)
 
 
-def write_volume(image: FileSystemImage, files: LayerFiles, folder: Path, recipe: str, on_bytes: OnBytes) -> str:
-    """Write the volume and return its digest; it has its name once its bytes are on the disk."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenVolume:
+    digest: str
+    size_bytes: int
+
+
+def work_bytes(image: FileSystemImage) -> int:
+    """What `write_volume` counts: the files that it tries to compress, and the image as if they did not shrink."""
+    return image.size + sum(node.size for node in image.compressible)
+
+
+def write_volume(
+    image: FileSystemImage, files: LayerFiles, folder: Path, recipe: str, on_bytes: OnBytes
+) -> WrittenVolume:
+    """Write the volume, files compressed where the image has it so; it has its name once its bytes are on the disk."""
     partial = folder / "volumes" / f"{recipe}.part"
     digest = hashlib.sha256()
-    with appearing(partial) as out:
-        free = os.statvfs(partial.parent)
-        if free.f_bavail * free.f_frsize < image.size:
-            raise ImageError(
-                f"{partial.parent}: the volume takes {image.size} bytes; {free.f_bavail * free.f_frsize} are free"
-            )
+    with appearing(partial) as out, packing(partial.parent) as packed:
+        plain = image.size
+        image = image.compressed(packed.pack(image.compressible, files, on_bytes))
+        on_bytes(plain - image.size)
+        _check_room(partial.parent, image.size)
         for piece in image.pieces():
-            for data in files.read(piece) if isinstance(piece, FileBytes) else (piece,):
+            for data in _bytes_of(piece, files, packed):
                 digest.update(data)
                 out.write(data)
                 on_bytes(len(data))
@@ -132,4 +147,22 @@ def write_volume(image: FileSystemImage, files: LayerFiles, folder: Path, recipe
         os.fsync(out.fileno())
         partial.rename(final)
         fsync_directory(final.parent)
-    return name
+    return WrittenVolume(digest=name, size_bytes=image.size)
+
+
+def _check_room(folder: Path, size: int) -> None:
+    free = os.statvfs(folder)
+    if free.f_bavail * free.f_frsize < size:
+        raise ImageError(f"{folder}: the volume takes {size} bytes; {free.f_bavail * free.f_frsize} are free")
+
+
+def _bytes_of(piece: Piece, files: LayerFiles, packed: Packing) -> Iterable[bytes]:
+    match piece:
+        case FileBytes():
+            return files.read(piece)
+        case PackedBytes():
+            return (packed.read(piece),)
+        case bytes():
+            return (piece,)
+        case _:
+            assert_never(piece)

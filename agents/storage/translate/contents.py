@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,7 +18,25 @@ class FileBytes:
     length: int
 
 
-Piece = bytes | FileBytes
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A file's extents compressed. Of each, how many blocks it takes: as many as it has where it did not shrink and is
+    read from its layer; the others lie one behind the other among the packed bytes, from `start` on, blocks whole."""
+
+    start: int
+    blocks: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PackedBytes:
+    """`length` bytes from `start` on of the packed bytes."""
+
+    start: int
+    length: int
+
+
+PlainPiece = bytes | FileBytes
+Piece = PlainPiece | PackedBytes
 
 
 class FileSystemImage(Protocol):
@@ -32,6 +50,15 @@ class FileSystemImage(Protocol):
     @property
     def virtual_size(self) -> int:
         """Of the device that it is mounted from: behind the pieces, all is zero."""
+        ...
+
+    @property
+    def compressible(self) -> Sequence[Node]:
+        """Files that may be packed before the image is written."""
+        ...
+
+    def compressed(self, packed: Mapping[Node, Packed]) -> FileSystemImage:
+        """With some of them packed. What it was before is not to be written any more."""
         ...
 
     def pieces(self) -> Iterator[Piece]:

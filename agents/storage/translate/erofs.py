@@ -1,7 +1,8 @@
 """A tree as an EROFS image: where everything lies, then the bytes in the order of the image.
 
-Uncompressed, 4 KiB blocks, extended inodes (owners of 32 bits, times in nanoseconds). Small files and ends of files lie
-beside their inode; sparse files are chunk-based, their holes stay holes. Linux 5.15 and newer mount it. The format:
+4 KiB blocks, extended inodes (owners of 32 bits, times in nanoseconds). Small files lie beside their inode. Larger ones
+are stored as they are, their ends beside their inode, or compressed where that is asked for (erofs_compression); sparse
+files are chunk-based, their holes stay holes. Linux 5.15 and newer mount it. The format:
 Documentation/filesystems/erofs.rst and fs/erofs/erofs_fs.h of Linux.
 
 `plan` decides, pure; `Image.pieces` yields bytes of metadata, and for the bytes of files where they come from, so that
@@ -11,12 +12,13 @@ whoever writes them needs no more memory than the tree takes. Same tree, same by
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from agents.storage.translate import erofs_compression as compression
 from agents.storage.translate import tree
-from agents.storage.translate.contents import FileBytes, Piece
+from agents.storage.translate.contents import FileBytes, Packed, PackedBytes, Piece
 from agents.storage.translate.erofs_directories import DirectoryBlocks, directory_blocks
 from agents.storage.translate.erofs_xattrs import xattr_body
 from agents.storage.translate.inodes import Inode, numbered
@@ -31,14 +33,14 @@ _META_BLOCK: Final = 1
 _SUPER_OFFSET: Final = 1024
 _MAGIC: Final = 0xE0F5E1E2
 _CHUNKED_FEATURE: Final = 0x4
-_SUPER: Final = struct.Struct("<IIIBBHQQIIII16s16sI44x")
+_SUPER: Final = struct.Struct("<IIIBBHQQIIII16s16sIH42x")
 _INODE: Final = struct.Struct("<HHHHQIIIIQII16x")
 _MAX_BLOCKS: Final = (1 << 32) - 2
 _MAX_CHUNKS: Final = 1 << 20
 _MAX_INLINE: Final = BLOCK - _SLOT
 _NO_BLOCK: Final = 0xFFFF_FFFF
 
-_PLAIN, _INLINE, _CHUNKED = 0, 2, 4
+_PLAIN, _COMPRESSED, _INLINE, _CHUNKED = 0, 1, 2, 4
 
 
 @dataclass(slots=True, eq=False)
@@ -55,6 +57,7 @@ class _Inode(Inode):
     chunks: tuple[int, ...] = ()
     """The first block of each chunk, _NO_BLOCK for a hole."""
     directory: DirectoryBlocks | None = None
+    packed: Packed | None = None
 
     @property
     def head(self) -> int:
@@ -62,9 +65,11 @@ class _Inode(Inode):
 
     @property
     def tail(self) -> int:
-        """Bytes that lie behind the inode: the end of the data, or the map of chunks."""
+        """Bytes that lie behind the inode: the end of the data, the map of chunks, or the index of what is packed."""
         if self.layout == _CHUNKED:
             return 4 * len(self.chunks)
+        if self.layout == _COMPRESSED:
+            return -self.head % 8 + compression.index_bytes(self.size)
         return self.size % BLOCK if self.layout == _INLINE else 0
 
 
@@ -76,6 +81,7 @@ class Image:
     meta_blocks: int
     blocks: int
     uuid: bytes
+    compresses: bool
 
     @property
     def size(self) -> int:
@@ -89,6 +95,19 @@ class Image:
     def inode_count(self) -> int:
         return len(self.inodes)
 
+    @property
+    def compressible(self) -> Sequence[Node]:
+        return [inode.node for inode in self.inodes if _may_be_packed(inode)] if self.compresses else ()
+
+    def compressed(self, packed: Mapping[Node, Packed]) -> Image:
+        """The inodes are those of this image, laid out anew."""
+        if not packed:
+            return self
+        for inode in self.inodes:
+            if inode.node in packed:
+                inode.layout, inode.packed = _COMPRESSED, packed[inode.node]
+        return _laid_out(self.inodes, self.uuid, self.compresses)
+
     def pieces(self) -> Iterator[Piece]:
         """The image from its first byte to its last."""
         yield self._super_block()
@@ -101,13 +120,18 @@ class Image:
         return _META_BLOCK + self.meta_blocks
 
     def _super_block(self) -> bytes:
-        features = _CHUNKED_FEATURE if any(inode.layout == _CHUNKED for inode in self.inodes) else 0
+        layouts = {inode.layout for inode in self.inodes}
+        features = _CHUNKED_FEATURE if _CHUNKED in layouts else 0
+        algorithms, configuration = 0, b""
+        if _COMPRESSED in layouts:
+            features |= compression.FEATURES
+            algorithms, configuration = compression.ALGORITHMS, compression.CONFIGURATION
         root_nid = self.inodes[0].offset // _SLOT
         packed = _SUPER.pack(
             _MAGIC, 0, 0, BLOCK_BITS, 0, root_nid, len(self.inodes), 0, 0, self.blocks, _META_BLOCK, 0,
-            self.uuid, b"", features,
+            self.uuid, b"", features, algorithms,
         )  # fmt: skip
-        return bytes(_SUPER_OFFSET) + packed + bytes(BLOCK - _SUPER_OFFSET - len(packed))
+        return (bytes(_SUPER_OFFSET) + packed + configuration).ljust(BLOCK, b"\0")
 
     def _metadata(self) -> Iterator[Piece]:
         position = 0
@@ -133,12 +157,17 @@ class Image:
             return inode.node.rdev
         if inode.layout == _CHUNKED:
             return inode.chunk_bits - BLOCK_BITS
+        if inode.layout == _COMPRESSED:
+            return inode.blocks
         return self._data_block + inode.block if inode.blocks else 0
 
     def _tail(self, inode: _Inode) -> Iterator[Piece]:
         if inode.layout == _CHUNKED:
             places = (b if b == _NO_BLOCK else self._data_block + b for b in inode.chunks)
             yield struct.pack(f"<{len(inode.chunks)}I", *places)
+        elif inode.packed is not None:
+            yield bytes(-inode.head % 8)
+            yield compression.index(inode.size, inode.packed, self._data_block + inode.block)
         elif inode.tail:
             yield from self._content(inode, inode.size - inode.tail, inode.tail)
 
@@ -150,6 +179,8 @@ class Image:
                     length = min(chunk, inode.size - index * chunk)
                     yield FileBytes(inode.node, index * chunk, length)
                     yield bytes(-length % BLOCK)
+        elif inode.packed is not None:
+            yield from _packed_data(inode.node, inode.packed)
         elif inode.blocks:
             length = inode.size - inode.tail
             yield from self._content(inode, 0, length)
@@ -165,19 +196,25 @@ class Image:
             yield FileBytes(inode.node, start, length)
 
 
-def plan(root: Node, uuid: bytes) -> Image:
-    """Decide where everything of the tree lies. `uuid` (16 bytes) goes into the superblock."""
+def plan(root: Node, uuid: bytes, *, compresses: bool = False) -> Image:
+    """Decide where everything of the tree lies. `uuid` (16 bytes) goes into the superblock. Files may be packed if it
+    `compresses`."""
     inodes = _numbered(root)
-    position = block = 0
     for inode in inodes:
         _shape(inode)
+    return _laid_out(inodes, uuid, compresses)
+
+
+def _laid_out(inodes: Sequence[_Inode], uuid: bytes, compresses: bool) -> Image:
+    position = block = 0
+    for inode in inodes:
         block = _place_data(inode, block)
         position = _place_inode(inode, position)
     meta_blocks = -(-position // BLOCK)
     blocks = _META_BLOCK + meta_blocks + block
     if blocks > _MAX_BLOCKS:
         raise ImageError(f"the image would take {blocks * BLOCK} bytes; EROFS ends at {_MAX_BLOCKS * BLOCK}")
-    return Image(tuple(inodes), meta_blocks, blocks, uuid)
+    return Image(tuple(inodes), meta_blocks, blocks, uuid, compresses)
 
 
 def _numbered(root: Node) -> list[_Inode]:
@@ -206,6 +243,22 @@ def _shape(inode: _Inode) -> None:
         inode.layout = _INLINE
 
 
+def _may_be_packed(inode: _Inode) -> bool:
+    """Not what lies beside its inode as a whole, and nothing with holes."""
+    return inode.node.kind == tree.REGULAR and inode.layout != _CHUNKED and inode.size > _MAX_INLINE
+
+
+def _packed_data(node: Node, packed: Packed) -> Iterator[Piece]:
+    position = packed.start
+    for (start, length), blocks in zip(compression.extents(node.size), packed.blocks, strict=True):
+        if blocks < compression.blocks_of(length):
+            yield PackedBytes(position, blocks * BLOCK)
+            position += blocks * BLOCK
+        else:
+            yield FileBytes(node, start, length)
+            yield bytes(-length % BLOCK)
+
+
 def _chunk_bits(size: int) -> int:
     """Chunks of one block, or larger ones when the map would grow out of bounds."""
     bits = BLOCK_BITS
@@ -226,7 +279,7 @@ def _place_data(inode: _Inode, block: int) -> int:
         inode.chunks = tuple(chunks)
         return block
     inode.block = block
-    inode.blocks = -(-(inode.size - inode.tail) // BLOCK)
+    inode.blocks = sum(inode.packed.blocks) if inode.packed is not None else -(-(inode.size - inode.tail) // BLOCK)
     return block + inode.blocks
 
 

@@ -9,12 +9,12 @@ the groups' descriptors.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from agents.storage.translate import tree
-from agents.storage.translate.contents import FileBytes, Piece
+from agents.storage.translate.contents import FileBytes, Packed, PlainPiece
 from agents.storage.translate.ext4_directories import directory_bytes
 from agents.storage.translate.ext4_extents import Extent, extent_tree
 from agents.storage.translate.ext4_geometry import (
@@ -81,7 +81,7 @@ class _Placed:
 
     block: int
     count: int
-    piece: Piece
+    piece: PlainPiece
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,15 @@ class Image:
     def virtual_size(self) -> int:
         return self.geometry.blocks * BLOCK
 
-    def pieces(self) -> Iterator[Piece]:
+    @property
+    def compressible(self) -> Sequence[Node]:
+        return ()
+
+    def compressed(self, packed: Mapping[Node, Packed]) -> Image:
+        assert not packed
+        return self
+
+    def pieces(self) -> Iterator[PlainPiece]:
         yield superblock(self.geometry, self.uuid, self.uses)
         yield descriptors(self.geometry, self.uuid, self.uses)
         table = self._table()
@@ -299,7 +307,7 @@ def _runs(inode: _Inode) -> list[tuple[int, int]]:
     return runs
 
 
-def _piece(inode: _Inode, start: int, length: int) -> Piece:
+def _piece(inode: _Inode, start: int, length: int) -> PlainPiece:
     length = min(length, inode.size - start)
     return FileBytes(inode.node, start, length) if inode.content is None else inode.content[start : start + length]
 

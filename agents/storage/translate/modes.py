@@ -33,6 +33,7 @@ class Mode:
     plan: Callable[[Node, bytes], FileSystemImage] = erofs.plan
     most_layers: int = MANY
     is_disk: bool = False
+    is_compressed: bool = False
     is_divided: bool = False
     """Layers that other images have as well may be volumes of their own."""
 
@@ -42,11 +43,19 @@ class Mode:
 
     def part(self, start: int) -> Mode:
         """What the layers from number `start` on become where those below have a volume of their own."""
-        return self if start == 0 else replace(_CHANGES, way=f"{_CHANGES.way}, from {start}")
+        if start == 0:
+            return self
+        mode = _CHANGES.compressed() if self.is_compressed else _CHANGES
+        return replace(mode, way=f"{mode.way}, from {start}")
 
     def sized(self, gib: int) -> Mode:
         """A disk of another size."""
         return replace(self, way=f"{self.way}, {gib} GiB", plan=partial(ext4.plan, size_gib=gib))
+
+    def compressed(self) -> Mode:
+        """With the files of a volume compressed; not of a disk."""
+        assert not self.is_disk
+        return replace(self, way=f"{self.way}, lz4", plan=partial(erofs.plan, compresses=True), is_compressed=True)
 
 
 EROFS: Final = Mode(name="erofs", role="root", way="erofs merged 1", tree=overlaid, is_divided=True)

@@ -64,3 +64,10 @@ def test_nobody_is_told_outside_of_a_cluster(tmp_path: Path) -> None:
     done = convert("--policy", json.dumps(POLICY), "--report", "turnout-system/job", "--store", str(tmp_path))
     assert done.exit_code == 1
     assert "Job turnout-system/job is not told: not in a Pod" in done.stderr
+
+
+def test_a_policy_does_not_compress_a_disk(tmp_path: Path) -> None:
+    spec = {"sourceImage": "oci:/nowhere", "imageMode": "block", "compression": "lz4"}
+    done = convert("--policy", json.dumps({**POLICY, "spec": spec}), "--store", str(tmp_path))
+    assert done.exit_code == 1
+    assert "error[E0108]: compression lz4 is of modes erofs and overlayfs, and mode block writes a disk" in done.stderr
