@@ -32,7 +32,10 @@ BACKEND_COLUMNS = (
     "device", "network", "service", "address", "protocol", "port", "backend", "weight", "open_connections",
 )  # fmt: skip
 RANGE_COLUMNS = ("device", "network", "service", "address", "protocol", "port", "range", "decision", "connections")
-FLOW_COLUMNS = ("device", "network", "protocol", "source", "service", "backend", "idle_s", "packets", "bytes")
+FLOW_COLUMNS = (
+    *("device", "network", "protocol", "source", "service", "backend", "seen_as"),
+    *("idle_s", "packets", "bytes"),
+)
 REDIRECT_COLUMNS = (
     "device", "network", "policy", "direction", "workload", "peer", "ports", "decision", "connections",
 )  # fmt: skip
@@ -169,7 +172,11 @@ class Inventory:
                 }
 
     def flows(self) -> Iterator[Record]:
-        """Known connections, one record for each pair of learned entries."""
+        """Known connections, one record for each pair of learned entries.
+
+        `seen_as` is the source that the backend sees: another one behind a service gateway, and of a backend that calls
+        its own service.
+        """
         for family in ("ipv4", "ipv6"):
             codec = self._codecs[f"flow_{family}"]
             for message in self._read_table(codec.table.id, counters=True, idle=True):
@@ -178,7 +185,7 @@ class Inventory:
                 action = codec.decode_action(message.action)
                 if not isinstance(action, ActionCall):
                     continue
-                _, new_dst, _, new_dst_port, *_ = action.arguments
+                new_src, new_dst, new_src_port, new_dst_port, *_ = action.arguments
                 yield {
                     "device": self._name,
                     "network": self._network(network),
@@ -186,6 +193,7 @@ class Inventory:
                     "source": _endpoint(src, src_port, family),
                     "service": _endpoint(dst, dst_port, family),
                     "backend": _endpoint(new_dst, new_dst_port, family),
+                    "seen_as": _endpoint(new_src, new_src_port, family),
                     "idle_s": round(message.time_since_last_hit.elapsed_ns / 1e9, 1),
                     "packets": message.counter_data.packet_count,
                     "bytes": message.counter_data.byte_count,

@@ -79,6 +79,7 @@ def test_show_flows_and_ports(shop: Shop) -> None:
         "source": f"[{ADDRESSES[CLIENT][1]}]:31001",
         "service": f"[{SINGLE['far'][1]}]:53",
         "backend": f"[{ADDRESSES[WEB_3][1]}]:5300",
+        "seen_as": f"[{ADDRESSES[CLIENT][1]}]:31001",
         "idle_s": 0,
         "packets": 0,
         "bytes": 0,

@@ -5,6 +5,7 @@ Three backends, two of which have one address in two networks; one is behind the
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 from collections.abc import Iterator
@@ -150,6 +151,17 @@ def test_a_backend_that_goes_takes_its_connections_and_no_others(changing: Shop)
     assert read(clients["blue-1"]).rpartition(b"\r\n")[2].split()[0] == b"blue-1"
     for client in clients.values():
         client.close()
+
+
+def test_connections_are_shown_with_the_source_that_backends_see(lab: Shop) -> None:
+    """A port below 1024 is not kept."""
+    with entered(lab.underlay), socket.create_connection((API[0], WEB), PATIENCE_S, ("", 999)):
+        (shown,) = (
+            row for row in json.loads(told(lab, "show", "flows", "-o", "json")) if row["source"].endswith(":999")
+        )
+    address, _, port = shown["seen_as"].partition(":")
+    assert (shown["device"], shown["network"], address) == ("edge", "(outside)", GATEWAY[0])
+    assert int(port) >= 1024
 
 
 def test_explain_says_what_packets_do(lab: Shop) -> None:
