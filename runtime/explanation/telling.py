@@ -44,6 +44,7 @@ def lines(explained: Explained) -> Iterator[str]:
     question, first = explained.question, explained.ways[0]
     yield _question_words(question, first.hops[0].live.policies)
     yield from _standing(explained)
+    yield from _out_of_reach(question, first.hops[0].live.policies)
     if len(explained.ways) > 1:
         yield f"which backend gets the connection {_basis_words(explained)}; all ways:"
     for way in explained.ways:
@@ -110,6 +111,14 @@ def _standing(explained: Explained) -> Iterator[str]:
         if name not in told and hop.live.plan.steps:
             yield f"note: {name} {standing(hop.live.plan.steps)}"
         told.add(name)
+
+
+def _out_of_reach(question: Question, policies: PolicySet) -> Iterator[str]:
+    """Where a workload calls a service that has no network."""
+    if not question.speaker.is_outside:
+        named = (s for s in policies.services if s.is_across and question.ends.dst in s.externals)
+        for service in named:
+            yield f"note: service {service.key} has no network: clients outside alone reach it at {question.ends.dst}"
 
 
 def standing(steps: tuple[object, ...]) -> str:
