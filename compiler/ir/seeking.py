@@ -10,7 +10,7 @@ MAX_TRIES: Final = 64
 
 
 def sought(number: int, width_bits: int, first: int, tries: int) -> Iterator[int]:
-    """`tries` different values from `first` on, by a drawn number of 32 bits (`compiler.ir.statements.Seek`)."""
+    """`tries` values from `first` on, hardly any twice, by a drawn 32-bit number (`compiler.ir.statements.Seek`)."""
     step, size = number >> 16 | 1, 1 << width_bits
     for at in range(tries):
         value = (number + at * step) % size

@@ -158,9 +158,9 @@ class Seek:
 
     `target` is a part of the table's key, at most 16 bits wide; the others are as they are. Tried are its present
     value, then `tries` others, each of them `first` or more. These come from one 32-bit number that is drawn: its low
-    16 bits, and then each time its high 16 bits (made odd) more, so no two are equal; one below `first` is 2^width -
-    `first` more. The last one that was tried stays. Nothing else changes: no action runs, no entry is seen or counts
-    the packet.
+    16 bits, and then each time its high 16 bits (made odd) more, so no two are equal; then one below `first` becomes
+    2^width - `first` more, and may be one of the others. The last one that was tried stays. Nothing else changes: no
+    action runs, no entry is seen or counts the packet.
 
     Neither v1model nor PNA has anything like it: a table can be applied once.
     """
