@@ -79,7 +79,7 @@ def check_answer(call: Call, journey: Journey) -> None:
     assert ends_of(journey.frame) == call.ends.turned
 
 
-@searched(EXAMPLES)
+@searched(EXAMPLES // 3)
 @given(states=st.lists(gateways(), min_size=1, max_size=3), steps=STEPS)
 def test_any_gateways(levels: Levels, states: list[Gateways], steps: list[tuple[Call, int, int]]) -> None:
     present = states[0]

@@ -136,7 +136,8 @@ def test_down_takes_guests_mounts_and_sockets_with_it(lab: Lab) -> None:
     with socket.socket(socket.AF_UNIX) as left_by_a_killed_device:
         left_by_a_killed_device.bind(str(lab.run / "dpu-a.sock"))
     assert lab.down()
-    assert guest.wait(10) == -signal.SIGKILL
+    # A shell whose sleep is killed first says so by its own status.
+    assert guest.wait(10) in (-signal.SIGKILL, 128 + signal.SIGKILL)
     assert lab.left() == []
     assert not lab.down()
 
