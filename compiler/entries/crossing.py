@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from compiler.diagnostic import Report
 from compiler.entries.networking import enter_tunnel, set_gateway, underlay_mac, way_out, way_to
 from compiler.entries.numbers import Numbers
-from compiler.entries.reachability import Local, Place, homes, place_of
+from compiler.entries.reachability import Local, Place, homes, place_of, places
 from compiler.entries.vocabulary import Vocabulary, mac_number
 from compiler.ir.entries import ActionCall, TableEntry
 from compiler.policy.policyset import OUTSIDE, Backend, Device, Network, PolicySet, Port, Service
@@ -106,3 +106,13 @@ class Crossings:
             gateways = {version: network.gateway(version) for version in (4, 6)}
             yield set_gateway(self.words, network, gateways, f"Network {network.name}")
             yield from enter_tunnel(self.words, self.device, network)
+            yield from self._ways_into(network)
+
+    def _ways_into(self, network: Network) -> Iterator[TableEntry]:
+        """To all workloads of a network: a backend that a service has no longer keeps its connections until they end."""
+        for place in places(self.policies, self.device, network):
+            way = way_to(self.words, self.device, network, place, Report())
+            if way is not None:
+                inwards = self._from_outside(way)
+                span, hop = place.workload.span, self.hops.of(inwards)
+                yield self.words.entry("neighbor", inwards, span, f"Network {network.name}", nexthop=hop)

@@ -59,7 +59,8 @@ def check(world: Gateways, call: Call, journey: Journey) -> tuple[Ends, int] | N
         return None
     if journey.end is End.DROPPED:
         denied = {"ingress_denied"} if world.isolated | world.closed else set[str]()
-        reasons = {"flow_clash", "flow_table_full"} | denied
+        gone = {"no_neighbor"} if journey.is_known else set[str]()  # to a network that no service crosses any more
+        reasons = {"flow_clash", "flow_table_full"} | denied | gone
         assert journey.last.outcome.drop_reason in reasons, journey
         return None
     number, network = DEVICES.index(journey.last.device), (journey.last.outcome.egress_port or 0) - port_of(0)

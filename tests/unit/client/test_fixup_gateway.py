@@ -102,6 +102,12 @@ def test_a_backend_that_goes_drains_while_its_way_is_there(removed: RemovedBacke
     assert fates(after, connection("blue-2", protocol), removed=removed) == [fate]
 
 
+def test_a_backend_that_goes_drains_while_its_network_is_reached() -> None:
+    after = edge(TEXT.replace("  - {workload: blue-2}", ""), BEFORE)
+    assert fates(after, *ALL, removed=RemovedBackends.DRAIN) == [Fate.KEEP, Fate.KEEP, Fate.DRAIN]
+    assert fates(after, *ALL, removed=RemovedBackends.RESET) == [Fate.KEEP, Fate.KEEP, Fate.END]
+
+
 def test_one_that_moves_to_another_device_is_decided_anew() -> None:
     moved = TEXT.replace("  - {id: 16, name: blue-2, type: workload, workload: blue-2}\n", "").replace(
         "  - {id: 16, name: blue-1, type: workload, workload: blue-1}\n",
