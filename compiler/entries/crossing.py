@@ -109,7 +109,7 @@ class Crossings:
             yield from self._ways_into(network)
 
     def _ways_into(self, network: Network) -> Iterator[TableEntry]:
-        """To all workloads of a network: a backend that a service has no longer keeps its connections until they end."""
+        """To all workloads of a network: a backend that a service no longer has still keeps its connections."""
         for place in places(self.policies, self.device, network):
             way = way_to(self.words, self.device, network, place, Report())
             if way is not None:
