@@ -27,20 +27,18 @@ def across_services(policies: PolicySet, device: Device) -> tuple[Service, ...]:
 def crossed_networks(policies: PolicySet, device: Device) -> tuple[Network, ...]:
     """The networks that have backends of the services that a device is a gateway of; sorted by name."""
     found = {
-        backend.network.name: backend.network
+        network.name: network
         for service in across_services(policies, device)
         for port in service.ports
-        for backend in port.backends
-        if backend.network is not None
+        for network in port.networks
     }
     return tuple(found[name] for name in sorted(found))
 
 
 def gateways_into(policies: PolicySet, network: Network) -> tuple[Device, ...]:
     """The devices that bring clients of services without a network into a network."""
-    if not any(service.is_across for service in policies.services):
-        return ()
-    return tuple(d for d in policies.devices if network in crossed_networks(policies, d))
+    crossing = [s for s in policies.services if s.is_across and any(network in p.networks for p in s.ports)]
+    return tuple(d for d in policies.devices if any(service.fronts(d) for service in crossing))
 
 
 @dataclass(slots=True)

@@ -277,6 +277,12 @@ class ServicePort:
     """Those of clients outside, where their traffic policy makes others of endpoints that end; None: the same."""
     span: Span = field(default=NOWHERE, compare=False)
 
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """Those of its backends, each with its own, where the service has none."""
+        found = {b.network.name: b.network for b in self.backends if b.network is not None}
+        return tuple(found.values())
+
     def backends_of(self, version: int, *, is_outside: bool = False) -> tuple[Backend, ...]:
         found = self.backends if self.outside is None or not is_outside else self.outside
         return tuple(backend for backend in found if backend.address.version == version)

@@ -33,9 +33,8 @@ BACKEND_COLUMNS = (
 )  # fmt: skip
 RANGE_COLUMNS = ("device", "network", "service", "address", "protocol", "port", "range", "decision", "connections")
 FLOW_COLUMNS = (
-    *("device", "network", "protocol", "source", "service", "backend", "seen_as"),
-    *("idle_s", "packets", "bytes"),
-)
+    "device", "network", "protocol", "source", "service", "backend", "seen_as", "idle_s", "packets", "bytes",
+)  # fmt: skip
 REDIRECT_COLUMNS = (
     "device", "network", "policy", "direction", "workload", "peer", "ports", "decision", "connections",
 )  # fmt: skip

@@ -146,7 +146,7 @@ def _workload(policies: PolicySet, network: str, address: Address) -> str | None
 def way_to(live: LiveDevice, network: int, address: Address) -> str:
     """How the live tables bring a packet to an address of a network."""
     route = live.model.match_table(f"route_ipv{address.version}").lookup((network, int(address)))
-    hop = _arguments(live, route.entry).get("nexthop") if route is not None else None
+    hop = live.arguments(route.entry.action).get("nexthop") if route is not None else None
     if hop is None:
         return "no route to it: dropped as no_route"
     return _way_by(live, hop)
@@ -160,19 +160,12 @@ def _way_across(live: LiveDevice, crossing: Mapping[str, int]) -> str:
 
 def _way_by(live: LiveDevice, hop: int) -> str:
     neighbor = live.model.match_table("neighbor").lookup((hop,))
-    arguments = _arguments(live, neighbor.entry) if neighbor is not None else {}
+    arguments = live.arguments(neighbor.entry.action) if neighbor is not None else {}
     if "tunnel_dst" in arguments:
         return f"through the tunnel to {_device_words(live.policies, arguments['tunnel_dst'])}"
     if "port" in arguments:
         return f"to {port_words(live.policies, live.device.name, arguments['port'])}"
     return f"next hop {hop} is not there: dropped"
-
-
-def _arguments(live: LiveDevice, entry: TableEntry) -> dict[str, int]:
-    if not isinstance(entry.action, ActionCall):
-        return {}
-    params = live.model.names.actions[entry.action.action].params
-    return {param.name: value for param, value in zip(params, entry.action.arguments, strict=True)}
 
 
 def _device_words(policies: PolicySet, underlay: int) -> str:

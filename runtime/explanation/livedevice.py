@@ -153,7 +153,10 @@ class LiveDevice:
             for entry in self.entries.table_entries
             if entry.table.startswith(f"{gateway.TABLE}_") and entry.matches == (Exact(value=number),)
         )
-        call = next(found, None)
+        return self.arguments(next(found, None))
+
+    def arguments(self, call: object) -> dict[str, int]:
+        """Those of an entry's action by name; empty for one that has no action of its own."""
         if not isinstance(call, ActionCall):
             return {}
         params = self.model.names.actions[call.action].params

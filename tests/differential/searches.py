@@ -53,9 +53,9 @@ def searched(max_examples: int) -> Callable[[Test], Test]:
 
 
 @contextmanager
-def loaded_levels() -> Generator[Levels]:
+def loaded_levels(slots: int = SLOTS) -> Generator[Levels]:
     """tc and XDP for two devices. Pinned once: moving to a CPU takes longer than a packet."""
-    source = small(pipeline(), SLOTS)
+    source = small(pipeline(), slots)
     made = {name: tuple(RestartingLevel(source, hook) for hook in Hook) for name in DEVICES}
     try:
         with pinned_to_cpu():

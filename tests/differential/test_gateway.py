@@ -9,10 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compiler.pipeline.assembly import pipeline
 from compiler.pipeline.gateway import FIRST_PORT, TRIES
-from runtime.bpf.testrun import pinned_to_cpu
-from runtime.build import Hook
 from runtime.verification import wire
 from runtime.verification.cluster import Levels
 from runtime.verification.comparison import Comparison
@@ -27,9 +24,7 @@ from runtime.verification.gateways import (
     gateways,
     policies_of,
 )
-from runtime.verification.levels import small
 from runtime.verification.outsiders import DEVICES, PORTS, UPLINK, answered_to, backend, external, port_of
-from runtime.verification.restarting import RestartingLevel
 from runtime.verification.speaking import Ends, ends_of
 from tests.differential.searches import EXAMPLES, loaded_levels, searched
 
@@ -111,14 +106,8 @@ ALONE = Gateways(families=(BOTH, frozenset()), backends=frozenset({(0, 0)}))
 @pytest.fixture(scope="module")
 def larger() -> Generator[Levels]:
     """With room for all connections of the test below."""
-    source = small(pipeline(), SLOTS)
-    made = {name: tuple(RestartingLevel(source, hook) for hook in Hook) for name in DEVICES}
-    try:
-        with pinned_to_cpu():
-            yield made
-    finally:
-        for level in (level for levels in made.values() for level in levels):
-            level.close()
+    with loaded_levels(SLOTS) as made:
+        yield made
 
 
 @pytest.mark.parametrize("version", [4, 6])

@@ -34,7 +34,7 @@ from compiler.ir.statements import (
     ToKernel,
     Truncate,
 )
-from compiler.ir.tables import Action
+from compiler.ir.tables import Action, Table
 from compiler.ir.walking import expressions, read_by, statements
 from compiler.printers.ebpf import packets
 from compiler.printers.ebpf.expressions import c, words
@@ -312,9 +312,7 @@ class Printer:
                     lines.add(f"{target} = next & {size - 1:#x};", "next += number >> 16 | 1;")
                     lines.add(f"if ({target} < {statement.first})", f"\t{target} += {size - statement.first};")
                 with lines.block(f"if ({target} >= {statement.first})"):
-                    exprs = tuple(key.expr for key in table.keys)
-                    lines.extend(f"entry->key[{index}] = {word};" for index, word in enumerate(words(exprs)))
-                    lines.add(f"entry->hash = {name}_hash(entry->key);")
+                    learned_key(lines, name, table)
                     lines.add(f"found = !{flag(name)} || !{name}_holds(entry);")
             if statement.on_none:
                 with lines.block("if (!found)"):
@@ -341,6 +339,13 @@ class Printer:
         learn = f"{name}_renew_or_learn" if statement.renews else f"{name}_learn"
         with lines.block(f"if ({flag(name)} && {learn}(&{entry}, &scratch->{name}_half) == FLOW_FULL)"):
             self._body(lines, statement.on_full, valid)
+
+
+def learned_key(lines: Lines, store: str, table: Table) -> None:
+    """Give an `entry` the key that a packet has in a learned table, and its hash."""
+    exprs = tuple(key.expr for key in table.keys)
+    lines.extend(f"entry->key[{index}] = {word};" for index, word in enumerate(words(exprs)))
+    lines.add(f"entry->hash = {store}_hash(entry->key);")
 
 
 def later_name(action: str, counter: str) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from compiler.ir.expressions import Expr, width_bits
+from compiler.ir.expressions import width_bits
 from compiler.ir.tables import Action, ActionRef, Table, Turns
 from compiler.printers.ebpf import ternary
-from compiler.printers.ebpf.controls import FunctionView, Printer
-from compiler.printers.ebpf.expressions import c, given, hash_of, number, words
+from compiler.printers.ebpf.controls import FunctionView, Printer, learned_key
+from compiler.printers.ebpf.expressions import c, given, hash_of, number
 from compiler.printers.ebpf.lines import Lines
 from compiler.printers.ebpf.structures import flag, table_constant
 from compiler.printers.layout import MapKind, MapLayout, StoreLayout, TableLayout
@@ -276,9 +276,7 @@ def _learned(lines: Lines, table: Table, printer: Printer, store: StoreLayout) -
     name = store.store.name
     lines.add(f"struct {name}_entry *entry = &scratch->{table.name};", "")
     _miss(lines, table, printer, f"!{flag(name)}")
-    exprs: tuple[Expr, ...] = tuple(key.expr for key in table.keys)
-    lines.extend(f"entry->key[{index}] = {word};" for index, word in enumerate(words(exprs)))
-    lines.add(f"entry->hash = {name}_hash(entry->key);")
+    learned_key(lines, name, table)
     _miss(lines, table, printer, f"!{name}_find_entry(entry, hit)")
     with lines.block(f"if (unlikely(hit->table > {len(store.tables)}) && !{name}_goes_on(hit, scratch->side))"):
         lines.add("entry->free = 0;", f"return missed({table_id(table)});")

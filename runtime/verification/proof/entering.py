@@ -29,7 +29,8 @@ def callers(policies: PolicySet, device: Device, service: Service, version: int)
     """One of each range of clients that the service names, and one of none."""
     inside = [found.prefix for found in service.source_ranges if found.prefix.version == version]
     chosen = [prefix[1] if prefix.num_addresses > 1 else prefix[0] for prefix in inside]
-    taken = {*_taken(policies), *chosen}
+    named = _taken(policies)
+    taken = {*named, *chosen}
     networks = [*inside, *(cidr for network in policies.networks for cidr in network.cidrs)]
     for text in _STRANGERS[version]:
         address = ip_address(text)
@@ -37,7 +38,7 @@ def callers(policies: PolicySet, device: Device, service: Service, version: int)
             chosen.append(address)
             break
     for address in dict.fromkeys(chosen):
-        if address not in _taken(policies):
+        if address not in named:
             yield outsider(device, service.network, (address,))
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from compiler.policy.policyset import (
     Address,
-    Isolation,
     NamedPort,
     Peer,
     PolicyRule,
@@ -65,13 +64,9 @@ def _holder(policies: PolicySet, network: str, address: Address) -> Workload | N
 
 def _concerning(policies: PolicySet, direction: str, workload: Workload) -> Iterator[tuple[PolicyRule, ...]]:
     for isolation in policies.isolations:
-        rules = _rules(isolation, direction)
+        rules = isolation.rules(direction)
         if rules is not None and any(one.key == workload.key for one in isolation.workloads):
             yield rules
-
-
-def _rules(isolation: Isolation, direction: str) -> tuple[PolicyRule, ...] | None:
-    return isolation.egress if direction == "egress" else isolation.ingress
 
 
 def _denies(

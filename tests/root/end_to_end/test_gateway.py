@@ -9,13 +9,14 @@ import json
 import re
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
 from runtime.bpf.namespaces import entered
 from runtime.lab.links import OUTSIDE
-from tests.root.end_to_end.shop import Policies, Shop, an_object, find, standing_example, turnout
-from tests.root.end_to_end.test_outside import FAMILIES, PATIENCE_S, in_underlay
+from tests.root.end_to_end.shop import Policies, Shop, an_object, find, turnout
+from tests.root.end_to_end.test_outside import FAMILIES, PATIENCE_S, flooded_example, in_underlay
 from tests.root.end_to_end.traffic import ask, echo, family_of, provoke
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
@@ -29,8 +30,7 @@ FIRST = 9_000
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    with standing_example("g", tmp_path_factory.mktemp("gateway"), "gateway.yaml") as built:
-        in_underlay(built, "link", "set", "underlay0", "type", "bridge", "ageing_time", "0")
+    with flooded_example("g", tmp_path_factory.mktemp("gateway"), "gateway.yaml") as built:
         yield built
 
 
@@ -129,28 +129,26 @@ def test_without_a_backend_it_is_refused(changing: Shop, family: int) -> None:
 def test_a_backend_that_goes_takes_its_connections_and_no_others(changing: Shop) -> None:
     """Two have one address: a dry run counts one of each, and tells them apart by their networks."""
     changing.applied(backed_by(changing, "red-1", "blue-1"))
-    clients = dict[str, socket.socket]()
+    clients: dict[str, list[socket.socket]] = {"red-1": [], "blue-1": []}
     port = FIRST + 100
-    while len(clients) < 2:
-        port += 1
-        with entered(changing.underlay):
-            client = socket.create_connection((API[0], WEB), PATIENCE_S, ("", port))
-        shown = [row for row in changing.show("flows") if row["source"] == f"{GATEWAY[0]}:{port}"]
-        (there,) = {row["device"] for row in shown}
-        name = {"dpu-a": "red-1", "dpu-b": "blue-1"}[there]
-        if name in clients:
-            client.close()
-        else:
-            clients[name] = client
-    fewer = backed_by(changing, "blue-1")
-    done = changing.apply(fewer, "--dry-run", "--removed-backends", "reset")
-    assert done.returncode == 0, done.stderr
-    assert re.search(r"^edge: known connections: .*\b1 (ends|is decided anew)", done.stdout, re.MULTILINE), done.stdout
-    changing.applied(fewer)
-    clients["blue-1"].sendall(b"GET / HTTP/1.0\r\n\r\n")
-    assert read(clients["blue-1"]).rpartition(b"\r\n")[2].split()[0] == b"blue-1"
-    for client in clients.values():
-        client.close()
+    with ExitStack() as opened:
+        while not all(clients.values()):
+            port += 1
+            with entered(changing.underlay):
+                client = opened.enter_context(socket.create_connection((API[0], WEB), PATIENCE_S, ("", port)))
+            shown = [row for row in changing.show("flows") if row["source"] == f"{GATEWAY[0]}:{port}"]
+            (there,) = {row["device"] for row in shown}
+            clients[{"dpu-a": "red-1", "dpu-b": "blue-1"}[there]].append(client)
+        fewer = backed_by(changing, "blue-1")
+        done = changing.apply(fewer, "--dry-run", "--removed-backends", "reset")
+        assert done.returncode == 0, done.stderr
+        count = len(clients["red-1"])
+        words = "(ends|is decided anew)" if count == 1 else "(end|are decided anew)"
+        assert re.search(rf"^edge: known connections: .*\b{count} {words}", done.stdout, re.MULTILINE), done.stdout
+        changing.applied(fewer)
+        for client in clients["blue-1"]:
+            client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            assert read(client).rpartition(b"\r\n")[2].split()[0] == b"blue-1"
 
 
 def test_connections_are_shown_with_the_source_that_backends_see(lab: Shop) -> None:

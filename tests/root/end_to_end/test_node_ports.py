@@ -14,8 +14,8 @@ import pytest
 
 from runtime.bpf.namespaces import entered
 from runtime.lab.links import OUTSIDE
-from tests.root.end_to_end.shop import Shop, find, standing_example, turnout
-from tests.root.end_to_end.test_outside import FAMILIES, PATIENCE_S, in_underlay
+from tests.root.end_to_end.shop import Shop, find, turnout
+from tests.root.end_to_end.test_outside import FAMILIES, PATIENCE_S, flooded_example
 from tests.root.end_to_end.traffic import ask, echo, family_of, ping
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
@@ -34,8 +34,7 @@ SEEN = ("192.168.50.254", OUTSIDE[1])
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    with standing_example("n", tmp_path_factory.mktemp("nodeport"), "nodeport.yaml") as built:
-        in_underlay(built, "link", "set", "underlay0", "type", "bridge", "ageing_time", "0")
+    with flooded_example("n", tmp_path_factory.mktemp("nodeport"), "nodeport.yaml") as built:
         yield built
 
 

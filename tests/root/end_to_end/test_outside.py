@@ -14,6 +14,7 @@ import subprocess
 import threading
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 from scapy.layers.inet import IP
@@ -36,11 +37,17 @@ PATIENCE_S = 60
 FAMILIES = pytest.mark.parametrize("family", [0, 1], ids=["ipv4", "ipv6"])
 
 
+@contextmanager
+def flooded_example(name: str, folder: Path, example: str) -> Generator[Shop]:
+    """An example whose switch learns no places: all devices get every frame, as those whose place it does not know."""
+    with standing_example(name, folder, example) as built:
+        in_underlay(built, "link", "set", "underlay0", "type", "bridge", "ageing_time", "0")
+        yield built
+
+
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    with standing_example("o", tmp_path_factory.mktemp("eip"), "eip.yaml") as built:
-        # The switch learns no places: all devices get every frame, as those whose place it does not know.
-        in_underlay(built, "link", "set", "underlay0", "type", "bridge", "ageing_time", "0")
+    with flooded_example("o", tmp_path_factory.mktemp("eip"), "eip.yaml") as built:
         yield built
 
 
