@@ -26,7 +26,7 @@ from compiler.pipeline.metadata import LEG_UPLINK, METADATA
 from compiler.pipeline.notation import all_of, drop, eq, field, gt, here, meta, ne, negate, run, valid, when
 from compiler.pipeline.parsing import PARSER
 
-VERSION = "7"
+VERSION = "8"
 """Raised with every change of a table, an action or an id."""
 
 DROP_REASONS = (

@@ -10,7 +10,7 @@ from __future__ import annotations
 from compiler.ir.nodes import Control
 from compiler.ir.statements import Statement
 from compiler.ir.tables import Action, ActionRef, Key, MatchKind, Param, Table
-from compiler.pipeline import admission, affinity, balancing, gateway, policing
+from compiler.pipeline import admission, affinity, balancing, gateway, policing, related
 from compiler.pipeline.balancing import decide
 from compiler.pipeline.family import Family
 from compiler.pipeline.headers import PROTOCOL_TCP, PROTOCOL_UDP
@@ -89,16 +89,24 @@ def _translate(family: Family, name: str, action_id: int, doc: str, *then: State
     )
 
 
-def translate_actions(family: Family, *tracking: Statement) -> tuple[Action, Action]:
+def translate_actions(family: Family, *tracking: Statement, decides_first: bool = False) -> tuple[Action, Action]:
     """The actions of known connections. `tracking` tells the entry what a packet means for the connection's life.
 
-    A packet that has just been decided asks for replies to see whether another connection has them: it is none, and
-    means nothing for that connection.
+    A packet that has just been decided asks for replies to see whether another connection has them, and an ICMP error
+    asks for the connection that it quotes: neither is a packet of that connection, nor means anything for its life.
+    Where every packet `decides_first`, nothing asks like that but for replies.
     """
     service_id = param("service_id", 16)
+    known = (count("service_requests", service_id), *tracking)
     request, reply_doc = "A packet of a known connection to a service.", "A reply: it comes from the service again."
     return (
-        _translate(family, "translate", 1, request, count("service_requests", service_id), *tracking),
+        _translate(
+            family,
+            "translate",
+            1,
+            request,
+            *(known if decides_first else (when(negate(meta("decided")), *known),)),
+        ),
         _translate(
             family,
             "translate_reply",
@@ -119,19 +127,20 @@ _MISS = ActionRef(name="miss", in_entries=False, as_default=True)
 
 def tables(family: Family) -> tuple[Table, ...]:
     number, ip = _TABLE + family.first_id, family.name
+    flow = Table(
+        name=family.named("flow"),
+        id=number + 1,
+        keys=_tuple_keys(family, f"{ip}.src", f"{ip}.dst", "src_port", "dst_port", reverse=False),
+        actions=(ActionRef(name=family.named("translate")), _MISS),
+        default_action="miss",
+        size=FLOWS,
+        counter_id=_COUNTER + family.first_id + 1,
+        store=family.named("connections"),
+        doc="Known connections, by the tuple of the packet that opened them.",
+        span=here(),
+    )
     return (
-        Table(
-            name=family.named("flow"),
-            id=number + 1,
-            keys=_tuple_keys(family, f"{ip}.src", f"{ip}.dst", "src_port", "dst_port", reverse=False),
-            actions=(ActionRef(name=family.named("translate")), _MISS),
-            default_action="miss",
-            size=FLOWS,
-            counter_id=_COUNTER + family.first_id + 1,
-            store=family.named("connections"),
-            doc="Known connections, by the tuple of the packet that opened them.",
-            span=here(),
-        ),
+        flow,
         Table(
             name=family.named("flow_reverse"),
             id=number + 2,
@@ -151,6 +160,7 @@ def tables(family: Family) -> tuple[Table, ...]:
             doc="The same connections, by the tuple of their replies.",
             span=here(),
         ),
+        *related.tables(family, flow),
         *balancing.tables(family),
         Table(
             name=family.named("route"),
@@ -269,9 +279,13 @@ def _connection(family: Family) -> Control:
                     ),
                 ),
                 otherwise=(
-                    assign(meta("opens"), 1),
-                    assign(meta("reverse_network"), meta("network")),
-                    assign(meta(family.named("new_src")), field(f"{family.name}.src")),
+                    related.relating(family),
+                    when(
+                        negate(meta("translate")),
+                        assign(meta("opens"), 1),
+                        assign(meta("reverse_network"), meta("network")),
+                        assign(meta(family.named("new_src")), field(f"{family.name}.src")),
+                    ),
                 ),
             ),
             when(
@@ -301,4 +315,11 @@ def _no_other(family: Family) -> Statement:
 def controls(family: Family) -> tuple[Control, ...]:
     refused = (run(family.named("refuse")),)
     decides = decide(family, refused, affinity.recalling(family), admission.denying(), (gateway.crossing(family),))
-    return (decides, *affinity.controls(family), *policing.controls(family), _connection(family), refuse(family))
+    return (
+        decides,
+        *affinity.controls(family),
+        *policing.controls(family),
+        *related.controls(family),
+        _connection(family),
+        refuse(family),
+    )

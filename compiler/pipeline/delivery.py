@@ -6,8 +6,16 @@ from compiler.ir.expressions import Concat, Const, Expr, Extend, width_bits
 from compiler.ir.nodes import Control
 from compiler.ir.statements import Statement
 from compiler.ir.tables import Action, ActionRef, Key, Param, Table
+from compiler.pipeline import related
 from compiler.pipeline.family import FAMILIES, IPV4, Family
-from compiler.pipeline.headers import ETHERTYPE_IPV4, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_UDP, VXLAN_PORT
+from compiler.pipeline.headers import (
+    ETHERTYPE_IPV4,
+    PROTOCOL_ICMP,
+    PROTOCOL_ICMPV6,
+    PROTOCOL_UDP,
+    QUOTED_PAYLOAD,
+    VXLAN_PORT,
+)
 from compiler.pipeline.notation import (
     add,
     all_of,
@@ -45,8 +53,6 @@ from compiler.pipeline.storage import mark
 
 _MISS = ActionRef(name="miss", in_entries=False, as_default=True)
 DONT_FRAGMENT = 2
-QUOTED_PAYLOAD = 8
-"""Bytes of the transport header that an ICMP error quotes (RFC 792), enough for the sender to find its socket."""
 VXLAN_OVERHEAD_IPV4 = 14 + 8 + 8 + 20
 
 _OUT_PARAMS = (
@@ -302,7 +308,7 @@ def _send(family: Family) -> Control:
                             (field("udp.src_port"), new_src_port),
                             (field("udp.dst_port"), new_dst_port),
                         ),
-                        otherwise=(rewrite(one_hop_less),),
+                        otherwise=(related.sending(family, rewrite(one_hop_less)),),
                     ),
                 ),
             ),

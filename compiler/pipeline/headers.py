@@ -1,7 +1,8 @@
 """The headers that the pipeline knows, in the order in which a packet holds them, and the parser.
 
 Headers named `outer_*` and `vxlan` are the underlay's; those without are the packet of a workload, also when it came
-through a tunnel. `error_*` are pushed in front of a packet that an ICMP error quotes.
+through a tunnel. `error_*` are pushed in front of what an ICMP error of this device quotes; `quoted_*` are what one of
+somebody else quotes.
 """
 
 from __future__ import annotations
@@ -16,6 +17,14 @@ PROTOCOL_ICMP = 1
 PROTOCOL_TCP = 6
 PROTOCOL_UDP = 17
 PROTOCOL_ICMPV6 = 58
+ICMP_ERRORS = (3, 11, 12)
+"""Types: destination unreachable, time exceeded, parameter problem (RFC 792). Not a redirect, nor the source quench,
+which RFC 6633 ends."""
+ICMPV6_ERRORS = (1, 2, 3, 4)
+"""Types: destination unreachable, packet too big, time exceeded, parameter problem (RFC 4443)."""
+IPV4_BYTES, IPV6_BYTES = 20, 40
+QUOTED_PAYLOAD = 8
+"""Bytes of the transport header that an ICMP error quotes (RFC 792), enough for the sender to find its socket."""
 VXLAN_PORT = 4789
 TCP_FIN, TCP_SYN, TCP_RST, TCP_ACK = 0x01, 0x02, 0x04, 0x10
 
@@ -83,6 +92,11 @@ HEADER_TYPES = (
         doc="RFC 4443; `rest` is the MTU for type 2, flags for a neighbour advertisement",
     ),
     HeaderType(
+        name="tcp_start",
+        fields=_fields("src_port:16 dst_port:16 sequence:32"),
+        doc="The first 8 bytes of a TCP header, which is what an ICMP error quotes at least (RFC 792)",
+    ),
+    HeaderType(
         name="neighbor",
         fields=_fields("target:128 option_type:8 option_length:8 option_mac:48"),
         doc="RFC 4861: the rest of a neighbour solicitation or advertisement with one link-layer address option",
@@ -109,6 +123,10 @@ HEADERS = (
     Header(name="icmp", type="icmp"),
     Header(name="icmpv6", type="icmpv6"),
     Header(name="neighbor", type="neighbor", covered_by=("icmpv6",)),
+    Header(name="quoted_ipv4", type="ipv4", covered_by=("icmp",), pseudo_of=("quoted_udp",)),
+    Header(name="quoted_ipv6", type="ipv6", covered_by=("icmpv6",), pseudo_of=("quoted_udp",)),
+    Header(name="quoted_tcp", type="tcp_start", covered_by=("icmp", "icmpv6")),
+    Header(name="quoted_udp", type="udp", covered_by=("icmp", "icmpv6")),
 )
 
 _TYPES = {header_type.name: header_type for header_type in HEADER_TYPES}

@@ -80,6 +80,8 @@ _DECLARED = {
     "new_dst_ipv6": 128,
     "reverse_src_ipv6": 128,
     "reverse_dst_ipv6": 128,
+    "related_src_ipv4": 32,
+    "related_src_ipv6": 128,
     # the way out
     "egress_network": 16,
     "egress_port": 16,

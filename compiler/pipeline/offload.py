@@ -56,7 +56,9 @@ _IN_SOFTWARE = tuple(family.named("refuse") for family in FAMILIES)
 def offload_pipeline() -> Pipeline:
     """What `compiler.printers.p4.printing.print_pna` prints."""
     whole = portable_pipeline()
-    actions = {a.name: a for family in FAMILIES for a in connections.translate_actions(family, _track())}
+    actions = {
+        a.name: a for family in FAMILIES for a in connections.translate_actions(family, _track(), decides_first=True)
+    }
     controls = {control.name: control for control in _controls()}
     return replace(
         whole,

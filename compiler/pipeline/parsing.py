@@ -1,7 +1,8 @@
 """The parser: from the first byte of a frame to the transport header of the workload's packet.
 
 VXLAN is looked for only on uplinks (ports up to `MAX_UPLINK_PORT`), so a workload's own VXLAN traffic is plain UDP. Of
-IPv4, packets with options and fragments end at the IP header; of IPv6, those with extension headers do.
+IPv4, packets with options and fragments end at the IP header; of IPv6, those with extension headers do. What an ICMP
+error quotes is looked at as far as it has to be there: an IP header without options and 8 bytes (RFC 792, RFC 4443).
 """
 
 from __future__ import annotations
@@ -30,6 +31,20 @@ def _case(next_state: str, *values: int | tuple[int, int]) -> Case:
     matches = (Match(value=v) if isinstance(v, int) else Match(value=v[0], mask=v[1]) for v in values)
     return Case(matches=tuple(matches), next=next_state)
 
+
+def _below(limit: int) -> tuple[tuple[int, int], ...]:
+    """Values and masks of 16 bits that together take every number below `limit`."""
+    found: list[tuple[int, int]] = []
+    start = 0
+    while start < limit:
+        size = 1 << (limit - start).bit_length() - 1
+        found.append((start, 0xFFFF & ~(size - 1)))
+        start += size
+    return tuple(found)
+
+
+_QUOTED_BYTES = {4: 8 + h.IPV4_BYTES + h.QUOTED_PAYLOAD, 6: 8 + h.IPV6_BYTES + h.QUOTED_PAYLOAD}
+"""By IP version: of an ICMP error, its own header and what it quotes at least."""
 
 _NETWORK_CASES = (
     _case("arp", h.ETHERTYPE_ARP),
@@ -100,13 +115,46 @@ PARSER = (
     ),
     _state("tcp", extract="tcp"),
     _state("udp", extract="udp"),
-    _state("icmp", extract="icmp"),
+    _state(
+        "icmp",
+        extract="icmp",
+        select=(field("icmp.type"), field("ipv4.total_length")),
+        cases=(
+            *(_case(ACCEPT, (0, 0), short) for short in _below(h.IPV4_BYTES + _QUOTED_BYTES[4])),
+            *(_case("quoted_ipv4", error, (0, 0)) for error in h.ICMP_ERRORS),
+        ),
+    ),
     _state(
         "icmpv6",
         extract="icmpv6",
         select=(field("icmpv6.type"), field("ipv6.payload_length")),
-        cases=(_case("neighbor", 135, 32),),
+        cases=(
+            _case("neighbor", 135, 32),
+            *(_case(ACCEPT, (0, 0), short) for short in _below(_QUOTED_BYTES[6])),
+            *(_case("quoted_ipv6", error, (0, 0)) for error in h.ICMPV6_ERRORS),
+        ),
         doc="A solicitation of 32 bytes carries one link-layer address option.",
     ),
     _state("neighbor", extract="neighbor"),
+    _state(
+        "quoted_ipv4",
+        extract="quoted_ipv4",
+        select=(
+            field("quoted_ipv4.version"),
+            field("quoted_ipv4.header_length"),
+            field("quoted_ipv4.fragment_offset"),
+            field("quoted_ipv4.protocol"),
+        ),
+        cases=(_case("quoted_tcp", 4, 5, 0, h.PROTOCOL_TCP), _case("quoted_udp", 4, 5, 0, h.PROTOCOL_UDP)),
+        doc="By an ICMP error that is long enough to name a connection.",
+    ),
+    _state(
+        "quoted_ipv6",
+        extract="quoted_ipv6",
+        select=(field("quoted_ipv6.version"), field("quoted_ipv6.next_header")),
+        cases=(_case("quoted_tcp", 6, h.PROTOCOL_TCP), _case("quoted_udp", 6, h.PROTOCOL_UDP)),
+        doc="As quoted_ipv4.",
+    ),
+    _state("quoted_tcp", extract="quoted_tcp"),
+    _state("quoted_udp", extract="quoted_udp"),
 )

@@ -8,7 +8,9 @@ v1model has one digest for each packet, PNA adds a key only where it has just be
 `compiler.pipeline.affinity` are left out, and a service's entry that asks for affinity is refused: by its action's
 restriction, and before that by `compiler.entries`, with the policy's line. Their selectors pick by a hash and nothing
 else, so the actions of services whose backends get turns, or of whose backends the one with fewer connections is taken,
-are left out, and refused in the same way; no connection counts for a backend. Nor can a source port be looked for until
+are left out, and refused in the same way; no connection counts for a backend. What an ICMP error quotes would need a
+third look-up among connections (`compiler.pipeline.related`): errors are packets without ports there, as what P4 parses
+shows. Nor can a source port be looked for until
 one is free, so what gateways need (`compiler.pipeline.gateway`) is left out as well.
 """
 
@@ -17,19 +19,20 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 
-from compiler.ir.expressions import MetaRef
+from compiler.ir.expressions import IsValid, MetaRef
+from compiler.ir.headers import ACCEPT, State
 from compiler.ir.nodes import Pipeline
 from compiler.ir.statements import Apply, If, Learn, Run, Statement
 from compiler.ir.tables import Action, Table
 from compiler.ir.walking import expressions
-from compiler.pipeline import affinity, gateway, policing, spreading, storage
+from compiler.pipeline import affinity, gateway, policing, related, spreading, storage
 from compiler.pipeline.assembly import pipeline
 from compiler.pipeline.family import FAMILIES
 
-_STEMS = (affinity.TABLE, affinity.BACKEND_TABLE, storage.HOST_TABLE, gateway.TABLE, *policing.STEMS)
+_STEMS = (affinity.TABLE, affinity.BACKEND_TABLE, storage.HOST_TABLE, gateway.TABLE, related.TABLE, *policing.STEMS)
 _TABLES = frozenset(family.named(stem) for family in FAMILIES for stem in _STEMS)
 _CONTROLS = frozenset(
-    control.name for family in FAMILIES for part in (affinity, policing) for control in part.controls(family)
+    control.name for family in FAMILIES for part in (affinity, policing, related) for control in part.controls(family)
 )
 _NOT_OFFERED = frozenset(
     family.named(action)
@@ -41,7 +44,9 @@ _ACTIONS = _NOT_OFFERED | frozenset(
     for actions in (affinity.ACTIONS, policing.ACTIONS, (gateway.ACTION,), *map(policing.actions, FAMILIES))
     for action in actions
 )
-_METADATA = frozenset((*affinity.METADATA, *policing.METADATA, gateway.ACROSS, spreading.IN_TURN, spreading.BY_COUNT))
+_METADATA = frozenset(
+    (*affinity.METADATA, *policing.METADATA, *related.METADATA, gateway.ACROSS, spreading.IN_TURN, spreading.BY_COUNT)
+)
 _ASKED = (affinity.ASKED, policing.KEPT, gateway.ACROSS)
 _REASONS = frozenset((*policing.REASONS, gateway.REASON))
 
@@ -52,6 +57,9 @@ def portable(whole: Pipeline) -> Pipeline:
         return whole
     return replace(
         whole,
+        header_types=tuple(t for t in whole.header_types if t.name != related.HEADER_TYPE),
+        headers=tuple(header for header in whole.headers if header.name not in related.HEADERS),
+        parser=tuple(_parsed(state) for state in whole.parser if state.name not in related.HEADERS),
         metadata=tuple(field for field in whole.metadata if field.name not in _METADATA),
         actions=tuple(_restricted(action) for action in whole.actions if action.name not in _ACTIONS),
         drop_reasons=tuple(reason for reason in whole.drop_reasons if reason.name not in _REASONS),
@@ -83,8 +91,25 @@ def _by_hash(table: Table) -> Table:
 
 def _kept(body: tuple[Statement, ...]) -> tuple[Statement, ...]:
     """Without what is for services that ask for affinity, and for workloads with policies."""
-    kept = (_inside(statement) for statement in body if not _asks(statement))
+    there = (part for statement in body for part in _where_headers_are(statement))
+    kept = (_inside(statement) for statement in there if not _asks(statement))
     return tuple(statement for statement in kept if not _is_empty(statement))
+
+
+def _where_headers_are(statement: Statement) -> tuple[Statement, ...]:
+    """Without a question for a header that is not parsed: what follows is what holds where it is not there."""
+    if isinstance(statement, If) and any(
+        isinstance(part, IsValid) and part.header in related.HEADERS for part in expressions(statement.condition)
+    ):
+        return statement.otherwise
+    return (statement,)
+
+
+def _parsed(state: State) -> State:
+    cases = tuple(case for case in state.cases if case.next not in related.HEADERS)
+    while cases and cases[-1].next == state.default == ACCEPT:
+        cases = cases[:-1]
+    return replace(state, cases=cases, select=state.select if cases else ())
 
 
 def _asks(statement: Statement) -> bool:

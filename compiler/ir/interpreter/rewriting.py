@@ -15,14 +15,19 @@ _PROTOCOL_FIELDS = ("protocol", "next_header")
 
 
 def rewrite(packet: Packet, names: Names, changes: Mapping[tuple[str, str], int]) -> None:
-    """Set fields, by (header, field), and update every checksum that covers them."""
-    covered = _covered_bytes(packet, names, changes)
+    """Set fields, by (header, field), and update every checksum that covers them.
+
+    Innermost first: where a checksum covers a header that has one of its own (what an ICMP error quotes), that one's
+    change is a change as well.
+    """
+    covered = _covered(packet, names, changes)
+    before = {holder: _bytes(packet, holder, parts) for holder, parts in covered.items()}
     for (header, name), value in changes.items():
         packet.write(header, name, value)
-    after = _covered_bytes(packet, names, changes)
-    for holder, old in covered.items():
+    for holder, parts in covered.items():
         checksum = _checksum(packet, holder)
-        value = updated(packet.read(holder, checksum.field), old, after[holder], zero_is_none=checksum.zero_is_none)
+        after = _bytes(packet, holder, parts)
+        value = updated(packet.read(holder, checksum.field), before[holder], after, zero_is_none=checksum.zero_is_none)
         packet.write(holder, checksum.field, value)
 
 
@@ -47,21 +52,35 @@ def _checksum(packet: Packet, header: str) -> Checksum:
     return checksum
 
 
-def _covered_bytes(packet: Packet, names: Names, changes: Mapping[tuple[str, str], int]) -> dict[str, bytes]:
-    """By header that holds a checksum: the bytes of the changed headers that its checksum covers."""
-    covered: dict[str, bytes] = {}
-    for header in dict.fromkeys(header for header, _ in changes):
+def _covered(
+    packet: Packet, names: Names, changes: Mapping[tuple[str, str], int]
+) -> dict[str, tuple[list[str], list[str]]]:
+    """By header that holds a checksum, innermost first: the headers that it covers and that change, and those whose
+    pseudo fields it covers and that change."""
+    changed = dict.fromkeys(header for header, _ in changes)
+    for header in changed:
         if not packet.is_valid(header):
             raise InternalError(f"{header} is rewritten where it is not valid")
-        whole = (header, *names.headers[header].covered_by)
-        for holder in whole:
-            if packet.is_valid(holder) and packet.header_type(holder).checksum is not None:
-                covered[holder] = covered.get(holder, b"") + _without_checksum(packet, header)
-        in_pseudo_header = any((header, name) in changes for name in packet.header_type(header).pseudo_fields)
-        for holder in names.headers[header].pseudo_of if in_pseudo_header else ():
-            if packet.is_valid(holder):
-                covered[holder] = covered.get(holder, b"") + _pseudo_fields(packet, header)
+    covered: dict[str, tuple[list[str], list[str]]] = {}
+    for holder in (header.name for header in reversed(names.pipeline.headers)):
+        if not packet.is_valid(holder) or packet.header_type(holder).checksum is None:
+            continue
+        whole = [h for h in changed if holder in (h, *names.headers[h].covered_by)]
+        pseudo = [h for h in changed if holder in names.headers[h].pseudo_of and _pseudo_changes(packet, h, changes)]
+        if whole or pseudo:
+            covered[holder] = (whole, pseudo)
+            changed.setdefault(holder)
     return covered
+
+
+def _pseudo_changes(packet: Packet, header: str, changes: Mapping[tuple[str, str], int]) -> bool:
+    return any((header, name) in changes for name in packet.header_type(header).pseudo_fields)
+
+
+def _bytes(packet: Packet, holder: str, parts: tuple[list[str], list[str]]) -> bytes:
+    whole, pseudo = parts
+    own = (_without_checksum(packet, h) if h == holder else packet.header_bytes(h) for h in whole)
+    return b"".join((*own, *(_pseudo_fields(packet, h) for h in pseudo)))
 
 
 def _without_checksum(packet: Packet, header: str) -> bytes:

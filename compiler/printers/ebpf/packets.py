@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from compiler.ir.expressions import Const, Expr, FieldRef, width_bits
-from compiler.ir.headers import Coverage
+from compiler.ir.headers import Checksum, Coverage
 from compiler.ir.statements import Assign, Change, Pop, Push, PushedHeader, PushVlan, Rewrite, Truncate
 from compiler.ir.walking import expressions
 from compiler.printers.ebpf import wire
@@ -141,14 +141,12 @@ def _fix_transports(
     lines: Lines, usage: Usage, headers: tuple[str, ...], changes: Sequence[Change], valid: frozenset[str]
 ) -> None:
     """The checksums of TCP, UDP, ICMP: of those headers that are there, as far as that is known."""
-    holders = dict.fromkeys(
-        holder
-        for header in headers
-        for holder in (header, *usage.names.headers[header].covered_by, *usage.names.headers[header].pseudo_of)
-        if _has_transport_checksum(usage, holder) and usage.may_be_together(holder, valid)
-    )
+    holders = _transports(usage, headers, valid)
+    inner = [holder for holder in holders if usage.names.headers[holder].covered_by]
+    for holder in inner:
+        _fix_inner(lines, usage, holder, headers, changes, valid)
     for holder in holders:
-        call = _fix_transport(usage, holder, headers, changes)
+        call = "" if holder in inner else _fix_transport(usage, holder, headers, changes, inner)
         if not call:
             continue
         if holder in valid:
@@ -156,9 +154,21 @@ def _fix_transports(
         else:
             lines.add(f"if (has(scratch, {header_constant(holder)}))", f"\t{call}")
     for header in headers:
-        _, whole = _sums(usage, header, changes)
         if _is_uncovered(usage, header, changes):
-            lines.add(f"packet_sum_changed(ctx, {whole});")
+            addresses, whole = _sums(usage, header, changes)
+            follows = addresses and any(holder in usage.names.headers[header].pseudo_of for holder in holders)
+            lines.add(f"packet_sum_changed(ctx, {whole}{f' - {addresses}' if follows else ''});")
+
+
+def _transports(usage: Usage, headers: tuple[str, ...], valid: frozenset[str]) -> tuple[str, ...]:
+    """Headers whose checksums cover what changes in `headers`, and is not an IP header's own."""
+    found = dict.fromkeys(
+        holder
+        for header in headers
+        for holder in (header, *usage.names.headers[header].covered_by, *usage.names.headers[header].pseudo_of)
+        if _has_transport_checksum(usage, holder) and usage.may_be_together(holder, valid)
+    )
+    return tuple(found)
 
 
 def _has_transport_checksum(usage: Usage, header: str) -> bool:
@@ -173,22 +183,66 @@ def _is_uncovered(usage: Usage, header: str, changes: Sequence[Change]) -> bool:
     return any(change.target.header == header and not _is_pseudo(usage, change) for change in changes)
 
 
-def _fix_transport(usage: Usage, holder: str, headers: tuple[str, ...], changes: Sequence[Change]) -> str:
+def _fix_inner(
+    lines: Lines,
+    usage: Usage,
+    holder: str,
+    headers: tuple[str, ...],
+    changes: Sequence[Change],
+    valid: frozenset[str],
+) -> None:
+    """The checksum of a transport header that an ICMP error quotes, and what that changes for the error's own."""
+    if holder not in valid:
+        raise InternalError(f"{holder} is rewritten where it may not be valid")
+    own, pseudo, _ = _terms(usage, holder, headers, changes, ())
+    optional = "true" if _checksum(usage, holder).zero_is_none else "false"
+    _, offset = usage.field(holder, _checksum(usage, holder).field)
+    sums = " + ".join((*own, *pseudo))
+    lines.add(f"u64 {_inner(holder)} = packet_fix_inner({wire.plus(holder, offset // 8)}, {sums}, {optional});")
+
+
+def _inner(holder: str) -> str:
+    return f"{holder}_checksum_changed"
+
+
+def _checksum(usage: Usage, holder: str) -> Checksum:
+    checksum = usage.header_type(holder).checksum
+    if checksum is None:
+        raise InternalError(f"header {holder} has no checksum")
+    return checksum
+
+
+def _terms(
+    usage: Usage, holder: str, headers: tuple[str, ...], changes: Sequence[Change], inner: Sequence[str]
+) -> tuple[list[str], list[str], list[str]]:
+    """Names of the sums that a checksum follows: of what it covers, of its pseudo header; and flags of the latter.
+
+    A header whose checksum covers itself alone (an IPv4 header that is quoted) adds nothing: its sum stays the same.
+    """
     own, pseudo, flags = list[str](), list[str](), list[str]()
     for header in headers:
         names = usage.names.headers[header]
         addresses, whole = _sums(usage, header, changes)
-        if header == holder or holder in names.covered_by:
+        checksum = usage.header_type(header).checksum
+        if header == holder or (
+            holder in names.covered_by and (checksum is None or checksum.coverage is not Coverage.HEADER)
+        ):
             own.append(whole)
         elif holder in names.pseudo_of and addresses:
             pseudo.append(addresses)
             if usage.header_type(header).checksum is None:
                 flags.append("CHECKSUM_OF_IPV6")
+    own += (_inner(other) for other in inner if holder in usage.names.headers[other].covered_by)
+    return own, pseudo, flags
+
+
+def _fix_transport(
+    usage: Usage, holder: str, headers: tuple[str, ...], changes: Sequence[Change], inner: Sequence[str]
+) -> str:
+    own, pseudo, flags = _terms(usage, holder, headers, changes, inner)
     if not own and not pseudo:
         return ""
-    checksum = usage.header_type(holder).checksum
-    if checksum is None:
-        raise InternalError(f"header {holder} has no checksum")
+    checksum = _checksum(usage, holder)
     if checksum.zero_is_none:
         flags.append("CHECKSUM_MAY_BE_NONE")
     _, offset = usage.field(holder, checksum.field)

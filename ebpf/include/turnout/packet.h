@@ -62,6 +62,23 @@ static __always_inline void packet_fix_header(u8 *checksum, u64 difference)
 	write_u16(checksum, checksum_update(read_u16(checksum), difference));
 }
 
+/*
+ * Update the checksum of a header that another checksum covers: what an ICMP error quotes. What that changes is for the
+ * other one to follow. Where it `may_be_none`, 0 says that there is none (RFC 768).
+ */
+static __always_inline u64 packet_fix_inner(u8 *checksum, u64 difference, bool may_be_none)
+{
+	u16 old = read_u16(checksum);
+	u16 now = checksum_update(old, difference);
+
+	if (may_be_none && !old)
+		return 0;
+	if (may_be_none && !now)
+		now = 0xffff;
+	write_u16(checksum, now);
+	return changed_u16(old, now);
+}
+
 /* The parser's way through the packet. `tag` is non-zero while the frame's 802.1Q tag is in metadata. */
 struct cursor {
 	const u8 *data;

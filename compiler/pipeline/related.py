@@ -1,0 +1,165 @@
+"""ICMP errors about packets of known connections: translated as these are, outside and inside (RFC 5508, section 4).
+
+Whoever sends such an error saw the packet as it was translated, so what it quotes, turned round, is the tuple that an
+answer to that packet has: the connection's own entry for the other direction says how to translate it. The address that
+the error is for changes as an answer's does, and in the quoted packet source and destination change places. Who sends
+it keeps its address where answers do, a router on the way for example; where answers get the service's address, the
+error does, so that addresses inside do not leave (that is what Linux's conntrack does too).
+
+An error is no packet of the connection: it changes nothing of its state, and no service counts it, though the entry
+that it asks for has been seen then, as by any look-up. It has to be for whom it quotes as sender; what names no known
+connection goes on as a packet without ports does. Of the quoted headers the IP header's and UDP's
+checksums follow. TCP's lies beyond the 8 bytes that errors quote at least, so it is left, as by Linux where it is cut.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from compiler.ir.expressions import Expr, FieldRef
+from compiler.ir.nodes import Control
+from compiler.ir.statements import Statement
+from compiler.ir.tables import ActionRef, Table
+from compiler.pipeline.family import FAMILIES, IPV4, Family
+from compiler.pipeline.headers import PROTOCOL_TCP, PROTOCOL_UDP
+from compiler.pipeline.notation import (
+    all_of,
+    any_of,
+    apply,
+    assign,
+    eq,
+    field,
+    here,
+    meta,
+    ne,
+    rewrite,
+    run,
+    sub,
+    valid,
+    when,
+)
+
+SENDER: Final = "related_src"
+"""Metadata: the source that a translated error gets."""
+METADATA: Final = tuple(family.named(SENDER) for family in FAMILIES)
+"""Of this module alone."""
+TABLE: Final = "flow_quoted"
+HEADER_TYPE: Final = "tcp_start"
+HEADERS: Final = ("quoted_ipv4", "quoted_ipv6", "quoted_tcp", "quoted_udp")
+_TABLE = 0x02000000
+_MISS = ActionRef(name="miss", in_entries=False, as_default=True)
+_RELATE, _SEND = "relate", "send_related"
+
+
+def _quoted(family: Family, name: str) -> FieldRef:
+    return field(f"quoted_{family.name}.{name}")
+
+
+def tables(family: Family, flow: Table) -> tuple[Table, ...]:
+    """Known connections as table `flow` has them, asked for by what an error quotes."""
+    asked = {"src": _quoted(family, "dst"), "dst": _quoted(family, "src")}
+    return (
+        Table(
+            name=family.named(TABLE),
+            id=_TABLE + family.first_id + 14,
+            keys=tuple(replace(key, expr=asked.get(key.name, key.expr)) for key in flow.keys),
+            actions=(ActionRef(name=family.named("translate_reply")), _MISS),
+            default_action="miss",
+            size=flow.size,
+            store=flow.store,
+            doc="The same connections, by the tuple that answers to the packet have which an ICMP error quotes.",
+            span=here(),
+        ),
+    )
+
+
+def relating(family: Family) -> Statement:
+    """Of a packet without ports: does it belong to a known connection? `translate` says so behind it."""
+    quotes = all_of(valid(f"quoted_{family.name}"), any_of(valid("quoted_tcp"), valid("quoted_udp")))
+    return when(quotes, run(family.named(_RELATE)))
+
+
+def sending(family: Family, otherwise: Statement) -> Statement:
+    """Of a packet that is neither TCP nor UDP, on the way out."""
+    return when(
+        all_of(meta("translate"), valid(f"quoted_{family.name}")), run(family.named(_SEND)), otherwise=(otherwise,)
+    )
+
+
+def controls(family: Family) -> tuple[Control, ...]:
+    return (_relate(family), _send(family))
+
+
+def _relate(family: Family) -> Control:
+    """An ICMP error: what becomes of answers to the packet that it quotes?"""
+    protocol, sender = meta("protocol"), meta(family.named(SENDER))
+    return Control(
+        name=family.named(_RELATE),
+        body=(
+            when(
+                eq(_quoted(family, "src"), field(f"{family.name}.dst")),
+                when(
+                    valid("quoted_tcp"),
+                    assign(protocol, PROTOCOL_TCP),
+                    *_ports("quoted_tcp"),
+                    otherwise=(when(valid("quoted_udp"), assign(protocol, PROTOCOL_UDP), *_ports("quoted_udp")),),
+                ),
+                assign(meta("decided"), 1),
+                apply(
+                    family.named(TABLE),
+                    on_hit=(
+                        assign(sender, field(f"{family.name}.src")),
+                        when(
+                            ne(meta(family.named("new_src")), _quoted(family, "dst")),
+                            assign(sender, meta(family.named("new_src"))),
+                        ),
+                    ),
+                ),
+                assign(meta("decided"), 0),
+                assign(protocol, 0),
+                assign(meta("src_port"), 0),
+                assign(meta("dst_port"), 0),
+            ),
+        ),
+        doc=_relate.__doc__ or "",
+        span=here(),
+    )
+
+
+def _ports(quoted: str) -> tuple[Statement, ...]:
+    return (
+        assign(meta("src_port"), field(f"{quoted}.dst_port")),
+        assign(meta("dst_port"), field(f"{quoted}.src_port")),
+    )
+
+
+def _send(family: Family) -> Control:
+    """Translate an ICMP error as decided, and what it quotes the other way round; one hop less to live."""
+    hop = field("ipv4.ttl") if family is IPV4 else field("ipv6.hop_limit")
+    addresses = (
+        (field(f"{family.name}.src"), meta(family.named(SENDER))),
+        (field(f"{family.name}.dst"), meta(family.named("new_dst"))),
+        (hop, sub(hop, 1)),
+        (_quoted(family, "src"), meta(family.named("new_dst"))),
+        (_quoted(family, "dst"), meta(family.named("new_src"))),
+    )
+    return Control(
+        name=family.named(_SEND),
+        body=(
+            when(
+                valid("quoted_tcp"),
+                rewrite(*addresses, *_turned("quoted_tcp")),
+                otherwise=(when(valid("quoted_udp"), rewrite(*addresses, *_turned("quoted_udp"))),),
+            ),
+        ),
+        doc=_send.__doc__ or "",
+        span=here(),
+    )
+
+
+def _turned(quoted: str) -> tuple[tuple[FieldRef, Expr], ...]:
+    return (
+        (field(f"{quoted}.src_port"), meta("new_dst_port")),
+        (field(f"{quoted}.dst_port"), meta("new_src_port")),
+    )

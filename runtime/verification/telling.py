@@ -1,0 +1,84 @@
+"""ICMP errors as routers and hosts send them, and what one says that somebody has got."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from runtime.verification import anatomy, wire
+from runtime.verification.wire import Address
+
+UNREACHABLE = {4: (3, 3), 6: (1, 4)}
+"""Port unreachable, by IP version: type and code."""
+TOO_BIG = {4: (3, 4), 6: (2, 0)}
+TOO_OLD = {4: (11, 0), 6: (3, 0)}
+SHORTEST = 8
+"""Bytes behind the IP header that are quoted at least (RFC 792)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """An ICMP error: whom it is from and to, and the IP packet that it quotes."""
+
+    src: Address
+    dst: Address
+    kind: int
+    code: int
+    rest: int
+    quoted: bytes
+
+
+def packet_of(frame: bytes) -> bytes:
+    """The innermost IP packet of a frame, without padding."""
+    ip = anatomy.innermost_ip(frame)
+    if ip is None:
+        raise ValueError("the frame holds no IP packet")
+    at = frame[ip.start :]
+    length = int.from_bytes(at[2:4], "big") if ip.name == "ipv4" else 40 + int.from_bytes(at[4:6], "big")
+    return at[:length]
+
+
+def sender_of(packet: bytes) -> Address:
+    return ip_address(packet[12:16] if packet[0] >> 4 == 4 else packet[8:24])
+
+
+def one_hop_later(packet: bytes) -> bytes:
+    """The packet as a router sends it on."""
+    if packet[0] >> 4 == 6:
+        return packet[:7] + bytes([packet[7] - 1]) + packet[8:]
+    head = packet[:8] + bytes([packet[8] - 1, packet[9]]) + b"\0\0" + packet[12:20]
+    return head[:10] + wire.number(wire.checksum(head), 2) + packet[12:]
+
+
+def error_about(
+    frame: bytes, teller: Address, *, kind: tuple[int, int], dst_mac: int, src_mac: int, rest: int = 0, keep: int = 8
+) -> bytes:
+    """What `teller` sends to the sender of a frame's innermost packet; it quotes `keep` bytes behind the header."""
+    packet = packet_of(frame)
+    to, version = sender_of(packet), packet[0] >> 4
+    quoted = packet[: (20 if version == 4 else 40) + keep]
+    message = wire.icmp(teller, to, *kind, rest, quoted)
+    network = wire.ip(teller, to, wire.icmp_protocol(version), message)
+    return wire.ethernet(dst_mac, src_mac, wire.ether_type_of(version), network)
+
+
+def told(frame: bytes) -> Told:
+    """The error in a frame, whose checksums have to be right.
+
+    Raises ValueError for a frame that holds none, or one with a wrong checksum.
+    """
+    packet = packet_of(frame)
+    version, (src, dst) = packet[0] >> 4, _ends(packet)
+    message = packet[20 if version == 4 else 40 :]
+    kind, code, rest = message[0], message[1], int.from_bytes(message[4:8], "big")
+    if wire.icmp(src, dst, kind, code, rest, message[8:]) != message:
+        raise ValueError(f"the checksum is wrong: {message.hex()}")
+    if version == 4 and wire.checksum(packet[:20]):
+        raise ValueError(f"the checksum of the IP header is wrong: {packet[:20].hex()}")
+    return Told(src=src, dst=dst, kind=kind, code=code, rest=rest, quoted=message[8:])
+
+
+def _ends(packet: bytes) -> tuple[Address, Address]:
+    if packet[0] >> 4 == 4:
+        return ip_address(packet[12:16]), ip_address(packet[16:20])
+    return ip_address(packet[8:24]), ip_address(packet[24:40])
