@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from runtime.verification import anatomy, wire
+from runtime.verification.fabric import End, Fabric, Journey
+from runtime.verification.findings import Violation
+from runtime.verification.speaking import ends_of
 from runtime.verification.wire import Address
 
 UNREACHABLE = {4: (3, 3), 6: (1, 4)}
@@ -38,10 +41,6 @@ def packet_of(frame: bytes) -> bytes:
     return at[:length]
 
 
-def sender_of(packet: bytes) -> Address:
-    return ip_address(packet[12:16] if packet[0] >> 4 == 4 else packet[8:24])
-
-
 def one_hop_later(packet: bytes) -> bytes:
     """The packet as a router sends it on."""
     if packet[0] >> 4 == 6:
@@ -55,7 +54,7 @@ def error_about(
 ) -> bytes:
     """What `teller` sends to the sender of a frame's innermost packet; it quotes `keep` bytes behind the header."""
     packet = packet_of(frame)
-    to, version = sender_of(packet), packet[0] >> 4
+    to, version = _ends(packet)[0], packet[0] >> 4
     quoted = packet[: (20 if version == 4 else 40) + keep]
     message = wire.icmp(teller, to, *kind, rest, quoted)
     network = wire.ip(teller, to, wire.icmp_protocol(version), message)
@@ -82,3 +81,46 @@ def _ends(packet: bytes) -> tuple[Address, Address]:
     if packet[0] >> 4 == 4:
         return ip_address(packet[12:16]), ip_address(packet[16:20])
     return ip_address(packet[8:24]), ip_address(packet[24:40])
+
+
+def complain(fabric: Fabric, journey: Journey, teller: Address | None = None) -> Journey | None:
+    """What becomes of the error that whoever got a packet at the end of a journey sends about it (too big), or somebody
+    else on the way. None for what a level cannot take."""
+    frame, port = journey.frame, journey.last.outcome.egress_port
+    if port is None:
+        raise ValueError(f"nobody got the packet: {journey}")
+    packet = packet_of(frame)
+    error = error_about(
+        frame,
+        teller or _ends(packet)[1],
+        kind=TOO_BIG[packet[0] >> 4],
+        dst_mac=int.from_bytes(frame[6:12], "big"),
+        src_mac=int.from_bytes(frame[:6], "big"),
+        rest=1300,
+    )
+    return fabric.send(journey.last.device, port, error)
+
+
+def is_about(error: Told, sent: bytes, hops: int) -> bool:
+    """Whether it quotes the packet of a frame, as that is so many hops later."""
+    packet = packet_of(sent)
+    for _ in range(hops):
+        packet = one_hop_later(packet)
+    return error.quoted == packet[: len(error.quoted)]
+
+
+def check_complaint(fabric: Fabric, journey: Journey, sent: bytes) -> None:
+    """Who sent a packet that somebody got by a known connection hears of it, from whom it was sent to, and rightly.
+
+    Raises Violation.
+    """
+    found, ends = complain(fabric, journey), ends_of(sent)
+    if found is None or ends is None:
+        return
+    if found.end not in (End.DELIVERED, End.LEFT):
+        raise Violation(f"the sender of {ends} is not told: {found}")
+    error = told(found.frame)
+    if (error.src, error.dst) != (ends.dst, ends.src):
+        raise Violation(f"the sender of {ends} is told by {error.src}, who is nobody to it: {found}")
+    if not is_about(error, sent, len(journey.hops)):
+        raise Violation(f"the sender of {ends} is told of a packet that it has not sent: {found}")

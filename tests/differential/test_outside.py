@@ -26,15 +26,17 @@ from runtime.verification.outsiders import (
     port_of,
 )
 from runtime.verification.speaking import Ends, ends_of
+from runtime.verification.telling import check_complaint
 from tests.differential.searches import EXAMPLES, loaded_levels, searched
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 STEPS = st.lists(
-    st.tuples(calls(), st.sampled_from((0, 0, 1, 70_000)), st.integers(0, 7)),
+    st.tuples(calls(), st.booleans(), st.sampled_from((0, 0, 1, 70_000)), st.integers(0, 7)),
     min_size=1,
     max_size=30,
 )
-"""What is sent; then so many ms pass, and the policies are those of this number, if there are."""
+"""What is sent, whether those who get a packet tell its sender that it is too big; then so many ms pass, and the
+policies are those of this number, if there are."""
 
 
 @pytest.fixture(scope="module")
@@ -80,17 +82,22 @@ def check_answer(call: Call, journey: Journey) -> None:
 
 @searched(EXAMPLES)
 @given(states=st.lists(outsides(), min_size=1, max_size=3), steps=STEPS)
-def test_any_clients_outside(levels: Levels, states: list[Outside], steps: list[tuple[Call, int, int]]) -> None:
+def test_any_clients_outside(levels: Levels, states: list[Outside], steps: list[tuple[Call, bool, int, int]]) -> None:
     present = states[0]
     fabric = Fabric({name: Comparison(levels[name]) for name in DEVICES}, policies_of(present))
-    for call, passing_ms, which in steps:
+    for call, tells, passing_ms, which in steps:
         journey = fabric.send(DEVICES[call.device], UPLINK, call.frame())
         got = check(present, call, journey) if journey is not None else None
         network = present.network_of(call)
         if journey is not None and got is not None and network is not None:
-            back = fabric.send(journey.last.device, port_of(network), answer(call, network, got))
+            answered = answer(call, network, got)
+            back = fabric.send(journey.last.device, port_of(network), answered)
+            if tells:
+                check_complaint(fabric, journey, call.frame())
             if back is not None:
                 check_answer(call, back)
+                if tells:
+                    check_complaint(fabric, back, answered)
         for comparison in fabric.comparisons.values():
             comparison.wait(passing_ms)
         if which < len(states):

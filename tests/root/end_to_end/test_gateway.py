@@ -8,22 +8,29 @@ from __future__ import annotations
 import json
 import re
 import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
+from hashlib import sha256
 
 import pytest
 
 from runtime.bpf.namespaces import entered
 from runtime.lab.links import OUTSIDE
-from tests.root.end_to_end.shop import Policies, Shop, an_object, find, turnout
+from tests.root.end_to_end.shop import SINK_PORT, Policies, Shop, an_object, find, turnout
 from tests.root.end_to_end.test_outside import FAMILIES, PATIENCE_S, flooded_example, in_underlay
-from tests.root.end_to_end.traffic import ask, echo, family_of, provoke
+from tests.root.end_to_end.traffic import ask, download, echo, family_of, path_mtu, provoke, sink
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 DEVICES = ("dpu-a", "dpu-b", "edge")
 API, GATEWAY = ("203.0.113.9", "2001:db8:113::9"), ("100.64.0.3", "fd00:64::3")
 BACKENDS = {"red-1", "blue-1", "blue-2"}
 WEB, ECHO = 80, 53
+CLOSED = 9_999
+NARROW = 1300
+BEYOND = ("192.0.2.1/24", "2001:db8:beef::1/64"), ("192.0.2.2/24", "2001:db8:beef::2/64")
+"""The router's addresses towards a client beyond it, and that client's."""
+FLAGS = ("-4", "-6")
 FIRST = 9_000
 """Of source ports that nobody else here binds."""
 
@@ -188,3 +195,66 @@ def test_it_is_a_service_like_any_other(changing: Shop) -> None:
     with entered(changing.underlay), pytest.raises(TimeoutError):
         socket.create_connection((API[0], WEB), 1, (OUTSIDE[0], 0))
     assert ask(changing.underlay, "203.0.113.19", WEB, timeout_s=PATIENCE_S).server == "red-1"
+
+
+@FAMILIES
+def test_clients_are_told_by_the_service_that_nobody_listens(changing: Shop, family: int) -> None:
+    """The backend's own error, through the tunnel: it comes from the address that was called, and quotes it."""
+    policies = backed_by(changing, "red-1")
+    for port in find(policies, "DpuService", "api", "default")["spec"]["ports"]:
+        port["targetPort"] = CLOSED
+    changing.applied(policies)
+    found = provoke(changing.underlay, API[family], ECHO)
+    assert (found.type, found.code, found.sender) == (*((3, 3), (1, 4))[family], API[family])
+
+
+@pytest.fixture(scope="module")
+def narrow(lab: Shop) -> Iterator[str]:
+    """A client's namespace behind the router, by a link that takes `NARROW` bytes towards it; it believes in 1500."""
+    name, underlay = f"{lab.underlay}.beyond", ["ip", "-netns", lab.underlay]
+    beyond = ["ip", "-netns", name]
+    enter = ["ip", "netns", "exec"]
+    commands = [
+        ["ip", "netns", "add", name],
+        [*underlay, "link", "add", "narrow0", "mtu", str(NARROW), "type", "veth", "peer", "name", "wide0"],
+        [*underlay, "link", "set", "wide0", "netns", name],
+        [*beyond, "link", "set", "wide0", "mtu", "1500", "up"],
+        [*underlay, "link", "set", "narrow0", "up"],
+        [*enter, lab.underlay, "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"],
+        [*enter, lab.underlay, "sysctl", "-qw", "net.ipv4.conf.all.rp_filter=0"],
+        [*enter, name, "ethtool", "-K", "wide0", "gro", "off"],
+    ]
+    for here, there, route in zip(*BEYOND, ("default", "default"), strict=True):
+        router = here.partition("/")[0]
+        commands += [
+            [*underlay, "address", "add", here, "dev", "narrow0", "nodad"],
+            [*beyond, "address", "add", there, "dev", "wide0", "nodad"],
+            [*beyond, "route", "add", route, "via", router],
+        ]
+    try:
+        for command in commands:
+            subprocess.run(command, check=True, capture_output=True, text=True, timeout=PATIENCE_S)
+        yield name
+    finally:
+        subprocess.run([*underlay, "link", "del", "narrow0"], check=False, timeout=PATIENCE_S)
+        subprocess.run(["ip", "netns", "del", name], check=False, timeout=PATIENCE_S)
+
+
+@FAMILIES
+@pytest.mark.parametrize("backend", sorted(BACKENDS))
+def test_a_backend_learns_how_narrow_the_way_to_a_client_is(
+    changing: Shop, narrow: str, backend: str, family: int
+) -> None:
+    """The router beyond the gateway says so to the address that was called (RFC 1191, RFC 8201): the one who has to
+    hear it is behind the gateway, for some of them behind a tunnel. Unheard, the download would not get on."""
+    policies = backed_by(changing, backend)
+    for port in find(policies, "DpuService", "api", "default")["spec"]["ports"]:
+        port["targetPort"] = SINK_PORT
+    changing.applied(policies)
+    data = bytes(range(256)) * 2048
+    server = changing.namespace(f"default.{backend}")
+    with sink(server, SINK_PORT, data) as sending:
+        assert download(narrow, API[family], WEB) == sha256(data).hexdigest()
+        sending.wait()
+    assert path_mtu(server, GATEWAY[family]) == NARROW
+    subprocess.run(["ip", "netns", "exec", server, "ip", FLAGS[family], "route", "flush", "cache"], check=True)

@@ -15,6 +15,7 @@ from tests.root.end_to_end.shop import (
     BIG_B,
     CLIENT,
     GATEWAY,
+    IPERF_PORT,
     SINGLE,
     SINK_PORT,
     WEB_1,
@@ -125,3 +126,14 @@ def test_tcp_recovers_from_too_large_segments(shop: Shop, version: int, through:
     assert told, "the gateway said nothing"
     assert path_mtu(shop.namespace(BIG_A), address) == 1450
     forget_paths(shop, version)
+
+
+@versions
+@pytest.mark.parametrize("backend", ["near", "far"])
+def test_a_client_of_a_service_is_told_that_nobody_listens(shop: Shop, version: int, backend: str) -> None:
+    """By the service: the backend is nobody to the client's socket. Without that it would wait for ever."""
+    address = SINGLE[backend][version == 6]
+    kind, code = (1, 4) if version == 6 else (3, 3)
+    assert provoke(shop.namespace(CLIENT), address, IPERF_PORT) == IcmpError(
+        type=kind, code=code, info=0, sender=address
+    )

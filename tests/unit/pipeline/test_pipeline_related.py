@@ -36,7 +36,9 @@ from runtime.verification.telling import (
     TOO_OLD,
     UNREACHABLE,
     Told,
+    complain,
     error_about,
+    is_about,
     one_hop_later,
     packet_of,
     told,
@@ -269,20 +271,10 @@ def sent(fabric: Fabric, device: int, port: int, frame: bytes) -> Journey:
     return journey
 
 
-def error_at(journey: Journey, teller: str | None = None) -> bytes:
-    """What whoever got a packet at a journey's end tells its sender; or somebody on the way does."""
-    frame = journey.frame
-    packet = packet_of(frame)
-    version = packet[0] >> 4
-    receiver = ip_address(packet[16:20] if version == 4 else packet[24:40])
-    return error_about(
-        frame,
-        ip_address(teller) if teller else receiver,
-        kind=TOO_BIG[version],
-        dst_mac=int.from_bytes(frame[6:12], "big"),
-        src_mac=int.from_bytes(frame[:6], "big"),
-        rest=1300,
-    )
+def complained(fabric: Fabric, journey: Journey, teller: str | None = None) -> Journey:
+    told_of = complain(fabric, journey, ip_address(teller) if teller else None)
+    assert told_of is not None
+    return told_of
 
 
 HOMES = {"near": frozenset({(0, 0)}), "far": frozenset({(1, 0)})}
@@ -303,26 +295,18 @@ def test_a_gateway_translates_both_ways(version: int, home: str, port: int) -> N
     there = sent(fabric, 0, UPLINK, call.frame())
     assert there.end is End.DELIVERED
     for teller in (None, "10.1.77.77" if version == 4 else "fd00:10:1::77"):
-        journey = sent(fabric, device, port_of(0), error_at(there, teller))
+        journey = complained(fabric, there, teller)
         assert (journey.end, journey.last.device) == (End.LEFT, DEVICES[0])
         error = told(journey.frame)
         assert (error.src, error.dst) == (call.ends.dst, call.ends.src), "nobody outside sees an address inside"
-        asked = packet_of(call.frame())
-        for _ in there.hops:
-            asked = one_hop_later(asked)
-        assert error.quoted == asked[: len(error.quoted)]
+        assert is_about(error, call.frame(), len(there.hops))
     got = ends_of(there.frame)
     assert got is not None
     answer = answered_to(got, 0, "SA")
     back = sent(fabric, device, port_of(0), answer)
     assert back.end is End.LEFT
-    outside = "192.0.2.99" if version == 4 else "2001:db8::99"
-    journey = sent(fabric, 0, UPLINK, error_at(back, outside))
+    journey = complained(fabric, back, "192.0.2.99" if version == 4 else "2001:db8::99")
     assert (journey.end, journey.last.device) == (End.DELIVERED, DEVICES[device])
     error = told(journey.frame)
-    assert error.dst == backend(device, version)
-    assert error.src == gateway_address(0, version)
-    replied = packet_of(answer)
-    for _ in back.hops:
-        replied = one_hop_later(replied)
-    assert error.quoted == replied[: len(error.quoted)]
+    assert (error.src, error.dst) == (gateway_address(0, version), backend(device, version))
+    assert is_about(error, answer, len(back.hops))
