@@ -23,6 +23,7 @@ from compiler.ir.statements import Change, Push, Rewrite
 from compiler.printers.p4.paths import can_meet, companions
 from compiler.printers.p4.refusals import UnprintableError
 from compiler.printers.p4.walking import statements
+from compiler.span import Span
 
 WORD_BITS = 16
 
@@ -110,7 +111,9 @@ def rewrite_plan(pipeline: Pipeline) -> RewritePlan:
     covered: dict[str, dict[Group, None]] = {}
     for statement in statements(pipeline):
         if isinstance(statement, Rewrite):
-            for holder, groups in holders_of(pipeline, statement.changes).items():
+            holders = holders_of(pipeline, statement.changes)
+            _refuse_nested(names, holders, statement.span)
+            for holder, groups in holders.items():
                 covered.setdefault(holder, {}).update(dict.fromkeys(groups))
     _refuse_pushed(pipeline, covered)
     holders = sorted(covered, key=names.header_order.__getitem__)
@@ -122,6 +125,14 @@ def rewrite_plan(pipeline: Pipeline) -> RewritePlan:
         updates=tuple(u for h in holders for u in _updates(pipeline, names, h, _in_packet_order(names, covered[h]))),
         zero_fixes=tuple((h, sums[h]) for h in holders if _is_optional(names, h)),
     )
+
+
+def _refuse_nested(names: Names, holders: Iterable[str], span: Span) -> None:
+    """An update here follows fields; a checksum that another one covers is none (what an ICMP error quotes)."""
+    for holder in holders:
+        for outer in names.headers[holder].covered_by:
+            what = f"the checksum of {holder} changes, and that of {outer} covers it"
+            raise UnprintableError("P4", what, span)
 
 
 def _refuse_pushed(pipeline: Pipeline, covered: dict[str, dict[Group, None]]) -> None:

@@ -1,5 +1,5 @@
 /*
- * turnout, version 7. Services, tunnels and routes of the networks that a device serves.
+ * turnout, version 8. Services, tunnels and routes of the networks that a device serves.
  *
  * Printed from the pipeline's IR; compiled with TURNOUT_TC and with TURNOUT_XDP. A packet is parsed into the scratch
  * memory of its CPU, runs through the controls, which look tables up, and leaves as the outcome says.
@@ -82,6 +82,10 @@ enum header {
 	HEADER_ICMP = 1 << 15,
 	HEADER_ICMPV6 = 1 << 16,
 	HEADER_NEIGHBOR = 1 << 17,
+	HEADER_QUOTED_IPV4 = 1 << 18,
+	HEADER_QUOTED_IPV6 = 1 << 19,
+	HEADER_QUOTED_TCP = 1 << 20,
+	HEADER_QUOTED_UDP = 1 << 21,
 };
 
 enum action {
@@ -1661,6 +1665,7 @@ enum {
 enum {
 	TABLE_FLOW_IPV4 = 1,
 	TABLE_FLOW_REVERSE_IPV4 = 2,
+	TABLE_FLOW_QUOTED_IPV4 = 3,
 };
 
 static const volatile u32 connections_ipv4_timeout_ms[9] = {
@@ -1753,6 +1758,7 @@ enum {
 enum {
 	TABLE_FLOW_IPV6 = 1,
 	TABLE_FLOW_REVERSE_IPV6 = 2,
+	TABLE_FLOW_QUOTED_IPV6 = 3,
 };
 
 static const volatile u32 connections_ipv6_timeout_ms[9] = {
@@ -3013,6 +3019,26 @@ struct headers {
 		u8 option_length;
 		u64 option_mac;
 	} neighbor;
+	/* RFC 791, without options */
+	struct {
+		u32 src;
+		u32 dst;
+	} quoted_ipv4;
+	/* RFC 8200, without extension headers */
+	struct {
+		struct u128 src;
+		struct u128 dst;
+	} quoted_ipv6;
+	/* The first 8 bytes of a TCP header, which is what an ICMP error quotes at least (RFC 792) */
+	struct {
+		u16 src_port;
+		u16 dst_port;
+	} quoted_tcp;
+	/* RFC 768 */
+	struct {
+		u16 src_port;
+		u16 dst_port;
+	} quoted_udp;
 };
 
 /* Where headers are, see turnout/packet.h. */
@@ -3024,8 +3050,13 @@ struct position {
 	u32 ipv6;
 	u32 tcp;
 	u32 udp;
+	u32 icmp;
 	u32 icmpv6;
 	u32 neighbor;
+	u32 quoted_ipv4;
+	u32 quoted_ipv6;
+	u32 quoted_tcp;
+	u32 quoted_udp;
 };
 
 struct metadata {
@@ -3036,6 +3067,7 @@ struct metadata {
 	struct u128 new_dst_ipv6;
 	struct u128 reverse_src_ipv6;
 	struct u128 reverse_dst_ipv6;
+	struct u128 related_src_ipv6;
 	u64 egress_dst_mac; /* 48 bits */
 	u64 egress_src_mac; /* 48 bits */
 	u64 tunnel_dst_mac; /* 48 bits */
@@ -3052,6 +3084,7 @@ struct metadata {
 	u32 new_dst_ipv4;
 	u32 reverse_src_ipv4;
 	u32 reverse_dst_ipv4;
+	u32 related_src_ipv4;
 	u32 tunnel_src;
 	u32 tunnel_dst;
 	u32 tunnel_vni; /* 24 bits */
@@ -3177,8 +3210,10 @@ struct scratch {
 	struct flow_half affinities_half;
 	struct connections_ipv4_entry flow_ipv4; /* the key that was looked up, then what is learned under it */
 	struct connections_ipv4_entry flow_reverse_ipv4; /* the key that was looked up, then what is learned under it */
+	struct connections_ipv4_entry flow_quoted_ipv4; /* the key that was looked up, then what is learned under it */
 	struct connections_ipv6_entry flow_ipv6; /* the key that was looked up, then what is learned under it */
 	struct connections_ipv6_entry flow_reverse_ipv6; /* the key that was looked up, then what is learned under it */
+	struct connections_ipv6_entry flow_quoted_ipv6; /* the key that was looked up, then what is learned under it */
 	struct affinities_entry storage_host_ipv4; /* the key that was looked up, then what is learned under it */
 	struct affinities_entry storage_host_ipv6; /* the key that was looked up, then what is learned under it */
 	struct affinities_entry affinity_ipv4; /* the key that was looked up, then what is learned under it */
@@ -3298,9 +3333,13 @@ enum state {
 	STATE_VLAN,
 	STATE_IPV6,
 	STATE_ICMPV6,
+	STATE_QUOTED_IPV6,
 	STATE_NEIGHBOR,
 	STATE_IPV4,
 	STATE_ICMP,
+	STATE_QUOTED_IPV4,
+	STATE_QUOTED_UDP,
+	STATE_QUOTED_TCP,
 	STATE_UDP,
 	STATE_TCP,
 	STATE_ARP,
@@ -3448,6 +3487,40 @@ static __always_inline enum state parse_icmpv6(struct cursor *cursor, struct scr
 	scratch->headers.icmpv6.rest = read_u32(header + 4);
 	if (type == 135 && scratch->headers.ipv6.payload_length == 32)
 		return STATE_NEIGHBOR;
+	if (!(scratch->headers.ipv6.payload_length & 0xffe0))
+		return STATE_ACCEPT;
+	if ((scratch->headers.ipv6.payload_length & 0xfff0) == 32)
+		return STATE_ACCEPT;
+	if ((scratch->headers.ipv6.payload_length & 0xfff8) == 48)
+		return STATE_ACCEPT;
+	if (type == 1)
+		return STATE_QUOTED_IPV6;
+	if (type == 2)
+		return STATE_QUOTED_IPV6;
+	if (type == 3)
+		return STATE_QUOTED_IPV6;
+	if (type == 4)
+		return STATE_QUOTED_IPV6;
+	return STATE_ACCEPT;
+}
+
+/* As quoted_ipv4. */
+static __always_inline enum state parse_quoted_ipv6(struct cursor *cursor, struct scratch *scratch)
+{
+	const u8 *header = cursor_take(cursor, 40);
+
+	if (!header)
+		return STATE_TOO_SHORT;
+	scratch->position.quoted_ipv6 = PACKET_ORIGIN + cursor->at - 40;
+	scratch->packet.valid |= HEADER_QUOTED_IPV6;
+	u8 version = read_u8(header) >> 4;
+	u8 next_header = read_u8(header + 6);
+	read_u128(&scratch->headers.quoted_ipv6.src, header + 8);
+	read_u128(&scratch->headers.quoted_ipv6.dst, header + 24);
+	if (version == 6 && next_header == 6)
+		return STATE_QUOTED_TCP;
+	if (version == 6 && next_header == 17)
+		return STATE_QUOTED_UDP;
 	return STATE_ACCEPT;
 }
 
@@ -3502,7 +3575,69 @@ static __always_inline enum state parse_icmp(struct cursor *cursor, struct scrat
 
 	if (!header)
 		return STATE_TOO_SHORT;
+	scratch->position.icmp = PACKET_ORIGIN + cursor->at - 8;
 	scratch->packet.valid |= HEADER_ICMP;
+	u8 type = read_u8(header);
+	if (!(scratch->headers.ipv4.total_length & 0xffe0))
+		return STATE_ACCEPT;
+	if ((scratch->headers.ipv4.total_length & 0xfff0) == 32)
+		return STATE_ACCEPT;
+	if ((scratch->headers.ipv4.total_length & 0xfff8) == 48)
+		return STATE_ACCEPT;
+	if (type == 3)
+		return STATE_QUOTED_IPV4;
+	if (type == 11)
+		return STATE_QUOTED_IPV4;
+	if (type == 12)
+		return STATE_QUOTED_IPV4;
+	return STATE_ACCEPT;
+}
+
+/* By an ICMP error that is long enough to name a connection. */
+static __always_inline enum state parse_quoted_ipv4(struct cursor *cursor, struct scratch *scratch)
+{
+	const u8 *header = cursor_take(cursor, 20);
+
+	if (!header)
+		return STATE_TOO_SHORT;
+	scratch->position.quoted_ipv4 = PACKET_ORIGIN + cursor->at - 20;
+	scratch->packet.valid |= HEADER_QUOTED_IPV4;
+	u8 version = read_u8(header) >> 4;
+	u8 header_length = read_u8(header) & 15;
+	u16 fragment_offset = read_u16(header + 6) & 0x1fff;
+	u8 protocol = read_u8(header + 9);
+	scratch->headers.quoted_ipv4.src = read_u32(header + 12);
+	scratch->headers.quoted_ipv4.dst = read_u32(header + 16);
+	if (version == 4 && header_length == 5 && !fragment_offset && protocol == 6)
+		return STATE_QUOTED_TCP;
+	if (version == 4 && header_length == 5 && !fragment_offset && protocol == 17)
+		return STATE_QUOTED_UDP;
+	return STATE_ACCEPT;
+}
+
+static __always_inline enum state parse_quoted_udp(struct cursor *cursor, struct scratch *scratch)
+{
+	const u8 *header = cursor_take(cursor, 8);
+
+	if (!header)
+		return STATE_TOO_SHORT;
+	scratch->position.quoted_udp = PACKET_ORIGIN + cursor->at - 8;
+	scratch->packet.valid |= HEADER_QUOTED_UDP;
+	scratch->headers.quoted_udp.src_port = read_u16(header);
+	scratch->headers.quoted_udp.dst_port = read_u16(header + 2);
+	return STATE_ACCEPT;
+}
+
+static __always_inline enum state parse_quoted_tcp(struct cursor *cursor, struct scratch *scratch)
+{
+	const u8 *header = cursor_take(cursor, 8);
+
+	if (!header)
+		return STATE_TOO_SHORT;
+	scratch->position.quoted_tcp = PACKET_ORIGIN + cursor->at - 8;
+	scratch->packet.valid |= HEADER_QUOTED_TCP;
+	scratch->headers.quoted_tcp.src_port = read_u16(header);
+	scratch->headers.quoted_tcp.dst_port = read_u16(header + 2);
 	return STATE_ACCEPT;
 }
 
@@ -3579,12 +3714,20 @@ static __always_inline bool parse(struct packet_context *ctx, struct scratch *sc
 		next = parse_ipv6(&cursor, scratch);
 	if (next == STATE_ICMPV6)
 		next = parse_icmpv6(&cursor, scratch);
+	if (next == STATE_QUOTED_IPV6)
+		next = parse_quoted_ipv6(&cursor, scratch);
 	if (next == STATE_NEIGHBOR)
 		next = parse_neighbor(&cursor, scratch);
 	if (next == STATE_IPV4)
 		next = parse_ipv4(&cursor, scratch);
 	if (next == STATE_ICMP)
 		next = parse_icmp(&cursor, scratch);
+	if (next == STATE_QUOTED_IPV4)
+		next = parse_quoted_ipv4(&cursor, scratch);
+	if (next == STATE_QUOTED_UDP)
+		next = parse_quoted_udp(&cursor, scratch);
+	if (next == STATE_QUOTED_TCP)
+		next = parse_quoted_tcp(&cursor, scratch);
 	if (next == STATE_UDP)
 		next = parse_udp(&cursor, scratch);
 	if (next == STATE_TCP)
@@ -3736,21 +3879,23 @@ static __always_inline void translate_ipv4(const struct translate_ipv4 *argument
 	scratch->meta.route_ipv4 = arguments->dst;
 	scratch->meta.nexthop = arguments->nexthop;
 	scratch->meta.service_id = arguments->service_id;
-	scratch->later.translate_ipv4_service_requests = arguments->service_id + 1;
-	if (scratch->meta.protocol == 6) {
-		if (scratch->meta.tcp_flags & 5) {
-			if (scratch->meta.tcp_flags & 4) {
-				connections_ipv4_saw(hit, CONNECTIONS_IPV4_RESET);
+	if (!scratch->meta.decided) {
+		scratch->later.translate_ipv4_service_requests = arguments->service_id + 1;
+		if (scratch->meta.protocol == 6) {
+			if (scratch->meta.tcp_flags & 5) {
+				if (scratch->meta.tcp_flags & 4) {
+					connections_ipv4_saw(hit, CONNECTIONS_IPV4_RESET);
+				} else {
+					connections_ipv4_saw(hit, CONNECTIONS_IPV4_CLOSE);
+				}
+			} else if ((scratch->meta.tcp_flags & 18) == 2) {
+				connections_ipv4_saw(hit, CONNECTIONS_IPV4_OPEN);
 			} else {
-				connections_ipv4_saw(hit, CONNECTIONS_IPV4_CLOSE);
+				connections_ipv4_saw(hit, CONNECTIONS_IPV4_DATA);
 			}
-		} else if ((scratch->meta.tcp_flags & 18) == 2) {
-			connections_ipv4_saw(hit, CONNECTIONS_IPV4_OPEN);
 		} else {
 			connections_ipv4_saw(hit, CONNECTIONS_IPV4_DATA);
 		}
-	} else {
-		connections_ipv4_saw(hit, CONNECTIONS_IPV4_DATA);
 	}
 }
 
@@ -3858,21 +4003,23 @@ static __always_inline void translate_ipv6(const struct translate_ipv6 *argument
 	scratch->meta.route_ipv6 = arguments->dst;
 	scratch->meta.nexthop = arguments->nexthop;
 	scratch->meta.service_id = arguments->service_id;
-	scratch->later.translate_ipv6_service_requests = arguments->service_id + 1;
-	if (scratch->meta.protocol == 6) {
-		if (scratch->meta.tcp_flags & 5) {
-			if (scratch->meta.tcp_flags & 4) {
-				connections_ipv6_saw(hit, CONNECTIONS_IPV6_RESET);
+	if (!scratch->meta.decided) {
+		scratch->later.translate_ipv6_service_requests = arguments->service_id + 1;
+		if (scratch->meta.protocol == 6) {
+			if (scratch->meta.tcp_flags & 5) {
+				if (scratch->meta.tcp_flags & 4) {
+					connections_ipv6_saw(hit, CONNECTIONS_IPV6_RESET);
+				} else {
+					connections_ipv6_saw(hit, CONNECTIONS_IPV6_CLOSE);
+				}
+			} else if ((scratch->meta.tcp_flags & 18) == 2) {
+				connections_ipv6_saw(hit, CONNECTIONS_IPV6_OPEN);
 			} else {
-				connections_ipv6_saw(hit, CONNECTIONS_IPV6_CLOSE);
+				connections_ipv6_saw(hit, CONNECTIONS_IPV6_DATA);
 			}
-		} else if ((scratch->meta.tcp_flags & 18) == 2) {
-			connections_ipv6_saw(hit, CONNECTIONS_IPV6_OPEN);
 		} else {
 			connections_ipv6_saw(hit, CONNECTIONS_IPV6_DATA);
 		}
-	} else {
-		connections_ipv6_saw(hit, CONNECTIONS_IPV6_DATA);
 	}
 }
 
@@ -4551,7 +4698,7 @@ static __always_inline bool find_flow_ipv4(struct scratch *scratch, struct conne
 	entry->hash = connections_ipv4_hash(entry->key);
 	if (!connections_ipv4_find_entry(entry, hit))
 		return missed(0x02000011);
-	if (unlikely(hit->table > 2) && !connections_ipv4_goes_on(hit, scratch->side)) {
+	if (unlikely(hit->table > 3) && !connections_ipv4_goes_on(hit, scratch->side)) {
 		entry->free = 0;
 		return missed(0x02000011);
 	}
@@ -4561,6 +4708,7 @@ static __always_inline bool find_flow_ipv4(struct scratch *scratch, struct conne
 		translate_ipv4(&hit->arguments.translate_ipv4, hit, scratch);
 		return true;
 	case TABLE_FLOW_REVERSE_IPV4:
+	case TABLE_FLOW_QUOTED_IPV4:
 		asked(0x02000011, ACTION_TRANSLATE_REPLY_IPV4);
 		translate_reply_ipv4(&hit->arguments.translate_reply_ipv4, hit, scratch);
 		return true;
@@ -4594,7 +4742,7 @@ static __always_inline bool find_flow_reverse_ipv4(struct scratch *scratch, stru
 	entry->hash = connections_ipv4_hash(entry->key);
 	if (!connections_ipv4_find_entry(entry, hit))
 		return missed(0x02000012);
-	if (unlikely(hit->table > 2) && !connections_ipv4_goes_on(hit, scratch->side)) {
+	if (unlikely(hit->table > 3) && !connections_ipv4_goes_on(hit, scratch->side)) {
 		entry->free = 0;
 		return missed(0x02000012);
 	}
@@ -4604,6 +4752,7 @@ static __always_inline bool find_flow_reverse_ipv4(struct scratch *scratch, stru
 		translate_ipv4(&hit->arguments.translate_ipv4, hit, scratch);
 		return true;
 	case TABLE_FLOW_REVERSE_IPV4:
+	case TABLE_FLOW_QUOTED_IPV4:
 		asked(0x02000012, ACTION_TRANSLATE_REPLY_IPV4);
 		translate_reply_ipv4(&hit->arguments.translate_reply_ipv4, hit, scratch);
 		return true;
@@ -4618,6 +4767,50 @@ static __always_inline bool apply_flow_reverse_ipv4(struct scratch *scratch)
 
 	if (!find_flow_reverse_ipv4(scratch, &hit) &&
 	    !(connections_ipv4_reach(&scratch->flow_reverse_ipv4, &scratch->connections_ipv4_half) && find_flow_reverse_ipv4(scratch, &hit)))
+		return false;
+	connections_ipv4_use(&hit, (u32)scratch->now_ms, scratch->packet.length);
+	return true;
+}
+
+/*
+ * The same connections, by the tuple that answers to the packet have which an ICMP error quotes.
+ */
+static __always_inline bool find_flow_quoted_ipv4(struct scratch *scratch, struct connections_ipv4_hit *hit)
+{
+	struct connections_ipv4_entry *entry = &scratch->flow_quoted_ipv4;
+
+	if (!uses_connections_ipv4)
+		return missed(0x0200001e);
+	entry->key[0] = (u64)scratch->meta.network << 48 | (u64)scratch->meta.leg << 40 | (u64)scratch->meta.protocol << 32 | scratch->headers.quoted_ipv4.dst;
+	entry->key[1] = (u64)scratch->headers.quoted_ipv4.src << 32 | (u64)scratch->meta.src_port << 16 | scratch->meta.dst_port;
+	entry->hash = connections_ipv4_hash(entry->key);
+	if (!connections_ipv4_find_entry(entry, hit))
+		return missed(0x0200001e);
+	if (unlikely(hit->table > 3) && !connections_ipv4_goes_on(hit, scratch->side)) {
+		entry->free = 0;
+		return missed(0x0200001e);
+	}
+	switch (hit->table) {
+	case TABLE_FLOW_IPV4:
+		asked(0x0200001e, ACTION_TRANSLATE_IPV4);
+		translate_ipv4(&hit->arguments.translate_ipv4, hit, scratch);
+		return true;
+	case TABLE_FLOW_REVERSE_IPV4:
+	case TABLE_FLOW_QUOTED_IPV4:
+		asked(0x0200001e, ACTION_TRANSLATE_REPLY_IPV4);
+		translate_reply_ipv4(&hit->arguments.translate_reply_ipv4, hit, scratch);
+		return true;
+	default:
+		return missed(0x0200001e);
+	}
+}
+
+static __always_inline bool apply_flow_quoted_ipv4(struct scratch *scratch)
+{
+	struct connections_ipv4_hit hit;
+
+	if (!find_flow_quoted_ipv4(scratch, &hit) &&
+	    !(connections_ipv4_reach(&scratch->flow_quoted_ipv4, &scratch->connections_ipv4_half) && find_flow_quoted_ipv4(scratch, &hit)))
 		return false;
 	connections_ipv4_use(&hit, (u32)scratch->now_ms, scratch->packet.length);
 	return true;
@@ -4771,7 +4964,7 @@ static __always_inline bool find_flow_ipv6(struct scratch *scratch, struct conne
 	entry->hash = connections_ipv6_hash(entry->key);
 	if (!connections_ipv6_find_entry(entry, hit))
 		return missed(0x02000041);
-	if (unlikely(hit->table > 2) && !connections_ipv6_goes_on(hit, scratch->side)) {
+	if (unlikely(hit->table > 3) && !connections_ipv6_goes_on(hit, scratch->side)) {
 		entry->free = 0;
 		return missed(0x02000041);
 	}
@@ -4781,6 +4974,7 @@ static __always_inline bool find_flow_ipv6(struct scratch *scratch, struct conne
 		translate_ipv6(&hit->arguments.translate_ipv6, hit, scratch);
 		return true;
 	case TABLE_FLOW_REVERSE_IPV6:
+	case TABLE_FLOW_QUOTED_IPV6:
 		asked(0x02000041, ACTION_TRANSLATE_REPLY_IPV6);
 		translate_reply_ipv6(&hit->arguments.translate_reply_ipv6, hit, scratch);
 		return true;
@@ -4817,7 +5011,7 @@ static __always_inline bool find_flow_reverse_ipv6(struct scratch *scratch, stru
 	entry->hash = connections_ipv6_hash(entry->key);
 	if (!connections_ipv6_find_entry(entry, hit))
 		return missed(0x02000042);
-	if (unlikely(hit->table > 2) && !connections_ipv6_goes_on(hit, scratch->side)) {
+	if (unlikely(hit->table > 3) && !connections_ipv6_goes_on(hit, scratch->side)) {
 		entry->free = 0;
 		return missed(0x02000042);
 	}
@@ -4827,6 +5021,7 @@ static __always_inline bool find_flow_reverse_ipv6(struct scratch *scratch, stru
 		translate_ipv6(&hit->arguments.translate_ipv6, hit, scratch);
 		return true;
 	case TABLE_FLOW_REVERSE_IPV6:
+	case TABLE_FLOW_QUOTED_IPV6:
 		asked(0x02000042, ACTION_TRANSLATE_REPLY_IPV6);
 		translate_reply_ipv6(&hit->arguments.translate_reply_ipv6, hit, scratch);
 		return true;
@@ -4841,6 +5036,53 @@ static __always_inline bool apply_flow_reverse_ipv6(struct scratch *scratch)
 
 	if (!find_flow_reverse_ipv6(scratch, &hit) &&
 	    !(connections_ipv6_reach(&scratch->flow_reverse_ipv6, &scratch->connections_ipv6_half) && find_flow_reverse_ipv6(scratch, &hit)))
+		return false;
+	connections_ipv6_use(&hit, (u32)scratch->now_ms, scratch->packet.length);
+	return true;
+}
+
+/*
+ * The same connections, by the tuple that answers to the packet have which an ICMP error quotes.
+ */
+static __always_inline bool find_flow_quoted_ipv6(struct scratch *scratch, struct connections_ipv6_hit *hit)
+{
+	struct connections_ipv6_entry *entry = &scratch->flow_quoted_ipv6;
+
+	if (!uses_connections_ipv6)
+		return missed(0x0200004e);
+	entry->key[0] = (u64)scratch->meta.network << 48 | (u64)scratch->meta.leg << 40 | (u64)scratch->meta.protocol << 32 | (scratch->headers.quoted_ipv6.dst.high >> 32);
+	entry->key[1] = (scratch->headers.quoted_ipv6.dst.high << 32 | scratch->headers.quoted_ipv6.dst.low >> 32);
+	entry->key[2] = (scratch->headers.quoted_ipv6.dst.low & 0xffffffffu) << 32 | (scratch->headers.quoted_ipv6.src.high >> 32);
+	entry->key[3] = (scratch->headers.quoted_ipv6.src.high << 32 | scratch->headers.quoted_ipv6.src.low >> 32);
+	entry->key[4] = (scratch->headers.quoted_ipv6.src.low & 0xffffffffu) << 32 | (u64)scratch->meta.src_port << 16 | scratch->meta.dst_port;
+	entry->hash = connections_ipv6_hash(entry->key);
+	if (!connections_ipv6_find_entry(entry, hit))
+		return missed(0x0200004e);
+	if (unlikely(hit->table > 3) && !connections_ipv6_goes_on(hit, scratch->side)) {
+		entry->free = 0;
+		return missed(0x0200004e);
+	}
+	switch (hit->table) {
+	case TABLE_FLOW_IPV6:
+		asked(0x0200004e, ACTION_TRANSLATE_IPV6);
+		translate_ipv6(&hit->arguments.translate_ipv6, hit, scratch);
+		return true;
+	case TABLE_FLOW_REVERSE_IPV6:
+	case TABLE_FLOW_QUOTED_IPV6:
+		asked(0x0200004e, ACTION_TRANSLATE_REPLY_IPV6);
+		translate_reply_ipv6(&hit->arguments.translate_reply_ipv6, hit, scratch);
+		return true;
+	default:
+		return missed(0x0200004e);
+	}
+}
+
+static __always_inline bool apply_flow_quoted_ipv6(struct scratch *scratch)
+{
+	struct connections_ipv6_hit hit;
+
+	if (!find_flow_quoted_ipv6(scratch, &hit) &&
+	    !(connections_ipv6_reach(&scratch->flow_quoted_ipv6, &scratch->connections_ipv6_half) && find_flow_quoted_ipv6(scratch, &hit)))
 		return false;
 	connections_ipv6_use(&hit, (u32)scratch->now_ms, scratch->packet.length);
 	return true;
@@ -6417,6 +6659,38 @@ __noinline enum next redirect_in_ipv4(void)
 	return GO_ON;
 }
 
+/* An ICMP error: what becomes of answers to the packet that it quotes? */
+__noinline enum next relate_ipv4(void)
+{
+	struct scratch *scratch = scratch_of_cpu();
+
+	if (!scratch)
+		return DONE;
+	if (scratch->headers.quoted_ipv4.src == scratch->headers.ipv4.dst) {
+		if (has(scratch, HEADER_QUOTED_TCP)) {
+			scratch->meta.protocol = 6;
+			scratch->meta.src_port = scratch->headers.quoted_tcp.dst_port;
+			scratch->meta.dst_port = scratch->headers.quoted_tcp.src_port;
+		} else if (has(scratch, HEADER_QUOTED_UDP)) {
+			scratch->meta.protocol = 17;
+			scratch->meta.src_port = scratch->headers.quoted_udp.dst_port;
+			scratch->meta.dst_port = scratch->headers.quoted_udp.src_port;
+		}
+		scratch->meta.decided = 1;
+		if (apply_flow_quoted_ipv4(scratch)) {
+			scratch->meta.related_src_ipv4 = scratch->headers.ipv4.src;
+			if (scratch->meta.new_src_ipv4 != scratch->headers.quoted_ipv4.dst) {
+				scratch->meta.related_src_ipv4 = scratch->meta.new_src_ipv4;
+			}
+		}
+		scratch->meta.decided = 0;
+		scratch->meta.protocol = 0;
+		scratch->meta.src_port = 0;
+		scratch->meta.dst_port = 0;
+	}
+	return GO_ON;
+}
+
 /* A packet of no known connection: do the NetworkPolicies of both its ends allow it? */
 __noinline enum next police_ipv4(void)
 {
@@ -6504,9 +6778,15 @@ static __always_inline enum next connection_ipv4(struct packet_context *ctx, str
 			}
 		}
 	} else {
-		scratch->meta.opens = 1;
-		scratch->meta.reverse_network = scratch->meta.network;
-		scratch->meta.new_src_ipv4 = scratch->headers.ipv4.src;
+		if (has(scratch, HEADER_QUOTED_IPV4) && (has(scratch, HEADER_QUOTED_TCP) || has(scratch, HEADER_QUOTED_UDP))) {
+			if (relate_ipv4() == DONE)
+				return DONE;
+		}
+		if (!scratch->meta.translate) {
+			scratch->meta.opens = 1;
+			scratch->meta.reverse_network = scratch->meta.network;
+			scratch->meta.new_src_ipv4 = scratch->headers.ipv4.src;
+		}
 	}
 	if (scratch->meta.opens) {
 		if (police_ipv4() == DONE)
@@ -6739,7 +7019,7 @@ __noinline enum next refuse_ipv6(struct packet_context *ctx)
 			write_u16(tcp + 2, tcp_dst_port);
 			scratch->headers.tcp.dst_port = tcp_dst_port;
 			packet_fix_transport(ctx, &scratch->packet, scratch->position.tcp + 16, tcp_changed, ipv6_addresses, CHECKSUM_OF_IPV6);
-			packet_sum_changed(ctx, ipv6_changed);
+			packet_sum_changed(ctx, ipv6_changed - ipv6_addresses);
 		}
 		{
 			u8 *ethernet = packet_at(ctx, &scratch->packet, scratch->position.ethernet, 14);
@@ -6922,6 +7202,38 @@ __noinline enum next redirect_in_ipv6(void)
 	return GO_ON;
 }
 
+/* An ICMP error: what becomes of answers to the packet that it quotes? */
+__noinline enum next relate_ipv6(void)
+{
+	struct scratch *scratch = scratch_of_cpu();
+
+	if (!scratch)
+		return DONE;
+	if (is_equal_u128(&scratch->headers.quoted_ipv6.src, &scratch->headers.ipv6.dst)) {
+		if (has(scratch, HEADER_QUOTED_TCP)) {
+			scratch->meta.protocol = 6;
+			scratch->meta.src_port = scratch->headers.quoted_tcp.dst_port;
+			scratch->meta.dst_port = scratch->headers.quoted_tcp.src_port;
+		} else if (has(scratch, HEADER_QUOTED_UDP)) {
+			scratch->meta.protocol = 17;
+			scratch->meta.src_port = scratch->headers.quoted_udp.dst_port;
+			scratch->meta.dst_port = scratch->headers.quoted_udp.src_port;
+		}
+		scratch->meta.decided = 1;
+		if (apply_flow_quoted_ipv6(scratch)) {
+			scratch->meta.related_src_ipv6 = scratch->headers.ipv6.src;
+			if (!is_equal_u128(&scratch->meta.new_src_ipv6, &scratch->headers.quoted_ipv6.dst)) {
+				scratch->meta.related_src_ipv6 = scratch->meta.new_src_ipv6;
+			}
+		}
+		scratch->meta.decided = 0;
+		scratch->meta.protocol = 0;
+		scratch->meta.src_port = 0;
+		scratch->meta.dst_port = 0;
+	}
+	return GO_ON;
+}
+
 /* A packet of no known connection: do the NetworkPolicies of both its ends allow it? */
 __noinline enum next police_ipv6(void)
 {
@@ -7009,9 +7321,15 @@ static __always_inline enum next connection_ipv6(struct packet_context *ctx, str
 			}
 		}
 	} else {
-		scratch->meta.opens = 1;
-		scratch->meta.reverse_network = scratch->meta.network;
-		scratch->meta.new_src_ipv6 = scratch->headers.ipv6.src;
+		if (has(scratch, HEADER_QUOTED_IPV6) && (has(scratch, HEADER_QUOTED_TCP) || has(scratch, HEADER_QUOTED_UDP))) {
+			if (relate_ipv6() == DONE)
+				return DONE;
+		}
+		if (!scratch->meta.translate) {
+			scratch->meta.opens = 1;
+			scratch->meta.reverse_network = scratch->meta.network;
+			scratch->meta.new_src_ipv6 = scratch->headers.ipv6.src;
+		}
 	}
 	if (scratch->meta.opens) {
 		if (police_ipv6() == DONE)
@@ -7298,6 +7616,90 @@ __noinline enum next mark_class(struct packet_context *ctx)
 	return GO_ON;
 }
 
+/* Translate an ICMP error as decided, and what it quotes the other way round; one hop less to live. */
+__noinline enum next send_related_ipv4(struct packet_context *ctx)
+{
+	struct scratch *scratch = scratch_of_cpu();
+
+	if (!scratch)
+		return DONE;
+	if (has(scratch, HEADER_QUOTED_TCP)) {
+		u32 ipv4_src = scratch->meta.related_src_ipv4;
+		u32 ipv4_dst = scratch->meta.new_dst_ipv4;
+		u8 ipv4_ttl = (u8)(scratch->headers.ipv4.ttl - 1);
+		u32 quoted_ipv4_src = scratch->meta.new_dst_ipv4;
+		u32 quoted_ipv4_dst = scratch->meta.new_src_ipv4;
+		u16 quoted_tcp_src_port = scratch->meta.new_dst_port;
+		u16 quoted_tcp_dst_port = scratch->meta.new_src_port;
+		u64 ipv4_addresses = changed_u32(scratch->headers.ipv4.src, ipv4_src) + changed_u32(scratch->headers.ipv4.dst, ipv4_dst);
+		u64 ipv4_changed = ipv4_addresses + changed_u16(scratch->headers.ipv4.ttl << 8, ipv4_ttl << 8);
+		u64 quoted_ipv4_addresses = changed_u32(scratch->headers.quoted_ipv4.src, quoted_ipv4_src) + changed_u32(scratch->headers.quoted_ipv4.dst, quoted_ipv4_dst);
+		u64 quoted_tcp_changed = changed_u16(scratch->headers.quoted_tcp.src_port, quoted_tcp_src_port) + changed_u16(scratch->headers.quoted_tcp.dst_port, quoted_tcp_dst_port);
+		u8 *ipv4 = packet_at(ctx, &scratch->packet, scratch->position.ipv4, 20);
+		u8 *quoted_ipv4 = packet_at(ctx, &scratch->packet, scratch->position.quoted_ipv4, 20);
+		u8 *quoted_tcp = packet_at(ctx, &scratch->packet, scratch->position.quoted_tcp, 8);
+
+		if (!ipv4 || !quoted_ipv4 || !quoted_tcp)
+			return unable(scratch);
+		write_u32(ipv4 + 12, ipv4_src);
+		scratch->headers.ipv4.src = ipv4_src;
+		write_u32(ipv4 + 16, ipv4_dst);
+		scratch->headers.ipv4.dst = ipv4_dst;
+		write_u8(ipv4 + 8, ipv4_ttl);
+		scratch->headers.ipv4.ttl = ipv4_ttl;
+		write_u32(quoted_ipv4 + 12, quoted_ipv4_src);
+		scratch->headers.quoted_ipv4.src = quoted_ipv4_src;
+		write_u32(quoted_ipv4 + 16, quoted_ipv4_dst);
+		scratch->headers.quoted_ipv4.dst = quoted_ipv4_dst;
+		write_u16(quoted_tcp, quoted_tcp_src_port);
+		scratch->headers.quoted_tcp.src_port = quoted_tcp_src_port;
+		write_u16(quoted_tcp + 2, quoted_tcp_dst_port);
+		scratch->headers.quoted_tcp.dst_port = quoted_tcp_dst_port;
+		packet_fix_header(ipv4 + 10, ipv4_changed);
+		packet_fix_header(quoted_ipv4 + 10, quoted_ipv4_addresses);
+		if (has(scratch, HEADER_ICMP))
+			packet_fix_transport(ctx, &scratch->packet, scratch->position.icmp + 2, quoted_tcp_changed, 0, 0);
+	} else if (has(scratch, HEADER_QUOTED_UDP)) {
+		u32 ipv4_src = scratch->meta.related_src_ipv4;
+		u32 ipv4_dst = scratch->meta.new_dst_ipv4;
+		u8 ipv4_ttl = (u8)(scratch->headers.ipv4.ttl - 1);
+		u32 quoted_ipv4_src = scratch->meta.new_dst_ipv4;
+		u32 quoted_ipv4_dst = scratch->meta.new_src_ipv4;
+		u16 quoted_udp_src_port = scratch->meta.new_dst_port;
+		u16 quoted_udp_dst_port = scratch->meta.new_src_port;
+		u64 ipv4_addresses = changed_u32(scratch->headers.ipv4.src, ipv4_src) + changed_u32(scratch->headers.ipv4.dst, ipv4_dst);
+		u64 ipv4_changed = ipv4_addresses + changed_u16(scratch->headers.ipv4.ttl << 8, ipv4_ttl << 8);
+		u64 quoted_ipv4_addresses = changed_u32(scratch->headers.quoted_ipv4.src, quoted_ipv4_src) + changed_u32(scratch->headers.quoted_ipv4.dst, quoted_ipv4_dst);
+		u64 quoted_udp_changed = changed_u16(scratch->headers.quoted_udp.src_port, quoted_udp_src_port) + changed_u16(scratch->headers.quoted_udp.dst_port, quoted_udp_dst_port);
+		u8 *ipv4 = packet_at(ctx, &scratch->packet, scratch->position.ipv4, 20);
+		u8 *quoted_ipv4 = packet_at(ctx, &scratch->packet, scratch->position.quoted_ipv4, 20);
+		u8 *quoted_udp = packet_at(ctx, &scratch->packet, scratch->position.quoted_udp, 8);
+
+		if (!ipv4 || !quoted_ipv4 || !quoted_udp)
+			return unable(scratch);
+		write_u32(ipv4 + 12, ipv4_src);
+		scratch->headers.ipv4.src = ipv4_src;
+		write_u32(ipv4 + 16, ipv4_dst);
+		scratch->headers.ipv4.dst = ipv4_dst;
+		write_u8(ipv4 + 8, ipv4_ttl);
+		scratch->headers.ipv4.ttl = ipv4_ttl;
+		write_u32(quoted_ipv4 + 12, quoted_ipv4_src);
+		scratch->headers.quoted_ipv4.src = quoted_ipv4_src;
+		write_u32(quoted_ipv4 + 16, quoted_ipv4_dst);
+		scratch->headers.quoted_ipv4.dst = quoted_ipv4_dst;
+		write_u16(quoted_udp, quoted_udp_src_port);
+		scratch->headers.quoted_udp.src_port = quoted_udp_src_port;
+		write_u16(quoted_udp + 2, quoted_udp_dst_port);
+		scratch->headers.quoted_udp.dst_port = quoted_udp_dst_port;
+		packet_fix_header(ipv4 + 10, ipv4_changed);
+		packet_fix_header(quoted_ipv4 + 10, quoted_ipv4_addresses);
+		u64 quoted_udp_checksum_changed = packet_fix_inner(quoted_udp + 6, quoted_udp_changed + quoted_ipv4_addresses, true);
+		if (has(scratch, HEADER_ICMP))
+			packet_fix_transport(ctx, &scratch->packet, scratch->position.icmp + 2, quoted_udp_changed + quoted_udp_checksum_changed, 0, 0);
+	}
+	return GO_ON;
+}
+
 /* Translate as decided, and one hop less to live. */
 static __always_inline enum next send_ipv4(struct packet_context *ctx, struct scratch *scratch)
 {
@@ -7357,6 +7759,9 @@ static __always_inline enum next send_ipv4(struct packet_context *ctx, struct sc
 		scratch->headers.udp.dst_port = udp_dst_port;
 		packet_fix_header(ipv4 + 10, ipv4_changed);
 		packet_fix_transport(ctx, &scratch->packet, scratch->position.udp + 6, udp_changed, ipv4_addresses, CHECKSUM_MAY_BE_NONE);
+	} else if (scratch->meta.translate && has(scratch, HEADER_QUOTED_IPV4)) {
+		if (send_related_ipv4(ctx) == DONE)
+			return DONE;
 	} else {
 		u8 ipv4_ttl = (u8)(scratch->headers.ipv4.ttl - 1);
 		u64 ipv4_changed = changed_u16(scratch->headers.ipv4.ttl << 8, ipv4_ttl << 8);
@@ -7367,6 +7772,80 @@ static __always_inline enum next send_ipv4(struct packet_context *ctx, struct sc
 		write_u8(ipv4 + 8, ipv4_ttl);
 		scratch->headers.ipv4.ttl = ipv4_ttl;
 		packet_fix_header(ipv4 + 10, ipv4_changed);
+	}
+	return GO_ON;
+}
+
+/* Translate an ICMP error as decided, and what it quotes the other way round; one hop less to live. */
+__noinline enum next send_related_ipv6(struct packet_context *ctx)
+{
+	struct scratch *scratch = scratch_of_cpu();
+
+	if (!scratch)
+		return DONE;
+	if (has(scratch, HEADER_QUOTED_TCP)) {
+		u8 ipv6_hop_limit = (u8)(scratch->headers.ipv6.hop_limit - 1);
+		u16 quoted_tcp_src_port = scratch->meta.new_dst_port;
+		u16 quoted_tcp_dst_port = scratch->meta.new_src_port;
+		u64 ipv6_addresses = changed_u128(&scratch->headers.ipv6.src, &scratch->meta.related_src_ipv6) + changed_u128(&scratch->headers.ipv6.dst, &scratch->meta.new_dst_ipv6);
+		u64 ipv6_changed = ipv6_addresses + changed_u16(scratch->headers.ipv6.hop_limit, ipv6_hop_limit);
+		u64 quoted_ipv6_addresses = changed_u128(&scratch->headers.quoted_ipv6.src, &scratch->meta.new_dst_ipv6) + changed_u128(&scratch->headers.quoted_ipv6.dst, &scratch->meta.new_src_ipv6);
+		u64 quoted_tcp_changed = changed_u16(scratch->headers.quoted_tcp.src_port, quoted_tcp_src_port) + changed_u16(scratch->headers.quoted_tcp.dst_port, quoted_tcp_dst_port);
+		u8 *ipv6 = packet_at(ctx, &scratch->packet, scratch->position.ipv6, 40);
+		u8 *quoted_ipv6 = packet_at(ctx, &scratch->packet, scratch->position.quoted_ipv6, 40);
+		u8 *quoted_tcp = packet_at(ctx, &scratch->packet, scratch->position.quoted_tcp, 8);
+
+		if (!ipv6 || !quoted_ipv6 || !quoted_tcp)
+			return unable(scratch);
+		write_u128(ipv6 + 8, &scratch->meta.related_src_ipv6);
+		scratch->headers.ipv6.src = scratch->meta.related_src_ipv6;
+		write_u128(ipv6 + 24, &scratch->meta.new_dst_ipv6);
+		scratch->headers.ipv6.dst = scratch->meta.new_dst_ipv6;
+		write_u8(ipv6 + 7, ipv6_hop_limit);
+		scratch->headers.ipv6.hop_limit = ipv6_hop_limit;
+		write_u128(quoted_ipv6 + 8, &scratch->meta.new_dst_ipv6);
+		scratch->headers.quoted_ipv6.src = scratch->meta.new_dst_ipv6;
+		write_u128(quoted_ipv6 + 24, &scratch->meta.new_src_ipv6);
+		scratch->headers.quoted_ipv6.dst = scratch->meta.new_src_ipv6;
+		write_u16(quoted_tcp, quoted_tcp_src_port);
+		scratch->headers.quoted_tcp.src_port = quoted_tcp_src_port;
+		write_u16(quoted_tcp + 2, quoted_tcp_dst_port);
+		scratch->headers.quoted_tcp.dst_port = quoted_tcp_dst_port;
+		if (has(scratch, HEADER_ICMPV6))
+			packet_fix_transport(ctx, &scratch->packet, scratch->position.icmpv6 + 2, quoted_ipv6_addresses + quoted_tcp_changed, ipv6_addresses, CHECKSUM_OF_IPV6);
+		packet_sum_changed(ctx, ipv6_changed - ipv6_addresses);
+	} else if (has(scratch, HEADER_QUOTED_UDP)) {
+		u8 ipv6_hop_limit = (u8)(scratch->headers.ipv6.hop_limit - 1);
+		u16 quoted_udp_src_port = scratch->meta.new_dst_port;
+		u16 quoted_udp_dst_port = scratch->meta.new_src_port;
+		u64 ipv6_addresses = changed_u128(&scratch->headers.ipv6.src, &scratch->meta.related_src_ipv6) + changed_u128(&scratch->headers.ipv6.dst, &scratch->meta.new_dst_ipv6);
+		u64 ipv6_changed = ipv6_addresses + changed_u16(scratch->headers.ipv6.hop_limit, ipv6_hop_limit);
+		u64 quoted_ipv6_addresses = changed_u128(&scratch->headers.quoted_ipv6.src, &scratch->meta.new_dst_ipv6) + changed_u128(&scratch->headers.quoted_ipv6.dst, &scratch->meta.new_src_ipv6);
+		u64 quoted_udp_changed = changed_u16(scratch->headers.quoted_udp.src_port, quoted_udp_src_port) + changed_u16(scratch->headers.quoted_udp.dst_port, quoted_udp_dst_port);
+		u8 *ipv6 = packet_at(ctx, &scratch->packet, scratch->position.ipv6, 40);
+		u8 *quoted_ipv6 = packet_at(ctx, &scratch->packet, scratch->position.quoted_ipv6, 40);
+		u8 *quoted_udp = packet_at(ctx, &scratch->packet, scratch->position.quoted_udp, 8);
+
+		if (!ipv6 || !quoted_ipv6 || !quoted_udp)
+			return unable(scratch);
+		write_u128(ipv6 + 8, &scratch->meta.related_src_ipv6);
+		scratch->headers.ipv6.src = scratch->meta.related_src_ipv6;
+		write_u128(ipv6 + 24, &scratch->meta.new_dst_ipv6);
+		scratch->headers.ipv6.dst = scratch->meta.new_dst_ipv6;
+		write_u8(ipv6 + 7, ipv6_hop_limit);
+		scratch->headers.ipv6.hop_limit = ipv6_hop_limit;
+		write_u128(quoted_ipv6 + 8, &scratch->meta.new_dst_ipv6);
+		scratch->headers.quoted_ipv6.src = scratch->meta.new_dst_ipv6;
+		write_u128(quoted_ipv6 + 24, &scratch->meta.new_src_ipv6);
+		scratch->headers.quoted_ipv6.dst = scratch->meta.new_src_ipv6;
+		write_u16(quoted_udp, quoted_udp_src_port);
+		scratch->headers.quoted_udp.src_port = quoted_udp_src_port;
+		write_u16(quoted_udp + 2, quoted_udp_dst_port);
+		scratch->headers.quoted_udp.dst_port = quoted_udp_dst_port;
+		u64 quoted_udp_checksum_changed = packet_fix_inner(quoted_udp + 6, quoted_udp_changed + quoted_ipv6_addresses, true);
+		if (has(scratch, HEADER_ICMPV6))
+			packet_fix_transport(ctx, &scratch->packet, scratch->position.icmpv6 + 2, quoted_ipv6_addresses + quoted_udp_changed + quoted_udp_checksum_changed, ipv6_addresses, CHECKSUM_OF_IPV6);
+		packet_sum_changed(ctx, ipv6_changed - ipv6_addresses);
 	}
 	return GO_ON;
 }
@@ -7401,7 +7880,7 @@ static __always_inline enum next send_ipv6(struct packet_context *ctx, struct sc
 		write_u16(tcp + 2, tcp_dst_port);
 		scratch->headers.tcp.dst_port = tcp_dst_port;
 		packet_fix_transport(ctx, &scratch->packet, scratch->position.tcp + 16, tcp_changed, ipv6_addresses, CHECKSUM_OF_IPV6);
-		packet_sum_changed(ctx, ipv6_changed);
+		packet_sum_changed(ctx, ipv6_changed - ipv6_addresses);
 	} else if (scratch->meta.translate && has(scratch, HEADER_UDP)) {
 		u8 ipv6_hop_limit = (u8)(scratch->headers.ipv6.hop_limit - 1);
 		u16 udp_src_port = scratch->meta.new_src_port;
@@ -7425,7 +7904,10 @@ static __always_inline enum next send_ipv6(struct packet_context *ctx, struct sc
 		write_u16(udp + 2, udp_dst_port);
 		scratch->headers.udp.dst_port = udp_dst_port;
 		packet_fix_transport(ctx, &scratch->packet, scratch->position.udp + 6, udp_changed, ipv6_addresses, CHECKSUM_OF_IPV6 | CHECKSUM_MAY_BE_NONE);
-		packet_sum_changed(ctx, ipv6_changed);
+		packet_sum_changed(ctx, ipv6_changed - ipv6_addresses);
+	} else if (scratch->meta.translate && has(scratch, HEADER_QUOTED_IPV6)) {
+		if (send_related_ipv6(ctx) == DONE)
+			return DONE;
 	} else {
 		u8 ipv6_hop_limit = (u8)(scratch->headers.ipv6.hop_limit - 1);
 		u64 ipv6_changed = changed_u16(scratch->headers.ipv6.hop_limit, ipv6_hop_limit);
@@ -7668,9 +8150,11 @@ static __always_inline enum next fast_connection_ipv4(struct scratch *scratch, s
 			return UNDECIDED;
 		}
 	} else {
-		scratch->meta.opens = 1;
-		scratch->meta.reverse_network = scratch->meta.network;
-		scratch->meta.new_src_ipv4 = scratch->headers.ipv4.src;
+		if (!scratch->meta.translate) {
+			scratch->meta.opens = 1;
+			scratch->meta.reverse_network = scratch->meta.network;
+			scratch->meta.new_src_ipv4 = scratch->headers.ipv4.src;
+		}
 	}
 	if (scratch->meta.opens) {
 		return UNDECIDED;
@@ -7713,9 +8197,11 @@ static __always_inline enum next fast_connection_ipv6(struct scratch *scratch, s
 			return UNDECIDED;
 		}
 	} else {
-		scratch->meta.opens = 1;
-		scratch->meta.reverse_network = scratch->meta.network;
-		scratch->meta.new_src_ipv6 = scratch->headers.ipv6.src;
+		if (!scratch->meta.translate) {
+			scratch->meta.opens = 1;
+			scratch->meta.reverse_network = scratch->meta.network;
+			scratch->meta.new_src_ipv6 = scratch->headers.ipv6.src;
+		}
 	}
 	if (scratch->meta.opens) {
 		return UNDECIDED;
@@ -7873,7 +8359,7 @@ static __always_inline enum next fast_send_ipv6(struct packet_context *ctx, stru
 		write_u16(tcp + 2, tcp_dst_port);
 		scratch->headers.tcp.dst_port = tcp_dst_port;
 		packet_fix_transport(ctx, &scratch->packet, scratch->position.tcp + 16, tcp_changed, ipv6_addresses, CHECKSUM_OF_IPV6);
-		packet_sum_changed(ctx, ipv6_changed);
+		packet_sum_changed(ctx, ipv6_changed - ipv6_addresses);
 	} else if (scratch->meta.translate && has(scratch, HEADER_UDP)) {
 		u8 ipv6_hop_limit = (u8)(scratch->headers.ipv6.hop_limit - 1);
 		u16 udp_src_port = scratch->meta.new_src_port;
@@ -7897,7 +8383,7 @@ static __always_inline enum next fast_send_ipv6(struct packet_context *ctx, stru
 		write_u16(udp + 2, udp_dst_port);
 		scratch->headers.udp.dst_port = udp_dst_port;
 		packet_fix_transport(ctx, &scratch->packet, scratch->position.udp + 6, udp_changed, ipv6_addresses, CHECKSUM_OF_IPV6 | CHECKSUM_MAY_BE_NONE);
-		packet_sum_changed(ctx, ipv6_changed);
+		packet_sum_changed(ctx, ipv6_changed - ipv6_addresses);
 	} else {
 		u8 ipv6_hop_limit = (u8)(scratch->headers.ipv6.hop_limit - 1);
 		u64 ipv6_changed = changed_u16(scratch->headers.ipv6.hop_limit, ipv6_hop_limit);
@@ -8454,7 +8940,7 @@ __noinline int process(struct packet_context *ctx, u32 port)
 
 	if (!scratch)
 		return VERDICT_NONE;
-	packet_reach(ctx, 140);
+	packet_reach(ctx, 164);
 	begin(ctx, scratch, port);
 	scratch->connections_ipv4_half = (struct flow_half){};
 	scratch->connections_ipv4_counted = 0;

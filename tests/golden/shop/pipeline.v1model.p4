@@ -1,5 +1,5 @@
 // Services, tunnels and routes of the networks that a device serves.
-// Printed by Turnout from the pipeline turnout, version 7, for v1model (BMv2's simple_switch).
+// Printed by Turnout from the pipeline turnout, version 8, for v1model (BMv2's simple_switch).
 // docs/p4.md says where this target differs.
 // SPDX-License-Identifier: Apache-2.0
 #include <core.p4>
@@ -1297,7 +1297,9 @@ control connection_ipv4(inout headers_t hdr, inout metadata_t meta, inout standa
         meta.route_ipv4 = dst;
         meta.nexthop = nexthop;
         meta.service_id = service_id;
-        service_requests.count((bit<32>)service_id);
+        if (!(meta.decided == 1)) {
+            service_requests.count((bit<32>)service_id);
+        }
     }
 
     @id(0x01000012) @name(".translate_reply_ipv4")
@@ -1419,7 +1421,7 @@ control connection_ipv4(inout headers_t hdr, inout metadata_t meta, inout standa
                     redirect_in_ipv4.apply(hdr, meta, standard);
                 }
             }
-        } else {
+        } else if (!(meta.translate == 1)) {
             meta.opens = 1;
             meta.reverse_network = meta.network;
             meta.new_src_ipv4 = hdr.ipv4.src;
@@ -2008,7 +2010,9 @@ control connection_ipv6(inout headers_t hdr, inout metadata_t meta, inout standa
         meta.route_ipv6 = dst;
         meta.nexthop = nexthop;
         meta.service_id = service_id;
-        service_requests.count((bit<32>)service_id);
+        if (!(meta.decided == 1)) {
+            service_requests.count((bit<32>)service_id);
+        }
     }
 
     @id(0x01000042) @name(".translate_reply_ipv6")
@@ -2128,7 +2132,7 @@ control connection_ipv6(inout headers_t hdr, inout metadata_t meta, inout standa
                     redirect_in_ipv6.apply(hdr, meta, standard);
                 }
             }
-        } else {
+        } else if (!(meta.translate == 1)) {
             meta.opens = 1;
             meta.reverse_network = meta.network;
             meta.new_src_ipv6 = hdr.ipv6.src;
@@ -2800,6 +2804,6 @@ control deparse(packet_out packet, in headers_t hdr) {
     }
 }
 
-@pkginfo(name = "turnout", version = "7", organization = "turnout.dev")
+@pkginfo(name = "turnout", version = "8", organization = "turnout.dev")
 @brief("Services, tunnels and routes of the networks that a device serves.")
 V1Switch(parse(), verify_checksums(), process(), egress_nothing(), update_checksums(), deparse()) main;

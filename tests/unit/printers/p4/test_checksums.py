@@ -12,10 +12,12 @@ from compiler.ir.interpreter.checksums import computed
 from compiler.ir.interpreter.packet import Packet
 from compiler.ir.interpreter.rewriting import rewrite
 from compiler.ir.names import Names
+from compiler.pipeline.assembly import pipeline
 from compiler.pipeline.portable import portable_pipeline
 from compiler.printers.p4.checksums import Group, Update, rewrite_plan
 from compiler.printers.p4.cutting import computations
 from compiler.printers.p4.paths import companions, header_sets
+from compiler.printers.p4.refusals import UnprintableError
 from compiler.printers.p4.sums import SumPrinter, sums
 from compiler.printers.p4.v1model import program
 
@@ -157,3 +159,9 @@ def test_a_udp_checksum_of_zero_is_left_and_a_new_one_is_mended() -> None:
     fix = next(v for v in views if v.data == ("16w0",))
     assert "meta.sums.not_udp_checksum != 0xffff && hdr.udp.checksum == 0" in fix.condition
     assert views.index(fix) > views.index(update)
+
+
+def test_a_checksum_that_another_one_covers_is_refused() -> None:
+    """The whole pipeline rewrites what ICMP errors quote; what is printed as P4 does not."""
+    with pytest.raises(UnprintableError, match=r"the checksum of quoted_\w+ changes, and that of icmp\w* covers it"):
+        rewrite_plan(pipeline())
