@@ -129,7 +129,7 @@ class Truncate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Learn:
-    """Add to a learned table the key that this packet's `Apply` of that table has missed.
+    """Add to a learned table the key that this packet's `Apply` of that table has missed, or its `Seek` has found.
 
     `profile` is the id of the expiry profile to start with. Two entries learned in one store for one packet are a pair:
     they leave together. When no slot can be had (see `compiler.ir.tables.Store`), nothing is added, what this packet
@@ -154,13 +154,15 @@ class Learn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seek:
-    """Look for a value of metadata with which a learned table has no entry; `on_none` runs where none is found.
+    """Look for a value of metadata with which a learned table has no entry; `on_none` runs where none is found,
+    and `on_other` where another one than the present value is.
 
     `target` is a part of the table's key, at most 16 bits wide; the others are as they are. Tried are its present
-    value, then `tries` others, each of them `first` or more. These come from one 32-bit number that is drawn: its low
-    16 bits, and then each time its high 16 bits (made odd) more, so no two are equal; then one below `first` becomes
-    2^width - `first` more, and may be one of the others. The last one that was tried stays. Nothing else changes: no
-    action runs, no entry is seen or counts the packet.
+    value, whatever that is, then `tries` others, each of them `first` or more. These come from one 32-bit number that
+    is drawn: its low 16 bits, and then each time its high 16 bits (made odd) more, so no two are equal; then one below
+    `first` becomes 2^width - `first` more, and may be one of the others. The last one that was tried stays. Nothing
+    else changes: no action runs, no entry is seen or counts the packet. The key that has been found is one that the
+    packet has missed, so a Learn may take it.
 
     Neither v1model nor PNA has anything like it: a table can be applied once.
     """
@@ -169,6 +171,7 @@ class Seek:
     target: MetaRef
     first: int
     tries: int
+    on_other: tuple[Statement, ...] = ()
     on_none: tuple[Statement, ...] = ()
     span: Span = field(default=NOWHERE, compare=False, repr=False)
 

@@ -84,8 +84,8 @@ def branches(statement: Statement) -> tuple[tuple[Statement, ...], ...]:
             return on_hit, on_miss
         case Learn(on_full=on_full):
             return (on_full,)
-        case Seek(on_none=on_none):
-            return (on_none,)
+        case Seek(on_other=on_other, on_none=on_none):
+            return (on_other, on_none)
         case _:
             return ()
 

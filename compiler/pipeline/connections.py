@@ -10,7 +10,7 @@ from __future__ import annotations
 from compiler.ir.nodes import Control
 from compiler.ir.statements import Statement
 from compiler.ir.tables import Action, ActionRef, Key, MatchKind, Param, Table
-from compiler.pipeline import admission, affinity, balancing, gateway, policing, related
+from compiler.pipeline import admission, affinity, balancing, gateway, policing, ports, related
 from compiler.pipeline.balancing import decide
 from compiler.pipeline.family import Family
 from compiler.pipeline.headers import PROTOCOL_TCP, PROTOCOL_UDP
@@ -288,11 +288,7 @@ def _connection(family: Family) -> Control:
                     ),
                 ),
             ),
-            when(
-                meta("opens"),
-                policing.policing(family),
-                when(ne(meta("protocol"), 0), _no_other(family)),
-            ),
+            when(meta("opens"), policing.policing(family), ports.telling_apart(family)),
             when(eq(meta("nexthop"), 0), apply(family.named("route"), on_miss=_without_route())),
             _learn(family),
         ),
@@ -303,13 +299,7 @@ def _connection(family: Family) -> Control:
 
 
 def _without_route() -> tuple[Statement, ...]:
-    return (policing.leave_to_kernel(), when(meta("decided"), drop("no_route")))
-
-
-def _no_other(family: Family) -> Statement:
-    """Replies must be told from those of other connections. Here, not in a control of its own: its key is wide, and a
-    chain of calls has 512 bytes of stack."""
-    return apply(family.named("flow_reverse"), on_hit=(when(meta("decided"), drop("flow_clash")),))
+    return (policing.leave_to_kernel(), ports.leave_to_kernel(), when(meta("decided"), drop("no_route")))
 
 
 def controls(family: Family) -> tuple[Control, ...]:

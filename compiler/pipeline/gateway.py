@@ -9,9 +9,8 @@ the network of the packets that may take them, so neither can be taken by others
 The backend sees the device's own gateway address, which the service's entry says (`hairpin`). So replies come back to
 the device whoever the client is, and networks whose addresses are equal, or equal to the client's, stay apart. The
 source port has to tell the connections of all clients to one backend apart: it is the client's own, where that is not
-below 1024 and no other connection to the backend has it, and else the first free one of `TRIES`, from a drawn one on.
-What tells is the connection table itself, by the key that the replies will have; so a port is free again when its
-connection is over, and there is no pool that could leak. Where all of them are taken the packet is dropped
+below 1024 (a drawn one instead) and no other connection to the backend has it, and else another one, as for connections
+of one network (`compiler.pipeline.connections`). Where all that are tried are taken the packet is dropped
 (`no_source_port`), and the client tries again: of 64,512 ports of a backend nine of ten may be in use before that meets
 one of six connections.
 """
@@ -23,18 +22,15 @@ from typing import Final
 from compiler.ir.statements import Statement
 from compiler.ir.tables import Action, ActionRef, Key, Param, Table
 from compiler.pipeline.family import Family
-from compiler.pipeline.notation import apply, assign, drop, here, meta, ne, param, seek, when
+from compiler.pipeline.notation import apply, assign, bit_or, drawn, here, lt, meta, ne, param, when
+from compiler.pipeline.ports import ACROSS, FIRST_PORT
 
 OUTSIDE: Final = 0
 """The network of clients outside, as in tables `arp` and `nd`: the underlay."""
 BACKEND_ACTION: Final = "to_backend_across"
 TABLE: Final = "crossing"
-ACROSS: Final = "across"
-"""Metadata: the number of a crossing; 0 where nothing is translated by a gateway."""
 ACROSS_BITS: Final = 14
-REASON: Final = "no_source_port"
-FIRST_PORT: Final = 1024
-TRIES: Final = 16
+_DRAWN_FROM: Final = 0x8000
 _TABLE, _ACTION = 0x02000000, 0x01000000
 _MISS = ActionRef(name="miss", in_entries=False, as_default=True)
 
@@ -90,23 +86,17 @@ def table(family: Family) -> Table:
 
 
 def crossing(family: Family) -> Statement:
-    """Of a packet whose backend has been chosen, behind what concerns those of its own network: the way there, the
-    source that the backend sees, and a port of it that no other connection to the backend has.
+    """Of a packet whose backend has been chosen, behind what concerns those of its own network: the way there, and the
+    source that the backend sees.
 
-    That port is sought inside the look-up, since a program without gateways has no code for what lies behind a table
-    that is empty. Without a crossing there is no next hop, and in `OUTSIDE` no route: the packet is dropped for that.
+    Without a crossing there is no next hop, and in `OUTSIDE` no route: the packet is dropped for that.
     """
     source, hairpin = meta(family.named("new_src")), meta(family.named("hairpin"))
-    port = seek(
-        family.named("flow_reverse"),
-        meta("reverse_dst_port"),
-        first=FIRST_PORT,
-        tries=TRIES,
-        on_none=(drop(REASON),),
-    )
+    port = meta("reverse_dst_port")
     return when(
         ne(meta(ACROSS), 0),
         assign(source, hairpin),
         assign(meta(family.named("reverse_dst")), hairpin),
-        apply(family.named(TABLE), on_hit=(port,)),
+        when(lt(port, FIRST_PORT), assign(port, bit_or(drawn(16), _DRAWN_FROM))),
+        apply(family.named(TABLE)),
     )

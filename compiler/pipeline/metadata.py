@@ -37,6 +37,7 @@ _DECLARED = {
     "not_admitted": 1,
     "limiter": 12,
     "opens": 1,
+    "direct": 1,
     "policed": 1,
     "kept": 1,
     "reply_leg": 8,

@@ -249,8 +249,16 @@ def learn(
     )
 
 
-def seek(table: str, target: MetaRef, *, first: int, tries: int, on_none: tuple[Statement, ...] = ()) -> Seek:
-    return Seek(table=table, target=target, first=first, tries=tries, on_none=on_none, span=here())
+def seek(
+    table: str,
+    target: MetaRef,
+    *,
+    first: int,
+    tries: int,
+    on_other: tuple[Statement, ...] = (),
+    on_none: tuple[Statement, ...] = (),
+) -> Seek:
+    return Seek(table=table, target=target, first=first, tries=tries, on_other=on_other, on_none=on_none, span=here())
 
 
 def advance(event: str) -> Advance:

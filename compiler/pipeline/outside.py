@@ -90,9 +90,13 @@ def enter() -> tuple[Statement, ...]:
 
 def keep_tuple(family: Family) -> tuple[Statement, ...]:
     """The decision of a flow that translates nothing."""
+    return (assign(meta("decided"), 1), *same_tuple(family))
+
+
+def same_tuple(family: Family) -> tuple[Statement, ...]:
+    """What a flow is translated to that nobody translates."""
     ip = family.name
     return (
-        assign(meta("decided"), 1),
         assign(meta(family.named("new_src")), field(f"{ip}.src")),
         assign(meta(family.named("new_dst")), field(f"{ip}.dst")),
         assign(meta("new_dst_port"), meta("dst_port")),

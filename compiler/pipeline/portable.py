@@ -8,10 +8,11 @@ v1model has one digest for each packet, PNA adds a key only where it has just be
 `compiler.pipeline.affinity` are left out, and a service's entry that asks for affinity is refused: by its action's
 restriction, and before that by `compiler.entries`, with the policy's line. Their selectors pick by a hash and nothing
 else, so the actions of services whose backends get turns, or of whose backends the one with fewer connections is taken,
-are left out, and refused in the same way; no connection counts for a backend. What an ICMP error quotes would need a
-third look-up among connections (`compiler.pipeline.related`): errors are packets without ports there, as what P4 parses
-shows. Nor can a source port be looked for until
-one is free, so what gateways need (`compiler.pipeline.gateway`) is left out as well.
+are left out, and refused in the same way; no connection counts for a backend.
+
+Nor can a source port be sought there until one is free (`compiler.pipeline.ports`): connections that would look alike
+to a backend are dropped, and what gateways need (`compiler.pipeline.gateway`) is left out. What an ICMP error quotes
+would need a third look-up among connections (`compiler.pipeline.related`): errors are packets without ports there.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from compiler.ir.nodes import Pipeline
 from compiler.ir.statements import Apply, If, Learn, Run, Statement
 from compiler.ir.tables import Action, Table
 from compiler.ir.walking import expressions
-from compiler.pipeline import affinity, gateway, policing, related, spreading, storage
+from compiler.pipeline import affinity, gateway, policing, ports, related, spreading, storage
 from compiler.pipeline.assembly import pipeline
 from compiler.pipeline.family import FAMILIES
 
@@ -45,10 +46,19 @@ _ACTIONS = _NOT_OFFERED | frozenset(
     for action in actions
 )
 _METADATA = frozenset(
-    (*affinity.METADATA, *policing.METADATA, *related.METADATA, gateway.ACROSS, spreading.IN_TURN, spreading.BY_COUNT)
+    (
+        *affinity.METADATA,
+        *policing.METADATA,
+        *related.METADATA,
+        ports.ACROSS,
+        ports.DIRECT,
+        spreading.IN_TURN,
+        spreading.BY_COUNT,
+    )
 )
-_ASKED = (affinity.ASKED, policing.KEPT, gateway.ACROSS)
-_REASONS = frozenset((*policing.REASONS, gateway.REASON))
+_ASKED = (affinity.ASKED, policing.KEPT, ports.ACROSS, ports.DIRECT)
+_SWAPPED = {ports.telling_apart(family): ports.asking_for_replies(family) for family in FAMILIES}
+_REASONS = frozenset((*policing.REASONS, ports.NO_PORT))
 
 
 def portable(whole: Pipeline) -> Pipeline:
@@ -91,6 +101,7 @@ def _by_hash(table: Table) -> Table:
 
 def _kept(body: tuple[Statement, ...]) -> tuple[Statement, ...]:
     """Without what is for services that ask for affinity, and for workloads with policies."""
+    body = tuple(_SWAPPED.get(statement, statement) for statement in body)
     there = (part for statement in body for part in _where_headers_are(statement))
     kept = (_inside(statement) for statement in there if not _asks(statement))
     return tuple(statement for statement in kept if not _is_empty(statement))

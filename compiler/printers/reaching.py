@@ -67,8 +67,12 @@ class Walk:
                 return self._apply(statement, touched)
             case Learn(on_full=on_full):
                 return either(touched, self.body(on_full, touched))
-            case Seek(target=MetaRef(name=name), on_none=on_none):
-                return either(touched | {name}, self.body(on_none, touched | {name}))
+            case Seek(table=table, target=MetaRef(name=name)):
+                if not self.has_entries(self.names.tables[table]):
+                    return touched
+                changed = touched | {name}
+                other = either(self.body(statement.on_other, changed), self.body(statement.on_none, changed))
+                return either(touched, other)
             case Forward() | Reply() | ToKernel() | Drop() | Punt() | Multicast():
                 return None
             case _:

@@ -137,7 +137,7 @@ def fix_up(connections: Iterable[TableEntry], desired: Entries, removed: Removed
 
 def _fate(one: _Connection, future: _Future, removed: RemovedBackends) -> Fate:
     """One without a service (number 0) was redirected to a proxy, and stays as long as that, or came from outside by
-    another device, and stays as long as its way.
+    another device, or got another source port, and stays as long as its way.
 
     Connections of storage to a target that hosts may not stay with end: the next ones of a host go to another target,
     and all of them have to reach one. A client outside that is not let in any longer is like one whose backend is gone,

@@ -201,7 +201,7 @@ def remembers_clients(table: str) -> bool:
 def _as_of_now(read: LearnedRead) -> LearnedRead:
     """The device's clock is not known, but how long ago its packet was: `since_ms` as the model's clock would have it.
 
-    A packet that was dropped behind the look-up counts here, too; such ones are rare (`flow_clash`).
+    A packet that was dropped behind the look-up counts here, too; such ones are rare (`flow_clash`, `flow_table_full`).
     """
     address, port, _ = read.action.arguments
     return replace(read, action=replace(read.action, arguments=(address, port, NOW_MS - read.idle_ms)))

@@ -15,6 +15,7 @@ from runtime.verification.book import number
 from runtime.verification.playing import Play
 from runtime.verification.scenes import GATEWAY_HOST, NOWHERE_HOST, Scene, Service, address, service_address
 from runtime.verification.sequence import BACKEND, CLIENT, QUERY, SHOP, STRANGER, SYN, WEB, Sequence
+from runtime.verification.speaking import Ends, ends_of
 from runtime.verification.strategies import Again, Reply, Step, Sweep, Wait
 from runtime.verification.traffic import Target, sent
 
@@ -114,12 +115,29 @@ def _full_again(play: Play) -> None:
 
 
 def _clash(play: Play) -> None:
-    """Two connections that would look alike to the backend: the second is dropped, the first goes on."""
+    """Connections of one source port to one backend, by two services and directly: each gets a port of its own, and
+    is answered from where it has called."""
     for version in (4, 6):
-        play.do(replace(SYN, version=version))
-        second = replace(SYN, version=version, target=Target(kind="service", number=1))
-        assert _reason(play.do(second)) == "flow_clash"
-        assert _reason(play.do(replace(SYN, version=version, transport="A"))) is None
+        openings = (
+            replace(SYN, version=version),
+            replace(SYN, version=version, target=Target(kind="service", number=1)),
+            replace(SYN, version=version, target=Target(kind="workload", number=1), dst_port=8080),
+        )
+        ports: set[int] = set()
+        for opening in openings:
+            outcome = play.do(opening)
+            assert _egress(outcome) == BACKEND.port
+            ports.add(_ends(outcome).src_port)
+            answered = play.do(Reply(back=0, flags="SA", size=0))
+            assert _egress(answered) == CLIENT.port
+            called = ends_of(sent(play.scene, opening)[1])
+            assert called is not None
+            assert _ends(answered) == called.turned
+        assert len(ports) == len(openings)
+        for opening in openings:
+            outcome = play.do(replace(opening, transport="A"))
+            assert _egress(outcome) == BACKEND.port
+            assert _ends(outcome).src_port in ports
 
 
 def _route_gone(play: Play) -> None:
@@ -200,6 +218,13 @@ def _with_last(entry: TableEntry, argument: int) -> TableEntry:
 def _reason(outcome: Outcome | None) -> str | None:
     assert outcome is not None
     return outcome.drop_reason
+
+
+def _ends(outcome: Outcome | None) -> Ends:
+    assert outcome is not None
+    found = ends_of(outcome.packet)
+    assert found is not None
+    return found
 
 
 def _egress(outcome: Outcome | None) -> int | None:

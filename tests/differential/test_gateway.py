@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compiler.pipeline.gateway import FIRST_PORT, TRIES
+from compiler.pipeline.ports import FIRST_PORT, TRIES
 from runtime.verification import wire
 from runtime.verification.cluster import Levels
 from runtime.verification.comparison import Comparison

@@ -244,17 +244,16 @@ class Journey:
     def _seek(self, statement: Seek) -> Verdict | None:
         table, target = self._names.tables[statement.table], statement.target
         store, width = self._model.store_of(table.name), target.width_bits
-        number, tried = evaluate(Random(width_bits=32), self._scope), 0
-        values = [evaluate(target, self._scope), *sought(number, width, statement.first, statement.tries)]
-        for value in values:
+        number = evaluate(Random(width_bits=32), self._scope)
+        values = (evaluate(target, self._scope), *sought(number, width, statement.first, statement.tries))
+        for tried, value in enumerate(values, 1):
             self._scope.metadata[target.name] = value
-            if value < statement.first:
-                continue
-            tried += 1
-            if store.find(tuple(evaluate(key.expr, self._scope) for key in table.keys)) is None:
+            key = tuple(evaluate(part.expr, self._scope) for part in table.keys)
+            if store.find(key) is None:
+                self._missed[table.name] = key
                 self._record(trace.Sought(table=table.name, name=target.name, value=str(value), tried=tried))
-                return None
-        self._record(trace.Sought(table=table.name, name=target.name, value=None, tried=tried))
+                return self.run(statement.on_other) if tried > 1 else None
+        self._record(trace.Sought(table=table.name, name=target.name, value=None, tried=len(values)))
         return self.run(statement.on_none)
 
     def _record_learned(self, table: Table, slot: Slot, *, is_renewed: bool) -> None:

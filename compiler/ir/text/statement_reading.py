@@ -183,8 +183,9 @@ class StatementReader:
         first = self._cursor.number("the least value")
         self._cursor.take("tries")
         tries = self._cursor.number("a number of tries")
+        on_other = self.read_block() if self._begins("other") else ()
         on_none = self.read_block() if self._begins("none") else ()
-        return Seek(table=table, target=target, first=first, tries=tries, on_none=on_none, span=span)
+        return Seek(table=table, target=target, first=first, tries=tries, on_other=on_other, on_none=on_none, span=span)
 
     def _digest(self, span: Span) -> SendDigest:
         name = self._cursor.name("a digest")

@@ -79,14 +79,14 @@ def statement_lines(statement: Statement) -> Iterator[str]:
             yield f"{line} full {{"
             yield from block_lines(on_full)
             yield "}"
-        case Seek(table=table, target=target, first=first, tries=tries, on_none=on_none):
+        case Seek(table=table, target=target, first=first, tries=tries):
             line = f"seek {table} into {expression_text(target)} from {first} tries {tries}"
-            if not on_none:
-                yield line
-                return
-            yield f"{line} none {{"
-            yield from block_lines(on_none)
-            yield "}"
+            for word, body in (("other", statement.on_other), ("none", statement.on_none)):
+                if body:
+                    yield f"{line} {word} {{"
+                    yield from block_lines(body)
+                    line = "}"
+            yield line
         case SendDigest(digest=digest, values=values):
             yield from inside_lines(f"digest {digest}", _value_texts(values))
         case Punt(values=values, full=full):

@@ -74,10 +74,14 @@ def nested(statements: Iterable[Statement]) -> Iterable[Statement]:
     for statement in statements:
         yield statement
         match statement:
-            case If(then=first, otherwise=second) | Apply(on_hit=first, on_miss=second):
+            case (
+                If(then=first, otherwise=second)
+                | Apply(on_hit=first, on_miss=second)
+                | Seek(on_other=first, on_none=second)
+            ):
                 yield from nested(first)
                 yield from nested(second)
-            case Learn(on_full=first) | Seek(on_none=first):
+            case Learn(on_full=first):
                 yield from nested(first)
             case _:
                 pass
@@ -93,7 +97,9 @@ def _check_uses(names: Names, report: Report) -> None:
             report.add(codes.UNUSED, NOWHERE, f"digest {digest.name} is never sent")
     applied = [(s.table, s.span) for s in placed if isinstance(s, Apply)]
     run = [(s.control, s.span) for s in placed if isinstance(s, Run)]
-    _check_once("table", "applied", applied, [(t.name, t.span) for t in names.pipeline.tables], report)
+    sought = {s.table for s in placed if isinstance(s, Seek)}
+    tables = [(t.name, t.span) for t in names.pipeline.tables if t.name not in sought]
+    _check_once("table", "applied", applied, tables, report)
     others = [(c.name, c.span) for c in names.pipeline.controls if c.name != names.pipeline.main]
     _check_once("control", "run", run, others, report)
     runs = {name: {s.control for s in statements if isinstance(s, Run)} for name, statements in inside.items()}

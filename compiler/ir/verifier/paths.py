@@ -133,10 +133,11 @@ class _Paths:
                 return self.run(self.names.controls[control].body, state)
             case Learn():
                 return self._learn(statement, state)
-            case Seek(table=table, on_none=on_none):
+            case Seek(table=table, on_other=on_other, on_none=on_none):
                 for key in self.names.tables[table].keys:
                     self.check_reads(key.expr, state, statement.span)
-                return state.join(self.run(on_none, state))
+                found = replace(state, missed=state.missed | {table})
+                return _join(found.join(self.run(on_other, found)), self.run(on_none, state))
             case Assign(target=target, value=value):
                 self.check_reads(value, state, statement.span)
                 if isinstance(target, MetaRef):

@@ -301,22 +301,20 @@ class Printer:
         return f"{control.name}({', '.join(given)})"
 
     def _seek(self, lines: Lines, statement: Seek, valid: Valid) -> None:
-        """Try one value after the other; whether a key has an entry is asked by a function of the store's."""
-        name, target = self.layout.store_of(statement.table).store.name, c(statement.target)
-        size, table = 1 << statement.target.width_bits, self.usage.names.tables[statement.table]
+        """Try one value after the other; whether the key has an entry then is asked by a function of the table's."""
+        target, size = c(statement.target), 1 << statement.target.width_bits
         with lines.block():
-            lines.add(f"struct {name}_entry *entry = &scratch->{statement.table};")
-            lines.add("u32 number = drawn(), next = number;", "bool found = false;", "")
-            with lines.block(f"for (u32 tried = 0; tried <= {statement.tries} && !found; tried++)"):
+            lines.add("u32 tried = 0, number = 0, next = 0;", "bool found = false;", "")
+            with lines.block(f"for (; tried <= {statement.tries} && !found; tried++)"):
                 with lines.block("if (tried)"):
+                    lines.add("if (tried == 1)", "\tnumber = next = drawn();")
                     lines.add(f"{target} = next & {size - 1:#x};", "next += number >> 16 | 1;")
                     lines.add(f"if ({target} < {statement.first})", f"\t{target} += {size - statement.first};")
-                with lines.block(f"if ({target} >= {statement.first})"):
-                    learned_key(lines, name, table)
-                    lines.add(f"found = !{flag(name)} || !{name}_holds(entry);")
-            if statement.on_none:
-                with lines.block("if (!found)"):
-                    self._body(lines, statement.on_none, valid)
+                lines.add(f"found = !{taken(statement.table)}();")
+            for condition, body in (("found && tried > 1", statement.on_other), ("!found", statement.on_none)):
+                if body:
+                    with lines.block(f"if ({condition})"):
+                        self._body(lines, body, valid)
 
     def _learn(self, lines: Lines, statement: Learn, valid: Valid) -> None:
         store = self.layout.store_of(statement.table)
@@ -339,6 +337,11 @@ class Printer:
         learn = f"{name}_renew_or_learn" if statement.renews else f"{name}_learn"
         with lines.block(f"if ({flag(name)} && {learn}(&{entry}, &scratch->{name}_half) == FLOW_FULL)"):
             self._body(lines, statement.on_full, valid)
+
+
+def taken(table: str) -> str:
+    """The function that says whether a learned table has an entry for the packet; if not, it may be learned."""
+    return f"taken_{table}"
 
 
 def learned_key(lines: Lines, store: str, table: Table) -> None:

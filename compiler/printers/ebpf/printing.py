@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from compiler.ir.names import Names
 from compiler.ir.nodes import DropReason, Pipeline
-from compiler.ir.statements import Count, Learn, Seek
+from compiler.ir.statements import Count, Learn
 from compiler.ir.walking import all_statements, multicasts, statements
 from compiler.printers.ebpf import controls, fastpath, metering, parser, structures, tables
 from compiler.printers.ebpf.expressions import header_constant
@@ -170,7 +170,7 @@ def pipeline_view(pipeline: Pipeline, provenance: Mapping[str, Sequence[str]]) -
         gatherings=tuple(_gathering(array, maps) for array in arrays.gatherings),
         stores=tuple(structures.store_view(store) for store in laid.stores),
         renewing=_renewing(used.names),
-        sought=_sought(used.names),
+        sought=_sought(used),
         learned=tuple((t.table, store.store.name) for store in laid.stores for t in store.tables),
         made_keys=tuple(t.table for t in laid.tables if arrays.makes_key(t)),
         later=_later(pipeline, laid, arrays),
@@ -181,7 +181,9 @@ def pipeline_view(pipeline: Pipeline, provenance: Mapping[str, Sequence[str]]) -
         deepest=parser.deepest(pipeline, used),
         action_functions=tuple(f for f in map(printer.action, pipeline.actions) if f is not None),
         asked_by_tables=tuple(f for t in pipeline.tables for f in tables.functions_of(t, printer)),
-        tables=tuple(tables.table_view(table, printer, provenance) for table in pipeline.tables),
+        tables=tuple(
+            tables.table_view(table, printer, provenance) for table in pipeline.tables if table.name in used.applied
+        ),
         controls=tuple(printer.control(control) for control in controls.in_order(pipeline)),
         main=printer.call_of(main),
         drop_counter=pipeline.drop_counter,
@@ -198,9 +200,8 @@ def _renewing(names: Names) -> frozenset[str]:
     return frozenset(store for table in renewed if (store := names.tables[table].store) is not None)
 
 
-def _sought(names: Names) -> frozenset[str]:
-    tables = (s.table for s in all_statements(names.pipeline) if isinstance(s, Seek))
-    return frozenset(store for table in tables if (store := names.tables[table].store) is not None)
+def _sought(used: Usage) -> frozenset[str]:
+    return frozenset(store for table in used.sought if (store := used.names.tables[table].store) is not None)
 
 
 def _gathering(array: Gathering, maps: Sequence[structures.MapView]) -> GatheringView:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from compiler.ir.expressions import width_bits
 from compiler.ir.tables import Action, ActionRef, Table, Turns
 from compiler.printers.ebpf import ternary
-from compiler.printers.ebpf.controls import FunctionView, Printer, learned_key
+from compiler.printers.ebpf.controls import FunctionView, Printer, learned_key, taken
 from compiler.printers.ebpf.expressions import c, given, hash_of, number
 from compiler.printers.ebpf.lines import Lines
 from compiler.printers.ebpf.structures import flag, table_constant
@@ -65,7 +65,28 @@ def _miss(lines: Lines, table: Table, printer: Printer, condition: str) -> None:
 def functions_of(table: Table, printer: Printer) -> tuple[FunctionView, ...]:
     """What the function of a table calls, but for actions."""
     default = _default_view(table, printer)
-    return (*((default,) if default is not None else ()), *_fewest_views(table, printer))
+    sought = (_taken_view(table, printer),) if table.name in printer.usage.sought else ()
+    return (*((default,) if default is not None else ()), *sought, *_fewest_views(table, printer))
+
+
+def _taken_view(table: Table, printer: Printer) -> FunctionView:
+    """Whether a learned table has an entry for the packet. One that the program before has is brought here.
+
+    By itself, for the verifier: a loop asks it for one key after the other.
+    """
+    name, lines = printer.layout.store_of(table.name).store.name, Lines()
+    lines.add("struct scratch *scratch = scratch_of_cpu();", "", f"if (!scratch || !{flag(name)})", "\treturn 0;")
+    lines.add(f"struct {name}_entry *entry = &scratch->{table.name};", "")
+    learned_key(lines, name, table)
+    lines.add(f"if ({name}_holds(entry))", "\treturn 1;")
+    lines.add(f"if (!{name}_reach(entry, &scratch->{name}_half))", "\treturn 0;")
+    learned_key(lines, name, table)
+    lines.add(f"return {name}_holds(entry);")
+    return FunctionView(
+        signature=f"__noinline u32 {taken(table.name)}(void)",
+        doc=f"Whether {table.name} has an entry for the packet; if not, it may be learned.",
+        lines=lines.done(),
+    )
 
 
 def _default_view(table: Table, printer: Printer) -> FunctionView | None:

@@ -501,12 +501,15 @@ static __always_inline bool FLOW(find_entry)(struct FLOW(entry) *entry, struct F
 }
 
 #ifdef FLOW_SOUGHT
-/* Whether an entry has the key of `entry`, be it marked; nobody sees that. A function of its own, asked for key after key. */
+/*
+ * Whether an entry has the key of `entry`, be it marked; nobody sees that. If not, `free` is what `match` says. A function
+ * of its own, asked for key after key.
+ */
 __noinline u32 FLOW(holds)(struct FLOW(entry) *entry)
 {
 	struct FLOW(hit) hit;
 
-	return entry && FLOW(find)(entry->key, entry->hash, &hit);
+	return entry && FLOW(find_entry)(entry, &hit);
 }
 #endif
 

@@ -158,7 +158,7 @@ enum drop_reason {
 	DROP_NO_BACKEND = 1, /* The service has no ready backend; the sender is told, where it can be. */
 	DROP_NO_ROUTE = 2, /* The network has no such destination. */
 	DROP_NO_NEIGHBOR = 3, /* The next hop is not known. */
-	DROP_FLOW_CLASH = 4, /* Another connection has the tuple that the replies would have. */
+	DROP_FLOW_CLASH = 4, /* Other connections have all source ports that were tried. */
 	DROP_FLOW_TABLE_FULL = 5, /* Only established connections are left in the two sets. */
 	DROP_TUNNEL_LOOP = 6, /* A packet from a tunnel would go into a tunnel. */
 	DROP_FRAGMENTATION_NEEDED = 7, /* Too large for the way out, and may be fragmented; this is not. */
@@ -3128,6 +3128,7 @@ struct metadata {
 	u8 closed; /* 1 bit */
 	u8 not_admitted; /* 1 bit */
 	u8 opens; /* 1 bit */
+	u8 direct; /* 1 bit */
 	u8 policed; /* 1 bit */
 	u8 kept; /* 1 bit */
 	u8 reply_leg;
@@ -4262,6 +4263,28 @@ static __always_inline void cross(const struct cross *arguments, struct scratch 
 	scratch->meta.source_nexthop = arguments->way_back;
 }
 
+/* Whether flow_reverse_ipv4 has an entry for the packet; if not, it may be learned. */
+__noinline u32 taken_flow_reverse_ipv4(void)
+{
+	struct scratch *scratch = scratch_of_cpu();
+
+	if (!scratch || !uses_connections_ipv4)
+		return 0;
+	struct connections_ipv4_entry *entry = &scratch->flow_reverse_ipv4;
+
+	entry->key[0] = (u64)scratch->meta.reverse_network << 48 | (u64)scratch->meta.reverse_leg << 40 | (u64)scratch->meta.protocol << 32 | scratch->meta.reverse_src_ipv4;
+	entry->key[1] = (u64)scratch->meta.reverse_dst_ipv4 << 32 | (u64)scratch->meta.reverse_src_port << 16 | scratch->meta.reverse_dst_port;
+	entry->hash = connections_ipv4_hash(entry->key);
+	if (connections_ipv4_holds(entry))
+		return 1;
+	if (!connections_ipv4_reach(entry, &scratch->connections_ipv4_half))
+		return 0;
+	entry->key[0] = (u64)scratch->meta.reverse_network << 48 | (u64)scratch->meta.reverse_leg << 40 | (u64)scratch->meta.protocol << 32 | scratch->meta.reverse_src_ipv4;
+	entry->key[1] = (u64)scratch->meta.reverse_dst_ipv4 << 32 | (u64)scratch->meta.reverse_src_port << 16 | scratch->meta.reverse_dst_port;
+	entry->hash = connections_ipv4_hash(entry->key);
+	return connections_ipv4_holds(entry);
+}
+
 /* How many entries of connections_ipv4 count for the member in a slot of the ring. */
 __noinline u32 busy_backends_ipv4(u32 slot)
 {
@@ -4285,6 +4308,34 @@ __noinline u32 fewest_of_backends_ipv4(u32 cycle, u32 length)
 	if (length > 1)
 		second = (first + (number >> 16) % (length - 1) + 1) % length;
 	return cycle + (busy_backends_ipv4(cycle + second) < busy_backends_ipv4(cycle + first) ? second : first);
+}
+
+/* Whether flow_reverse_ipv6 has an entry for the packet; if not, it may be learned. */
+__noinline u32 taken_flow_reverse_ipv6(void)
+{
+	struct scratch *scratch = scratch_of_cpu();
+
+	if (!scratch || !uses_connections_ipv6)
+		return 0;
+	struct connections_ipv6_entry *entry = &scratch->flow_reverse_ipv6;
+
+	entry->key[0] = (u64)scratch->meta.reverse_network << 48 | (u64)scratch->meta.reverse_leg << 40 | (u64)scratch->meta.protocol << 32 | (scratch->meta.reverse_src_ipv6.high >> 32);
+	entry->key[1] = (scratch->meta.reverse_src_ipv6.high << 32 | scratch->meta.reverse_src_ipv6.low >> 32);
+	entry->key[2] = (scratch->meta.reverse_src_ipv6.low & 0xffffffffu) << 32 | (scratch->meta.reverse_dst_ipv6.high >> 32);
+	entry->key[3] = (scratch->meta.reverse_dst_ipv6.high << 32 | scratch->meta.reverse_dst_ipv6.low >> 32);
+	entry->key[4] = (scratch->meta.reverse_dst_ipv6.low & 0xffffffffu) << 32 | (u64)scratch->meta.reverse_src_port << 16 | scratch->meta.reverse_dst_port;
+	entry->hash = connections_ipv6_hash(entry->key);
+	if (connections_ipv6_holds(entry))
+		return 1;
+	if (!connections_ipv6_reach(entry, &scratch->connections_ipv6_half))
+		return 0;
+	entry->key[0] = (u64)scratch->meta.reverse_network << 48 | (u64)scratch->meta.reverse_leg << 40 | (u64)scratch->meta.protocol << 32 | (scratch->meta.reverse_src_ipv6.high >> 32);
+	entry->key[1] = (scratch->meta.reverse_src_ipv6.high << 32 | scratch->meta.reverse_src_ipv6.low >> 32);
+	entry->key[2] = (scratch->meta.reverse_src_ipv6.low & 0xffffffffu) << 32 | (scratch->meta.reverse_dst_ipv6.high >> 32);
+	entry->key[3] = (scratch->meta.reverse_dst_ipv6.high << 32 | scratch->meta.reverse_dst_ipv6.low >> 32);
+	entry->key[4] = (scratch->meta.reverse_dst_ipv6.low & 0xffffffffu) << 32 | (u64)scratch->meta.reverse_src_port << 16 | scratch->meta.reverse_dst_port;
+	entry->hash = connections_ipv6_hash(entry->key);
+	return connections_ipv6_holds(entry);
 }
 
 /* How many entries of connections_ipv6 count for the member in a slot of the ring. */
@@ -4729,50 +4780,6 @@ static __always_inline bool apply_flow_ipv4(struct scratch *scratch)
 }
 
 /*
- * The same connections, by the tuple of their replies.
- */
-static __always_inline bool find_flow_reverse_ipv4(struct scratch *scratch, struct connections_ipv4_hit *hit)
-{
-	struct connections_ipv4_entry *entry = &scratch->flow_reverse_ipv4;
-
-	if (!uses_connections_ipv4)
-		return missed(0x02000012);
-	entry->key[0] = (u64)scratch->meta.reverse_network << 48 | (u64)scratch->meta.reverse_leg << 40 | (u64)scratch->meta.protocol << 32 | scratch->meta.reverse_src_ipv4;
-	entry->key[1] = (u64)scratch->meta.reverse_dst_ipv4 << 32 | (u64)scratch->meta.reverse_src_port << 16 | scratch->meta.reverse_dst_port;
-	entry->hash = connections_ipv4_hash(entry->key);
-	if (!connections_ipv4_find_entry(entry, hit))
-		return missed(0x02000012);
-	if (unlikely(hit->table > 3) && !connections_ipv4_goes_on(hit, scratch->side)) {
-		entry->free = 0;
-		return missed(0x02000012);
-	}
-	switch (hit->table) {
-	case TABLE_FLOW_IPV4:
-		asked(0x02000012, ACTION_TRANSLATE_IPV4);
-		translate_ipv4(&hit->arguments.translate_ipv4, hit, scratch);
-		return true;
-	case TABLE_FLOW_REVERSE_IPV4:
-	case TABLE_FLOW_QUOTED_IPV4:
-		asked(0x02000012, ACTION_TRANSLATE_REPLY_IPV4);
-		translate_reply_ipv4(&hit->arguments.translate_reply_ipv4, hit, scratch);
-		return true;
-	default:
-		return missed(0x02000012);
-	}
-}
-
-static __always_inline bool apply_flow_reverse_ipv4(struct scratch *scratch)
-{
-	struct connections_ipv4_hit hit;
-
-	if (!find_flow_reverse_ipv4(scratch, &hit) &&
-	    !(connections_ipv4_reach(&scratch->flow_reverse_ipv4, &scratch->connections_ipv4_half) && find_flow_reverse_ipv4(scratch, &hit)))
-		return false;
-	connections_ipv4_use(&hit, (u32)scratch->now_ms, scratch->packet.length);
-	return true;
-}
-
-/*
  * The same connections, by the tuple that answers to the packet have which an ICMP error quotes.
  */
 static __always_inline bool find_flow_quoted_ipv4(struct scratch *scratch, struct connections_ipv4_hit *hit)
@@ -4989,53 +4996,6 @@ static __always_inline bool apply_flow_ipv6(struct scratch *scratch)
 
 	if (!find_flow_ipv6(scratch, &hit) &&
 	    !(connections_ipv6_reach(&scratch->flow_ipv6, &scratch->connections_ipv6_half) && find_flow_ipv6(scratch, &hit)))
-		return false;
-	connections_ipv6_use(&hit, (u32)scratch->now_ms, scratch->packet.length);
-	return true;
-}
-
-/*
- * The same connections, by the tuple of their replies.
- */
-static __always_inline bool find_flow_reverse_ipv6(struct scratch *scratch, struct connections_ipv6_hit *hit)
-{
-	struct connections_ipv6_entry *entry = &scratch->flow_reverse_ipv6;
-
-	if (!uses_connections_ipv6)
-		return missed(0x02000042);
-	entry->key[0] = (u64)scratch->meta.reverse_network << 48 | (u64)scratch->meta.reverse_leg << 40 | (u64)scratch->meta.protocol << 32 | (scratch->meta.reverse_src_ipv6.high >> 32);
-	entry->key[1] = (scratch->meta.reverse_src_ipv6.high << 32 | scratch->meta.reverse_src_ipv6.low >> 32);
-	entry->key[2] = (scratch->meta.reverse_src_ipv6.low & 0xffffffffu) << 32 | (scratch->meta.reverse_dst_ipv6.high >> 32);
-	entry->key[3] = (scratch->meta.reverse_dst_ipv6.high << 32 | scratch->meta.reverse_dst_ipv6.low >> 32);
-	entry->key[4] = (scratch->meta.reverse_dst_ipv6.low & 0xffffffffu) << 32 | (u64)scratch->meta.reverse_src_port << 16 | scratch->meta.reverse_dst_port;
-	entry->hash = connections_ipv6_hash(entry->key);
-	if (!connections_ipv6_find_entry(entry, hit))
-		return missed(0x02000042);
-	if (unlikely(hit->table > 3) && !connections_ipv6_goes_on(hit, scratch->side)) {
-		entry->free = 0;
-		return missed(0x02000042);
-	}
-	switch (hit->table) {
-	case TABLE_FLOW_IPV6:
-		asked(0x02000042, ACTION_TRANSLATE_IPV6);
-		translate_ipv6(&hit->arguments.translate_ipv6, hit, scratch);
-		return true;
-	case TABLE_FLOW_REVERSE_IPV6:
-	case TABLE_FLOW_QUOTED_IPV6:
-		asked(0x02000042, ACTION_TRANSLATE_REPLY_IPV6);
-		translate_reply_ipv6(&hit->arguments.translate_reply_ipv6, hit, scratch);
-		return true;
-	default:
-		return missed(0x02000042);
-	}
-}
-
-static __always_inline bool apply_flow_reverse_ipv6(struct scratch *scratch)
-{
-	struct connections_ipv6_hit hit;
-
-	if (!find_flow_reverse_ipv6(scratch, &hit) &&
-	    !(connections_ipv6_reach(&scratch->flow_reverse_ipv6, &scratch->connections_ipv6_half) && find_flow_reverse_ipv6(scratch, &hit)))
 		return false;
 	connections_ipv6_use(&hit, (u32)scratch->now_ms, scratch->packet.length);
 	return true;
@@ -6586,29 +6546,10 @@ __noinline enum next decide_ipv4(struct packet_context *ctx)
 			if (scratch->meta.across != 0) {
 				scratch->meta.new_src_ipv4 = scratch->meta.hairpin_ipv4;
 				scratch->meta.reverse_dst_ipv4 = scratch->meta.hairpin_ipv4;
-				if (apply_crossing_ipv4(scratch)) {
-					struct connections_ipv4_entry *entry = &scratch->flow_reverse_ipv4;
-					u32 number = drawn(), next = number;
-					bool found = false;
-
-					for (u32 tried = 0; tried <= 16 && !found; tried++) {
-						if (tried) {
-							scratch->meta.reverse_dst_port = next & 0xffff;
-							next += number >> 16 | 1;
-							if (scratch->meta.reverse_dst_port < 1024)
-								scratch->meta.reverse_dst_port += 64512;
-						}
-						if (scratch->meta.reverse_dst_port >= 1024) {
-							entry->key[0] = (u64)scratch->meta.reverse_network << 48 | (u64)scratch->meta.reverse_leg << 40 | (u64)scratch->meta.protocol << 32 | scratch->meta.reverse_src_ipv4;
-							entry->key[1] = (u64)scratch->meta.reverse_dst_ipv4 << 32 | (u64)scratch->meta.reverse_src_port << 16 | scratch->meta.reverse_dst_port;
-							entry->hash = connections_ipv4_hash(entry->key);
-							found = !uses_connections_ipv4 || !connections_ipv4_holds(entry);
-						}
-					}
-					if (!found) {
-						return drop_for(&scratch->outcome, DROP_NO_SOURCE_PORT);
-					}
+				if (scratch->meta.reverse_dst_port < 0x400) {
+					scratch->meta.reverse_dst_port = ((u16)drawn()) | 0x8000;
 				}
+				apply_crossing_ipv4(scratch);
 			}
 		}
 	}
@@ -6792,8 +6733,41 @@ static __always_inline enum next connection_ipv4(struct packet_context *ctx, str
 		if (police_ipv4() == DONE)
 			return DONE;
 		if (scratch->meta.protocol != 0) {
-			if (apply_flow_reverse_ipv4(scratch)) {
-				if (scratch->meta.decided) {
+			if (!scratch->meta.decided && (scratch->meta.protocol == 17 || (scratch->meta.tcp_flags & 23) == 2) && scratch->meta.leg != 4 && !has(scratch, HEADER_VXLAN)) {
+				scratch->meta.new_src_ipv4 = scratch->headers.ipv4.src;
+				scratch->meta.new_dst_ipv4 = scratch->headers.ipv4.dst;
+				scratch->meta.new_dst_port = scratch->meta.dst_port;
+				scratch->meta.reverse_src_ipv4 = scratch->headers.ipv4.dst;
+				scratch->meta.reverse_dst_ipv4 = scratch->headers.ipv4.src;
+				scratch->meta.reverse_src_port = scratch->meta.dst_port;
+				scratch->meta.reverse_dst_port = scratch->meta.src_port;
+				scratch->meta.reverse_leg = 2;
+				scratch->meta.direct = 1;
+			}
+			if (scratch->meta.decided || scratch->meta.direct) {
+				u32 tried = 0, number = 0, next = 0;
+				bool found = false;
+
+				for (; tried <= 16 && !found; tried++) {
+					if (tried) {
+						if (tried == 1)
+							number = next = drawn();
+						scratch->meta.reverse_dst_port = next & 0xffff;
+						next += number >> 16 | 1;
+						if (scratch->meta.reverse_dst_port < 1024)
+							scratch->meta.reverse_dst_port += 64512;
+					}
+					found = !taken_flow_reverse_ipv4();
+				}
+				if (found && tried > 1) {
+					if (scratch->meta.direct) {
+						scratch->meta.decided = 1;
+					}
+				}
+				if (!found) {
+					if (scratch->meta.across != 0) {
+						return drop_for(&scratch->outcome, DROP_NO_SOURCE_PORT);
+					}
 					return drop_for(&scratch->outcome, DROP_FLOW_CLASH);
 				}
 			}
@@ -6802,6 +6776,9 @@ static __always_inline enum next connection_ipv4(struct packet_context *ctx, str
 	if (scratch->meta.nexthop == 0) {
 		if (!apply_route_ipv4(scratch)) {
 			if (scratch->meta.kept) {
+				scratch->meta.decided = 0;
+			}
+			if (scratch->meta.direct) {
 				scratch->meta.decided = 0;
 			}
 			if (scratch->meta.decided) {
@@ -7126,32 +7103,10 @@ __noinline enum next decide_ipv6(struct packet_context *ctx)
 			if (scratch->meta.across != 0) {
 				scratch->meta.new_src_ipv6 = scratch->meta.hairpin_ipv6;
 				scratch->meta.reverse_dst_ipv6 = scratch->meta.hairpin_ipv6;
-				if (apply_crossing_ipv6(scratch)) {
-					struct connections_ipv6_entry *entry = &scratch->flow_reverse_ipv6;
-					u32 number = drawn(), next = number;
-					bool found = false;
-
-					for (u32 tried = 0; tried <= 16 && !found; tried++) {
-						if (tried) {
-							scratch->meta.reverse_dst_port = next & 0xffff;
-							next += number >> 16 | 1;
-							if (scratch->meta.reverse_dst_port < 1024)
-								scratch->meta.reverse_dst_port += 64512;
-						}
-						if (scratch->meta.reverse_dst_port >= 1024) {
-							entry->key[0] = (u64)scratch->meta.reverse_network << 48 | (u64)scratch->meta.reverse_leg << 40 | (u64)scratch->meta.protocol << 32 | (scratch->meta.reverse_src_ipv6.high >> 32);
-							entry->key[1] = (scratch->meta.reverse_src_ipv6.high << 32 | scratch->meta.reverse_src_ipv6.low >> 32);
-							entry->key[2] = (scratch->meta.reverse_src_ipv6.low & 0xffffffffu) << 32 | (scratch->meta.reverse_dst_ipv6.high >> 32);
-							entry->key[3] = (scratch->meta.reverse_dst_ipv6.high << 32 | scratch->meta.reverse_dst_ipv6.low >> 32);
-							entry->key[4] = (scratch->meta.reverse_dst_ipv6.low & 0xffffffffu) << 32 | (u64)scratch->meta.reverse_src_port << 16 | scratch->meta.reverse_dst_port;
-							entry->hash = connections_ipv6_hash(entry->key);
-							found = !uses_connections_ipv6 || !connections_ipv6_holds(entry);
-						}
-					}
-					if (!found) {
-						return drop_for(&scratch->outcome, DROP_NO_SOURCE_PORT);
-					}
+				if (scratch->meta.reverse_dst_port < 0x400) {
+					scratch->meta.reverse_dst_port = ((u16)drawn()) | 0x8000;
 				}
+				apply_crossing_ipv6(scratch);
 			}
 		}
 	}
@@ -7335,8 +7290,41 @@ static __always_inline enum next connection_ipv6(struct packet_context *ctx, str
 		if (police_ipv6() == DONE)
 			return DONE;
 		if (scratch->meta.protocol != 0) {
-			if (apply_flow_reverse_ipv6(scratch)) {
-				if (scratch->meta.decided) {
+			if (!scratch->meta.decided && (scratch->meta.protocol == 17 || (scratch->meta.tcp_flags & 23) == 2) && scratch->meta.leg != 4 && !has(scratch, HEADER_VXLAN)) {
+				scratch->meta.new_src_ipv6 = scratch->headers.ipv6.src;
+				scratch->meta.new_dst_ipv6 = scratch->headers.ipv6.dst;
+				scratch->meta.new_dst_port = scratch->meta.dst_port;
+				scratch->meta.reverse_src_ipv6 = scratch->headers.ipv6.dst;
+				scratch->meta.reverse_dst_ipv6 = scratch->headers.ipv6.src;
+				scratch->meta.reverse_src_port = scratch->meta.dst_port;
+				scratch->meta.reverse_dst_port = scratch->meta.src_port;
+				scratch->meta.reverse_leg = 2;
+				scratch->meta.direct = 1;
+			}
+			if (scratch->meta.decided || scratch->meta.direct) {
+				u32 tried = 0, number = 0, next = 0;
+				bool found = false;
+
+				for (; tried <= 16 && !found; tried++) {
+					if (tried) {
+						if (tried == 1)
+							number = next = drawn();
+						scratch->meta.reverse_dst_port = next & 0xffff;
+						next += number >> 16 | 1;
+						if (scratch->meta.reverse_dst_port < 1024)
+							scratch->meta.reverse_dst_port += 64512;
+					}
+					found = !taken_flow_reverse_ipv6();
+				}
+				if (found && tried > 1) {
+					if (scratch->meta.direct) {
+						scratch->meta.decided = 1;
+					}
+				}
+				if (!found) {
+					if (scratch->meta.across != 0) {
+						return drop_for(&scratch->outcome, DROP_NO_SOURCE_PORT);
+					}
 					return drop_for(&scratch->outcome, DROP_FLOW_CLASH);
 				}
 			}
@@ -7345,6 +7333,9 @@ static __always_inline enum next connection_ipv6(struct packet_context *ctx, str
 	if (scratch->meta.nexthop == 0) {
 		if (!apply_route_ipv6(scratch)) {
 			if (scratch->meta.kept) {
+				scratch->meta.decided = 0;
+			}
+			if (scratch->meta.direct) {
 				scratch->meta.decided = 0;
 			}
 			if (scratch->meta.decided) {

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import socket
 from collections import Counter
+from contextlib import ExitStack
 
 import pytest
 from scapy.layers.inet import IP
 from scapy.layers.inet6 import IPv6
 
+from runtime.bpf.namespaces import entered
 from tests.root.end_to_end.shop import (
     ADDRESSES,
     BLUE_CLIENT,
     BLUE_WEB,
     CLIENT,
     GATEWAY,
+    SINGLE,
     WEB,
     WEB_1,
     WEB_2,
+    WEB_3,
     Shop,
     turnout,
 )
-from tests.root.end_to_end.traffic import ask, capture, echo
+from tests.root.end_to_end.traffic import TIMEOUT_S, ask, capture, echo, family_of
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 
@@ -100,3 +105,40 @@ def test_a_backend_calls_its_own_service(shop: Shop, version: int) -> None:
     seen = {answer.server: answer.seen for answer in answers}
     own = ADDRESSES[WEB_1][version == 6]
     assert seen == {"web-1": GATEWAY[version == 6], "web-2": own, "web-3": own}
+
+
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("backend", [WEB_1, WEB_3], ids=["same-node", "other-node"])
+def test_one_socket_asks_a_service_and_its_backend(shop: Shop, version: int, backend: str) -> None:
+    """Both get the same port of the client's, and each answer comes from where it was asked."""
+    service = SINGLE["near" if backend == WEB_1 else "far"][version == 6]
+    asked = [(service, 53), (ADDRESSES[backend][version == 6], 5300)] * 3
+    with entered(shop.namespace(CLIENT)), socket.socket(family_of(service), socket.SOCK_DGRAM) as client:
+        client.settimeout(TIMEOUT_S)
+        for number, (address, port) in enumerate(asked):
+            client.sendto(b"datagram %d" % number, (address, port))
+            answer, sender = client.recvfrom(100)
+            assert (answer, sender[:2]) == (b"datagram %d" % number, (address, port))
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_one_port_for_connections_to_a_service_and_to_its_backends(shop: Shop, version: int) -> None:
+    """All are open at once: one of the direct ones would be the service's, seen from the backend."""
+    service, source = WEB[version == 6], ("", 9_100 + version)
+    backends = {name.partition(".")[2]: ADDRESSES[name][version == 6] for name in (WEB_1, WEB_2, WEB_3)}
+    with ExitStack() as opened, entered(shop.namespace(CLIENT)):
+        clients: dict[str, socket.socket] = {}
+        for name, place in (("", (service, 80)), *((name, (address, 8080)) for name, address in backends.items())):
+            client = opened.enter_context(socket.socket(family_of(service), socket.SOCK_STREAM))
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            client.settimeout(TIMEOUT_S)
+            client.bind(source)
+            client.connect(place)
+            clients[name] = client
+        found: dict[str, str] = {}
+        for name, client in reversed(clients.items()):
+            client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            answer = b"".join(iter(lambda client=client: client.recv(4096), b""))
+            found[name] = answer.rpartition(b"\r\n")[2].decode().split()[0]
+    assert found.pop("") in backends
+    assert found == {name: name for name in backends}

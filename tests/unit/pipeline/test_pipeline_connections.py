@@ -108,35 +108,6 @@ def test_a_known_flow_needs_no_other_tables() -> None:
     ]
 
 
-def test_a_second_connection_with_the_tuple_of_replies_is_refused() -> None:
-    """Two services with one backend: the replies to one client port cannot be told apart."""
-    node = Node()
-    book = node.book
-    action = book.call("to_service_ipv4", service_id=3, hairpin="10.0.0.1", affinity_ms=0)
-    node.model.insert(book.entry("service_ipv4", action, network=1, address=VIP[4], protocol=6, port=85))
-    syn(node, 1000)
-    outcome = syn(node, 1000, dport=85)
-    assert (outcome.verdict, outcome.drop_reason) == (VerdictKind.DROP, "flow_clash")
-    assert len(node.model.learned("flow_ipv4")) == 1
-    (reverse,) = node.model.learned("flow_reverse_ipv4")
-    assert reverse.profile == "tcp_new"
-    services = (node.model.indexed_counter("service_replies", service).packets for service in range(16))
-    assert sum(services) == 0
-
-
-def test_what_clashes_with_an_ended_connection_does_not_revive_it() -> None:
-    node = Node()
-    book = node.book
-    action = book.call("to_service_ipv4", service_id=3, hairpin="10.0.0.1", affinity_ms=0)
-    node.model.insert(book.entry("service_ipv4", action, network=1, address=VIP[4], protocol=6, port=85))
-    syn(node, 1000)
-    syn(node, 1000, flags="R")
-    assert syn(node, 1000, dport=85).drop_reason == "flow_clash"
-    for table in ("flow_ipv4", "flow_reverse_ipv4"):
-        (half,) = node.model.learned(table)
-        assert half.profile == "tcp_closed"
-
-
 def test_a_stale_next_hop_does_not_lead_into_another_network() -> None:
     node = Node()
     syn(node, 1000)
