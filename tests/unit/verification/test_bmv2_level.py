@@ -15,6 +15,7 @@ from compiler.ir.entries import Entries, EntryKey, Group, GroupRef, TableEntry
 from compiler.ir.interpreter import NotFound, Tally, VerdictKind, trace
 from compiler.ir.names import Names
 from compiler.pipeline.assembly import pipeline
+from compiler.pipeline.portable import portable
 from compiler.printers.p4.v1model import KERNEL_PORT
 from compiler.printers.v1model_p4info import v1model_p4info
 from runtime.client.plan import Kind
@@ -83,8 +84,8 @@ class FakeSwitch:
 
     def _digests(self) -> Iterator[p4r.DigestList]:
         """Of the connection that was learned last; of older ones too, as BMv2 tells what was not acknowledged."""
-        for info in v1model_p4info(SOURCE).digests:
-            tables = [t for t in SOURCE.tables if info.preamble.name == f"learn_{t.store}"]
+        for info in v1model_p4info(portable(SOURCE)).digests:
+            tables = [t for t in portable(SOURCE).tables if info.preamble.name == f"learn_{t.store}"]
             for halves in zip(*(self.level.learned(table.name) for table in tables), strict=True):
                 values = [v for half in halves for v in (*(m.value for m in half.matches), *half.action.arguments, 0)]
                 members = [p4d.P4Data(bitstring=value.to_bytes(16, "big")) for value in values]
