@@ -239,7 +239,7 @@ def learned_entries(names: Names, message: p4r.DigestList) -> Iterator[TableEntr
     info = next(d for d in v1model_p4info(portable(names.pipeline)).digests if d.preamble.id == message.digest_id)
     for data in message.data:
         values = iter([int.from_bytes(member.bitstring, "big") for member in data.struct.members])
-        for table in names.pipeline.tables:
+        for table in portable(names.pipeline).tables:
             if table.store is not None and info.preamble.name == f"learn_{table.store}":
                 action = next(ref.name for ref in table.actions if ref.in_entries)
                 matches = tuple(Exact(value=next(values)) for _ in table.keys)
