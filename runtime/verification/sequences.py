@@ -13,6 +13,7 @@ from runtime.verification.frame_sequences import FRAME_SEQUENCES
 from runtime.verification.playing import Play
 from runtime.verification.sequence import QUERY, SHOP, SYN, Sequence
 from runtime.verification.strategies import Again, Burst, Edit, Reply, Sweep, Wait
+from runtime.verification.telling_sequences import TELLING_SEQUENCES
 from runtime.verification.traffic import sent
 
 __all__ = ["SEQUENCES", "SHOP", "SYN", "Sequence"]
@@ -148,5 +149,6 @@ SEQUENCES = (
     Sequence(name="strangers", play=_strangers),
     Sequence(name="IP length ends in the TCP header", play=_ends_in_header),
     *FRAME_SEQUENCES,
+    *TELLING_SEQUENCES,
     *CONNECTION_SEQUENCES,
 )
