@@ -117,7 +117,7 @@ def _of_expression(part: object, around: _Around) -> Iterator[Fault]:
         case Const(value=value, width_bits=width):
             yield "constant", replace(part, value=(value + 1) % (1 << width))
         case FieldRef(header=header, name=name, width_bits=width):
-            fields = around.names.header_types[around.names.headers[header].type].fields
+            fields = around.names.header_types[header].fields
             others = [f.name for f in fields if f.width_bits == width]
             yield "other field", replace(part, name=_next(others, name))
         case MetaRef(name=name, width_bits=width):
