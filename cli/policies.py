@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from threading import Thread
 
 import typer
 
@@ -14,11 +17,29 @@ from compiler.policy.policyset import PolicySet
 from runtime.policymemory import memory_folder, read_memory, write_memory
 
 
+def _nothing() -> None:
+    """There is nothing to be remembered."""
+
+
 class Policies:
     """A checked policy set and the text it was read from."""
 
-    def __init__(self, policies: PolicySet, sources: Mapping[str, str]) -> None:
+    def __init__(
+        self, policies: PolicySet, sources: Mapping[str, str], remember: Callable[[], None] = _nothing
+    ) -> None:
+        """`remember` is done while others work."""
         self.set, self.sources = policies, sources
+        self._remembering = Thread(target=remember, name="remember")
+
+    @contextmanager
+    def remembered(self) -> Generator[Callable[[], None]]:
+        """What has been read is remembered at the end; or beside everything else from a call of what this gives."""
+        try:
+            yield self._remembering.start
+        finally:
+            if self._remembering.ident is None:
+                self._remembering.start()
+            self._remembering.join()
 
     def report(self, diagnostics: Iterable[Diagnostic]) -> None:
         """Print diagnostics on stderr; ends the command if one is an error."""
@@ -35,13 +56,13 @@ def load_policies(paths: Iterable[Path]) -> Policies:
 
 
 def load_remembered_policies(paths: Iterable[Path]) -> Policies:
-    """The same, and sooner: of many policies what has not changed since the last time is not read again."""
+    """The same, and sooner: of many policies what has not changed since the last time is not read again.
+
+    What has been read now is for the next time only by `Policies.remembered`.
+    """
     paths, folder = list(paths), memory_folder()
     memory = read_memory(folder, paths)
-    loaded = load(paths, memory)
-    if not loaded.is_refused:
-        write_memory(folder, paths, memory)
-    return _checked(loaded)
+    return _checked(load(paths, memory), partial(write_memory, folder, paths, memory))
 
 
 def load_policy_text(text: str) -> Policies:
@@ -49,7 +70,7 @@ def load_policy_text(text: str) -> Policies:
     return _checked(load_text(text, "--policy"))
 
 
-def _checked(loaded: Loaded) -> Policies:
-    policies = Policies(loaded.policies, loaded.sources)
+def _checked(loaded: Loaded, remember: Callable[[], None] = _nothing) -> Policies:
+    policies = Policies(loaded.policies, loaded.sources, remember)
     policies.report(loaded.diagnostics)
     return policies

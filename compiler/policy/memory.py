@@ -106,11 +106,23 @@ class Memory:
         self._cards, self._services = cards or {}, services or {}
         self.cards = dict[str, Sequence[Any]]()
         """Of this run's parts, by their digests."""
-        self.services = dict[str, list[Any]]()
-        """Of this run's services, by the digest of all that they follow from."""
-        self.learned = 0
-        """How many of both were not known before."""
+        self._kept = dict[str, list[Any]]()
+        self._new = dict[str, tuple[Service, Sequence[Part]]]()
+        """Services that are to be encoded, which may wait until nobody waits for it."""
+        self._learned = 0
         self._surroundings = list[str]()
+
+    @property
+    def services(self) -> Mapping[str, list[Any]]:
+        """Of this run's services, by the digest of all that they follow from."""
+        self._encode()
+        return self._kept
+
+    @property
+    def learned(self) -> int:
+        """How many cards and services were not known before."""
+        self._encode()
+        return self._learned
 
     def read(self, path: str, text: str, objects: Objects) -> bool:
         """Put a file's objects into `objects`. False if there is something to be said: it is to be read as a whole."""
@@ -155,7 +167,7 @@ class Memory:
             return
         card = self._cards.get(located.origin.digest)
         if card is None:
-            self.learned += 1
+            self._learned += 1
             metadata = located.model.metadata
             service = f"{metadata.namespace}/{metadata.labels.get(SERVICE_LABEL, '')}"
             card = Card(_KINDS.index(located.kind), object_name(metadata), service)
@@ -178,20 +190,22 @@ class Memory:
         key = digest_of(self._all_else, *(part.digest for part in parts))
         known = self._services.get(key)
         if known is not None:
-            self.services[key] = known
+            self._kept[key] = known
             return decoded(known, parts, networks, workloads)
         before = report.count
         service = resolve(located)
         if service is not None and report.count == before:
-            self._learn(key, service, parts)
+            self._new[key] = service, parts
         return service
 
-    def _learn(self, key: str, service: Service, parts: Sequence[Part]) -> None:
-        try:
-            self.services[key] = encoded(service, parts)
-        except NotPlainError:
-            return
-        self.learned += 1
+    def _encode(self) -> None:
+        while self._new:
+            key, (service, parts) = self._new.popitem()
+            try:
+                self._kept[key] = encoded(service, parts)
+            except NotPlainError:
+                continue
+            self._learned += 1
 
     @cached_property
     def _all_else(self) -> str:
