@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from threading import Thread
 
 import typer
 
@@ -27,19 +25,8 @@ class Policies:
     def __init__(
         self, policies: PolicySet, sources: Mapping[str, str], remember: Callable[[], None] = _nothing
     ) -> None:
-        """`remember` is done while others work."""
-        self.set, self.sources = policies, sources
-        self._remembering = Thread(target=remember, name="remember")
-
-    @contextmanager
-    def remembered(self) -> Generator[Callable[[], None]]:
-        """What has been read is remembered at the end; or beside everything else from a call of what this gives."""
-        try:
-            yield self._remembering.start
-        finally:
-            if self._remembering.ident is None:
-                self._remembering.start()
-            self._remembering.join()
+        """`remember` is for the next time, and done when nobody waits for the policies any more."""
+        self.set, self.sources, self.remember = policies, sources, remember
 
     def report(self, diagnostics: Iterable[Diagnostic]) -> None:
         """Print diagnostics on stderr; ends the command if one is an error."""
@@ -58,7 +45,7 @@ def load_policies(paths: Iterable[Path]) -> Policies:
 def load_remembered_policies(paths: Iterable[Path]) -> Policies:
     """The same, and sooner: of many policies what has not changed since the last time is not read again.
 
-    What has been read now is for the next time only by `Policies.remembered`.
+    What has been read now is for the next time only by `Policies.remember`.
     """
     paths, folder = list(paths), memory_folder()
     memory = read_memory(folder, paths)

@@ -1,4 +1,4 @@
-"""What `turnout apply` has read is remembered while it writes, or at its end, whichever way that comes."""
+"""What `turnout apply` has read is remembered when it says so, unless there was an error."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from cli.policies import Policies, load_remembered_policies
-from compiler.policy.policyset import PolicySet
+from cli.policies import load_remembered_policies
 from runtime.policymemory import memory_folder
 
 NETWORK = """\
@@ -33,31 +32,6 @@ ports: [{port: 8080}]
 """
 
 
-def remember(found: list[str]) -> Policies:
-    return Policies(PolicySet(), {}, lambda: found.append("remembered"))
-
-
-def test_what_is_read_is_remembered_at_the_end() -> None:
-    found: list[str] = []
-    with remember(found).remembered():
-        assert found == []
-    assert found == ["remembered"]
-
-
-def test_what_is_read_is_remembered_beside_other_work_and_once() -> None:
-    found: list[str] = []
-    with remember(found).remembered() as begin:
-        begin()
-    assert found == ["remembered"]
-
-
-def test_what_is_read_is_remembered_by_a_command_that_fails() -> None:
-    found: list[str] = []
-    with pytest.raises(typer.Exit), remember(found).remembered():
-        raise typer.Exit(1)
-    assert found == ["remembered"]
-
-
 @pytest.mark.parametrize(("port", "files"), [("80", 1), ("0", 0)])
 def test_policies_with_an_error_are_not_remembered(
     port: str, files: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -67,8 +41,7 @@ def test_policies_with_an_error_are_not_remembered(
     services = "".join(SERVICE.replace("{number}", str(number)) for number in range(1, 151))
     path.write_text(NETWORK + services.replace("port: 80}", f"port: {port}}}", 1))
     try:
-        with load_remembered_policies([path]).remembered():
-            pass
+        load_remembered_policies([path]).remember()
     except typer.Exit:
         assert files == 0
     assert len([*memory_folder().glob("*.json")]) == files
