@@ -199,8 +199,8 @@ class Memory:
         return service
 
     def _encode(self) -> None:
-        while self._new:
-            key, (service, parts) = self._new.popitem()
+        new, self._new = self._new, {}
+        for key, (service, parts) in new.items():
             try:
                 self._kept[key] = encoded(service, parts)
             except NotPlainError:
