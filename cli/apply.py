@@ -61,6 +61,7 @@ def apply(
     tls = client_tls(tls_ca, tls_cert, tls_key)
     ask = partial(_look, loaded=loaded, writes=not dry_run, replaces=replace_pipeline, removed=removed_backends)
     with ExitStack() as sessions:
+        sessions.callback(loaded.remember)  # at the end: it takes a fifth of a second, and in a thread the writes more
         try:
             opened = [
                 sessions.enter_context(Session(one.address, one.device_id, tls=tls, waits=say)) for one in devices

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
 import typer
@@ -14,11 +15,18 @@ from compiler.policy.policyset import PolicySet
 from runtime.policymemory import memory_folder, read_memory, write_memory
 
 
+def _nothing() -> None:
+    """There is nothing to be remembered."""
+
+
 class Policies:
     """A checked policy set and the text it was read from."""
 
-    def __init__(self, policies: PolicySet, sources: Mapping[str, str]) -> None:
-        self.set, self.sources = policies, sources
+    def __init__(
+        self, policies: PolicySet, sources: Mapping[str, str], remember: Callable[[], None] = _nothing
+    ) -> None:
+        """`remember` is for the next time, and done when nobody waits for the policies any more."""
+        self.set, self.sources, self.remember = policies, sources, remember
 
     def report(self, diagnostics: Iterable[Diagnostic]) -> None:
         """Print diagnostics on stderr; ends the command if one is an error."""
@@ -35,13 +43,13 @@ def load_policies(paths: Iterable[Path]) -> Policies:
 
 
 def load_remembered_policies(paths: Iterable[Path]) -> Policies:
-    """The same, and sooner: of many policies what has not changed since the last time is not read again."""
+    """The same, and sooner: of many policies what has not changed since the last time is not read again.
+
+    What has been read now is for the next time only by `Policies.remember`.
+    """
     paths, folder = list(paths), memory_folder()
     memory = read_memory(folder, paths)
-    loaded = load(paths, memory)
-    if not loaded.is_refused:
-        write_memory(folder, paths, memory)
-    return _checked(loaded)
+    return _checked(load(paths, memory), partial(write_memory, folder, paths, memory))
 
 
 def load_policy_text(text: str) -> Policies:
@@ -49,7 +57,7 @@ def load_policy_text(text: str) -> Policies:
     return _checked(load_text(text, "--policy"))
 
 
-def _checked(loaded: Loaded) -> Policies:
-    policies = Policies(loaded.policies, loaded.sources)
+def _checked(loaded: Loaded, remember: Callable[[], None] = _nothing) -> Policies:
+    policies = Policies(loaded.policies, loaded.sources, remember)
     policies.report(loaded.diagnostics)
     return policies

@@ -100,7 +100,8 @@ class ClusterServiceResolver:
         policy = TrafficPolicy(located.model.spec.internal_traffic_policy or TrafficPolicy.CLUSTER)
         outside = TrafficPolicy(located.model.spec.external_traffic_policy or TrafficPolicy.CLUSTER)
         found = self.endpoints.of(key)
-        slices, outside_slices = (usable(found, by_node=one is TrafficPolicy.LOCAL) for one in (policy, outside))
+        slices = usable(found, by_node=policy is TrafficPolicy.LOCAL)
+        outside_slices = slices if outside is policy else usable(found, by_node=outside is TrafficPolicy.LOCAL)
         if not slices:
             message = f"service '{key}' has no EndpointSlice: its packets have nowhere to go"
             hint = f"an EndpointSlice with the label kubernetes.io/service-name: {metadata.name}"
@@ -176,8 +177,9 @@ class ClusterServiceResolver:
     ) -> ServicePort:
         spec = located.model.spec.ports[index]
         versions = {address.version for address, _ in placed}
-        backends, outside = (
-            ordered(self._backends(network, spec, some, versions)) for some in (slices, outside_slices)
+        backends = ordered(self._backends(network, spec, slices, versions))
+        outside = (
+            backends if outside_slices is slices else ordered(self._backends(network, spec, outside_slices, versions))
         )
         span = located.at("spec", "ports", index, "port")
         port = service_port(
@@ -194,6 +196,9 @@ class ClusterServiceResolver:
             message = f"port {spec.port}/{spec.protocol} of service '{key}' has no ready endpoint"
             self.report.add(codes.NO_BACKENDS, span, message)
         check_families(key, placed, port, self.report)
+        if outside is backends:
+            self._check_inside(network, port.backends)
+            return port
         self._check_inside(network, ordered([*port.backends, *outside]))
         return port if outside == port.backends else replace(port, outside=outside)
 

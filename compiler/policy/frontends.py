@@ -127,10 +127,12 @@ def service_port(
 
 def ordered(backends: Iterable[Backend]) -> tuple[Backend, ...]:
     """By family, address, port and network; of two for the same place the first stays."""
-    by_place: dict[tuple[Address, int, str], Backend] = {}
+    by_place: dict[tuple[int, int, int, str], Backend] = {}
     for backend in backends:
-        by_place.setdefault((backend.address, backend.port, _network_of(backend)), backend)
-    return tuple(sorted(by_place.values(), key=lambda b: (b.address.version, int(b.address), b.port, _network_of(b))))
+        address = backend.address
+        place = address.version, int(address), backend.port, _network_of(backend)
+        by_place.setdefault(place, backend)
+    return tuple(map(by_place.__getitem__, sorted(by_place)))
 
 
 def _network_of(backend: Backend) -> str:

@@ -19,6 +19,8 @@ from functools import cached_property
 from itertools import groupby
 from typing import Any, Final, NamedTuple, cast
 
+from pydantic import ValidationError
+
 from compiler.diagnostic import Report
 from compiler.policy.division import Part, digest_of, divided, joined
 from compiler.policy.document import MappingNode, read_documents
@@ -29,12 +31,16 @@ from compiler.policy.located import Located, Objects
 from compiler.policy.model import Model
 from compiler.policy.policyset import Network, Service, Workload
 from compiler.policy.references import object_name
+from compiler.policy.shapes import Outline, Shape, Shaped, Words, may_have_shape, outline_of, shape_of
 from compiler.policy.validation import collect_objects
 from compiler.span import InternalError
 
 _KINDS: Final[tuple[type[Model], ...]] = (KubernetesService, EndpointSlice)
 _MOST_GAPS: Final = 200
 """Where more parts than these are new, here and there, a file is read as a whole."""
+
+_LEAST_ALIKE: Final = 4
+"""Parts with the same outline; to find out how to read fewer of them takes as long as to read them."""
 
 
 class Card(NamedTuple):
@@ -100,11 +106,23 @@ class Memory:
         self._cards, self._services = cards or {}, services or {}
         self.cards = dict[str, Sequence[Any]]()
         """Of this run's parts, by their digests."""
-        self.services = dict[str, list[Any]]()
-        """Of this run's services, by the digest of all that they follow from."""
-        self.learned = 0
-        """How many of both were not known before."""
+        self._kept = dict[str, list[Any]]()
+        self._new = dict[str, tuple[Service, Sequence[Part]]]()
+        """Services that are to be encoded, which may wait until nobody waits for it."""
+        self._learned = 0
         self._surroundings = list[str]()
+
+    @property
+    def services(self) -> Mapping[str, list[Any]]:
+        """Of this run's services, by the digest of all that they follow from."""
+        self._encode()
+        return self._kept
+
+    @property
+    def learned(self) -> int:
+        """How many cards and services were not known before."""
+        self._encode()
+        return self._learned
 
     def read(self, path: str, text: str, objects: Objects) -> bool:
         """Put a file's objects into `objects`. False if there is something to be said: it is to be read as a whole."""
@@ -118,7 +136,8 @@ class Memory:
         return True
 
     def _objects_of(self, parts: Sequence[Part]) -> list[Located[Any]] | None:
-        known: list[Remembered | None] = [self._known(part) for part in parts]
+        known: list[Located[Any] | None] = [self._known(part) for part in parts]
+        _read_by_shape(parts, known)
         runs = [(is_new, list(run)) for is_new, run in groupby(range(len(parts)), lambda at: known[at] is None)]
         if sum(is_new for is_new, _ in runs) > _MOST_GAPS:
             runs = [(True, list(range(len(parts))))]
@@ -148,7 +167,7 @@ class Memory:
             return
         card = self._cards.get(located.origin.digest)
         if card is None:
-            self.learned += 1
+            self._learned += 1
             metadata = located.model.metadata
             service = f"{metadata.namespace}/{metadata.labels.get(SERVICE_LABEL, '')}"
             card = Card(_KINDS.index(located.kind), object_name(metadata), service)
@@ -171,24 +190,64 @@ class Memory:
         key = digest_of(self._all_else, *(part.digest for part in parts))
         known = self._services.get(key)
         if known is not None:
-            self.services[key] = known
+            self._kept[key] = known
             return decoded(known, parts, networks, workloads)
         before = report.count
         service = resolve(located)
         if service is not None and report.count == before:
-            self._learn(key, service, parts)
+            self._new[key] = service, parts
         return service
 
-    def _learn(self, key: str, service: Service, parts: Sequence[Part]) -> None:
-        try:
-            self.services[key] = encoded(service, parts)
-        except NotPlainError:
-            return
-        self.learned += 1
+    def _encode(self) -> None:
+        new, self._new = self._new, {}
+        for key, (service, parts) in new.items():
+            try:
+                self._kept[key] = encoded(service, parts)
+            except NotPlainError:
+                continue
+            self._learned += 1
 
     @cached_property
     def _all_else(self) -> str:
         return digest_of(*self._surroundings)
+
+
+def _read_by_shape(parts: Sequence[Part], known: list[Located[Any] | None]) -> None:
+    """Put what other parts show how to read into `known`; what there is something to be said about is left out."""
+    by_outline: dict[Outline, list[tuple[int, Words]]] = {}
+    for at, part in enumerate(parts):
+        if known[at] is None:
+            outline, words = outline_of(part.text)
+            by_outline.setdefault(outline, []).append((at, words))
+    for outline, found in by_outline.items():
+        if len(found) < _LEAST_ALIKE or not may_have_shape(outline):
+            continue
+        first, words = found[0]
+        shape = _shape(parts[first], outline, words)
+        if shape is not None:
+            for at, words in found:
+                known[at] = _shaped(parts[at], shape, words)
+
+
+def _shape(part: Part, outline: Outline, words: Words) -> Shape | None:
+    read = _read_together([part])
+    match read:
+        case [(_, [Located(origin=Part()) as example])]:
+            return shape_of(part, example, outline, words)
+        case _:
+            return None
+
+
+def _shaped(part: Part, shape: Shape, words: Words) -> Shaped | None:
+    try:
+        model = shape.model.model_validate(shape.plain(words))
+    except ValidationError:
+        return None  # to be told by whoever reads it the plain way
+    return Shaped(model, part, shape, words, _node_of)
+
+
+def _node_of(part: Part) -> MappingNode:
+    return _read_alone(part).node
 
 
 def _read_together(parts: Sequence[Part]) -> list[tuple[Part, list[Located[Any]]]] | None:

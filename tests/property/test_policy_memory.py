@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from compiler.diagnostic import Report
 from compiler.policy import load, load_texts
 from compiler.policy.division import divided
+from compiler.policy.document import Node, read_documents
 from compiler.policy.loading import Loaded
 from compiler.policy.memory import Memory
 from runtime.verification.policies.drawing import plans
@@ -325,3 +328,96 @@ def test_a_directive_is_of_the_next_document() -> None:
     memory = check({"a": FABRIC + tagged}, Memory())
     memory = check({"a": FABRIC + "...\n%TAG !! tag:example.com:\n" + tagged}, memory)
     check({"a": FABRIC + tagged + "...\n%TAG !! tag:example.com:\n" + tagged.replace("s1", "t1")}, memory)
+
+
+def styled(style: int, count: int = 8) -> list[str]:
+    """Services and slices, each a text, as programs and as people write them."""
+    plain = [one for one in yaml.safe_load_all(many()) if one][: 2 * count]
+    match style:
+        case 0:
+            return [f"---\n{json.dumps(one)}\n" for one in plain]
+        case 1:
+            return ["---\n" + yaml.safe_dump(one, sort_keys=False) for one in plain]
+        case 2:
+            return ["---\n" + yaml.safe_dump(one, default_flow_style=None) for one in plain]
+        case 3:
+            return ["---\n" + json.dumps(one, indent=2) + "\n" for one in plain]
+        case _:
+            return ["---\r\n" + yaml.safe_dump(one, sort_keys=False).replace("\n", "\r\n") for one in plain]
+
+
+@pytest.mark.parametrize("style", range(5))
+def test_parts_that_are_alike_are_read_by_their_shape(style: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+
+    def counted(path: str, text: str, report: Report) -> list[Node]:
+        documents = read_documents(path, text, report)
+        read.append(len(documents))
+        return documents
+
+    monkeypatch.setattr("compiler.policy.memory.read_documents", counted)
+    sources = {"a": FABRIC, "b": "".join(styled(style))}
+    found = load_texts(sources, Memory())
+    assert sum(read) == 3 + 2  # the fabric, and one each of services and slices
+    assert len(found.policies.services) == 8
+    assert shown(found) == shown(load_texts(sources))
+
+
+WORDS = [
+    "null",
+    "true",
+    "8",
+    "010",
+    "0x1f",
+    "1e3",
+    "1_0",
+    "x",
+    "v1",
+    "Service",
+    "IPv6",
+    "a b",
+    "",
+    "~",
+    "-",
+    "1:2",
+    "'",
+]
+SOUP = st.text(alphabet="a: -[]{}&*!|>'\"%@`,#?<\n\t~01.\r\\", max_size=6)
+
+
+@pytest.mark.parametrize("word", ["Secret", "Pod", "EndpointSlice", "List", "Servce"])
+def test_parts_that_are_alike_may_be_of_another_kind(word: str) -> None:
+    for style in range(5):
+        parts = styled(style)
+        parts[2] = parts[2].replace("Service", word)
+        check({"a": FABRIC, "b": "".join(parts)}, Memory())
+
+
+def test_items_that_are_alike_are_read_by_their_shape() -> None:
+    objects = [one for one in yaml.safe_load_all(many()) if one]
+    objects[4]["spec"]["ports"][0]["port"] = "wrong"
+    check({"a": FABRIC, "l": printed(objects)}, Memory())
+    objects[4]["spec"]["ports"][0]["port"] = 81
+    check({"a": FABRIC, "l": printed(objects)}, Memory())
+
+
+@settings(FEW, max_examples=300)
+@given(st.integers(0, 4), st.data())
+def test_parts_that_are_alike_but_for_something(style: int, data: st.DataObject) -> None:
+    """In one of them, or in all."""
+    parts = styled(style)
+    soup = data.draw(st.one_of(st.sampled_from(WORDS), SOUP))
+    is_everywhere, one = data.draw(st.booleans()), data.draw(st.integers(0, len(parts) - 1))
+    text = parts[one]
+    words = [found.span() for found in re.finditer(r"[0-9A-Za-z./-]+", text)]
+    word = st.sampled_from(words)
+    place = st.integers(0, len(text)).map(lambda at: (at, at))
+    start, end = data.draw(st.one_of(word, place))
+    new = text[:start] + soup + text[end:]
+    if is_everywhere:
+        old, here = text[max(0, start - 6) : end], text[max(0, start - 6) : start] + soup
+        parts = [part.replace(old, here) for part in parts] if old else parts
+    else:
+        parts[one] = new
+    memory = check({"a": FABRIC, "b": "".join(parts)}, Memory())
+    check({"a": FABRIC, "b": "".join(parts[1:])}, memory)
