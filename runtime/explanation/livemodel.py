@@ -12,6 +12,8 @@ from compiler.ir.entries import Entries, Group
 from compiler.ir.interpreter import Model
 from compiler.ir.interpreter.learning import Slot, SlotStore
 from compiler.ir.nodes import Pipeline
+from compiler.ir.statements import Learn
+from compiler.ir.walking import all_statements
 from compiler.span import InternalError
 from runtime.client.learnedentries import LearnedRead
 
@@ -26,7 +28,8 @@ class LiveStore(SlotStore):
     def __init__(self, pipeline: Pipeline, name: str, seed: int, find: FindLearned) -> None:
         tables = [table for table in pipeline.tables if table.store == name]
         super().__init__(next(store for store in pipeline.stores if store.name == name), tables, seed)
-        self._tables, self._ask = [table.name for table in tables], find
+        learned = {statement.table for statement in all_statements(pipeline) if isinstance(statement, Learn)}
+        self._tables, self._ask = [table.name for table in tables if table.name in learned], find
 
     def find(self, key: tuple[int, ...]) -> Slot | None:
         return super().find(key) or self._brought(key)

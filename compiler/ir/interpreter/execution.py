@@ -249,11 +249,12 @@ class Journey:
         for tried, value in enumerate(values, 1):
             self._scope.metadata[target.name] = value
             key = tuple(evaluate(part.expr, self._scope) for part in table.keys)
-            if store.find(key) is None:
+            is_free = store.find(key) is None
+            if is_free or tried == len(values):
+                self._record(trace.Sought(table=table.name, key=_key_text(table, key), is_free=is_free, tried=tried))
+            if is_free:
                 self._missed[table.name] = key
-                self._record(trace.Sought(table=table.name, name=target.name, value=str(value), tried=tried))
                 return self.run(statement.on_other) if tried > 1 else None
-        self._record(trace.Sought(table=table.name, name=target.name, value=None, tried=len(values)))
         return self.run(statement.on_none)
 
     def _record_learned(self, table: Table, slot: Slot, *, is_renewed: bool) -> None:

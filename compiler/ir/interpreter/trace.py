@@ -151,16 +151,15 @@ class Full:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sought:
-    """A value with which a learned table has no entry was looked for; `value` is None where none was found."""
+    """A value with which a learned table has no entry was looked for; `key` is the last one tried."""
 
     table: str
-    name: str
-    value: str | None
+    key: NamedTexts
+    is_free: bool
     tried: int
 
     def __str__(self) -> str:
-        found = f"{self.name}={self.value}" if self.value is not None else f"no {self.name}"
-        return f"seek {self.table}: {found} is free, {self.tried} tried"
+        return f"seek {self.table} ({_listed(self.key)}): {'free' if self.is_free else 'taken'}, {self.tried} tried"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,6 +54,6 @@ def test_programs_are_told_of_ports_and_networks(devices: Devices) -> None:
     ]
     assert [way["share"] for way in ways] == ["2/3", "1/3"]
     (sought,) = (step for step in ways[0]["hops"][0]["steps"] if step["kind"] == "seek")
-    assert (sought["name"], sought["value"], sought["tried"]) == ("reverse_dst_port", "49152", 1)
+    assert (sought["key"]["dst_port"], sought["is_free"], sought["tried"]) == ("49152", True, 1)
     found = json.loads(told(devices, devices.explain("default/api", "-o", "json")))
     assert (found["network"], found["addresses"]) == (None, [])

@@ -99,7 +99,7 @@ def test_others_are_tried_one_after_the_other_until_none_is_left() -> None:
     outcome = made.process(2000, bytes(60))
     assert outcome.drop_reason == "none"
     (step,) = (step for step in outcome.trace if isinstance(step, Sought))
-    assert str(step) == "seek flow: no port is free, 5 tried"
+    assert str(step) == "seek flow (port=5003, wide=0): taken, 5 tried"
 
 
 def test_a_present_value_may_be_below_the_first() -> None:
@@ -135,3 +135,14 @@ def test_p4_has_nothing_like_it() -> None:
     for printed in (print_v1model, print_pna):
         with pytest.raises(UnprintableError, match="a key without an entry is sought in table flow"):
             printed(seeking())
+
+
+def test_what_is_done_with_another_value() -> None:
+    """And only with another one; by a text that is read as it is written."""
+    text = TEXT.replace(SEEK, "seek flow into meta.port from 1024 tries 4 other { meta.wide = 1 } none { drop none }")
+    pipeline = check(from_text(text))
+    assert from_text(to_text(pipeline)) == pipeline
+    model = Model(pipeline, hash_seed=7)
+    made = Interpreter(model, clock=lambda: 0, random=lambda _: 5000)
+    assert [made.process(2000, bytes(60)).egress_port for _ in range(2)] == [2000, 5000]
+    assert [entry.matches[1].value for entry in model.learned("flow")] == [0, 1]

@@ -103,7 +103,7 @@ interpreter, from there:
   control police_ipv4
   table isolated_source_ipv4 (network=1, nexthop=10): miss, miss()
   table isolated_destination_ipv4 (network=1, address=10.0.0.11): miss, miss()
-  seek flow_reverse_ipv4: reverse_dst_port=4000 is free, 1 tried
+  seek flow_reverse_ipv4 (network=1, leg=2, protocol=6, {WEB_TO_CLIENT}): free, 1 tried
   table route_ipv4 (network=1, dst=10.0.0.11): hit, via(nexthop=11)
   learn flow_ipv4 (network=1, leg=2, protocol=6, {CLIENT_TO_VIP}): translate_ipv4(src=10.0.0.10, dst=10.0.0.11, \
 src_port=4000, dst_port=8080, nexthop=11, service_id=1) as tcp_new in slot 8
