@@ -118,8 +118,6 @@ def _relate(family: Family) -> Control:
                 ),
                 assign(meta("decided"), 0),
                 assign(protocol, 0),
-                assign(meta("src_port"), 0),
-                assign(meta("dst_port"), 0),
             ),
         ),
         doc=_relate.__doc__ or "",

@@ -6626,8 +6626,6 @@ __noinline enum next relate_ipv4(void)
 		}
 		scratch->meta.decided = 0;
 		scratch->meta.protocol = 0;
-		scratch->meta.src_port = 0;
-		scratch->meta.dst_port = 0;
 	}
 	return GO_ON;
 }
@@ -7183,8 +7181,6 @@ __noinline enum next relate_ipv6(void)
 		}
 		scratch->meta.decided = 0;
 		scratch->meta.protocol = 0;
-		scratch->meta.src_port = 0;
-		scratch->meta.dst_port = 0;
 	}
 	return GO_ON;
 }
