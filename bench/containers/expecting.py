@@ -12,7 +12,7 @@ from bench.containers.node import STARGZ, TURNOUT
 from bench.containers.plan import WARM, Plan
 from bench.containers.starting import Case, Start, Way
 
-_START_S, _CONTAINER_S = 4.0, 0.7
+_START_S, _CONTAINER_S = 4.0, 0.2
 """What is there before and gone afterwards: of a start, and of each of its containers. Seen on two CPUs."""
 _UNPACKED_MB_S: Final = 25.0
 """Of compressed layers."""
