@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import socket
+import struct
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -13,9 +15,15 @@ from typing import Final
 from runtime.lab.netns import inside
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
-_LISTS: Final = (Path("/proc/thread-self/net/tcp"), Path("/proc/thread-self/net/tcp6"))
-_LISTENING: Final = "0A"
-"""TCP_LISTEN (include/net/tcp_states.h)."""
+_NETLINK_SOCK_DIAG: Final = 4
+_SOCK_DIAG_BY_FAMILY: Final = 20
+_DUMP: Final = 0x301
+"""NLM_F_REQUEST and NLM_F_DUMP (netlink(7))."""
+_DONE: Final = 3
+_LISTENING: Final = 1 << 10
+"""Of TCP_LISTEN (include/net/tcp_states.h)."""
+_HEADER, _REQUEST, _FOUND = struct.Struct("=IHHII"), struct.Struct("=BBBxI48x"), struct.Struct("!4xH")
+"""nlmsghdr; inet_diag_req_v2, and of inet_diag_msg the port (sock_diag(7))."""
 _LOOK_S: Final = 0.005
 
 
@@ -46,11 +54,12 @@ def listened(namespace: str, ports: Sequence[int]) -> Generator[Mapping[int, Eve
 
     def look() -> None:
         pending = set(ports)
-        while pending and not ended.wait(_LOOK_S):
-            there = pending & set(_listening())
-            pending -= there
-            for port in there:
-                events[port].set()
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as asking:
+            while pending and not ended.wait(_LOOK_S):
+                there = pending & {*_listening(asking, socket.AF_INET), *_listening(asking, socket.AF_INET6)}
+                pending -= there
+                for port in there:
+                    events[port].set()
 
     with ThreadPoolExecutor(1) as thread:
         looking = thread.submit(inside, namespace, look)
@@ -61,10 +70,18 @@ def listened(namespace: str, ports: Sequence[int]) -> Generator[Mapping[int, Eve
             looking.result()
 
 
-def _listening() -> Iterator[int]:
-    """In the namespace that the thread is in."""
-    for place in _LISTS:
-        for row in place.read_text().splitlines()[1:]:
-            words = row.split(maxsplit=4)
-            if words[3] == _LISTENING:
-                yield int(words[1].rpartition(":")[2], 16)
+def _listening(asking: socket.socket, family: int) -> Iterator[int]:
+    """In the namespace of the socket. The kernel looks at those that listen alone, in 0.03 ms; for /proc/net/tcp it
+    goes through its table of connections, in 9."""
+    request = _REQUEST.pack(family, socket.IPPROTO_TCP, 0, _LISTENING)
+    asking.send(_HEADER.pack(_HEADER.size + len(request), _SOCK_DIAG_BY_FAMILY, _DUMP, 0, 0) + request)
+    while True:
+        answer, place = asking.recv(1 << 16), 0
+        while place < len(answer):
+            length, kind, *_ = _HEADER.unpack_from(answer, place)
+            if kind != _SOCK_DIAG_BY_FAMILY:
+                if kind != _DONE:
+                    raise OSError(f"the kernel does not say who listens: netlink message {kind}")
+                return
+            yield _FOUND.unpack_from(answer, place + _HEADER.size)[0]
+            place += (length + 3) & ~3
