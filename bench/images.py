@@ -9,14 +9,16 @@ and registry; caches are dropped before each cold start. Nothing here passes or 
 from __future__ import annotations
 
 import random
+import signal
 import sys
 from collections.abc import Iterator, Mapping
+from threading import Event
 
 from bench.containers import erofs, stargz
 from bench.containers.expecting import expected_s, told
 from bench.containers.found import Found
 from bench.containers.link import link
-from bench.containers.node import EROFS, STARGZ, machines, missing_program
+from bench.containers.node import EROFS, STARGZ, kill_all, machines, missing_program
 from bench.containers.pictures import draw
 from bench.containers.plan import WARM, Plan, parse_plan
 from bench.containers.starting import Case, Starter
@@ -47,20 +49,44 @@ def main() -> None:
         return
     if missing := _missing(plan):
         raise SystemExit(f"bench.images: {missing}")
+    ended = _ended_by_signals()
+    try:
+        _measure(plan, found)
+    except BaseException:
+        if ended.is_set():
+            raise SystemExit("bench.images: ended; with --resume the next run goes on") from None
+        raise
+    spreads = found.spreads()
+    print(f"{one_line(about)}\n\n{table(HEADER, [*_rows(spreads)])}\n")
+    print(found.save())
+    for path in draw({case: _medians(figures) for case, figures in spreads.items()}, NAME):
+        print(path)
+
+
+def _measure(plan: Plan, found: Found) -> None:
     with link() as shaped, machines(plan.contents, plan.snapshotters, shaped) as made:
         starter = Starter(made)
         for rate in plan.rates:
             shaped.set_rate(rate)
             for number in range(plan.rounds):
                 _round(plan, rate, number, starter, found)
-                _tell(
-                    f"round {number + 1} of {plan.rounds} at {rate} Mbit/s: {_outlook(plan, found, is_prepared=True)}"
-                )
-    spreads = found.spreads()
-    print(f"{one_line(about)}\n\n{table(HEADER, [*_rows(spreads)])}\n")
-    print(found.save())
-    for path in draw({case: _medians(figures) for case, figures in spreads.items()}, NAME):
-        print(path)
+                left = _outlook(plan, found, is_prepared=True)
+                _tell(f"round {number + 1} of {plan.rounds} at {rate} Mbit/s: {left}")
+
+
+def _ended_by_signals() -> Event:
+    """Set when the run is to end, as it then does at once: fifty threads may be waiting for containers."""
+    ended = Event()
+
+    def end(_number: int, _frame: object) -> None:
+        if not ended.is_set():
+            ended.set()
+            kill_all()
+            raise SystemExit
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+    return ended
 
 
 def _missing(plan: Plan) -> str | None:

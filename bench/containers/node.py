@@ -28,6 +28,8 @@ from tests.images.versions import DEBIAN, TWO, documented
 
 HOST = f"{SERVER_ADDRESS}:5000"
 _WAIT_S = 60.0
+_CONTAINERS = Path("/run/containerd/runc/k8s.io")
+"""What runc knows of them."""
 _TRACED_PORT, _TRACE_S = 8100, "15"
 """Nobody asks it then: the program's start alone is recorded."""
 _CONFIGURATION = """version = 2
@@ -212,13 +214,21 @@ def machines(contents: Sequence[Content], snapshotters: Set[str], link: Link) ->
         yield made
 
 
-def _leave_nothing(folder: Path) -> None:
-    """What a start that failed leaves in the namespaces: containers, shims, mounts."""
+def kill_all() -> None:
+    """Whatever runs on the two machines. Who waits for it waits no more."""
     for pid in processes_in([NODE, SERVER]):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+
+
+def _leave_nothing(folder: Path) -> None:
+    """What a start that failed leaves in the namespaces: containers, shims, mounts."""
+    kill_all()
     for target in mounted_below(folder):
         subprocess.run(["umount", "--lazy", target], check=False)
+    for state in _CONTAINERS.glob("*/state.json"):
+        if str(folder) in state.read_text():
+            shutil.rmtree(state.parent)
 
 
 def missing_program() -> str | None:

@@ -47,8 +47,8 @@ def _texts(pids: Iterable[int], name: str) -> Iterator[str]:
 
 @contextmanager
 def listened(namespace: str, ports: Sequence[int]) -> Generator[Mapping[int, Event]]:
-    """For each port what is set when somebody there listens at it. One thread looks for all of them: fifty that try to
-    connect take a whole CPU from those that are to answer."""
+    """For each port what is set when somebody there listens at it, or when this ends. One thread looks for all of them:
+    fifty that try to connect take a whole CPU from those that are to answer."""
     events = {port: Event() for port in ports}
     ended = Event()
 
@@ -68,6 +68,8 @@ def listened(namespace: str, ports: Sequence[int]) -> Generator[Mapping[int, Eve
         finally:
             ended.set()
             looking.result()
+            for event in events.values():  # nobody waits for what will not be told
+                event.set()
 
 
 def _listening(asking: socket.socket, family: int) -> Iterator[int]:
