@@ -11,7 +11,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from bench.containers.starting import Case, Start
+from bench.containers.starting import WAYS, Case, Start
 from bench.report.figures import Spread
 from bench.report.results import save_json
 
@@ -59,8 +59,9 @@ class Found:
         return [start for _, start in self._starts.get(case, ())]
 
     def spreads(self) -> Mapping[Case, Mapping[str, Spread]]:
-        """By name of the figure; cases in the order of tables and pictures."""
-        cases = sorted(self._starts, key=lambda case: case.order)
+        """By name of the figure; cases in the order of tables and pictures, ways in that of `WAYS`."""
+        places = {way.name: place for place, way in enumerate(WAYS)}
+        cases = sorted(self._starts, key=lambda case: (case.order, places[case.way]))
         return {
             case: {name: Spread.of([float(getattr(start, name)) for start in self.starts(case)]) for name in NAMES}
             for case in cases

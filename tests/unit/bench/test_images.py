@@ -44,6 +44,16 @@ def test_a_run_goes_on(folder: Path) -> None:
     assert '"sitting": 1' in (folder / "images.json").read_text()
 
 
+def test_ways_have_the_same_order_in_all_tables_and_pictures(folder: Path) -> None:
+    found = Found("images", {})
+    ways = [way.name for way in WAYS]
+    for way in reversed(ways):
+        for count in (50, 1):
+            found.add(Case(image="web", rate_mbit=100, count=count, caches="cold", way=way), start(1.0))
+    cases = [(case.count, case.way) for case in found.spreads()]
+    assert cases == [(count, way) for count in (1, 50) for way in ways]
+
+
 def test_without_a_run_before_it_begins(folder: Path) -> None:
     found = Found("images", {})
     found.go_on(folder / "images.json")
