@@ -61,7 +61,7 @@ class Found:
     def spreads(self) -> Mapping[Case, Mapping[str, Spread]]:
         """By name of the figure; cases in the order of tables and pictures, ways in that of `WAYS`."""
         places = {way.name: place for place, way in enumerate(WAYS)}
-        cases = sorted(self._starts, key=lambda case: (case.order, places[case.way]))
+        cases = sorted(self._starts, key=lambda case: (case.order, places.get(case.way, len(places))))
         return {
             case: {name: Spread.of([float(getattr(start, name)) for start in self.starts(case)]) for name in NAMES}
             for case in cases
