@@ -3,86 +3,132 @@
 Everything comes over one link: manifests and layers from a registry, blocks of volumes over NBD. Real containerd, runc
 and registry; caches are dropped before each cold start. Nothing here passes or fails on time. Needs root:
 
-    sudo .venv/bin/python -m bench.images [--quick|--all|--help] [--images web] [--counts 1,10,50]
+    sudo .venv/bin/python -m bench.images [--quick|--all|--help] [--images web] [--at-once 1,10,50] [--resume]
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, fields
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from threading import Event
 
-from bench.containers import stargz
+from bench.containers import erofs, stargz
+from bench.containers.expecting import expected_s, told
+from bench.containers.found import Found
 from bench.containers.link import link
-from bench.containers.node import STARGZ, machines, missing_program
+from bench.containers.node import EROFS, STARGZ, kill_all, machines, missing_program
 from bench.containers.pictures import draw
 from bench.containers.plan import WARM, Plan, parse_plan
-from bench.containers.starting import Case, Start, Starter
+from bench.containers.starting import Case, Starter
 from bench.report.figures import Spread
 from bench.report.machine import machine, one_line
-from bench.report.results import save_json, table
+from bench.report.results import picture_path, table
 
 NAME = "images"
 HEADER = (
-    *("image", "Mbit/s", "containers", "caches", "way", "first answer s", "least", "most", "last answer s"),
-    *("all work s", "MB by answer", "MB by end", "CPU s", "memory MB"),
+    *("image", "Mbit/s", "at once", "caches", "way", "rounds"),
+    *("first answer s", "median s", "last s", "least", "most", "all work s", "MB by answer", "MB by end"),
+    *("CPU s by answer", "CPU s by end", "memory MB by answer", "memory MB by end"),
 )
-
-
-Found = dict[Case, list[Start]]
+_COLUMNS = (
+    *("first_s", "median_s", "last_s", "work_s", "answer_mb", "work_mb"),
+    *("answer_cpu_s", "work_cpu_s", "answer_memory_mb", "work_memory_mb"),
+)
 
 
 def main() -> None:
     plan = parse_plan(None, (__doc__ or "").partition("\n")[0])
-    if missing := missing_program():
-        raise SystemExit(f"bench.images: {missing} is not installed; ./setup installs it")
-    if STARGZ in plan.snapshotters and (missing := stargz.missing()):
+    about = machine()
+    found = Found(NAME, about)
+    if plan.goes_on:
+        found.go_on(picture_path(NAME).with_suffix(".json"))
+    _tell(_outlook(plan, found))
+    if plan.is_asked_only:
+        return
+    if missing := _missing(plan):
         raise SystemExit(f"bench.images: {missing}")
-    about, order, found = machine(), random.Random(0), Found()
+    ended = _ended_by_signals()
+    try:
+        _measure(plan, found)
+    except BaseException:
+        if ended.is_set():
+            raise SystemExit("bench.images: ended; with --resume the next run goes on") from None
+        raise
+    spreads = found.spreads()
+    print(f"{one_line(about)}\n\n{table(HEADER, [*_rows(spreads)])}\n")
+    print(found.save())
+    for path in draw({case: _medians(figures) for case, figures in spreads.items()}, NAME):
+        print(path)
+
+
+def _measure(plan: Plan, found: Found) -> None:
     with link() as shaped, machines(plan.contents, plan.snapshotters, shaped) as made:
         starter = Starter(made)
         for rate in plan.rates:
             shaped.set_rate(rate)
-            for _ in range(plan.rounds):
-                _round(plan, rate, order, starter, found)
-                save_json(NAME, {"machine": about, "rounds": plan.rounds, "cases": [*_record(found)]})
-    print(f"{one_line(about)}\n\n{table(HEADER, [*_rows(found)])}\n")
-    print(save_json(NAME, {"machine": about, "rounds": plan.rounds, "cases": [*_record(found)]}))
-    print(draw(medians(found), NAME))
+            for number in range(plan.rounds):
+                _round(plan, rate, number, starter, found)
+                left = _outlook(plan, found, is_prepared=True)
+                _tell(f"round {number + 1} of {plan.rounds} at {rate} Mbit/s: {left}")
 
 
-def _round(plan: Plan, rate: int, order: random.Random, starter: Starter, found: Found) -> None:
-    """Each case once. What is there after each round is written down: a long run may be ended."""
-    cases = list(plan.cases(rate))
-    for content, way, case in order.sample(cases, len(cases)):
-        started = starter.start(way, content, case.count, is_warm=case.caches == WARM)
-        found.setdefault(case, []).append(started)
+def _ended_by_signals() -> Event:
+    """Set when the run is to end, as it then does at once: fifty threads may be waiting for containers."""
+    ended = Event()
+
+    def end(_number: int, _frame: object) -> None:
+        if not ended.is_set():
+            ended.set()
+            kill_all()
+            raise SystemExit
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+    return ended
 
 
-def medians(found: Found) -> dict[Case, dict[str, float]]:
-    """By name of the figure."""
-    return {case: {name: _spread(starts, name).median for name in _NAMES} for case, starts in found.items()}
+def _missing(plan: Plan) -> str | None:
+    if missing := missing_program():
+        return f"{missing} is not installed; ./setup installs it"
+    of_others = {STARGZ: stargz.missing, EROFS: erofs.missing}
+    said = (ask() for name, ask in of_others.items() if name in plan.snapshotters)
+    return next((missing for missing in said if missing is not None), None)
 
 
-_NAMES = tuple(field.name for field in fields(Start))
+def _outlook(plan: Plan, found: Found, *, is_prepared: bool = False) -> str:
+    cases = [case for rate in plan.rates for _, _, case in plan.cases(rate)]
+    left = sum(max(0, plan.rounds - found.count(case)) for case in cases)
+    if not left:
+        return "all starts are made"
+    takes_s = expected_s(plan, found.starts, is_prepared=is_prepared)
+    return f"{left} of {len(cases) * plan.rounds} starts to go, {told(takes_s)}"
 
 
-def _spread(starts: Sequence[Start], name: str) -> Spread:
-    return Spread.of([float(getattr(start, name)) for start in starts])
+def _tell(words: str) -> None:
+    print(words, file=sys.stderr, flush=True)
 
 
-def _rows(found: Found) -> Iterator[tuple[str, ...]]:
-    for case, starts in sorted(found.items(), key=lambda item: item[0].order):
-        first = _spread(starts, "first_s")
-        rest = (_spread(starts, name).median for name in _NAMES[1:])
-        cells = (first.median, first.min, first.max, *rest)
-        names = (case.image, str(case.rate_mbit), str(case.count), case.caches, case.way)
+def _round(plan: Plan, rate: int, number: int, starter: Starter, found: Found) -> None:
+    """Each case once that has not been in so many rounds yet, in an order drawn anew."""
+    cases = [one for one in plan.cases(rate) if found.count(one[2]) <= number]
+    random.Random(f"{rate} {number}").shuffle(cases)
+    for content, way, case in cases:
+        found.add(case, starter.start(way, content, case.count, is_warm=case.caches == WARM))
+
+
+def _medians(figures: Mapping[str, Spread]) -> dict[str, float]:
+    return {name: spread.median for name, spread in figures.items()}
+
+
+def _rows(spreads: Mapping[Case, Mapping[str, Spread]]) -> Iterator[tuple[str, ...]]:
+    for case, figures in spreads.items():
+        last = figures["last_s"]
+        medians = [figures[name].median for name in _COLUMNS]
+        cells = (*medians[:3], last.min, last.max, *medians[3:])
+        names = (case.image, str(case.rate_mbit), str(case.count), case.caches, case.way, str(last.rounds))
         yield *names, *(f"{value:,.2f}" for value in cells)
-
-
-def _record(found: Found) -> Iterator[dict[str, object]]:
-    for case, starts in found.items():
-        yield {**asdict(case), "starts": [asdict(start) for start in starts]}
 
 
 if __name__ == "__main__":

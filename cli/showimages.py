@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from agents.storage.conversionstatus import status_of
+from agents.storage.conversionstatus import images_of, status_of
 from agents.storage.io.conversionrecords import Wanted, records
 from agents.storage.io.store import Store
 from agents.storage.translate.platforms import machine_platform
@@ -19,8 +19,8 @@ from cli.policies import load_policies
 from compiler.policy.policyset import ImageConversion
 
 _ASKED = ("name", "source", "mode", "destination")
-COLUMNS = (*_ASKED, "phase", "progress", "ready", "volumes", "size", "message")
-FIELDS = (*_ASKED, "phase", "progress", "blocks", "conditions", "ready")
+COLUMNS = (*_ASKED, "phase", "progress", "ready", "volumes", "size", "compression", "message")
+FIELDS = (*_ASKED, "phase", "progress", "blocks", "compression", "conditions", "ready")
 
 
 def images_command(
@@ -62,6 +62,7 @@ def _all(store: Store) -> Iterator[Wanted]:
 
 def _row(store: Store, name: str, wanted: Wanted, platforms: tuple[str, ...]) -> dict[str, object]:
     status: dict[str, Any] = status_of(store, wanted, platforms).model_dump(mode="json", by_alias=True)
+    compressions = {image.compression for image in images_of(store, wanted, platforms)}
     blocks = {block["name"]: block["sizeBytes"] for block in status["blocks"]}
     return {
         "name": name,
@@ -71,5 +72,6 @@ def _row(store: Store, name: str, wanted: Wanted, platforms: tuple[str, ...]) ->
         **status,
         "volumes": len(blocks),
         "size": sum(blocks.values()),
+        "compression": ", ".join(sorted(compressions)),
         "message": status["conditions"][0]["message"],
     }

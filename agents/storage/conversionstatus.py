@@ -19,11 +19,7 @@ READY: Final = "Ready"
 def status_of(store: Store, wanted: Wanted, platforms: Sequence[str]) -> ImageConversionStatus:
     """For these platforms; for those that there are where none is given. Raises ImageError where the store cannot be
     read."""
-    images = [
-        image
-        for image in store.images()
-        if wanted.source in image.names and image.mode == wanted.mode and _is_asked(image, platforms)
-    ]
+    images = images_of(store, wanted, platforms)
     there = {image.platform for image in images if _is_whole(store, image)}
     is_ready = bool(images) and there >= (set(platforms) or {image.platform for image in images})
     record = find_record(store.folder, wanted)
@@ -49,8 +45,13 @@ def status_of(store: Store, wanted: Wanted, platforms: Sequence[str]) -> ImageCo
     )
 
 
-def _is_asked(image: StoredImage, platforms: Sequence[str]) -> bool:
-    return not platforms or image.platform in platforms
+def images_of(store: Store, wanted: Wanted, platforms: Sequence[str]) -> tuple[StoredImage, ...]:
+    """What the store has of it, for these platforms, or for all where none is given."""
+    return tuple(
+        image
+        for image in store.images()
+        if wanted.source in image.names and image.mode == wanted.mode and (not platforms or image.platform in platforms)
+    )
 
 
 def _is_whole(store: Store, image: StoredImage) -> bool:

@@ -17,6 +17,7 @@ from typing import Final
 
 from agents.storage.conversion import open_source, write_layers
 from agents.storage.io.chains import Chain, find_chain, image_of
+from agents.storage.io.fairlock import FairLock
 from agents.storage.io.registries import RegistryOptions
 from agents.storage.io.snapshotdb import Snapshot, SnapshotDb
 from agents.storage.io.snapshotfiles import SnapshotFiles
@@ -33,7 +34,7 @@ class RemoteLayers:
     `filling` knows that no volume is just being written."""
 
     def __init__(
-        self, files: SnapshotFiles, rows: SnapshotDb, lock: Lock, store: Path, registries: RegistryOptions
+        self, files: SnapshotFiles, rows: SnapshotDb, lock: FairLock, store: Path, registries: RegistryOptions
     ) -> None:
         self._files, self._db, self._lock, self._store, self._registries = files, rows, lock, store, registries
         self.filling = Lock()
@@ -86,7 +87,11 @@ class RemoteLayers:
                     self._db.fill(snapshot, below.volume, below.folders)
 
     def fill(self, name: str) -> None:
-        """Give a hollow snapshot its content, since an image goes on from it that has not been converted."""
+        """Give a hollow snapshot its content, since an image goes on from it that has not been converted. Others, which
+        never become hollow, are not held up by that."""
+        with self._lock:
+            if not self._db.find(name).hollow:
+                return
         with self.filling:
             with self._lock:
                 snapshot = self._db.find(name)

@@ -15,12 +15,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
-from threading import Lock
 from typing import Final
 
 from agents.storage.io.chains import CHANGES
 from agents.storage.io.disks import Disks
 from agents.storage.io.events import Events
+from agents.storage.io.fairlock import FairLock
 from agents.storage.io.files import only_one
 from agents.storage.io.nbdtls import NbdTls
 from agents.storage.io.registries import RegistryOptions
@@ -74,7 +74,7 @@ class Snapshotter:
             Store(store).close()  # whose tables may be of a version before
         self._db = SnapshotDb(root / "snapshots.db")
         self._options = ("index=off",) if _INDEX_PARAMETER.exists() else ()
-        self._lock = Lock()
+        self._lock = FairLock()
         self._root, self._store = root, store
         self._remote = RemoteLayers(self._files, self._db, self._lock, store, registries or RegistryOptions())
         self._recover()

@@ -118,6 +118,10 @@ class Content:
     layers: tuple[Layer, ...]
     command: Callable[[int], tuple[str, ...]]
     work: tuple[str, ...]
+    megabytes: float
+    """Of its layers as gzip."""
+    cpu_s: float
+    """What a container takes until its work is done. Both are for telling how long measuring takes."""
     breaks: tuple[int, ...] = ()
 
     def layout(self) -> Path:
@@ -157,24 +161,32 @@ WEB = Content(
     layers=(debian(_BASE), _SYSTEM, debian(_WEB), _WEB_FILES),
     command=lambda port: ("/usr/sbin/nginx", "-c", f"/etc/bench/{port}.conf"),
     work=tuple(f"/pages/{number}.html" for number in range(PAGES)),
+    megabytes=41,
+    cpu_s=0.3,
 )
 PYTHON = Content(
     name="python",
     layers=(*_COMPUTED, _APP_FILES),
     command=lambda port: ("/usr/bin/python3.11", "/srv/app.py", str(port)),
     work=tuple(f"/{module}" for module in _WORK.split()),
+    megabytes=343,
+    cpu_s=7,
 )
 JDK = Content(
     name="jdk",
     layers=(debian(_BASE), debian(_JAVA), files({"srv/App.java": _JAVA_APP}, _EMPTY)),
     command=lambda port: (f"{_JAVA_HOME}/bin/java", "-XX:-UsePerfData", "/srv/App.java", str(port)),
     work=tuple(f"/{name}" for name in _JAVA_WORK.split()),
+    megabytes=177,
+    cpu_s=1.2,
 )
 LARGE = Content(
     name="large",
     layers=(*_COMPUTED, *(debian(name) for name in _TOOLS.split()), _APP_FILES),
     command=PYTHON.command,
     work=PYTHON.work,
+    megabytes=874,
+    cpu_s=PYTHON.cpu_s,
     breaks=_DAYS,
 )
 CONTENTS: Sequence[Content] = (WEB, PYTHON, JDK, LARGE)

@@ -5,28 +5,31 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Generator, Sequence, Set
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench.containers import stargz
+from bench.containers import erofs, stargz
 from bench.containers.contents import Content
 from bench.containers.link import NODE, SERVER, SERVER_ADDRESS, Link
 from bench.containers.stargz import Stargz, converted, until
-from runtime.lab.netns import inside, path_of
-from tests.images.agent import Agent
+from runtime.lab.netns import inside, path_of, processes_in
+from tests.images.agent import Agent, mounted_below
 from tests.images.archives import LayoutWriter
 from tests.images.containerd import Containerd, UnpackingError
 from tests.images.cri import Cri
 from tests.images.node import busybox, sleeping
 from tests.images.registry import push
-from tests.images.versions import DEBIAN, documented
+from tests.images.versions import DEBIAN, TWO, documented
 
 HOST = f"{SERVER_ADDRESS}:5000"
 _WAIT_S = 60.0
+_CONTAINERS = Path("/run/containerd/runc/k8s.io")
+"""What runc knows of them."""
 _TRACED_PORT, _TRACE_S = 8100, "15"
 """Nobody asks it then: the program's start alone is recorded."""
 _CONFIGURATION = """version = 2
@@ -37,8 +40,8 @@ sandbox_image = "{host}/sandbox:1"
 endpoint = ["http://{host}"]
 """
 PROGRAM = str(Path(sys.executable).with_name("turnout"))
-TURNOUT, STARGZ = "turnout", stargz.KEY
-"""Snapshotters, as containerd knows them; the third is its own, overlayfs."""
+TURNOUT, STARGZ, EROFS = "turnout", stargz.KEY, erofs.KEY
+"""Snapshotters, as containerd knows them; the other one is overlayfs."""
 
 
 class Machines:
@@ -51,6 +54,9 @@ class Machines:
         self._stargz = Stargz(folder / "lazy", HOST)
         self._peers: dict[str, Containerd] = {}
         self._kept: dict[str, set[str]] = {}
+        """Images of pods themselves."""
+        self._kept_content: dict[str, set[str]] = {}
+        """Their blobs."""
         self._lazy: dict[str, str] = {}
         """Images as eStargz, by what they were made from."""
 
@@ -70,7 +76,7 @@ class Machines:
         if STARGZ in snapshotters:
             self._serve_stargz(contents, undo)
         for snapshotter in sorted(snapshotters):
-            self._peers[snapshotter] = self._containerd(snapshotter, undo)
+            self._containerd(snapshotter, undo)
 
     def image(self, content: Content, snapshotter: str) -> str:
         """Its name, for a start by a snapshotter."""
@@ -80,16 +86,29 @@ class Machines:
     def cri(self, snapshotter: str) -> Cri:
         return Cri(self._peers[snapshotter].socket)
 
+    def processes(self, snapshotter: str) -> frozenset[int]:
+        """All on the node but those that are there for other snapshotters."""
+        others = {peer.pid for name, peer in self._peers.items() if name != snapshotter}
+        if TURNOUT in self._peers and snapshotter != TURNOUT:
+            others.add(self._agent.pid)
+        if STARGZ in self._peers and snapshotter != STARGZ:
+            others.add(self._stargz.pid)
+        return processes_in([NODE]) - others
+
     def forget(self, snapshotter: str) -> None:
         """All images but the pods' own, with layers and snapshots, are gone when this returns."""
-        images = self._peers[snapshotter].ctr("-n", "k8s.io", "image", "list", "-q").split()
-        others = sorted(set(images) - self._kept[snapshotter])
+        others = sorted(self._listed(snapshotter, "image") - self._kept[snapshotter])
         self._peers[snapshotter].ctr("-n", "k8s.io", "image", "remove", "--sync", *others)
+        left = self._kept_content[snapshotter]
+        until(lambda: self._listed(snapshotter, "content") <= left, "layers stay in containerd's content store")
         volumes = self._agent.root / "attached"
         if snapshotter == TURNOUT:
             until(lambda: not any(volumes.iterdir()), "volumes stay attached")
         if snapshotter == STARGZ:
             self._stargz.forgotten()
+
+    def _listed(self, snapshotter: str, what: str) -> set[str]:
+        return set(self._peers[snapshotter].ctr("-n", "k8s.io", what, "list", "-q").split())
 
     def restart_stargz(self) -> None:
         """Nothing of what it fetched before is used again."""
@@ -162,30 +181,54 @@ class Machines:
         undo.callback(process.wait, _WAIT_S)
         undo.callback(process.terminate)
 
-    def _containerd(self, snapshotter: str, undo: ExitStack) -> Containerd:
+    def _containerd(self, snapshotter: str, undo: ExitStack) -> None:
         folder = self.folder / snapshotter
         folder.mkdir()
+        if snapshotter == EROFS:
+            peer = Containerd(folder, TWO, erofs.configuration(folder, HOST), programs=erofs.maker())
+        else:
+            peer = Containerd(folder, DEBIAN, self._configuration(snapshotter))
+        inside(NODE, peer.start)
+        undo.callback(peer.end)
+        Cri(peer.socket).pull(f"{HOST}/sandbox:1")
+        self._peers[snapshotter] = peer
+        self._kept[snapshotter] = self._listed(snapshotter, "image")
+        self._kept_content[snapshotter] = self._listed(snapshotter, "content")
+
+    def _configuration(self, snapshotter: str) -> str:
+        """Of Debian's containerd."""
         more = _CONFIGURATION.format(host=HOST)
         heads = {
             TURNOUT: documented("For all pods, containerd 1.6 and 1.7", socket=self._agent.socket),
             STARGZ: self._stargz.configuration,
         }
-        if snapshotter in heads:
-            more = heads[snapshotter] + more.removeprefix("version = 2\n")
-        peer = Containerd(folder, DEBIAN, more)
-        inside(NODE, peer.start)
-        undo.callback(peer.end)
-        Cri(peer.socket).pull(f"{HOST}/sandbox:1")
-        self._kept[snapshotter] = set(peer.ctr("-n", "k8s.io", "image", "list", "-q").split())
-        return peer
+        return heads[snapshotter] + more.removeprefix("version = 2\n") if snapshotter in heads else more
 
 
 @contextmanager
 def machines(contents: Sequence[Content], snapshotters: Set[str], link: Link) -> Generator[Machines]:
     with TemporaryDirectory(prefix="turnout-bench-", dir="/var/tmp") as name, ExitStack() as undo:
+        undo.callback(_leave_nothing, Path(name))
         made = Machines(Path(name), link)
         made.start(contents, snapshotters, undo)
         yield made
+
+
+def kill_all() -> None:
+    """Whatever runs on the two machines. Who waits for it waits no more."""
+    for pid in processes_in([NODE, SERVER]):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _leave_nothing(folder: Path) -> None:
+    """What a start that failed leaves in the namespaces: containers, shims, mounts."""
+    kill_all()
+    for target in mounted_below(folder):
+        subprocess.run(["umount", "--lazy", target], check=False)
+    for state in _CONTAINERS.glob("*/state.json"):
+        if str(folder) in state.read_text():
+            shutil.rmtree(state.parent)
 
 
 def missing_program() -> str | None:

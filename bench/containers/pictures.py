@@ -1,9 +1,9 @@
 # pyright: reportUnknownMemberType=false
-"""The picture of `bench.images`: by image, rate, containers and caches, how long ways take and what they move."""
+"""The pictures of `bench.images`, one for each image: by rate, containers and caches, what ways take."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -13,30 +13,48 @@ from bench.containers.starting import Case
 from bench.report.drawing import label_bar
 from bench.report.results import picture_path
 
-_FIGURES = (("last_s", "work_s", "seconds"), ("answer_mb", "work_mb", "MB over the link"))
-_DARK, _LIGHT = "#1f6f8b", "#a8dadc"
+Figures = Mapping[str, float]
+_COLUMNS = (
+    ("median_s", "last_s", "work_s", "seconds: median answer, last one, all work"),
+    ("answer_mb", None, "work_mb", "MB over the link: by the last answer, by the end"),
+    ("answer_cpu_s", None, "work_cpu_s", "seconds of CPU: by the last answer, by the end"),
+    ("answer_memory_mb", None, "work_memory_mb", "MB of memory: at the last answer, at the end"),
+)
+_DARK, _MIDDLE, _LIGHT = "#1f6f8b", "#5ba4bd", "#a8dadc"
 
 
-def draw(found: Mapping[Case, Mapping[str, float]], name: str) -> Path:
-    """Medians by case. Returns the path of the picture."""
+def draw(found: Mapping[Case, Figures], name: str) -> Iterator[Path]:
+    """Medians by case. Yields the paths of the pictures."""
+    for image in dict.fromkeys(case.image for case in found):
+        yield _picture({case: figures for case, figures in found.items() if case.image == image}, f"{name}-{image}")
+
+
+def _picture(found: Mapping[Case, Figures], name: str) -> Path:
     settings = sorted({case.order: case for case in found}.items())
-    figure = Figure(figsize=(13, 2.4 * len(settings)), layout="constrained")
+    most_ways = max(sum(case.order == order for case in found) for order, _ in settings)
+    figure = Figure(figsize=(26, (0.9 + 0.3 * most_ways) * len(settings) + 0.6), layout="constrained")
     for row, (order, one) in enumerate(settings):
-        cases = {case.way: figures for case, figures in found.items() if case.order == order}
-        for column, (inner, outer, unit) in enumerate(_FIGURES):
-            axes = figure.add_subplot(len(settings), 2, 2 * row + column + 1)
-            _bars(axes, cases, inner, outer)
-            axes.set(title=f"{one.image}, {one.rate_mbit} Mbit/s, containers: {one.count}, {one.caches}", xlabel=unit)
-    figure.suptitle("Until all have answered (dark), until their work is done (light); medians")
+        ways = {case.way: figures for case, figures in found.items() if case.order == order}
+        for column, (inner, middle, outer, unit) in enumerate(_COLUMNS):
+            axes = figure.add_subplot(len(settings), len(_COLUMNS), len(_COLUMNS) * row + column + 1)
+            _bars(axes, ways, (outer, middle, inner))
+            axes.set(title=f"{one.rate_mbit} Mbit/s, {one.count} at once, {one.caches}", xlabel=unit)
+            axes.set_yticks(range(len(ways)), list(ways) if column == 0 else [""] * len(ways))
+    figure.suptitle(f"{next(iter(found)).image}: medians, each from dark to light")
     path = picture_path(name)
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=90)
     return path
 
 
-def _bars(axes: Axes, cases: Mapping[str, Mapping[str, float]], inner: str, outer: str) -> None:
-    for place, figures in enumerate(cases.values()):
-        axes.barh([place], [figures[outer]], 0.7, color=_LIGHT)
-        axes.barh([place], [figures[inner]], 0.7, color=_DARK)
-        label_bar(axes, place, f"{figures[inner]:.1f} / {figures[outer]:.1f}")
-    axes.set_yticks(range(len(cases)), list(cases))
+def _bars(axes: Axes, ways: Mapping[str, Figures], names: tuple[str, str | None, str]) -> None:
+    """The longest first, since the others lie over it."""
+    shown = [(name, color) for name, color in zip(names, (_LIGHT, _MIDDLE, _DARK), strict=True) if name is not None]
+    for place, figures in enumerate(ways.values()):
+        for name, color in shown:
+            axes.barh([place], [figures[name]], 0.7, color=color)
+        label_bar(axes, place, " / ".join(_short(figures[name]) for name, _ in reversed(shown)))
     axes.invert_yaxis()
+
+
+def _short(value: float) -> str:
+    return f"{value:.2f}" if value < 10 else f"{value:,.0f}"

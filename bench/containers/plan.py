@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from bench.containers.contents import CONTENTS, PORTS, PYTHON, USUAL, Content
-from bench.containers.node import STARGZ
+from bench.containers.node import EROFS, STARGZ
 from bench.containers.starting import WAYS, Case, Way
 
 COLD, WARM = "cold", "warm"
@@ -16,7 +16,7 @@ ROUNDS, ALL_ROUNDS, QUICK_ROUNDS = 3, 10, 1
 ALL_COUNTS: Final = (1, 10, 50)
 RATES_MBIT: Final = (1000, 100)
 _KEYS: Final = tuple(way.key for way in WAYS)
-_USUAL_KEYS: Final = tuple(key for key in _KEYS if key != STARGZ)
+_USUAL_KEYS: Final = tuple(way.key for way in WAYS if way.snapshotter not in (STARGZ, EROFS))
 """Without what `./setup` does not install."""
 T = TypeVar("T")
 
@@ -31,6 +31,10 @@ class Plan:
     caches: Sequence[str]
     ways: Sequence[Way]
     rounds: int
+    goes_on: bool = False
+    """With what an earlier run has written."""
+    is_asked_only: bool = False
+    """How long it would take."""
 
     @property
     def snapshotters(self) -> frozenset[str]:
@@ -57,10 +61,14 @@ def parse_plan(words: Sequence[str] | None, doc: str) -> Plan:
     parser.add_argument("--rounds", type=_above_zero, help="of each case")
     names = [content.name for content in CONTENTS]
     parser.add_argument("--images", type=_some_of(names), help=f"of {', '.join(names)}, with commas between, as below")
-    parser.add_argument("--rates", type=_list_of(_above_zero), help="Mbit/s; default 1000,100")
-    parser.add_argument("--counts", type=_list_of(_count), help=f"containers at once, up to {len(PORTS)}; default 1")
+    parser.add_argument("--links", type=_list_of(_above_zero), help="Mbit/s; default 1000,100")
+    parser.add_argument("--at-once", type=_list_of(_count), help=f"containers, up to {len(PORTS)}; default 1")
     parser.add_argument("--caches", type=_some_of((COLD, WARM)), help="cold (default), warm")
-    parser.add_argument("--ways", type=_some_of(_KEYS), help=f"of {', '.join(_KEYS)}; default all but {STARGZ}")
+    parser.add_argument(
+        "--ways", type=_some_of(_KEYS), help=f"of {', '.join(_KEYS)}; default all but {STARGZ} and {EROFS}"
+    )
+    parser.add_argument("--resume", action="store_true", help="go on with what an earlier run has measured")
+    parser.add_argument("--estimate", action="store_true", help="say how long it would take, and end")
     return _plan(parser.parse_args(words))
 
 
@@ -68,14 +76,16 @@ def _plan(given: Any) -> Plan:
     rounds = QUICK_ROUNDS if given.quick else ALL_ROUNDS if given.all else ROUNDS
     usual = (PYTHON,) if given.quick else CONTENTS if given.all else USUAL
     images = given.images or [content.name for content in usual]
-    ways = given.ways or _USUAL_KEYS
+    ways = given.ways or (_KEYS if given.all else _USUAL_KEYS)
     return Plan(
         contents=[content for content in CONTENTS if content.name in images],
-        rates=given.rates or RATES_MBIT,
-        counts=given.counts or (ALL_COUNTS if given.all else (1,)),
+        rates=given.links or RATES_MBIT,
+        counts=given.at_once or (ALL_COUNTS if given.all else (1,)),
         caches=given.caches or ((COLD, WARM) if given.all else (COLD,)),
         ways=[way for way in WAYS if way.key in ways],
         rounds=given.rounds or rounds,
+        goes_on=given.resume,
+        is_asked_only=given.estimate,
     )
 
 

@@ -67,6 +67,11 @@ class Stargz:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
         until(self._socket.exists, "the stargz snapshotter does not start")
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def end(self) -> None:
         if self._process is not None:
             self._process.terminate()

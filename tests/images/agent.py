@@ -61,6 +61,11 @@ class Agent:
     def log(self) -> str:
         return (self.folder / "agent.log").read_text()
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def send(self, number: signal.Signals) -> None:
         assert self._process is not None
         self._process.send_signal(number)

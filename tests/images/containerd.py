@@ -43,10 +43,12 @@ class UnpackingError(Exception):
 
 class Containerd:
     """Of a version, its folders in `folder`, which is short enough for a socket's name. It may be killed and started
-    again. `more` is what its configuration has besides; without any there is no CRI."""
+    again. `more` is what its configuration has besides; without any there is no CRI. Programs that it runs are taken
+    from the folder `programs` first."""
 
-    def __init__(self, folder: Path, version: Version, more: str = "") -> None:
-        self._folder, self._environment = folder, {**os.environ, "PATH": search_path(version)}
+    def __init__(self, folder: Path, version: Version, more: str = "", programs: Path | None = None) -> None:
+        path = search_path(version) if programs is None else f"{programs}:{search_path(version)}"
+        self._folder, self._environment = folder, {**os.environ, "PATH": path}
         self._process: subprocess.Popen[bytes] | None = None
         self._unpacked: dict[str, int] = {}
         """When each image was first unpacked, by chain ID."""
@@ -87,6 +89,11 @@ class Containerd:
         except UnpackingError:
             return False
         return True
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
 
     def kill(self) -> None:
         """kill -9. Its shims, and so its containers, go on."""

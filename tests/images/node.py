@@ -156,7 +156,7 @@ def busybox() -> bytes:
     tar = Tar()
     for folder in ("bin", "dev", "proc", "sys", "etc"):
         tar.directory(folder)
-    return bytes(tar.add("bin/busybox", data=Path("/bin/busybox").read_bytes(), mode=0o755).data)
+    return tar.add("bin/busybox", data=Path("/bin/busybox").read_bytes(), mode=0o755).finished()
 
 
 def file_layer(name: str, text: str) -> bytes:
@@ -231,4 +231,4 @@ def _node(
 def sleeping() -> bytes:
     """A layer that makes the command of every image of ours one that stays: for pods themselves."""
     script = b"#!/bin/busybox sh\nexec /bin/busybox sleep 1000000\n"
-    return bytes(Tar().add("bin/true", data=script, mode=0o755).data)
+    return Tar().add("bin/true", data=script, mode=0o755).finished()

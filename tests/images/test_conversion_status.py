@@ -14,6 +14,7 @@ from agents.storage.conversionstatus import status_of
 from agents.storage.io.conversionrecords import Wanted, find_record, recording, records
 from agents.storage.io.store import Store
 from agents.storage.io.volumefiles import volume_path
+from agents.storage.translate.modes import BLOCK, EROFS, OVERLAYFS, Mode
 from agents.storage.wire.errors import ImageError
 from compiler.policy.imagekinds import ImageConversionStatus
 from tests.images.archives import LayoutWriter, Tar
@@ -157,6 +158,31 @@ def test_a_record_that_cannot_be_written_stops_nothing(conversion: Conversion) -
     assert conversion.told() == ("Succeeded", 100, True, "Converted", "")
 
 
+@pytest.mark.parametrize(
+    ("mode", "said"),
+    [
+        (EROFS, "none"),
+        (EROFS.compressed(), "lz4"),
+        (OVERLAYFS, "none"),
+        (OVERLAYFS.compressed(), "lz4"),
+        (BLOCK, "none"),
+        (BLOCK.sized(1), "none"),
+    ],
+)
+def test_an_image_says_how_it_is_compressed(mode: Mode, said: str, conversion: Conversion) -> None:
+    assert converted(conversion.layout, conversion.folder, mode=mode).image.compression == said
+
+
+def test_a_divided_image_says_how_it_is_compressed(tmp_path: Path) -> None:
+    base, whole = LayoutWriter(tmp_path / "base"), LayoutWriter(tmp_path / "whole")
+    base.image([LAYER])
+    whole.image([LAYER, Tar().add("etc/two", data=b"2" * 10_000).finished()])
+    for layout in (base.write(), whole.write()):
+        image = converted(layout, tmp_path / "store", mode=EROFS.compressed()).image
+        assert image.compression == "lz4"
+    assert [volume.role for volume in image.volumes] == ["root", "changes"]
+
+
 @pytest.mark.slow
 def test_the_command(conversion: Conversion, tmp_path: Path) -> None:
     policy, store = tmp_path / "policy.yaml", conversion.folder
@@ -174,6 +200,7 @@ spec: {{sourceImage: "oci:{tmp_path}/none", platforms: [linux/amd64]}}
     one, two = _shown(policy, "--store", store)
     assert (one["name"], one["source"], one["destination"]) == ("shop/one", conversion.wanted.source, "")
     assert (one["phase"], one["progress"], one["ready"], len(one["blocks"])) == ("Succeeded", 100, True, 1)
+    assert (one["compression"], two["compression"]) == ("none", "")
     assert (two["name"], two["phase"], two["ready"], two["blocks"]) == ("shop/two", "Failed", False, [])
     assert f"{tmp_path}/none" in two["conditions"][0]["message"]
     fields = ("phase", "progress", "blocks", "conditions", "ready")
@@ -182,6 +209,8 @@ spec: {{sourceImage: "oci:{tmp_path}/none", platforms: [linux/amd64]}}
     assert written == conversion.status().model_dump(mode="json", by_alias=True, exclude=of_clusters)
     everything = _shown("--store", store)
     assert [row["source"] for row in everything] == sorted((one["source"], two["source"]))
+    assert turnout("convert", policy, "--compression", "lz4", "--store", store).returncode == 1
+    assert [row["compression"] for row in _shown(policy, "--store", store)] == ["lz4", ""]
     assert turnout("remove", one["source"], "--store", store).returncode == 0
     assert [row["source"] for row in _shown("--store", store)] == [two["source"]]
 

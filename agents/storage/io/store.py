@@ -16,6 +16,7 @@ from typing import Final
 
 from agents.storage.io.database import opened, prepare, transaction
 from agents.storage.io.files import locked
+from agents.storage.translate.modes import is_compressed
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.oci import Image
 
@@ -88,6 +89,13 @@ class StoredImage:
     @property
     def size_bytes(self) -> int:
         return sum(volume.size_bytes for volume in self.volumes)
+
+    @property
+    def compression(self) -> str:
+        """Of all its volumes, which are alike in that: none or lz4."""
+        lowest = self.volumes[0]
+        diff_ids = [diff_id for _, diff_id in self.layers[: lowest.layers or None]]
+        return "lz4" if is_compressed(self.mode, lowest.recipe, diff_ids) else "none"
 
 
 class Store:

@@ -64,3 +64,9 @@ OVERLAYFS: Final = Mode(name="overlayfs", role="layers", way="erofs layers 1", t
 """overlayfs takes 500 folders (fs/overlayfs/super.c of Linux), one of which is the empty one."""
 BLOCK: Final = Mode(name="block", role="disk", way="ext4 1", tree=overlaid, plan=ext4.plan, is_disk=True)
 MODES: Final[Mapping[str, Mode]] = {mode.name: mode for mode in (EROFS, OVERLAYFS, BLOCK)}
+
+
+def is_compressed(mode: str, recipe: str, diff_ids: Sequence[str]) -> bool:
+    """Whether the volume of an image's lowest layers, these, was made by `recipe` with its files compressed."""
+    made = MODES[mode]
+    return not made.is_disk and made.compressed().recipe(diff_ids) == recipe

@@ -21,8 +21,16 @@ def test_what_is_usual() -> None:
 
 
 def test_what_is_chosen() -> None:
-    words = ("--all", "--images", "web", "--rates", "100", "--counts", "1,50", "--caches", "warm", "--rounds", "2")
+    words = ("--all", "--images", "web", "--links", "100", "--at-once", "1,50", "--caches", "warm", "--rounds", "2")
     assert asked(*words) == (["web"], [100], [1, 50], ["warm"], 2)
+
+
+def test_ways() -> None:
+    """What ./setup does not install is measured when it is asked for."""
+    usual = ["pulled", "elsewhere", "ahead", "before"]
+    assert [way.key for way in parse_plan((), "").ways] == usual
+    assert [way.key for way in parse_plan(("--all",), "").ways] == [*usual[:3], "stargz", "erofs", "before"]
+    assert parse_plan(("--ways", "erofs,ahead"), "").snapshotters == {"erofs", "turnout"}
 
 
 def test_cases_of_a_round() -> None:
@@ -37,11 +45,11 @@ def test_cases_of_a_round() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--counts", "51"), "argument --counts: 51 containers at once; there are ports for 50"),
-        (("--rates", "0"), "argument --rates: '0' is no number above 0"),
+        (("--at-once", "51"), "argument --at-once: 51 containers at once; there are ports for 50"),
+        (("--links", "0"), "argument --links: '0' is no number above 0"),
         (("--rounds", "-1"), "argument --rounds: '-1' is no number above 0"),
         (("--images", "web,java"), "argument --images: 'java' is none of web, python, jdk, large"),
-        (("--ways", "x"), "argument --ways: 'x' is none of pulled, elsewhere, ahead, stargz, before"),
+        (("--ways", "x"), "argument --ways: 'x' is none of pulled, elsewhere, ahead, stargz, erofs, before"),
     ],
 )
 def test_what_is_no_plan(words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]) -> None:
