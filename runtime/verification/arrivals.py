@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from compiler.ir.interpreter import VerdictKind
-from runtime.verification import anatomy
+from runtime.verification import anatomy, wire
 from runtime.verification.fabric import End, Hop, Journey
 from runtime.verification.findings import Violation
 from runtime.verification.frames import INNER
@@ -65,7 +65,12 @@ def _is_addressed(frame: bytes, port: int) -> bool:
 
 
 def _is_tcp(frame: bytes) -> bool:
-    return any(part.name == "tcp" for part in anatomy.parts(frame))
+    """Or an ICMP error about a segment of TCP, which a proxy gets for the addresses that it stands for."""
+    found = anatomy.parts(frame)
+    if any(part.name == "tcp" for part in found):
+        return True
+    protocols = {"icmp": 9, "icmpv6": 6}
+    return any(frame[p.end + protocols[p.name] :][:1] == bytes([wire.TCP]) for p in found if p.name in protocols)
 
 
 def _network_of(hop: Hop) -> int:

@@ -22,7 +22,9 @@ from runtime.verification.cluster_steps import (
     Adopt,
     Answer,
     Apply,
+    Beside,
     Call,
+    Complaint,
     Damaged,
     Direct,
     Exchange,
@@ -46,7 +48,8 @@ from runtime.verification.malformed.fault import damaged
 from runtime.verification.policies import plan as planned
 from runtime.verification.policies.manifests import manifests, to_yaml
 from runtime.verification.policies.plan import PolicyPlan
-from runtime.verification.speaking import Ends, Speaker, ends_of, speaker_at, speakers, spoken
+from runtime.verification.speaking import Ends, Speaker, ends_of, packet, sent_by, speaker_at, speakers, spoken
+from runtime.verification.telling import TOO_BIG, check_told, error_packet, told
 from runtime.verification.vector import Reload
 from runtime.verification.witness import Witness
 
@@ -112,8 +115,10 @@ class Cluster:
 
     def do(self, step: Step) -> None:
         match step:
-            case Call() | Direct() | More() | Answer():
+            case Call() | Direct() | Beside() | More() | Answer():
                 self._speak(step)
+            case Complaint(back=back):
+                self._complain(back)
             case Onward(back=back):
                 self._go_on(back)
             case Exchange(call=call):
@@ -149,6 +154,17 @@ class Cluster:
             for step in (Answer(back=0, flags="SA"), More(back=1, flags="A"), Answer(back=0, flags="PA")):
                 if not self._speak(step):
                     return
+
+    def _complain(self, back: int) -> None:
+        if not self.arrived:
+            return
+        sent = self.arrived[-1 - back % len(self.arrived)]
+        quoted, kind = packet(sent.got, "A", PAYLOAD), TOO_BIG[sent.got.dst.version]
+        error = error_packet(quoted, sent.got.dst, kind=kind, rest=1280)
+        speaker = self._today(sent.receiver)
+        journey = self._send(speaker, sent_by(speaker, error))
+        if journey is not None and self._receiver(journey) is not None:
+            check_told(told(journey.frame), sent.ends, sent.got)
 
     def _go_on(self, back: int) -> None:
         """A way through proxies ends: no device has a packet of it go by its proxies twice."""
@@ -186,14 +202,16 @@ class Cluster:
         self._witness.forget(step.device)
         self._dropped = {key: tally for key, tally in self._dropped.items() if key[0] != step.device}
 
-    def _said(self, step: Call | Direct | More | Answer) -> tuple[Speaker, Ends, str] | None:
+    def _said(self, step: Call | Direct | Beside | More | Answer) -> tuple[Speaker, Ends, str] | None:
         """Who says what; None when there is nobody to speak, or nothing to speak of."""
         everyone = speakers(self.fabric.policies)
         match step:
-            case More(back=back) | Answer(back=back):
+            case Beside(back=back) | More(back=back) | Answer(back=back):
                 if not self.arrived:
                     return None
                 sent = self.arrived[-1 - back % len(self.arrived)]
+                if isinstance(step, Beside):
+                    return self._today(sent.sender), _beside(sent), "S"
                 if isinstance(step, More):
                     return self._today(sent.sender), sent.ends, step.flags
                 return self._today(sent.receiver), sent.got.turned, step.flags
@@ -261,7 +279,7 @@ class Cluster:
         if journey is not None:
             self._witness.overheard(journey)
 
-    def _speak(self, step: Call | Direct | More | Answer) -> bool:
+    def _speak(self, step: Call | Direct | Beside | More | Answer) -> bool:
         """Whether the packet has arrived."""
         said = self._said(step)
         return said is not None and self._say(*said)
@@ -297,6 +315,11 @@ class Cluster:
         if journey.end is not End.DELIVERED:
             return None
         return speaker_at(self.fabric.policies, journey.last.device, journey.last.outcome.egress_port or 0)
+
+
+def _beside(sent: Sent) -> Ends:
+    """From where it was sent, straight to where it arrived."""
+    return replace(sent.ends, dst=sent.got.dst, dst_port=sent.got.dst_port)
 
 
 def _is_refused(hop: Hop) -> bool:

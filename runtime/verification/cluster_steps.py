@@ -40,6 +40,20 @@ class Direct:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """Who sent what was delivered `back` packets ago opens a connection to who got it, directly, from the same port."""
+
+    back: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Complaint:
+    """Who got what was delivered `back` packets ago tells its sender that it was too big."""
+
+    back: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class More:
     """The client of what was delivered `back` packets ago sends again."""
 
@@ -136,6 +150,8 @@ class Restart:
 Step = (
     Call
     | Direct
+    | Beside
+    | Complaint
     | More
     | Answer
     | Onward
@@ -184,6 +200,8 @@ _WEIGHTS: tuple[tuple[st.SearchStrategy[Step], int], ...] = (
     (st.builds(Exchange, call=_CALLS), 5),
     (_CALLS, 3),
     (_DIRECT, 2),
+    (st.builds(Beside, back=_BACK), 1),
+    (st.builds(Complaint, back=_BACK), 2),
     (_MORE, 4),
     (_ANSWERS, 4),
     (st.builds(Onward, back=_BACK), 2),

@@ -88,22 +88,29 @@ def outsider(device: Device, network: Network, addresses: tuple[Address, ...]) -
 
 def spoken(speaker: Speaker, ends: Ends, flags: str, payload: bytes) -> bytes:
     """The frame of a speaker to its router; `flags` are for TCP."""
+    return sent_by(speaker, packet(ends, flags, payload))
+
+
+def sent_by(speaker: Speaker, ip_packet: bytes) -> bytes:
+    """The frame of a speaker to its router."""
     tags = ((wire.ETHERTYPE_VLAN, speaker.port.vlan),) if speaker.port.vlan else ()
     src, to = mac_number(speaker.workload.mac), speaker.next_hop_mac
     dst = router_mac(speaker.workload.network) if to is None else mac_number(to)
-    return framed(ends, flags, payload, dst, src, tags)
+    return wire.ethernet(dst, src, wire.ether_type_of(ip_packet[0] >> 4), ip_packet, tags=tags)
 
 
-def framed(
-    ends: Ends, flags: str, payload: bytes, dst_mac: int, src_mac: int, tags: tuple[tuple[int, int], ...] = ()
-) -> bytes:
+def framed(ends: Ends, flags: str, payload: bytes, dst_mac: int, src_mac: int) -> bytes:
     """A frame of TCP or UDP; `flags` are for TCP."""
+    return wire.ethernet(dst_mac, src_mac, wire.ether_type_of(ends.src.version), packet(ends, flags, payload))
+
+
+def packet(ends: Ends, flags: str, payload: bytes) -> bytes:
+    """An IP packet of TCP or UDP; `flags` are for TCP."""
     if ends.protocol == wire.TCP:
         segment = wire.tcp(ends.src, ends.dst, ends.src_port, ends.dst_port, wire.tcp_flags(flags), payload)
     else:
         segment = wire.udp(ends.src, ends.dst, ends.src_port, ends.dst_port, payload)
-    packet = wire.ip(ends.src, ends.dst, ends.protocol, segment)
-    return wire.ethernet(dst_mac, src_mac, wire.ether_type_of(ends.src.version), packet, tags=tags)
+    return wire.ip(ends.src, ends.dst, ends.protocol, segment)
 
 
 def ends_of(frame: bytes) -> Ends | None:

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from runtime.verification import anatomy, wire
 from runtime.verification.fabric import End, Fabric, Journey
 from runtime.verification.findings import Violation
-from runtime.verification.speaking import ends_of
+from runtime.verification.speaking import Ends, ends_of
 from runtime.verification.wire import Address
 
 UNREACHABLE = {4: (3, 3), 6: (1, 4)}
@@ -53,12 +53,16 @@ def error_about(
     frame: bytes, teller: Address, *, kind: tuple[int, int], dst_mac: int, src_mac: int, rest: int = 0, keep: int = 8
 ) -> bytes:
     """What `teller` sends to the sender of a frame's innermost packet; it quotes `keep` bytes behind the header."""
-    packet = packet_of(frame)
+    error = error_packet(packet_of(frame), teller, kind=kind, rest=rest, keep=keep)
+    return wire.ethernet(dst_mac, src_mac, wire.ether_type_of(error[0] >> 4), error)
+
+
+def error_packet(packet: bytes, teller: Address, *, kind: tuple[int, int], rest: int = 0, keep: int = 8) -> bytes:
+    """The same of an IP packet, and without a frame."""
     to, version = _ends(packet)[0], packet[0] >> 4
     quoted = packet[: (20 if version == 4 else 40) + keep]
     message = wire.icmp(teller, to, *kind, rest, quoted)
-    network = wire.ip(teller, to, wire.icmp_protocol(version), message)
-    return wire.ethernet(dst_mac, src_mac, wire.ether_type_of(version), network)
+    return wire.ip(teller, to, wire.icmp_protocol(version), message)
 
 
 def told(frame: bytes) -> Told:
@@ -99,6 +103,22 @@ def complain(fabric: Fabric, journey: Journey, teller: Address | None = None) ->
         rest=1300,
     )
     return fabric.send(journey.last.device, port, error)
+
+
+def check_told(error: Told, ends: Ends, got: Ends) -> None:
+    """An error about a packet that was sent with `ends` and arrived as `got` has come to somebody: it is about one of
+    these, and from whom that was sent to, to whom sent it.
+
+    Raises Violation.
+    """
+    src, dst = _ends(error.quoted)
+    start = 20 if error.src.version == 4 else 40
+    src_port, dst_port = (int.from_bytes(error.quoted[start + at : start + at + 2], "big") for at in (0, 2))
+    quoted = Ends(protocol=ends.protocol, src=src, src_port=src_port, dst=dst, dst_port=dst_port)
+    if (error.dst, error.src) != (src, dst):
+        raise Violation(f"{error.src} tells {error.dst} about {quoted}")
+    if quoted not in (ends, got):
+        raise Violation(f"an error about {got}, which was sent as {ends}, is one about {quoted}")
 
 
 def is_about(error: Told, sent: bytes, hops: int) -> bool:

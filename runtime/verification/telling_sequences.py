@@ -31,7 +31,7 @@ def _every_error(play: Play) -> None:
                 play.arrive(port, _error(frame, kind, router))
             for keep in _QUOTED:
                 play.arrive(port, _error(frame, TOO_BIG[version], None, keep))
-            play.arrive(STRANGER.port, _error(frame, TOO_BIG[version], None))
+            play.arrive(STRANGER.port or 0, _error(frame, TOO_BIG[version], None))
     play.comparison.compare_state()
 
 

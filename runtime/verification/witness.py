@@ -11,7 +11,7 @@ from runtime.verification.findings import Violation
 from runtime.verification.ledger import Connection, Ledger
 from runtime.verification.policies import plan as planned
 from runtime.verification.policies.plan import PlannedWorkload, PolicyPlan
-from runtime.verification.promise import Landing, Promise
+from runtime.verification.promise import WHEN_CROWDED, Landing, Promise
 from runtime.verification.promises import promise
 from runtime.verification.returning import Returning
 from runtime.verification.speaking import Ends, Speaker, ends_of
@@ -124,15 +124,17 @@ def _is_kept(promised: Promise, ends: Ends, journey: Journey, got: Ends | None) 
         return journey.end is End.UNTOUCHED
     if promised.is_refused:
         return journey.end is End.ANSWERED
+    has_moved = any(isinstance(step, trace.Sought) and step.tried > 1 for step in _steps(journey))
     if journey.end is End.DROPPED:
-        return journey.last.outcome.drop_reason in promised.reasons
+        reasons = promised.reasons | (WHEN_CROWDED if has_moved else frozenset[str]())
+        return journey.last.outcome.drop_reason in reasons
     if got is None:
         return False
     host = planned.behind_port(journey.last.outcome.egress_port or 0)[1]
     if Landing(address=got.dst, port=got.dst_port, host=host) not in promised.landings:
         return False
     is_own = got.dst == ends.src and got.dst != ends.dst
-    return got.src_port == ends.src_port and (got.src == ends.src or is_own)
+    return (got.src_port == ends.src_port or has_moved) and (got.src == ends.src or is_own)
 
 
 def _steps(journey: Journey) -> Iterable[trace.TraceStep]:
