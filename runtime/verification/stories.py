@@ -67,6 +67,8 @@ _REDIRECTED = replace(
         PlannedRedirect(network=0, app="web", inbound=_EVERYTHING),
     ),
 )
+_BY_COUNT = replace(SHOP, services=(replace(_WEB, algorithm="LeastConnections"),))
+_BY_COUNT_NEAR = replace(SHOP_OF_ONE, services=(replace(SHOP_OF_ONE.services[0], algorithm="LeastConnections"),))
 _SETTLED = tuple(Restart(device=device, how="fitting") for device in DEVICES)
 
 
@@ -196,6 +198,33 @@ STORIES = (
         plans=(_REDIRECTED,),
         steps=(Direct(client=0, peer=3, version=4, protocol=6, src_port=3024), Onward(back=0)),
         arrives=3,
+    ),
+    Story(
+        name="connections that are counted end in every way, under changes of policies and programs",
+        plans=(_BY_COUNT, _BY_COUNT_NEAR, SHOP, _BY_COUNT),
+        steps=(
+            Exchange(call=replace(_CALL, version=6)),
+            Exchange(call=_CALL),
+            More(back=1, flags="FA"),
+            Answer(back=0, flags="FA"),
+            Exchange(call=replace(_CALL, src_port=1025)),
+            Answer(back=1, flags="R"),
+            replace(_CALL, src_port=1025),  # the same port again
+            replace(_CALL, src_port=1025),  # and its SYN once more
+            *_both(replace(_CALL, src_port=1026)),
+            Apply(),  # one backend of two goes
+            *_SETTLED,
+            replace(_CALL, src_port=1027),
+            Apply(),  # nobody asks for counts, which go on
+            replace(_CALL, src_port=1028),
+            Apply(),
+            Flood(call=_CALL, count=20),  # more than there are slots
+            Pause(ms=180_000),
+            SweepAll(),
+            *_both(replace(_CALL, src_port=1029)),
+            replace(_QUERY, service=1, src_port=1030),
+        ),
+        arrives=56,
     ),
     Story(
         name="nobody reaches another network",
