@@ -70,7 +70,7 @@ def functions_of(table: Table, printer: Printer) -> tuple[FunctionView, ...]:
 
 
 def _taken_view(table: Table, printer: Printer) -> FunctionView:
-    """Whether a learned table has an entry for the packet. One that the program before has is brought here.
+    """Whether a learned table has an entry for the packet, be it one that the program before has.
 
     By itself, for the verifier: a loop asks it for one key after the other.
     """
@@ -78,10 +78,7 @@ def _taken_view(table: Table, printer: Printer) -> FunctionView:
     lines.add("struct scratch *scratch = scratch_of_cpu();", "", f"if (!scratch || !{flag(name)})", "\treturn 0;")
     lines.add(f"struct {name}_entry *entry = &scratch->{table.name};", "")
     learned_key(lines, name, table)
-    lines.add(f"if ({name}_holds(entry))", "\treturn 1;")
-    lines.add(f"if (!{name}_reach(entry, &scratch->{name}_half))", "\treturn 0;")
-    learned_key(lines, name, table)
-    lines.add(f"return {name}_holds(entry);")
+    lines.add(f"return {name}_holds(entry) || {name}_was_there(entry);")
     return FunctionView(
         signature=f"__noinline u32 {taken(table.name)}(void)",
         doc=f"Whether {table.name} has an entry for the packet; if not, it may be learned.",

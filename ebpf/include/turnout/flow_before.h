@@ -174,6 +174,12 @@ static __always_inline bool FLOW(reach)(struct FLOW(entry) *entry, struct flow_h
 	return true;
 }
 
+/* The same for who would only know whether it is to be had. */
+static __always_inline bool FLOW(was_there)(struct FLOW(entry) *entry)
+{
+	return FLOW(before_slots) && FLOW(before_of)(entry);
+}
+
 /*
  * Bring a slot. What has no place here ends, and its other half with it; returns how many entries that are. A function by
  * itself: the verifier of Linux 6.1 keeps apart all numbers that it knows, and would follow every way through Learn again
