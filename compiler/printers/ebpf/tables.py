@@ -19,13 +19,18 @@ from compiler.printers.layout_store import LearnedTableLayout
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableView:
-    """A table's function. `provenance` are the policy lines that its entries come from; `store` is a learned one's."""
+    """A table's function. `provenance` are the policy lines that its entries come from; `store` is a learned one's.
+
+    One that `reaches` brings what the program before has when it is asked for. So do those that packets learn into; one
+    that is only asked (for what an ICMP error quotes) finds it a moment later, when the device has had all brought.
+    """
 
     name: str
     doc: str
     provenance: tuple[str, ...]
     lines: tuple[str, ...]
     store: str
+    reaches: bool = False
 
 
 def action_constant(action: str) -> str:
@@ -44,6 +49,7 @@ def table_view(table: Table, printer: Printer, provenance: Mapping[str, Sequence
         provenance=tuple(provenance.get(table.name, ())),
         lines=lines.done(),
         store=table.store or "",
+        reaches=table.name in printer.usage.learned,
     )
 
 

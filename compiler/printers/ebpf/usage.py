@@ -9,7 +9,7 @@ from compiler.ir.expressions import Expr, FieldRef, NetworkLength
 from compiler.ir.headers import ACCEPT, Field, HeaderType, State
 from compiler.ir.names import Names
 from compiler.ir.nodes import Pipeline
-from compiler.ir.statements import Apply, Assign, PopVlan, Push, PushVlan, Rewrite, Seek, Statement, Truncate
+from compiler.ir.statements import Apply, Assign, Learn, PopVlan, Push, PushVlan, Rewrite, Seek, Statement, Truncate
 from compiler.ir.walking import all_statements, expressions, read_by
 from compiler.span import InternalError
 
@@ -22,8 +22,8 @@ LENGTH_FIELDS = {"ipv4": "total_length", "ipv6": "payload_length", "tcp": "data_
 class Usage:
     """`kept` are (header, field) pairs that the parser keeps; `positioned` the headers whose position is kept.
 
-    `together` are the sets of headers that one parsed packet can have; `applied` and `sought` the tables
-    that an Apply or a Seek asks.
+    `together` are the sets of headers that one parsed packet can have; `applied` and `sought` the tables that an Apply
+    or a Seek asks, `learned` those that a Learn adds to and does not renew.
     """
 
     names: Names
@@ -32,6 +32,7 @@ class Usage:
     together: tuple[frozenset[str], ...]
     applied: frozenset[str]
     sought: frozenset[str]
+    learned: frozenset[str]
 
     def may_be_together(self, header: str, others: frozenset[str]) -> bool:
         """Whether a parsed packet can have the header besides all of the others."""
@@ -64,6 +65,7 @@ def usage(pipeline: Pipeline) -> Usage:
         together=tuple(dict.fromkeys(frozenset(path) for path in _paths(names, pipeline.parser[0].name))),
         applied=frozenset(s.table for s in body if isinstance(s, Apply)),
         sought=frozenset(s.table for s in body if isinstance(s, Seek)),
+        learned=frozenset(s.table for s in body if isinstance(s, Learn) and not s.renews),
     )
 
 
