@@ -4275,14 +4275,7 @@ __noinline u32 taken_flow_reverse_ipv4(void)
 	entry->key[0] = (u64)scratch->meta.reverse_network << 48 | (u64)scratch->meta.reverse_leg << 40 | (u64)scratch->meta.protocol << 32 | scratch->meta.reverse_src_ipv4;
 	entry->key[1] = (u64)scratch->meta.reverse_dst_ipv4 << 32 | (u64)scratch->meta.reverse_src_port << 16 | scratch->meta.reverse_dst_port;
 	entry->hash = connections_ipv4_hash(entry->key);
-	if (connections_ipv4_holds(entry))
-		return 1;
-	if (!connections_ipv4_reach(entry, &scratch->connections_ipv4_half))
-		return 0;
-	entry->key[0] = (u64)scratch->meta.reverse_network << 48 | (u64)scratch->meta.reverse_leg << 40 | (u64)scratch->meta.protocol << 32 | scratch->meta.reverse_src_ipv4;
-	entry->key[1] = (u64)scratch->meta.reverse_dst_ipv4 << 32 | (u64)scratch->meta.reverse_src_port << 16 | scratch->meta.reverse_dst_port;
-	entry->hash = connections_ipv4_hash(entry->key);
-	return connections_ipv4_holds(entry);
+	return connections_ipv4_holds(entry) || connections_ipv4_was_there(entry);
 }
 
 /* How many entries of connections_ipv4 count for the member in a slot of the ring. */
@@ -4325,17 +4318,7 @@ __noinline u32 taken_flow_reverse_ipv6(void)
 	entry->key[3] = (scratch->meta.reverse_dst_ipv6.high << 32 | scratch->meta.reverse_dst_ipv6.low >> 32);
 	entry->key[4] = (scratch->meta.reverse_dst_ipv6.low & 0xffffffffu) << 32 | (u64)scratch->meta.reverse_src_port << 16 | scratch->meta.reverse_dst_port;
 	entry->hash = connections_ipv6_hash(entry->key);
-	if (connections_ipv6_holds(entry))
-		return 1;
-	if (!connections_ipv6_reach(entry, &scratch->connections_ipv6_half))
-		return 0;
-	entry->key[0] = (u64)scratch->meta.reverse_network << 48 | (u64)scratch->meta.reverse_leg << 40 | (u64)scratch->meta.protocol << 32 | (scratch->meta.reverse_src_ipv6.high >> 32);
-	entry->key[1] = (scratch->meta.reverse_src_ipv6.high << 32 | scratch->meta.reverse_src_ipv6.low >> 32);
-	entry->key[2] = (scratch->meta.reverse_src_ipv6.low & 0xffffffffu) << 32 | (scratch->meta.reverse_dst_ipv6.high >> 32);
-	entry->key[3] = (scratch->meta.reverse_dst_ipv6.high << 32 | scratch->meta.reverse_dst_ipv6.low >> 32);
-	entry->key[4] = (scratch->meta.reverse_dst_ipv6.low & 0xffffffffu) << 32 | (u64)scratch->meta.reverse_src_port << 16 | scratch->meta.reverse_dst_port;
-	entry->hash = connections_ipv6_hash(entry->key);
-	return connections_ipv6_holds(entry);
+	return connections_ipv6_holds(entry) || connections_ipv6_was_there(entry);
 }
 
 /* How many entries of connections_ipv6 count for the member in a slot of the ring. */
@@ -4816,8 +4799,7 @@ static __always_inline bool apply_flow_quoted_ipv4(struct scratch *scratch)
 {
 	struct connections_ipv4_hit hit;
 
-	if (!find_flow_quoted_ipv4(scratch, &hit) &&
-	    !(connections_ipv4_reach(&scratch->flow_quoted_ipv4, &scratch->connections_ipv4_half) && find_flow_quoted_ipv4(scratch, &hit)))
+	if (!find_flow_quoted_ipv4(scratch, &hit))
 		return false;
 	connections_ipv4_use(&hit, (u32)scratch->now_ms, scratch->packet.length);
 	return true;
@@ -5041,8 +5023,7 @@ static __always_inline bool apply_flow_quoted_ipv6(struct scratch *scratch)
 {
 	struct connections_ipv6_hit hit;
 
-	if (!find_flow_quoted_ipv6(scratch, &hit) &&
-	    !(connections_ipv6_reach(&scratch->flow_quoted_ipv6, &scratch->connections_ipv6_half) && find_flow_quoted_ipv6(scratch, &hit)))
+	if (!find_flow_quoted_ipv6(scratch, &hit))
 		return false;
 	connections_ipv6_use(&hit, (u32)scratch->now_ms, scratch->packet.length);
 	return true;
