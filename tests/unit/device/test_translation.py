@@ -95,7 +95,7 @@ def test_slots_ways_tables_and_profiles() -> None:
     assert found.constants[NAMES.ways] == store.ways
     assert found.constants[NAMES.bytes] == old.map.value_size - old.arguments_offset
     assert found.constants[NAMES.profiles] == bytes(profiles)
-    assert found.constants[NAMES.tables] == bytes([0, 1, 2]).ljust(BEFORE_TABLES, b"\0")
+    assert found.constants[NAMES.tables] == bytes([0, 1, 2, 3]).ljust(BEFORE_TABLES, b"\0")
 
 
 def without_a_profile() -> Pipeline:
