@@ -177,7 +177,7 @@ def test_explain_says_what_packets_do(lab: Shop) -> None:
     for name in BACKENDS:
         assert f"to backend 10.1.0.{12 if name == 'blue-2' else 11}:8080 (default/{name}) of network" in walked
         assert f"=> delivered to default/{name} " in walked
-    assert "is free, 1 tried" in walked
+    assert ": free, 1 tried" in walked
 
 
 def test_it_is_a_service_like_any_other(changing: Shop) -> None:
