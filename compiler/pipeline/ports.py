@@ -10,6 +10,9 @@ again draws others.
 A connection to a workload's own address is not learned, so it is only seen by what it meets: one that is opened while
 the client has its port in use for a service of that workload gets another port, and is learned as well. TCP is asked at
 the segment that opens it; where the direct connection was there first, nobody knows of it.
+
+A segment that opens nothing belongs to a connection which its backend knows by another port, if by any: where its own
+is taken it is dropped. Most of all, its own connection may have that port, while another CPU learns or forgets it.
 """
 
 from __future__ import annotations
@@ -54,7 +57,8 @@ def telling_apart(family: Family) -> Statement:
     flags = bit_and(meta("tcp_flags"), TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)
     opens = any_of(eq(meta("protocol"), PROTOCOL_UDP), eq(flags, TCP_SYN))
     here = all_of(ne(meta("leg"), LEG_OUTSIDE), negate(valid("vxlan")))
-    table, other = family.named("flow_reverse"), (when(meta(DIRECT), assign(decided, 1)),)
+    table = family.named("flow_reverse")
+    other = (when(negate(opens), drop(CLASH)), when(meta(DIRECT), assign(decided, 1)))
     none = (when(ne(meta(ACROSS), 0), drop(NO_PORT)), drop(CLASH))
     return when(
         ne(meta("protocol"), 0),

@@ -79,7 +79,7 @@ def test_by_key(shop: Comparison, level: TestRunLevel, beside: Object) -> None:
         assert len(entries) >= 8
         for entry in entries:
             key = values(entry.key)
-            table, other = (one.table for one in store.tables)
+            table, other, *_ = (one.table for one in store.tables)
             for context, removed in (
                 (remove_ended_context(store, table, key), 0),
                 (end_context(store, table, key, 1), 0),

@@ -84,7 +84,7 @@ def _taken_view(table: Table, printer: Printer) -> FunctionView:
     lines.add("struct scratch *scratch = scratch_of_cpu();", "", f"if (!scratch || !{flag(name)})", "\treturn 0;")
     lines.add(f"struct {name}_entry *entry = &scratch->{table.name};", "")
     learned_key(lines, name, table)
-    lines.add(f"return {name}_holds(entry) || {name}_was_there(entry);")
+    lines.add(f"return {name}_holds(entry, scratch->side) || {name}_was_there(entry);")
     return FunctionView(
         signature=f"__noinline u32 {taken(table.name)}(void)",
         doc=f"Whether {table.name} has an entry for the packet; if not, it may be learned.",

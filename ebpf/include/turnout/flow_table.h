@@ -500,19 +500,6 @@ static __always_inline bool FLOW(find_entry)(struct FLOW(entry) *entry, struct F
 #endif
 }
 
-#ifdef FLOW_SOUGHT
-/*
- * Whether an entry has the key of `entry`, be it marked; nobody sees that. If not, `free` is what `match` says. A function
- * of its own, asked for key after key.
- */
-__noinline u32 FLOW(holds)(struct FLOW(entry) *entry)
-{
-	struct FLOW(hit) hit;
-
-	return entry && FLOW(find_entry)(entry, &hit);
-}
-#endif
-
 /* Whether an entry that was found with a mark is still there for packets of a side; the mark is taken off the copy then. */
 static __always_inline bool FLOW(goes_on)(struct FLOW(hit) *hit, u32 side)
 {
@@ -521,6 +508,24 @@ static __always_inline bool FLOW(goes_on)(struct FLOW(hit) *hit, u32 side)
 	hit->table &= FLOW_INDEX;
 	return true;
 }
+
+#ifdef FLOW_SOUGHT
+/*
+ * Whether an entry has the key of `entry` for packets of a side; nobody sees that. If not, `free` is what `match` says, and
+ * nothing of a slot that has the key and has ended. A function of its own, asked for key after key.
+ */
+__noinline u32 FLOW(holds)(struct FLOW(entry) *entry, u32 side)
+{
+	struct FLOW(hit) hit;
+
+	if (!entry || !FLOW(find_entry)(entry, &hit))
+		return 0;
+	if (FLOW(goes_on)(&hit, side))
+		return 1;
+	entry->free = 0;
+	return 0;
+}
+#endif
 
 /* The packet is an event to its entry, an index below FLOW_EVENTS; `use` does what follows from it. */
 static __always_inline void FLOW(saw)(struct FLOW(hit) *hit, u32 event)

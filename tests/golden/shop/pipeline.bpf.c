@@ -4275,7 +4275,7 @@ __noinline u32 taken_flow_reverse_ipv4(void)
 	entry->key[0] = (u64)scratch->meta.reverse_network << 48 | (u64)scratch->meta.reverse_leg << 40 | (u64)scratch->meta.protocol << 32 | scratch->meta.reverse_src_ipv4;
 	entry->key[1] = (u64)scratch->meta.reverse_dst_ipv4 << 32 | (u64)scratch->meta.reverse_src_port << 16 | scratch->meta.reverse_dst_port;
 	entry->hash = connections_ipv4_hash(entry->key);
-	return connections_ipv4_holds(entry) || connections_ipv4_was_there(entry);
+	return connections_ipv4_holds(entry, scratch->side) || connections_ipv4_was_there(entry);
 }
 
 /* How many entries of connections_ipv4 count for the member in a slot of the ring. */
@@ -4318,7 +4318,7 @@ __noinline u32 taken_flow_reverse_ipv6(void)
 	entry->key[3] = (scratch->meta.reverse_dst_ipv6.high << 32 | scratch->meta.reverse_dst_ipv6.low >> 32);
 	entry->key[4] = (scratch->meta.reverse_dst_ipv6.low & 0xffffffffu) << 32 | (u64)scratch->meta.reverse_src_port << 16 | scratch->meta.reverse_dst_port;
 	entry->hash = connections_ipv6_hash(entry->key);
-	return connections_ipv6_holds(entry) || connections_ipv6_was_there(entry);
+	return connections_ipv6_holds(entry, scratch->side) || connections_ipv6_was_there(entry);
 }
 
 /* How many entries of connections_ipv6 count for the member in a slot of the ring. */
@@ -6739,6 +6739,9 @@ static __always_inline enum next connection_ipv4(struct packet_context *ctx, str
 					found = !taken_flow_reverse_ipv4();
 				}
 				if (found && tried > 1) {
+					if (!(scratch->meta.protocol == 17 || (scratch->meta.tcp_flags & 23) == 2)) {
+						return drop_for(&scratch->outcome, DROP_FLOW_CLASH);
+					}
 					if (scratch->meta.direct) {
 						scratch->meta.decided = 1;
 					}
@@ -7294,6 +7297,9 @@ static __always_inline enum next connection_ipv6(struct packet_context *ctx, str
 					found = !taken_flow_reverse_ipv6();
 				}
 				if (found && tried > 1) {
+					if (!(scratch->meta.protocol == 17 || (scratch->meta.tcp_flags & 23) == 2)) {
+						return drop_for(&scratch->outcome, DROP_FLOW_CLASH);
+					}
 					if (scratch->meta.direct) {
 						scratch->meta.decided = 1;
 					}
