@@ -33,7 +33,7 @@ DROP_REASONS = (
     DropReason(name="no_backend", id=1, doc="The service has no ready backend; the sender is told, where it can be."),
     DropReason(name="no_route", id=2, doc="The network has no such destination."),
     DropReason(name="no_neighbor", id=3, doc="The next hop is not known."),
-    DropReason(name="flow_clash", id=4, doc="Other connections have all source ports that were tried."),
+    DropReason(name="flow_clash", id=4, doc="Other connections have the source port and those that were tried."),
     DropReason(name="flow_table_full", id=5, doc="Only established connections are left in the two sets."),
     DropReason(name="tunnel_loop", id=6, doc="A packet from a tunnel would go into a tunnel."),
     DropReason(name="fragmentation_needed", id=7, doc="Too large for the way out, and may be fragmented; this is not."),

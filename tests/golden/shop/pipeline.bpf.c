@@ -158,7 +158,7 @@ enum drop_reason {
 	DROP_NO_BACKEND = 1, /* The service has no ready backend; the sender is told, where it can be. */
 	DROP_NO_ROUTE = 2, /* The network has no such destination. */
 	DROP_NO_NEIGHBOR = 3, /* The next hop is not known. */
-	DROP_FLOW_CLASH = 4, /* Other connections have all source ports that were tried. */
+	DROP_FLOW_CLASH = 4, /* Other connections have the source port and those that were tried. */
 	DROP_FLOW_TABLE_FULL = 5, /* Only established connections are left in the two sets. */
 	DROP_TUNNEL_LOOP = 6, /* A packet from a tunnel would go into a tunnel. */
 	DROP_FRAGMENTATION_NEEDED = 7, /* Too large for the way out, and may be fragmented; this is not. */

@@ -14,7 +14,7 @@ const bit<32> DROP_NO_ROUTE = 2;
 /// The next hop is not known.
 const bit<32> DROP_NO_NEIGHBOR = 3;
 
-/// Other connections have all source ports that were tried.
+/// Other connections have the source port and those that were tried.
 const bit<32> DROP_FLOW_CLASH = 4;
 
 /// Only established connections are left in the two sets.
