@@ -68,7 +68,7 @@ def network_1_alone(source: Pipeline) -> Pipeline:
     return replace(source, tables=tuple(map(changed, source.tables)))
 
 
-ENDS = "src=10.0.0.10, dst=10.96.0.10, src_port=4000, dst_port=80"
+TURNED = "src=10.96.0.10, dst=10.0.0.10, src_port=80, dst_port=4000"
 TOLD = f"""\
 {{level}} differs: drop (no_route) instead of to_kernel
 Ether / IP / TCP 10.0.0.10:4000 > 10.96.0.10:http S, by port 19
@@ -84,7 +84,7 @@ interpreter, from there:
   control police_ipv4
   table isolated_source_ipv4 (network=2, nexthop=20): miss, miss()
   table isolated_destination_ipv4 (network=2, address=10.96.0.10): miss, miss()
-  table flow_reverse_ipv4 (network=2, leg=2, protocol=6, {ENDS}): miss, miss()
+  seek flow_reverse_ipv4 (network=2, leg=2, protocol=6, {TURNED}): free, 1 tried
   table route_ipv4 (network=2, dst=10.96.0.10): miss, miss()
   to the kernel
   {{packet}}
@@ -97,7 +97,6 @@ to_service_ipv4(service_id=1, hairpin=10.0.0.1, affinity_ms=0)  [shop.yaml:101:1
   table inbound_ipv4: miss
   table isolated_source_ipv4: miss
   table isolated_destination_ipv4: miss
-  table flow_reverse_ipv4: miss
   table route_ipv4: miss
   drop: no_route
 what was done:
