@@ -113,9 +113,9 @@ def _too_big_at_once(statement: Statement) -> tuple[Statement, ...]:
     return (replace(statement, condition=replace(statement.condition, operator=Operator.GE)),)
 
 
-def _any_port(statement: Statement) -> tuple[Statement, ...]:
-    """Take a source port of a gateway without looking whether another connection has it."""
-    return () if isinstance(statement, Seek) else (statement,)
+def _one_try(statement: Statement) -> tuple[Statement, ...]:
+    """Give up looking for a source port as soon as the first other one is taken as well."""
+    return (replace(statement, tries=1),) if isinstance(statement, Seek) else (statement,)
 
 
 def _answer_probes(statement: Statement) -> tuple[Statement, ...]:
@@ -132,7 +132,7 @@ NAMED: tuple[ChangedPipeline | SubstitutedText, ...] = (
     ChangedPipeline(name="port rewrite forgotten", change=_in_control("send_ipv4", _keep_port)),
     ChangedPipeline(name="hop limit not decremented", change=_in_control("send_ipv6", _keep_hops)),
     ChangedPipeline(name="wrong reverse key", change=_in_control("decide_ipv4", _reverse_of_packet)),
-    ChangedPipeline(name="source port not sought", change=_in_control("decide_ipv4", _any_port)),
+    ChangedPipeline(name="source port sought once", change=_in_control("connection_ipv4", _one_try)),
     ChangedPipeline(name="network not compared on the way out", change=_in_control("forward", _any_network)),
     ChangedPipeline(name="network left out of the service key", change=_network_1, hook=Hook.XDP),
     ChangedPipeline(name="any ARP answered", change=_in_control("answer_arp", _answer_probes), hook=Hook.XDP),
