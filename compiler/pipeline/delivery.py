@@ -276,7 +276,7 @@ _ERROR_IPV6 = Control(
 def _send(family: Family) -> Control:
     """Translate as decided, and one hop less to live."""
     ip = family.name
-    hop = field("ipv4.ttl") if family is IPV4 else field("ipv6.hop_limit")
+    hop = field(family.hops)
     one_hop_less = (hop, sub(hop, 1))
     addresses = (
         (field(f"{ip}.src"), meta(family.named("new_src"))),

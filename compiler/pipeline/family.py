@@ -15,10 +15,13 @@ class Family:
     first_id: int
     """Added to every id of this family's tables and actions, so that the two never meet."""
 
+    hops: str
+    """The field that says how many hops a packet has left."""
+
     def named(self, stem: str) -> str:
         return f"{stem}_{self.name}"
 
 
-IPV4 = Family(name="ipv4", address_bits=32, first_id=0x10)
-IPV6 = Family(name="ipv6", address_bits=128, first_id=0x40)
+IPV4 = Family(name="ipv4", address_bits=32, first_id=0x10, hops="ipv4.ttl")
+IPV6 = Family(name="ipv6", address_bits=128, first_id=0x40, hops="ipv6.hop_limit")
 FAMILIES = (IPV4, IPV6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from compiler.ir.expressions import Expr
 from compiler.ir.statements import Statement
 from compiler.ir.tables import Profile, Store, Transition
 from compiler.pipeline.family import Family
@@ -68,6 +69,11 @@ def _transitions() -> tuple[Transition, ...]:
         ),
         Transition(current="udp_new", event="data", next="udp_stream"),
     )
+
+
+def is_opening() -> Expr:
+    """Whether it is a segment of TCP that opens a connection: of its flags, SYN alone."""
+    return eq(bit_and(meta("tcp_flags"), TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN), TCP_SYN)
 
 
 def track() -> Statement:

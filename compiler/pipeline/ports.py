@@ -21,14 +21,14 @@ from typing import Final
 
 from compiler.ir.statements import Statement
 from compiler.pipeline.family import Family
-from compiler.pipeline.headers import PROTOCOL_UDP, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN
+from compiler.pipeline.headers import PROTOCOL_UDP
+from compiler.pipeline.lifetimes import is_opening
 from compiler.pipeline.metadata import LEG_NETWORK, LEG_OUTSIDE
 from compiler.pipeline.notation import (
     all_of,
     any_of,
     apply,
     assign,
-    bit_and,
     drop,
     eq,
     meta,
@@ -54,8 +54,7 @@ CLASH: Final = "flow_clash"
 def telling_apart(family: Family) -> Statement:
     """Of a packet of no known connection, behind the choice of a backend and the question for policies."""
     port, decided = meta("reverse_dst_port"), meta("decided")
-    flags = bit_and(meta("tcp_flags"), TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)
-    opens = any_of(eq(meta("protocol"), PROTOCOL_UDP), eq(flags, TCP_SYN))
+    opens = any_of(eq(meta("protocol"), PROTOCOL_UDP), is_opening())
     here = all_of(ne(meta("leg"), LEG_OUTSIDE), negate(valid("vxlan")))
     table = family.named("flow_reverse")
     other = (when(negate(opens), drop(CLASH)), when(meta(DIRECT), assign(decided, 1)))

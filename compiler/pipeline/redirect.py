@@ -19,16 +19,14 @@ from compiler.ir.nodes import Control
 from compiler.ir.statements import Statement
 from compiler.ir.tables import Action, ActionRef, Key, MatchKind, Param, Selector, Table
 from compiler.pipeline.family import Family
-from compiler.pipeline.headers import TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN
+from compiler.pipeline.lifetimes import is_opening
 from compiler.pipeline.metadata import LEG_PROXY
 from compiler.pipeline.notation import (
     all_of,
     apply,
     assign,
-    bit_and,
     bit_or,
     drop,
-    eq,
     field,
     here,
     meta,
@@ -144,8 +142,7 @@ def _rules(family: Family, direction: str, number: int, keys: tuple[Expr, Expr, 
 
 def opens_connection() -> Expr:
     """Whether the packet may be the first one of a connection, and no proxy has opened it."""
-    flags = bit_and(meta("tcp_flags"), TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)
-    return all_of(ne(meta("leg"), LEG_PROXY), eq(flags, TCP_SYN))
+    return all_of(ne(meta("leg"), LEG_PROXY), is_opening())
 
 
 def controls(family: Family) -> tuple[Control, ...]:

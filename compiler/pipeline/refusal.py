@@ -49,7 +49,7 @@ def _segment_length(family: Family) -> Expr:
 def _reset(family: Family) -> tuple[Statement, ...]:
     """Make the segment its own reset; what it carries stays, so nothing but fields changes."""
     ip = family.name
-    hops = field("ipv4.ttl") if family is IPV4 else field("ipv6.hop_limit")
+    hops = field(family.hops)
     acknowledged = add(field("tcp.sequence"), _segment_length(family))
     return (
         when(

@@ -21,7 +21,7 @@ from compiler.ir.expressions import Expr, FieldRef
 from compiler.ir.nodes import Control
 from compiler.ir.statements import Statement
 from compiler.ir.tables import ActionRef, Table
-from compiler.pipeline.family import FAMILIES, IPV4, Family
+from compiler.pipeline.family import FAMILIES, Family
 from compiler.pipeline.headers import PROTOCOL_TCP, PROTOCOL_UDP
 from compiler.pipeline.notation import (
     all_of,
@@ -134,7 +134,7 @@ def _ports(quoted: str) -> tuple[Statement, ...]:
 
 def _send(family: Family) -> Control:
     """Translate an ICMP error as decided, and what it quotes the other way round; one hop less to live."""
-    hop = field("ipv4.ttl") if family is IPV4 else field("ipv6.hop_limit")
+    hop = field(family.hops)
     addresses = (
         (field(f"{family.name}.src"), meta(family.named(SENDER))),
         (field(f"{family.name}.dst"), meta(family.named("new_dst"))),

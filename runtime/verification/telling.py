@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from runtime.verification import anatomy, wire
+from runtime.verification.anatomy import Part
 from runtime.verification.fabric import End, Fabric, Journey
 from runtime.verification.findings import Violation
 from runtime.verification.speaking import Ends, ends_of
@@ -15,8 +16,6 @@ UNREACHABLE = {4: (3, 3), 6: (1, 4)}
 """Port unreachable, by IP version: type and code."""
 TOO_BIG = {4: (3, 4), 6: (2, 0)}
 TOO_OLD = {4: (11, 0), 6: (3, 0)}
-SHORTEST = 8
-"""Bytes behind the IP header that are quoted at least (RFC 792)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +44,7 @@ def one_hop_later(packet: bytes) -> bytes:
     """The packet as a router sends it on."""
     if packet[0] >> 4 == 6:
         return packet[:7] + bytes([packet[7] - 1]) + packet[8:]
-    head = packet[:8] + bytes([packet[8] - 1, packet[9]]) + b"\0\0" + packet[12:20]
-    return head[:10] + wire.number(wire.checksum(head), 2) + packet[12:]
+    return anatomy.summed(anatomy.replaced(packet, 8, bytes([packet[8] - 1])), Part("ipv4", 0, 20))
 
 
 def error_about(
@@ -87,22 +85,28 @@ def _ends(packet: bytes) -> tuple[Address, Address]:
     return ip_address(packet[8:24]), ip_address(packet[24:40])
 
 
-def complain(fabric: Fabric, journey: Journey, teller: Address | None = None) -> Journey | None:
-    """What becomes of the error that whoever got a packet at the end of a journey sends about it (too big), or somebody
-    else on the way. None for what a level cannot take."""
-    frame, port = journey.frame, journey.last.outcome.egress_port
-    if port is None:
-        raise ValueError(f"nobody got the packet: {journey}")
+def complaint(
+    frame: bytes, teller: Address | None = None, *, kind: tuple[int, int] | None = None, keep: int = 8
+) -> bytes:
+    """The error (too big, if no other `kind`) that whoever got a frame sends about it, or somebody else on the way."""
     packet = packet_of(frame)
-    error = error_about(
+    return error_about(
         frame,
         teller or _ends(packet)[1],
-        kind=TOO_BIG[packet[0] >> 4],
+        kind=kind or TOO_BIG[packet[0] >> 4],
         dst_mac=int.from_bytes(frame[6:12], "big"),
         src_mac=int.from_bytes(frame[:6], "big"),
         rest=1300,
+        keep=keep,
     )
-    return fabric.send(journey.last.device, port, error)
+
+
+def complain(fabric: Fabric, journey: Journey, teller: Address | None = None) -> Journey | None:
+    """What becomes of a complaint about the packet at the end of a journey. None for what a level cannot take."""
+    port = journey.last.outcome.egress_port
+    if port is None:
+        raise ValueError(f"nobody got the packet: {journey}")
+    return fabric.send(journey.last.device, port, complaint(journey.frame, teller))
 
 
 def check_told(error: Told, ends: Ends, got: Ends) -> None:

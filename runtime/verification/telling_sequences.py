@@ -10,13 +10,13 @@ from runtime.verification import anatomy
 from runtime.verification.playing import Play
 from runtime.verification.sequence import QUERY, STRANGER, SYN, Sequence
 from runtime.verification.strategies import Reply
-from runtime.verification.telling import TOO_BIG, error_about, packet_of
+from runtime.verification.telling import complaint
 
 _KINDS = {
     4: ((0, 0), (3, 0), (3, 4), (4, 0), (5, 0), (8, 0), (11, 0), (11, 1), (12, 0), (13, 0)),
     6: ((0, 0), (1, 0), (1, 4), (2, 0), (3, 0), (4, 0), (5, 0), (127, 0), (128, 0)),
 }
-_ROUTERS = {4: "10.0.0.77", 6: "fd00::77"}
+_ROUTERS = {4: ip_address("10.0.0.77"), 6: ip_address("fd00::77")}
 _QUOTED = (0, 7, 8, 12, 40)
 
 
@@ -28,10 +28,10 @@ def _every_error(play: Play) -> None:
         for passed in play.passed[-2:]:
             port, frame = passed.port, passed.frame
             for kind, router in product(_KINDS[version], (None, _ROUTERS[version])):
-                play.arrive(port, _error(frame, kind, router))
+                play.arrive(port, complaint(frame, router, kind=kind))
             for keep in _QUOTED:
-                play.arrive(port, _error(frame, TOO_BIG[version], None, keep))
-            play.arrive(STRANGER.port or 0, _error(frame, TOO_BIG[version], None))
+                play.arrive(port, complaint(frame, keep=keep))
+            play.arrive(STRANGER.port or 0, complaint(frame))
     play.comparison.compare_state()
 
 
@@ -40,27 +40,13 @@ def _odd_errors(play: Play) -> None:
     for version, opening in product((4, 6), (SYN, QUERY)):
         assert play.do(replace(opening, version=version)) is not None
         port, frame = play.passed[-1].port, play.passed[-1].frame
-        error = _error(frame, TOO_BIG[version], None)
+        error = complaint(frame)
         start = 14 + (20 if version == 4 else 40) + 8
         for at in range(start, len(error)):
             play.arrive(port, anatomy.replaced(error, at, bytes([error[at] ^ 1])))
         without = anatomy.replaced(error, len(error) - 2, b"\0\0")
         play.arrive(port, without)
     play.comparison.compare_state()
-
-
-def _error(frame: bytes, kind: tuple[int, int], router: str | None, keep: int = 8) -> bytes:
-    packet = packet_of(frame)
-    receiver = packet[16:20] if packet[0] >> 4 == 4 else packet[24:40]
-    return error_about(
-        frame,
-        ip_address(router or receiver),
-        kind=kind,
-        dst_mac=int.from_bytes(frame[6:12], "big"),
-        src_mac=int.from_bytes(frame[:6], "big"),
-        rest=1300,
-        keep=keep,
-    )
 
 
 TELLING_SEQUENCES = (

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from compiler.diagnostic import Report, did_you_mean
+from compiler.ir import walking
 from compiler.ir.expressions import Const, Expr, FieldRef, MetaRef, width_bits
 from compiler.ir.headers import Coverage
 from compiler.ir.interpreter.run import INGRESS_PORT
@@ -69,27 +70,9 @@ def check_bodies(pipeline: Pipeline, report: Report) -> None:
     _check_uses(names, report)
 
 
-def nested(statements: Iterable[Statement]) -> Iterable[Statement]:
-    """The statements and all inside them."""
-    for statement in statements:
-        yield statement
-        match statement:
-            case (
-                If(then=first, otherwise=second)
-                | Apply(on_hit=first, on_miss=second)
-                | Seek(on_other=first, on_none=second)
-            ):
-                yield from nested(first)
-                yield from nested(second)
-            case Learn(on_full=first):
-                yield from nested(first)
-            case _:
-                pass
-
-
 def _check_uses(names: Names, report: Report) -> None:
     """v1model can apply a table, and a control, at one place only; what is at none is dead."""
-    inside = {control.name: tuple(nested(control.body)) for control in names.pipeline.controls}
+    inside = {control.name: tuple(walking.statements(control.body)) for control in names.pipeline.controls}
     placed = [statement for statements in inside.values() for statement in statements]
     sent = {s.digest for s in placed if isinstance(s, SendDigest)}
     for digest in names.pipeline.digests:
@@ -142,7 +125,7 @@ class _Body:
     in_action: bool
 
     def check(self, statements: tuple[Statement, ...]) -> None:
-        for statement in nested(statements):
+        for statement in walking.statements(statements):
             check_place(statement, self.report, in_action=self.in_action)
             self._check_statement(statement)
 

@@ -27,7 +27,7 @@
  *   static const volatile u16 <store>_over;                                a bit for each profile that counts no more; with FLOW_COUNTS
  *
  * (volatile keeps them in .rodata under their names; the compiler would scatter them over sections of constants.)
- * It defines find, find_entry, goes_on, reach, saw, use, learn for packets and the programs sweep, end_key,
+ * It defines find_entry, goes_on, reach, saw, use, learn for packets and the programs sweep, end_key,
  * delete_slot and bring_all (flow_before.h) for the device.
  *
  * How packets share a slot. `version` is odd while somebody changes what the slot is: its table, key, arguments, pair.
@@ -451,14 +451,6 @@ static __always_inline bool FLOW(find_or_free)(const u64 *key, u64 hash, struct 
 			return true;
 	}
 	return false;
-}
-
-/* The same for who would not learn the key. */
-static __always_inline bool FLOW(find)(const u64 *key, u64 hash, struct FLOW(hit) *hit)
-{
-	u64 free;
-
-	return FLOW(find_or_free)(key, hash, hit, &free);
 }
 
 #ifdef FLOW_RENEWS
