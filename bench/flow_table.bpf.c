@@ -60,8 +60,9 @@ SEC("xdp") int known(struct xdp_md *context)
 {
 	struct key *key = next_key();
 	struct bench_hit hit;
+	u64 free;
 
-	if (!key || !bench_find(key->words, bench_hash(key->words), &hit))
+	if (!key || !bench_find_or_free(key->words, bench_hash(key->words), &hit, &free))
 		return 2;
 	bench_saw(&hit, 0);
 	bench_use(&hit, clock_ms(), 100);

@@ -57,13 +57,20 @@ struct operation {
 	struct tiny_arguments found;
 };
 
+static __always_inline bool look_up(const u64 *key, struct tiny_hit *hit)
+{
+	u64 free;
+
+	return tiny_find_or_free(key, tiny_hash(key), hit, &free);
+}
+
 SEC("syscall") int find(struct operation *operation)
 {
 	u64 key[2] = {operation->keys[0][0], operation->keys[0][1]};
 	u32 event = operation->event - 1;
 	struct tiny_hit hit;
 
-	operation->result[0] = tiny_find(key, tiny_hash(key), &hit);
+	operation->result[0] = look_up(key, &hit);
 	if (!operation->result[0])
 		return 0;
 	operation->result[1] = hit.table;
@@ -136,7 +143,7 @@ SEC("xdp") int hammer(struct xdp_md *context)
 	u64 key[2] = {is_reply ? both[1] : both[0], is_reply ? both[0] : both[1]};
 	struct tiny_hit hit;
 
-	if (tiny_find(key, tiny_hash(key), &hit)) {
+	if (look_up(key, &hit)) {
 		struct tiny_arguments right = arguments_of(key);
 
 		if (hit.arguments.address != right.address || hit.arguments.port != right.port ||
@@ -177,7 +184,7 @@ static __always_inline u32 profile_now(const u64 *key)
 {
 	struct tiny_hit hit;
 
-	return tiny_find(key, tiny_hash(key), &hit) ? hit.profile : 0;
+	return look_up(key, &hit) ? hit.profile : 0;
 }
 
 SEC("xdp") int close_together(struct xdp_md *context)
@@ -190,12 +197,12 @@ SEC("xdp") int close_together(struct xdp_md *context)
 	bool is_reply = *first_byte;
 	u64 key[2] = {is_reply ? 2 : 1, is_reply ? 1 : 2}, other[2] = {key[1], key[0]};
 
-	if (is_late || !tiny_find(key, tiny_hash(key), &hit))
+	if (is_late || !look_up(key, &hit))
 		return 1;
 	meet();
 	__sync_val_compare_and_swap(&hit.slot->head, hit.head, tiny_with_profile(hit.head, ESTABLISHED));
 	meet();
-	if (tiny_find(key, tiny_hash(key), &hit)) {
+	if (look_up(key, &hit)) {
 		tiny_saw(&hit, CLOSE);
 		tiny_use(&hit, clock_ms(), 0);
 	}

@@ -50,7 +50,7 @@ SEC("syscall") int learn_and_find(struct operation *operation)
 	entry.hash = connections_ipv6_hash(entry.key);
 	operation->hash = entry.hash;
 	operation->learned = connections_ipv6_learn(&entry, &first);
-	if (!connections_ipv6_find(entry.key, entry.hash, &hit))
+	if (!connections_ipv6_find_or_free(entry.key, entry.hash, &hit, &entry.free))
 		return 0;
 	connections_ipv6_saw(&hit, 0);
 	connections_ipv6_use(&hit, clock_device_ms(), 1500);
