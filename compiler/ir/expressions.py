@@ -157,8 +157,8 @@ class Random:
 class NetworkLength:
     """Bytes of the IP packet as the wire will carry it, 16 bits: IPv4 total length, IPv6 payload length + 40.
 
-    The sum wraps. A packet that awaits segmentation (GSO) counts as its largest segment. One of `ipv4`, `ipv6` must be
-    valid.
+    The sum wraps. A packet that awaits segmentation (GSO) counts as its largest segment; one of SCTP as 0, whose
+    segments are what its sender made them. One of `ipv4`, `ipv6` must be valid.
     """
 
     span: Span = field(default=NOWHERE, compare=False, repr=False)

@@ -18,7 +18,7 @@ class Field:
 
 
 class Coverage(Enum):
-    """What an Internet checksum (RFC 1071) is computed over."""
+    """What a checksum is computed over: an Internet checksum (RFC 1071), or a CRC32c (RFC 9260, appendix A)."""
 
     HEADER = "header"
     """The header alone (IPv4)."""
@@ -26,6 +26,9 @@ class Coverage(Enum):
     """The header and everything behind it (ICMP)."""
     PSEUDO = "pseudo"
     """The same, and the pseudo header of the IP header in front (TCP, UDP, ICMPv6)."""
+    CRC32C = "crc32c"
+    """The header and everything behind it up to the end of the IP packet, and no pseudo header (SCTP). Not a sum: it
+    can follow changes in the header's first 4 bytes, and be pushed only with a value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +38,7 @@ class Checksum:
     field: str
     coverage: Coverage
     zero_is_none: bool = False
-    """UDP: a field of 0 says that there is no checksum."""
+    """UDP: a field of 0 says that there is no checksum. SCTP: that somebody else still writes it (a network card)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

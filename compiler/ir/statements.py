@@ -37,7 +37,8 @@ class Rewrite:
     All values are computed before any field is set. Covered are: the IPv4 header's by its own checksum; addresses also
     by the TCP, UDP or ICMPv6 checksum of the packet, through the pseudo header; fields of TCP, UDP, ICMP and ICMPv6 by
     their own. A UDP checksum of 0 (none) stays 0 (RFC 768); one that becomes 0 is sent as 0xffff. The exact sum is in
-    `compiler.ir.interpreter.checksums`; no other updated checksum is ever 0xffff.
+    `compiler.ir.interpreter.checksums`; no other updated checksum is ever 0xffff. SCTP's CRC32c follows its ports, over
+    as many bytes as the IP header says (`compiler.ir.interpreter.crc32c`); one of 0 stays 0.
     """
 
     changes: tuple[Change, ...]

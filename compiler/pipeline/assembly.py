@@ -9,6 +9,7 @@ from compiler.ir.tables import Counter
 from compiler.pipeline import (
     admission,
     affinity,
+    associations,
     classification,
     connections,
     delivery,
@@ -26,7 +27,7 @@ from compiler.pipeline.metadata import LEG_UPLINK, METADATA
 from compiler.pipeline.notation import all_of, drop, eq, field, gt, here, meta, ne, negate, run, valid, when
 from compiler.pipeline.parsing import PARSER
 
-VERSION = "8"
+VERSION = "9"
 """Raised with every change of a table, an action or an id."""
 
 DROP_REASONS = (
@@ -152,6 +153,7 @@ def pipeline() -> Pipeline:
             *storage.CONTROLS,
             *(outside.remember_entrance(family) for family in FAMILIES),
             *(control for family in FAMILIES for control in connections.controls(family)),
+            *associations.CONTROLS,
             *delivery.CONTROLS,
         ),
         main="ingress",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from compiler.ir.nodes import Control
 from compiler.ir.statements import Statement
 from compiler.ir.tables import Action, ActionRef, Key, MatchKind, Param, Table
-from compiler.pipeline import admission, affinity, balancing, gateway, policing, ports, related
+from compiler.pipeline import admission, affinity, associations, balancing, gateway, policing, ports, related
 from compiler.pipeline.balancing import decide
 from compiler.pipeline.family import Family
 from compiler.pipeline.headers import PROTOCOL_TCP, PROTOCOL_UDP
@@ -196,6 +196,7 @@ def read_tuple(family: Family) -> tuple[Statement, ...]:
                     assign(meta("src_port"), field("udp.src_port")),
                     assign(meta("dst_port"), field("udp.dst_port")),
                     assign(meta("profile"), UDP_NEW),
+                    otherwise=(associations.reading(family),),
                 ),
             ),
         ),

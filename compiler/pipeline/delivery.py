@@ -6,7 +6,7 @@ from compiler.ir.expressions import Concat, Const, Expr, Extend, width_bits
 from compiler.ir.nodes import Control
 from compiler.ir.statements import Statement
 from compiler.ir.tables import Action, ActionRef, Key, Param, Table
-from compiler.pipeline import related
+from compiler.pipeline import associations, related
 from compiler.pipeline.family import FAMILIES, IPV4, Family
 from compiler.pipeline.headers import (
     ETHERTYPE_IPV4,
@@ -255,20 +255,20 @@ def _error_head_ipv6(source: Expr) -> tuple[Statement, ...]:
 _ERROR_IPV4 = Control(
     name="error_ipv4",
     body=(
-        when(any_of(valid("tcp"), valid("udp")), *tell_by_icmp(meta("gateway_ipv4"))),
+        when(any_of(valid("tcp"), valid("udp"), valid("sctp")), *tell_by_icmp(meta("gateway_ipv4"))),
         drop("error_not_sent"),
     ),
-    doc="Tell the sender by ICMP (RFC 792), of TCP and UDP only: never of an ICMP error (RFC 1122, section 3.2.2).",
+    doc="Tell the sender by ICMP (RFC 792), of TCP, UDP, SCTP only: never of an ICMP error (RFC 1122, section 3.2.2).",
     span=here(1),
 )
 
 _ERROR_IPV6 = Control(
     name="error_ipv6",
     body=(
-        when(any_of(valid("tcp"), valid("udp")), *tell_by_icmp(meta("gateway_ipv6"))),
+        when(any_of(valid("tcp"), valid("udp"), valid("sctp")), *tell_by_icmp(meta("gateway_ipv6"))),
         drop("error_not_sent"),
     ),
-    doc="Tell the sender by ICMPv6 (RFC 4443), of TCP and UDP only.",
+    doc="Tell the sender by ICMPv6 (RFC 4443), of TCP, UDP, SCTP only.",
     span=here(1),
 )
 
@@ -308,7 +308,7 @@ def _send(family: Family) -> Control:
                             (field("udp.src_port"), new_src_port),
                             (field("udp.dst_port"), new_dst_port),
                         ),
-                        otherwise=(related.sending(family, rewrite(one_hop_less)),),
+                        otherwise=(associations.sending(family, related.sending(family, rewrite(one_hop_less))),),
                     ),
                 ),
             ),

@@ -18,10 +18,13 @@ class Family:
     hops: str
     """The field that says how many hops a packet has left."""
 
+    protocol: str
+    """What the IP header calls the number of the transport protocol."""
+
     def named(self, stem: str) -> str:
         return f"{stem}_{self.name}"
 
 
-IPV4 = Family(name="ipv4", address_bits=32, first_id=0x10, hops="ipv4.ttl")
-IPV6 = Family(name="ipv6", address_bits=128, first_id=0x40, hops="ipv6.hop_limit")
+IPV4 = Family(name="ipv4", address_bits=32, first_id=0x10, hops="ipv4.ttl", protocol="protocol")
+IPV6 = Family(name="ipv6", address_bits=128, first_id=0x40, hops="ipv6.hop_limit", protocol="next_header")
 FAMILIES = (IPV4, IPV6)

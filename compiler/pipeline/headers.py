@@ -17,6 +17,7 @@ PROTOCOL_ICMP = 1
 PROTOCOL_TCP = 6
 PROTOCOL_UDP = 17
 PROTOCOL_ICMPV6 = 58
+PROTOCOL_SCTP = 132
 ICMP_ERRORS = (3, 11, 12)
 """Types: destination unreachable, time exceeded, parameter problem (RFC 792). Not a redirect, nor the source quench,
 which RFC 6633 ends."""
@@ -26,6 +27,8 @@ IPV4_BYTES, IPV6_BYTES = 20, 40
 QUOTED_PAYLOAD = 8
 """Bytes of the transport header that an ICMP error quotes (RFC 792), enough for the sender to find its socket."""
 VXLAN_PORT = 4789
+SCTP_INIT, SCTP_ABORT, SCTP_SHUTDOWN, SCTP_SHUTDOWN_ACK, SCTP_SHUTDOWN_COMPLETE = 1, 6, 7, 8, 14
+"""Types of chunks (RFC 9260, section 3.2)."""
 TCP_FIN, TCP_SYN, TCP_RST, TCP_ACK = 0x01, 0x02, 0x04, 0x10
 
 
@@ -80,6 +83,12 @@ HEADER_TYPES = (
         doc="RFC 768",
     ),
     HeaderType(
+        name="sctp",
+        fields=_fields("src_port:16 dst_port:16 tag:32 checksum:32 chunk_type:8 chunk_flags:8 chunk_length:16"),
+        checksum=Checksum(field="checksum", coverage=Coverage.CRC32C, zero_is_none=True),
+        doc="RFC 9260: the common header and that of the first chunk",
+    ),
+    HeaderType(
         name="icmp",
         fields=_fields("type:8 code:8 checksum:16 rest:32"),
         checksum=Checksum(field="checksum", coverage=Coverage.PAYLOAD),
@@ -92,9 +101,9 @@ HEADER_TYPES = (
         doc="RFC 4443; `rest` is the MTU for type 2, flags for a neighbour advertisement",
     ),
     HeaderType(
-        name="tcp_start",
-        fields=_fields("src_port:16 dst_port:16 sequence:32"),
-        doc="The first 8 bytes of a TCP header, which is what an ICMP error quotes at least (RFC 792)",
+        name="transport_start",
+        fields=_fields("src_port:16 dst_port:16 rest:32"),
+        doc="The first 8 bytes of a TCP or SCTP header, which is what an ICMP error quotes at least (RFC 792)",
     ),
     HeaderType(
         name="neighbor",
@@ -120,12 +129,13 @@ HEADERS = (
     Header(name="ipv6", type="ipv6", pseudo_of=("tcp", "udp", "icmpv6")),
     Header(name="tcp", type="tcp"),
     Header(name="udp", type="udp"),
+    Header(name="sctp", type="sctp"),
     Header(name="icmp", type="icmp"),
     Header(name="icmpv6", type="icmpv6"),
     Header(name="neighbor", type="neighbor", covered_by=("icmpv6",)),
     Header(name="quoted_ipv4", type="ipv4", covered_by=("icmp",), pseudo_of=("quoted_udp",)),
     Header(name="quoted_ipv6", type="ipv6", covered_by=("icmpv6",), pseudo_of=("quoted_udp",)),
-    Header(name="quoted_tcp", type="tcp_start", covered_by=("icmp", "icmpv6")),
+    Header(name="quoted_ports", type="transport_start", covered_by=("icmp", "icmpv6")),
     Header(name="quoted_udp", type="udp", covered_by=("icmp", "icmpv6")),
 )
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from compiler.ir.expressions import Expr
 from compiler.ir.statements import Statement
 from compiler.ir.tables import Profile, Store, Transition
 from compiler.pipeline.family import Family
-from compiler.pipeline.headers import PROTOCOL_TCP, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN
+from compiler.pipeline.headers import PROTOCOL_UDP, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN
 from compiler.pipeline.notation import advance, bit_and, eq, meta, ne, when
 
 TCP_NEW, TCP_ESTABLISHED, TCP_CLOSING, UDP_NEW, UDP_STREAM, TCP_HEARD, TCP_CLOSED, TCP_RESET = 1, 2, 3, 4, 5, 6, 7, 8
+SCTP_NEW, SCTP_HEARD, SCTP_ESTABLISHED, SCTP_CLOSING, SCTP_CLOSED, SCTP_RESET = 9, 10, 11, 12, 13, 14
 
+SCTP: Final = "sctp"
+"""What the names of its profiles begin with."""
 ESTABLISHED_MS = 7_440_000
 FLOWS = 1 << 16
 """Connections of a family."""
@@ -25,7 +30,8 @@ def store(family: Family) -> Store:
     an opening, once both sides have sent a FIN; after the FIN of one, or a RST, it may still carry data. It is over,
     and counts for its backend no more, once both have sent a FIN, or one a RST. A pair stays
     until both halves have been idle for their timeouts, so a half-closed connection lives on, and a port used again
-    soon finds no old pair.
+    soon finds no old pair. An association of SCTP lives in the same way, for as long as conntrack lets it: an INIT
+    opens it, a SHUTDOWN or its acknowledgement is the end from one side, ABORT and SHUTDOWN COMPLETE end it.
     """
     return Store(
         name=family.named("connections"),
@@ -38,6 +44,12 @@ def store(family: Family) -> Store:
             Profile(name="tcp_closing", id=TCP_CLOSING, timeout_ms=10_000, rank=1),
             Profile(name="tcp_closed", id=TCP_CLOSED, timeout_ms=10_000, rank=0, is_over=True),
             Profile(name="tcp_reset", id=TCP_RESET, timeout_ms=10_000, rank=1, is_over=True),
+            Profile(name="sctp_new", id=SCTP_NEW, timeout_ms=3_000, rank=0),
+            Profile(name="sctp_heard", id=SCTP_HEARD, timeout_ms=3_000, rank=0),
+            Profile(name="sctp_established", id=SCTP_ESTABLISHED, timeout_ms=210_000, rank=2),
+            Profile(name="sctp_closing", id=SCTP_CLOSING, timeout_ms=3_000, rank=1),
+            Profile(name="sctp_closed", id=SCTP_CLOSED, timeout_ms=10_000, rank=0, is_over=True),
+            Profile(name="sctp_reset", id=SCTP_RESET, timeout_ms=10_000, rank=1, is_over=True),
             Profile(name="udp_new", id=UDP_NEW, timeout_ms=30_000, rank=0),
             Profile(name="udp_stream", id=UDP_STREAM, timeout_ms=120_000, rank=1),
         ),
@@ -47,32 +59,34 @@ def store(family: Family) -> Store:
     )
 
 
-_OPENING, _OPEN = ("tcp_new", "tcp_heard"), "tcp_established"
-
-
 def _transitions() -> tuple[Transition, ...]:
+    return (*_life("tcp"), Transition(current="udp_new", event="data", next="udp_stream"), *_life(SCTP))
+
+
+def _life(protocol: str) -> tuple[Transition, ...]:
     """The life of a connection; `data` is any packet of TCP that has neither RST nor FIN and is no first SYN."""
-    heard, closing, closed, reset = "tcp_heard", "tcp_closing", "tcp_closed", "tcp_reset"
+    words = ("new", "heard", "established", "closing", "closed", "reset")
+    new, heard, established, closing, closed, reset = (f"{protocol}_{word}" for word in words)
+    opening = (new, heard)
     return (
-        Transition(current="tcp_new", event="data", other=heard, next=_OPEN, other_next=_OPEN),
-        Transition(current="tcp_new", event="data", next=heard),
+        Transition(current=new, event="data", other=heard, next=established, other_next=established),
+        Transition(current=new, event="data", next=heard),
         *(
             Transition(current=current, event="close", other=closing, next=closed, other_next=closed)
-            for current in (*_OPENING, _OPEN, closing)
+            for current in (*opening, established, closing)
         ),
-        *(Transition(current=current, event="close", next=closing) for current in (*_OPENING, _OPEN)),
-        *(Transition(current=current, event="reset", next=closed, other_next=closed) for current in _OPENING),
-        *(Transition(current=current, event="reset", next=reset, other_next=reset) for current in (_OPEN, closing)),
+        *(Transition(current=current, event="close", next=closing) for current in (*opening, established)),
+        *(Transition(current=current, event="reset", next=closed, other_next=closed) for current in opening),
         *(
-            Transition(current=current, event="open", next="tcp_new", other_next="tcp_new")
-            for current in (closing, closed, reset)
+            Transition(current=current, event="reset", next=reset, other_next=reset)
+            for current in (established, closing)
         ),
-        Transition(current="udp_new", event="data", next="udp_stream"),
+        *(Transition(current=current, event="open", next=new, other_next=new) for current in (closing, closed, reset)),
     )
 
 
 def is_opening() -> Expr:
-    """Whether it is a segment of TCP that opens a connection: of its flags, SYN alone."""
+    """Whether it is a packet of TCP (or SCTP) that opens a connection: of its flags, SYN alone."""
     return eq(bit_and(meta("tcp_flags"), TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN), TCP_SYN)
 
 
@@ -80,7 +94,7 @@ def track() -> Statement:
     """Tell the entry what this packet means for the connection's life."""
     flags = meta("tcp_flags")
     return when(
-        eq(meta("protocol"), PROTOCOL_TCP),
+        ne(meta("protocol"), PROTOCOL_UDP),
         when(
             ne(bit_and(flags, TCP_FIN | TCP_RST), 0),
             when(ne(bit_and(flags, TCP_RST), 0), advance("reset"), otherwise=(advance("close"),)),

@@ -100,6 +100,7 @@ PARSER = (
         cases=(
             _case("tcp", 4, 5, (0, 1), 0, h.PROTOCOL_TCP),
             _case("udp", 4, 5, (0, 1), 0, h.PROTOCOL_UDP),
+            _case("sctp", 4, 5, (0, 1), 0, h.PROTOCOL_SCTP),
             _case("icmp", 4, 5, (0, 1), 0, h.PROTOCOL_ICMP),
         ),
     ),
@@ -110,11 +111,13 @@ PARSER = (
         cases=(
             _case("tcp", 6, h.PROTOCOL_TCP),
             _case("udp", 6, h.PROTOCOL_UDP),
+            _case("sctp", 6, h.PROTOCOL_SCTP),
             _case("icmpv6", 6, h.PROTOCOL_ICMPV6),
         ),
     ),
     _state("tcp", extract="tcp"),
     _state("udp", extract="udp"),
+    _state("sctp", extract="sctp"),
     _state(
         "icmp",
         extract="icmp",
@@ -145,16 +148,24 @@ PARSER = (
             field("quoted_ipv4.fragment_offset"),
             field("quoted_ipv4.protocol"),
         ),
-        cases=(_case("quoted_tcp", 4, 5, 0, h.PROTOCOL_TCP), _case("quoted_udp", 4, 5, 0, h.PROTOCOL_UDP)),
+        cases=(
+            _case("quoted_ports", 4, 5, 0, h.PROTOCOL_TCP),
+            _case("quoted_udp", 4, 5, 0, h.PROTOCOL_UDP),
+            _case("quoted_ports", 4, 5, 0, h.PROTOCOL_SCTP),
+        ),
         doc="By an ICMP error that is long enough to name a connection.",
     ),
     _state(
         "quoted_ipv6",
         extract="quoted_ipv6",
         select=(field("quoted_ipv6.version"), field("quoted_ipv6.next_header")),
-        cases=(_case("quoted_tcp", 6, h.PROTOCOL_TCP), _case("quoted_udp", 6, h.PROTOCOL_UDP)),
+        cases=(
+            _case("quoted_ports", 6, h.PROTOCOL_TCP),
+            _case("quoted_udp", 6, h.PROTOCOL_UDP),
+            _case("quoted_ports", 6, h.PROTOCOL_SCTP),
+        ),
         doc="As quoted_ipv4.",
     ),
-    _state("quoted_tcp", extract="quoted_tcp"),
+    _state("quoted_ports", extract="quoted_ports"),
     _state("quoted_udp", extract="quoted_udp"),
 )

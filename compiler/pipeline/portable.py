@@ -12,7 +12,8 @@ are left out, and refused in the same way; no connection counts for a backend.
 
 Nor can a source port be sought there until one is free (`compiler.pipeline.ports`): connections that would look alike
 to a backend are dropped, and what gateways need (`compiler.pipeline.gateway`) is left out. What an ICMP error quotes
-would need a third look-up among connections (`compiler.pipeline.related`): errors are packets without ports there.
+would need a third look-up among connections (`compiler.pipeline.related`): errors are packets without ports there. So
+are those of SCTP, since nothing there lets a CRC32c follow a translation (`compiler.pipeline.associations`).
 """
 
 from __future__ import annotations
@@ -20,21 +21,24 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 
-from compiler.ir.expressions import IsValid, MetaRef
+from compiler.ir.expressions import Binary, Expr, IsValid, MetaRef, Operator
 from compiler.ir.headers import ACCEPT, State
 from compiler.ir.nodes import Pipeline
 from compiler.ir.statements import Apply, If, Learn, Run, Statement
-from compiler.ir.tables import Action, Table
+from compiler.ir.tables import Action, Store, Table
 from compiler.ir.walking import expressions
-from compiler.pipeline import affinity, gateway, policing, ports, related, spreading, storage
+from compiler.pipeline import affinity, associations, gateway, policing, ports, related, spreading, storage
 from compiler.pipeline.assembly import pipeline
 from compiler.pipeline.family import FAMILIES
+from compiler.pipeline.lifetimes import SCTP
 
 _STEMS = (affinity.TABLE, affinity.BACKEND_TABLE, storage.HOST_TABLE, gateway.TABLE, related.TABLE, *policing.STEMS)
 _TABLES = frozenset(family.named(stem) for family in FAMILIES for stem in _STEMS)
 _CONTROLS = frozenset(
     control.name for family in FAMILIES for part in (affinity, policing, related) for control in part.controls(family)
-)
+) | {control.name for control in associations.CONTROLS}
+_HEADERS = frozenset((*related.HEADERS, associations.HEADER))
+_HEADER_TYPES = frozenset((related.HEADER_TYPE, associations.HEADER))
 _NOT_OFFERED = frozenset(
     family.named(action)
     for family in FAMILIES
@@ -67,13 +71,13 @@ def portable(whole: Pipeline) -> Pipeline:
         return whole
     return replace(
         whole,
-        header_types=tuple(t for t in whole.header_types if t.name != related.HEADER_TYPE),
-        headers=tuple(header for header in whole.headers if header.name not in related.HEADERS),
-        parser=tuple(_parsed(state) for state in whole.parser if state.name not in related.HEADERS),
+        header_types=tuple(t for t in whole.header_types if t.name not in _HEADER_TYPES),
+        headers=tuple(header for header in whole.headers if header.name not in _HEADERS),
+        parser=tuple(_parsed(state) for state in whole.parser if state.name not in _HEADERS),
         metadata=tuple(field for field in whole.metadata if field.name not in _METADATA),
         actions=tuple(_restricted(action) for action in whole.actions if action.name not in _ACTIONS),
         drop_reasons=tuple(reason for reason in whole.drop_reasons if reason.name not in _REASONS),
-        stores=tuple(store for store in whole.stores if store.name != affinity.STORE.name),
+        stores=tuple(_without_sctp(store) for store in whole.stores if store.name != affinity.STORE.name),
         tables=tuple(_by_hash(table) for table in whole.tables if table.name not in _TABLES),
         controls=tuple(
             replace(control, body=_kept(control.body)) for control in whole.controls if control.name not in _CONTROLS
@@ -109,15 +113,39 @@ def _kept(body: tuple[Statement, ...]) -> tuple[Statement, ...]:
 
 def _where_headers_are(statement: Statement) -> tuple[Statement, ...]:
     """Without a question for a header that is not parsed: what follows is what holds where it is not there."""
-    if isinstance(statement, If) and any(
-        isinstance(part, IsValid) and part.header in related.HEADERS for part in expressions(statement.condition)
-    ):
-        return statement.otherwise
-    return (statement,)
+    if not isinstance(statement, If):
+        return (statement,)
+    condition = _possible(statement.condition)
+    if condition is None:
+        return tuple(part for other in statement.otherwise for part in _where_headers_are(other))
+    return (replace(statement, condition=condition),)
+
+
+def _possible(condition: Expr) -> Expr | None:
+    """What is left of a condition; None where it asks that a header be there which is not parsed."""
+    match condition:
+        case IsValid(header=header) if header in _HEADERS:
+            return None
+        case Binary(operator=Operator.AND | Operator.OR, left=left, right=right):
+            first, second = _possible(left), _possible(right)
+            if first is not None and second is not None:
+                return replace(condition, left=first, right=second)
+            return (first or second) if condition.operator is Operator.OR else None
+        case _:
+            return condition
+
+
+def _without_sctp(store: Store) -> Store:
+    """Without the profiles that no packet comes to."""
+    return replace(
+        store,
+        profiles=tuple(p for p in store.profiles if not p.name.startswith(SCTP)),
+        transitions=tuple(t for t in store.transitions if not t.current.startswith(SCTP)),
+    )
 
 
 def _parsed(state: State) -> State:
-    cases = tuple(case for case in state.cases if case.next not in related.HEADERS)
+    cases = tuple(case for case in state.cases if case.next not in _HEADERS)
     while cases and cases[-1].next == state.default == ACCEPT:
         cases = cases[:-1]
     return replace(state, cases=cases, select=state.select if cases else ())

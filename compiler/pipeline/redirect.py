@@ -19,6 +19,7 @@ from compiler.ir.nodes import Control
 from compiler.ir.statements import Statement
 from compiler.ir.tables import Action, ActionRef, Key, MatchKind, Param, Selector, Table
 from compiler.pipeline.family import Family
+from compiler.pipeline.headers import PROTOCOL_TCP
 from compiler.pipeline.lifetimes import is_opening
 from compiler.pipeline.metadata import LEG_PROXY
 from compiler.pipeline.notation import (
@@ -27,6 +28,7 @@ from compiler.pipeline.notation import (
     assign,
     bit_or,
     drop,
+    eq,
     field,
     here,
     meta,
@@ -141,8 +143,8 @@ def _rules(family: Family, direction: str, number: int, keys: tuple[Expr, Expr, 
 
 
 def opens_connection() -> Expr:
-    """Whether the packet may be the first one of a connection, and no proxy has opened it."""
-    return all_of(ne(meta("leg"), LEG_PROXY), is_opening())
+    """Whether the packet may be the first one of a connection of TCP, and no proxy has opened it."""
+    return all_of(ne(meta("leg"), LEG_PROXY), eq(meta("protocol"), PROTOCOL_TCP), is_opening())
 
 
 def controls(family: Family) -> tuple[Control, ...]:

@@ -82,7 +82,7 @@ def _reset(family: Family) -> tuple[Statement, ...]:
 
 
 def refuse(family: Family) -> Control:
-    """Refuse a connection: TCP by a reset, UDP by ICMP "port unreachable" from the service's own address."""
+    """Refuse a connection: TCP by a reset, UDP and SCTP by ICMP "port unreachable" from the service's own address."""
     ip = family.name
     kind, code = IPV4_PORT_UNREACHABLE if family is IPV4 else IPV6_PORT_UNREACHABLE
     return Control(
@@ -91,7 +91,7 @@ def refuse(family: Family) -> Control:
             when(any_of(valid("vxlan"), ne(bit_and(meta("tcp_flags"), TCP_RST), 0)), drop("no_backend")),
             when(valid("tcp"), count("drops", const(NO_BACKEND_ID, 16)), *_reset(family)),
             when(
-                valid("udp"),
+                any_of(valid("udp"), valid("sctp")),
                 count("drops", const(NO_BACKEND_ID, 16)),
                 *icmp_error(kind, code),
                 *tell_by_icmp(field(f"{ip}.dst")),

@@ -9,7 +9,8 @@ error does, so that addresses inside do not leave (that is what Linux's conntrac
 An error is no packet of the connection: it changes nothing of its state, and no service counts it, though the entry
 that it asks for has been seen then, as by any look-up. It has to be for whom it quotes as sender; what names no known
 connection goes on as a packet without ports does. Of the quoted headers the IP header's and UDP's
-checksums follow. TCP's lies beyond the 8 bytes that errors quote at least, so it is left, as by Linux where it is cut.
+checksums follow. TCP's and SCTP's lie beyond the 8 bytes that errors quote at least, so they are left, as by Linux
+where they are cut.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from compiler.ir.nodes import Control
 from compiler.ir.statements import Statement
 from compiler.ir.tables import ActionRef, Table
 from compiler.pipeline.family import FAMILIES, Family
-from compiler.pipeline.headers import PROTOCOL_TCP, PROTOCOL_UDP
 from compiler.pipeline.notation import (
     all_of,
     any_of,
@@ -45,8 +45,8 @@ SENDER: Final = "related_src"
 METADATA: Final = tuple(family.named(SENDER) for family in FAMILIES)
 """Of this module alone."""
 TABLE: Final = "flow_quoted"
-HEADER_TYPE: Final = "tcp_start"
-HEADERS: Final = ("quoted_ipv4", "quoted_ipv6", "quoted_tcp", "quoted_udp")
+HEADER_TYPE: Final = "transport_start"
+HEADERS: Final = ("quoted_ipv4", "quoted_ipv6", "quoted_ports", "quoted_udp")
 _TABLE = 0x02000000
 _MISS = ActionRef(name="miss", in_entries=False, as_default=True)
 _RELATE, _SEND = "relate", "send_related"
@@ -76,7 +76,7 @@ def tables(family: Family, flow: Table) -> tuple[Table, ...]:
 
 def relating(family: Family) -> Statement:
     """Of a packet without ports: does it belong to a known connection? `translate` says so behind it."""
-    quotes = all_of(valid(f"quoted_{family.name}"), any_of(valid("quoted_tcp"), valid("quoted_udp")))
+    quotes = all_of(valid(f"quoted_{family.name}"), any_of(valid("quoted_ports"), valid("quoted_udp")))
     return when(quotes, run(family.named(_RELATE)))
 
 
@@ -99,11 +99,11 @@ def _relate(family: Family) -> Control:
         body=(
             when(
                 eq(_quoted(family, "src"), field(f"{family.name}.dst")),
+                assign(protocol, _quoted(family, family.protocol)),
                 when(
-                    valid("quoted_tcp"),
-                    assign(protocol, PROTOCOL_TCP),
-                    *_ports("quoted_tcp"),
-                    otherwise=(when(valid("quoted_udp"), assign(protocol, PROTOCOL_UDP), *_ports("quoted_udp")),),
+                    valid("quoted_ports"),
+                    *_ports("quoted_ports"),
+                    otherwise=(when(valid("quoted_udp"), *_ports("quoted_udp")),),
                 ),
                 assign(meta("decided"), 1),
                 apply(
@@ -146,8 +146,8 @@ def _send(family: Family) -> Control:
         name=family.named(_SEND),
         body=(
             when(
-                valid("quoted_tcp"),
-                rewrite(*addresses, *_turned("quoted_tcp")),
+                valid("quoted_ports"),
+                rewrite(*addresses, *_turned("quoted_ports")),
                 otherwise=(when(valid("quoted_udp"), rewrite(*addresses, *_turned("quoted_udp"))),),
             ),
         ),

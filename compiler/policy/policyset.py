@@ -82,11 +82,15 @@ class Transport(StrEnum):
 class Protocol(StrEnum):
     TCP = "TCP"
     UDP = "UDP"
+    SCTP = "SCTP"
 
     @property
     def number(self) -> int:
-        """The IP protocol number (RFC 9293, RFC 768)."""
-        return 6 if self is Protocol.TCP else 17
+        """The IP protocol number (RFC 9293, RFC 768, RFC 9260)."""
+        return _NUMBERS[self]
+
+
+_NUMBERS = {Protocol.TCP: 6, Protocol.UDP: 17, Protocol.SCTP: 132}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

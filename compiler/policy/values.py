@@ -291,6 +291,5 @@ ServiceTypeWord = Annotated[
 ]
 ALGORITHMS: Final = ("Maglev", "SourceHash", "Random", "RoundRobin", "LeastConnections")
 AlgorithmWord = Annotated[str, _word_of(ALGORITHMS, ()), WithJsonSchema({"type": "string", "enum": list(ALGORITHMS)})]
-ProtocolWord = Annotated[
-    str, _word_of(("TCP", "UDP"), ("SCTP",)), WithJsonSchema({"type": "string", "enum": ["TCP", "UDP"]})
-]
+PROTOCOLS: Final = ("TCP", "UDP", "SCTP")
+ProtocolWord = Annotated[str, _word_of(PROTOCOLS, ()), WithJsonSchema({"type": "string", "enum": list(PROTOCOLS)})]

@@ -22,7 +22,7 @@ from runtime.device.schema import schema
 
 Record = dict[str, object]
 _NONE = p4r.CounterData()
-PROTOCOLS = {1: "ICMP", 6: "TCP", 17: "UDP", 58: "ICMPv6"}
+PROTOCOLS = {1: "ICMP", 6: "TCP", 17: "UDP", 58: "ICMPv6", 132: "SCTP"}
 
 SERVICE_COLUMNS = (
     "device", "network", "service", "address", "protocol", "port", "backends", "affinity_s", "connections",

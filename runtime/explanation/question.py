@@ -260,4 +260,4 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def protocol_name(ends: Ends) -> str:
-    return "TCP" if ends.protocol == wire.TCP else "UDP"
+    return next(name for name, number in wire.PROTOCOLS.items() if number == ends.protocol)

@@ -15,7 +15,7 @@ from runtime.verification.policies.plan import PlannedPort, PlannedService, Plan
 from runtime.verification.promise import WHEN_CROWDED, Landing, Promise
 from runtime.verification.speaking import Ends
 
-_PROTOCOLS = {"TCP": wire.TCP, "UDP": wire.UDP}
+_PROTOCOLS = wire.PROTOCOLS
 
 
 def promise(plan: PolicyPlan, sender: PlannedWorkload, ends: Ends, flags: str = "") -> Promise:

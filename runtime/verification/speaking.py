@@ -32,9 +32,13 @@ class Speaker:
         return self.workload.network.name
 
 
+_NAMES = {number: name for name, number in wire.PROTOCOLS.items()}
+_TRANSPORTS = {name.lower(): number for name, number in wire.PROTOCOLS.items()}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ends:
-    """From where to where: addresses and ports of TCP or UDP."""
+    """From where to where: addresses and ports of TCP, UDP or SCTP."""
 
     protocol: int
     src: Address
@@ -48,7 +52,7 @@ class Ends:
         return Ends(protocol=self.protocol, src=self.dst, src_port=self.dst_port, dst=self.src, dst_port=self.src_port)
 
     def __str__(self) -> str:
-        name = {wire.TCP: "TCP", wire.UDP: "UDP"}[self.protocol]
+        name = _NAMES[self.protocol]
         return f"{name} {self.src} port {self.src_port} to {self.dst} port {self.dst_port}"
 
 
@@ -87,7 +91,7 @@ def outsider(device: Device, network: Network, addresses: tuple[Address, ...]) -
 
 
 def spoken(speaker: Speaker, ends: Ends, flags: str, payload: bytes) -> bytes:
-    """The frame of a speaker to its router; `flags` are for TCP."""
+    """The frame of a speaker to its router; `flags` are for TCP and SCTP."""
     return sent_by(speaker, packet(ends, flags, payload))
 
 
@@ -100,29 +104,30 @@ def sent_by(speaker: Speaker, ip_packet: bytes) -> bytes:
 
 
 def framed(ends: Ends, flags: str, payload: bytes, dst_mac: int, src_mac: int) -> bytes:
-    """A frame of TCP or UDP; `flags` are for TCP."""
+    """A frame of TCP, UDP or SCTP; `flags` are for TCP, and for SCTP its chunk like them."""
     return wire.ethernet(dst_mac, src_mac, wire.ether_type_of(ends.src.version), packet(ends, flags, payload))
 
 
 def packet(ends: Ends, flags: str, payload: bytes) -> bytes:
-    """An IP packet of TCP or UDP; `flags` are for TCP."""
+    """An IP packet of TCP, UDP or SCTP; `flags` are for TCP, and for SCTP its chunk like them."""
     if ends.protocol == wire.TCP:
         segment = wire.tcp(ends.src, ends.dst, ends.src_port, ends.dst_port, wire.tcp_flags(flags), payload)
+    elif ends.protocol == wire.SCTP:
+        segment = wire.sctp(ends.src_port, ends.dst_port, wire.tcp_flags(flags), payload)
     else:
         segment = wire.udp(ends.src, ends.dst, ends.src_port, ends.dst_port, payload)
     return wire.ip(ends.src, ends.dst, ends.protocol, segment)
 
 
 def ends_of(frame: bytes) -> Ends | None:
-    """Of the innermost packet; None when it is not TCP or UDP."""
+    """Of the innermost packet; None when it is not of TCP, UDP or SCTP."""
     ip = anatomy.innermost_ip(frame)
     if ip is None:
         return None
-    transport = next((p for p in anatomy.parts(frame) if p.start >= ip.end and p.name in ("tcp", "udp")), None)
+    transport = next((p for p in anatomy.parts(frame) if p.start >= ip.end and p.name in _TRANSPORTS), None)
     if transport is None:
         return None
     at, size = (12, 4) if ip.name == "ipv4" else (8, 16)
     src, dst = (frame[ip.start + at + size * n : ip.start + at + size * (n + 1)] for n in (0, 1))
     ports = [int.from_bytes(frame[transport.start + n : transport.start + n + 2], "big") for n in (0, 2)]
-    protocol = wire.TCP if transport.name == "tcp" else wire.UDP
-    return Ends(protocol=protocol, src=ip_address(src), src_port=ports[0], dst=ip_address(dst), dst_port=ports[1])
+    return Ends(protocol=_TRANSPORTS[transport.name], src=ip_address(src), src_port=ports[0], dst=ip_address(dst), dst_port=ports[1])

@@ -14,7 +14,9 @@ Address = IPv4Address | IPv6Address
 
 ETHERTYPE_IPV4, ETHERTYPE_ARP, ETHERTYPE_VLAN = 0x0800, 0x0806, 0x8100
 ETHERTYPE_IPV6, ETHERTYPE_SERVICE_VLAN = 0x86DD, 0x88A8
-ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
+ICMP, TCP, UDP, ICMPV6, SCTP = 1, 6, 17, 58, 132
+PROTOCOLS = {"TCP": TCP, "UDP": UDP, "SCTP": SCTP}
+"""Those with ports, by their names in policies."""
 VXLAN_PORT = 4789
 DONT_FRAGMENT, MORE_FRAGMENTS = 2, 1
 FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
@@ -109,6 +111,26 @@ def tcp(src: Address, dst: Address, src_port: int, dst_port: int, flags: int, pa
 def udp(src: Address, dst: Address, src_port: int, dst_port: int, payload: bytes = b"") -> bytes:
     head = number(src_port, 2) + number(dst_port, 2) + number(8 + len(payload), 2) + b"\0\0"
     return _summed(src, dst, UDP, head + payload, 6)
+
+
+def crc32c(data: bytes) -> int:
+    """RFC 9260, appendix A, bit by bit; the number whose lowest byte is sent first."""
+    register = 0xFFFFFFFF
+    for byte in data:
+        register ^= byte
+        for _ in range(8):
+            register = register >> 1 ^ (0x82F63B78 if register & 1 else 0)
+    return register ^ 0xFFFFFFFF
+
+
+def sctp(src_port: int, dst_port: int, flags: int, payload: bytes = b"") -> bytes:
+    """RFC 9260: one chunk, of the type that means what `flags` of TCP mean, with the payload as its value."""
+    kind = {SYN: 1, SYN | ACK: 2, RST: 6}.get(flags & (SYN | ACK | RST), 0)
+    if flags & FIN:
+        kind = 7
+    chunk = bytes([kind, 0]) + number(4 + len(payload), 2) + payload + bytes(-len(payload) % 4)
+    head = number(src_port, 2) + number(dst_port, 2) + number(0 if kind == 1 else 0x1234_5678, 4)
+    return head + crc32c(head + bytes(4) + chunk).to_bytes(4, "little") + chunk
 
 
 def icmp(src: Address, dst: Address, kind: int, code: int, rest: int = 0, payload: bytes = b"") -> bytes:

@@ -142,6 +142,15 @@ def _network_length(packet: Packet) -> int:
         return (20 if is_ipv4 else 40) + 4 * packet.read("tcp", "data_offset") + packet.segment_bytes & 0xFFFF
     if packet.segment_bytes and packet.is_valid("udp"):
         return (20 if is_ipv4 else 40) + 8 + packet.segment_bytes & 0xFFFF
+    if packet.segment_bytes and packet.is_valid("sctp"):
+        return 0
     if is_ipv4:
         return packet.read("ipv4", "total_length")
     return packet.read("ipv6", "payload_length") + 40 & 0xFFFF
+
+
+def network_payload(packet: Packet) -> int:
+    """Bytes behind the IP header, as that says."""
+    if packet.is_valid("ipv4"):
+        return packet.read("ipv4", "total_length") - 20 & 0xFFFF
+    return packet.read("ipv6", "payload_length")

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from compiler.ir.headers import Checksum, Coverage
+from compiler.ir.interpreter import crc32c
 from compiler.ir.interpreter.checksums import computed, updated
+from compiler.ir.interpreter.evaluation import network_payload
 from compiler.ir.interpreter.packet import Packet
 from compiler.ir.names import Names
 from compiler.span import InternalError
@@ -27,7 +29,11 @@ def rewrite(packet: Packet, names: Names, changes: Mapping[tuple[str, str], int]
     for holder, parts in covered.items():
         checksum = _checksum(packet, holder)
         after = _bytes(packet, holder, parts)
-        value = updated(packet.read(holder, checksum.field), before[holder], after, zero_is_none=checksum.zero_is_none)
+        was = packet.read(holder, checksum.field)
+        if checksum.coverage is Coverage.CRC32C:
+            value = crc32c.updated(was, before[holder], after, network_payload(packet))
+        else:
+            value = updated(was, before[holder], after, zero_is_none=checksum.zero_is_none)
         packet.write(holder, checksum.field, value)
 
 
@@ -42,6 +48,8 @@ def compute(packet: Packet, names: Names, header: str) -> None:
         case Coverage.PSEUDO:
             data = packet.emit(header)
             data = _pseudo_header(packet, names, header, len(data)) + data
+        case Coverage.CRC32C:
+            raise InternalError(f"{header} is pushed without a checksum")
     packet.write(header, checksum.field, computed(data, zero_is_none=checksum.zero_is_none))
 
 

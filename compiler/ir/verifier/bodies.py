@@ -11,6 +11,7 @@ from compiler.diagnostic import Report, did_you_mean
 from compiler.ir import walking
 from compiler.ir.expressions import Const, Expr, FieldRef, MetaRef, width_bits
 from compiler.ir.headers import Coverage
+from compiler.ir.interpreter.crc32c import FRONT_BYTES
 from compiler.ir.interpreter.run import INGRESS_PORT
 from compiler.ir.names import Names
 from compiler.ir.nodes import Pipeline
@@ -279,6 +280,19 @@ class _Body:
             if checksum is not None and checksum.field == change.target.name:
                 message = f"{change.target.header}.{change.target.name} is a checksum itself"
                 self.report.add(codes.CHECKSUM_BROKEN, statement.span, message)
+            elif checksum is not None and checksum.coverage is Coverage.CRC32C and not self._is_in_front(change.target):
+                message = f"{change.target.header}.{change.target.name} is not in the first {FRONT_BYTES} bytes"
+                hint = "a CRC32c follows changes of those alone"
+                self.report.add(codes.CHECKSUM_BROKEN, statement.span, message, hint=hint)
+
+    def _is_in_front(self, target: FieldRef) -> bool:
+        """Whether a CRC32c can follow a change of the field."""
+        at = 0
+        for part in self.names.header_types[target.header].fields:
+            at += part.width_bits
+            if part.name == target.name:
+                break
+        return at <= 8 * FRONT_BYTES
 
     def _check_push(self, statement: Push) -> None:
         known = [p.header for p in statement.headers if self.expressions.check_header(p.header, statement.span)]
@@ -308,7 +322,7 @@ class _Body:
         checksum = header_type.checksum
         if checksum is None or checksum.field in given:
             return
-        if checksum.zero_is_none:
+        if checksum.zero_is_none or checksum.coverage is Coverage.CRC32C:
             message = f"the checksum of {pushed.header} is not given"
             self.report.add(codes.BAD_PUSH, span, message, hint="0 says that there is none")
         fronts = [header for header in together if pushed.header in self.names.headers[header].pseudo_of]

@@ -12,7 +12,7 @@ from compiler.ir.controller import (
     PADDING,
     SUBMIT_TO_INGRESS,
 )
-from compiler.ir.headers import ACCEPT, HeaderType
+from compiler.ir.headers import ACCEPT, Checksum, Coverage, HeaderType
 from compiler.ir.interpreter.run import INGRESS_PORT
 from compiler.ir.nodes import Pipeline
 from compiler.ir.verifier import codes
@@ -141,15 +141,18 @@ def _check_header_type(header_type: HeaderType, report: Report) -> None:
         if name not in fields:
             report.add(codes.UNKNOWN_NAME, NOWHERE, f"header type {header_type.name} has no field '{name}'")
     if header_type.checksum is not None:
-        _check_checksum_place(header_type, header_type.checksum.field, report)
+        _check_checksum_place(header_type, header_type.checksum, report)
 
 
-def _check_checksum_place(header_type: HeaderType, name: str, report: Report) -> None:
+def _check_checksum_place(header_type: HeaderType, checksum: Checksum, report: Report) -> None:
+    width, expected = 16, "16 bits at an even byte"
+    if checksum.coverage is Coverage.CRC32C:
+        width, expected = 32, "32 bits at an even byte"
     offset = 0
     for f in header_type.fields:
-        if f.name == name and (f.width_bits != 16 or offset % 16):
-            message = f"checksum {name} of header type {header_type.name} is {f.width_bits} bits at bit {offset}"
-            report.add(codes.BAD_HEADER, NOWHERE, message, expected="16 bits at an even byte")
+        if f.name == checksum.field and (f.width_bits != width or offset % 16):
+            message = f"checksum {f.name} of header type {header_type.name} is {f.width_bits} bits at bit {offset}"
+            report.add(codes.BAD_HEADER, NOWHERE, message, expected=expected)
         offset += f.width_bits
 
 
@@ -163,8 +166,13 @@ def _check_headers(pipeline: Pipeline, report: Report) -> None:
             held = headers.get(holder)
             if held is None:
                 report.add(codes.UNKNOWN_NAME, NOWHERE, f"header {header.name} names the unknown header '{holder}'")
-            elif held.type in types and types[held.type].checksum is None:
-                report.add(codes.BAD_HEADER, NOWHERE, f"header {holder}, named by {header.name}, has no checksum")
+            elif held.type in types and not _sums_others(types[held.type]):
+                report.add(codes.BAD_HEADER, NOWHERE, f"header {holder}, named by {header.name}, has no such checksum")
+
+
+def _sums_others(header_type: HeaderType) -> bool:
+    """Whether its checksum can follow changes in other headers."""
+    return header_type.checksum is not None and header_type.checksum.coverage is not Coverage.CRC32C
 
 
 def _check_parts(pipeline: Pipeline, report: Report) -> None:

@@ -74,6 +74,7 @@ def rewrite(lines: Lines, usage: Usage, statement: Rewrite, valid: frozenset[str
                 lines.add(f"{c_type(width_bits(change.value))} {_name(change)} = {c(change.value)};")
         for header in headers:
             _declare_sums(lines, usage, header, changes)
+            _declare_flips(lines, usage, header, changes)
         _declare(lines, usage, headers)
         for change in changes:
             target = change.target
@@ -120,6 +121,20 @@ def _declare_sums(lines: Lines, usage: Usage, header: str, changes: Sequence[Cha
         lines.add(f"u64 {pseudo} = {_sum(usage, addresses, changes)};")
     if rest:
         lines.add(f"u64 {whole} = {f'{pseudo} + ' if pseudo else ''}{_sum(usage, rest, changes)};")
+
+
+def _declare_flips(lines: Lines, usage: Usage, header: str, changes: Sequence[Change]) -> None:
+    """Which of the first 32 bits of a header with a CRC32c change."""
+    checksum = usage.header_type(header).checksum
+    if checksum is None or checksum.coverage is not Coverage.CRC32C:
+        return
+    found: list[str] = []
+    for change in changes:
+        if change.target.header == header:
+            field, offset = usage.field(header, change.target.name)
+            flips = f"(u32)({c(change.target)} ^ {_value(change, changes)})"
+            found.append(f"{flips} << {shift}" if (shift := 32 - offset - field.width_bits) else flips)
+    lines.add(f"u32 {header}_flipped = {' | '.join(found)};")
 
 
 def _sum(usage: Usage, summed: Sequence[Change], changes: Sequence[Change]) -> str:
@@ -243,6 +258,11 @@ def _fix_transport(
     if not own and not pseudo:
         return ""
     checksum = _checksum(usage, holder)
+    if checksum.coverage is Coverage.CRC32C:
+        _, offset = usage.field(holder, checksum.field)
+        place = wire.plus(position(holder), offset // 8)
+        flipped = f"{holder}_flipped, network_payload(scratch)"
+        return f"packet_fix_crc32c(ctx, {PACKET}, {place}, {' + '.join(own)}, {flipped});"
     if checksum.zero_is_none:
         flags.append("CHECKSUM_MAY_BE_NONE")
     _, offset = usage.field(holder, checksum.field)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from compiler.ir.expressions import Expr, FieldRef, NetworkLength
-from compiler.ir.headers import ACCEPT, Field, HeaderType, State
+from compiler.ir.headers import ACCEPT, Coverage, Field, HeaderType, State
 from compiler.ir.names import Names
 from compiler.ir.nodes import Pipeline
 from compiler.ir.statements import Apply, Assign, Learn, PopVlan, Push, PushVlan, Rewrite, Seek, Statement, Truncate
@@ -16,6 +16,8 @@ from compiler.span import InternalError
 VLAN, ETHERNET = "vlan", "ethernet"
 LENGTH_FIELDS = {"ipv4": "total_length", "ipv6": "payload_length", "tcp": "data_offset"}
 """What `NetworkLength` reads."""
+IP = ("ipv4", "ipv6")
+"""Whose lengths say how much a CRC32c covers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +62,7 @@ def usage(pipeline: Pipeline) -> Usage:
     body = tuple(all_statements(pipeline))
     return Usage(
         names=names,
-        kept=frozenset(_kept(pipeline, body)),
+        kept=frozenset(_kept(pipeline, names, body)),
         positioned=frozenset(_positioned(names, body)),
         together=tuple(dict.fromkeys(frozenset(path) for path in _paths(names, pipeline.parser[0].name))),
         applied=frozenset(s.table for s in body if isinstance(s, Apply)),
@@ -80,7 +82,7 @@ def _all_expressions(pipeline: Pipeline, body: tuple[Statement, ...]) -> Iterato
             yield from expressions(expr)
 
 
-def _kept(pipeline: Pipeline, body: tuple[Statement, ...]) -> Iterator[tuple[str, str]]:
+def _kept(pipeline: Pipeline, names: Names, body: tuple[Statement, ...]) -> Iterator[tuple[str, str]]:
     lengths = False
     for expr in _all_expressions(pipeline, body):
         lengths |= isinstance(expr, NetworkLength)
@@ -91,11 +93,18 @@ def _kept(pipeline: Pipeline, body: tuple[Statement, ...]) -> Iterator[tuple[str
     for statement in body:
         if isinstance(statement, Rewrite):
             yield from ((change.target.header, change.target.name) for change in statement.changes)
+            if any(_has_crc32c(names, change.target.header) for change in statement.changes):
+                yield from (item for item in LENGTH_FIELDS.items() if item[0] in IP)
     for state in pipeline.parser:
         for select in state.select:
             for expr in expressions(select):
                 if isinstance(expr, FieldRef) and expr.header != state.extract:
                     yield expr.header, expr.name
+
+
+def _has_crc32c(names: Names, header: str) -> bool:
+    checksum = names.header_types[header].checksum
+    return checksum is not None and checksum.coverage is Coverage.CRC32C
 
 
 def _positioned(names: Names, body: tuple[Statement, ...]) -> Iterator[str]:

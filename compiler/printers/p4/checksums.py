@@ -112,7 +112,7 @@ def rewrite_plan(pipeline: Pipeline) -> RewritePlan:
     for statement in statements(pipeline):
         if isinstance(statement, Rewrite):
             holders = holders_of(pipeline, statement.changes)
-            _refuse_nested(names, holders, statement.span)
+            _refuse_others(names, holders, statement.span)
             for holder, groups in holders.items():
                 covered.setdefault(holder, {}).update(dict.fromkeys(groups))
     _refuse_pushed(pipeline, covered)
@@ -127,9 +127,13 @@ def rewrite_plan(pipeline: Pipeline) -> RewritePlan:
     )
 
 
-def _refuse_nested(names: Names, holders: Iterable[str], span: Span) -> None:
-    """An update here follows fields; a checksum that another one covers is none (what an ICMP error quotes)."""
+def _refuse_others(names: Names, holders: Iterable[str], span: Span) -> None:
+    """An update here follows fields in a sum; neither a checksum that another one covers is one (what an ICMP error
+    quotes), nor is a CRC's."""
     for holder in holders:
+        checksum = names.header_types[holder].checksum
+        if checksum is not None and checksum.coverage is Coverage.CRC32C:
+            raise UnprintableError("P4", f"{holder}, whose checksum is a CRC32c, is rewritten", span)
         for outer in names.headers[holder].covered_by:
             what = f"the checksum of {holder} changes, and that of {outer} covers it"
             raise UnprintableError("P4", what, span)

@@ -23,7 +23,7 @@ from runtime.verification.proof.trial import Levels, Trial
 from runtime.verification.proof.words import frame_words, outcome_words, port_words
 from runtime.verification.speaking import Ends, Speaker, ends_of, speakers, spoken
 
-PROTOCOLS: Mapping[str, int] = {"TCP": wire.TCP, "UDP": wire.UDP}
+PROTOCOLS: Mapping[str, int] = wire.PROTOCOLS
 
 
 class Bench:
