@@ -14,7 +14,18 @@ from runtime.verification import wire
 EXTENSIONS = {0: "hop_by_hop", 43: "routing", 44: "fragment", 60: "destination_options"}
 """By next-header number (RFC 8200, section 4)."""
 _TRANSPORTS = {wire.TCP: "tcp", wire.UDP: "udp", wire.SCTP: "sctp", wire.ICMP: "icmp", wire.ICMPV6: "icmpv6"}
-_SIZES = {"ethernet": 14, "vlan": 4, "arp": 28, "ipv4": 20, "ipv6": 40, "tcp": 20, "udp": 8, "sctp": 12, "icmp": 8, "icmpv6": 8}
+_SIZES = {
+    "ethernet": 14,
+    "vlan": 4,
+    "arp": 28,
+    "ipv4": 20,
+    "ipv6": 40,
+    "tcp": 20,
+    "udp": 8,
+    "sctp": 12,
+    "icmp": 8,
+    "icmpv6": 8,
+}
 _LINK_TYPES = {
     wire.ETHERTYPE_VLAN: "vlan",
     wire.ETHERTYPE_SERVICE_VLAN: "vlan",

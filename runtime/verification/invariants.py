@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from compiler.ir.interpreter import Outcome, VerdictKind
+from runtime.verification import wire
 from runtime.verification.findings import Violation
 from runtime.verification.frames import INNER
 from runtime.verification.scenes import UPLINK, Scene, vni_of
 from runtime.verification.traffic import inner_packet
 
 _MODULUS = 0xFFFF
-_TCP, _UDP, _ICMPV6 = 6, 17, 58
+_TCP, _UDP, _ICMPV6, _SCTP = 6, 17, 58, 132
 _CHECKSUM_AT = {_TCP: 16, _UDP: 6, _ICMPV6: 2}
 
 
@@ -84,12 +85,20 @@ def wrongness(frame: bytes) -> tuple[int, ...]:
     if parts is None:
         return ()
     header = (_sum(parts.header) % _MODULUS,) if parts.header else ()
+    if parts.protocol == _SCTP and len(parts.rest) >= 12:
+        return (*header, _crc_wrongness(parts.rest))
     place = _CHECKSUM_AT.get(parts.protocol)
     if place is None or len(parts.rest) < place + 2:
         return header
     if parts.protocol == _UDP and parts.rest[place : place + 2] == b"\0\0":
         return (*header, -1)
     return (*header, _sum(parts.pseudo + parts.rest) % _MODULUS)
+
+
+def _crc_wrongness(packet: bytes) -> int:
+    """Which bits of SCTP's checksum are wrong; -1 where it is 0, still to be written."""
+    there = int.from_bytes(packet[8:12], "little")
+    return there ^ wire.crc32c(packet[:8] + bytes(4) + packet[12:]) if there else -1
 
 
 def _split(ether_type: bytes, packet: bytes) -> _Parts | None:

@@ -17,7 +17,7 @@ from runtime.verification.malformed.fault import damaged
 from runtime.verification.scenes import Scene
 from runtime.verification.shop import MACS, ROUTER_MAC
 from runtime.verification.strategies import Again, Burst, Damage, Edit, Noise, Reply, Step, Sweep, Wait
-from runtime.verification.traffic import Ask, Passed, Send, reply_to, sent
+from runtime.verification.traffic import SCTP_PREFIX, Ask, Passed, Send, reply_to, sent
 from runtime.verification.vector import PacketIn
 
 
@@ -88,6 +88,8 @@ class Play:
         if not self.sends:
             return None
         past = self.sends[-1 - step.back % len(self.sends)]
+        if past.transport.startswith(SCTP_PREFIX):
+            return self._send(replace(past, transport=f"{SCTP_PREFIX}{step.flags}"))
         is_tcp = past.transport not in ("udp", "icmp", "other", "open")
         return self._send(replace(past, transport=step.flags) if is_tcp else past)
 

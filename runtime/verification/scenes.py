@@ -16,7 +16,7 @@ from runtime.verification.shop import ROUTER_MAC, UNDERLAY_A, UNDERLAY_B, UNDERL
 UPLINK = 1
 GATEWAY_HOST = 1
 NOWHERE_HOST = 99
-PROTOCOLS = {"tcp": 6, "udp": 17}
+PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}
 
 
 def address(version: int, host: int) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from compiler.ir.interpreter import VerdictKind
+from runtime.verification.association_sequences import ASSOCIATION_SEQUENCES
 from runtime.verification.connection_sequences import CONNECTION_SEQUENCES
 from runtime.verification.frame_sequences import FRAME_SEQUENCES
 from runtime.verification.playing import Play
@@ -150,5 +151,6 @@ SEQUENCES = (
     Sequence(name="IP length ends in the TCP header", play=_ends_in_header),
     *FRAME_SEQUENCES,
     *TELLING_SEQUENCES,
+    *ASSOCIATION_SEQUENCES,
     *CONNECTION_SEQUENCES,
 )

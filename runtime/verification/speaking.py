@@ -130,4 +130,10 @@ def ends_of(frame: bytes) -> Ends | None:
     at, size = (12, 4) if ip.name == "ipv4" else (8, 16)
     src, dst = (frame[ip.start + at + size * n : ip.start + at + size * (n + 1)] for n in (0, 1))
     ports = [int.from_bytes(frame[transport.start + n : transport.start + n + 2], "big") for n in (0, 2)]
-    return Ends(protocol=_TRANSPORTS[transport.name], src=ip_address(src), src_port=ports[0], dst=ip_address(dst), dst_port=ports[1])
+    return Ends(
+        protocol=_TRANSPORTS[transport.name],
+        src=ip_address(src),
+        src_port=ports[0],
+        dst=ip_address(dst),
+        dst_port=ports[1],
+    )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from runtime.verification.malformed.catalogue import FAULTS
 from runtime.verification.scenes import GATEWAY_HOST, NOWHERE_HOST, Scene, Service, Workload
-from runtime.verification.traffic import ODDITIES, Ask, Send, Target
+from runtime.verification.traffic import ODDITIES, SCTP_PREFIX, Ask, Send, Target
 from runtime.verification.vector import Sweep, Wait
 
 BOUNDED = settings(
@@ -30,6 +30,7 @@ MTUS = st.sampled_from((1500, 1500, 1450, 1280, 600, 100, 65535))
 PORTS = st.sampled_from((None, 2, 16, 17, 18, 19))
 VLANS = st.sampled_from((0, 0, 0, 100, 4094))
 FLAGS = ("S", "S", "A", "PA", "FA", "R", "SA", "RA")
+ASSOCIATIONS = tuple(f"{SCTP_PREFIX}{flags}" for flags in ("S", "S", "A", "FA", "R"))
 MORE_FLAGS = st.sampled_from(FLAGS[2:])
 STEPS_MS = st.sampled_from(
     (1, 7, 9_999, 10_000, 29_999, 30_000, 59_999, 60_000, 119_999, 120_000, 7_439_999, 7_440_000)
@@ -137,7 +138,7 @@ def _service(network: int, workloads: tuple[Workload, ...]) -> st.SearchStrategy
         Service,
         network=st.just(network),
         host=st.sampled_from((10, 20)),
-        protocol=st.sampled_from(("tcp", "udp")),
+        protocol=st.sampled_from(("tcp", "tcp", "udp", "udp", "sctp")),
         port=st.sampled_from((53, 80)),
         backends=st.sampled_from((some, some, some, some, none)).flatmap(lambda chosen: chosen),
         behind=st.sampled_from((*6 * ["group"], "member", "nothing")),
@@ -204,7 +205,7 @@ def sends(oddities: st.SearchStrategy[tuple[tuple[str, int], ...]]) -> st.Search
         source=st.integers(0, 6),
         target=TARGETS,
         version=st.sampled_from((4, 6)),
-        transport=st.sampled_from((*FLAGS, "udp", "udp", "udp", "udp", "icmp", "other")),
+        transport=st.sampled_from((*FLAGS, *ASSOCIATIONS, "udp", "udp", "udp", "udp", "icmp", "other")),
         src_port=st.sampled_from((80, 1024, 1025, 0xC350)),
         dst_port=st.sampled_from((None, None, None, None, 80, 8080, 4789)),
         ttl=st.sampled_from((64, 64, 64, 64, 2, 1, 0, 255)),

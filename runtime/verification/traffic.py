@@ -16,6 +16,7 @@ from scapy.layers.inet6 import (
     IPv6ExtHdrFragment,
 )
 from scapy.layers.l2 import ARP, Dot1Q, Ether
+from scapy.layers.sctp import SCTP
 from scapy.layers.vxlan import VXLAN
 from scapy.packet import Packet, Raw
 
@@ -43,9 +44,15 @@ class Target:
     number: int = 0
 
 
+SCTP_PREFIX = "sctp "
+CHUNKS = {"S": 1, "SA": 2, "A": 0, "PA": 10, "FA": 7, "RA": 14, "R": 6}
+"""Types of chunks (RFC 9260, section 3.2) by the flags of TCP that mean as much."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Send:
-    """What workload `source` sends. `transport`: TCP flags, "udp", "icmp", "other", or "open", what the service takes.
+    """What workload `source` sends. `transport`: TCP flags, the same behind "sctp " for a chunk that means as much,
+    "udp", "icmp", "other", or "open", what the service takes.
 
     `size`: bytes of payload; negative: as many as make the IP packet `source`'s MTU and -1 - size bytes more than one
     less. `oddities`: what is wrong or unusual, each with a number. `segment`: bytes of payload in each segment that a
@@ -143,8 +150,8 @@ def _destination(scene: Scene, source: Workload, step: Send) -> tuple[str, int, 
         case "service":
             services = [s for s in scene.services if s.network == source.network] or scene.services
             service = services[step.target.number % len(services)]
-            if step.transport == "open" and service.protocol == "udp":
-                plain = replace(step, transport="udp")
+            if step.transport == "open" and service.protocol != "tcp":
+                plain = replace(step, transport={"udp": "udp", "sctp": f"{SCTP_PREFIX}S"}[service.protocol])
             return service_address(step.version, service.host), service.port, plain
         case "workload":
             workload = scene.workloads[step.target.number % len(scene.workloads)]
@@ -168,11 +175,18 @@ def _network(step: Send, src: str, dst: str, numbers: dict[str, int]) -> Packet:
 def _transport(step: Send, dst_port: int) -> Packet:
     if step.transport == "udp":
         return UDP(sport=step.src_port, dport=dst_port)
+    if step.transport.startswith(SCTP_PREFIX):
+        return _association(step.src_port, dst_port, step.transport.removeprefix(SCTP_PREFIX))
     if step.transport == "icmp":
         return ICMP() if step.version == 4 else ICMPv6EchoRequest()
     if step.transport == "other":
         return Raw(b"GRE?" * 5)
     return TCP(sport=step.src_port, dport=dst_port, flags=step.transport, seq=step.src_port)
+
+
+def _association(src_port: int, dst_port: int, flags: str) -> Packet:
+    """SCTP with a chunk without a value."""
+    return SCTP(sport=src_port, dport=dst_port, tag=0x1234_5678) / Raw(bytes([CHUNKS[flags], 0, 0, 4]))
 
 
 def _add(at: int, width: int) -> Callable[[bytes, int], bytes]:
@@ -193,7 +207,7 @@ def _transport_at(frame: bytes) -> int:
 
 def _checksum_at(frame: bytes) -> int:
     protocol = frame[23 if frame[12:14] == b"\x08\x00" else 20]
-    return _transport_at(frame) + {6: 16, 17: 6}.get(protocol, 2)
+    return _transport_at(frame) + {6: 16, 17: 6, 132: 8}.get(protocol, 2)
 
 
 def _flip(frame: bytes, bit: int) -> bytes:
@@ -260,11 +274,14 @@ def reply_to(passed: Passed, flags: str, size: int) -> Arrival | None:
     inner = inner_packet(passed.port, passed.frame)
     built = Ether(inner)
     ip = built.getlayer(IP) or built.getlayer(IPv6)
-    transport = built.getlayer(TCP) or built.getlayer(UDP)
+    transport = built.getlayer(TCP) or built.getlayer(UDP) or built.getlayer(SCTP)
     if ip is None or transport is None:
         return None
     ports = {"sport": transport.dport, "dport": transport.sport}
-    answer = UDP(**ports) if isinstance(transport, UDP) else TCP(**ports, flags=flags)
+    if isinstance(transport, SCTP):
+        answer = _association(transport.dport, transport.sport, flags)
+    else:
+        answer = UDP(**ports) if isinstance(transport, UDP) else TCP(**ports, flags=flags)
     network = IP(src=ip.dst, dst=ip.src, flags="DF") if isinstance(ip, IP) else IPv6(src=ip.dst, dst=ip.src)
     ether = Ether(src=built.dst, dst=built.src)
     tag = [Dot1Q(vlan=built[Dot1Q].vlan)] if built.haslayer(Dot1Q) else []
@@ -282,10 +299,10 @@ Ends = tuple[str, int, str, int]
 
 
 def ends_of(port: int, frame: bytes) -> Ends:
-    """Of a frame with TCP or UDP, in a tunnel or not."""
+    """Of a frame with TCP, UDP or SCTP, in a tunnel or not."""
     built = Ether(inner_packet(port, frame))
     ip = built.getlayer(IP) or built.getlayer(IPv6)
-    transport = built.getlayer(TCP) or built.getlayer(UDP)
+    transport = built.getlayer(TCP) or built.getlayer(UDP) or built.getlayer(SCTP)
     assert ip is not None
     assert transport is not None
     return ip.src, transport.sport, ip.dst, transport.dport
