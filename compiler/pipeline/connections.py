@@ -178,8 +178,8 @@ def tables(family: Family) -> tuple[Table, ...]:
     )
 
 
-def read_tuple(family: Family) -> tuple[Statement, ...]:
-    """Read ports and protocol, whichever transport header is there."""
+def read_tuple(family: Family, *others: Statement) -> tuple[Statement, ...]:
+    """Read ports and protocol, whichever transport header is there; `others` where it is neither TCP's nor UDP's."""
     return (
         assign(meta(family.named("route")), field(f"{family.name}.dst")),
         when(
@@ -196,7 +196,7 @@ def read_tuple(family: Family) -> tuple[Statement, ...]:
                     assign(meta("src_port"), field("udp.src_port")),
                     assign(meta("dst_port"), field("udp.dst_port")),
                     assign(meta("profile"), UDP_NEW),
-                    otherwise=(associations.reading(family),),
+                    otherwise=others,
                 ),
             ),
         ),
@@ -265,7 +265,7 @@ def _connection(family: Family) -> Control:
     return Control(
         name=family.named("connection"),
         body=(
-            *read_tuple(family),
+            *read_tuple(family, associations.reading(family)),
             when(
                 ne(meta("protocol"), 0),
                 apply(

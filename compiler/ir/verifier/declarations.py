@@ -167,7 +167,7 @@ def _check_headers(pipeline: Pipeline, report: Report) -> None:
             if held is None:
                 report.add(codes.UNKNOWN_NAME, NOWHERE, f"header {header.name} names the unknown header '{holder}'")
             elif held.type in types and not _sums_others(types[held.type]):
-                report.add(codes.BAD_HEADER, NOWHERE, f"header {holder}, named by {header.name}, has no such checksum")
+                report.add(codes.BAD_HEADER, NOWHERE, f"header {holder}, named by {header.name}, has no checksum")
 
 
 def _sums_others(header_type: HeaderType) -> bool:
