@@ -32,6 +32,7 @@ class ProtocolName(StrEnum):
 
     TCP = "tcp"
     UDP = "udp"
+    SCTP = "sctp"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,17 @@ from compiler.ir.entries import (
 )
 from compiler.pipeline import gateway
 from compiler.pipeline.affinity import KEPT_MS
-from compiler.policy.policyset import Algorithm, Backend, Device, Front, Profile, Service, ServicePort, Steering
+from compiler.policy.policyset import (
+    Algorithm,
+    Backend,
+    Device,
+    Front,
+    Profile,
+    Protocol,
+    Service,
+    ServicePort,
+    Steering,
+)
 from compiler.span import Span
 
 _MS_PER_S = 1000
@@ -102,7 +112,7 @@ def service_entries(
 def _is_offered(service: Service, device: Device, report: Report) -> bool:
     """Whether the profile can do what the service asks for.
 
-    A P4 program cannot look for a source port that is free.
+    A P4 program cannot look for a source port that is free, nor let a CRC32c follow a translation.
     v1model has one digest a packet, which tells of the connection: no client could be remembered besides. Its selectors
     know no turns and count nothing.
     """
@@ -121,6 +131,11 @@ def _is_offered(service: Service, device: Device, report: Report) -> bool:
         message = f"device '{device.name}' with profile v1model is no gateway of service '{service.key}'"
         hint = "a P4 program cannot look for a source port that is free; profiles ebpf and model do"
         report.add(codes.GATEWAY_NOT_OFFERED, service.span, message, expected="profile ebpf or model", hint=hint)
+        return False
+    if any(port.protocol is Protocol.SCTP for port in service.ports):
+        message = f"service '{service.key}' has a port of SCTP; device '{device.name}' has profile v1model"
+        hint = "a P4 program cannot let SCTP's checksum, a CRC32c, follow a translation; profiles ebpf and model do"
+        report.add(codes.PROTOCOL_NOT_OFFERED, service.span, message, expected="TCP or UDP", hint=hint)
         return False
     if not (service.affinity_s or service.is_portal):
         return True

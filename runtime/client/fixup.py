@@ -22,7 +22,8 @@ from runtime.client.plan import Kind, Plan, Step
 from runtime.client.sourceranges import TABLES, SourceRanges
 
 CONNECTION_TABLES = ("flow_ipv4", "flow_ipv6")
-_TCP = 6
+_ENDING = frozenset({6, 132})
+"""Protocols whose connections have an end of their own: TCP and SCTP."""
 _DECIDING = (
     "neighbor",
     "eip_",
@@ -41,7 +42,7 @@ _RESTRICTING = (*TABLES, *networkpolicies.TABLES)
 class RemovedBackends(StrEnum):
     """What becomes of connections to a backend that a service no longer has.
 
-    DRAIN: those of TCP go on until they end. A flow of UDP has no end of its own, and would keep a client that goes on
+    DRAIN: those of TCP and SCTP go on until they end. A flow of UDP has no end of its own, and would keep a client that goes on
     sending from every other backend for ever, so it ends (kube-proxy does the same). RESET: all of them end.
     """
 
@@ -146,7 +147,7 @@ def _fate(one: _Connection, future: _Future, removed: RemovedBackends) -> Fate:
     """
     is_at_proxy = one.nexthop in future.proxies.get(one.network, frozenset())
     is_direct = one.nexthop == future.next_hops.get((one.network, one.backend[0]))
-    drains = removed is RemovedBackends.DRAIN and one.protocol == _TCP and one.service_id <= LAST_SERVICE
+    drains = removed is RemovedBackends.DRAIN and one.protocol in _ENDING and one.service_id <= LAST_SERVICE
     over = Fate.DRAIN if drains else Fate.END
     is_outside = one.leg == LEG_OUTSIDE
     if is_outside and future.entered.get(one.called) != one.network:

@@ -15,7 +15,7 @@ from runtime.verification import wire
 from runtime.verification.policies.plan import PlannedWorkload
 from runtime.verification.speaking import Ends
 
-_TIMEOUT_MS = {wire.TCP: 7_440_000, wire.UDP: 120_000}
+_TIMEOUT_MS = {wire.TCP: 7_440_000, wire.UDP: 120_000, wire.SCTP: 210_000}
 
 
 def _nothing_sent() -> dict[bool, bool]:
@@ -71,7 +71,7 @@ class Ledger:
     def saw(self, connection: Connection, *, is_client: bool, flags: str, now_ms: int) -> None:
         """A packet has met its half's entry."""
         connection.seen_ms[is_client] = now_ms
-        if connection.called.protocol == wire.TCP and set(flags) & {"F", "R"}:
+        if connection.called.protocol != wire.UDP and set(flags) & {"F", "R"}:
             connection.is_over = True
         elif connection.called.protocol == wire.UDP or "S" not in flags or "A" in flags:
             connection.has_data[is_client] = True

@@ -148,7 +148,7 @@ WRONG: Final[list[tuple[str, list[str | int], Any, str]]] = [
     ("DpuService", ["type"], "NodeProxy", "spec.type"),
     ("DpuService", ["ports"], [], "spec.ports"),
     ("DpuService", ["ports", 0, "port"], 65_536, "spec.ports[0].port"),
-    ("DpuService", ["ports", 0, "protocol"], "SCTP", "spec.ports[0].protocol"),
+    ("DpuService", ["ports", 0, "protocol"], "ICMP", "spec.ports[0].protocol"),
     ("DpuService", ["algorithm"], "Fastest", "spec.algorithm"),
     ("DpuService", ["selector"], {"app": 7}, "spec.selector.app"),
     ("DpuService", ["backends"], [{"address": "10.1.0.1", "weight": 101}], "spec.backends[0].weight"),

@@ -1,11 +1,12 @@
 /*
- * turnout, version 8. Services, tunnels and routes of the networks that a device serves.
+ * turnout, version 9. Services, tunnels and routes of the networks that a device serves.
  *
  * Printed from the pipeline's IR; compiled with TURNOUT_TC and with TURNOUT_XDP. A packet is parsed into the scratch
  * memory of its CPU, runs through the controls, which look tables up, and leaves as the outcome says.
  */
 #include "turnout/bpf.h"
 #include "turnout/clock.h"
+#include "turnout/crc32c.h"
 #include "turnout/flow_table.h"
 #include "turnout/hash.h"
 #include "turnout/meter.h"
@@ -79,13 +80,14 @@ enum header {
 	HEADER_IPV6 = 1 << 12,
 	HEADER_TCP = 1 << 13,
 	HEADER_UDP = 1 << 14,
-	HEADER_ICMP = 1 << 15,
-	HEADER_ICMPV6 = 1 << 16,
-	HEADER_NEIGHBOR = 1 << 17,
-	HEADER_QUOTED_IPV4 = 1 << 18,
-	HEADER_QUOTED_IPV6 = 1 << 19,
-	HEADER_QUOTED_TCP = 1 << 20,
-	HEADER_QUOTED_UDP = 1 << 21,
+	HEADER_SCTP = 1 << 15,
+	HEADER_ICMP = 1 << 16,
+	HEADER_ICMPV6 = 1 << 17,
+	HEADER_NEIGHBOR = 1 << 18,
+	HEADER_QUOTED_IPV4 = 1 << 19,
+	HEADER_QUOTED_IPV6 = 1 << 20,
+	HEADER_QUOTED_PORTS = 1 << 21,
+	HEADER_QUOTED_UDP = 1 << 22,
 };
 
 enum action {
@@ -1653,6 +1655,12 @@ enum {
 	CONNECTIONS_IPV4_TCP_CLOSING = 3,
 	CONNECTIONS_IPV4_TCP_CLOSED = 7,
 	CONNECTIONS_IPV4_TCP_RESET = 8,
+	CONNECTIONS_IPV4_SCTP_NEW = 9,
+	CONNECTIONS_IPV4_SCTP_HEARD = 10,
+	CONNECTIONS_IPV4_SCTP_ESTABLISHED = 11,
+	CONNECTIONS_IPV4_SCTP_CLOSING = 12,
+	CONNECTIONS_IPV4_SCTP_CLOSED = 13,
+	CONNECTIONS_IPV4_SCTP_RESET = 14,
 	CONNECTIONS_IPV4_UDP_NEW = 4,
 	CONNECTIONS_IPV4_UDP_STREAM = 5,
 };
@@ -1668,33 +1676,45 @@ enum {
 	TABLE_FLOW_QUOTED_IPV4 = 3,
 };
 
-static const volatile u32 connections_ipv4_timeout_ms[9] = {
+static const volatile u32 connections_ipv4_timeout_ms[15] = {
 	[CONNECTIONS_IPV4_TCP_NEW] = 60000,
 	[CONNECTIONS_IPV4_TCP_HEARD] = 60000,
 	[CONNECTIONS_IPV4_TCP_ESTABLISHED] = 7440000,
 	[CONNECTIONS_IPV4_TCP_CLOSING] = 10000,
 	[CONNECTIONS_IPV4_TCP_CLOSED] = 10000,
 	[CONNECTIONS_IPV4_TCP_RESET] = 10000,
+	[CONNECTIONS_IPV4_SCTP_NEW] = 3000,
+	[CONNECTIONS_IPV4_SCTP_HEARD] = 3000,
+	[CONNECTIONS_IPV4_SCTP_ESTABLISHED] = 210000,
+	[CONNECTIONS_IPV4_SCTP_CLOSING] = 3000,
+	[CONNECTIONS_IPV4_SCTP_CLOSED] = 10000,
+	[CONNECTIONS_IPV4_SCTP_RESET] = 10000,
 	[CONNECTIONS_IPV4_UDP_NEW] = 30000,
 	[CONNECTIONS_IPV4_UDP_STREAM] = 120000,
 };
-static const volatile u8 connections_ipv4_rank[9] = {
+static const volatile u8 connections_ipv4_rank[15] = {
 	[CONNECTIONS_IPV4_TCP_NEW] = 0,
 	[CONNECTIONS_IPV4_TCP_HEARD] = 0,
 	[CONNECTIONS_IPV4_TCP_ESTABLISHED] = 2,
 	[CONNECTIONS_IPV4_TCP_CLOSING] = 1,
 	[CONNECTIONS_IPV4_TCP_CLOSED] = 0,
 	[CONNECTIONS_IPV4_TCP_RESET] = 1,
+	[CONNECTIONS_IPV4_SCTP_NEW] = 0,
+	[CONNECTIONS_IPV4_SCTP_HEARD] = 0,
+	[CONNECTIONS_IPV4_SCTP_ESTABLISHED] = 2,
+	[CONNECTIONS_IPV4_SCTP_CLOSING] = 1,
+	[CONNECTIONS_IPV4_SCTP_CLOSED] = 0,
+	[CONNECTIONS_IPV4_SCTP_RESET] = 1,
 	[CONNECTIONS_IPV4_UDP_NEW] = 0,
 	[CONNECTIONS_IPV4_UDP_STREAM] = 1,
 };
 static const volatile u16 connections_ipv4_moves[4] = {
-	[CONNECTIONS_IPV4_OPEN] = 1 << CONNECTIONS_IPV4_TCP_CLOSING | 1 << CONNECTIONS_IPV4_TCP_CLOSED | 1 << CONNECTIONS_IPV4_TCP_RESET,
-	[CONNECTIONS_IPV4_DATA] = 1 << CONNECTIONS_IPV4_TCP_NEW | 1 << CONNECTIONS_IPV4_UDP_NEW,
-	[CONNECTIONS_IPV4_CLOSE] = 1 << CONNECTIONS_IPV4_TCP_NEW | 1 << CONNECTIONS_IPV4_TCP_HEARD | 1 << CONNECTIONS_IPV4_TCP_ESTABLISHED | 1 << CONNECTIONS_IPV4_TCP_CLOSING,
-	[CONNECTIONS_IPV4_RESET] = 1 << CONNECTIONS_IPV4_TCP_NEW | 1 << CONNECTIONS_IPV4_TCP_HEARD | 1 << CONNECTIONS_IPV4_TCP_ESTABLISHED | 1 << CONNECTIONS_IPV4_TCP_CLOSING,
+	[CONNECTIONS_IPV4_OPEN] = 1 << CONNECTIONS_IPV4_TCP_CLOSING | 1 << CONNECTIONS_IPV4_TCP_CLOSED | 1 << CONNECTIONS_IPV4_TCP_RESET | 1 << CONNECTIONS_IPV4_SCTP_CLOSING | 1 << CONNECTIONS_IPV4_SCTP_CLOSED | 1 << CONNECTIONS_IPV4_SCTP_RESET,
+	[CONNECTIONS_IPV4_DATA] = 1 << CONNECTIONS_IPV4_TCP_NEW | 1 << CONNECTIONS_IPV4_UDP_NEW | 1 << CONNECTIONS_IPV4_SCTP_NEW,
+	[CONNECTIONS_IPV4_CLOSE] = 1 << CONNECTIONS_IPV4_TCP_NEW | 1 << CONNECTIONS_IPV4_TCP_HEARD | 1 << CONNECTIONS_IPV4_TCP_ESTABLISHED | 1 << CONNECTIONS_IPV4_TCP_CLOSING | 1 << CONNECTIONS_IPV4_SCTP_NEW | 1 << CONNECTIONS_IPV4_SCTP_HEARD | 1 << CONNECTIONS_IPV4_SCTP_ESTABLISHED | 1 << CONNECTIONS_IPV4_SCTP_CLOSING,
+	[CONNECTIONS_IPV4_RESET] = 1 << CONNECTIONS_IPV4_TCP_NEW | 1 << CONNECTIONS_IPV4_TCP_HEARD | 1 << CONNECTIONS_IPV4_TCP_ESTABLISHED | 1 << CONNECTIONS_IPV4_TCP_CLOSING | 1 << CONNECTIONS_IPV4_SCTP_NEW | 1 << CONNECTIONS_IPV4_SCTP_HEARD | 1 << CONNECTIONS_IPV4_SCTP_ESTABLISHED | 1 << CONNECTIONS_IPV4_SCTP_CLOSING,
 };
-static const volatile struct flow_transition connections_ipv4_transitions[17] = {
+static const volatile struct flow_transition connections_ipv4_transitions[33] = {
 	{.event = CONNECTIONS_IPV4_DATA, .current = CONNECTIONS_IPV4_TCP_NEW, .other = CONNECTIONS_IPV4_TCP_HEARD, .next = CONNECTIONS_IPV4_TCP_ESTABLISHED, .other_next = CONNECTIONS_IPV4_TCP_ESTABLISHED},
 	{.event = CONNECTIONS_IPV4_DATA, .current = CONNECTIONS_IPV4_TCP_NEW, .next = CONNECTIONS_IPV4_TCP_HEARD},
 	{.event = CONNECTIONS_IPV4_CLOSE, .current = CONNECTIONS_IPV4_TCP_NEW, .other = CONNECTIONS_IPV4_TCP_CLOSING, .next = CONNECTIONS_IPV4_TCP_CLOSED, .other_next = CONNECTIONS_IPV4_TCP_CLOSED},
@@ -1712,9 +1732,25 @@ static const volatile struct flow_transition connections_ipv4_transitions[17] = 
 	{.event = CONNECTIONS_IPV4_OPEN, .current = CONNECTIONS_IPV4_TCP_CLOSED, .next = CONNECTIONS_IPV4_TCP_NEW, .other_next = CONNECTIONS_IPV4_TCP_NEW},
 	{.event = CONNECTIONS_IPV4_OPEN, .current = CONNECTIONS_IPV4_TCP_RESET, .next = CONNECTIONS_IPV4_TCP_NEW, .other_next = CONNECTIONS_IPV4_TCP_NEW},
 	{.event = CONNECTIONS_IPV4_DATA, .current = CONNECTIONS_IPV4_UDP_NEW, .next = CONNECTIONS_IPV4_UDP_STREAM},
+	{.event = CONNECTIONS_IPV4_DATA, .current = CONNECTIONS_IPV4_SCTP_NEW, .other = CONNECTIONS_IPV4_SCTP_HEARD, .next = CONNECTIONS_IPV4_SCTP_ESTABLISHED, .other_next = CONNECTIONS_IPV4_SCTP_ESTABLISHED},
+	{.event = CONNECTIONS_IPV4_DATA, .current = CONNECTIONS_IPV4_SCTP_NEW, .next = CONNECTIONS_IPV4_SCTP_HEARD},
+	{.event = CONNECTIONS_IPV4_CLOSE, .current = CONNECTIONS_IPV4_SCTP_NEW, .other = CONNECTIONS_IPV4_SCTP_CLOSING, .next = CONNECTIONS_IPV4_SCTP_CLOSED, .other_next = CONNECTIONS_IPV4_SCTP_CLOSED},
+	{.event = CONNECTIONS_IPV4_CLOSE, .current = CONNECTIONS_IPV4_SCTP_HEARD, .other = CONNECTIONS_IPV4_SCTP_CLOSING, .next = CONNECTIONS_IPV4_SCTP_CLOSED, .other_next = CONNECTIONS_IPV4_SCTP_CLOSED},
+	{.event = CONNECTIONS_IPV4_CLOSE, .current = CONNECTIONS_IPV4_SCTP_ESTABLISHED, .other = CONNECTIONS_IPV4_SCTP_CLOSING, .next = CONNECTIONS_IPV4_SCTP_CLOSED, .other_next = CONNECTIONS_IPV4_SCTP_CLOSED},
+	{.event = CONNECTIONS_IPV4_CLOSE, .current = CONNECTIONS_IPV4_SCTP_CLOSING, .other = CONNECTIONS_IPV4_SCTP_CLOSING, .next = CONNECTIONS_IPV4_SCTP_CLOSED, .other_next = CONNECTIONS_IPV4_SCTP_CLOSED},
+	{.event = CONNECTIONS_IPV4_CLOSE, .current = CONNECTIONS_IPV4_SCTP_NEW, .next = CONNECTIONS_IPV4_SCTP_CLOSING},
+	{.event = CONNECTIONS_IPV4_CLOSE, .current = CONNECTIONS_IPV4_SCTP_HEARD, .next = CONNECTIONS_IPV4_SCTP_CLOSING},
+	{.event = CONNECTIONS_IPV4_CLOSE, .current = CONNECTIONS_IPV4_SCTP_ESTABLISHED, .next = CONNECTIONS_IPV4_SCTP_CLOSING},
+	{.event = CONNECTIONS_IPV4_RESET, .current = CONNECTIONS_IPV4_SCTP_NEW, .next = CONNECTIONS_IPV4_SCTP_CLOSED, .other_next = CONNECTIONS_IPV4_SCTP_CLOSED},
+	{.event = CONNECTIONS_IPV4_RESET, .current = CONNECTIONS_IPV4_SCTP_HEARD, .next = CONNECTIONS_IPV4_SCTP_CLOSED, .other_next = CONNECTIONS_IPV4_SCTP_CLOSED},
+	{.event = CONNECTIONS_IPV4_RESET, .current = CONNECTIONS_IPV4_SCTP_ESTABLISHED, .next = CONNECTIONS_IPV4_SCTP_RESET, .other_next = CONNECTIONS_IPV4_SCTP_RESET},
+	{.event = CONNECTIONS_IPV4_RESET, .current = CONNECTIONS_IPV4_SCTP_CLOSING, .next = CONNECTIONS_IPV4_SCTP_RESET, .other_next = CONNECTIONS_IPV4_SCTP_RESET},
+	{.event = CONNECTIONS_IPV4_OPEN, .current = CONNECTIONS_IPV4_SCTP_CLOSING, .next = CONNECTIONS_IPV4_SCTP_NEW, .other_next = CONNECTIONS_IPV4_SCTP_NEW},
+	{.event = CONNECTIONS_IPV4_OPEN, .current = CONNECTIONS_IPV4_SCTP_CLOSED, .next = CONNECTIONS_IPV4_SCTP_NEW, .other_next = CONNECTIONS_IPV4_SCTP_NEW},
+	{.event = CONNECTIONS_IPV4_OPEN, .current = CONNECTIONS_IPV4_SCTP_RESET, .next = CONNECTIONS_IPV4_SCTP_NEW, .other_next = CONNECTIONS_IPV4_SCTP_NEW},
 };
 
-static const volatile u16 connections_ipv4_over = 1 << CONNECTIONS_IPV4_TCP_CLOSED | 1 << CONNECTIONS_IPV4_TCP_RESET;
+static const volatile u16 connections_ipv4_over = 1 << CONNECTIONS_IPV4_TCP_CLOSED | 1 << CONNECTIONS_IPV4_TCP_RESET | 1 << CONNECTIONS_IPV4_SCTP_CLOSED | 1 << CONNECTIONS_IPV4_SCTP_RESET;
 
 union connections_ipv4_arguments {
 	struct translate_ipv4 translate_ipv4;
@@ -1731,9 +1767,9 @@ _Static_assert(sizeof(union connections_ipv4_arguments) == 16, "union connection
 #endif
 #define FLOW_SLOTS CONNECTIONS_IPV4_SLOTS
 #define FLOW_WAYS 4
-#define FLOW_PROFILES 9
+#define FLOW_PROFILES 15
 #define FLOW_EVENTS 4
-#define FLOW_TRANSITIONS 17
+#define FLOW_TRANSITIONS 33
 #define FLOW_COUNTS 65536
 #define FLOW_SOUGHT
 #include "turnout/flow_table.h"
@@ -1746,6 +1782,12 @@ enum {
 	CONNECTIONS_IPV6_TCP_CLOSING = 3,
 	CONNECTIONS_IPV6_TCP_CLOSED = 7,
 	CONNECTIONS_IPV6_TCP_RESET = 8,
+	CONNECTIONS_IPV6_SCTP_NEW = 9,
+	CONNECTIONS_IPV6_SCTP_HEARD = 10,
+	CONNECTIONS_IPV6_SCTP_ESTABLISHED = 11,
+	CONNECTIONS_IPV6_SCTP_CLOSING = 12,
+	CONNECTIONS_IPV6_SCTP_CLOSED = 13,
+	CONNECTIONS_IPV6_SCTP_RESET = 14,
 	CONNECTIONS_IPV6_UDP_NEW = 4,
 	CONNECTIONS_IPV6_UDP_STREAM = 5,
 };
@@ -1761,33 +1803,45 @@ enum {
 	TABLE_FLOW_QUOTED_IPV6 = 3,
 };
 
-static const volatile u32 connections_ipv6_timeout_ms[9] = {
+static const volatile u32 connections_ipv6_timeout_ms[15] = {
 	[CONNECTIONS_IPV6_TCP_NEW] = 60000,
 	[CONNECTIONS_IPV6_TCP_HEARD] = 60000,
 	[CONNECTIONS_IPV6_TCP_ESTABLISHED] = 7440000,
 	[CONNECTIONS_IPV6_TCP_CLOSING] = 10000,
 	[CONNECTIONS_IPV6_TCP_CLOSED] = 10000,
 	[CONNECTIONS_IPV6_TCP_RESET] = 10000,
+	[CONNECTIONS_IPV6_SCTP_NEW] = 3000,
+	[CONNECTIONS_IPV6_SCTP_HEARD] = 3000,
+	[CONNECTIONS_IPV6_SCTP_ESTABLISHED] = 210000,
+	[CONNECTIONS_IPV6_SCTP_CLOSING] = 3000,
+	[CONNECTIONS_IPV6_SCTP_CLOSED] = 10000,
+	[CONNECTIONS_IPV6_SCTP_RESET] = 10000,
 	[CONNECTIONS_IPV6_UDP_NEW] = 30000,
 	[CONNECTIONS_IPV6_UDP_STREAM] = 120000,
 };
-static const volatile u8 connections_ipv6_rank[9] = {
+static const volatile u8 connections_ipv6_rank[15] = {
 	[CONNECTIONS_IPV6_TCP_NEW] = 0,
 	[CONNECTIONS_IPV6_TCP_HEARD] = 0,
 	[CONNECTIONS_IPV6_TCP_ESTABLISHED] = 2,
 	[CONNECTIONS_IPV6_TCP_CLOSING] = 1,
 	[CONNECTIONS_IPV6_TCP_CLOSED] = 0,
 	[CONNECTIONS_IPV6_TCP_RESET] = 1,
+	[CONNECTIONS_IPV6_SCTP_NEW] = 0,
+	[CONNECTIONS_IPV6_SCTP_HEARD] = 0,
+	[CONNECTIONS_IPV6_SCTP_ESTABLISHED] = 2,
+	[CONNECTIONS_IPV6_SCTP_CLOSING] = 1,
+	[CONNECTIONS_IPV6_SCTP_CLOSED] = 0,
+	[CONNECTIONS_IPV6_SCTP_RESET] = 1,
 	[CONNECTIONS_IPV6_UDP_NEW] = 0,
 	[CONNECTIONS_IPV6_UDP_STREAM] = 1,
 };
 static const volatile u16 connections_ipv6_moves[4] = {
-	[CONNECTIONS_IPV6_OPEN] = 1 << CONNECTIONS_IPV6_TCP_CLOSING | 1 << CONNECTIONS_IPV6_TCP_CLOSED | 1 << CONNECTIONS_IPV6_TCP_RESET,
-	[CONNECTIONS_IPV6_DATA] = 1 << CONNECTIONS_IPV6_TCP_NEW | 1 << CONNECTIONS_IPV6_UDP_NEW,
-	[CONNECTIONS_IPV6_CLOSE] = 1 << CONNECTIONS_IPV6_TCP_NEW | 1 << CONNECTIONS_IPV6_TCP_HEARD | 1 << CONNECTIONS_IPV6_TCP_ESTABLISHED | 1 << CONNECTIONS_IPV6_TCP_CLOSING,
-	[CONNECTIONS_IPV6_RESET] = 1 << CONNECTIONS_IPV6_TCP_NEW | 1 << CONNECTIONS_IPV6_TCP_HEARD | 1 << CONNECTIONS_IPV6_TCP_ESTABLISHED | 1 << CONNECTIONS_IPV6_TCP_CLOSING,
+	[CONNECTIONS_IPV6_OPEN] = 1 << CONNECTIONS_IPV6_TCP_CLOSING | 1 << CONNECTIONS_IPV6_TCP_CLOSED | 1 << CONNECTIONS_IPV6_TCP_RESET | 1 << CONNECTIONS_IPV6_SCTP_CLOSING | 1 << CONNECTIONS_IPV6_SCTP_CLOSED | 1 << CONNECTIONS_IPV6_SCTP_RESET,
+	[CONNECTIONS_IPV6_DATA] = 1 << CONNECTIONS_IPV6_TCP_NEW | 1 << CONNECTIONS_IPV6_UDP_NEW | 1 << CONNECTIONS_IPV6_SCTP_NEW,
+	[CONNECTIONS_IPV6_CLOSE] = 1 << CONNECTIONS_IPV6_TCP_NEW | 1 << CONNECTIONS_IPV6_TCP_HEARD | 1 << CONNECTIONS_IPV6_TCP_ESTABLISHED | 1 << CONNECTIONS_IPV6_TCP_CLOSING | 1 << CONNECTIONS_IPV6_SCTP_NEW | 1 << CONNECTIONS_IPV6_SCTP_HEARD | 1 << CONNECTIONS_IPV6_SCTP_ESTABLISHED | 1 << CONNECTIONS_IPV6_SCTP_CLOSING,
+	[CONNECTIONS_IPV6_RESET] = 1 << CONNECTIONS_IPV6_TCP_NEW | 1 << CONNECTIONS_IPV6_TCP_HEARD | 1 << CONNECTIONS_IPV6_TCP_ESTABLISHED | 1 << CONNECTIONS_IPV6_TCP_CLOSING | 1 << CONNECTIONS_IPV6_SCTP_NEW | 1 << CONNECTIONS_IPV6_SCTP_HEARD | 1 << CONNECTIONS_IPV6_SCTP_ESTABLISHED | 1 << CONNECTIONS_IPV6_SCTP_CLOSING,
 };
-static const volatile struct flow_transition connections_ipv6_transitions[17] = {
+static const volatile struct flow_transition connections_ipv6_transitions[33] = {
 	{.event = CONNECTIONS_IPV6_DATA, .current = CONNECTIONS_IPV6_TCP_NEW, .other = CONNECTIONS_IPV6_TCP_HEARD, .next = CONNECTIONS_IPV6_TCP_ESTABLISHED, .other_next = CONNECTIONS_IPV6_TCP_ESTABLISHED},
 	{.event = CONNECTIONS_IPV6_DATA, .current = CONNECTIONS_IPV6_TCP_NEW, .next = CONNECTIONS_IPV6_TCP_HEARD},
 	{.event = CONNECTIONS_IPV6_CLOSE, .current = CONNECTIONS_IPV6_TCP_NEW, .other = CONNECTIONS_IPV6_TCP_CLOSING, .next = CONNECTIONS_IPV6_TCP_CLOSED, .other_next = CONNECTIONS_IPV6_TCP_CLOSED},
@@ -1805,9 +1859,25 @@ static const volatile struct flow_transition connections_ipv6_transitions[17] = 
 	{.event = CONNECTIONS_IPV6_OPEN, .current = CONNECTIONS_IPV6_TCP_CLOSED, .next = CONNECTIONS_IPV6_TCP_NEW, .other_next = CONNECTIONS_IPV6_TCP_NEW},
 	{.event = CONNECTIONS_IPV6_OPEN, .current = CONNECTIONS_IPV6_TCP_RESET, .next = CONNECTIONS_IPV6_TCP_NEW, .other_next = CONNECTIONS_IPV6_TCP_NEW},
 	{.event = CONNECTIONS_IPV6_DATA, .current = CONNECTIONS_IPV6_UDP_NEW, .next = CONNECTIONS_IPV6_UDP_STREAM},
+	{.event = CONNECTIONS_IPV6_DATA, .current = CONNECTIONS_IPV6_SCTP_NEW, .other = CONNECTIONS_IPV6_SCTP_HEARD, .next = CONNECTIONS_IPV6_SCTP_ESTABLISHED, .other_next = CONNECTIONS_IPV6_SCTP_ESTABLISHED},
+	{.event = CONNECTIONS_IPV6_DATA, .current = CONNECTIONS_IPV6_SCTP_NEW, .next = CONNECTIONS_IPV6_SCTP_HEARD},
+	{.event = CONNECTIONS_IPV6_CLOSE, .current = CONNECTIONS_IPV6_SCTP_NEW, .other = CONNECTIONS_IPV6_SCTP_CLOSING, .next = CONNECTIONS_IPV6_SCTP_CLOSED, .other_next = CONNECTIONS_IPV6_SCTP_CLOSED},
+	{.event = CONNECTIONS_IPV6_CLOSE, .current = CONNECTIONS_IPV6_SCTP_HEARD, .other = CONNECTIONS_IPV6_SCTP_CLOSING, .next = CONNECTIONS_IPV6_SCTP_CLOSED, .other_next = CONNECTIONS_IPV6_SCTP_CLOSED},
+	{.event = CONNECTIONS_IPV6_CLOSE, .current = CONNECTIONS_IPV6_SCTP_ESTABLISHED, .other = CONNECTIONS_IPV6_SCTP_CLOSING, .next = CONNECTIONS_IPV6_SCTP_CLOSED, .other_next = CONNECTIONS_IPV6_SCTP_CLOSED},
+	{.event = CONNECTIONS_IPV6_CLOSE, .current = CONNECTIONS_IPV6_SCTP_CLOSING, .other = CONNECTIONS_IPV6_SCTP_CLOSING, .next = CONNECTIONS_IPV6_SCTP_CLOSED, .other_next = CONNECTIONS_IPV6_SCTP_CLOSED},
+	{.event = CONNECTIONS_IPV6_CLOSE, .current = CONNECTIONS_IPV6_SCTP_NEW, .next = CONNECTIONS_IPV6_SCTP_CLOSING},
+	{.event = CONNECTIONS_IPV6_CLOSE, .current = CONNECTIONS_IPV6_SCTP_HEARD, .next = CONNECTIONS_IPV6_SCTP_CLOSING},
+	{.event = CONNECTIONS_IPV6_CLOSE, .current = CONNECTIONS_IPV6_SCTP_ESTABLISHED, .next = CONNECTIONS_IPV6_SCTP_CLOSING},
+	{.event = CONNECTIONS_IPV6_RESET, .current = CONNECTIONS_IPV6_SCTP_NEW, .next = CONNECTIONS_IPV6_SCTP_CLOSED, .other_next = CONNECTIONS_IPV6_SCTP_CLOSED},
+	{.event = CONNECTIONS_IPV6_RESET, .current = CONNECTIONS_IPV6_SCTP_HEARD, .next = CONNECTIONS_IPV6_SCTP_CLOSED, .other_next = CONNECTIONS_IPV6_SCTP_CLOSED},
+	{.event = CONNECTIONS_IPV6_RESET, .current = CONNECTIONS_IPV6_SCTP_ESTABLISHED, .next = CONNECTIONS_IPV6_SCTP_RESET, .other_next = CONNECTIONS_IPV6_SCTP_RESET},
+	{.event = CONNECTIONS_IPV6_RESET, .current = CONNECTIONS_IPV6_SCTP_CLOSING, .next = CONNECTIONS_IPV6_SCTP_RESET, .other_next = CONNECTIONS_IPV6_SCTP_RESET},
+	{.event = CONNECTIONS_IPV6_OPEN, .current = CONNECTIONS_IPV6_SCTP_CLOSING, .next = CONNECTIONS_IPV6_SCTP_NEW, .other_next = CONNECTIONS_IPV6_SCTP_NEW},
+	{.event = CONNECTIONS_IPV6_OPEN, .current = CONNECTIONS_IPV6_SCTP_CLOSED, .next = CONNECTIONS_IPV6_SCTP_NEW, .other_next = CONNECTIONS_IPV6_SCTP_NEW},
+	{.event = CONNECTIONS_IPV6_OPEN, .current = CONNECTIONS_IPV6_SCTP_RESET, .next = CONNECTIONS_IPV6_SCTP_NEW, .other_next = CONNECTIONS_IPV6_SCTP_NEW},
 };
 
-static const volatile u16 connections_ipv6_over = 1 << CONNECTIONS_IPV6_TCP_CLOSED | 1 << CONNECTIONS_IPV6_TCP_RESET;
+static const volatile u16 connections_ipv6_over = 1 << CONNECTIONS_IPV6_TCP_CLOSED | 1 << CONNECTIONS_IPV6_TCP_RESET | 1 << CONNECTIONS_IPV6_SCTP_CLOSED | 1 << CONNECTIONS_IPV6_SCTP_RESET;
 
 union connections_ipv6_arguments {
 	struct translate_ipv6 translate_ipv6;
@@ -1824,9 +1894,9 @@ _Static_assert(sizeof(union connections_ipv6_arguments) == 40, "union connection
 #endif
 #define FLOW_SLOTS CONNECTIONS_IPV6_SLOTS
 #define FLOW_WAYS 4
-#define FLOW_PROFILES 9
+#define FLOW_PROFILES 15
 #define FLOW_EVENTS 4
-#define FLOW_TRANSITIONS 17
+#define FLOW_TRANSITIONS 33
 #define FLOW_COUNTS 65536
 #define FLOW_SOUGHT
 #include "turnout/flow_table.h"
@@ -3006,6 +3076,12 @@ struct headers {
 		u16 src_port;
 		u16 dst_port;
 	} udp;
+	/* RFC 9260: the common header and that of the first chunk */
+	struct {
+		u16 src_port;
+		u16 dst_port;
+		u8 chunk_type;
+	} sctp;
 	/* RFC 4443; `rest` is the MTU for type 2, flags for a neighbour advertisement */
 	struct {
 		u8 type;
@@ -3021,19 +3097,21 @@ struct headers {
 	} neighbor;
 	/* RFC 791, without options */
 	struct {
+		u8 protocol;
 		u32 src;
 		u32 dst;
 	} quoted_ipv4;
 	/* RFC 8200, without extension headers */
 	struct {
+		u8 next_header;
 		struct u128 src;
 		struct u128 dst;
 	} quoted_ipv6;
-	/* The first 8 bytes of a TCP header, which is what an ICMP error quotes at least (RFC 792) */
+	/* The first 8 bytes of a TCP or SCTP header, which is what an ICMP error quotes at least (RFC 792) */
 	struct {
 		u16 src_port;
 		u16 dst_port;
-	} quoted_tcp;
+	} quoted_ports;
 	/* RFC 768 */
 	struct {
 		u16 src_port;
@@ -3050,12 +3128,13 @@ struct position {
 	u32 ipv6;
 	u32 tcp;
 	u32 udp;
+	u32 sctp;
 	u32 icmp;
 	u32 icmpv6;
 	u32 neighbor;
 	u32 quoted_ipv4;
 	u32 quoted_ipv6;
-	u32 quoted_tcp;
+	u32 quoted_ports;
 	u32 quoted_udp;
 };
 
@@ -3317,7 +3396,15 @@ static __always_inline u16 network_length(struct packet_context *ctx, const stru
 		return (is_ipv4 ? 20 : 40) + 4 * scratch->headers.tcp.data_offset + segment;
 	if (segment && has(scratch, HEADER_UDP))
 		return (is_ipv4 ? 20 : 40) + 8 + segment;
+	if (segment && has(scratch, HEADER_SCTP))
+		return 0;
 	return is_ipv4 ? scratch->headers.ipv4.total_length : scratch->headers.ipv6.payload_length + 40;
+}
+
+/* Bytes behind the IP header. */
+static __always_inline u16 network_payload(const struct scratch *scratch)
+{
+	return has(scratch, HEADER_IPV4) ? scratch->headers.ipv4.total_length - 20 : scratch->headers.ipv6.payload_length;
 }
 
 /* The parser: each state takes its header and names the next one. */
@@ -3340,7 +3427,8 @@ enum state {
 	STATE_ICMP,
 	STATE_QUOTED_IPV4,
 	STATE_QUOTED_UDP,
-	STATE_QUOTED_TCP,
+	STATE_QUOTED_PORTS,
+	STATE_SCTP,
 	STATE_UDP,
 	STATE_TCP,
 	STATE_ARP,
@@ -3468,6 +3556,8 @@ static __always_inline enum state parse_ipv6(struct cursor *cursor, struct scrat
 		return STATE_TCP;
 	if (version == 6 && next_header == 17)
 		return STATE_UDP;
+	if (version == 6 && next_header == 132)
+		return STATE_SCTP;
 	if (version == 6 && next_header == 58)
 		return STATE_ICMPV6;
 	return STATE_ACCEPT;
@@ -3516,12 +3606,15 @@ static __always_inline enum state parse_quoted_ipv6(struct cursor *cursor, struc
 	scratch->packet.valid |= HEADER_QUOTED_IPV6;
 	u8 version = read_u8(header) >> 4;
 	u8 next_header = read_u8(header + 6);
+	scratch->headers.quoted_ipv6.next_header = next_header;
 	read_u128(&scratch->headers.quoted_ipv6.src, header + 8);
 	read_u128(&scratch->headers.quoted_ipv6.dst, header + 24);
 	if (version == 6 && next_header == 6)
-		return STATE_QUOTED_TCP;
+		return STATE_QUOTED_PORTS;
 	if (version == 6 && next_header == 17)
 		return STATE_QUOTED_UDP;
+	if (version == 6 && next_header == 132)
+		return STATE_QUOTED_PORTS;
 	return STATE_ACCEPT;
 }
 
@@ -3565,6 +3658,8 @@ static __always_inline enum state parse_ipv4(struct cursor *cursor, struct scrat
 		return STATE_TCP;
 	if (version == 4 && header_length == 5 && !(flags & 1) && !fragment_offset && protocol == 17)
 		return STATE_UDP;
+	if (version == 4 && header_length == 5 && !(flags & 1) && !fragment_offset && protocol == 132)
+		return STATE_SCTP;
 	if (version == 4 && header_length == 5 && !(flags & 1) && !fragment_offset && protocol == 1)
 		return STATE_ICMP;
 	return STATE_ACCEPT;
@@ -3607,12 +3702,15 @@ static __always_inline enum state parse_quoted_ipv4(struct cursor *cursor, struc
 	u8 header_length = read_u8(header) & 15;
 	u16 fragment_offset = read_u16(header + 6) & 0x1fff;
 	u8 protocol = read_u8(header + 9);
+	scratch->headers.quoted_ipv4.protocol = protocol;
 	scratch->headers.quoted_ipv4.src = read_u32(header + 12);
 	scratch->headers.quoted_ipv4.dst = read_u32(header + 16);
 	if (version == 4 && header_length == 5 && !fragment_offset && protocol == 6)
-		return STATE_QUOTED_TCP;
+		return STATE_QUOTED_PORTS;
 	if (version == 4 && header_length == 5 && !fragment_offset && protocol == 17)
 		return STATE_QUOTED_UDP;
+	if (version == 4 && header_length == 5 && !fragment_offset && protocol == 132)
+		return STATE_QUOTED_PORTS;
 	return STATE_ACCEPT;
 }
 
@@ -3629,16 +3727,30 @@ static __always_inline enum state parse_quoted_udp(struct cursor *cursor, struct
 	return STATE_ACCEPT;
 }
 
-static __always_inline enum state parse_quoted_tcp(struct cursor *cursor, struct scratch *scratch)
+static __always_inline enum state parse_quoted_ports(struct cursor *cursor, struct scratch *scratch)
 {
 	const u8 *header = cursor_take(cursor, 8);
 
 	if (!header)
 		return STATE_TOO_SHORT;
-	scratch->position.quoted_tcp = PACKET_ORIGIN + cursor->at - 8;
-	scratch->packet.valid |= HEADER_QUOTED_TCP;
-	scratch->headers.quoted_tcp.src_port = read_u16(header);
-	scratch->headers.quoted_tcp.dst_port = read_u16(header + 2);
+	scratch->position.quoted_ports = PACKET_ORIGIN + cursor->at - 8;
+	scratch->packet.valid |= HEADER_QUOTED_PORTS;
+	scratch->headers.quoted_ports.src_port = read_u16(header);
+	scratch->headers.quoted_ports.dst_port = read_u16(header + 2);
+	return STATE_ACCEPT;
+}
+
+static __always_inline enum state parse_sctp(struct cursor *cursor, struct scratch *scratch)
+{
+	const u8 *header = cursor_take(cursor, 16);
+
+	if (!header)
+		return STATE_TOO_SHORT;
+	scratch->position.sctp = PACKET_ORIGIN + cursor->at - 16;
+	scratch->packet.valid |= HEADER_SCTP;
+	scratch->headers.sctp.src_port = read_u16(header);
+	scratch->headers.sctp.dst_port = read_u16(header + 2);
+	scratch->headers.sctp.chunk_type = read_u8(header + 12);
 	return STATE_ACCEPT;
 }
 
@@ -3727,8 +3839,10 @@ static __always_inline bool parse(struct packet_context *ctx, struct scratch *sc
 		next = parse_quoted_ipv4(&cursor, scratch);
 	if (next == STATE_QUOTED_UDP)
 		next = parse_quoted_udp(&cursor, scratch);
-	if (next == STATE_QUOTED_TCP)
-		next = parse_quoted_tcp(&cursor, scratch);
+	if (next == STATE_QUOTED_PORTS)
+		next = parse_quoted_ports(&cursor, scratch);
+	if (next == STATE_SCTP)
+		next = parse_sctp(&cursor, scratch);
 	if (next == STATE_UDP)
 		next = parse_udp(&cursor, scratch);
 	if (next == STATE_TCP)
@@ -3882,7 +3996,7 @@ static __always_inline void translate_ipv4(const struct translate_ipv4 *argument
 	scratch->meta.service_id = arguments->service_id;
 	if (!scratch->meta.decided) {
 		scratch->later.translate_ipv4_service_requests = arguments->service_id + 1;
-		if (scratch->meta.protocol == 6) {
+		if (scratch->meta.protocol != 17) {
 			if (scratch->meta.tcp_flags & 5) {
 				if (scratch->meta.tcp_flags & 4) {
 					connections_ipv4_saw(hit, CONNECTIONS_IPV4_RESET);
@@ -3914,7 +4028,7 @@ static __always_inline void translate_reply_ipv4(const struct translate_reply_ip
 	scratch->meta.is_reply = 1;
 	if (!scratch->meta.decided) {
 		scratch->later.translate_reply_ipv4_service_replies = arguments->service_id + 1;
-		if (scratch->meta.protocol == 6) {
+		if (scratch->meta.protocol != 17) {
 			if (scratch->meta.tcp_flags & 5) {
 				if (scratch->meta.tcp_flags & 4) {
 					connections_ipv4_saw(hit, CONNECTIONS_IPV4_RESET);
@@ -4006,7 +4120,7 @@ static __always_inline void translate_ipv6(const struct translate_ipv6 *argument
 	scratch->meta.service_id = arguments->service_id;
 	if (!scratch->meta.decided) {
 		scratch->later.translate_ipv6_service_requests = arguments->service_id + 1;
-		if (scratch->meta.protocol == 6) {
+		if (scratch->meta.protocol != 17) {
 			if (scratch->meta.tcp_flags & 5) {
 				if (scratch->meta.tcp_flags & 4) {
 					connections_ipv6_saw(hit, CONNECTIONS_IPV6_RESET);
@@ -4038,7 +4152,7 @@ static __always_inline void translate_reply_ipv6(const struct translate_reply_ip
 	scratch->meta.is_reply = 1;
 	if (!scratch->meta.decided) {
 		scratch->later.translate_reply_ipv6_service_replies = arguments->service_id + 1;
-		if (scratch->meta.protocol == 6) {
+		if (scratch->meta.protocol != 17) {
 			if (scratch->meta.tcp_flags & 5) {
 				if (scratch->meta.tcp_flags & 4) {
 					connections_ipv6_saw(hit, CONNECTIONS_IPV6_RESET);
@@ -6267,6 +6381,30 @@ __noinline enum next answer_nd(struct packet_context *ctx)
 	return GO_ON;
 }
 
+/* What a packet of SCTP says of its association. */
+__noinline enum next read_sctp_ipv4(void)
+{
+	struct scratch *scratch = scratch_of_cpu();
+
+	if (!scratch)
+		return DONE;
+	scratch->meta.protocol = 132;
+	scratch->meta.src_port = scratch->headers.sctp.src_port;
+	scratch->meta.dst_port = scratch->headers.sctp.dst_port;
+	scratch->meta.profile = 9;
+	scratch->meta.tcp_flags = 16;
+	if (scratch->headers.sctp.chunk_type == 1) {
+		scratch->meta.tcp_flags = 2;
+	}
+	if (scratch->headers.sctp.chunk_type == 7 || scratch->headers.sctp.chunk_type == 8) {
+		scratch->meta.tcp_flags = 17;
+	}
+	if (scratch->headers.sctp.chunk_type == 6 || scratch->headers.sctp.chunk_type == 14) {
+		scratch->meta.tcp_flags = 4;
+	}
+	return GO_ON;
+}
+
 /* A new connection: does whoever opens it go by the proxy? */
 __noinline enum next redirect_out_ipv4(void)
 {
@@ -6339,7 +6477,7 @@ __noinline enum next recall_ipv4(void)
 	return GO_ON;
 }
 
-/* Refuse a connection: TCP by a reset, UDP by ICMP "port unreachable" from the service's own address. */
+/* Refuse a connection: TCP by a reset, UDP and SCTP by ICMP "port unreachable" from the service's own address. */
 __noinline enum next refuse_ipv4(struct packet_context *ctx)
 {
 	struct scratch *scratch = scratch_of_cpu();
@@ -6430,7 +6568,7 @@ __noinline enum next refuse_ipv4(struct packet_context *ctx)
 		}
 		return reply_to(&scratch->outcome);
 	}
-	if (has(scratch, HEADER_UDP)) {
+	if (has(scratch, HEADER_UDP) || has(scratch, HEADER_SCTP)) {
 		count_packet(&drops, 1, scratch->packet.length);
 		scratch->meta.error = 1;
 		scratch->meta.error_type = 3;
@@ -6589,12 +6727,11 @@ __noinline enum next relate_ipv4(void)
 	if (!scratch)
 		return DONE;
 	if (scratch->headers.quoted_ipv4.src == scratch->headers.ipv4.dst) {
-		if (has(scratch, HEADER_QUOTED_TCP)) {
-			scratch->meta.protocol = 6;
-			scratch->meta.src_port = scratch->headers.quoted_tcp.dst_port;
-			scratch->meta.dst_port = scratch->headers.quoted_tcp.src_port;
+		scratch->meta.protocol = scratch->headers.quoted_ipv4.protocol;
+		if (has(scratch, HEADER_QUOTED_PORTS)) {
+			scratch->meta.src_port = scratch->headers.quoted_ports.dst_port;
+			scratch->meta.dst_port = scratch->headers.quoted_ports.src_port;
 		} else if (has(scratch, HEADER_QUOTED_UDP)) {
-			scratch->meta.protocol = 17;
 			scratch->meta.src_port = scratch->headers.quoted_udp.dst_port;
 			scratch->meta.dst_port = scratch->headers.quoted_udp.src_port;
 		}
@@ -6677,12 +6814,15 @@ static __always_inline enum next connection_ipv4(struct packet_context *ctx, str
 		scratch->meta.src_port = scratch->headers.udp.src_port;
 		scratch->meta.dst_port = scratch->headers.udp.dst_port;
 		scratch->meta.profile = 4;
+	} else if (has(scratch, HEADER_SCTP)) {
+		if (read_sctp_ipv4() == DONE)
+			return DONE;
 	}
 	if (scratch->meta.protocol != 0) {
 		if (!apply_flow_ipv4(scratch)) {
 			scratch->meta.opens = 1;
 			scratch->meta.reverse_network = scratch->meta.network;
-			if (scratch->meta.leg != 3 && (scratch->meta.tcp_flags & 23) == 2) {
+			if (scratch->meta.leg != 3 && scratch->meta.protocol == 6 && (scratch->meta.tcp_flags & 23) == 2) {
 				if (redirect_out_ipv4() == DONE)
 					return DONE;
 			}
@@ -6692,13 +6832,13 @@ static __always_inline enum next connection_ipv4(struct packet_context *ctx, str
 			}
 			if (decide_ipv4(ctx) == DONE)
 				return DONE;
-			if (scratch->meta.leg != 3 && (scratch->meta.tcp_flags & 23) == 2) {
+			if (scratch->meta.leg != 3 && scratch->meta.protocol == 6 && (scratch->meta.tcp_flags & 23) == 2) {
 				if (redirect_in_ipv4() == DONE)
 					return DONE;
 			}
 		}
 	} else {
-		if (has(scratch, HEADER_QUOTED_IPV4) && (has(scratch, HEADER_QUOTED_TCP) || has(scratch, HEADER_QUOTED_UDP))) {
+		if (has(scratch, HEADER_QUOTED_IPV4) && (has(scratch, HEADER_QUOTED_PORTS) || has(scratch, HEADER_QUOTED_UDP))) {
 			if (relate_ipv4() == DONE)
 				return DONE;
 		}
@@ -6831,6 +6971,30 @@ static __always_inline enum next connection_ipv4(struct packet_context *ctx, str
 	return GO_ON;
 }
 
+/* What a packet of SCTP says of its association. */
+__noinline enum next read_sctp_ipv6(void)
+{
+	struct scratch *scratch = scratch_of_cpu();
+
+	if (!scratch)
+		return DONE;
+	scratch->meta.protocol = 132;
+	scratch->meta.src_port = scratch->headers.sctp.src_port;
+	scratch->meta.dst_port = scratch->headers.sctp.dst_port;
+	scratch->meta.profile = 9;
+	scratch->meta.tcp_flags = 16;
+	if (scratch->headers.sctp.chunk_type == 1) {
+		scratch->meta.tcp_flags = 2;
+	}
+	if (scratch->headers.sctp.chunk_type == 7 || scratch->headers.sctp.chunk_type == 8) {
+		scratch->meta.tcp_flags = 17;
+	}
+	if (scratch->headers.sctp.chunk_type == 6 || scratch->headers.sctp.chunk_type == 14) {
+		scratch->meta.tcp_flags = 4;
+	}
+	return GO_ON;
+}
+
 /* A new connection: does whoever opens it go by the proxy? */
 __noinline enum next redirect_out_ipv6(void)
 {
@@ -6903,7 +7067,7 @@ __noinline enum next recall_ipv6(void)
 	return GO_ON;
 }
 
-/* Refuse a connection: TCP by a reset, UDP by ICMP "port unreachable" from the service's own address. */
+/* Refuse a connection: TCP by a reset, UDP and SCTP by ICMP "port unreachable" from the service's own address. */
 __noinline enum next refuse_ipv6(struct packet_context *ctx)
 {
 	struct scratch *scratch = scratch_of_cpu();
@@ -6993,7 +7157,7 @@ __noinline enum next refuse_ipv6(struct packet_context *ctx)
 		}
 		return reply_to(&scratch->outcome);
 	}
-	if (has(scratch, HEADER_UDP)) {
+	if (has(scratch, HEADER_UDP) || has(scratch, HEADER_SCTP)) {
 		count_packet(&drops, 1, scratch->packet.length);
 		scratch->meta.error = 1;
 		scratch->meta.error_type = 1;
@@ -7147,12 +7311,11 @@ __noinline enum next relate_ipv6(void)
 	if (!scratch)
 		return DONE;
 	if (is_equal_u128(&scratch->headers.quoted_ipv6.src, &scratch->headers.ipv6.dst)) {
-		if (has(scratch, HEADER_QUOTED_TCP)) {
-			scratch->meta.protocol = 6;
-			scratch->meta.src_port = scratch->headers.quoted_tcp.dst_port;
-			scratch->meta.dst_port = scratch->headers.quoted_tcp.src_port;
+		scratch->meta.protocol = scratch->headers.quoted_ipv6.next_header;
+		if (has(scratch, HEADER_QUOTED_PORTS)) {
+			scratch->meta.src_port = scratch->headers.quoted_ports.dst_port;
+			scratch->meta.dst_port = scratch->headers.quoted_ports.src_port;
 		} else if (has(scratch, HEADER_QUOTED_UDP)) {
-			scratch->meta.protocol = 17;
 			scratch->meta.src_port = scratch->headers.quoted_udp.dst_port;
 			scratch->meta.dst_port = scratch->headers.quoted_udp.src_port;
 		}
@@ -7235,12 +7398,15 @@ static __always_inline enum next connection_ipv6(struct packet_context *ctx, str
 		scratch->meta.src_port = scratch->headers.udp.src_port;
 		scratch->meta.dst_port = scratch->headers.udp.dst_port;
 		scratch->meta.profile = 4;
+	} else if (has(scratch, HEADER_SCTP)) {
+		if (read_sctp_ipv6() == DONE)
+			return DONE;
 	}
 	if (scratch->meta.protocol != 0) {
 		if (!apply_flow_ipv6(scratch)) {
 			scratch->meta.opens = 1;
 			scratch->meta.reverse_network = scratch->meta.network;
-			if (scratch->meta.leg != 3 && (scratch->meta.tcp_flags & 23) == 2) {
+			if (scratch->meta.leg != 3 && scratch->meta.protocol == 6 && (scratch->meta.tcp_flags & 23) == 2) {
 				if (redirect_out_ipv6() == DONE)
 					return DONE;
 			}
@@ -7250,13 +7416,13 @@ static __always_inline enum next connection_ipv6(struct packet_context *ctx, str
 			}
 			if (decide_ipv6(ctx) == DONE)
 				return DONE;
-			if (scratch->meta.leg != 3 && (scratch->meta.tcp_flags & 23) == 2) {
+			if (scratch->meta.leg != 3 && scratch->meta.protocol == 6 && (scratch->meta.tcp_flags & 23) == 2) {
 				if (redirect_in_ipv6() == DONE)
 					return DONE;
 			}
 		}
 	} else {
-		if (has(scratch, HEADER_QUOTED_IPV6) && (has(scratch, HEADER_QUOTED_TCP) || has(scratch, HEADER_QUOTED_UDP))) {
+		if (has(scratch, HEADER_QUOTED_IPV6) && (has(scratch, HEADER_QUOTED_PORTS) || has(scratch, HEADER_QUOTED_UDP))) {
 			if (relate_ipv6() == DONE)
 				return DONE;
 		}
@@ -7451,14 +7617,14 @@ static __always_inline enum next check_ipv6(struct packet_context *ctx, struct s
 	return GO_ON;
 }
 
-/* Tell the sender by ICMP (RFC 792), of TCP and UDP only: never of an ICMP error (RFC 1122, section 3.2.2). */
+/* Tell the sender by ICMP (RFC 792), of TCP, UDP, SCTP only: never of an ICMP error (RFC 1122, section 3.2.2). */
 __noinline enum next error_ipv4(struct packet_context *ctx)
 {
 	struct scratch *scratch = scratch_of_cpu();
 
 	if (!scratch)
 		return DONE;
-	if (has(scratch, HEADER_TCP) || has(scratch, HEADER_UDP)) {
+	if (has(scratch, HEADER_TCP) || has(scratch, HEADER_UDP) || has(scratch, HEADER_SCTP)) {
 		{
 			u8 *wire = scratch->packet.wire;
 
@@ -7507,14 +7673,14 @@ __noinline enum next error_ipv4(struct packet_context *ctx)
 	return drop_for(&scratch->outcome, DROP_ERROR_NOT_SENT);
 }
 
-/* Tell the sender by ICMPv6 (RFC 4443), of TCP and UDP only. */
+/* Tell the sender by ICMPv6 (RFC 4443), of TCP, UDP, SCTP only. */
 __noinline enum next error_ipv6(struct packet_context *ctx)
 {
 	struct scratch *scratch = scratch_of_cpu();
 
 	if (!scratch)
 		return DONE;
-	if (has(scratch, HEADER_TCP) || has(scratch, HEADER_UDP)) {
+	if (has(scratch, HEADER_TCP) || has(scratch, HEADER_UDP) || has(scratch, HEADER_SCTP)) {
 		{
 			u8 *wire = scratch->packet.wire;
 
@@ -7590,6 +7756,42 @@ __noinline enum next mark_class(struct packet_context *ctx)
 	return GO_ON;
 }
 
+/* Translate a packet of SCTP as decided, and one hop less to live. */
+__noinline enum next send_sctp_ipv4(struct packet_context *ctx)
+{
+	struct scratch *scratch = scratch_of_cpu();
+
+	if (!scratch)
+		return DONE;
+	u32 ipv4_src = scratch->meta.new_src_ipv4;
+	u32 ipv4_dst = scratch->meta.new_dst_ipv4;
+	u8 ipv4_ttl = (u8)(scratch->headers.ipv4.ttl - 1);
+	u16 sctp_src_port = scratch->meta.new_src_port;
+	u16 sctp_dst_port = scratch->meta.new_dst_port;
+	u64 ipv4_addresses = changed_u32(scratch->headers.ipv4.src, ipv4_src) + changed_u32(scratch->headers.ipv4.dst, ipv4_dst);
+	u64 ipv4_changed = ipv4_addresses + changed_u16(scratch->headers.ipv4.ttl << 8, ipv4_ttl << 8);
+	u64 sctp_changed = changed_u16(scratch->headers.sctp.src_port, sctp_src_port) + changed_u16(scratch->headers.sctp.dst_port, sctp_dst_port);
+	u32 sctp_flipped = (u32)(scratch->headers.sctp.src_port ^ sctp_src_port) << 16 | (u32)(scratch->headers.sctp.dst_port ^ sctp_dst_port);
+	u8 *ipv4 = packet_at(ctx, &scratch->packet, scratch->position.ipv4, 20);
+	u8 *sctp = packet_at(ctx, &scratch->packet, scratch->position.sctp, 16);
+
+	if (!ipv4 || !sctp)
+		return unable(scratch);
+	write_u32(ipv4 + 12, ipv4_src);
+	scratch->headers.ipv4.src = ipv4_src;
+	write_u32(ipv4 + 16, ipv4_dst);
+	scratch->headers.ipv4.dst = ipv4_dst;
+	write_u8(ipv4 + 8, ipv4_ttl);
+	scratch->headers.ipv4.ttl = ipv4_ttl;
+	write_u16(sctp, sctp_src_port);
+	scratch->headers.sctp.src_port = sctp_src_port;
+	write_u16(sctp + 2, sctp_dst_port);
+	scratch->headers.sctp.dst_port = sctp_dst_port;
+	packet_fix_header(ipv4 + 10, ipv4_changed);
+	packet_fix_crc32c(ctx, &scratch->packet, scratch->position.sctp + 8, sctp_changed, sctp_flipped, network_payload(scratch));
+	return GO_ON;
+}
+
 /* Translate an ICMP error as decided, and what it quotes the other way round; one hop less to live. */
 __noinline enum next send_related_ipv4(struct packet_context *ctx)
 {
@@ -7597,23 +7799,23 @@ __noinline enum next send_related_ipv4(struct packet_context *ctx)
 
 	if (!scratch)
 		return DONE;
-	if (has(scratch, HEADER_QUOTED_TCP)) {
+	if (has(scratch, HEADER_QUOTED_PORTS)) {
 		u32 ipv4_src = scratch->meta.related_src_ipv4;
 		u32 ipv4_dst = scratch->meta.new_dst_ipv4;
 		u8 ipv4_ttl = (u8)(scratch->headers.ipv4.ttl - 1);
 		u32 quoted_ipv4_src = scratch->meta.new_dst_ipv4;
 		u32 quoted_ipv4_dst = scratch->meta.new_src_ipv4;
-		u16 quoted_tcp_src_port = scratch->meta.new_dst_port;
-		u16 quoted_tcp_dst_port = scratch->meta.new_src_port;
+		u16 quoted_ports_src_port = scratch->meta.new_dst_port;
+		u16 quoted_ports_dst_port = scratch->meta.new_src_port;
 		u64 ipv4_addresses = changed_u32(scratch->headers.ipv4.src, ipv4_src) + changed_u32(scratch->headers.ipv4.dst, ipv4_dst);
 		u64 ipv4_changed = ipv4_addresses + changed_u16(scratch->headers.ipv4.ttl << 8, ipv4_ttl << 8);
 		u64 quoted_ipv4_addresses = changed_u32(scratch->headers.quoted_ipv4.src, quoted_ipv4_src) + changed_u32(scratch->headers.quoted_ipv4.dst, quoted_ipv4_dst);
-		u64 quoted_tcp_changed = changed_u16(scratch->headers.quoted_tcp.src_port, quoted_tcp_src_port) + changed_u16(scratch->headers.quoted_tcp.dst_port, quoted_tcp_dst_port);
+		u64 quoted_ports_changed = changed_u16(scratch->headers.quoted_ports.src_port, quoted_ports_src_port) + changed_u16(scratch->headers.quoted_ports.dst_port, quoted_ports_dst_port);
 		u8 *ipv4 = packet_at(ctx, &scratch->packet, scratch->position.ipv4, 20);
 		u8 *quoted_ipv4 = packet_at(ctx, &scratch->packet, scratch->position.quoted_ipv4, 20);
-		u8 *quoted_tcp = packet_at(ctx, &scratch->packet, scratch->position.quoted_tcp, 8);
+		u8 *quoted_ports = packet_at(ctx, &scratch->packet, scratch->position.quoted_ports, 8);
 
-		if (!ipv4 || !quoted_ipv4 || !quoted_tcp)
+		if (!ipv4 || !quoted_ipv4 || !quoted_ports)
 			return unable(scratch);
 		write_u32(ipv4 + 12, ipv4_src);
 		scratch->headers.ipv4.src = ipv4_src;
@@ -7625,14 +7827,14 @@ __noinline enum next send_related_ipv4(struct packet_context *ctx)
 		scratch->headers.quoted_ipv4.src = quoted_ipv4_src;
 		write_u32(quoted_ipv4 + 16, quoted_ipv4_dst);
 		scratch->headers.quoted_ipv4.dst = quoted_ipv4_dst;
-		write_u16(quoted_tcp, quoted_tcp_src_port);
-		scratch->headers.quoted_tcp.src_port = quoted_tcp_src_port;
-		write_u16(quoted_tcp + 2, quoted_tcp_dst_port);
-		scratch->headers.quoted_tcp.dst_port = quoted_tcp_dst_port;
+		write_u16(quoted_ports, quoted_ports_src_port);
+		scratch->headers.quoted_ports.src_port = quoted_ports_src_port;
+		write_u16(quoted_ports + 2, quoted_ports_dst_port);
+		scratch->headers.quoted_ports.dst_port = quoted_ports_dst_port;
 		packet_fix_header(ipv4 + 10, ipv4_changed);
 		packet_fix_header(quoted_ipv4 + 10, quoted_ipv4_addresses);
 		if (has(scratch, HEADER_ICMP))
-			packet_fix_transport(ctx, &scratch->packet, scratch->position.icmp + 2, quoted_tcp_changed, 0, 0);
+			packet_fix_transport(ctx, &scratch->packet, scratch->position.icmp + 2, quoted_ports_changed, 0, 0);
 	} else if (has(scratch, HEADER_QUOTED_UDP)) {
 		u32 ipv4_src = scratch->meta.related_src_ipv4;
 		u32 ipv4_dst = scratch->meta.new_dst_ipv4;
@@ -7733,6 +7935,9 @@ static __always_inline enum next send_ipv4(struct packet_context *ctx, struct sc
 		scratch->headers.udp.dst_port = udp_dst_port;
 		packet_fix_header(ipv4 + 10, ipv4_changed);
 		packet_fix_transport(ctx, &scratch->packet, scratch->position.udp + 6, udp_changed, ipv4_addresses, CHECKSUM_MAY_BE_NONE);
+	} else if (scratch->meta.translate && has(scratch, HEADER_SCTP)) {
+		if (send_sctp_ipv4(ctx) == DONE)
+			return DONE;
 	} else if (scratch->meta.translate && has(scratch, HEADER_QUOTED_IPV4)) {
 		if (send_related_ipv4(ctx) == DONE)
 			return DONE;
@@ -7750,6 +7955,40 @@ static __always_inline enum next send_ipv4(struct packet_context *ctx, struct sc
 	return GO_ON;
 }
 
+/* Translate a packet of SCTP as decided, and one hop less to live. */
+__noinline enum next send_sctp_ipv6(struct packet_context *ctx)
+{
+	struct scratch *scratch = scratch_of_cpu();
+
+	if (!scratch)
+		return DONE;
+	u8 ipv6_hop_limit = (u8)(scratch->headers.ipv6.hop_limit - 1);
+	u16 sctp_src_port = scratch->meta.new_src_port;
+	u16 sctp_dst_port = scratch->meta.new_dst_port;
+	u64 ipv6_addresses = changed_u128(&scratch->headers.ipv6.src, &scratch->meta.new_src_ipv6) + changed_u128(&scratch->headers.ipv6.dst, &scratch->meta.new_dst_ipv6);
+	u64 ipv6_changed = ipv6_addresses + changed_u16(scratch->headers.ipv6.hop_limit, ipv6_hop_limit);
+	u64 sctp_changed = changed_u16(scratch->headers.sctp.src_port, sctp_src_port) + changed_u16(scratch->headers.sctp.dst_port, sctp_dst_port);
+	u32 sctp_flipped = (u32)(scratch->headers.sctp.src_port ^ sctp_src_port) << 16 | (u32)(scratch->headers.sctp.dst_port ^ sctp_dst_port);
+	u8 *ipv6 = packet_at(ctx, &scratch->packet, scratch->position.ipv6, 40);
+	u8 *sctp = packet_at(ctx, &scratch->packet, scratch->position.sctp, 16);
+
+	if (!ipv6 || !sctp)
+		return unable(scratch);
+	write_u128(ipv6 + 8, &scratch->meta.new_src_ipv6);
+	scratch->headers.ipv6.src = scratch->meta.new_src_ipv6;
+	write_u128(ipv6 + 24, &scratch->meta.new_dst_ipv6);
+	scratch->headers.ipv6.dst = scratch->meta.new_dst_ipv6;
+	write_u8(ipv6 + 7, ipv6_hop_limit);
+	scratch->headers.ipv6.hop_limit = ipv6_hop_limit;
+	write_u16(sctp, sctp_src_port);
+	scratch->headers.sctp.src_port = sctp_src_port;
+	write_u16(sctp + 2, sctp_dst_port);
+	scratch->headers.sctp.dst_port = sctp_dst_port;
+	packet_fix_crc32c(ctx, &scratch->packet, scratch->position.sctp + 8, sctp_changed, sctp_flipped, network_payload(scratch));
+	packet_sum_changed(ctx, ipv6_changed);
+	return GO_ON;
+}
+
 /* Translate an ICMP error as decided, and what it quotes the other way round; one hop less to live. */
 __noinline enum next send_related_ipv6(struct packet_context *ctx)
 {
@@ -7757,19 +7996,19 @@ __noinline enum next send_related_ipv6(struct packet_context *ctx)
 
 	if (!scratch)
 		return DONE;
-	if (has(scratch, HEADER_QUOTED_TCP)) {
+	if (has(scratch, HEADER_QUOTED_PORTS)) {
 		u8 ipv6_hop_limit = (u8)(scratch->headers.ipv6.hop_limit - 1);
-		u16 quoted_tcp_src_port = scratch->meta.new_dst_port;
-		u16 quoted_tcp_dst_port = scratch->meta.new_src_port;
+		u16 quoted_ports_src_port = scratch->meta.new_dst_port;
+		u16 quoted_ports_dst_port = scratch->meta.new_src_port;
 		u64 ipv6_addresses = changed_u128(&scratch->headers.ipv6.src, &scratch->meta.related_src_ipv6) + changed_u128(&scratch->headers.ipv6.dst, &scratch->meta.new_dst_ipv6);
 		u64 ipv6_changed = ipv6_addresses + changed_u16(scratch->headers.ipv6.hop_limit, ipv6_hop_limit);
 		u64 quoted_ipv6_addresses = changed_u128(&scratch->headers.quoted_ipv6.src, &scratch->meta.new_dst_ipv6) + changed_u128(&scratch->headers.quoted_ipv6.dst, &scratch->meta.new_src_ipv6);
-		u64 quoted_tcp_changed = changed_u16(scratch->headers.quoted_tcp.src_port, quoted_tcp_src_port) + changed_u16(scratch->headers.quoted_tcp.dst_port, quoted_tcp_dst_port);
+		u64 quoted_ports_changed = changed_u16(scratch->headers.quoted_ports.src_port, quoted_ports_src_port) + changed_u16(scratch->headers.quoted_ports.dst_port, quoted_ports_dst_port);
 		u8 *ipv6 = packet_at(ctx, &scratch->packet, scratch->position.ipv6, 40);
 		u8 *quoted_ipv6 = packet_at(ctx, &scratch->packet, scratch->position.quoted_ipv6, 40);
-		u8 *quoted_tcp = packet_at(ctx, &scratch->packet, scratch->position.quoted_tcp, 8);
+		u8 *quoted_ports = packet_at(ctx, &scratch->packet, scratch->position.quoted_ports, 8);
 
-		if (!ipv6 || !quoted_ipv6 || !quoted_tcp)
+		if (!ipv6 || !quoted_ipv6 || !quoted_ports)
 			return unable(scratch);
 		write_u128(ipv6 + 8, &scratch->meta.related_src_ipv6);
 		scratch->headers.ipv6.src = scratch->meta.related_src_ipv6;
@@ -7781,12 +8020,12 @@ __noinline enum next send_related_ipv6(struct packet_context *ctx)
 		scratch->headers.quoted_ipv6.src = scratch->meta.new_dst_ipv6;
 		write_u128(quoted_ipv6 + 24, &scratch->meta.new_src_ipv6);
 		scratch->headers.quoted_ipv6.dst = scratch->meta.new_src_ipv6;
-		write_u16(quoted_tcp, quoted_tcp_src_port);
-		scratch->headers.quoted_tcp.src_port = quoted_tcp_src_port;
-		write_u16(quoted_tcp + 2, quoted_tcp_dst_port);
-		scratch->headers.quoted_tcp.dst_port = quoted_tcp_dst_port;
+		write_u16(quoted_ports, quoted_ports_src_port);
+		scratch->headers.quoted_ports.src_port = quoted_ports_src_port;
+		write_u16(quoted_ports + 2, quoted_ports_dst_port);
+		scratch->headers.quoted_ports.dst_port = quoted_ports_dst_port;
 		if (has(scratch, HEADER_ICMPV6))
-			packet_fix_transport(ctx, &scratch->packet, scratch->position.icmpv6 + 2, quoted_ipv6_addresses + quoted_tcp_changed, ipv6_addresses, CHECKSUM_OF_IPV6);
+			packet_fix_transport(ctx, &scratch->packet, scratch->position.icmpv6 + 2, quoted_ipv6_addresses + quoted_ports_changed, ipv6_addresses, CHECKSUM_OF_IPV6);
 		packet_sum_changed(ctx, ipv6_changed - ipv6_addresses);
 	} else if (has(scratch, HEADER_QUOTED_UDP)) {
 		u8 ipv6_hop_limit = (u8)(scratch->headers.ipv6.hop_limit - 1);
@@ -7879,6 +8118,9 @@ static __always_inline enum next send_ipv6(struct packet_context *ctx, struct sc
 		scratch->headers.udp.dst_port = udp_dst_port;
 		packet_fix_transport(ctx, &scratch->packet, scratch->position.udp + 6, udp_changed, ipv6_addresses, CHECKSUM_OF_IPV6 | CHECKSUM_MAY_BE_NONE);
 		packet_sum_changed(ctx, ipv6_changed - ipv6_addresses);
+	} else if (scratch->meta.translate && has(scratch, HEADER_SCTP)) {
+		if (send_sctp_ipv6(ctx) == DONE)
+			return DONE;
 	} else if (scratch->meta.translate && has(scratch, HEADER_QUOTED_IPV6)) {
 		if (send_related_ipv6(ctx) == DONE)
 			return DONE;
@@ -8110,12 +8352,13 @@ static __always_inline enum next fast_connection_ipv4(struct scratch *scratch, s
 		scratch->meta.src_port = scratch->headers.udp.src_port;
 		scratch->meta.dst_port = scratch->headers.udp.dst_port;
 		scratch->meta.profile = 4;
+	} else {
 	}
 	if (scratch->meta.protocol != 0) {
 		if (!find_flow_ipv4(scratch, &known->flow_ipv4)) {
 			scratch->meta.opens = 1;
 			scratch->meta.reverse_network = scratch->meta.network;
-			if (scratch->meta.leg != 3 && (scratch->meta.tcp_flags & 23) == 2) {
+			if (scratch->meta.leg != 3 && scratch->meta.protocol == 6 && (scratch->meta.tcp_flags & 23) == 2) {
 				return UNDECIDED;
 			}
 			if (has(scratch, HEADER_VXLAN)) {
@@ -8157,12 +8400,13 @@ static __always_inline enum next fast_connection_ipv6(struct scratch *scratch, s
 		scratch->meta.src_port = scratch->headers.udp.src_port;
 		scratch->meta.dst_port = scratch->headers.udp.dst_port;
 		scratch->meta.profile = 4;
+	} else {
 	}
 	if (scratch->meta.protocol != 0) {
 		if (!find_flow_ipv6(scratch, &known->flow_ipv6)) {
 			scratch->meta.opens = 1;
 			scratch->meta.reverse_network = scratch->meta.network;
-			if (scratch->meta.leg != 3 && (scratch->meta.tcp_flags & 23) == 2) {
+			if (scratch->meta.leg != 3 && scratch->meta.protocol == 6 && (scratch->meta.tcp_flags & 23) == 2) {
 				return UNDECIDED;
 			}
 			if (has(scratch, HEADER_VXLAN)) {

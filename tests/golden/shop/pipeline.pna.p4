@@ -1,5 +1,5 @@
 // Services, tunnels and routes of the networks that a device serves.
-// Printed by Turnout from the pipeline turnout, version 8, for the Portable NIC Architecture.
+// Printed by Turnout from the pipeline turnout, version 9, for the Portable NIC Architecture.
 // docs/p4.md says where this target differs.
 // SPDX-License-Identifier: Apache-2.0
 #include <core.p4>
@@ -1321,7 +1321,7 @@ control connection_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_main_
             meta.profile = 4;
         }
         meta.reverse_network = meta.network;
-        if (meta.leg != 3 && (meta.tcp_flags & 23) == 2) {
+        if (meta.leg != 3 && meta.protocol == 6 && (meta.tcp_flags & 23) == 2) {
             redirect_out_ipv4.apply(hdr, meta, input);
         }
         if (meta.protocol != 0) {
@@ -1330,7 +1330,7 @@ control connection_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_main_
             }
             decide_ipv4.apply(hdr, meta, input);
         }
-        if (meta.leg != 3 && (meta.tcp_flags & 23) == 2) {
+        if (meta.leg != 3 && meta.protocol == 6 && (meta.tcp_flags & 23) == 2) {
             redirect_in_ipv4.apply(hdr, meta, input);
         }
         if (meta.nexthop == 0) {
@@ -1984,7 +1984,7 @@ control connection_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_main_
             meta.profile = 4;
         }
         meta.reverse_network = meta.network;
-        if (meta.leg != 3 && (meta.tcp_flags & 23) == 2) {
+        if (meta.leg != 3 && meta.protocol == 6 && (meta.tcp_flags & 23) == 2) {
             redirect_out_ipv6.apply(hdr, meta, input);
         }
         if (meta.protocol != 0) {
@@ -1993,7 +1993,7 @@ control connection_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_main_
             }
             decide_ipv6.apply(hdr, meta, input);
         }
-        if (meta.leg != 3 && (meta.tcp_flags & 23) == 2) {
+        if (meta.leg != 3 && meta.protocol == 6 && (meta.tcp_flags & 23) == 2) {
             redirect_in_ipv6.apply(hdr, meta, input);
         }
         if (meta.nexthop == 0) {
@@ -2545,6 +2545,6 @@ control deparse(packet_out packet, in headers_t before, in metadata_t meta, in p
     }
 }
 
-@pkginfo(name = "turnout", version = "8", organization = "turnout.dev")
+@pkginfo(name = "turnout", version = "9", organization = "turnout.dev")
 @brief("Services, tunnels and routes of the networks that a device serves.")
 PNA_NIC(parse(), before_main(), process(), deparse()) main;

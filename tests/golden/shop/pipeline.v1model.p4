@@ -1,5 +1,5 @@
 // Services, tunnels and routes of the networks that a device serves.
-// Printed by Turnout from the pipeline turnout, version 8, for v1model (BMv2's simple_switch).
+// Printed by Turnout from the pipeline turnout, version 9, for v1model (BMv2's simple_switch).
 // docs/p4.md says where this target differs.
 // SPDX-License-Identifier: Apache-2.0
 #include <core.p4>
@@ -903,7 +903,7 @@ control remember_entrance_ipv4(inout headers_t hdr, inout metadata_t meta, inout
     }
 }
 
-/// Refuse a connection: TCP by a reset, UDP by ICMP "port unreachable" from the service's own address.
+/// Refuse a connection: TCP by a reset, UDP and SCTP by ICMP "port unreachable" from the service's own address.
 control refuse_ipv4(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard) {
     apply {
         if (hdr.vxlan.isValid() || (meta.tcp_flags & 4) != 0) {
@@ -1410,14 +1410,14 @@ control connection_ipv4(inout headers_t hdr, inout metadata_t meta, inout standa
             if (flow_ipv4.apply().miss) {
                 meta.opens = 1;
                 meta.reverse_network = meta.network;
-                if (meta.leg != 3 && (meta.tcp_flags & 23) == 2) {
+                if (meta.leg != 3 && meta.protocol == 6 && (meta.tcp_flags & 23) == 2) {
                     redirect_out_ipv4.apply(hdr, meta, standard);
                 }
                 if (hdr.vxlan.isValid()) {
                     remember_entrance_ipv4.apply(hdr, meta, standard);
                 }
                 decide_ipv4.apply(hdr, meta, standard);
-                if (meta.leg != 3 && (meta.tcp_flags & 23) == 2) {
+                if (meta.leg != 3 && meta.protocol == 6 && (meta.tcp_flags & 23) == 2) {
                     redirect_in_ipv4.apply(hdr, meta, standard);
                 }
             }
@@ -1623,7 +1623,7 @@ control remember_entrance_ipv6(inout headers_t hdr, inout metadata_t meta, inout
     }
 }
 
-/// Refuse a connection: TCP by a reset, UDP by ICMP "port unreachable" from the service's own address.
+/// Refuse a connection: TCP by a reset, UDP and SCTP by ICMP "port unreachable" from the service's own address.
 control refuse_ipv6(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard) {
     apply {
         if (hdr.vxlan.isValid() || (meta.tcp_flags & 4) != 0) {
@@ -2121,14 +2121,14 @@ control connection_ipv6(inout headers_t hdr, inout metadata_t meta, inout standa
             if (flow_ipv6.apply().miss) {
                 meta.opens = 1;
                 meta.reverse_network = meta.network;
-                if (meta.leg != 3 && (meta.tcp_flags & 23) == 2) {
+                if (meta.leg != 3 && meta.protocol == 6 && (meta.tcp_flags & 23) == 2) {
                     redirect_out_ipv6.apply(hdr, meta, standard);
                 }
                 if (hdr.vxlan.isValid()) {
                     remember_entrance_ipv6.apply(hdr, meta, standard);
                 }
                 decide_ipv6.apply(hdr, meta, standard);
-                if (meta.leg != 3 && (meta.tcp_flags & 23) == 2) {
+                if (meta.leg != 3 && meta.protocol == 6 && (meta.tcp_flags & 23) == 2) {
                     redirect_in_ipv6.apply(hdr, meta, standard);
                 }
             }
@@ -2285,7 +2285,7 @@ control check_ipv6(inout headers_t hdr, inout metadata_t meta, inout standard_me
     }
 }
 
-/// Tell the sender by ICMP (RFC 792), of TCP and UDP only: never of an ICMP error (RFC 1122, section 3.2.2).
+/// Tell the sender by ICMP (RFC 792), of TCP, UDP, SCTP only: never of an ICMP error (RFC 1122, section 3.2.2).
 control error_ipv4(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard) {
     apply {
         if (hdr.tcp.isValid() || hdr.udp.isValid()) {
@@ -2329,7 +2329,7 @@ control error_ipv4(inout headers_t hdr, inout metadata_t meta, inout standard_me
     }
 }
 
-/// Tell the sender by ICMPv6 (RFC 4443), of TCP and UDP only.
+/// Tell the sender by ICMPv6 (RFC 4443), of TCP, UDP, SCTP only.
 control error_ipv6(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard) {
     apply {
         if (hdr.tcp.isValid() || hdr.udp.isValid()) {
@@ -2804,6 +2804,6 @@ control deparse(packet_out packet, in headers_t hdr) {
     }
 }
 
-@pkginfo(name = "turnout", version = "8", organization = "turnout.dev")
+@pkginfo(name = "turnout", version = "9", organization = "turnout.dev")
 @brief("Services, tunnels and routes of the networks that a device serves.")
 V1Switch(parse(), verify_checksums(), process(), egress_nothing(), update_checksums(), deparse()) main;

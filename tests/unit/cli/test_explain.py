@@ -311,7 +311,7 @@ def test_what_is_wrong_is_told(devices: Devices, words: list[str], text: str) ->
 @pytest.mark.parametrize(
     "words",
     [
-        ["client", "web:80", "--protocol", "sctp"],
+        ["client", "web:80", "--protocol", "icmp"],
         ["client", "web:80", "--source-port", "0"],
         ["client", "web:80", "-o", "xml"],
         [],
