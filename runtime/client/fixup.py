@@ -42,8 +42,8 @@ _RESTRICTING = (*TABLES, *networkpolicies.TABLES)
 class RemovedBackends(StrEnum):
     """What becomes of connections to a backend that a service no longer has.
 
-    DRAIN: those of TCP and SCTP go on until they end. A flow of UDP has no end of its own, and would keep a client that goes on
-    sending from every other backend for ever, so it ends (kube-proxy does the same). RESET: all of them end.
+    DRAIN: those of TCP and SCTP go on until they end. A flow of UDP has no end of its own, and would keep a client that
+    goes on sending from every other backend for ever, so it ends (kube-proxy does the same). RESET: all of them end.
     """
 
     DRAIN = "drain"
