@@ -10,6 +10,7 @@ from compiler.ir.expressions import Binary, Const, FieldRef, MetaRef, NetworkLen
 from compiler.ir.nodes import Control, Pipeline
 from compiler.ir.statements import Apply, Assign, If, Rewrite, Seek, Statement
 from compiler.ir.tables import Action, Table
+from compiler.pipeline.headers import TCP_RST
 from runtime.build import Hook
 from tests.mutation.mutant import PRINTED, ChangedPipeline, SubstitutedText
 
@@ -118,6 +119,12 @@ def _one_try(statement: Statement) -> tuple[Statement, ...]:
     return (replace(statement, tries=1),) if isinstance(statement, Seek) else (statement,)
 
 
+def _no_reset(statement: Statement) -> tuple[Statement, ...]:
+    """Take what ends an association at once for any other chunk."""
+    is_reset = isinstance(statement, Assign) and statement.value == Const(value=TCP_RST, width_bits=8)
+    return () if is_reset else (statement,)
+
+
 def _answer_probes(statement: Statement) -> tuple[Statement, ...]:
     """Answer ARP whoever asks."""
     if isinstance(statement, If):
@@ -174,6 +181,16 @@ NAMED: tuple[ChangedPipeline | SubstitutedText, ...] = (
         old="FLOW(age_ms)(slot, now_ms) >= FLOW(timeout_ms)[profile]",
         new="FLOW(age_ms)(slot, now_ms) > FLOW(timeout_ms)[profile]",
         hook=Hook.XDP,
+    ),
+    ChangedPipeline(name="an ABORT is data", change=_in_control("read_sctp_ipv4", _no_reset)),
+    SubstitutedText(
+        name="CRC32c of an even length",
+        file="crc32c.h",
+        old="for (u32 i = 0; i < CRC32C_POWERS; i++)",
+        new="for (u32 i = 1; i < CRC32C_POWERS; i++)",
+    ),
+    SubstitutedText(
+        name="CRC32c that is left to the card updated", file="crc32c.h", old="if (old) {", new="if (old || position) {"
     ),
     SubstitutedText(
         name="UDP checksum of zero sent",
