@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from agents.imagecontroller import wire
 from agents.imagecontroller.translate.deciding import World
-from agents.imagecontroller.translate.jobs import Settings, read_job
+from agents.imagecontroller.translate.jobs import Settings, how_it_ended
 from agents.imagecontroller.translate.nodes import Nodes
 from agents.imagecontroller.wire import Object
 
@@ -70,9 +70,11 @@ def _counted(known: Collection[str], found: Iterable[str]) -> dict[str, int]:
 
 
 def _running(jobs: Sequence[Object]) -> dict[str, int]:
-    attempts = [read_job(job) for job in jobs]
-    running = Counter(one.node for one in attempts if not one.ended)
-    return {one.node: running[one.node] for one in attempts}
+    running: dict[str, int] = {}
+    for job in jobs:
+        node, (ended, _) = wire.annotation(job, wire.NODE_ANNOTATION), how_it_ended(job)
+        running[node] = running.get(node, 0) + (not ended)
+    return running
 
 
 def _volumes(conversions: Iterable[Object]) -> tuple[dict[str, int], int]:

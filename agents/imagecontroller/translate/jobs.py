@@ -157,7 +157,7 @@ class Attempt:
 
 
 def read_job(job: Object) -> Attempt:
-    ended, at_s = _ended(job)
+    ended, at_s = how_it_ended(job)
     return Attempt(
         job=job,
         number=_number(wire.label(job, wire.ATTEMPT_LABEL)),
@@ -171,7 +171,8 @@ def read_job(job: Object) -> Attempt:
     )
 
 
-def _ended(job: Object) -> tuple[str, float]:
+def how_it_ended(job: Object) -> tuple[str, float]:
+    """Complete or Failed, and when; empty while it goes on."""
     for kind in ("Complete", "Failed"):
         found = wire.condition(job, kind)
         if found is not None and found.get("status") == "True":
