@@ -26,9 +26,12 @@ PAGES: Mapping[str, Page] = {"/page": lambda: Answer(200, "text/plain", b"a page
 
 def asked(port: int, path: str, host: str = "127.0.0.1") -> tuple[int, bytes]:
     connection = http.client.HTTPConnection(host, port, timeout=10)
-    connection.request("GET", path)
-    answer = connection.getresponse()
-    return answer.status, answer.read()
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
 
 
 @pytest.mark.parametrize(
