@@ -17,6 +17,7 @@ from typing import assert_never
 
 from compiler.entries.vocabulary import mac_number
 from compiler.ir.interpreter import Tally, VerdictKind, trace
+from compiler.ir.nodes import Pipeline
 from compiler.policy.loading import load_text
 from compiler.policy.policyset import PolicySet, WorkloadType
 from runtime.verification import arrivals, leaks, wire
@@ -102,9 +103,10 @@ class Sent:
 class Cluster:
     """New devices on `levels`, by device name; `plans` are the policies now and later."""
 
-    def __init__(self, levels: Levels, plans: Sequence[PolicyPlan]) -> None:
+    def __init__(self, levels: Levels, plans: Sequence[PolicyPlan], pipeline: Pipeline | None = None) -> None:
+        """Without any levels, on the interpreter alone, `pipeline` must be given."""
         self.plan, *self._later = plans
-        comparisons = {name: Comparison(levels[name]) for name in planned.DEVICES}
+        comparisons = {name: Comparison(levels[name], pipeline=pipeline) for name in planned.DEVICES}
         self._all = list(comparisons.values())
         self.fabric = Fabric(comparisons, policies_of(self.plan))
         self._witness = Witness(self.fabric, self.plan)
@@ -227,7 +229,7 @@ class Cluster:
             comparison.do(Reload(is_fitting=step.how == "fitting"))
             return
         comparison.compare_state()
-        self._all.append(Comparison(comparison.levels, start_ms=comparison.now_ms))
+        self._all.append(Comparison(comparison.levels, start_ms=comparison.now_ms, pipeline=comparison.pipeline))
         self.fabric.begin_anew(step.device, self._all[-1])
         self._witness.forget(step.device)
         self._dropped = {key: tally for key, tally in self._dropped.items() if key[0] != step.device}

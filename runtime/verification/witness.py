@@ -80,7 +80,8 @@ class Witness:
         self, connection: Connection, ends: Ends, journey: Journey, got: Ends | None, *, is_client: bool
     ) -> None:
         wanted = connection.to if is_client else connection.called.turned
-        if not connection.is_promised(self._now_ms(connection)):
+        is_known = isinstance(connection.client, Entrance) and not connection.is_over and _is_known_on_its_way(journey)
+        if not is_known and not connection.is_promised(self._now_ms(connection)):
             return
         if got != wanted or self._receiver(journey) != (connection.server if is_client else connection.client):
             raise Violation(f"an established connection, {ends}, should have gone on as {wanted}: {journey}")
@@ -91,6 +92,8 @@ class Witness:
         if client is None or not isinstance(server, PlannedWorkload) or server.network != client.network or got is None:
             self._ledger.drop(origin, ends)
             return
+        if isinstance(client, Entrance) and self._fabric.is_settled and not _is_kept_on_its_way(journey):
+            raise Violation(f"{ends} from outside, whose answers do not find back: {journey}")
         now_ms = self._fabric.comparisons[speaker.device].now_ms
         self._ledger.open(
             origin,
@@ -169,6 +172,16 @@ def _is_taken_for_new(connection: Connection, ends: Ends, flags: str, journey: J
 
 def _is_proxied(journey: Journey) -> bool:
     return planned.behind_port(journey.last.outcome.egress_port or 0)[1] in planned.PROXY_PLACES
+
+
+def _is_kept_on_its_way(journey: Journey) -> bool:
+    """Whether each device knows the packet's connection, or has just learned it."""
+    return _keepers(journey) == frozenset(hop.device for hop in journey.hops)
+
+
+def _is_known_on_its_way(journey: Journey) -> bool:
+    """Whether each device has taken it for a packet of a connection that it knows."""
+    return _is_kept_on_its_way(journey) and not _learned(journey)
 
 
 def _keepers(journey: Journey) -> frozenset[str]:
