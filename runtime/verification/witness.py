@@ -92,7 +92,8 @@ class Witness:
         if client is None or not isinstance(server, PlannedWorkload) or server.network != client.network or got is None:
             self._ledger.drop(origin, ends)
             return
-        if isinstance(client, Entrance) and self._fabric.is_settled and not _is_kept_on_its_way(journey):
+        is_tunnelled = isinstance(client, Entrance) and len(journey.hops) > 1
+        if is_tunnelled and self._fabric.is_settled and not _is_kept_on_its_way(journey):
             raise Violation(f"{ends} from outside, whose answers do not find back: {journey}")
         now_ms = self._fabric.comparisons[speaker.device].now_ms
         self._ledger.open(
@@ -104,6 +105,8 @@ class Witness:
                 called=ends,
                 to=got,
                 seen_ms={True: now_ms, False: now_ms},
+                # A device that has not been told of the entrance yet, or no more, answers nobody there.
+                is_over=is_tunnelled and not self._fabric.is_settled,
             ),
         )
 
