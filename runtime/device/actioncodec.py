@@ -70,11 +70,16 @@ class ActionCodec:
         return call
 
     def encode(self, call: ActionCall) -> p4r.Action:
-        params = [
-            p4r.Action.Param(param_id=codec.id, value=codec.encode(value))
-            for codec, value in zip(self.params, call.arguments, strict=True)
-        ]
-        return p4r.Action(action_id=self.id, params=params)
+        message = p4r.Action()
+        self.fill(message, call)
+        return message
+
+    def fill(self, message: p4r.Action, call: ActionCall) -> None:
+        """Encode into a message that is empty."""
+        message.action_id = self.id
+        add = message.params.add
+        for codec, value in zip(self.params, call.arguments, strict=True):
+            add(param_id=codec.id, value=codec.encode(value))
 
 
 def action_codec(action: Action, types: Mapping[str, Translation]) -> ActionCodec:
@@ -124,6 +129,10 @@ class ActionChoice:
 
     def encode(self, call: ActionCall) -> p4r.Action:
         return self.by_name[call.action].encode(call)
+
+    def fill(self, message: p4r.Action, call: ActionCall) -> None:
+        """As of `ActionCodec`."""
+        self.by_name[call.action].fill(message, call)
 
     def _chosen(self, message: p4r.Action) -> tuple[ActionCodec, ActionRef]:
         found = self.by_id.get(message.action_id)

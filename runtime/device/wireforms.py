@@ -143,17 +143,13 @@ class TableForm:
         return self._rests[raw]
 
 
-def table_form(
-    table: Table, actions: Mapping[str, Action], keys: KeyForm, decode_action: DecodeAction
-) -> TableForm | None:
-    """None for a table whose entries are always read the plain way."""
+def has_form(table: Table, actions: Mapping[str, Action]) -> bool:
+    """Whether entries of a table can be recognised so; those of others are always read the plain way."""
     offered = [actions[ref.name] for ref in table.actions]
     nodes = [table, *table.keys, *offered, *(param for action in offered for param in action.params)]
     if any(_has_more(node) for node in nodes):
-        return None
-    if not table.keys or any(key.match not in (MatchKind.EXACT, MatchKind.LPM) for key in table.keys):
-        return None
-    return TableForm(table, actions, keys, decode_action)
+        return False
+    return bool(table.keys) and all(key.match in (MatchKind.EXACT, MatchKind.LPM) for key in table.keys)
 
 
 def _has_more(node: Table | Key | Action | Param) -> bool:
