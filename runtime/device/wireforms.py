@@ -38,6 +38,7 @@ REMEMBERED = 4096
 _TABLE_ID, _MATCH, _ACTION = 1, 2, 3
 """Of `p4.v1.TableEntry`."""
 _ACTION_TAG = wire.varint(_ACTION << 3 | wire.LENGTH)
+_METADATA_TAG = wire.tag(11)[0]
 _CALL_TAG = wire.varint(1 << 3 | wire.LENGTH)
 """`p4.v1.TableAction.action`."""
 _PREFIX_TAG = wire.varint(wire.PREFIX_LEN << 3 | wire.VARINT)[0]
@@ -134,6 +135,8 @@ class TableForm:
 
     def _read_rest(self, raw: bytes) -> tuple[bytes, int] | None:
         """What comes behind the action, when it is only what controllers keep for themselves."""
+        if raw[0] == _METADATA_TAG and raw[1] == len(raw) - 2 <= wire.LONGEST_BYTE:
+            return raw[2:], 0
         rest = p4r.TableEntry.FromString(raw)
         if any(field.name not in _BEHIND for field, _ in rest.ListFields()):
             return None
