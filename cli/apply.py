@@ -140,14 +140,13 @@ def _perform_all(work: list[Work], verification: Path | None) -> None:
     total = sum(len(outlook.plan.steps) for _, outlook in work)
     written = 0
     try:
-        with progress() as bar:
-            task = bar.add_task("writing", total=total)
+        with progress("writing", total) as bar:
             for session, outlook in work:
 
                 def done(count: int) -> None:
                     nonlocal written
                     written += count
-                    bar.advance(task, count)
+                    bar.advance(count)
 
                 for failure in perform(
                     session, outlook, pipeline(), lambda o=outlook: _bundle(o.device, verification), done
