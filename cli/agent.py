@@ -12,11 +12,11 @@ from typing import Annotated
 
 import typer
 
+from agents.metrics.server import METRICS, Address, PageServer, ServingError, metrics_page, parse_address
 from agents.storage.io.events import Events, log_event
 from agents.storage.io.remotevolumes import Ahead
 from agents.storage.layercache import LayerCache
 from agents.storage.metrics import Metrics
-from agents.storage.metricsserver import Address, MetricsServer, parse_address
 from agents.storage.snapshotservice import make_server
 from agents.storage.snapshotter import Snapshotter
 from agents.storage.translate.limits import parse_size
@@ -90,7 +90,7 @@ def storage(
     address = None if metrics is None else _address(metrics)
     counted = None if address is None else Metrics()
     events = Events(log_event, *(() if counted is None else (counted.hear,)))
-    scraped: MetricsServer | None = None
+    scraped: PageServer | None = None
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
@@ -102,8 +102,8 @@ def storage(
         server = make_server(snapshots, listen.absolute(), events)
         if counted is not None and address is not None:
             counted.look_at(snapshots, root.absolute(), store.absolute(), layer_cache)
-            scraped = MetricsServer(address, counted.registry)
-    except (ImageError, OSError) as error:
+            scraped = PageServer(address, {METRICS: metrics_page(counted.registry)})
+    except (ImageError, ServingError, OSError) as error:
         raise fail(str(error)) from error
     server.start()
     if cache is not None:
@@ -119,7 +119,7 @@ def storage(
 def _address(text: str) -> Address:
     try:
         return parse_address(text)
-    except ImageError as error:
+    except ServingError as error:
         raise typer.BadParameter(str(error)) from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -61,7 +62,7 @@ def apply(
     tls = client_tls(tls_ca, tls_cert, tls_key)
     ask = partial(_look, loaded=loaded, writes=not dry_run, replaces=replace_pipeline, removed=removed_backends)
     with ExitStack() as sessions:
-        sessions.callback(loaded.remember)  # at the end: it takes a fifth of a second, and in a thread the writes more
+        sessions.callback(loaded.remember)  # at the end what is left: in a thread the writes would take longer
         try:
             opened = [
                 sessions.enter_context(Session(one.address, one.device_id, tls=tls, waits=say)) for one in devices
@@ -74,7 +75,7 @@ def apply(
                     _show_standing(loaded, outlook.device, verification)
             if not dry_run:
                 _record(loaded, devices)
-                _perform_all(work, verification)
+                _perform_all(work, verification, loaded.prepare)
         except (ClientError, BpfError) as error:
             raise fail(str(error)) from error
 
@@ -135,22 +136,21 @@ def _show_standing(loaded: Policies, device: Device, verification: Path) -> None
     typer.echo(f"{device.name}: {standing(loaded.set, device, verification)}")
 
 
-def _perform_all(work: list[Work], verification: Path | None) -> None:
+def _perform_all(work: list[Work], verification: Path | None, meanwhile: Callable[[], None]) -> None:
     refused = 0
     total = sum(len(outlook.plan.steps) for _, outlook in work)
     written = 0
     try:
-        with progress() as bar:
-            task = bar.add_task("writing", total=total)
+        with progress("writing", total) as bar:
             for session, outlook in work:
 
                 def done(count: int) -> None:
                     nonlocal written
                     written += count
-                    bar.advance(task, count)
+                    bar.advance(count)
 
                 for failure in perform(
-                    session, outlook, pipeline(), lambda o=outlook: _bundle(o.device, verification), done
+                    session, outlook, pipeline(), lambda o=outlook: _bundle(o.device, verification), done, meanwhile
                 ):
                     refused += 1
                     _complain(outlook, failure)

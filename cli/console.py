@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 import typer
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
 
 FAILED = 1
 
@@ -35,13 +32,26 @@ def fail(text: str) -> typer.Exit:
     return typer.Exit(FAILED)
 
 
-def progress() -> Progress:
-    """A bar on stderr while long work goes on; silent unless stderr is a terminal."""
-    from rich.console import Console  # not at the top, as below: most commands that are waited for print lines
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+class Bar:
+    """How far long work is, for nobody."""
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    return Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+    def advance(self, count: int = 1) -> None:
+        """So many more are done."""
+
+    def reach(self, count: int) -> None:
+        """So many are done."""
+
+
+@contextmanager
+def progress(description: str, total: int | None) -> Generator[Bar]:
+    """A bar on stderr while long work goes on; silent unless stderr is a terminal."""
+    if not sys.stderr.isatty():
+        yield Bar()
+        return
+    from cli.progressbar import shown  # not at the top, as below: most commands that are waited for print lines
+
+    with shown(description, total) as bar:
+        yield bar
 
 
 def print_rows(columns: Sequence[str], rows: Sequence[Mapping[str, object]], output: Output) -> None:

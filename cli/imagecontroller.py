@@ -18,7 +18,19 @@ from agents.imagecontroller.controller import Controller
 from agents.imagecontroller.errors import ClusterError
 from agents.imagecontroller.io.apiserver import ApiServer
 from agents.imagecontroller.io.connecting import connection, own_namespace
+from agents.imagecontroller.metrics import Metrics
 from agents.imagecontroller.translate.jobs import Settings
+from agents.metrics.server import (
+    METRICS,
+    BeyondLoopbackError,
+    Page,
+    PageServer,
+    ServingError,
+    TcpAddress,
+    metrics_page,
+    parse_tcp,
+    probe_page,
+)
 from cli.console import fail, say
 
 _LABEL = re.compile(r"([^=,\s]+)=([^=,\s]*)")
@@ -58,6 +70,17 @@ def image_controller(
     lease: Annotated[
         int, typer.Option("--lease", min=3, max=300, help="Seconds until another controller takes over.")
     ] = 15,
+    metrics: Annotated[
+        str | None,
+        typer.Option("--metrics", help="Where Prometheus finds metrics: ADDRESS:PORT, or :PORT for every address."),
+    ] = None,
+    metrics_insecure: Annotated[
+        bool, typer.Option("--metrics-insecure", help="Serve them beyond loopback, without TLS or passwords.")
+    ] = False,
+    health: Annotated[
+        str | None,
+        typer.Option("--health", help="Where probes find /healthz and /readyz: ADDRESS:PORT, or :PORT."),
+    ] = None,
     kubeconfig: Annotated[
         Path | None, typer.Option("--kubeconfig", help="Default: $KUBECONFIG, else as a Pod connects.")
     ] = None,
@@ -65,9 +88,12 @@ def image_controller(
     """Convert what ImageConversions of a Kubernetes cluster ask for, by Jobs, one at a time a node. Several may run;
     one of them acts."""
     labels = tuple(_label(text) for text in node_label or ())
+    shown_at = _metrics_address(metrics, metrics_insecure)
+    asked_at = None if health is None else _address(health, "--health", beyond_loopback=True)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    figures = Metrics()
     try:
-        server = ApiServer(connection(kubeconfig))
+        server = ApiServer(connection(kubeconfig), figures)
         where = namespace or own_namespace()
     except ClusterError as error:
         raise fail(str(error)) from error
@@ -87,7 +113,8 @@ def image_controller(
         kept_s=kept,
     )
     identity = f"{socket.gethostname()}_{os.getpid()}_{secrets.token_hex(4)}"
-    controller = Controller(server, settings, identity, lease)
+    controller = Controller(server, settings, identity, lease, figures)
+    figures.look_at(controller.seen)
     stop = Event()
 
     def end(_number: int, _frame: object) -> None:
@@ -96,9 +123,46 @@ def image_controller(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
+    servers = _serve(shown_at, asked_at, figures, controller)
     say(f"ImageConversions are converted by Jobs in {where}; this is {identity}")
     controller.run(stop)
+    for one in servers:
+        one.close()
     server.close()
+
+
+def _metrics_address(text: str | None, is_insecure: bool) -> TcpAddress | None:
+    if text is not None:
+        return _address(text, "--metrics", beyond_loopback=is_insecure)
+    if is_insecure:
+        raise typer.BadParameter("it is about --metrics, which is not given", param_hint="--metrics-insecure")
+    return None
+
+
+def _address(text: str, option: str, *, beyond_loopback: bool) -> TcpAddress:
+    try:
+        return parse_tcp(text, beyond_loopback=beyond_loopback)
+    except BeyondLoopbackError as error:
+        hint = "give --metrics-insecure where whoever reaches it may read them"
+        raise typer.BadParameter(f"{error}: {hint}", param_hint=option) from error
+    except ServingError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
+
+
+def _serve(
+    shown_at: TcpAddress | None, asked_at: TcpAddress | None, figures: Metrics, controller: Controller
+) -> list[PageServer]:
+    """All at one place, where both are the same."""
+    pages: dict[TcpAddress, dict[str, Page]] = {}
+    if shown_at is not None:
+        pages[shown_at] = {METRICS: metrics_page(figures.registry)}
+    if asked_at is not None:
+        probes = {"/healthz": probe_page(controller.stuck), "/readyz": probe_page(controller.unready)}
+        pages[asked_at] = pages.get(asked_at, {}) | probes
+    try:
+        return [PageServer(address, found) for address, found in pages.items()]
+    except ServingError as error:
+        raise fail(str(error)) from error
 
 
 def _label(text: str) -> tuple[str, str]:

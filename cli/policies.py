@@ -14,6 +14,9 @@ from compiler.policy.loading import Loaded, load, load_text
 from compiler.policy.policyset import PolicySet
 from runtime.policymemory import memory_folder, read_memory, write_memory
 
+PREPARED = 200
+"""Services at a time: a few milliseconds, for which a device that works on a thousand updates needs longer."""
+
 
 def _nothing() -> None:
     """There is nothing to be remembered."""
@@ -23,10 +26,17 @@ class Policies:
     """A checked policy set and the text it was read from."""
 
     def __init__(
-        self, policies: PolicySet, sources: Mapping[str, str], remember: Callable[[], None] = _nothing
+        self,
+        policies: PolicySet,
+        sources: Mapping[str, str],
+        remember: Callable[[], None] = _nothing,
+        prepare: Callable[[], None] = _nothing,
     ) -> None:
-        """`remember` is for the next time, and done when nobody waits for the policies any more."""
-        self.set, self.sources, self.remember = policies, sources, remember
+        """`remember` is for the next time, and done when nobody waits for the policies any more.
+
+        `prepare` does a little of it each time that it is called: whenever something else is waited for.
+        """
+        self.set, self.sources, self.remember, self.prepare = policies, sources, remember, prepare
 
     def report(self, diagnostics: Iterable[Diagnostic]) -> None:
         """Print diagnostics on stderr; ends the command if one is an error."""
@@ -49,7 +59,7 @@ def load_remembered_policies(paths: Iterable[Path]) -> Policies:
     """
     paths, folder = list(paths), memory_folder()
     memory = read_memory(folder, paths)
-    return _checked(load(paths, memory), partial(write_memory, folder, paths, memory))
+    return _checked(load(paths, memory), partial(write_memory, folder, paths, memory), partial(memory.encode, PREPARED))
 
 
 def load_policy_text(text: str) -> Policies:
@@ -57,7 +67,9 @@ def load_policy_text(text: str) -> Policies:
     return _checked(load_text(text, "--policy"))
 
 
-def _checked(loaded: Loaded, remember: Callable[[], None] = _nothing) -> Policies:
-    policies = Policies(loaded.policies, loaded.sources, remember)
+def _checked(
+    loaded: Loaded, remember: Callable[[], None] = _nothing, prepare: Callable[[], None] = _nothing
+) -> Policies:
+    policies = Policies(loaded.policies, loaded.sources, remember, prepare)
     policies.report(loaded.diagnostics)
     return policies

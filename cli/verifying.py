@@ -60,9 +60,8 @@ def _objects(whole: Pipeline) -> tuple[Mapping[Hook, bytes], str]:
 
 
 def _prove(prover: Prover, device: Device, effort: Effort) -> Proof:
-    with progress() as bar:
-        task = bar.add_task(f"verifying {device.name}", total=effort.packets if effort.seconds is None else None)
-        return prover.prove(device, effort, lambda packets: bar.update(task, completed=packets))
+    with progress(f"verifying {device.name}", effort.packets if effort.seconds is None else None) as bar:
+        return prover.prove(device, effort, bar.reach)
 
 
 def _verified_device(policies: PolicySet, proof: Proof) -> VerifiedDevice:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from threading import Event, Thread
 from typing import Final, assert_never
 
@@ -14,8 +14,10 @@ from agents.imagecontroller.errors import ClusterError, RefusedError
 from agents.imagecontroller.io.acting import Acting
 from agents.imagecontroller.io.apiserver import ApiServer
 from agents.imagecontroller.io.leadership import Leadership
+from agents.imagecontroller.io.observing import NOBODY, Observer, Seen
 from agents.imagecontroller.io.watching import Watched
 from agents.imagecontroller.translate import statuses
+from agents.imagecontroller.translate.counting import count
 from agents.imagecontroller.translate.deciding import (
     Action,
     CreateJob,
@@ -38,39 +40,75 @@ _LOOK_S: Final = 20.0
 _SETTLE_S: Final = 0.05
 """Changes come in groups."""
 _AGAIN_S: Final = 5.0
+STUCK_S: Final = 90.0
+"""Without a sign of life. It looks each 20 s, and no request takes longer than that."""
 
 
 class Controller:
-    def __init__(self, server: ApiServer, settings: Settings, identity: str, lease_s: int = 15) -> None:
-        self._settings, self._changed = settings, Event()
+    def __init__(
+        self, server: ApiServer, settings: Settings, identity: str, lease_s: int = 15, observer: Observer = NOBODY
+    ) -> None:
+        self._settings, self._changed, self._observer = settings, Event(), observer
         changed = self._changed.set
-        self._conversions = Watched(server, wire.CONVERSIONS, changed)
-        self._jobs = Watched(server, wire.jobs_path(settings.namespace), changed, selector=wire.UID_LABEL)
-        self._nodes = Watched(server, wire.NODES, changed)
+        jobs = wire.jobs_path(settings.namespace)
+        self._conversions = Watched(server, wire.CONVERSIONS, changed, observer=observer)
+        self._jobs = Watched(server, jobs, changed, selector=wire.UID_LABEL, observer=observer)
+        self._nodes = Watched(server, wire.NODES, changed, observer=observer)
+        self._watched = (self._conversions, self._jobs, self._nodes)
         self._leadership = Leadership(server, settings.namespace, LEASE, identity, lease_s, changed)
         self._held: dict[str, float] = {}
         """Until when, by uid, no Job is made, since the server has refused one."""
-        self._acting = Acting(server, self._conversions, self._jobs)
+        self._acting = Acting(server, self._conversions, self._jobs, observer)
+        self._alive_at_s, self._threads = time.monotonic(), dict[str, Thread]()
 
     def run(self, stop: Event) -> None:
         """Until `stop` is set; whoever sets it calls `wake`."""
-        watched = (self._conversions, self._jobs, self._nodes)
-        threads = [Thread(target=one.run, args=(stop,), daemon=True) for one in (*watched, self._leadership)]
-        for thread in threads:
+        watched, leading = {f"watch of {one.resource}": one.run for one in self._watched}, self._leadership.run
+        self._threads = {
+            name: Thread(target=run, args=(stop,), daemon=True) for name, run in {**watched, "lease": leading}.items()
+        }
+        for thread in self._threads.values():
             thread.start()
         wait_s = _LOOK_S
         while not stop.is_set():
+            self._alive_at_s = time.monotonic()
             self._changed.wait(wait_s)
             stop.wait(_SETTLE_S)
             self._changed.clear()
             wait_s = _LOOK_S
-            if not stop.is_set() and self._leadership.is_ours and all(one.is_synced for one in watched):
+            if not stop.is_set() and self._leadership.is_ours and self._is_synced:
+                began_s = time.monotonic()
                 wait_s = self._step()
+                self._observer.reconciled(time.monotonic() - began_s)
         # The lease is given back; watches end with the process.
-        threads[-1].join(_AGAIN_S)
+        self._threads["lease"].join(_AGAIN_S)
 
     def wake(self) -> None:
         self._changed.set()
+
+    @property
+    def _is_synced(self) -> bool:
+        return all(one.is_synced for one in self._watched)
+
+    def stuck(self) -> Sequence[str]:
+        """What only a new process would mend. Asked from other threads, as `unready` and `seen` are."""
+        silent_s = time.monotonic() - self._alive_at_s
+        silent = [f"nothing has been looked at for {silent_s:.0f} s"] if silent_s > STUCK_S else []
+        started = [(name, thread) for name, thread in self._threads.items() if thread.ident is not None]
+        return silent + [f"{name}: its thread has ended" for name, thread in started if not thread.is_alive()]
+
+    def unready(self) -> Sequence[str]:
+        """What it does not know yet. One that waits for the lease is ready: it could take over."""
+        return [f"{one.resource}: not listed yet" for one in self._watched if not one.is_synced]
+
+    def seen(self) -> Seen:
+        """Of the cluster only what the one that leads knows, so that of several controllers one tells it."""
+        is_leading = self._leadership.is_ours
+        return Seen(
+            is_leading=is_leading,
+            heard_at_s={one.resource: one.heard_at_s for one in self._watched},
+            counts=count(self._world(), self._settings, time.time()) if is_leading and self._is_synced else None,
+        )
 
     def _step(self) -> float:
         """How long to wait for changes."""
@@ -81,10 +119,12 @@ class Controller:
             if not self._leadership.is_ours:
                 return _LOOK_S
             action = _after(decided, refused, now_s)
+            self._alive_at_s = time.monotonic()
             try:
                 if action is not None:
                     self._acting.carry_out(action)
             except ClusterError as error:
+                self._observer.action_failed(decided)
                 _LOG.warning("%s: %s; tried again in %.0f s", type(action).__name__, error, _AGAIN_S)
                 if not isinstance(error, RefusedError):
                     return _AGAIN_S
@@ -101,13 +141,15 @@ class Controller:
 
     def _decide(self, now_s: float) -> Decision:
         self._held = {uid: until_s for uid, until_s in self._held.items() if until_s > now_s}
-        world = World(
+        return decide(self._world(frozenset(self._held)), self._settings, what_is_wrong, now_s)
+
+    def _world(self, held: frozenset[str] = frozenset()) -> World:
+        return World(
             conversions=self._conversions.objects(),
             jobs=self._jobs.objects(),
             nodes=self._nodes.objects(),
-            held=frozenset(self._held),
+            held=held,
         )
-        return decide(world, self._settings, what_is_wrong, now_s)
 
 
 def _after(action: Action, refused: Mapping[str, str], now_s: float) -> Action | None:

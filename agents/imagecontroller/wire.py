@@ -42,6 +42,19 @@ def lease_path(namespace: str, name: str = "") -> str:
     return f"{path}/{name}" if name else path
 
 
+RESOURCES: Final = ("imageconversions", "jobs", "nodes", "events", "leases")
+"""Plurals of what we ask for."""
+
+
+def resource_of(path: str) -> str:
+    """What kind a path below one of ours is about."""
+    parts = path.strip("/").split("/")
+    parts = parts[3 if parts[0] == "apis" else 2 :]
+    if parts[:1] == ["namespaces"] and len(parts) > 2:
+        parts = parts[2:]
+    return parts[0] if parts and parts[0] in RESOURCES else "other"
+
+
 def name_of(found: Object) -> str:
     return str(found["metadata"]["name"])
 

@@ -18,7 +18,7 @@ from agents.storage.io.signatures import require_signature
 from agents.storage.io.sources import Source, read_image
 from agents.storage.io.store import Store, StoredImage, Volume
 from agents.storage.io.trees import LayerFiles
-from agents.storage.io.volumefiles import find_volume, work_bytes, write_volume
+from agents.storage.io.volumefiles import find_volume, remote_path, remote_volume, work_bytes, write_volume
 from agents.storage.translate.division import common, divide, history_breaks
 from agents.storage.translate.modes import EROFS, Mode
 from agents.storage.wire.errors import ImageError
@@ -71,6 +71,8 @@ def convert(
             written = write_parts(source, image.layers, missing, store.folder, on_progress) if missing else []
             volumes |= {volume.recipe: volume for volume in written}
             store.add(image, mode.name, str(name), [volumes[part.recipe] for part in parts])
+            for volume in written:
+                remote_path(store.folder, volume.digest).unlink(missing_ok=True)
             _remove_layers(store, image)
     finally:
         source.close()
@@ -127,10 +129,12 @@ def _division(store: Store, image: Image) -> tuple[int, ...]:
 
 
 def _existing(store: Store, part: Part) -> Volume | None:
+    """On this node: one that is read from another goes with that."""
     volume = store.volume(part.recipe, part.mode.role, part.end)
-    if volume is None or not find_volume(store.folder, volume.digest).exists():
+    if volume is None:
         return None
-    return volume
+    path = find_volume(store.folder, volume.digest)
+    return volume if path.exists() and remote_volume(path) is None else None
 
 
 def write_layers(source: Source, layers: Sequence[Layer], mode: Mode, folder: Path) -> Volume:

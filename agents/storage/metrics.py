@@ -1,6 +1,6 @@
 """The agent's metrics, for Prometheus: counted from events, and what there is, looked up when somebody asks.
 
-Names, units and labels are in docs/images.md; a test holds both to each other. Serving them is metricsserver's.
+Names, units and labels are in docs/images.md; a test holds both to each other. Serving them is agents.metrics.server's.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, disable_created_metrics
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client import Counter, Histogram
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
+from agents.metrics.families import Families
 from agents.storage.io.conversionrecords import records
 from agents.storage.io.events import Event, Kind
 from agents.storage.io.files import held_bytes
@@ -32,30 +33,24 @@ class Metrics:
     """A listener of events. `registry` has everything."""
 
     def __init__(self) -> None:
-        disable_created_metrics()
-        self.registry = CollectorRegistry()
-        self._calls = self._counter("calls", "Calls of the snapshots API, by method and gRPC code.", "method", "code")
+        self._families = families = Families(PREFIX)
+        self.registry, counter = families.registry, families.counter
+        self._calls = counter("calls", "Calls of the snapshots API, by method and gRPC code.", "method", "code")
         self._call_seconds = self._histogram("call_seconds", "How long they took.", "method")
         self._attach_seconds = self._histogram("attach_seconds", "How long it took to mount a volume.", "place")
-        self._detached = self._counter("detached_volumes", "Volumes that nobody needed any more and were unmounted.")
-        self._disks = self._counter("attached_disks", "Clones that were shown as disks.")
-        self._fetched = self._counter(
+        self._detached = counter("detached_volumes", "Volumes that nobody needed any more and were unmounted.")
+        self._disks = counter("attached_disks", "Clones that were shown as disks.")
+        self._fetched = counter(
             "fetched_bytes",
             "Bytes of volumes on other nodes that were seen to be here before a container asked.",
             "why",
         )
-        self._copies = self._counter(
-            "copies", "Copies of such volumes that were all here, by what came of it.", "result"
-        )
-        self._daemons = self._counter("daemon_starts", "Storage daemons that were started.", "purpose", "reason")
-        self._layers = self._counter("cached_layers", "Layers that were put into the layer cache.")
-        ProcessCollector(registry=self.registry)
+        self._copies = counter("copies", "Copies of such volumes that were all here, by what came of it.", "result")
+        self._daemons = counter("daemon_starts", "Storage daemons that were started.", "purpose", "reason")
+        self._layers = counter("cached_layers", "Layers that were put into the layer cache.")
 
-    def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(name, text, labels, namespace=PREFIX, registry=self.registry)
-
-    def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
-        return Histogram(name, text, labels, namespace=PREFIX, registry=self.registry, buckets=_SECONDS)
+    def _histogram(self, name: str, text: str, label: str) -> Histogram:
+        return self._families.histogram(name, text, label, buckets=_SECONDS)
 
     def hear(self, event: Event) -> None:
         match event.kind:
@@ -84,14 +79,17 @@ class Metrics:
 
     def look_at(self, snapshots: Snapshotter, root: Path, store: Path, layer_cache: Path | None) -> None:
         """What there is of these is told, from now on."""
-        self.registry.register(_State(snapshots, root, store, layer_cache))
+        self.registry.register(_State(self._families, snapshots, root, store, layer_cache))
 
 
 class _State(Collector):
     """Asks no daemon and no other node, so that a scrape never waits for one."""
 
-    def __init__(self, snapshots: Snapshotter, root: Path, store: Path, layer_cache: Path | None) -> None:
-        self._snapshots, self._root, self._store, self._layer_cache = snapshots, root, store, layer_cache
+    def __init__(
+        self, families: Families, snapshots: Snapshotter, root: Path, store: Path, layer_cache: Path | None
+    ) -> None:
+        self._families, self._snapshots = families, snapshots
+        self._root, self._store, self._layer_cache = root, store, layer_cache
 
     def describe(self) -> Iterable[Metric]:
         """Nothing is looked at before somebody asks."""
@@ -112,39 +110,45 @@ class _State(Collector):
             except (ImageError, OSError, sqlite3.Error) as error:
                 failures += 1
                 _LOG.warning("metrics lack a part: %s", error)
-        yield _gauge("scrape_failures", "Parts of this answer that could not be read.", failures)
+        yield self._families.gauge("scrape_failures", "Parts of this answer that could not be read.", failures)
 
     def _counts(self) -> Iterable[Metric]:
-        found = _labelled("snapshots", "Snapshots, by kind.", "kind")
-        for kind, count in self._snapshots.counts().items():
-            found.add_metric([kind.name.lower()], count)
-        return (found,)
+        counts = [((kind.name.lower(),), count) for kind, count in self._snapshots.counts().items()]
+        return (self._families.by_labels("snapshots", "Snapshots, by kind.", ("kind",), counts),)
 
     def _volumes(self) -> Iterable[Metric]:
         volumes = self._snapshots.volumes()
+
+        def told(name: str, text: str, value: Callable[[VolumeStatus], float | None]) -> Metric:
+            values = [((one.volume, one.role), value(one)) for one in volumes]
+            known = [(labels, number) for labels, number in values if number is not None]
+            return self._families.by_labels(name, text, ("volume", "role"), known)
+
         return (
-            _by_volume("volume_size_bytes", "Size.", volumes, lambda one: one.size),
-            _by_volume("volume_here_bytes", "How much of it is on this node.", volumes, lambda one: one.here),
-            _by_volume("volume_elsewhere", "1 if it is read from another node.", volumes, lambda one: one.at != HERE),
-            _by_volume("volume_attached", "1 if it is mounted, or a clone shown.", volumes, _is_attached),
-            _by_volume("volume_images", "Names of images that have it.", volumes, lambda one: len(one.images)),
-            _by_volume("volume_references", "Active snapshots and views above it.", volumes, _references),
-            _by_volume("volume_clones", "Clones of a disk that wait to be taken.", volumes, _clones),
+            told("volume_size_bytes", "Size.", lambda one: one.size),
+            told("volume_here_bytes", "How much of it is on this node.", lambda one: one.here),
+            told("volume_elsewhere", "1 if it is read from another node.", lambda one: one.at != HERE),
+            told("volume_attached", "1 if it is mounted, or a clone shown.", _is_attached),
+            told("volume_images", "Names of images that have it.", lambda one: len(one.images)),
+            told("volume_references", "Active snapshots and views above it.", _references),
+            told("volume_clones", "Clones of a disk that wait to be taken.", _clones),
         )
 
     def _caches(self) -> Iterable[Metric]:
+        gauge = self._families.gauge
         copies = _held_bytes((self._root / "copies").glob("*"))
         cached = () if self._layer_cache is None else self._layer_cache.glob(f"*/*/*{SUFFIX}")
         return (
-            _gauge("copies_bytes", "What copies of volumes on other nodes take on the disk.", copies),
-            _gauge("layer_cache_bytes", "What the layer cache takes on the disk.", _held_bytes(cached)),
+            gauge("copies_bytes", "What copies of volumes on other nodes take on the disk.", copies),
+            gauge("layer_cache_bytes", "What the layer cache takes on the disk.", _held_bytes(cached)),
         )
 
     def _conversions(self) -> Iterable[Metric]:
         """Also those of other processes: they write down how far they are."""
         labels = ("source", "mode", "destination", "phase")
-        found = _labelled("conversion_progress_ratio", "How much of its phase a conversion has done.", *labels)
-        running = _labelled("conversion_running", "1 while a process is at it.", *labels[:3])
+        by_labels = self._families.by_labels
+        found = by_labels("conversion_progress_ratio", "How much of its phase a conversion has done.", labels)
+        running = by_labels("conversion_running", "1 while a process is at it.", labels[:3])
         for record in records(self._store):
             names = [record.wanted.source, record.wanted.mode, record.wanted.destination]
             found.add_metric([*names, record.phase], record.progress / 100)
@@ -162,25 +166,6 @@ def _references(volume: VolumeStatus) -> int:
 
 def _clones(volume: VolumeStatus) -> int | None:
     return None if volume.use is None else volume.use.pool
-
-
-def _by_volume(
-    name: str, text: str, volumes: Iterable[VolumeStatus], value: Callable[[VolumeStatus], float | None]
-) -> Metric:
-    found = _labelled(name, text, "volume", "role")
-    for volume in volumes:
-        number = value(volume)
-        if number is not None:
-            found.add_metric([volume.volume, volume.role], number)
-    return found
-
-
-def _labelled(name: str, text: str, *labels: str) -> GaugeMetricFamily:
-    return GaugeMetricFamily(f"{PREFIX}_{name}", text, labels=labels)
-
-
-def _gauge(name: str, text: str, value: float) -> Metric:
-    return GaugeMetricFamily(f"{PREFIX}_{name}", text, value=value)
 
 
 def _held_bytes(paths: Iterable[Path]) -> int:

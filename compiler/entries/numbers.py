@@ -14,7 +14,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Generic, TypeVar
 
 from compiler.ir.entries import ActionCall, Entries, EntryKey, Exact, TableEntry
-from compiler.ir.hashing import mix64
+from compiler.ir.hashing import MASK, mix64_words
 from compiler.pipeline import gateway
 from compiler.pipeline.storage import LAST_SERVICE
 from compiler.span import InternalError
@@ -59,7 +59,8 @@ class Numbers(Generic[Thing]):
 
     def of(self, thing: Thing) -> int:
         """The number of a thing; raises NumbersUsedUpError when all are taken."""
-        if thing not in self._known:
+        known = self._known.get(thing)
+        if known is None:
             if len(self._used) > self._last - self._first:
                 raise NumbersUsedUpError(f"more than {self._last - self._first + 1} {self._of_what}")
             number = self._lowest if self._preferred is None else self._preferred(thing)
@@ -67,9 +68,9 @@ class Numbers(Generic[Thing]):
                 number = number + 1 if number < self._last else self._first
             if self._preferred is None:
                 self._lowest = number
-            self._known[thing] = number
+            self._known[thing] = known = number
             self._used.add(number)
-        return self._known[thing]
+        return known
 
 
 def next_hops(previous: Entries) -> Numbers[ActionCall]:
@@ -90,7 +91,15 @@ def crossings(previous: Entries) -> Numbers[ActionCall]:
 
 
 def _hop_number(call: ActionCall) -> int:
-    return mix64(_HOP_SEED, [(argument, 128) for argument in call.arguments]) % LAST + 1
+    return _hash_of(_HOP_SEED, call) % LAST + 1
+
+
+def _hash_of(seed: int, call: ActionCall) -> int:
+    """`mix64` of the arguments, 128 bits each: two words."""
+    words: list[int] = []
+    for argument in call.arguments:
+        words += (argument >> 64, argument & MASK)
+    return mix64_words(seed, words)
 
 
 def services(previous: Entries) -> Numbers[EntryKey]:
@@ -131,7 +140,7 @@ def member_ids(calls: Mapping[ActionCall, object], previous: Entries, selector: 
         if member.selector == selector and member.action in calls:
             ids.setdefault(member.action, member.id)
     for call in sorted(calls.keys() - ids.keys(), key=lambda c: (c.action, c.arguments)):
-        candidate = mix64(_MEMBER_SEED, [(argument, 128) for argument in call.arguments]) >> (64 - _MEMBER_BITS)
+        candidate = _hash_of(_MEMBER_SEED, call) >> (64 - _MEMBER_BITS)
         while candidate in used or candidate == 0:
             candidate = (candidate + 1) % (1 << _MEMBER_BITS)
         ids[call] = candidate

@@ -188,17 +188,14 @@ def _target(
     table = f"service_{family}"
 
     owner = _owner(service, port)
-    missing = words.entry(
+    key = words.key(
         table,
-        words.call("miss"),
-        front.span,
-        owner,
         network=service.network.id,
         address=address,
         protocol=port.protocol.number,
         port=front.number,
     )
-    number = numbers.of(service, missing.key)
+    number = numbers.of(service, key)
     call = words.call(
         f"{_ACTIONS[service.algorithm]}_{family}",
         service_id=number,
@@ -210,7 +207,7 @@ def _target(
     return _Target(
         family=family,
         number=number,
-        entry=TableEntry(table=table, matches=missing.matches, action=call, owner=owner, span=front.span),
+        entry=TableEntry(table=table, matches=key.matches, action=call, owner=owner, span=front.span),
         backends=called,
         steering=service.steering,
         keepers=_called(words, family, stays, crossings) if service.is_portal or service.affinity_s else (),
@@ -241,7 +238,8 @@ def _add_family(
     for target in targets:
         weights: dict[int, int] = {}
         for call, backend in target.backends:
-            weights[ids[call]] = weights.get(ids[call], 0) + backend.weight
+            number = ids[call]
+            weights[number] = weights.get(number, 0) + backend.weight
         watched = _watched(target, device, ids)
         chosen = tuple(
             WeightedMember(member_id=number, weight=weights[number], watch=watched.get(number))

@@ -5,16 +5,30 @@ A name that the pipeline does not have is a mistake of ours, never of the polici
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address
 
-from compiler.ir.entries import ActionCall, Exact, GroupRef, Lpm, MatchValue, MemberRef, Range, TableEntry, Ternary
+from compiler.ir.entries import (
+    ActionCall,
+    EntryKey,
+    Exact,
+    GroupRef,
+    Lpm,
+    MatchValue,
+    MemberRef,
+    Range,
+    TableEntry,
+    Ternary,
+)
 from compiler.ir.nodes import Pipeline
 from compiler.ir.tables import Action, MatchKind, Table
 from compiler.span import InternalError, Span
 
 Number = int | IPv4Address | IPv6Address
+_WHOLE = (Ternary, Range)
+"""Given as they are matched. A tuple: a union would be made anew for each field of each entry."""
 
 
 def mac_number(mac: str) -> int:
@@ -51,6 +65,8 @@ class Vocabulary:
 
     def call(self, name: str, **arguments: Number) -> ActionCall:
         params = self._params.get(name)
+        if params == tuple(arguments):
+            return ActionCall(action=name, arguments=tuple(map(int, arguments.values())))
         if params is None or len(params) != len(arguments) or not all(param in arguments for param in params):
             raise InternalError(f"the pipeline has no action {name}({', '.join(arguments)})")
         return ActionCall(action=name, arguments=tuple([int(arguments[param]) for param in params]))
@@ -77,13 +93,22 @@ class Vocabulary:
 
         `owner` is the policy object that wants it, as "Kind name".
         """
+        matches = self._matches(table_name, prefix_len, keys)
+        return TableEntry(table=table_name, matches=matches, action=action, priority=priority, owner=owner, span=span)
+
+    def key(self, table_name: str, **keys: Number) -> EntryKey:
+        """What an entry has that is not there yet, in a table whose keys are all exact."""
+        return EntryKey(table=table_name, matches=self._matches(table_name, None, keys))
+
+    def _matches(
+        self, table_name: str, prefix_len: int | None, keys: Mapping[str, Number | Ternary | Range]
+    ) -> tuple[MatchValue, ...]:
         table = self.table(table_name)
         if self._keys[table_name] != tuple(keys):
             raise InternalError(f"table {table_name} is not keyed by {', '.join(keys)}")
         matches: list[MatchValue] = []
-        for key in table.keys:
-            given = keys[key.name]
-            if isinstance(given, Ternary | Range):
+        for key, given in zip(table.keys, keys.values(), strict=True):
+            if isinstance(given, _WHOLE):
                 matches.append(given)
             elif key.match is MatchKind.LPM:
                 if prefix_len is None:
@@ -91,6 +116,4 @@ class Vocabulary:
                 matches.append(Lpm(value=int(given), prefix_len=prefix_len))
             else:
                 matches.append(Exact(value=int(given)))
-        return TableEntry(
-            table=table_name, matches=tuple(matches), action=action, priority=priority, owner=owner, span=span
-        )
+        return tuple(matches)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Protocol
+from typing import Annotated, Any, Final, Protocol
 
 from pydantic import Field
 
 from compiler.diagnostic import Report
 from compiler.policy import codes
+from compiler.policy.located import Located
 from compiler.policy.model import Model
 from compiler.policy.policyset import Algorithm
-from compiler.span import Span
 
 CLIENT_IP: Final = "ClientIP"
 DEFAULT_SECONDS: Final = 10_800
@@ -40,20 +40,20 @@ class WithAffinity(Protocol):
     def session_affinity_config(self) -> SessionAffinityConfig | None: ...
 
 
-def check_counted(algorithm: Algorithm, seconds: int, span: Span, report: Report) -> None:
+def check_counted(algorithm: Algorithm, seconds: int, located: Located[Any], report: Report) -> None:
     """A client that is remembered goes past the choice, and the connection would count for nobody."""
     if seconds and algorithm is Algorithm.LEAST_CONNECTIONS:
         message = "sessionAffinity ClientIP and algorithm LeastConnections contradict each other"
         hint = "connections of clients that are remembered are not counted; SourceHash keeps clients as well"
-        report.add(codes.CONFLICTING_FIELDS, span, message, hint=hint)
+        report.add(codes.CONFLICTING_FIELDS, located.key("spec", "sessionAffinity"), message, hint=hint)
 
 
-def affinity_seconds(spec: WithAffinity, config_span: Span, report: Report) -> int:
-    """How long a client stays with its backend; 0: it need not."""
+def affinity_seconds(spec: WithAffinity, located: Located[Any], report: Report) -> int:
+    """How long a client stays with its backend; 0: it need not. `spec` is that of the object."""
     config = spec.session_affinity_config
     if spec.session_affinity == CLIENT_IP:
         return config.client_ip.timeout_seconds if config and config.client_ip else DEFAULT_SECONDS
     if config is not None and config.client_ip is not None:
         message = "sessionAffinityConfig without sessionAffinity ClientIP does nothing"
-        report.add(codes.CONFLICTING_FIELDS, config_span, message)
+        report.add(codes.CONFLICTING_FIELDS, located.key("spec", "sessionAffinityConfig"), message)
     return 0

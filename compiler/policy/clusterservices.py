@@ -31,7 +31,7 @@ from compiler.policy.kinds import ALGORITHM_ANNOTATION, NETWORK_ANNOTATION, SOUR
 from compiler.policy.kubernetes import KubernetesService, KubernetesServicePort
 from compiler.policy.located import Located
 from compiler.policy.nodeports import check_assigned
-from compiler.policy.policyset import Address, Algorithm, Backend, Network, Service, ServicePort, TrafficPolicy
+from compiler.policy.policyset import Algorithm, Backend, Network, Service, ServicePort, TrafficPolicy
 from compiler.policy.references import Claims, Directory, check_annotations, object_name
 from compiler.policy.scalar import shortened
 from compiler.policy.sourceranges import check_ranges, parsed_ranges
@@ -59,7 +59,7 @@ class ClusterServiceResolver:
         check_assigned(located, self.report)
         if not _is_served(located, self.report):
             return None
-        affinity = affinity_seconds(located.model.spec, located.key("spec", "sessionAffinityConfig"), self.report)
+        affinity = affinity_seconds(located.model.spec, located, self.report)
         _check_unsupported(located, self.report)
         _check_ports(located, self.report)
         placed = _cluster_ips(located, self.report)
@@ -112,7 +112,7 @@ class ClusterServiceResolver:
         )
         self._check_distribution(located, slices)
         algorithm = _algorithm(located, self.report)
-        check_counted(algorithm, affinity, located.key("spec", "sessionAffinity"), self.report)
+        check_counted(algorithm, affinity, located, self.report)
         return Service(
             name=metadata.name,
             namespace=metadata.namespace,
@@ -152,8 +152,9 @@ class ClusterServiceResolver:
             is_allowed=_are_allowed(located, self.report),
         )
         check_ranges(service.key, ranges, balanced, self.report)
-        bounded = frozenset(address for address, _ in balanced) if ranges else frozenset[Address]()
-        return replace(service, source_ranges=ranges, bounded=bounded)
+        if not ranges:
+            return service
+        return replace(service, source_ranges=ranges, bounded=frozenset(address for address, _ in balanced))
 
     def _backend(self, network: Network, port: SlicePort, endpoint: SliceEndpoint) -> Backend:
         workload = self.holders.workload(network, endpoint.address)
@@ -177,16 +178,12 @@ class ClusterServiceResolver:
     ) -> ServicePort:
         spec = located.model.spec.ports[index]
         versions = {address.version for address, _ in placed}
-        backends = ordered(self._backends(network, spec, slices, versions))
-        outside = (
-            backends if outside_slices is slices else ordered(self._backends(network, spec, outside_slices, versions))
-        )
         span = located.at("spec", "ports", index, "port")
         port = service_port(
             name=spec.name,
             protocol=spec.protocol,
             port=spec.port,
-            backends=backends,
+            backends=self._backends(network, spec, slices, versions),
             span=span,
             node_port=spec.node_port,
             node_port_span=located.at("spec", "ports", index, "nodePort"),
@@ -196,9 +193,10 @@ class ClusterServiceResolver:
             message = f"port {spec.port}/{spec.protocol} of service '{key}' has no ready endpoint"
             self.report.add(codes.NO_BACKENDS, span, message)
         check_families(key, placed, port, self.report)
-        if outside is backends:
+        if outside_slices is slices:
             self._check_inside(network, port.backends)
             return port
+        outside = ordered(self._backends(network, spec, outside_slices, versions))
         self._check_inside(network, ordered([*port.backends, *outside]))
         return port if outside == port.backends else replace(port, outside=outside)
 

@@ -75,7 +75,7 @@ def divided(path: str, text: str) -> list[Part] | None:
     """The parts in order, with all that is in the text; None for one that is to be read as a whole."""
     if text.startswith("%") or "\n%" in text or any(rare in text for rare in _RARE_BREAKS):
         return None
-    if text.count("\r") != text.count("\r\n") or _ALIAS.search(text):
+    if text.count("\r") != text.count("\r\n") or ("*" in text and _ALIAS.search(text)):
         return None
     end = next((end for end in _LIST_ENDS if text.endswith(f"\n{end}")), "")
     if end and text.startswith(f"{_LIST_BEGINS}- ") and not _BREAK.search(text):

@@ -116,8 +116,8 @@ class DpuServiceResolver:
             advice = f"a Node with the label {ZONE_LABEL}"
             check_distribution(groups, advice, located.key("spec", "trafficDistribution"), self.report)
         algorithm = Algorithm(spec.algorithm)
-        affinity = affinity_seconds(spec, located.key("spec", "sessionAffinityConfig"), self.report)
-        check_counted(algorithm, affinity, located.key("spec", "sessionAffinity"), self.report)
+        affinity = affinity_seconds(spec, located, self.report)
+        check_counted(algorithm, affinity, located, self.report)
         return Service(
             name=metadata.name,
             namespace=metadata.namespace,

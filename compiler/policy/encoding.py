@@ -70,7 +70,7 @@ class _Encoder:
         for name, default in _FIELDS[kind]:
             found = getattr(value, name)
             if found is not default and (type(found) is not type(default) or found != default):
-                told[name] = self.value(found)
+                told[name] = found if type(found) in _PLAIN else self.value(found)
         return ["record", kind.__name__, told]
 
     def _span(self, span: Span) -> list[Any]:
@@ -134,7 +134,8 @@ class _Decoder:
 
     def _record(self, plain: list[Any]) -> Any:
         value = self.value
-        return _RECORDS[plain[1]](**{name: value(found) for name, found in plain[2].items()})
+        given = {name: value(found) if isinstance(found, list) else found for name, found in plain[2].items()}
+        return _RECORDS[plain[1]](**given)
 
     def _span(self, plain: list[Any]) -> Span:
         number: int = plain[1]

@@ -16,7 +16,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any, Final, NamedTuple, cast
 
 from pydantic import ValidationError
@@ -115,13 +115,13 @@ class Memory:
     @property
     def services(self) -> Mapping[str, list[Any]]:
         """Of this run's services, by the digest of all that they follow from."""
-        self._encode()
+        self.encode()
         return self._kept
 
     @property
     def learned(self) -> int:
         """How many cards and services were not known before."""
-        self._encode()
+        self.encode()
         return self._learned
 
     def read(self, path: str, text: str, objects: Objects) -> bool:
@@ -198,9 +198,10 @@ class Memory:
             self._new[key] = service, parts
         return service
 
-    def _encode(self) -> None:
-        new, self._new = self._new, {}
-        for key, (service, parts) in new.items():
+    def encode(self, most: int | None = None) -> None:
+        """Services that are still to be, or so many of them: by and by, where somebody waits for something else."""
+        for key in [*islice(self._new, most)]:
+            service, parts = self._new.pop(key)
             try:
                 self._kept[key] = encoded(service, parts)
             except NotPlainError:

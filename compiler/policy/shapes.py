@@ -76,7 +76,10 @@ class Shape:
 
 
 def _column(mark: _Mark, words: Words) -> int:
-    return mark.column + sum(map(len, words[mark.first : mark.last]))
+    first, last = mark.first, mark.last
+    if first == last:
+        return mark.column
+    return mark.column + (len(words[first]) if last - first == 1 else sum(map(len, words[first:last])))
 
 
 class Shaped(Located[Any]):

@@ -7,19 +7,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
+if TYPE_CHECKING:  # and where a key is read: most policies have none, and all commands import this
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+    PublicKey = EllipticCurvePublicKey | Ed25519PublicKey | RSAPublicKey
 
 EXPECTED: Final = "a PEM public key: ECDSA P-256, Ed25519, or RSA of 2048 to 8192 bits"
 LONGEST_PEM: Final = 16 << 10
 _RSA_BITS: Final = range(2048, 8193)
-
-PublicKey = EllipticCurvePublicKey | Ed25519PublicKey | RSAPublicKey
 
 
 class SigningKeyError(ValueError):
@@ -40,6 +39,12 @@ class SigningKey:
 
 def parse_signing_key(text: str) -> SigningKey:
     """Raises SigningKeyError."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
+
     if len(text) > LONGEST_PEM:
         raise SigningKeyError(f"has {len(text)} characters, more than {LONGEST_PEM}")
     if "PRIVATE KEY-----" in text:
@@ -58,6 +63,10 @@ def parse_signing_key(text: str) -> SigningKey:
 
 
 def _kind(public: PublicKey) -> str:
+    from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
     match public:
         case Ed25519PublicKey():
             return "Ed25519"

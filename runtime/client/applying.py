@@ -155,17 +155,27 @@ def _contract(info: p4i.P4Info) -> list[tuple[str, list[bytes]]]:
     return promised
 
 
+def _nothing_else() -> None:
+    """Nobody has anything else to do."""
+
+
 def perform(
-    session: Session, outlook: Outlook, pipeline: Pipeline, bundle: Callable[[], bytes], done: Callable[[int], None]
+    session: Session,
+    outlook: Outlook,
+    pipeline: Pipeline,
+    bundle: Callable[[], bytes],
+    done: Callable[[int], None],
+    meanwhile: Callable[[], None] = _nothing_else,
 ) -> Iterator[Failure]:
     """Do it. Yields what was refused; `done` hears of finished updates. Raises ClientError when nothing goes on.
 
-    The session must be primary. The pipeline is loaded first where there is none or another.
+    The session must be primary. The pipeline is loaded first where there is none or another. `meanwhile` is called
+    while the device works on a batch, and should take less time than that.
     """
     if outlook.pipeline is not PipelineState.SAME:
         config = bundle()
         session.set_pipeline(p4info(pipeline), config, cookie(config))
-    writer = _Writer(session, pipeline, done)
+    writer = _Writer(session, pipeline, done, meanwhile)
     if not outlook.fix_up.deletions:
         yield from writer.write(outlook.plan.steps)
     else:
@@ -179,8 +189,11 @@ def perform(
 
 
 class _Writer:
-    def __init__(self, session: Session, pipeline: Pipeline, done: Callable[[int], None]) -> None:
+    def __init__(
+        self, session: Session, pipeline: Pipeline, done: Callable[[int], None], meanwhile: Callable[[], None]
+    ) -> None:
         self._session, self._contents, self._done = session, Contents(pipeline), done
+        self._meanwhile = meanwhile
 
     def write(self, steps: Sequence[Step], *, counts: bool = True) -> Iterator[Failure]:
         """One batch is under way at a time; meanwhile the next one is put into messages."""
@@ -190,6 +203,7 @@ class _Writer:
             yield from before()
             answer = self._session.begin_write(updates)
             before = partial(self._written, batch, answer, counts=counts)
+            self._meanwhile()
         yield from before()
 
     def _written(self, batch: Sequence[Step], answer: Answer, *, counts: bool) -> Iterator[Failure]:

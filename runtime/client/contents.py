@@ -95,31 +95,42 @@ class Contents:
 
     def updates(self, steps: Iterable[Step]) -> Iterator[p4r.Update]:
         for step in steps:
-            yield p4r.Update(type=_UPDATE_TYPES[step.kind], entity=self.entity(step.entity))
+            update = p4r.Update(type=_UPDATE_TYPES[step.kind])
+            self._fill(update.entity, step.entity)
+            yield update
 
     def entity(self, entity: Entity) -> p4r.Entity:
+        message = p4r.Entity()
+        self._fill(message, entity)
+        return message
+
+    def _fill(self, message: p4r.Entity, entity: Entity) -> None:
+        """Where it is to be: a message that is made apart is copied into each that holds it."""
         match entity:
             case TableEntry():
-                owner = entity.owner.encode()
-                codec = self._table(entity.table)
-                row = Row(codec.keys.key_of(entity.matches, entity.priority), entity.action, owner)
-                message = codec.encode(row)
-                if entity.meter is not None:
-                    message.meter_config.CopyFrom(encode_meter_config(entity.meter))
-                return p4r.Entity(table_entry=message)
+                self._fill_entry(message.table_entry, entity)
             case Member(selector=name, id=number, action=action):
                 profile_id, codec = self._selectors[name]
-                message = p4r.ActionProfileMember(
-                    action_profile_id=profile_id, member_id=number, action=codec.choice.encode(action)
-                )
-                return p4r.Entity(action_profile_member=message)
+                member = message.action_profile_member
+                member.action_profile_id, member.member_id = profile_id, number
+                codec.choice.fill(member.action, action)
             case Group(selector=name, id=number, members=members):
-                message = p4r.ActionProfileGroup(action_profile_id=self._selectors[name][0], group_id=number)
+                group = message.action_profile_group
+                group.action_profile_id, group.group_id = self._selectors[name][0], number
                 for m in members:
-                    encode_watch(m.watch, message.members.add(member_id=m.member_id, weight=m.weight))
-                return p4r.Entity(action_profile_group=message)
+                    encode_watch(m.watch, group.members.add(member_id=m.member_id, weight=m.weight))
             case _:
                 assert_never(entity)
+
+    def _fill_entry(self, message: p4r.TableEntry, entity: TableEntry) -> None:
+        codec = self._table(entity.table)
+        row = Row(codec.keys.key_of(entity.matches, entity.priority), entity.action, entity.owner.encode())
+        if codec.rows is not None:
+            message.MergeFromString(codec.rows.write(row))
+        else:
+            message.CopyFrom(codec.encode(row))
+        if entity.meter is not None:
+            message.meter_config.CopyFrom(encode_meter_config(entity.meter))
 
     def _table(self, name: str) -> TableCodec:
         if name not in self._by_name:

@@ -25,6 +25,10 @@ class ParamCodec:
 
     def decode(self, value: bytes, where: str) -> int:
         """Raises INVALID_ARGUMENT."""
+        if self.translation is None and value:
+            number = int.from_bytes(value, "big")
+            if not number >> self.width_bits:
+                return number  # no words for what is right: they take longer than the number
         named = f"{where}: {self.where}"
         if self.translation is not None:
             return self.translation.decode(value, named)
@@ -41,6 +45,8 @@ class ActionCodec:
     id: int
     name: str
     params: tuple[ParamCodec, ...]
+    ids: list[int]
+    """Of the parameters."""
     positions: Mapping[int, int]
     """Place in `params` by parameter id."""
     restriction: Restriction | None = None
@@ -50,6 +56,20 @@ class ActionCodec:
 
         And for arguments that the action's restriction does not allow.
         """
+        given = message.params
+        if [param.param_id for param in given] == self.ids:
+            arguments = [codec.decode(param.value, where) for codec, param in zip(self.params, given, strict=True)]
+        else:
+            arguments = self._in_order(message, where)
+        call = ActionCall(action=self.name, arguments=tuple(arguments))
+        if self.restriction is not None:
+            violation = self.restriction.violation_by(call)
+            if violation is not None:
+                raise invalid(f"{where}: violates the @action_restriction of action {self.name}: {violation}")
+        return call
+
+    def _in_order(self, message: p4r.Action, where: str) -> list[int]:
+        """The arguments as parameters are declared, from wherever they stand."""
         given: dict[int, int] = {}
         for param in message.params:
             position = self.positions.get(param.param_id)
@@ -62,19 +82,19 @@ class ActionCodec:
         if len(given) != len(self.params):
             missing = next(codec for position, codec in enumerate(self.params) if position not in given)
             raise invalid(f"{where}: {missing.where} is missing")
-        call = ActionCall(action=self.name, arguments=tuple(given[position] for position in range(len(given))))
-        if self.restriction is not None:
-            violation = self.restriction.violation_by(call)
-            if violation is not None:
-                raise invalid(f"{where}: violates the @action_restriction of action {self.name}: {violation}")
-        return call
+        return [given[position] for position in range(len(given))]
 
     def encode(self, call: ActionCall) -> p4r.Action:
-        params = [
-            p4r.Action.Param(param_id=codec.id, value=codec.encode(value))
-            for codec, value in zip(self.params, call.arguments, strict=True)
-        ]
-        return p4r.Action(action_id=self.id, params=params)
+        message = p4r.Action()
+        self.fill(message, call)
+        return message
+
+    def fill(self, message: p4r.Action, call: ActionCall) -> None:
+        """Encode into a message that is empty."""
+        message.action_id = self.id
+        add = message.params.add
+        for codec, value in zip(self.params, call.arguments, strict=True):
+            add(param_id=codec.id, value=codec.encode(value))
 
 
 def action_codec(action: Action, types: Mapping[str, Translation]) -> ActionCodec:
@@ -91,6 +111,7 @@ def action_codec(action: Action, types: Mapping[str, Translation]) -> ActionCode
         id=action.id,
         name=action.name,
         params=params,
+        ids=[p.id for p in action.params],
         positions={p.id: position for position, p in enumerate(action.params)},
         restriction=action_restriction(action.restriction, action) if action.restriction else None,
     )
@@ -124,6 +145,10 @@ class ActionChoice:
 
     def encode(self, call: ActionCall) -> p4r.Action:
         return self.by_name[call.action].encode(call)
+
+    def fill(self, message: p4r.Action, call: ActionCall) -> None:
+        """As of `ActionCodec`."""
+        self.by_name[call.action].fill(message, call)
 
     def _chosen(self, message: p4r.Action) -> tuple[ActionCodec, ActionRef]:
         found = self.by_id.get(message.action_id)

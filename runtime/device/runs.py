@@ -143,7 +143,7 @@ class Runs:
         forms = {
             number: codec.form
             for number, codec in schema.tables.items()
-            if codec.form is not None and codec.name in contents.tables
+            if codec.name in contents.tables and codec.form is not None
         }
         self._tables = {
             number: _TableRuns(contents.tables[schema.tables[number].name], form.read) for number, form in forms.items()

@@ -7,7 +7,8 @@ about what is in the tables; that is `runtime.device.contents`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 
 from finsy.proto import p4r
 
@@ -39,7 +40,7 @@ from runtime.device.records import ActionSet, Row, RowAction, RowKey, WeightedAc
 from runtime.device.refusals import invalid, unimplemented
 from runtime.device.translation import NO_TRANSLATIONS, Ports, Translations, translations
 from runtime.device.watching import decode_watch, encode_watch
-from runtime.device.wireforms import TableForm, table_form
+from runtime.device.wireforms import TableForm, has_form
 from runtime.device.wirerows import RowForm
 
 _SET = p4r.ActionProfileActionSet
@@ -47,11 +48,16 @@ _HASHED = (_SET.DEFAULT_MODE_DETERMINED_BY_ACTION_SELECTOR, _SET.HASH)
 _WEIGHED = (_SET.DEFAULT_SIZE_DETERMINED_BY_ACTION_SELECTOR, _SET.SUM_OF_WEIGHTS)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TableCodec:
-    """One table: `p4.v1.TableEntry` to a `Row` and back."""
+    """One table: `p4.v1.TableEntry` to a `Row` and back.
+
+    The forms of its entries' bytes are made when somebody asks for them: a client has no use for most of them.
+    """
 
     table: Table
+    actions: Mapping[str, Action]
+    """By name, the table's and maybe more."""
     matches: tuple[MatchCodec, ...]
     positions: Mapping[int, int]
     """Place in `matches` by field id."""
@@ -62,10 +68,20 @@ class TableCodec:
     """The actions that execute the table's direct meter."""
     ports: Ports | None = None
     """Of ports that members watch, where the pipeline translates ports."""
-    form: TableForm | None = None
-    """Recognises most entries without reading them field by field."""
-    rows: RowForm | None = None
-    """Writes them without making messages, where `form` reads them so."""
+
+    @cached_property
+    def form(self) -> TableForm | None:
+        """Recognises most entries without reading them field by field."""
+        return TableForm(self.table, self.actions, self.keys, self.decode_action) if self._has_forms else None
+
+    @cached_property
+    def rows(self) -> RowForm | None:
+        """Writes them without making messages, where `form` reads them so."""
+        return RowForm(self.table, self.actions, self.action_bytes) if self._has_forms else None
+
+    @property
+    def _has_forms(self) -> bool:
+        return has_form(self.table, self.actions)
 
     @property
     def name(self) -> str:
@@ -315,11 +331,12 @@ def schema(pipeline: Pipeline, ports: PortNames = NO_PORTS) -> Schema:
 
 
 def table_codec(table: Table, actions: Mapping[str, Action], translated: Translations = NO_TRANSLATIONS) -> TableCodec:
-    """`actions` by name, the table's and maybe more."""
+    """`actions` as a codec has them."""
     types = translated.types
     matches = tuple(match_codec(table.name, key, types[key.type] if key.type else None) for key in table.keys)
-    codec = TableCodec(
+    return TableCodec(
         table=table,
+        actions=actions,
         matches=matches,
         positions={codec.id: position for position, codec in enumerate(matches)},
         wildcards=tuple(codec.wildcard for codec in matches),
@@ -328,8 +345,6 @@ def table_codec(table: Table, actions: Mapping[str, Action], translated: Transla
         ports=translated.ports,
         metering=frozenset(ref.name for ref in table.actions if _is_metering(actions[ref.name])),
     )
-    form = table_form(table, actions, codec.keys, codec.decode_action)
-    return replace(codec, form=form, rows=None if form is None else RowForm(table, actions, codec.action_bytes))
 
 
 def _is_metering(action: Action) -> bool:

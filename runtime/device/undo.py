@@ -33,10 +33,12 @@ class UndoLog:
         """Set `held[key]`, and note what it was."""
         old = held.get(key, _ABSENT)
         held[key] = value
+        if self._is_undoing:
+            return
         if old is _ABSENT:
-            self.note(lambda: held.pop(key))
+            self._inverses.append(lambda: held.pop(key))
         else:
-            self.note(lambda: held.__setitem__(key, cast("V", old)))
+            self._inverses.append(lambda: held.__setitem__(key, cast("V", old)))
 
     def pop(self, held: dict[K, V], key: K) -> V:
         """Take `held[key]` out, and note what it was."""

@@ -229,7 +229,6 @@ class Writer:
     def _member(self, kind: int, given: p4r.ActionProfileMember) -> None:
         selector, codec = self._schema.selector(given.action_profile_id)
         contents = self._contents.selectors[selector.name]
-        where = f"action profile {selector.name}, member {given.member_id}"
         if not given.member_id:
             raise invalid(f"action profile {selector.name}: member id is missing")
         if kind == DELETE:
@@ -238,7 +237,7 @@ class Writer:
             self._undo.note(partial(contents.add_member, contents.remove_member(given.member_id)))
             return
         if not given.HasField("action"):
-            raise invalid(f"{where}: the action is missing")
+            raise invalid(f"action profile {selector.name}, member {given.member_id}: the action is missing")
         member = Member(selector=selector.name, id=given.member_id, action=codec.choice.decode_for_entry(given.action))
         if kind == INSERT:
             contents.check_new_member(member)
@@ -357,8 +356,10 @@ def _decode_members(
             raise invalid(f"{where}: member {one.member_id} is there twice; its weight says how often it counts")
         if one.weight <= 0:
             raise invalid(f"{where}: member {one.member_id} has weight {one.weight}; a weight is above 0")
-        watch = decode_watch(one, f"{where}, member {one.member_id}", ports)
-        check_watch(watch, has_port, f"{where}, member {one.member_id}")
+        watch = None
+        if one.WhichOneof("watch_kind") is not None:
+            watch = decode_watch(one, f"{where}, member {one.member_id}", ports)
+            check_watch(watch, has_port, f"{where}, member {one.member_id}")
         seen.add(one.member_id)
         members.append(WeightedMember(member_id=one.member_id, weight=one.weight, watch=watch))
     return tuple(members)

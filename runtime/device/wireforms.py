@@ -38,6 +38,7 @@ REMEMBERED = 4096
 _TABLE_ID, _MATCH, _ACTION = 1, 2, 3
 """Of `p4.v1.TableEntry`."""
 _ACTION_TAG = wire.varint(_ACTION << 3 | wire.LENGTH)
+_METADATA_TAG = wire.tag(11)[0]
 _CALL_TAG = wire.varint(1 << 3 | wire.LENGTH)
 """`p4.v1.TableAction.action`."""
 _PREFIX_TAG = wire.varint(wire.PREFIX_LEN << 3 | wire.VARINT)[0]
@@ -134,6 +135,8 @@ class TableForm:
 
     def _read_rest(self, raw: bytes) -> tuple[bytes, int] | None:
         """What comes behind the action, when it is only what controllers keep for themselves."""
+        if raw[0] == _METADATA_TAG and raw[1] == len(raw) - 2 <= wire.LONGEST_BYTE:
+            return raw[2:], 0
         rest = p4r.TableEntry.FromString(raw)
         if any(field.name not in _BEHIND for field, _ in rest.ListFields()):
             return None
@@ -143,17 +146,13 @@ class TableForm:
         return self._rests[raw]
 
 
-def table_form(
-    table: Table, actions: Mapping[str, Action], keys: KeyForm, decode_action: DecodeAction
-) -> TableForm | None:
-    """None for a table whose entries are always read the plain way."""
+def has_form(table: Table, actions: Mapping[str, Action]) -> bool:
+    """Whether entries of a table can be recognised so; those of others are always read the plain way."""
     offered = [actions[ref.name] for ref in table.actions]
     nodes = [table, *table.keys, *offered, *(param for action in offered for param in action.params)]
     if any(_has_more(node) for node in nodes):
-        return None
-    if not table.keys or any(key.match not in (MatchKind.EXACT, MatchKind.LPM) for key in table.keys):
-        return None
-    return TableForm(table, actions, keys, decode_action)
+        return False
+    return bool(table.keys) and all(key.match in (MatchKind.EXACT, MatchKind.LPM) for key in table.keys)
 
 
 def _has_more(node: Table | Key | Action | Param) -> bool:

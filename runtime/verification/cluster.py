@@ -1,4 +1,6 @@
-"""Plays what happens in a cluster: policies, traffic between workloads, changes, time and restarts, and what must hold.
+"""Plays what happens in a cluster: policies, traffic, changes, time and restarts, and what must hold.
+
+Traffic is that of workloads, and of clients outside who call services of theirs.
 
 Whatever happens: levels agree; a packet arrives in its sender's network and at the workload that it is for; checksums
 stay as right as they were (`arrivals`); a known connection keeps its promises (`ledger`). While devices hold what the
@@ -15,6 +17,7 @@ from typing import assert_never
 
 from compiler.entries.vocabulary import mac_number
 from compiler.ir.interpreter import Tally, VerdictKind, trace
+from compiler.ir.nodes import Pipeline
 from compiler.policy.loading import load_text
 from compiler.policy.policyset import PolicySet, WorkloadType
 from runtime.verification import arrivals, leaks, wire
@@ -27,6 +30,7 @@ from runtime.verification.cluster_steps import (
     Complaint,
     Damaged,
     Direct,
+    Enter,
     Exchange,
     Flood,
     More,
@@ -46,9 +50,20 @@ from runtime.verification.malformed.bytewise import SHORTEST
 from runtime.verification.malformed.catalogue import BY_NAME
 from runtime.verification.malformed.fault import damaged
 from runtime.verification.policies import plan as planned
+from runtime.verification.policies.entrances import CLIENTS
 from runtime.verification.policies.manifests import manifests, to_yaml
 from runtime.verification.policies.plan import PolicyPlan
-from runtime.verification.speaking import Ends, Speaker, ends_of, packet, sent_by, speaker_at, speakers, spoken
+from runtime.verification.speaking import (
+    Ends,
+    Speaker,
+    ends_of,
+    outsider,
+    packet,
+    sent_by,
+    speaker_at,
+    speakers,
+    spoken,
+)
 from runtime.verification.telling import TOO_BIG, check_told, error_packet, told
 from runtime.verification.vector import Reload
 from runtime.verification.witness import Witness
@@ -88,13 +103,15 @@ class Sent:
 class Cluster:
     """New devices on `levels`, by device name; `plans` are the policies now and later."""
 
-    def __init__(self, levels: Levels, plans: Sequence[PolicyPlan]) -> None:
+    def __init__(self, levels: Levels, plans: Sequence[PolicyPlan], pipeline: Pipeline | None = None) -> None:
+        """Without any levels, on the interpreter alone, `pipeline` must be given."""
         self.plan, *self._later = plans
-        comparisons = {name: Comparison(levels[name]) for name in planned.DEVICES}
+        comparisons = {name: Comparison(levels[name], pipeline=pipeline) for name in planned.DEVICES}
         self._all = list(comparisons.values())
         self.fabric = Fabric(comparisons, policies_of(self.plan))
         self._witness = Witness(self.fabric, self.plan)
         self.arrived: list[Sent] = []
+        self._at_nodes = {plan.at_nodes for plan in plans if plan.at_nodes is not None}
         self._dropped: dict[tuple[str, str], Tally] = {}
 
     def run(self, steps: Sequence[Step]) -> Compared:
@@ -115,7 +132,9 @@ class Cluster:
 
     def do(self, step: Step) -> None:
         match step:
-            case Call() | Direct() | Beside() | More() | Answer():
+            case Enter(is_stray=True):
+                self._enter_elsewhere(step)
+            case Call() | Enter() | Direct() | Beside() | More() | Answer():
                 self._speak(step)
             case Complaint(back=back):
                 self._complain(back)
@@ -149,7 +168,20 @@ class Cluster:
             case _:
                 assert_never(step)
 
-    def _exchange(self, call: Call) -> None:
+    def _enter_elsewhere(self, step: Enter) -> None:
+        """A device leaves alone what comes to it in a frame for another."""
+        said = self._entering(step)
+        if said is None:
+            return
+        speaker, ends, flags = said
+        other = next(name for name in planned.DEVICES if name != step.device)
+        journey = self._send(
+            speaker, spoken(replace(speaker, next_hop_mac=planned.UNDERLAY_MACS[other]), ends, flags, PAYLOAD)
+        )
+        if journey is not None and journey.end is not End.UNTOUCHED:
+            raise Violation(f"{ends}, in a frame for {other}, should be left alone: {journey}")
+
+    def _exchange(self, call: Call | Enter) -> None:
         if self._speak(replace(call, flags="S")):
             for step in (Answer(back=0, flags="SA"), More(back=1, flags="A"), Answer(back=0, flags="PA")):
                 if not self._speak(step):
@@ -197,12 +229,12 @@ class Cluster:
             comparison.do(Reload(is_fitting=step.how == "fitting"))
             return
         comparison.compare_state()
-        self._all.append(Comparison(comparison.levels, start_ms=comparison.now_ms))
+        self._all.append(Comparison(comparison.levels, start_ms=comparison.now_ms, pipeline=comparison.pipeline))
         self.fabric.begin_anew(step.device, self._all[-1])
         self._witness.forget(step.device)
         self._dropped = {key: tally for key, tally in self._dropped.items() if key[0] != step.device}
 
-    def _said(self, step: Call | Direct | Beside | More | Answer) -> tuple[Speaker, Ends, str] | None:
+    def _said(self, step: Call | Enter | Direct | Beside | More | Answer) -> tuple[Speaker, Ends, str] | None:
         """Who says what; None when there is nobody to speak, or nothing to speak of."""
         everyone = speakers(self.fabric.policies)
         match step:
@@ -215,6 +247,8 @@ class Cluster:
                 if isinstance(step, More):
                     return self._today(sent.sender), sent.ends, step.flags
                 return self._today(sent.receiver), sent.got.turned, step.flags
+            case Enter():
+                return self._entering(step)
             case Call() | Direct() if everyone:
                 client = everyone[step.client % len(everyone)]
                 ends = self._called(client, step) if isinstance(step, Call) else self._straight(client, step, everyone)
@@ -241,6 +275,22 @@ class Cluster:
         front = fronts[call.service % len(fronts)]
         protocol = front.port.protocol.number
         return Ends(protocol=protocol, src=src, src_port=call.src_port, dst=front.address, dst_port=front.number)
+
+    def _entering(self, step: Enter) -> tuple[Speaker, Ends, str] | None:
+        device = self.fabric.device(step.device)
+        fronts = [
+            (service.network, front)
+            for service in self.fabric.policies.services
+            for front in service.fronts(device)
+            if front.address not in service.addresses and front.address.version == step.version
+        ]
+        if not fronts or not device.lets_in:
+            return None
+        network, front = fronts[step.service % len(fronts)]
+        src = CLIENTS[step.version][step.client % len(CLIENTS[step.version])]
+        protocol = front.port.protocol.number
+        ends = Ends(protocol=protocol, src=src, src_port=step.src_port, dst=front.address, dst_port=front.number)
+        return outsider(device, network, (src,)), ends, step.flags
 
     def _straight(self, client: Speaker, step: Direct, everyone: tuple[Speaker, ...]) -> Ends | None:
         src = client.workload.address(step.version)
@@ -279,7 +329,7 @@ class Cluster:
         if journey is not None:
             self._witness.overheard(journey)
 
-    def _speak(self, step: Call | Direct | Beside | More | Answer) -> bool:
+    def _speak(self, step: Call | Enter | Direct | Beside | More | Answer) -> bool:
         """Whether the packet has arrived."""
         said = self._said(step)
         return said is not None and self._say(*said)
@@ -302,7 +352,7 @@ class Cluster:
     def _watched(self, journey: Journey | None) -> Journey | None:
         if journey is None:
             return None
-        arrivals.check(journey)
+        arrivals.check(journey, self._at_nodes)
         for hop in journey.hops:
             reason = "no_backend" if _is_refused(hop) else hop.outcome.drop_reason
             if reason is not None:
@@ -312,9 +362,19 @@ class Cluster:
         return journey
 
     def _receiver(self, journey: Journey) -> Speaker | None:
+        if journey.end is End.LEFT:
+            return self._outside(journey)
         if journey.end is not End.DELIVERED:
             return None
         return speaker_at(self.fabric.policies, journey.last.device, journey.last.outcome.egress_port or 0)
+
+    def _outside(self, journey: Journey) -> Speaker | None:
+        """Who gets what a workload has sent out of the cluster."""
+        sender = speaker_at(self.fabric.policies, journey.hops[0].device, journey.hops[0].port)
+        ends = ends_of(journey.frame) or told(journey.frame)
+        if sender is None:
+            return None
+        return outsider(self.fabric.device(journey.last.device), sender.workload.network, (ends.dst,))
 
 
 def _beside(sent: Sent) -> Ends:

@@ -29,6 +29,20 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Enter:
+    """Client `client` outside sends, to `device`, what it has for service port `service` of a family: to an external
+    address, or to a node port there. `is_stray`: in a frame for the other device, which a switch sends to this one."""
+
+    device: str
+    client: int
+    service: int
+    version: int
+    src_port: int
+    flags: str = "S"
+    is_stray: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Direct:
     """To the address of another workload, or to one that nobody has."""
 
@@ -81,14 +95,14 @@ class Onward:
 class Exchange:
     """A call as it goes when all is well: opened, answered, and both sides have sent data."""
 
-    call: Call
+    call: Call | Enter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flood:
     """Openings from ports that follow each other, which nobody answers."""
 
-    call: Call
+    call: Call | Enter
     count: int
 
 
@@ -96,7 +110,7 @@ class Flood:
 class Damaged:
     """A frame of this kind with faults in it, by name and case."""
 
-    step: Call | Direct | More | Answer
+    step: Call | Enter | Direct | More | Answer
     faults: tuple[tuple[str, int], ...]
 
 
@@ -149,6 +163,7 @@ class Restart:
 
 Step = (
     Call
+    | Enter
     | Direct
     | Beside
     | Complaint
@@ -189,23 +204,41 @@ _DIRECT = st.builds(
     protocol=st.sampled_from((6, 17)),
     src_port=st.integers(3024, 3025),
 )
+
+
+def _enterings(are_stray: tuple[bool, ...]) -> st.SearchStrategy[Enter]:
+    return st.builds(
+        Enter,
+        device=_DEVICE,
+        client=_SMALL,
+        service=_SMALL,
+        version=_VERSIONS,
+        src_port=st.integers(1024, 1027),
+        flags=st.sampled_from(("S", "S", "S", "A")),
+        is_stray=st.sampled_from(are_stray),
+    )
+
+
+_ENTERING = _enterings((False,))
 _MORE = st.builds(More, back=_BACK, flags=_DATA)
 _ANSWERS = st.builds(Answer, back=_BACK, flags=_DATA)
 _DAMAGED = st.builds(
     Damaged,
-    step=st.one_of(_CALLS, _DIRECT, _MORE, _ANSWERS),
+    step=st.one_of(_CALLS, _ENTERING, _DIRECT, _MORE, _ANSWERS),
     faults=FAULTY,
 )
 _WEIGHTS: tuple[tuple[st.SearchStrategy[Step], int], ...] = (
     (st.builds(Exchange, call=_CALLS), 5),
     (_CALLS, 3),
+    (st.builds(Exchange, call=_ENTERING), 3),
+    (_enterings((False, False, True)), 2),
     (_DIRECT, 2),
     (st.builds(Beside, back=_BACK), 1),
     (st.builds(Complaint, back=_BACK), 2),
     (_MORE, 4),
     (_ANSWERS, 4),
     (st.builds(Onward, back=_BACK), 2),
-    (st.builds(Flood, call=_CALLS, count=st.integers(4, 40)), 1),
+    (st.builds(Flood, call=st.one_of(_CALLS, _CALLS, _ENTERING), count=st.integers(4, 40)), 1),
     (_DAMAGED, 4),
     (st.builds(Stray, device=_DEVICE, client=_SMALL, version=_VERSIONS, vni_step=st.sampled_from((0, 1, -1, 256))), 1),
     (st.just(Adopt()), 1),

@@ -3,7 +3,7 @@
 The promises are those of docs/target-semantics.md: a new entry never takes the slot of one of higher rank, an entry
 lives until its timeout, a pair lives and leaves together. So a connection on which both sides have said more than a SYN
 (a server's SYN-ACK is more) keeps its backend, until one side closes it, its timeout is over, or the policies take
-client or server away.
+client or server away. A client outside is where it comes in.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from runtime.verification import wire
+from runtime.verification.policies.entrances import Entrance
 from runtime.verification.policies.plan import PlannedWorkload
 from runtime.verification.speaking import Ends
 
@@ -30,7 +31,7 @@ class Connection:
     Of each half (True: the client's) when its entry was met last, and whether more than a SYN has met it.
     """
 
-    client: PlannedWorkload
+    client: PlannedWorkload | Entrance
     server: PlannedWorkload
     kept_at: frozenset[str]
     called: Ends
@@ -45,28 +46,40 @@ class Connection:
         return all(self.has_data.values()) and is_alive and not self.is_over
 
 
+Origin = int | str
+"""Where a packet comes from: the number of a network, or from outside to a device of this name."""
+
+
 class Ledger:
-    """One connection for each pair of ends within a network."""
+    """One connection for each pair of ends within a network, or from outside by one device."""
 
     def __init__(self) -> None:
-        self._by_call: dict[tuple[int, Ends], Connection] = {}
-        self._by_answer: dict[tuple[int, Ends], Connection] = {}
+        self._by_call: dict[tuple[Origin, Ends], Connection] = {}
+        self._by_answer: dict[tuple[Origin, Ends], Connection] = {}
 
-    def open(self, network: int, connection: Connection) -> None:
-        """A packet has learned it; what had the same ends is gone."""
-        self._by_call[network, connection.called] = connection
-        self._by_answer[network, connection.to.turned] = connection
+    def open(self, origin: Origin, connection: Connection) -> None:
+        """A packet has learned it; what had the same ends is gone.
 
-    def drop(self, network: int, ends: Ends) -> None:
+        Two clients outside of one address, which come in by two devices, are one to the backend: who gets its answers
+        is promised to neither.
+        """
+        answer = connection.server.network, connection.to.turned
+        other = self._by_answer.get(answer)
+        if other is not None and isinstance(other.client, Entrance) and other.client != connection.client:
+            other.is_over = connection.is_over = True
+        self._by_call[origin, connection.called] = connection
+        self._by_answer[answer] = connection
+
+    def drop(self, origin: Origin, ends: Ends) -> None:
         """A packet with these ends has learned something else."""
-        connection = self._by_call.pop((network, ends), None)
+        connection = self._by_call.pop((origin, ends), None)
         if connection is not None:
             connection.is_over = True
 
-    def of(self, network: int, ends: Ends) -> tuple[Connection | None, bool]:
+    def of(self, origin: Origin, ends: Ends) -> tuple[Connection | None, bool]:
         """The connection of a packet, and whether it is its client's."""
-        called = self._by_call.get((network, ends))
-        return (self._by_answer.get((network, ends)), False) if called is None else (called, True)
+        called = self._by_call.get((origin, ends))
+        return (self._by_answer.get((origin, ends)), False) if called is None else (called, True)
 
     def saw(self, connection: Connection, *, is_client: bool, flags: str, now_ms: int) -> None:
         """A packet has met its half's entry."""
@@ -81,7 +94,7 @@ class Ledger:
         for connection in self._by_call.values():
             connection.is_over |= device in connection.kept_at
 
-    def keep(self, workloads: Collection[PlannedWorkload]) -> None:
+    def keep(self, there: Collection[PlannedWorkload | Entrance]) -> None:
         """Only connections between these have promises."""
         for connection in self._by_call.values():
-            connection.is_over |= connection.client not in workloads or connection.server not in workloads
+            connection.is_over |= connection.client not in there or connection.server not in there

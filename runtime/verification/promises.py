@@ -11,11 +11,22 @@ from runtime.verification import wire
 from runtime.verification.meshpromises import meshed
 from runtime.verification.policies import expected
 from runtime.verification.policies import plan as planned
+from runtime.verification.policies.entrances import Entrance, external_address, lets_in
 from runtime.verification.policies.plan import PlannedPort, PlannedService, PlannedWorkload, PolicyPlan
 from runtime.verification.promise import WHEN_CROWDED, Landing, Promise
 from runtime.verification.speaking import Ends
 
 _PROTOCOLS = wire.PROTOCOLS
+
+
+def promise_outside(plan: PolicyPlan, entrance: Entrance | None, ends: Ends, flags: str = "") -> Promise:
+    """To a client outside; without an entrance nothing is let in."""
+    found = None if entrance is None else service_of(plan, entrance.client, ends)
+    if entrance is None or found is None:
+        return Promise()
+    if not lets_in(found[0], ends.dst, ends.src):
+        return Promise(reasons=frozenset({"source_denied"}))
+    return promise(plan, entrance.client, ends, flags)
 
 
 def promise(plan: PolicyPlan, sender: PlannedWorkload, ends: Ends, flags: str = "") -> Promise:
@@ -36,7 +47,7 @@ def _direct(plan: PolicyPlan, sender: PlannedWorkload, ends: Ends) -> Promise:
 
 
 def service_of(plan: PolicyPlan, sender: PlannedWorkload, ends: Ends) -> tuple[PlannedService, PlannedPort] | None:
-    """The service that is called, and by which of its ports: at its cluster IP, or at the sender's node."""
+    """The service that is called, and by which of its ports: at an address of its own, or at the sender's node."""
     for service in plan.services:
         if service.network != sender.network or ends.dst.version not in service.versions:
             continue
@@ -53,6 +64,8 @@ def _fronts(
     """Of all families."""
     for version in service.versions:
         yield planned.cluster_ip(service, version), port.port
+        if service.is_shown:
+            yield external_address(service, version), port.port
         if plan.has_node_ports(service) and plan.lets_in and place in planned.DEVICES:
             yield planned.node_address(place, version), planned.node_port(plan, service, port)
 

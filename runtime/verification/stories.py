@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from compiler.ir.nodes import Pipeline
 from runtime.verification.cluster import Cluster, Levels
 from runtime.verification.cluster_steps import (
     Adopt,
     Answer,
     Apply,
+    Beside,
     Call,
+    Complaint,
     Direct,
+    Enter,
     Exchange,
     Flood,
     More,
@@ -29,6 +33,7 @@ from runtime.verification.policies.plan import (
     PlannedDirection,
     PlannedNetwork,
     PlannedPort,
+    PlannedRanges,
     PlannedRedirect,
     PlannedService,
     PlannedWorkload,
@@ -69,6 +74,15 @@ _REDIRECTED = replace(
 )
 _BY_COUNT = replace(SHOP, services=(replace(_WEB, algorithm="LeastConnections"),))
 _BY_COUNT_NEAR = replace(SHOP_OF_ONE, services=(replace(SHOP_OF_ONE.services[0], algorithm="LeastConnections"),))
+_SHOWN = replace(
+    SHOP, underlay="routed", services=(replace(_WEB, is_shown=True), replace(_WEB, network=1, is_shown=True, app=""))
+)
+"""To clients outside, by either device; the other network has no backend."""
+_TO_FEW = PlannedRanges(allow=(1, 7), deny=(3, 9))
+"""All but one of the clients that have no address of a network inside."""
+_SHOWN_TO_FEW = replace(_SHOWN, services=(replace(_SHOWN.services[0], ranges=_TO_FEW), _SHOWN.services[1]))
+_HIDDEN = replace(_SHOWN, services=(_WEB,))
+_ENTER = Enter(device="dpu-a", client=0, service=1, version=4, src_port=1024)
 _SETTLED = tuple(Restart(device=device, how="fitting") for device in DEVICES)
 
 
@@ -81,9 +95,9 @@ class Story:
     steps: tuple[Step, ...]
     arrives: int
 
-    def run(self, levels: Levels) -> None:
-        """Raises `Finding`."""
-        cluster = Cluster(levels, self.plans)
+    def run(self, levels: Levels, pipeline: Pipeline | None = None) -> None:
+        """On the interpreter alone where there are no levels but a `pipeline`. Raises `Finding`."""
+        cluster = Cluster(levels, self.plans, pipeline)
         cluster.run(self.steps)
         if len(cluster.arrived) != self.arrives:
             raise Violation(f"{len(cluster.arrived)} packets arrived and not {self.arrives}")
@@ -93,7 +107,74 @@ def _both(*calls: Call) -> Sequence[Exchange]:
     return [Exchange(call=replace(call, version=version)) for call in calls for version in (4, 6)]
 
 
+def _entering(*clients: int) -> Sequence[Enter]:
+    """By both devices, in both families."""
+    return [
+        replace(_ENTER, device=device, version=version, client=client)
+        for device in DEVICES
+        for version in (4, 6)
+        for client in clients
+    ]
+
+
+OUTSIDE = (
+    Story(
+        name="clients outside call, answers go back to them, and so do errors",
+        plans=(_SHOWN,),
+        steps=tuple(
+            step
+            for call in _entering(0, 2)
+            for step in (
+                Exchange(call=replace(call, service=0)),
+                Exchange(call=call),
+                Complaint(back=0),
+                Complaint(back=1),
+                More(back=1, flags="PA"),
+                Beside(back=0),
+                replace(call, is_stray=True),
+                replace(call, service=2),  # of the network without a backend
+                Pause(ms=7_440_000),
+                SweepAll(),
+            )
+        ),
+        arrives=72,
+    ),
+    Story(
+        name="source ranges come and go, those who are known stay",
+        plans=(_SHOWN, _SHOWN_TO_FEW, _SHOWN),
+        steps=(
+            *(Exchange(call=call) for call in _entering(0)),
+            Apply(),
+            *(step for _ in range(4) for step in (More(back=14, flags="PA"), Answer(back=14, flags="A"))),
+            *(replace(call, src_port=1025) for call in _entering(0, 1, 2)),
+            Apply(),
+            *(Exchange(call=replace(call, src_port=1026)) for call in _entering(0, 1, 2)),
+        ),
+        arrives=76,
+    ),
+    Story(
+        name="an external address goes, and comes again while programs change",
+        plans=(_SHOWN, _HIDDEN, _SHOWN),
+        steps=(
+            *(Exchange(call=call) for call in _entering(0)),
+            *(Restart(device=device, how="whole") for device in DEVICES),
+            More(back=1, flags="A"),
+            Answer(back=0, flags="A"),
+            Adopt(),
+            *(step for _ in range(20) for step in (Push(device="dpu-a", steps=1), _ENTER, More(back=2, flags="A"))),
+            Apply(),
+            *_SETTLED,
+            *(replace(call, src_port=1025) for call in _entering(0)),
+            Pause(ms=7_440_000),
+            SweepAll(),
+            *(Exchange(call=replace(call, src_port=1026)) for call in _entering(0)),
+        ),
+        arrives=58,
+    ),
+)
+
 STORIES = (
+    *OUTSIDE,
     Story(name="calls and answers", plans=(SHOP,), steps=(*_both(_CALL, _QUERY),), arrives=16),
     Story(
         name="the last service of a family goes, connections go on",

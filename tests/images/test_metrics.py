@@ -15,13 +15,12 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from agents.metrics.server import ServingError, parse_address
 from agents.storage.io.conversionrecords import Wanted, recording
 from agents.storage.io.events import Events, Kind, log_event
 from agents.storage.metrics import PREFIX, Metrics
-from agents.storage.metricsserver import parse_address
 from agents.storage.snapshotter import Snapshotter
 from agents.storage.translate.modes import BLOCK
-from agents.storage.wire.errors import ImageError
 from tests.images.agent import Agent, running_agent, wait_until
 from tests.images.conversions import converted
 from tests.images.node import Node, busybox, file_layer, node_with_metrics
@@ -210,14 +209,15 @@ def test_what_cannot_be_read_is_left_out_and_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("9090", "'9090' is no address for metrics; expected a socket's path, or 127.0.0.1:PORT"),
-        ("127.0.0.1:0", "'127.0.0.1:0' is no address for metrics; expected a socket's path, or 127.0.0.1:PORT"),
+        ("9090", "'9090' is no address; expected a socket's path, or 127.0.0.1:PORT"),
+        ("127.0.0.1:0", "'127.0.0.1:0' is no address; expected a socket's path, or 127.0.0.1:PORT"),
+        (":9090", "every address is more than loopback, and metrics have no passwords"),
         ("0.0.0.0:9090", "'0.0.0.0' is no address of loopback, and metrics have no passwords"),
         ("node:9090", "'node' is no address of loopback, and metrics have no passwords"),
     ],
 )
 def test_where_metrics_are_not_served(text: str, said: str) -> None:
-    with pytest.raises(ImageError) as refused:
+    with pytest.raises(ServingError) as refused:
         parse_address(text)
     assert str(refused.value) == said
 
@@ -235,7 +235,7 @@ def test_an_address_that_is_taken(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         agent = Agent(tmp_path, "--metrics", f"127.0.0.1:{port}")
         done = subprocess.run(agent.command(agent.socket), capture_output=True, text=True, check=False)
-    said = f"turnout: error: 127.0.0.1:{port}: metrics cannot be served there: Address already in use\n"
+    said = f"turnout: error: 127.0.0.1:{port} cannot be listened on: Address already in use\n"
     assert (done.returncode, done.stderr) == (1, said)
 
 

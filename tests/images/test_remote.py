@@ -19,7 +19,7 @@ from agents.storage.adoption import adopt
 from agents.storage.io.nbdclient import NbdClient
 from agents.storage.io.nbdtls import NbdTls
 from agents.storage.io.store import Store, StoredImage
-from agents.storage.io.volumefiles import find_volume, remote_path
+from agents.storage.io.volumefiles import find_volume, remote_path, volume_path
 from agents.storage.io.volumeserver import VolumeServer
 from agents.storage.snapshotter import Snapshotter
 from agents.storage.translate.modes import BLOCK
@@ -249,3 +249,24 @@ def test_the_commands(pair: Pair) -> None:
     assert serving.returncode == 0
     done = turnout("adopt", address, "--store", third)
     assert (done.returncode, done.stderr) == (1, f"turnout: error: nbd://{address}: Connection refused\n")
+
+
+def test_what_is_converted_here_is_here_although_it_was_adopted(pair: Pair) -> None:
+    """Also for those that start when the other node is gone."""
+    before = pair.snapshots.prepare("before", pair.chain, {})
+    made = converted(pair.folder / "layout", pair.here)
+    assert not made.was_there
+    (volume,) = made.image.volumes
+    found = find_volume(pair.here, volume.digest)
+    assert found == volume_path(pair.here, volume.digest)
+    assert found.read_bytes() == volume_path(pair.there, volume.digest).read_bytes()
+    assert converted(pair.folder / "layout", pair.here).was_there
+    pair.adopt()
+    assert find_volume(pair.here, volume.digest) == found
+    assert before
+    assert (pair.volume / "first").read_bytes() == FIRST
+    pair.snapshots.remove("before")
+    pair.snapshots.cleanup()
+    pair.server.close()
+    pair.snapshots.prepare("after", pair.chain, {})
+    assert (pair.volume / "last").read_bytes() == LAST

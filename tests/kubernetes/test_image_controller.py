@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Generator
 from dataclasses import dataclass, field
@@ -16,7 +17,12 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from agents.storage.adoption import adopt
 from agents.storage.io.store import Store
+from agents.storage.io.volumefiles import volume_path
+from agents.storage.io.volumeserver import VolumeServer
+from agents.storage.wire.remotes import Server
+from tests.images.registry import free_port
 from tests.kubernetes.controlplane import Client, ControlPlane, Object, RefusedError
 from tests.kubernetes.gatedregistry import Gate, gated_registry
 from tests.kubernetes.kubelet import JOBS, NAMESPACE, NODES, Kubelet, await_that
@@ -289,6 +295,38 @@ def test_a_node_that_goes(cluster: Cluster) -> None:
     status = cluster.await_phase("web", "Succeeded")
     assert status["node"] == "two"
     assert "NodeGone" in cluster.reasons("web")
+
+
+def test_a_node_that_goes_from_which_another_one_has_adopted(cluster: Cluster) -> None:
+    """That one converts: what it has read from the node that is gone does not count."""
+    cluster.start_controller()
+    cluster.convert("web", cluster.gate.add("1"))
+    cluster.await_phase("web", "Succeeded")
+    here, there = cluster.kubelet.store("two"), cluster.kubelet.store("one")
+    adopt_all(there, here)
+    cluster.kubelet.remove_node("one")
+    cluster.kubelet.add_node("two")
+    cluster.client.ask("DELETE", f"{CONVERSIONS}/web")
+    cluster.convert("web", cluster.gate.add("1"))
+    status = cluster.await_phase("web", "Succeeded")
+    assert (status["node"], status["ready"]) == ("two", True)
+    (block,) = status["blocks"]
+    assert volume_path(here, block["name"]).read_bytes() == volume_path(there, block["name"]).read_bytes()
+
+
+def adopt_all(there: Path, here: Path) -> None:
+    address = Server(host="127.0.0.1", port=free_port())
+    with tempfile.TemporaryDirectory() as folder:
+        served = Path(folder) / "store"  # a short path, since there are sockets below it
+        served.symlink_to(there)
+        server, store = VolumeServer(served, address), Store(here)
+        try:
+            server.publish()
+            (image,) = adopt(address, (), store)
+            assert not volume_path(here, image.volumes[0].digest).exists()
+        finally:
+            store.close()
+            server.close()
 
 
 def test_a_node_that_is_not_ready_for_too_long(cluster: Cluster) -> None:

@@ -70,6 +70,15 @@ def test_the_next_run_knows_it_all(folder: Path, paths: list[Path]) -> None:
     assert only_file(folder).stat().st_mode & 0o777 == 0o600
 
 
+def test_it_is_the_same_prepared_by_and_by(folder: Path, paths: list[Path], tmp_path: Path) -> None:
+    memory = Memory()
+    load(paths, memory)
+    for _ in range(SERVICES):
+        memory.encode(3)
+    write_memory(tmp_path / "other", paths, memory)
+    assert only_file(tmp_path / "other").read_bytes() == only_file(folder).read_bytes()
+
+
 def test_other_paths_are_another_memory(folder: Path, paths: list[Path], tmp_path: Path) -> None:
     copy = tmp_path / "copy.yaml"
     copy.write_text(paths[0].read_text())

@@ -15,6 +15,7 @@ from typing import Final, assert_never
 from agents.imagecontroller import wire
 from agents.imagecontroller.errors import RefusedError
 from agents.imagecontroller.io.apiserver import ApiServer
+from agents.imagecontroller.io.observing import NOBODY, Observer
 from agents.imagecontroller.io.watching import Watched
 from agents.imagecontroller.translate.deciding import Action, CreateJob, DeleteJob, Tell, WriteStatus
 from agents.imagecontroller.wire import Object
@@ -27,8 +28,8 @@ _MESSAGE_CHARACTERS: Final = 1000
 
 
 class Acting:
-    def __init__(self, server: ApiServer, conversions: Watched, jobs: Watched) -> None:
-        self._server, self._conversions, self._jobs = server, conversions, jobs
+    def __init__(self, server: ApiServer, conversions: Watched, jobs: Watched, observer: Observer = NOBODY) -> None:
+        self._server, self._conversions, self._jobs, self._observer = server, conversions, jobs, observer
         self._told: OrderedDict[str, None] = OrderedDict()
 
     def carry_out(self, action: Action) -> None:
@@ -83,12 +84,17 @@ class Acting:
         name = f"{wire.name_of(conversion)[:200]}.{sha256(what.encode()).hexdigest()[:16]}"
         if name in self._told:
             return
+        is_new = True
         try:
             self._server.create(wire.events_path(wire.namespace_of(conversion)), _event(event, name))
         except RefusedError as error:
+            is_new = not error.is_conflict
             # Told before; or the namespace is being deleted, and nobody will look.
             if not (error.is_conflict or error.is_missing or error.code == 403):
                 raise
+        finally:
+            if is_new:  # it has happened, whether there is an event of it or not
+                self._observer.told(event)
         self._told[name] = None
         if len(self._told) > _TOLD:
             self._told.popitem(last=False)

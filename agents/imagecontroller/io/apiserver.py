@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, cast
@@ -13,7 +14,8 @@ from urllib3.exceptions import HTTPError
 
 from agents.imagecontroller.errors import ClusterError, RefusedError
 from agents.imagecontroller.io.connecting import Connection
-from agents.imagecontroller.wire import Object
+from agents.imagecontroller.io.observing import NO_ANSWER, NOBODY, Observer
+from agents.imagecontroller.wire import Object, resource_of
 
 MERGE: Final = "application/merge-patch+json"
 _JSON: Final = "application/json"
@@ -26,8 +28,8 @@ class ApiServer:
     """Used from several threads. Every method raises RefusedError for the server's no, ClusterError where it cannot be
     asked."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: Connection, observer: Observer = NOBODY) -> None:
+        self._connection, self._observer = connection, observer
         self._pool = urllib3.PoolManager(maxsize=8, ssl_context=connection.context, retries=False, timeout=_TIMEOUT)
 
     def close(self) -> None:
@@ -68,9 +70,11 @@ class ApiServer:
         url = f"{self._connection.server}{path}?{urlencode(asked)}"
         timeout = urllib3.Timeout(connect=5, read=lasts_s + 10)
         try:
-            answer = self._pool.request(
-                "GET", url, headers=self._headers(), preload_content=False, redirect=False, timeout=timeout
-            )
+            with self._observed("WATCH", path) as code:
+                answer = self._pool.request(
+                    "GET", url, headers=self._headers(), preload_content=False, redirect=False, timeout=timeout
+                )
+                code.append(answer.status)
             try:
                 if answer.status != 200:
                     raise _refusal(answer.status, answer.read(1 << 16))
@@ -79,6 +83,16 @@ class ApiServer:
                 answer.close()
         except HTTPError as error:
             raise ClusterError(f"{path}: the watch broke: {error}") from error
+
+    @contextmanager
+    def _observed(self, method: str, path: str) -> Generator[list[int]]:
+        """Around a request, which puts its answer's code into the list."""
+        began_s, code = time.monotonic(), list[int]()
+        try:
+            yield code
+        finally:
+            told = str(code[0]) if code else NO_ANSWER
+            self._observer.answered(method, resource_of(path), told, time.monotonic() - began_s)
 
     def _headers(self, content: str = _JSON) -> dict[str, str]:
         plain = {"Accept": _JSON, "Content-Type": content, "User-Agent": _AGENT}
@@ -95,7 +109,9 @@ class ApiServer:
         url = f"{self._connection.server}{path}" + (f"?{urlencode(query)}" if query else "")
         text = None if body is None else json.dumps(body).encode()
         try:
-            answer = self._pool.request(method, url, headers=self._headers(content), body=text, redirect=False)
+            with self._observed(method, path) as code:
+                answer = self._pool.request(method, url, headers=self._headers(content), body=text, redirect=False)
+                code.append(answer.status)
         except HTTPError as error:
             raise ClusterError(f"{self._connection.server} does not answer: {error}") from error
         if answer.status >= 300:

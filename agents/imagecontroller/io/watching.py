@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 from collections.abc import Callable
 from threading import Event, Lock
 from typing import Final
 
-from agents.imagecontroller.errors import ClusterError
+from agents.imagecontroller.errors import ClusterError, RefusedError
 from agents.imagecontroller.io.apiserver import ApiServer, refusal_of
-from agents.imagecontroller.wire import Object, key_of, version_of
+from agents.imagecontroller.io.observing import NOBODY, Observer, Restart
+from agents.imagecontroller.wire import Object, key_of, resource_of, version_of
 
 _LOG: Final = logging.getLogger(__name__)
 _WATCH_S: Final = 300
@@ -20,8 +22,17 @@ _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 30.0
 class Watched:
     """`run` belongs into a thread of its own; `changed` is called from it after each change."""
 
-    def __init__(self, server: ApiServer, path: str, changed: Callable[[], None], selector: str = "") -> None:
-        self._server, self._path, self._changed = server, path, changed
+    def __init__(
+        self,
+        server: ApiServer,
+        path: str,
+        changed: Callable[[], None],
+        selector: str = "",
+        observer: Observer = NOBODY,
+    ) -> None:
+        self._server, self._path, self._changed, self._observer = server, path, changed, observer
+        self.resource, self.heard_at_s = resource_of(path), 0.0
+        """When the server last told anything, in seconds since 1970."""
         self._query = {"labelSelector": selector} if selector else {}
         self._objects: dict[str, Object] = {}
         self._lock, self._synced = Lock(), Event()
@@ -53,7 +64,9 @@ class Watched:
                 wait_s = _FIRST_WAIT_S
                 while not stop.is_set():
                     version = self._watch(version, stop)
+                    self._observer.watch_restarted(self.resource, Restart.ENDED)
             except ClusterError as error:
+                self._observer.watch_restarted(self.resource, _why(error))
                 _LOG.warning("%s: %s; asked again in %.1f s", self._path, error, wait_s)
                 stop.wait(wait_s * random.uniform(0.75, 1.25))
                 wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
@@ -64,6 +77,7 @@ class Watched:
             # Written by us after the list was made: the watch tells them.
             newer = {key: one for key, one in self._objects.items() if version_of(one) > int(version or 0)}
             self._objects = {key_of(item): item for item in items} | newer
+        self.heard_at_s = time.time()
         self._synced.set()
         self._changed()
         return version
@@ -85,6 +99,7 @@ class Watched:
         found: Object = event.get("object") or {}
         if kind == "ERROR":
             raise refusal_of(found)
+        self.heard_at_s = time.time()
         if kind != "BOOKMARK":
             self._take(kind, found)
             self._changed()
@@ -101,3 +116,9 @@ class Watched:
         there = self._objects.get(key_of(found))
         if there is None or version_of(there) <= version_of(found):
             self._objects[key_of(found)] = found
+
+
+def _why(error: ClusterError) -> Restart:
+    if not isinstance(error, RefusedError):
+        return Restart.BROKEN
+    return Restart.EXPIRED if error.code == 410 else Restart.REFUSED

@@ -26,6 +26,8 @@ Check = Callable[[Object], str]
 """What is wrong with a conversion's spec; empty for nothing."""
 _DONE: Final = ("Succeeded", "Failed")
 _WARNINGS: Final = frozenset({"Retrying", "ConversionFailed", "InvalidSpec", "NodeGone"})
+OCCASIONS: Final = ("Started", "Converted", "Retrying", "ConversionFailed", "InvalidSpec", "NodeGone")
+"""Reasons of all events."""
 _WORTH_AN_EVENT: Final = frozenset({"Converted", *_WARNINGS})
 
 
@@ -53,6 +55,8 @@ class Tell:
     reason: str
     message: str
     occasion: str
+    took_s: float | None = None
+    """How long the attempt took, where one has ended."""
 
     @property
     def is_warning(self) -> bool:
@@ -188,10 +192,11 @@ class _Deciding:
         self._decision.actions.append(WriteStatus(conversion, status))
         before = wire.condition(conversion, statuses.READY) or {}
         if told.reason in _WORTH_AN_EVENT and (before.get("reason"), before.get("message")) != told[1:3]:
-            self._event(conversion, told.reason, told.message or f"on node {told.node}", told.message)
+            message = told.message or f"on node {told.node}"
+            self._event(conversion, told.reason, message, told.message, told.took_s)
 
-    def _event(self, conversion: Object, reason: str, message: str, occasion: str) -> None:
-        self._decision.actions.append(Tell(conversion, reason, message, occasion))
+    def _event(self, conversion: Object, reason: str, message: str, occasion: str, took_s: float | None = None) -> None:
+        self._decision.actions.append(Tell(conversion, reason, message, occasion, took_s))
 
     def _delete(self, attempts: Iterable[Attempt]) -> None:
         self._decision.actions += [DeleteJob(one.job) for one in attempts if not one.is_leaving]

@@ -143,13 +143,21 @@ class Attempt:
     is_leaving: bool
     ended: str
     """Complete, Failed, or empty while it goes on."""
+    started_at_s: float
+    """0 where it is not known, as `ended_at_s` while it goes on."""
     ended_at_s: float
     report: dict[str, Any] | None
     """A status, as the conversion wrote it last; None where there is none that can be read."""
 
+    @property
+    def took_s(self) -> float | None:
+        """From its Job's start to its end, in whole seconds, as Kubernetes has them."""
+        is_known = 0 < self.started_at_s <= self.ended_at_s
+        return self.ended_at_s - self.started_at_s if is_known else None
+
 
 def read_job(job: Object) -> Attempt:
-    ended, at_s = _ended(job)
+    ended, at_s = how_it_ended(job)
     return Attempt(
         job=job,
         number=_number(wire.label(job, wire.ATTEMPT_LABEL)),
@@ -157,12 +165,14 @@ def read_job(job: Object) -> Attempt:
         node=wire.annotation(job, wire.NODE_ANNOTATION),
         is_leaving=wire.is_leaving(job),
         ended=ended,
+        started_at_s=wire.seconds(str(wire.status_of(job).get("startTime", ""))),
         ended_at_s=at_s,
         report=_report(wire.annotation(job, wire.REPORT_ANNOTATION)),
     )
 
 
-def _ended(job: Object) -> tuple[str, float]:
+def how_it_ended(job: Object) -> tuple[str, float]:
+    """Complete or Failed, and when; empty while it goes on."""
     for kind in ("Complete", "Failed"):
         found = wire.condition(job, kind)
         if found is not None and found.get("status") == "True":

@@ -23,6 +23,11 @@ class Nodes:
         self._load, self._busy = Counter(load), set(busy)
 
     @property
+    def count(self) -> int:
+        """Of those that convert."""
+        return len(self._fit)
+
+    @property
     def are_there(self) -> bool:
         return bool(self._fit)
 

@@ -25,6 +25,8 @@ class Told(NamedTuple):
     is_ready: bool = False
     has_failed: bool = False
     node: str = ""
+    took_s: float | None = None
+    """Of an attempt that has ended."""
 
 
 def make_status(conversion: Object, told: Told, now_s: float) -> Object:
@@ -86,8 +88,15 @@ def succeeded(attempt: Attempt) -> Told | None:
     report = attempt.report or {}
     if report.get("phase") != "Succeeded" or report.get("ready") is not True:
         return None
-    found = blocks(report)
-    return Told(phase="Succeeded", progress=100, reason="Converted", blocks=found, is_ready=True, node=attempt.node)
+    return Told(
+        phase="Succeeded",
+        progress=100,
+        reason="Converted",
+        blocks=blocks(report),
+        is_ready=True,
+        node=attempt.node,
+        took_s=attempt.took_s,
+    )
 
 
 def failure(attempt: Attempt) -> str:
@@ -117,6 +126,7 @@ def failed(attempt: Attempt, message: str, *, is_last: bool) -> Told:
         is_ready=report.get("ready") is True,
         has_failed=is_last,
         node=attempt.node,
+        took_s=attempt.took_s,
     )
 
 

@@ -29,7 +29,7 @@ from agents.storage.io.files import fsync_directory, held_bytes
 from agents.storage.io.nbdtls import NbdTls
 from agents.storage.io.quotas import Quotas
 from agents.storage.io.remotevolumes import Ahead, RemoteVolumes
-from agents.storage.io.volumefiles import find_volume, remote_volume, volume_paths
+from agents.storage.io.volumefiles import find_volume, remote_volume, volume_path, volume_paths
 from agents.storage.translate.overlaying import BELOW_ALL
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.snapshots import Kind as SnapshotKind
@@ -48,7 +48,7 @@ class SnapshotFiles:
         events: Events | None = None,
         tls: NbdTls | None = None,
     ) -> None:
-        self.root = root
+        self.root, self._store = root, store
         self._snapshots, self._volumes, self._attached = (root / name for name in ("snapshots", "volumes", "attached"))
         for folder in (root, self._snapshots, self._volumes, self._attached):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -126,10 +126,19 @@ class SnapshotFiles:
             raise ImageError(f"volume {digest} of {store} cannot be kept in {self.root}: {error.strerror}") from error
         fsync_directory(self._volumes)
 
+    def _found(self, digest: str) -> Path:
+        """The volume that is kept. In place of one on another node the store's, where it has been converted since."""
+        kept = find_volume(self.root, digest)
+        if remote_volume(kept) is not None and volume_path(self._store, digest).exists():
+            self.pin(self._store, digest)
+            kept.unlink()
+            kept = find_volume(self.root, digest)
+        return kept
+
     def attach(self, digest: str) -> Path:
         """Where the volume is mounted, read-only: once, whoever asks. One on another node is mounted anew where the
         daemon that reads it has died."""
-        target, volume = self.attached(digest), find_volume(self.root, digest)
+        target, volume = self.attached(digest), self._found(digest)
         remote = remote_volume(volume)
         read_from_daemon = digest in self._remote.attached()
         if target.is_mount() and (self._remote.has(digest) if read_from_daemon else remote is None):

@@ -6,6 +6,7 @@ The key is looked at first: of what nobody trusted has signed, nothing is believ
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
@@ -23,7 +24,10 @@ from nacl.exceptions import BadSignatureError
 
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.signatures import Claim
-from compiler.policy.signingkeys import PublicKey, SigningKey
+from compiler.policy.signingkeys import SigningKey
+
+if TYPE_CHECKING:
+    from compiler.policy.signingkeys import PublicKey
 
 
 class RefusedSignatureError(ImageError):

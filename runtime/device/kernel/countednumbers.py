@@ -16,6 +16,8 @@ from runtime.bpf.maps import Map
 from runtime.device.undo import UndoLog
 
 _NUMBER = struct.Struct("=I")
+AT_ONCE = 64
+"""Counts that are looked up together: new members come in batches, and each asks for the next number."""
 
 
 class CountedNumbers:
@@ -34,6 +36,8 @@ class CountedNumbers:
         self._used: dict[int, int] = {}
         """Whose a number is."""
         self._last = 0
+        self._first, self._read = 0, b""
+        """The counts that were looked up last in this batch, and the number of the first of them."""
 
     def expect(self, numbers: Mapping[int, int]) -> None:
         """Members that are about to come have these already, by member id. Before any is taken."""
@@ -84,5 +88,14 @@ class CountedNumbers:
         return fewest[1]
 
     def _count(self, number: int) -> int:
-        raw = self._counts.lookup(_NUMBER.pack(number))
-        return _NUMBER.unpack(raw)[0] if raw is not None else 0
+        """As it was in this batch."""
+        step = self._counts.details.buffer_size
+        at = (number - self._first) * step
+        if not 0 <= at < len(self._read):
+            self._first, self._read, at = number, self._counts.lookup_slots(number, AT_ONCE), 0
+            self._undo.note(self._forget)
+            self._undo.at_commit(self._forget)
+        return _NUMBER.unpack_from(self._read, at)[0] if self._read else 0
+
+    def _forget(self) -> None:
+        self._read = b""

@@ -58,7 +58,16 @@ def _trie_packer(table: TableLayout, sizes: Sequence[int]) -> PackKey:
 
 def value_packer(table: TableLayout) -> PackValue:
     """Of a table without a selector; one with a selector takes no actions."""
-    packers = _call_packers(table.value) if table.value is not None else {}
+    return call_packer(table.value) if table.value is not None else _takes_none
+
+
+def _takes_none(call: ActionCall, counter: int) -> bytes:
+    raise InternalError(f"a table with a selector takes no actions: {call}, counter {counter}")
+
+
+def call_packer(value: ValueLayout) -> PackValue:
+    """Of a table, or of the members of a selector; what stands for the counter there is a member's number."""
+    packers = _call_packers(value)
     return lambda call, counter: packers[call.action](counter, *call.arguments)
 
 

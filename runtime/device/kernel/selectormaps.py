@@ -17,6 +17,7 @@ from compiler.printers.layout import GroupSlice, SelectorLayout
 from runtime.bpf.maps import Map
 from runtime.device.kernel.countednumbers import CountedNumbers
 from runtime.device.kernel.mapfaults import refusals_of
+from runtime.device.kernel.packing import call_packer
 from runtime.device.kernel.ringslots import RingSlots
 from runtime.device.kernel.selectorpins import Kept, Target
 from runtime.device.kernel.sides import Sides
@@ -27,7 +28,6 @@ from runtime.device.refusals import RefusedError, exhausted
 from runtime.device.undo import UndoLog
 
 EMPTY = Slice(offset=0, size=0)
-_INDEX = struct.Struct("=I")
 
 
 class SelectorMaps:
@@ -61,6 +61,9 @@ class SelectorMaps:
         self._places = Slices(selector.members.max_entries)
         sides.add_resting(self._slots)
         sides.add_resting(self._places)
+        self._pack_member = call_packer(selector.member)
+        self._unwritten: dict[int, bytes] | None = None
+        """Members that this batch puts into the map before packets see it, by place; None where it has none yet."""
         self._place_of: dict[int, Slice] = {}
         """Where in the array of members each one is, by member id."""
         self._groups: dict[int, Group] = {}
@@ -237,9 +240,26 @@ class SelectorMaps:
             raise exhausted(f"action profile {self._layout.name}: all {most} places of members are taken; try again")
         self._undo.note(partial(self._places.give_back, place))
         number = self._numbers.of(member.id) if self._numbers is not None else 0
-        with self._refusals():
-            self._members.update(_INDEX.pack(place.offset), self._layout.member.encode(member.action, number))
+        self._write_later(place.offset, self._pack_member(member.action, number))
         return place
+
+    def _write_later(self, place: int, value: bytes) -> None:
+        """With all others of this batch; those taken back before are written as well, to places that nobody reads."""
+        if self._unwritten is None:
+            self._unwritten = {}
+            self._undo.note(self._write_none)
+            self._undo.at_commit(self._write_members)
+        self._unwritten[place] = value
+
+    def _write_none(self) -> None:
+        self._unwritten = None
+
+    def _write_members(self) -> None:
+        unwritten, self._unwritten = self._unwritten, None
+        if unwritten:
+            places = struct.pack(f"={len(unwritten)}I", *unwritten)
+            with self._refusals():
+                self._members.update_batch(places, b"".join(unwritten.values()))
 
     def _take(self, slices: Slices, size: int) -> Slice | None:
         """None when there are none, not even once the last batch has settled."""

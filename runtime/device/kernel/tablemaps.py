@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from typing import cast
 
@@ -127,7 +126,8 @@ class TableMap:
     def _encode(self, value: ActionCall | GroupSlice, index: int) -> bytes:
         if isinstance(value, ActionCall):
             return self._layout.encode_value(value, index)
-        return self._layout.encode_group(replace(value, counter=index))
+        group = GroupSlice(offset=value.offset, size=value.size, cycle=value.cycle, counter=index, rank=value.rank)
+        return self._layout.encode_group(group)
 
     def _write(self, key: bytes, value: bytes | None) -> None:
         layout, place = self._layout.place(key)

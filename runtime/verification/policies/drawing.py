@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from hypothesis import strategies as st
 
+from runtime.verification.policies.entrances import RANGES
 from runtime.verification.policies.meshes import PORTS, PREFIXES
 from runtime.verification.policies.plan import (
     NETWORK_NAMES,
@@ -15,6 +16,7 @@ from runtime.verification.policies.plan import (
     PlannedDirection,
     PlannedNetwork,
     PlannedPort,
+    PlannedRanges,
     PlannedRedirect,
     PlannedRule,
     PlannedService,
@@ -51,6 +53,12 @@ _RULE = st.builds(
     PlannedRule,
     prefixes=st.lists(st.integers(0, len(PREFIXES) - 1), max_size=2, unique=True).map(tuple),
     ports=st.lists(st.integers(0, len(PORTS) - 1), max_size=2, unique=True).map(tuple),
+)
+_RANGES = st.dictionaries(st.integers(0, len(RANGES) - 1), st.booleans(), min_size=1, max_size=4).map(
+    lambda found: PlannedRanges(
+        allow=tuple(number for number, is_allowed in found.items() if is_allowed),
+        deny=tuple(number for number, is_allowed in found.items() if not is_allowed),
+    )
 )
 _FEW_RULES = st.lists(_RULE, max_size=2).map(tuple)
 _DIRECTION = st.builds(
@@ -128,13 +136,20 @@ def _service(networks: tuple[PlannedNetwork, ...], homes: tuple[int, ...]) -> st
             affinity_s=st.sampled_from((0, 0, 0, 30, 60, 10_800)),
             is_storage=st.sampled_from((False, False, False, True)),
             shares_data=st.booleans(),
+            is_shown=st.booleans(),
+            ranges=st.none() | st.none() | _RANGES,
         ).map(_as_it_may_be)
     )
 
 
 def _as_it_may_be(service: PlannedService) -> PlannedService:
-    """Who counts connections remembers no clients (`compiler.policy.affinities`)."""
-    return replace(service, affinity_s=0) if service.algorithm == "LeastConnections" else service
+    """Who counts connections remembers no clients (`compiler.policy.affinities`). Ranges are about external addresses;
+    those of a Kubernetes Service are all allowed, or all denied."""
+    ranges = service.ranges if service.is_shown else None
+    if ranges is not None and service.is_kubernetes and ranges.allow:
+        ranges = replace(ranges, deny=())
+    affinity_s = 0 if service.algorithm == "LeastConnections" else service.affinity_s
+    return replace(service, affinity_s=affinity_s, ranges=ranges)
 
 
 def _address_of(workload: PlannedWorkload) -> tuple[int, int]:
@@ -158,7 +173,7 @@ def plans(draw: st.DrawFn) -> PolicyPlan:
             networks=networks,
             workloads=workloads,
             services=tuple(services),
-            underlay=draw(st.sampled_from((*4 * ["shared"], *2 * ["routed"], "split", "none"))),
+            underlay=draw(st.sampled_from((*3 * ["shared"], *5 * ["routed"], "split", "none"))),
             underlay_mtu=draw(st.sampled_from((1500, 1500, 9100))),
             has_zones=draw(st.booleans()),
             has_orphan=draw(st.sampled_from((False, False, False, True))),
@@ -200,6 +215,8 @@ def _as_storage(plan: PolicyPlan, service: PlannedService) -> PlannedService:
         affinity_s=0,
         app="",
         algorithm="SourceHash",
+        is_shown=False,
+        ranges=None,
     )
 
 

@@ -11,6 +11,7 @@ from compiler.diagnostic import Code
 from compiler.entries import codes as entry_codes
 from compiler.policy import codes
 from runtime.verification.policies import plan as planned
+from runtime.verification.policies.entrances import RANGES
 from runtime.verification.policies.plan import PlannedPort, PlannedService, PolicyPlan
 
 Place = tuple[planned.Address, int]
@@ -135,6 +136,7 @@ def _fabric_codes(plan: PolicyPlan) -> Iterator[Code]:
 
 def _service_codes(plan: PolicyPlan) -> Iterator[Code]:
     for service in plan.services:
+        yield from _range_codes(service)
         if service.app and not service.is_kubernetes and not plan.selected(service):
             yield codes.EMPTY_SELECTOR_MATCH
         if not service.is_kubernetes and not service.is_storage and not service.app and not service.backends:
@@ -146,10 +148,17 @@ def _service_codes(plan: PolicyPlan) -> Iterator[Code]:
             if present and len(present) < len(service.versions):
                 yield codes.FAMILY_MISMATCH
             ready = [v for v in present if not service.is_kubernetes or any(_ready_versions(plan, service, v))]
-            if plan.has_node_ports(service) and not _is_entered(plan, service.network):
+            is_outside = service.is_shown or plan.has_node_ports(service)
+            if is_outside and not _is_entered(plan, service.network):
                 yield codes.NO_WAY_IN
             if ready and service.distribution not in ("", "PreferSameNode") and not plan.has_zones:
                 yield codes.IGNORED_FIELD
+
+
+def _range_codes(service: PlannedService) -> Iterator[Code]:
+    allowed = {RANGES[number].version for number in service.ranges.allow} if service.ranges is not None else set[int]()
+    if service.is_shown and allowed and not set(service.versions) <= allowed:
+        yield codes.NOBODY_ALLOWED
 
 
 def _is_entered(plan: PolicyPlan, network: int) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from runtime.verification.policies import plan as planned
+from runtime.verification.policies.entrances import RANGES, ROUTER_MAC, external_address
 from runtime.verification.policies.meshes import redirect_manifest
 from runtime.verification.policies.plan import (
     PlannedBackend,
@@ -100,7 +101,7 @@ def _underlay(plan: PolicyPlan, name: str) -> Manifest | None:
     spec: Manifest = {"address": address, "mac": planned.UNDERLAY_MACS[name], "mtu": plan.underlay_mtu}
     if plan.underlay == "routed":
         spec["gateway"] = "198.51.100.254" if is_second else "192.0.2.254"
-        spec["gatewayMac"] = "02:00:00:00:01:fe"
+        spec["gatewayMac"] = ROUTER_MAC
     return spec
 
 
@@ -133,7 +134,8 @@ def _dpu_service(plan: PolicyPlan, service: PlannedService) -> Manifest:
         "network": planned.network_name(service.network),
         "addresses": [str(planned.cluster_ip(service, version)) for version in service.versions],
         "ports": [_dpu_port(at, port) | _node_port(plan, service, port) for at, port in enumerate(service.ports)],
-        **_at_nodes(plan, service),
+        **_outside(plan, service),
+        **_shown(service),
     }
     if service.app:
         spec["selector"] = {"app": service.app}
@@ -152,11 +154,23 @@ def _node_port(plan: PolicyPlan, service: PlannedService, port: PlannedPort) -> 
     return {"nodePort": planned.node_port(plan, service, port)} if plan.has_node_ports(service) else {}
 
 
-def _at_nodes(plan: PolicyPlan, service: PlannedService) -> Manifest:
-    """Who calls at nodes gets the backends that workloads get."""
-    if not plan.has_node_ports(service):
+def _outside(plan: PolicyPlan, service: PlannedService) -> Manifest:
+    """Who calls from outside, or at nodes, gets the backends that workloads get."""
+    if not service.is_shown and not plan.has_node_ports(service):
         return {}
-    return {"type": "NodePort", "externalTrafficPolicy": "Local" if service.is_local else "Cluster"}
+    kind = "LoadBalancer" if service.is_shown else "NodePort"
+    return {"type": kind, "externalTrafficPolicy": "Local" if service.is_local else "Cluster"}
+
+
+def _shown(service: PlannedService) -> Manifest:
+    """What a DpuService says of clients outside."""
+    made: Manifest = {}
+    if service.is_shown:
+        made["externalAddresses"] = [str(external_address(service, version)) for version in service.versions]
+    if service.ranges is not None:
+        lists = {"allow": service.ranges.allow, "deny": service.ranges.deny}
+        made["sourceRanges"] = {verb: [str(RANGES[n]) for n in numbers] for verb, numbers in lists.items()}
+    return made
 
 
 def _affinity(service: PlannedService) -> Manifest:
@@ -213,7 +227,9 @@ def _cluster_service(plan: PolicyPlan, service: PlannedService) -> Iterator[Mani
         for at, port in enumerate(service.ports)
     ]
     spec: Manifest = {"type": "ClusterIP", "clusterIP": addresses[0], "clusterIPs": addresses, "ports": ports}
-    spec |= _at_nodes(plan, service)
+    spec |= _outside(plan, service)
+    if service.is_shown and not plan.has_node_ports(service):
+        spec["allocateLoadBalancerNodePorts"] = False
     if service.is_local:
         spec["internalTrafficPolicy"] = "Local"
     spec |= _affinity(service) | _distribution(service)
@@ -221,6 +237,13 @@ def _cluster_service(plan: PolicyPlan, service: PlannedService) -> Iterator[Mani
     made["metadata"]["annotations"] = {"turnout.dev/network": planned.network_name(service.network)}
     if service.algorithm != "Maglev":
         made["metadata"]["annotations"]["turnout.dev/algorithm"] = service.algorithm
+    if service.is_shown:
+        ingress = [{"ip": str(external_address(service, version))} for version in service.versions]
+        made["status"] = {"loadBalancer": {"ingress": ingress}}
+    if service.ranges is not None:
+        spec["loadBalancerSourceRanges"] = [str(RANGES[n]) for n in service.ranges.allow or service.ranges.deny]
+        if not service.ranges.allow:
+            made["metadata"]["annotations"]["turnout.dev/source-ranges"] = "Deny"
     yield made
     targets = [
         {"name": _port_name(at), "protocol": port.protocol, "port": port.target or port.port}

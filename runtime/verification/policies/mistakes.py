@@ -184,11 +184,14 @@ def _node_port_twice(manifests: list[Manifest]) -> list[Manifest] | None:
 
 
 def _without_node_ports(manifests: list[Manifest]) -> list[Manifest]:
-    """As they are, of all services."""
+    """As they are, of all services; nor do DpuServices have external addresses."""
     for service in (*_of_kind(manifests, "DpuService"), *_of_kind(manifests, "Service")):
         spec = service["spec"]
         spec.pop("externalTrafficPolicy", None)
-        if spec.get("type") == "NodePort":
+        if service["kind"] == "DpuService":
+            spec.pop("externalAddresses", None)
+            spec.pop("sourceRanges", None)
+        if spec.get("type") == "NodePort" or (service["kind"], spec.get("type")) == ("DpuService", "LoadBalancer"):
             spec["type"] = "ClusterIP"
         for port in spec["ports"]:
             port.pop("nodePort", None)

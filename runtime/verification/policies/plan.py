@@ -111,6 +111,14 @@ class PlannedBackend:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedRanges:
+    """Source ranges: numbers of `entrances.RANGES`, those that are allowed and those that are denied."""
+
+    allow: tuple[int, ...] = ()
+    deny: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedService:
     """`host`: of its cluster IPs; `is_inside`: these are in the network's own prefix.
 
@@ -137,6 +145,10 @@ class PlannedService:
     """It is a StorageSteering, with a portal for each port (of TCP), and `backends` for targets."""
     shares_data: bool = False
     """Of such a one: its backends that are not ready are down; else they drain."""
+    is_shown: bool = False
+    """It has an external address of each of its families."""
+    ranges: PlannedRanges | None = None
+    """Who may call it from outside; of a Kubernetes one either of both lists, and at its external addresses alone."""
 
     @property
     def remembers(self) -> bool:
@@ -169,6 +181,10 @@ class PolicyPlan:
 
     def has_node_ports(self, service: PlannedService) -> bool:
         return service.network == self.at_nodes and not service.is_storage
+
+    def is_served(self, device: str, network: int) -> bool:
+        """Whether a device has a workload of a network."""
+        return any((workload.place, workload.network) == (device, network) for workload in self.everyone)
 
     @property
     def everyone(self) -> tuple[PlannedWorkload, ...]:

@@ -57,11 +57,12 @@ def test_one_batch_is_under_way_while_the_next_is_made(monkeypatch: pytest.Monke
     monkeypatch.setattr(Contents, "updates", updates)
     monkeypatch.setattr(applying, "BATCH", 2)
     counts: list[int] = []
-    failures = list(perform(cast(Any, Peer(said)), outlook(5), pipeline(), bytes, counts.append))
+    peer, meanwhile = cast(Any, Peer(said)), lambda: said.append("meanwhile")
+    failures = list(perform(peer, outlook(5), pipeline(), bytes, counts.append, meanwhile))
     assert said == [
-        *("made [1, 2]", "sent [1, 2]"),
-        *("made [3, 4]", "waited for [1, 2]", "sent [3, 4]"),
-        *("made [5]", "waited for [3, 4]", "sent [5]"),
+        *("made [1, 2]", "sent [1, 2]", "meanwhile"),
+        *("made [3, 4]", "waited for [1, 2]", "sent [3, 4]", "meanwhile"),
+        *("made [5]", "waited for [3, 4]", "sent [5]", "meanwhile"),
         "waited for [5]",
     ]
     assert [(cast(Member, failure.step.entity).id, failure.text) for failure in failures] == [(3, "no 3")]

@@ -23,10 +23,13 @@ class Counts:
 
     def __init__(self) -> None:
         self.of: dict[int, int] = {}
+        self.asked = 0
         self.details = SimpleNamespace(buffer_size=8)
 
-    def lookup(self, key: bytes) -> bytes:
-        return struct.pack("=I", self.of.get(struct.unpack("=I", key)[0], 0))
+    def lookup_slots(self, first: int, count: int) -> bytes:
+        self.asked += 1
+        last = min(first + count, MAX_COUNTED + 1)
+        return b"".join(struct.pack("=Q", self.of.get(number, 0)) for number in range(first, last))
 
     def lookup_batch(self) -> tuple[bytes, bytes]:
         return b"", b"".join(struct.pack("=Q", self.of.get(number, 0)) for number in range(MAX_COUNTED + 1))
@@ -44,10 +47,16 @@ def test_each_has_its_own_and_none_has_zero() -> None:
     assert (made.of(80), made.counts()) == (2, {70: 4, 90: 1})
 
 
+def end_batch(undo: UndoLog) -> None:
+    undo.finish()
+    undo.clear()
+
+
 def test_a_number_rests_until_nothing_counts_for_it() -> None:
-    made, counts, _ = numbers()
+    made, counts, undo = numbers()
     for member in (70, 80):
         made.take(member)
+    end_batch(undo)
     counts.of[1] = 5
     made.give_back(70)
     made.give_back(80)
@@ -62,6 +71,24 @@ def few(counts: Counts, most: int) -> None:
     counts.of |= dict.fromkeys(range(most + 1, MAX_COUNTED + 1), 9)
 
 
+def test_a_batch_looks_at_many_counts_at_once() -> None:
+    made, counts, undo = numbers()
+    for member in range(100):
+        made.take(member)
+    assert counts.asked == 2
+    counts.of[101] = 1
+    end_batch(undo)
+    assert made.take(100) == 102
+
+
+def test_counts_of_a_batch_that_failed_are_looked_at_anew() -> None:
+    made, counts, undo = numbers()
+    made.take(70)
+    undo.back_to(0)
+    counts.of[1] = 1
+    assert made.take(70) == 2
+
+
 def test_where_all_have_entries_it_is_the_one_with_the_fewest() -> None:
     made, counts, _ = numbers()
     counts.of = dict.fromkeys(range(1, MAX_COUNTED + 1), 7) | {300: 2}
@@ -70,13 +97,15 @@ def test_where_all_have_entries_it_is_the_one_with_the_fewest() -> None:
 
 
 def test_who_comes_back_gets_its_number_unless_somebody_else_has_it() -> None:
-    made, counts, _ = numbers()
+    made, counts, undo = numbers()
     assert [made.take(70), made.take(80)] == [1, 2]
     made.give_back(70)
     assert made.take(70) == 1
+    end_batch(undo)
     made.give_back(70)
     few(counts, 2)
     assert made.take(90) == 1
+    end_batch(undo)
     counts.of[3] = 0
     assert made.take(70) == 3
 
@@ -92,7 +121,7 @@ def test_a_batch_that_fails_leaves_all_as_it_was(steps: list[tuple[bool, int]]) 
     made, counts, undo = numbers()
     there = {member: made.take(member) for member in (1, 2, 3)}
     made.give_back(3)
-    undo.clear()
+    end_batch(undo)
     here, counts.of[2] = {1, 2}, 1
     for comes, member in steps:
         if comes and member not in here:

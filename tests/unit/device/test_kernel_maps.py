@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import struct
 import sys
 from collections import Counter
@@ -28,6 +29,7 @@ from compiler.printers.layout import GroupSlice, MapLayout, TableLayout
 from compiler.printers.layout_tables import table_layout
 from compiler.printers.layout_values import action_layout
 from runtime.bpf.constants import MapFlag, MapType
+from runtime.bpf.errors import KernelRefusal
 from runtime.bpf.maps import Map, MapShape
 from runtime.device.kernel.countermaps import CounterMap, DirectCounters
 from runtime.device.kernel.selectormaps import SelectorMaps
@@ -505,6 +507,28 @@ def test_a_group_that_is_changed_twice_in_a_batch(selected: Selected) -> None:
     assert selected.actions(7) == [call(10 + number) for number in build_ring([(2, 1), (3, 1)])]
     selected.commit()
     assert maps.free_slots == free - 251
+
+
+def test_a_map_of_members_that_is_full_fails_the_batch(selected: Selected, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are written when all else is, and packets have not turned yet."""
+    maps = selected.maps
+    maps.insert_member(member(1, 11))
+    maps.insert_entry((Exact(value=7),), MemberRef(member_id=1))
+    before = selected.slice_of(7)
+
+    def full(*_: object) -> None:
+        raise KernelRefusal(errno.ENOMEM, "update map members")
+
+    maps.modify_member(member(1, 12))
+    with monkeypatch.context() as patched:
+        patched.setattr(Map, "update_batch", full)
+        with pytest.raises(RefusedError) as refused:
+            selected.commit()
+        selected.undo.back_to(0)
+    assert refused.value.code is Code.RESOURCE_EXHAUSTED
+    assert (selected.slice_of(7), selected.actions(7)) == (before, [call(11)])
+    maps.modify_member(member(1, 13))
+    assert selected.actions(7) == [call(13)]
 
 
 def test_a_batch_that_fails_in_its_midst_leaves_what_was(selected: Selected) -> None:

@@ -15,7 +15,7 @@ from compiler.ir.text import from_text
 from compiler.ir.verifier import check
 from compiler.pipeline.assembly import pipeline as whole_pipeline
 from compiler.printers.layout import layout
-from runtime.device.kernel.packing import key_packer, value_packer
+from runtime.device.kernel.packing import call_packer, key_packer, value_packer
 from runtime.device.keyforms import KeyForm
 
 WHOLE: Pipeline = whole_pipeline()
@@ -61,3 +61,13 @@ def test_values(data: st.DataObject) -> None:
     arguments = tuple(data.draw(st.integers(0, (1 << one.width_bits) - 1)) for one in action.params)
     call = ActionCall(action=action.name, arguments=arguments)
     assert value_packer(plan)(call, counter) == plan.encode_value(call, counter)
+
+
+@given(st.data())
+def test_members(data: st.DataObject) -> None:
+    plans = [table.selector for table in layout(WHOLE).tables if table.selector is not None]
+    member, number = data.draw(st.sampled_from(plans)).member, data.draw(st.integers(0, (1 << 16) - 1))
+    action = ACTIONS[data.draw(st.sampled_from([one.name for one in member.actions]))]
+    arguments = tuple(data.draw(st.integers(0, (1 << one.width_bits) - 1)) for one in action.params)
+    call = ActionCall(action=action.name, arguments=arguments)
+    assert call_packer(member)(call, number) == member.encode(call, number)

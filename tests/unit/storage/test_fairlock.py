@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import time
-from threading import Thread
+from threading import Event, Lock, Thread, get_ident
 
 import pytest
 
@@ -52,3 +53,101 @@ def test_an_error_gives_it_back() -> None:
     for _ in range(2):
         with pytest.raises(ZeroDivisionError), lock:
             _ = 1 / 0
+
+
+class InterruptedWaitError(Exception):
+    pass
+
+
+def interrupt(number: int, frame: object) -> None:
+    raise InterruptedWaitError
+
+
+def test_who_is_interrupted_while_waiting_takes_nobodys_turn() -> None:
+    """By a signal, as Ctrl-C is one. The others get it in their order, and so does whoever comes later."""
+    lock, got, main = FairLock(), list[int](), get_ident()
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    held, waited = Event(), Event()
+
+    def hold() -> None:
+        with lock:
+            held.set()
+            time.sleep(0.05)  # the main thread waits by now
+            behind.start()
+            time.sleep(0.05)  # and this one behind it
+            signal.pthread_kill(main, signal.SIGUSR1)
+            waited.wait(10)
+
+    def take() -> None:
+        with lock:
+            got.append(1)
+
+    threads = (Thread(target=hold, daemon=True), behind := Thread(target=take, daemon=True))
+    try:
+        threads[0].start()
+        held.wait(10)
+        with pytest.raises(InterruptedWaitError), lock:
+            got.append(0)
+        waited.set()
+        for thread in threads:
+            thread.join(10)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert got == [1]
+    assert is_free(lock)
+
+
+class LateLock:
+    """Interrupted when it has just been got."""
+
+    def __init__(self) -> None:
+        self._lock, self._acquired = Lock(), 0
+
+    def acquire(self) -> None:
+        self._lock.acquire()
+        self._acquired += 1
+        if self._acquired == 2:
+            raise InterruptedWaitError
+
+    def release(self) -> None:
+        self._lock.release()
+
+
+@pytest.mark.parametrize("behind", [0, 2])
+def test_who_is_interrupted_in_turn_gives_it_to_the_next(behind: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock, got = FairLock(), list[str]()
+
+    def interrupted() -> None:
+        try:
+            with lock:
+                got.append("never")
+        except InterruptedWaitError:
+            got.append("interrupted")
+
+    def take() -> None:
+        with lock:
+            got.append("next")
+
+    threads = [Thread(target=interrupted, daemon=True), *(Thread(target=take, daemon=True) for _ in range(behind))]
+    with lock:
+        for thread in threads:
+            with monkeypatch.context() as patched:
+                if thread is threads[0]:
+                    patched.setattr("agents.storage.io.fairlock.Lock", LateLock)
+                thread.start()
+                time.sleep(0.05)  # it waits by now
+    for thread in threads:
+        thread.join(10)
+    assert sorted(got) == ["interrupted", *["next"] * behind]
+    assert is_free(lock)
+
+
+def is_free(lock: FairLock) -> bool:
+    def take() -> None:
+        with lock:
+            pass
+
+    thread = Thread(target=take, daemon=True)
+    thread.start()
+    thread.join(2)
+    return not thread.is_alive()
