@@ -21,7 +21,7 @@ from compiler.ir.tables import Action, ActionRef, Key, MatchKind, Param, Selecto
 from compiler.pipeline.family import Family
 from compiler.pipeline.headers import PROTOCOL_TCP
 from compiler.pipeline.lifetimes import is_opening
-from compiler.pipeline.metadata import LEG_PROXY
+from compiler.pipeline.metadata import LEG_OUTSIDE, LEG_PROXY
 from compiler.pipeline.notation import (
     all_of,
     apply,
@@ -145,6 +145,11 @@ def _rules(family: Family, direction: str, number: int, keys: tuple[Expr, Expr, 
 def opens_connection() -> Expr:
     """Whether the packet may be the first one of a connection of TCP, and no proxy has opened it."""
     return all_of(ne(meta("leg"), LEG_PROXY), eq(meta("protocol"), PROTOCOL_TCP), is_opening())
+
+
+def opens_outbound() -> Expr:
+    """Whether somebody inside opens one. A client outside may have a workload's address, and is not that workload."""
+    return all_of(ne(meta("leg"), LEG_OUTSIDE), opens_connection())
 
 
 def controls(family: Family) -> tuple[Control, ...]:

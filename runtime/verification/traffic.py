@@ -210,6 +210,12 @@ def _checksum_at(frame: bytes) -> int:
     return _transport_at(frame) + {6: 16, 17: 6, 132: 8}.get(protocol, 2)
 
 
+def _without_checksum(frame: bytes) -> bytes:
+    at = _checksum_at(frame)
+    is_crc = at - _transport_at(frame) == 8
+    return frame[:at] + bytes(4 if is_crc else 2) + frame[at + (4 if is_crc else 2) :]
+
+
 def _flip(frame: bytes, bit: int) -> bytes:
     at = bit // 8 % len(frame)
     return frame[:at] + bytes([frame[at] ^ 1 << bit % 8]) + frame[at + 1 :]
@@ -218,7 +224,7 @@ def _flip(frame: bytes, bit: int) -> bytes:
 ODDITIES: dict[str, Callable[[bytes, int], bytes]] = {
     "wrong header checksum": lambda frame, number: _add(24, 2)(frame, number) if _transport_at(frame) == 34 else frame,
     "wrong checksum": lambda frame, number: _add(_checksum_at(frame), 2)(frame, number),
-    "no checksum": lambda frame, _: frame[: _checksum_at(frame)] + b"\0\0" + frame[_checksum_at(frame) + 2 :],
+    "no checksum": lambda frame, _: _without_checksum(frame),
     "wrong length": lambda frame, number: _add(16 if _transport_at(frame) == 34 else 18, 2)(frame, number),
     "wrong transport length": lambda frame, number: _add(_transport_at(frame) + 4, 2)(frame, number),
     "other version": lambda frame, number: _add(14, 1)(frame, number << 4 & 0xFF),

@@ -6822,7 +6822,7 @@ static __always_inline enum next connection_ipv4(struct packet_context *ctx, str
 		if (!apply_flow_ipv4(scratch)) {
 			scratch->meta.opens = 1;
 			scratch->meta.reverse_network = scratch->meta.network;
-			if (scratch->meta.leg != 3 && scratch->meta.protocol == 6 && (scratch->meta.tcp_flags & 23) == 2) {
+			if (scratch->meta.leg != 4 && scratch->meta.leg != 3 && scratch->meta.protocol == 6 && (scratch->meta.tcp_flags & 23) == 2) {
 				if (redirect_out_ipv4() == DONE)
 					return DONE;
 			}
@@ -7406,7 +7406,7 @@ static __always_inline enum next connection_ipv6(struct packet_context *ctx, str
 		if (!apply_flow_ipv6(scratch)) {
 			scratch->meta.opens = 1;
 			scratch->meta.reverse_network = scratch->meta.network;
-			if (scratch->meta.leg != 3 && scratch->meta.protocol == 6 && (scratch->meta.tcp_flags & 23) == 2) {
+			if (scratch->meta.leg != 4 && scratch->meta.leg != 3 && scratch->meta.protocol == 6 && (scratch->meta.tcp_flags & 23) == 2) {
 				if (redirect_out_ipv6() == DONE)
 					return DONE;
 			}
@@ -8358,7 +8358,7 @@ static __always_inline enum next fast_connection_ipv4(struct scratch *scratch, s
 		if (!find_flow_ipv4(scratch, &known->flow_ipv4)) {
 			scratch->meta.opens = 1;
 			scratch->meta.reverse_network = scratch->meta.network;
-			if (scratch->meta.leg != 3 && scratch->meta.protocol == 6 && (scratch->meta.tcp_flags & 23) == 2) {
+			if (scratch->meta.leg != 4 && scratch->meta.leg != 3 && scratch->meta.protocol == 6 && (scratch->meta.tcp_flags & 23) == 2) {
 				return UNDECIDED;
 			}
 			if (has(scratch, HEADER_VXLAN)) {
@@ -8406,7 +8406,7 @@ static __always_inline enum next fast_connection_ipv6(struct scratch *scratch, s
 		if (!find_flow_ipv6(scratch, &known->flow_ipv6)) {
 			scratch->meta.opens = 1;
 			scratch->meta.reverse_network = scratch->meta.network;
-			if (scratch->meta.leg != 3 && scratch->meta.protocol == 6 && (scratch->meta.tcp_flags & 23) == 2) {
+			if (scratch->meta.leg != 4 && scratch->meta.leg != 3 && scratch->meta.protocol == 6 && (scratch->meta.tcp_flags & 23) == 2) {
 				return UNDECIDED;
 			}
 			if (has(scratch, HEADER_VXLAN)) {

@@ -1321,7 +1321,7 @@ control connection_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_main_
             meta.profile = 4;
         }
         meta.reverse_network = meta.network;
-        if (meta.leg != 3 && meta.protocol == 6 && (meta.tcp_flags & 23) == 2) {
+        if (meta.leg != 4 && (meta.leg != 3 && meta.protocol == 6 && (meta.tcp_flags & 23) == 2)) {
             redirect_out_ipv4.apply(hdr, meta, input);
         }
         if (meta.protocol != 0) {
@@ -1984,7 +1984,7 @@ control connection_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_main_
             meta.profile = 4;
         }
         meta.reverse_network = meta.network;
-        if (meta.leg != 3 && meta.protocol == 6 && (meta.tcp_flags & 23) == 2) {
+        if (meta.leg != 4 && (meta.leg != 3 && meta.protocol == 6 && (meta.tcp_flags & 23) == 2)) {
             redirect_out_ipv6.apply(hdr, meta, input);
         }
         if (meta.protocol != 0) {

@@ -1410,7 +1410,7 @@ control connection_ipv4(inout headers_t hdr, inout metadata_t meta, inout standa
             if (flow_ipv4.apply().miss) {
                 meta.opens = 1;
                 meta.reverse_network = meta.network;
-                if (meta.leg != 3 && meta.protocol == 6 && (meta.tcp_flags & 23) == 2) {
+                if (meta.leg != 4 && (meta.leg != 3 && meta.protocol == 6 && (meta.tcp_flags & 23) == 2)) {
                     redirect_out_ipv4.apply(hdr, meta, standard);
                 }
                 if (hdr.vxlan.isValid()) {
@@ -2121,7 +2121,7 @@ control connection_ipv6(inout headers_t hdr, inout metadata_t meta, inout standa
             if (flow_ipv6.apply().miss) {
                 meta.opens = 1;
                 meta.reverse_network = meta.network;
-                if (meta.leg != 3 && meta.protocol == 6 && (meta.tcp_flags & 23) == 2) {
+                if (meta.leg != 4 && (meta.leg != 3 && meta.protocol == 6 && (meta.tcp_flags & 23) == 2)) {
                     redirect_out_ipv6.apply(hdr, meta, standard);
                 }
                 if (hdr.vxlan.isValid()) {

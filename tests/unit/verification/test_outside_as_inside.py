@@ -10,7 +10,6 @@ import pytest
 from compiler.pipeline.assembly import pipeline
 from runtime.verification import cluster
 from runtime.verification.cluster_steps import Enter
-from runtime.verification.findings import Violation
 from runtime.verification.levels import small
 from runtime.verification.policies.plan import (
     DEVICES,
@@ -40,7 +39,6 @@ def test_source_ranges_keep_it_out(monkeypatch: pytest.MonkeyPatch) -> None:
     play(SHOWN, monkeypatch)
 
 
-@pytest.mark.xfail(strict=True, raises=Violation, reason="`outbound` is asked of what comes from outside as well")
 def test_source_ranges_keep_it_out_where_that_workload_goes_by_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is brought to the proxy of the network before ranges are asked."""
+    """It is not brought to that workload's proxy."""
     play(REDIRECTED, monkeypatch)
