@@ -12,12 +12,26 @@ from typing import Final
 
 import pytest
 from hypothesis import settings
+from scapy.config import conf
+from scapy.layers.inet import IP
+from scapy.layers.inet6 import IPv6
+from scapy.layers.l2 import Ether
+from scapy.packet import Packet
 
 from runtime.applied import FOLDER
 
 # How long an example takes says how busy the machine is.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+# Scapy asks the network that this machine is in for the MAC address that a frame lacks.
+def _refuse_to_ask(_link: Packet, _network: Packet) -> str:
+    pytest.fail("a frame without a destination")
+
+
+for resolved in (IP, IPv6):
+    conf.neighbor.register_l3(Ether, resolved, _refuse_to_ask)  # pyright: ignore[reportUnknownMemberType]
 
 ALLOWED_IN_CI: Final = ("kernel lacks", "not installable:")
 Reported = pytest.TestReport | pytest.CollectReport

@@ -107,7 +107,9 @@ def test_a_solicitation_is_answered(target: str) -> None:
         solicitation(src="::"),
         solicitation(src=GATEWAY[6]),
         solicitation(code=1),
-        Ether(src=CLIENT_MAC) / IPv6(src="fd00::10", dst=GATEWAY[6], hlim=255) / ICMPv6ND_NS(tgt=GATEWAY[6]),
+        Ether(src=CLIENT_MAC, dst=ROUTER_MAC)
+        / IPv6(src="fd00::10", dst=GATEWAY[6], hlim=255)
+        / ICMPv6ND_NS(tgt=GATEWAY[6]),
     ],
     ids=["unknown address", "from afar", "duplicate address detection", "own address", "code", "no option"],
 )

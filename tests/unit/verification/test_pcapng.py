@@ -15,8 +15,9 @@ from scapy.utils import PcapNgReader
 from runtime.verification.pcapng import CapturedFrame, Interface, capture
 
 INTERFACES = (Interface(name="dpu-a:16", description="shop/client"), Interface(name="dpu-a:17 tc"))
+ETHERNET = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")
 ADDRESSES = IP(src="10.0.0.1", dst="10.0.0.2")
-FRAMES = tuple(bytes(Ether() / ADDRESSES / UDP(sport=1, dport=2) / Raw(bytes(size))) for size in (18, 19, 33))
+FRAMES = tuple(bytes(ETHERNET / ADDRESSES / UDP(sport=1, dport=2) / Raw(bytes(size))) for size in (18, 19, 33))
 
 
 @pytest.fixture
