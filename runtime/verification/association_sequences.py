@@ -20,6 +20,8 @@ SCENE = replace(SHOP, services=(*SHOP.services, DIAMETER, LONELY))
 INIT = Send(
     source=0, target=Target(kind="service", number=2), version=4, transport=f"{SCTP_PREFIX}S", src_port=1024, size=20
 )
+_BY_FRAGMENTS = 0xFFFF
+"""The kernel's GSO_BY_FRAGS, in the place of bytes in a segment."""
 _SIZES = (0, 1, 2, 3, 4, 99, 255, 256, 1023, 1200)
 
 
@@ -93,6 +95,16 @@ def _checksums(play: Play) -> None:
             play.do(replace(INIT, version=version, transport=f"{SCTP_PREFIX}A", oddities=oddities))
 
 
+def _segments(play: Play) -> None:
+    """What waits for its segmentation has the segments that its sender made: it is too big for nobody here."""
+    for version in (4, 6):
+        play.do(replace(INIT, version=version))
+        for segment in (0, _BY_FRAGMENTS):
+            step = replace(INIT, version=version, transport=f"{SCTP_PREFIX}A", size=1_350, segment=segment)
+            outcome = play.do(step)
+            assert outcome is None or (outcome.verdict is VerdictKind.FORWARD) == bool(segment), step
+
+
 def _refused(play: Play) -> None:
     """Nobody is behind the service: the sender is told by ICMP, whose reader finds the packet's ports."""
     for version in (4, 6):
@@ -122,6 +134,7 @@ ASSOCIATION_SEQUENCES = tuple(
         ("an association is established", _established),
         ("lengths of associations' packets", _lengths),
         ("checksums of associations", _checksums),
+        ("segments of associations' packets", _segments),
         ("associations that nobody takes", _refused),
         ("errors about associations", _errors),
     )
