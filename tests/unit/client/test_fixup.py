@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from runtime.client.fixup import (
 from runtime.client.plan import Kind, difference
 
 ROOT = Path(__file__).resolve().parents[3]
-TCP, UDP = 6, 17
+TCP, UDP, SCTP = 6, 17, 132
 Change = Callable[[list[dict[str, Any]]], None]
 DRAIN, RESET = RemovedBackends
 
@@ -160,6 +161,12 @@ def test_what_concerns_connections_is_one_stretch_of_the_plan(change: Change) ->
 def test_a_learned_entry_that_is_no_connection_to_a_service_goes_on() -> None:
     other = TableEntry(table="flow_ipv4", matches=WEB_1.matches, action=ActionCall(action="something", arguments=(1,)))
     assert fix_up([other], Entries(), RESET) == FixUp(counts={K: 1, D: 0, E: 0, A: 0}, deletions=())
+
+
+@pytest.mark.parametrize(("protocol", "fate"), [(TCP, D), (UDP, E), (SCTP, D)])
+def test_what_ends_by_itself_drains(protocol: int, fate: Fate) -> None:
+    matches = (*WEB_1.matches[:2], Exact(value=protocol), *WEB_1.matches[3:])
+    assert fix_up([replace(WEB_1, matches=matches)], entries(without_web_1, BEFORE), DRAIN).counts[fate] == 1
 
 
 def test_words() -> None:
