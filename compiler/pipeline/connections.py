@@ -32,7 +32,7 @@ from compiler.pipeline.notation import (
     valid,
     when,
 )
-from compiler.pipeline.redirect import opens_connection, opens_outbound
+from compiler.pipeline.redirect import opens_connection
 from compiler.pipeline.refusal import refuse
 
 _TABLE, _ACTION, _COUNTER = 0x02000000, 0x01000000, 0x13000000
@@ -273,7 +273,7 @@ def _connection(family: Family) -> Control:
                     on_miss=(
                         assign(meta("opens"), 1),
                         assign(meta("reverse_network"), meta("network")),
-                        when(opens_outbound(), run(family.named("redirect_out"))),
+                        when(opens_connection(), run(family.named("redirect_out"))),
                         when(valid("vxlan"), run(family.named("remember_entrance"))),
                         run(family.named("decide")),
                         when(opens_connection(), run(family.named("redirect_in"))),

@@ -43,7 +43,7 @@ from compiler.pipeline.notation import (
     when,
 )
 from compiler.pipeline.portable import portable_pipeline
-from compiler.pipeline.redirect import opens_connection, opens_outbound
+from compiler.pipeline.redirect import opens_connection
 
 TCP_PSH = 0x08
 _NEXT = {"close": "tcp_closing", "tcp_data": "tcp_established", "udp_data": "udp_stream"}
@@ -108,7 +108,7 @@ def _connection(family: Family) -> Control:
         body=(
             *connections.read_tuple(family),
             assign(meta("reverse_network"), meta("network")),
-            when(opens_outbound(), run(family.named("redirect_out"))),
+            when(opens_connection(), run(family.named("redirect_out"))),
             when(ne(meta("protocol"), 0), *decide),
             when(opens_connection(), run(family.named("redirect_in"))),
             when(eq(meta("nexthop"), 0), apply(family.named("route"))),

@@ -147,17 +147,19 @@ def opens_connection() -> Expr:
     return all_of(ne(meta("leg"), LEG_PROXY), eq(meta("protocol"), PROTOCOL_TCP), is_opening())
 
 
-def opens_outbound() -> Expr:
-    """Whether somebody inside opens one. A client outside may have a workload's address, and is not that workload."""
-    return all_of(ne(meta("leg"), LEG_OUTSIDE), opens_connection())
-
-
 def controls(family: Family) -> tuple[Control, ...]:
-    """Asked before the service is, and behind it, when it is known to whom the connection is opened."""
+    """Asked before the service is, and behind it, when it is known to whom the connection is opened.
+
+    A client outside may have a workload's address, and is not that workload: of it nothing is asked before.
+    """
+    inside = ne(meta("leg"), LEG_OUTSIDE)
     return (
         Control(
             name=family.named("redirect_out"),
-            body=(apply(family.named("proxy")), apply(family.named("outbound")), *_obey(family)),
+            body=(
+                apply(family.named("proxy")),
+                when(inside, apply(family.named("outbound")), *_obey(family)),
+            ),
             doc="A new connection: does whoever opens it go by the proxy?",
             span=here(),
         ),

@@ -129,7 +129,7 @@ class Witness:
             promised = promise(self._plan, sender, ends, flags)
         else:
             return
-        if promised.is_refused and ends.protocol == wire.TCP and "R" in flags:
+        if promised.is_refused and ends.protocol != wire.UDP and "R" in flags:
             promised = Promise(reasons=frozenset({"no_backend"}))  # a reset is never answered
         if not _is_kept(promised, ends, journey, got):
             raise Violation(f"{ends} from {speaker.workload.key} should be {promised}: {journey}")

@@ -37,7 +37,7 @@ _NETWORKS = st.builds(
 _PLACES = st.sampled_from((*4 * ["dpu-a"], *3 * ["dpu-b"], "nowhere", "bare"))
 _PORTS = st.builds(
     PlannedPort,
-    protocol=st.sampled_from(("TCP", "TCP", "UDP")),
+    protocol=st.sampled_from(("TCP", "TCP", "TCP", "UDP", "UDP", "SCTP")),
     port=st.sampled_from((53, 80, 443)),
     target=st.sampled_from((None, 8080, 0x1F41)),
 )

@@ -6413,26 +6413,28 @@ __noinline enum next redirect_out_ipv4(void)
 	if (!scratch)
 		return DONE;
 	apply_proxy_ipv4(scratch);
-	apply_outbound_ipv4(scratch);
-	if (scratch->meta.denied) {
-		return drop_for(&scratch->outcome, DROP_MESH_DENIED);
-	}
-	if (scratch->meta.redirect) {
-		if (scratch->meta.proxy_nexthop != 0) {
-			if (!scratch->meta.decided) {
-				scratch->meta.decided = 1;
-				scratch->meta.new_src_ipv4 = scratch->headers.ipv4.src;
-				scratch->meta.new_dst_ipv4 = scratch->headers.ipv4.dst;
-				scratch->meta.new_dst_port = scratch->meta.dst_port;
-				scratch->meta.reverse_src_ipv4 = scratch->headers.ipv4.dst;
-				scratch->meta.reverse_dst_ipv4 = scratch->headers.ipv4.src;
-				scratch->meta.reverse_src_port = scratch->meta.dst_port;
-				scratch->meta.reverse_dst_port = scratch->meta.src_port;
+	if (scratch->meta.leg != 4) {
+		apply_outbound_ipv4(scratch);
+		if (scratch->meta.denied) {
+			return drop_for(&scratch->outcome, DROP_MESH_DENIED);
+		}
+		if (scratch->meta.redirect) {
+			if (scratch->meta.proxy_nexthop != 0) {
+				if (!scratch->meta.decided) {
+					scratch->meta.decided = 1;
+					scratch->meta.new_src_ipv4 = scratch->headers.ipv4.src;
+					scratch->meta.new_dst_ipv4 = scratch->headers.ipv4.dst;
+					scratch->meta.new_dst_port = scratch->meta.dst_port;
+					scratch->meta.reverse_src_ipv4 = scratch->headers.ipv4.dst;
+					scratch->meta.reverse_dst_ipv4 = scratch->headers.ipv4.src;
+					scratch->meta.reverse_src_port = scratch->meta.dst_port;
+					scratch->meta.reverse_dst_port = scratch->meta.src_port;
+				}
+				scratch->meta.nexthop = scratch->meta.proxy_nexthop;
+				scratch->meta.reverse_leg = 3;
+			} else if (scratch->meta.closed) {
+				return drop_for(&scratch->outcome, DROP_NO_PROXY);
 			}
-			scratch->meta.nexthop = scratch->meta.proxy_nexthop;
-			scratch->meta.reverse_leg = 3;
-		} else if (scratch->meta.closed) {
-			return drop_for(&scratch->outcome, DROP_NO_PROXY);
 		}
 	}
 	return GO_ON;
@@ -6822,7 +6824,7 @@ static __always_inline enum next connection_ipv4(struct packet_context *ctx, str
 		if (!apply_flow_ipv4(scratch)) {
 			scratch->meta.opens = 1;
 			scratch->meta.reverse_network = scratch->meta.network;
-			if (scratch->meta.leg != 4 && scratch->meta.leg != 3 && scratch->meta.protocol == 6 && (scratch->meta.tcp_flags & 23) == 2) {
+			if (scratch->meta.leg != 3 && scratch->meta.protocol == 6 && (scratch->meta.tcp_flags & 23) == 2) {
 				if (redirect_out_ipv4() == DONE)
 					return DONE;
 			}
@@ -7003,26 +7005,28 @@ __noinline enum next redirect_out_ipv6(void)
 	if (!scratch)
 		return DONE;
 	apply_proxy_ipv6(scratch);
-	apply_outbound_ipv6(scratch);
-	if (scratch->meta.denied) {
-		return drop_for(&scratch->outcome, DROP_MESH_DENIED);
-	}
-	if (scratch->meta.redirect) {
-		if (scratch->meta.proxy_nexthop != 0) {
-			if (!scratch->meta.decided) {
-				scratch->meta.decided = 1;
-				scratch->meta.new_src_ipv6 = scratch->headers.ipv6.src;
-				scratch->meta.new_dst_ipv6 = scratch->headers.ipv6.dst;
-				scratch->meta.new_dst_port = scratch->meta.dst_port;
-				scratch->meta.reverse_src_ipv6 = scratch->headers.ipv6.dst;
-				scratch->meta.reverse_dst_ipv6 = scratch->headers.ipv6.src;
-				scratch->meta.reverse_src_port = scratch->meta.dst_port;
-				scratch->meta.reverse_dst_port = scratch->meta.src_port;
+	if (scratch->meta.leg != 4) {
+		apply_outbound_ipv6(scratch);
+		if (scratch->meta.denied) {
+			return drop_for(&scratch->outcome, DROP_MESH_DENIED);
+		}
+		if (scratch->meta.redirect) {
+			if (scratch->meta.proxy_nexthop != 0) {
+				if (!scratch->meta.decided) {
+					scratch->meta.decided = 1;
+					scratch->meta.new_src_ipv6 = scratch->headers.ipv6.src;
+					scratch->meta.new_dst_ipv6 = scratch->headers.ipv6.dst;
+					scratch->meta.new_dst_port = scratch->meta.dst_port;
+					scratch->meta.reverse_src_ipv6 = scratch->headers.ipv6.dst;
+					scratch->meta.reverse_dst_ipv6 = scratch->headers.ipv6.src;
+					scratch->meta.reverse_src_port = scratch->meta.dst_port;
+					scratch->meta.reverse_dst_port = scratch->meta.src_port;
+				}
+				scratch->meta.nexthop = scratch->meta.proxy_nexthop;
+				scratch->meta.reverse_leg = 3;
+			} else if (scratch->meta.closed) {
+				return drop_for(&scratch->outcome, DROP_NO_PROXY);
 			}
-			scratch->meta.nexthop = scratch->meta.proxy_nexthop;
-			scratch->meta.reverse_leg = 3;
-		} else if (scratch->meta.closed) {
-			return drop_for(&scratch->outcome, DROP_NO_PROXY);
 		}
 	}
 	return GO_ON;
@@ -7406,7 +7410,7 @@ static __always_inline enum next connection_ipv6(struct packet_context *ctx, str
 		if (!apply_flow_ipv6(scratch)) {
 			scratch->meta.opens = 1;
 			scratch->meta.reverse_network = scratch->meta.network;
-			if (scratch->meta.leg != 4 && scratch->meta.leg != 3 && scratch->meta.protocol == 6 && (scratch->meta.tcp_flags & 23) == 2) {
+			if (scratch->meta.leg != 3 && scratch->meta.protocol == 6 && (scratch->meta.tcp_flags & 23) == 2) {
 				if (redirect_out_ipv6() == DONE)
 					return DONE;
 			}
@@ -8358,7 +8362,7 @@ static __always_inline enum next fast_connection_ipv4(struct scratch *scratch, s
 		if (!find_flow_ipv4(scratch, &known->flow_ipv4)) {
 			scratch->meta.opens = 1;
 			scratch->meta.reverse_network = scratch->meta.network;
-			if (scratch->meta.leg != 4 && scratch->meta.leg != 3 && scratch->meta.protocol == 6 && (scratch->meta.tcp_flags & 23) == 2) {
+			if (scratch->meta.leg != 3 && scratch->meta.protocol == 6 && (scratch->meta.tcp_flags & 23) == 2) {
 				return UNDECIDED;
 			}
 			if (has(scratch, HEADER_VXLAN)) {
@@ -8406,7 +8410,7 @@ static __always_inline enum next fast_connection_ipv6(struct scratch *scratch, s
 		if (!find_flow_ipv6(scratch, &known->flow_ipv6)) {
 			scratch->meta.opens = 1;
 			scratch->meta.reverse_network = scratch->meta.network;
-			if (scratch->meta.leg != 4 && scratch->meta.leg != 3 && scratch->meta.protocol == 6 && (scratch->meta.tcp_flags & 23) == 2) {
+			if (scratch->meta.leg != 3 && scratch->meta.protocol == 6 && (scratch->meta.tcp_flags & 23) == 2) {
 				return UNDECIDED;
 			}
 			if (has(scratch, HEADER_VXLAN)) {

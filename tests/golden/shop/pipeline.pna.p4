@@ -792,30 +792,32 @@ control redirect_out_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_mai
 
     apply {
         proxy_ipv4.apply();
-        outbound_ipv4.apply();
-        if (meta.denied == 1) {
-            drops.count(DROP_MESH_DENIED);
-            drop_packet();
-            exit;
-        }
-        if (meta.redirect == 1) {
-            if (meta.proxy_nexthop != 0) {
-                if (!(meta.decided == 1)) {
-                    meta.decided = 1;
-                    meta.new_src_ipv4 = hdr.ipv4.src;
-                    meta.new_dst_ipv4 = hdr.ipv4.dst;
-                    meta.new_dst_port = meta.dst_port;
-                    meta.reverse_src_ipv4 = hdr.ipv4.dst;
-                    meta.reverse_dst_ipv4 = hdr.ipv4.src;
-                    meta.reverse_src_port = meta.dst_port;
-                    meta.reverse_dst_port = meta.src_port;
-                }
-                meta.nexthop = meta.proxy_nexthop;
-                meta.reverse_leg = 3;
-            } else if (meta.closed == 1) {
-                drops.count(DROP_NO_PROXY);
+        if (meta.leg != 4) {
+            outbound_ipv4.apply();
+            if (meta.denied == 1) {
+                drops.count(DROP_MESH_DENIED);
                 drop_packet();
                 exit;
+            }
+            if (meta.redirect == 1) {
+                if (meta.proxy_nexthop != 0) {
+                    if (!(meta.decided == 1)) {
+                        meta.decided = 1;
+                        meta.new_src_ipv4 = hdr.ipv4.src;
+                        meta.new_dst_ipv4 = hdr.ipv4.dst;
+                        meta.new_dst_port = meta.dst_port;
+                        meta.reverse_src_ipv4 = hdr.ipv4.dst;
+                        meta.reverse_dst_ipv4 = hdr.ipv4.src;
+                        meta.reverse_src_port = meta.dst_port;
+                        meta.reverse_dst_port = meta.src_port;
+                    }
+                    meta.nexthop = meta.proxy_nexthop;
+                    meta.reverse_leg = 3;
+                } else if (meta.closed == 1) {
+                    drops.count(DROP_NO_PROXY);
+                    drop_packet();
+                    exit;
+                }
             }
         }
     }
@@ -1321,7 +1323,7 @@ control connection_ipv4(inout headers_t hdr, inout metadata_t meta, in pna_main_
             meta.profile = 4;
         }
         meta.reverse_network = meta.network;
-        if (meta.leg != 4 && (meta.leg != 3 && meta.protocol == 6 && (meta.tcp_flags & 23) == 2)) {
+        if (meta.leg != 3 && meta.protocol == 6 && (meta.tcp_flags & 23) == 2) {
             redirect_out_ipv4.apply(hdr, meta, input);
         }
         if (meta.protocol != 0) {
@@ -1459,30 +1461,32 @@ control redirect_out_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_mai
 
     apply {
         proxy_ipv6.apply();
-        outbound_ipv6.apply();
-        if (meta.denied == 1) {
-            drops.count(DROP_MESH_DENIED);
-            drop_packet();
-            exit;
-        }
-        if (meta.redirect == 1) {
-            if (meta.proxy_nexthop != 0) {
-                if (!(meta.decided == 1)) {
-                    meta.decided = 1;
-                    meta.new_src_ipv6 = hdr.ipv6.src;
-                    meta.new_dst_ipv6 = hdr.ipv6.dst;
-                    meta.new_dst_port = meta.dst_port;
-                    meta.reverse_src_ipv6 = hdr.ipv6.dst;
-                    meta.reverse_dst_ipv6 = hdr.ipv6.src;
-                    meta.reverse_src_port = meta.dst_port;
-                    meta.reverse_dst_port = meta.src_port;
-                }
-                meta.nexthop = meta.proxy_nexthop;
-                meta.reverse_leg = 3;
-            } else if (meta.closed == 1) {
-                drops.count(DROP_NO_PROXY);
+        if (meta.leg != 4) {
+            outbound_ipv6.apply();
+            if (meta.denied == 1) {
+                drops.count(DROP_MESH_DENIED);
                 drop_packet();
                 exit;
+            }
+            if (meta.redirect == 1) {
+                if (meta.proxy_nexthop != 0) {
+                    if (!(meta.decided == 1)) {
+                        meta.decided = 1;
+                        meta.new_src_ipv6 = hdr.ipv6.src;
+                        meta.new_dst_ipv6 = hdr.ipv6.dst;
+                        meta.new_dst_port = meta.dst_port;
+                        meta.reverse_src_ipv6 = hdr.ipv6.dst;
+                        meta.reverse_dst_ipv6 = hdr.ipv6.src;
+                        meta.reverse_src_port = meta.dst_port;
+                        meta.reverse_dst_port = meta.src_port;
+                    }
+                    meta.nexthop = meta.proxy_nexthop;
+                    meta.reverse_leg = 3;
+                } else if (meta.closed == 1) {
+                    drops.count(DROP_NO_PROXY);
+                    drop_packet();
+                    exit;
+                }
             }
         }
     }
@@ -1984,7 +1988,7 @@ control connection_ipv6(inout headers_t hdr, inout metadata_t meta, in pna_main_
             meta.profile = 4;
         }
         meta.reverse_network = meta.network;
-        if (meta.leg != 4 && (meta.leg != 3 && meta.protocol == 6 && (meta.tcp_flags & 23) == 2)) {
+        if (meta.leg != 3 && meta.protocol == 6 && (meta.tcp_flags & 23) == 2) {
             redirect_out_ipv6.apply(hdr, meta, input);
         }
         if (meta.protocol != 0) {

@@ -28,17 +28,29 @@ SHOWN = replace(SHOP, underlay="routed", services=(replace(SHOP.services[0], is_
 REDIRECTED = replace(SHOWN, proxies=(PROXY,), redirects=(ALL_OUTBOUND,))
 
 
-def play(plan: PolicyPlan, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One call, from the address of a workload that is behind the device."""
-    monkeypatch.setattr(cluster, "CLIENTS", {4: (ip_address("10.0.0.11"),), 6: (ip_address("fd00::11"),)})
+def play(plan: PolicyPlan) -> None:
+    """One call from outside."""
     played = cluster.Cluster(dict.fromkeys(DEVICES, ()), [plan], small(pipeline(), 16))
     played.run([Enter(device="dpu-a", client=0, service=1, version=4, src_port=1024)])
 
 
-def test_source_ranges_keep_it_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    play(SHOWN, monkeypatch)
+@pytest.fixture
+def inside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients have the address of a workload that is behind the device."""
+    monkeypatch.setattr(cluster, "CLIENTS", {4: (ip_address("10.0.0.11"),), 6: (ip_address("fd00::11"),)})
 
 
-def test_source_ranges_keep_it_out_where_that_workload_goes_by_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("inside")
+def test_source_ranges_keep_it_out() -> None:
+    play(SHOWN)
+
+
+@pytest.mark.usefixtures("inside")
+def test_source_ranges_keep_it_out_where_that_workload_goes_by_a_proxy() -> None:
     """It is not brought to that workload's proxy."""
-    play(REDIRECTED, monkeypatch)
+    play(REDIRECTED)
+
+
+def test_a_client_outside_goes_by_the_proxy_of_whom_it_calls() -> None:
+    inbound = replace(ALL_OUTBOUND, outbound=None, inbound=PlannedDirection(), is_closed=False)
+    play(replace(REDIRECTED, services=(replace(SHOWN.services[0], ranges=None),), redirects=(inbound,)))
