@@ -10,7 +10,7 @@ from runtime.verification.invariants import wrongness
 from runtime.verification.playing import Play
 from runtime.verification.scenes import Service
 from runtime.verification.sequence import SHOP, Sequence
-from runtime.verification.strategies import Again, Reply, Sweep, Wait
+from runtime.verification.strategies import Again, Reply, Step, Sweep, Wait
 from runtime.verification.telling import TOO_BIG, UNREACHABLE, complaint
 from runtime.verification.traffic import SCTP_PREFIX, Send, Target, inner_packet
 
@@ -23,6 +23,9 @@ INIT = Send(
 _BY_FRAGMENTS = 0xFFFF
 """The kernel's GSO_BY_FRAGS, in the place of bytes in a segment."""
 _SIZES = (0, 1, 2, 3, 4, 99, 255, 256, 1023, 1200)
+
+
+_GREETING = (Reply(back=0, flags="SA", size=0), Again(back=0, flags="PA"))
 
 
 def _profiles(play: Play) -> set[str]:
@@ -69,6 +72,33 @@ def _established(play: Play) -> None:
         play.do(Sweep())
         assert _profiles(play) == profiles, said
         play.comparison.compare_state()
+
+
+_TIMEOUTS: tuple[tuple[tuple[Step, ...], int], ...] = (
+    ((), 3_000),
+    ((Reply(back=0, flags="SA", size=0),), 3_000),
+    ((*_GREETING, Wait(ms=208_000), Again(back=0, flags="FA")), 3_000),
+    ((*_GREETING, Again(back=0, flags="FA"), Reply(back=0, flags="FA", size=0)), 10_000),
+    ((*_GREETING, Again(back=0, flags="R")), 10_000),
+)
+"""What is said behind INIT, and how long the pair stays after the last of it: in each profile in turn."""
+
+
+def _timeouts(play: Play) -> None:
+    """Swept in the very millisecond in which a timeout is over, not before."""
+    for version in (4, 6):
+        for at, (steps, timeout_ms) in enumerate(_TIMEOUTS):
+            play.do(replace(INIT, version=version, src_port=1024 + at))
+            for step in steps:
+                play.do(step)
+            play.do(Wait(ms=timeout_ms - 1))
+            play.do(Sweep())
+            assert _profiles(play), at
+            play.comparison.compare_state()
+            play.do(Wait(ms=1))
+            play.do(Sweep())
+            assert not _profiles(play), at
+            play.comparison.compare_state()
 
 
 def _lengths(play: Play) -> None:
@@ -132,6 +162,7 @@ ASSOCIATION_SEQUENCES = tuple(
     for name, play in (
         ("lives of associations", _lives),
         ("an association is established", _established),
+        ("timeouts of associations", _timeouts),
         ("lengths of associations' packets", _lengths),
         ("checksums of associations", _checksums),
         ("segments of associations' packets", _segments),
