@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from compiler.ir.expressions import Const, MetaRef
+from compiler.ir.expressions import Binary, Const, MetaRef, Operator
 from compiler.ir.names import Names
 from compiler.ir.nodes import Pipeline
 from compiler.ir.statements import (
@@ -67,6 +67,15 @@ def _learns_in_rank_0_alone(mutant: Mutant) -> bool:
         if isinstance(s, Assign) and isinstance(s.value, Const) and s.target in learned
     }
     return {profiles[number].rank for number in given} == {0}
+
+
+def _is_asked_for_0(mutant: Mutant) -> bool:
+    """Metadata of one bit that stands in conditions alone, and is compared with nothing there."""
+    (name,) = set(re.findall(r"scratch->meta\.(\w+) = ", shown(mutant)))
+    there = [part for _, part in walk(source())]
+    compared = [e for e in there if isinstance(e, Binary) and e.operator not in (Operator.AND, Operator.OR)]
+    sides = [side.name for e in compared for side in (e.left, e.right) if isinstance(side, MetaRef)]
+    return {e.width_bits for e in there if isinstance(e, MetaRef) and e.name == name} == {1} and name not in sides
 
 
 def _is_said_of_other_flags(mutant: Mutant) -> bool:
@@ -147,7 +156,7 @@ def _is_renewal_read(_mutant: Mutant) -> bool:
 EQUIVALENTS = (
     Equivalent(
         named=r"store connections_\w+: rank",
-        told_by=r"^- profile \d \w+: timeout_ms \d+ rank [12]$",
+        told_by=r"^- profile \d+ \w+: timeout_ms \d+ rank [12]$",
         reason="an entry is learned in a profile of rank 0, to which all higher ranks are alike: never given up for it",
         holds=_learns_in_rank_0_alone,
     ),
@@ -174,6 +183,12 @@ EQUIVALENTS = (
         told_by=r"^[+] key->side\[1\] = scratch->side;$",
         reason="packets of these checks read side 0 alone; test_atomic_batches.py changes prefixes on both",
         holds=lambda _: "device.insert_entry(prefix(new))" in BATCH_TESTS.read_text(),
+    ),
+    Equivalent(
+        named=r"pipeline\.bpf\.c \w+: constant",
+        told_by=r"^[+]\s*scratch->meta\.decided = 2;$",
+        reason="it is asked whether it is 0, and nothing else",
+        holds=_is_asked_for_0,
     ),
     Equivalent(
         named=r"pipeline\.bpf\.c fast_process: operator",
