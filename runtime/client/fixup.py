@@ -15,6 +15,7 @@ from functools import cached_property
 
 from compiler.ir.entries import ActionCall, Entries, Exact, Group, GroupRef, Lpm, TableEntry
 from compiler.pipeline import gateway
+from compiler.pipeline.headers import PROTOCOL_SCTP, PROTOCOL_TCP
 from compiler.pipeline.metadata import LEG_OUTSIDE
 from compiler.pipeline.storage import LAST_SERVICE
 from runtime.client import networkpolicies
@@ -22,7 +23,7 @@ from runtime.client.plan import Kind, Plan, Step
 from runtime.client.sourceranges import TABLES, SourceRanges
 
 CONNECTION_TABLES = ("flow_ipv4", "flow_ipv6")
-_ENDING = frozenset({6, 132})
+_ENDING = frozenset((PROTOCOL_TCP, PROTOCOL_SCTP))
 """Protocols whose connections have an end of their own: TCP and SCTP."""
 _DECIDING = (
     "neighbor",

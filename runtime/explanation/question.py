@@ -9,7 +9,6 @@ from ipaddress import ip_address
 from compiler.diagnostic import did_you_mean
 from compiler.policy.policyset import Address, PolicySet, Protocol, Service, Workload
 from runtime.explanation.outsiders import nodes_called, outsider_at
-from runtime.verification import wire
 from runtime.verification.speaking import Ends, Speaker, speakers, spoken
 
 A_SOURCE_PORT = 49_152
@@ -257,7 +256,3 @@ def _listed(names: Iterable[str]) -> str:
     found = list(names)
     more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     return ", ".join(found[:_SHOWN]) + more
-
-
-def protocol_name(ends: Ends) -> str:
-    return next(name for name, number in wire.PROTOCOLS.items() if number == ends.protocol)

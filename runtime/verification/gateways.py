@@ -103,9 +103,8 @@ def _manifests(world: Gateways) -> list[dict[str, Any]]:
             workload = manifest("Workload", name_of(place), spec)
             workload["metadata"]["labels"] = {"name": name_of(place)}
             found.append(workload)
-    protocols = {wire.TCP: "TCP", wire.UDP: "UDP"}
     ports = [
-        {"name": f"p{port}", "protocol": protocols[protocol], "port": port, "targetPort": target}
+        {"name": f"p{port}", "protocol": wire.PROTOCOL_NAMES[protocol], "port": port, "targetPort": target}
         for port, (protocol, target) in PORTS.items()
     ]
     service = {

@@ -164,9 +164,8 @@ def manifest(kind: str, name: str, spec: object) -> dict[str, Any]:
 
 
 def _service(network: int, offer: Offer, *, has_node_ports: bool) -> dict[str, object]:
-    protocols = {wire.TCP: "TCP", wire.UDP: "UDP"}
     ports = [
-        {"name": f"p{port}", "protocol": protocols[protocol], "port": port, "targetPort": target}
+        {"name": f"p{port}", "protocol": wire.PROTOCOL_NAMES[protocol], "port": port, "targetPort": target}
         | ({"nodePort": FIRST_NODE_PORT + port} if has_node_ports else {})
         for port, (protocol, target) in PORTS.items()
     ]

@@ -16,8 +16,6 @@ from runtime.verification.policies.plan import PlannedPort, PlannedService, Plan
 from runtime.verification.promise import WHEN_CROWDED, Landing, Promise
 from runtime.verification.speaking import Ends
 
-_PROTOCOLS = wire.PROTOCOLS
-
 
 def promise_outside(plan: PolicyPlan, entrance: Entrance | None, ends: Ends, flags: str = "") -> Promise:
     """To a client outside; without an entrance nothing is let in."""
@@ -52,7 +50,7 @@ def service_of(plan: PolicyPlan, sender: PlannedWorkload, ends: Ends) -> tuple[P
         if service.network != sender.network or ends.dst.version not in service.versions:
             continue
         for port in service.ports:
-            is_protocol = _PROTOCOLS[port.protocol] == ends.protocol
+            is_protocol = wire.PROTOCOLS[port.protocol] == ends.protocol
             if is_protocol and (ends.dst, ends.dst_port) in _fronts(plan, sender.place, service, port):
                 return service, port
     return None

@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from compiler.ir.entries import Entries, Group, GroupRef, Member, MemberRef, TableEntry, WeightedMember
+from runtime.verification import wire
 from runtime.verification.book import Book
 from runtime.verification.shop import ROUTER_MAC, UNDERLAY_A, UNDERLAY_B, UNDERLAY_MAC_A, UNDERLAY_MAC_B
 
 UPLINK = 1
 GATEWAY_HOST = 1
 NOWHERE_HOST = 99
-PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}
 
 
 def address(version: int, host: int) -> str:
@@ -170,7 +170,7 @@ def _service_entries(
         call,
         network=service.network,
         address=service_address(version, service.host),
-        protocol=PROTOCOLS[service.protocol],
+        protocol=wire.PROTOCOLS[service.protocol.upper()],
         port=service.port,
     )
     if service.behind == "group":

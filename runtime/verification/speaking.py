@@ -32,7 +32,6 @@ class Speaker:
         return self.workload.network.name
 
 
-_NAMES = {number: name for name, number in wire.PROTOCOLS.items()}
 _TRANSPORTS = {name.lower(): number for name, number in wire.PROTOCOLS.items()}
 
 
@@ -52,7 +51,7 @@ class Ends:
         return Ends(protocol=self.protocol, src=self.dst, src_port=self.dst_port, dst=self.src, dst_port=self.src_port)
 
     def __str__(self) -> str:
-        name = _NAMES[self.protocol]
+        name = wire.PROTOCOL_NAMES[self.protocol]
         return f"{name} {self.src} port {self.src_port} to {self.dst} port {self.dst_port}"
 
 

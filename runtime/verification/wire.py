@@ -17,6 +17,7 @@ ETHERTYPE_IPV6, ETHERTYPE_SERVICE_VLAN = 0x86DD, 0x88A8
 ICMP, TCP, UDP, ICMPV6, SCTP = 1, 6, 17, 58, 132
 PROTOCOLS = {"TCP": TCP, "UDP": UDP, "SCTP": SCTP}
 """Those with ports, by their names in policies."""
+PROTOCOL_NAMES = {number: name for name, number in PROTOCOLS.items()}
 VXLAN_PORT = 4789
 DONT_FRAGMENT, MORE_FRAGMENTS = 2, 1
 FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10

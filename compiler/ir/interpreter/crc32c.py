@@ -1,4 +1,4 @@
-"""CRC32c (RFC 9260, appendix A): computed, and updated by what changes at the front of what it covers.
+"""CRC32c (RFC 9260, appendix A), updated by what changes at the front of what it covers.
 
 A CRC is linear: flipping bits of the covered bytes flips bits of the CRC that depend on those and on how many bytes
 follow, on nothing else. So the update needs what changed and the length, as an Internet checksum's needs what changed.
@@ -49,18 +49,9 @@ def behind(change: int, length: int) -> int:
     return change
 
 
-def computed(data: bytes) -> int:
-    """The checksum of `data`, in which the checksum field itself is 0, as the 4 bytes in the packet read big-endian."""
-    register = 0xFFFFFFFF
-    for byte in data:
-        register ^= byte
-        for _ in range(8):
-            register = register >> 1 ^ (POLYNOMIAL if register & 1 else 0)
-    return _wire(register ^ 0xFFFFFFFF)
-
-
 def updated(checksum: int, old: bytes, new: bytes, length: int) -> int:
-    """The checksum of `length` bytes after the first `FRONT_BYTES` changed from `old` to `new`.
+    """The checksum of `length` bytes after the first `FRONT_BYTES` changed from `old` to `new`, as the 4
+    bytes in the packet read big-endian.
 
     A field of 0 stays: the kernel leaves it so for a network card (or itself, later) to fill in.
     """

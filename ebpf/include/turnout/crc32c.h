@@ -36,11 +36,6 @@ __noinline u32 crc32c_behind(u32 change, u32 length)
 	return change;
 }
 
-static __always_inline u32 crc32c_swapped(u32 value)
-{
-	return value >> 24 | (value >> 8 & 0xff00) | (value << 8 & 0xff0000) | value << 24;
-}
-
 /*
  * The checksum at a position covers `length` bytes, and of these the first four have flipped bits; `own` is what that
  * adds to an Internet checksum. One of 0 is still to be written, by a network card or the kernel (CHECKSUM_PARTIAL).
@@ -54,7 +49,7 @@ static __always_inline void packet_fix_crc32c(struct packet_context *ctx, const 
 		return;
 	u32 old = read_u32(checksum), now = 0;
 	if (old) {
-		now = old ^ crc32c_swapped(crc32c_behind(crc32c_swapped(flipped), length));
+		now = old ^ __builtin_bswap32(crc32c_behind(__builtin_bswap32(flipped), length));
 		write_u32(checksum, now);
 	}
 	packet_sum_changed(ctx, own + changed_u32(old, now));

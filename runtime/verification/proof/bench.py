@@ -6,7 +6,6 @@ that does not do what was expected raises AssertionError with the story so far a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 
@@ -22,8 +21,6 @@ from runtime.verification.proof.talks import FIRST_PORT
 from runtime.verification.proof.trial import Levels, Trial
 from runtime.verification.proof.words import frame_words, outcome_words, port_words
 from runtime.verification.speaking import Ends, Speaker, ends_of, speakers, spoken
-
-PROTOCOLS: Mapping[str, int] = wire.PROTOCOLS
 
 
 class Bench:
@@ -63,7 +60,7 @@ class Bench:
         if from_port is None:
             self._next_port += 1
         src_port = self._next_port if from_port is None else from_port
-        ends = Ends(protocol=PROTOCOLS[protocol], src=src, src_port=src_port, dst=dst, dst_port=dst_port)
+        ends = Ends(protocol=wire.PROTOCOLS[protocol], src=src, src_port=src_port, dst=dst, dst_port=dst_port)
         return self.speak(speaker, ends, flags, payload)
 
     def speak(self, speaker: Speaker, ends: Ends, flags: str, payload: bytes) -> Outcome:
