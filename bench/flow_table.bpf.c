@@ -3,7 +3,7 @@
 
 static const volatile u32 bench_timeout_ms[] = {0, 60000, 432000000, 120000};
 static const volatile u8 bench_rank[] = {0, 0, 2, 1};
-static const volatile u16 bench_moves[] = {1 << 1, 1 << 1 | 1 << 2};
+static const volatile u32 bench_moves[] = {1 << 1, 1 << 1 | 1 << 2};
 static const volatile struct flow_transition bench_transitions[] = {
 	{.event = 0, .current = 1, .next = 2},
 	{.event = 1, .current = 1, .next = 3},
@@ -62,7 +62,7 @@ SEC("xdp") int known(struct xdp_md *context)
 	struct bench_hit hit;
 	u64 free;
 
-	if (!key || !bench_find_or_free(key->words, bench_hash(key->words), &hit, &free))
+	if (!key || !bench_find_or_free(key->words, bench_hash(hash_seed, key->words), &hit, &free))
 		return 2;
 	bench_saw(&hit, 0);
 	bench_use(&hit, clock_ms(), 100);
@@ -90,7 +90,7 @@ SEC("syscall") int fill(struct fill *fill)
 			.key = {key->words[0], key->words[1]}, .table = 1, .profile = 1, .now_ms = clock_device_ms(),
 			.arguments = {.dst = index + 1},
 		};
-		entry.hash = bench_hash(entry.key);
+		entry.hash = bench_hash(hash_seed, entry.key);
 		if (bench_learn(&entry, &first) == FLOW_FULL) {
 			full++;
 			continue;
@@ -98,7 +98,7 @@ SEC("syscall") int fill(struct fill *fill)
 		entry.key[0] = key->words[1];
 		entry.key[1] = key->words[0];
 		entry.table = 2;
-		entry.hash = bench_hash(entry.key);
+		entry.hash = bench_hash(hash_seed, entry.key);
 		if (bench_learn(&entry, &first) == FLOW_FULL)
 			full++;
 		else

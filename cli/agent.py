@@ -14,6 +14,7 @@ import typer
 
 from agents.metrics.server import METRICS, Address, PageServer, ServingError, metrics_page, parse_address
 from agents.storage.io.events import Events, log_event
+from agents.storage.io.registries import RegistryOptions
 from agents.storage.io.remotevolumes import Ahead
 from agents.storage.layercache import LayerCache
 from agents.storage.metrics import Metrics
@@ -22,8 +23,16 @@ from agents.storage.snapshotter import Snapshotter
 from agents.storage.translate.limits import parse_size
 from agents.storage.wire.errors import ImageError
 from cli.console import fail, say
+from cli.imageadopter import image_adopter
 from cli.imagecontroller import image_controller
 from cli.imagestore import STORE, StoreOption
+from cli.registryoptions import (
+    RegistryCaOption,
+    RegistryCredentialsOption,
+    RegistryMirrorOption,
+    RegistryPlainOption,
+    registries,
+)
 from cli.volumetls import CaOption, CertOption, KeyOption, volume_tls
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, help=__doc__)
@@ -38,6 +47,7 @@ def agent() -> None:
 
 
 app.command("image-controller")(image_controller)
+app.command("image-adopter")(image_adopter)
 
 
 @app.command()
@@ -77,6 +87,10 @@ def storage(
     tls_ca: CaOption = None,
     tls_cert: CertOption = None,
     tls_key: KeyOption = None,
+    registry_credentials: RegistryCredentialsOption = None,
+    registry_ca: RegistryCaOption = None,
+    registry_plain_http: RegistryPlainOption = False,
+    registry_mirror: RegistryMirrorOption = None,
 ) -> None:
     """Serve containerd's snapshots API: converted images start without being pulled. Needs root."""
     if containerd is not None and layer_cache is None:
@@ -95,10 +109,17 @@ def storage(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
     try:
+        sources = registries(registry_credentials, registry_ca, registry_plain_http, registry_mirror)
         snapshots = Snapshotter(
-            root.absolute(), store.absolute(), writable_bytes=writable_bytes, ahead=ahead, events=events, tls=tls
+            root.absolute(),
+            store.absolute(),
+            writable_bytes=writable_bytes,
+            registries=sources,
+            ahead=ahead,
+            events=events,
+            tls=tls,
         )
-        cache = None if layer_cache is None else _layer_cache(layer_cache, store, containerd, events)
+        cache = None if layer_cache is None else _layer_cache(layer_cache, store, containerd, events, sources)
         server = make_server(snapshots, listen.absolute(), events)
         if counted is not None and address is not None:
             counted.look_at(snapshots, root.absolute(), store.absolute(), layer_cache)
@@ -123,9 +144,11 @@ def _address(text: str) -> Address:
         raise typer.BadParameter(str(error)) from error
 
 
-def _layer_cache(folder: Path, store: Path, containerd: Path | None, events: Events) -> LayerCache:
+def _layer_cache(
+    folder: Path, store: Path, containerd: Path | None, events: Events, sources: RegistryOptions
+) -> LayerCache:
     socket = None if containerd is None else containerd.absolute()
-    return LayerCache(folder.absolute(), store.absolute(), containerd=socket, events=events)
+    return LayerCache(folder.absolute(), store.absolute(), registries=sources, containerd=socket, events=events)
 
 
 def _size(text: str | None) -> int | None:

@@ -15,24 +15,15 @@ from typing import Annotated
 import typer
 
 from agents.imagecontroller.controller import Controller
-from agents.imagecontroller.errors import ClusterError
-from agents.imagecontroller.io.apiserver import ApiServer
-from agents.imagecontroller.io.connecting import connection, own_namespace
 from agents.imagecontroller.metrics import Metrics
 from agents.imagecontroller.translate.jobs import Settings
-from agents.metrics.server import (
-    METRICS,
-    BeyondLoopbackError,
-    Page,
-    PageServer,
-    ServingError,
-    TcpAddress,
-    metrics_page,
-    parse_tcp,
-    probe_page,
-)
-from cli.console import fail, say
+from agents.storage.wire.errors import ImageError
+from agents.storage.wire.remotes import parse_server
+from cli.clusteraccess import KubeconfigOption, connected
+from cli.console import say
+from cli.serving import HealthOption, InsecureOption, MetricsOption, health_address, metrics_address, serve
 
+_SERVER = "--volume-server"
 _LABEL = re.compile(r"([^=,\s]+)=([^=,\s]*)")
 
 
@@ -59,6 +50,14 @@ def image_controller(
             "--convert-option", help="More for `turnout image convert`, such as --mirror=docker.io=mirror.example.com."
         ),
     ] = None,
+    volume_server: Annotated[
+        str,
+        typer.Option(
+            "--volume-server",
+            help="Where nodes read each other's volumes, such as nbds://{address}?tls-hostname=NAME; {address} is the "
+            "node's InternalIP, {node} its name. Default: they do not.",
+        ),
+    ] = "",
     attempts: Annotated[int, typer.Option("--attempts", min=1, max=100, help="How often one is tried.")] = 5,
     first_wait: Annotated[
         float, typer.Option("--first-wait", min=0.1, help="Seconds behind a failed attempt; then twice as many.")
@@ -70,35 +69,20 @@ def image_controller(
     lease: Annotated[
         int, typer.Option("--lease", min=3, max=300, help="Seconds until another controller takes over.")
     ] = 15,
-    metrics: Annotated[
-        str | None,
-        typer.Option("--metrics", help="Where Prometheus finds metrics: ADDRESS:PORT, or :PORT for every address."),
-    ] = None,
-    metrics_insecure: Annotated[
-        bool, typer.Option("--metrics-insecure", help="Serve them beyond loopback, without TLS or passwords.")
-    ] = False,
-    health: Annotated[
-        str | None,
-        typer.Option("--health", help="Where probes find /healthz and /readyz: ADDRESS:PORT, or :PORT."),
-    ] = None,
-    kubeconfig: Annotated[
-        Path | None, typer.Option("--kubeconfig", help="Default: $KUBECONFIG, else as a Pod connects.")
-    ] = None,
+    metrics: MetricsOption = None,
+    metrics_insecure: InsecureOption = False,
+    health: HealthOption = None,
+    kubeconfig: KubeconfigOption = None,
 ) -> None:
     """Convert what ImageConversions of a Kubernetes cluster ask for, by Jobs, one at a time a node. Several may run;
     one of them acts."""
     labels = tuple(_label(text) for text in node_label or ())
-    shown_at = _metrics_address(metrics, metrics_insecure)
-    asked_at = None if health is None else _address(health, "--health", beyond_loopback=True)
+    shown_at = metrics_address(metrics, metrics_insecure)
+    asked_at = health_address(health)
+    _check_server(volume_server)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     figures = Metrics()
-    try:
-        server = ApiServer(connection(kubeconfig), figures)
-        where = namespace or own_namespace()
-    except ClusterError as error:
-        raise fail(str(error)) from error
-    if not where:
-        raise typer.BadParameter("not in a Pod: expected --namespace", param_hint="--namespace")
+    server, where = connected(kubeconfig, namespace, figures, "turnout-image-controller")
     settings = Settings(
         namespace=where,
         image=image,
@@ -111,6 +95,7 @@ def image_controller(
         first_wait_s=first_wait,
         node_patience_s=node_patience,
         kept_s=kept,
+        volume_server=volume_server,
     )
     identity = f"{socket.gethostname()}_{os.getpid()}_{secrets.token_hex(4)}"
     controller = Controller(server, settings, identity, lease, figures)
@@ -123,7 +108,7 @@ def image_controller(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
-    servers = _serve(shown_at, asked_at, figures, controller)
+    servers = serve(shown_at, asked_at, figures.registry, controller.stuck, controller.unready)
     say(f"ImageConversions are converted by Jobs in {where}; this is {identity}")
     controller.run(stop)
     for one in servers:
@@ -131,38 +116,18 @@ def image_controller(
     server.close()
 
 
-def _metrics_address(text: str | None, is_insecure: bool) -> TcpAddress | None:
-    if text is not None:
-        return _address(text, "--metrics", beyond_loopback=is_insecure)
-    if is_insecure:
-        raise typer.BadParameter("it is about --metrics, which is not given", param_hint="--metrics-insecure")
-    return None
-
-
-def _address(text: str, option: str, *, beyond_loopback: bool) -> TcpAddress:
+def _check_server(template: str) -> None:
+    """As it will be for a node."""
+    if not template:
+        return
+    if "{address}" not in template and "{node}" not in template:
+        raise typer.BadParameter(
+            "every node would be the same server: expected {address} or {node}", param_hint=_SERVER
+        )
     try:
-        return parse_tcp(text, beyond_loopback=beyond_loopback)
-    except BeyondLoopbackError as error:
-        hint = "give --metrics-insecure where whoever reaches it may read them"
-        raise typer.BadParameter(f"{error}: {hint}", param_hint=option) from error
-    except ServingError as error:
-        raise typer.BadParameter(str(error), param_hint=option) from error
-
-
-def _serve(
-    shown_at: TcpAddress | None, asked_at: TcpAddress | None, figures: Metrics, controller: Controller
-) -> list[PageServer]:
-    """All at one place, where both are the same."""
-    pages: dict[TcpAddress, dict[str, Page]] = {}
-    if shown_at is not None:
-        pages[shown_at] = {METRICS: metrics_page(figures.registry)}
-    if asked_at is not None:
-        probes = {"/healthz": probe_page(controller.stuck), "/readyz": probe_page(controller.unready)}
-        pages[asked_at] = pages.get(asked_at, {}) | probes
-    try:
-        return [PageServer(address, found) for address, found in pages.items()]
-    except ServingError as error:
-        raise fail(str(error)) from error
+        parse_server(template.replace("{address}", "10.0.0.1").replace("{node}", "node"))
+    except ImageError as error:
+        raise typer.BadParameter(str(error), param_hint=_SERVER) from error
 
 
 def _label(text: str) -> tuple[str, str]:

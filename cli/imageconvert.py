@@ -16,9 +16,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from agents.storage.conversion import Converted, OnProgress, convert
 from agents.storage.io.conversionrecords import Wanted, recording
-from agents.storage.io.credentials import CredentialFile
 from agents.storage.io.registries import RegistryOptions
-from agents.storage.io.registryhttp import Connection
 from agents.storage.io.store import Store
 from agents.storage.publication import publish
 from agents.storage.translate import modes
@@ -29,6 +27,7 @@ from cli.console import Output, fail, print_rows
 from cli.imagereporting import reported
 from cli.imagestore import COLUMNS, STORE, Compression, Mode, OutputOption, StoreOption, opened_store, row_of
 from cli.policies import load_policies, load_policy_text
+from cli.registryoptions import CaOption, CredentialsOption, MirrorOption, PlainOption, registries
 from compiler.policy.imagenames import ImageName, ImageNameError, RegistryImage, parse_destination, parse_image_name
 from compiler.policy.policyset import ImageConversion
 from compiler.policy.signingkeys import EXPECTED as KEY_EXPECTED
@@ -73,16 +72,10 @@ def convert_command(
             help="none unless a policy says otherwise; lz4 makes volumes smaller, for slow links; not in mode block.",
         ),
     ] = None,
-    tls_ca: Annotated[
-        Path | None, typer.Option("--tls-ca", help="PEM file of authorities to trust besides the system's.")
-    ] = None,
-    plain_http: Annotated[bool, typer.Option("--plain-http", help="No TLS; for loopback that is the default.")] = False,
-    credentials: Annotated[
-        Path | None, typer.Option("--credentials", help="A config.json; default: where docker and podman look.")
-    ] = None,
-    mirror: Annotated[
-        list[str] | None, typer.Option("--mirror", help="REGISTRY=HOST[:PORT], asked first; may be given again.")
-    ] = None,
+    tls_ca: CaOption = None,
+    plain_http: PlainOption = False,
+    credentials: CredentialsOption = None,
+    mirror: MirrorOption = None,
     dest: Annotated[
         str | None,
         typer.Option("--dest", help="Push the one image that is converted here: [registry/]repository[:tag]."),
@@ -110,14 +103,9 @@ def convert_command(
         wanted = [replace(one, signed_by=keys) for one in wanted]
     if dest is not None:
         wanted = [_destined(wanted, dest)]
-    mirrors = _mirrors(mirror or [])
     rows: list[dict[str, object]] = []
     with opened_store(store) as opened:
-        registries = RegistryOptions(
-            connection=Connection(ca_file=tls_ca, plain_http=plain_http),
-            credentials=CredentialFile(credentials),
-            mirrors=mirrors,
-        )
+        options = registries(credentials, tls_ca, plain_http, mirror)
         for one in wanted:
             platforms = [str(one_of_them) for one_of_them in one.platforms]
             with (
@@ -125,7 +113,7 @@ def convert_command(
                 recording(store, _recorded(one)) as record,
                 _progress(str(one.name), record) as on_progress,
             ):
-                rows += _made(one, opened, registries, on_progress)
+                rows += _made(one, opened, options, on_progress)
     signed = ["signed"] if any(one.signed_by for one in wanted) else []
     pushed = ["pushed"] if any(one.destination for one in wanted) else []
     print_rows([*COLUMNS, "made", *signed, *pushed], rows, output)
@@ -155,14 +143,13 @@ def _recorded(one: _Wanted) -> Wanted:
     return Wanted(source=str(one.name), mode=one.mode.name, destination=destination)
 
 
-def _made(one: _Wanted, store: Store, registries: RegistryOptions, on_progress: OnProgress) -> list[dict[str, object]]:
+def _made(one: _Wanted, store: Store, options: RegistryOptions, on_progress: OnProgress) -> list[dict[str, object]]:
     results = [
-        convert(one.name, platform, store, on_progress, registries, one.mode, one.signed_by)
-        for platform in one.platforms
+        convert(one.name, platform, store, on_progress, options, one.mode, one.signed_by) for platform in one.platforms
     ]
     rows = [_told(result) for result in results]
     if one.destination is not None:
-        published = publish(one.name, results, one.destination, store, registries, on_progress)
+        published = publish(one.name, results, one.destination, store, options, on_progress)
         rows = [{**row, "pushed": f"{published.name}@{published.digest}"} for row in rows]
     images = [store.find(result.image.manifest_digest, result.image.mode) for result in results]
     return [{**row_of(image), **row} for image, row in zip(images, rows, strict=True)]
@@ -219,16 +206,6 @@ def _mode(name: str, size_gib: int | None, compression: Compression) -> modes.Mo
     if not mode.is_disk:
         raise typer.BadParameter(f"--virtual-size-gb is the size of a disk, and mode {name} makes none")
     return mode.sized(size_gib)
-
-
-def _mirrors(texts: list[str]) -> dict[str, tuple[str, ...]]:
-    found: dict[str, tuple[str, ...]] = {}
-    for text in texts:
-        registry, sign, host = text.partition("=")
-        if not (registry and sign and host) or "/" in host:
-            raise typer.BadParameter(f"'{text}' is no mirror; expected REGISTRY=HOST[:PORT]")
-        found[registry] = (*found.get(registry, ()), host)
-    return found
 
 
 def _conversions(path: Path) -> tuple[ImageConversion, ...]:

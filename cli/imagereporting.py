@@ -9,9 +9,9 @@ from typing import Any
 
 import typer
 
-from agents.imagecontroller.errors import ClusterError
-from agents.imagecontroller.io.apiserver import ApiServer
-from agents.imagecontroller.io.connecting import connection
+from agents.cluster.apiserver import ApiServer
+from agents.cluster.connecting import connection
+from agents.cluster.errors import ClusterError
 from agents.imagecontroller.jobreports import reporting
 from agents.storage.conversionstatus import status_of
 from agents.storage.io.conversionrecords import Wanted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from ipaddress import ip_address
 from pathlib import Path
 from threading import Event
 from typing import Annotated, Final
@@ -10,7 +11,7 @@ from typing import Annotated, Final
 import typer
 
 from agents.storage.adoption import adopt
-from agents.storage.io.chains import converted_names
+from agents.storage.io.chains import converted_names, volumes_of_images
 from agents.storage.io.volumefiles import recorded_traces
 from agents.storage.io.volumeserver import VolumeServer
 from agents.storage.wire.errors import ImageError
@@ -36,27 +37,38 @@ def serve(
     tls_key: KeyOption = None,
 ) -> None:
     """Let other nodes read the volumes of this store over NBD, those of modes erofs and overlayfs; with TLS those nodes
-    that have a certificate."""
+    that have a certificate. Runs until it is told to end, or the storage daemon that serves them has died."""
     tls = volume_tls(tls_ca, tls_cert, tls_key)
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
     try:
-        server = VolumeServer(store.absolute(), _server(listen), tls)
+        server = VolumeServer(store.absolute(), _server(f"[{listen}]" if _is_ipv6(listen) else listen), tls)
     except (ImageError, OSError) as error:
         raise fail(str(error)) from error
     try:
         _keep_published(server, store.absolute(), stop)
+        if not stop.is_set():
+            raise fail(f"{server.listen}: the storage daemon that served it is gone")
     finally:
         server.close()
 
 
+def _is_ipv6(text: str) -> bool:
+    """Bare, as a Pod is told its node's address."""
+    try:
+        return ip_address(text).version == 6
+    except ValueError:
+        return False
+
+
 def _keep_published(server: VolumeServer, store: Path, stop: Event) -> None:
-    """What could not be exported is tried again at the next look; the first time it ends the command."""
+    """As long as it can be. What could not be exported is tried again at the next look; the first time it ends the
+    command."""
     seen: object = None
-    while not stop.is_set():
+    while not stop.is_set() and server.is_running:
         try:
-            found = (converted_names(store), recorded_traces(store))
+            found = (converted_names(store), volumes_of_images(store), recorded_traces(store))
             if found != seen:
                 say(f"{server.publish()} volumes of {store} at {server.listen}")
                 seen = found
@@ -70,7 +82,12 @@ def _keep_published(server: VolumeServer, store: Path, stop: Event) -> None:
 @app.command("adopt")
 def adopt_command(
     server: Annotated[
-        str, typer.Argument(help="[nbd://]HOST[:PORT] of `turnout image serve`; nbds:// for TLS.", show_default=False)
+        str,
+        typer.Argument(
+            help="[nbd://]HOST[:PORT] of `turnout image serve`; nbds://HOST[:PORT] for TLS, with ?tls-hostname=NAME "
+            "where its certificate names something else.",
+            show_default=False,
+        ),
     ],
     images: Annotated[
         list[str] | None, typer.Argument(help="Names they were converted by there; all by default.", show_default=False)
@@ -81,7 +98,8 @@ def adopt_command(
     tls_cert: CertOption = None,
     tls_key: KeyOption = None,
 ) -> None:
-    """Record images of another node: containers here read their volumes from there. Safe to run again."""
+    """Record images of another node: containers here read their volumes from there. Safe to run again. In a Kubernetes
+    cluster `turnout agent image-adopter` does it by itself."""
     wanted, tls = _server(server), volume_tls(tls_ca, tls_cert, tls_key)
     with opened_store(store) as opened:
         found = adopt(wanted, images or [], opened, tls)

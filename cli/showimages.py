@@ -9,18 +9,22 @@ from typing import Annotated, Any
 
 import typer
 
+from agents.storage.clusteradoption import adopted_conversions
 from agents.storage.conversionstatus import images_of, status_of
+from agents.storage.io.adoptionrecords import adoption_records
 from agents.storage.io.conversionrecords import Wanted, records
 from agents.storage.io.store import Store
+from agents.storage.io.volumefiles import find_volume, remote_volume
 from agents.storage.translate.platforms import machine_platform
+from agents.storage.volumestatus import HERE
 from cli.console import Output, print_rows
 from cli.imagestore import STORE, OutputOption, StoreOption, opened_store
 from cli.policies import load_policies
 from compiler.policy.policyset import ImageConversion
 
 _ASKED = ("name", "source", "mode", "destination")
-COLUMNS = (*_ASKED, "phase", "progress", "ready", "volumes", "size", "compression", "message")
-FIELDS = (*_ASKED, "phase", "progress", "blocks", "compression", "conditions", "ready")
+COLUMNS = (*_ASKED, "phase", "progress", "ready", "volumes", "size", "compression", "at", "message")
+FIELDS = (*_ASKED, "phase", "progress", "blocks", "compression", "conditions", "ready", "at", "adopted_for")
 
 
 def images_command(
@@ -62,7 +66,9 @@ def _all(store: Store) -> Iterator[Wanted]:
 
 def _row(store: Store, name: str, wanted: Wanted, platforms: tuple[str, ...]) -> dict[str, object]:
     status: dict[str, Any] = status_of(store, wanted, platforms).model_dump(mode="json", by_alias=True)
-    compressions = {image.compression for image in images_of(store, wanted, platforms)}
+    found, adoptions = images_of(store, wanted, platforms), adoption_records(store.folder)
+    compressions = {image.compression for image in found}
+    images = [(image.manifest_digest, image.mode) for image in found]
     blocks = {block["name"]: block["sizeBytes"] for block in status["blocks"]}
     return {
         "name": name,
@@ -73,5 +79,12 @@ def _row(store: Store, name: str, wanted: Wanted, platforms: tuple[str, ...]) ->
         "volumes": len(blocks),
         "size": sum(blocks.values()),
         "compression": ", ".join(sorted(compressions)),
+        "at": ", ".join(sorted({_place(store, one["name"]) for one in status["blocks"]})),
+        "adopted_for": sorted({key for image in images for key in adopted_conversions(adoptions, image)}),
         "message": status["conditions"][0]["message"],
     }
+
+
+def _place(store: Store, digest: str) -> str:
+    remote = remote_volume(find_volume(store.folder, digest))
+    return HERE if remote is None else str(remote.server)

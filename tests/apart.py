@@ -1,9 +1,9 @@
 """Root tests in several processes of pytest-xdist, none of which meets what another one makes: `-p tests.apart`.
 
-A worker has a network and mounts of its own, so namespaces, links, what the lab notes down, and addresses of loopback
-are its alone. A file's tests go to one worker (`--dist loadfile`), which starts what they need once; the files that
-take longest go first (`--no-loadscope-reorder`), so that no worker is left alone with one at the end. Tests marked
-`alone` measure time, or want all CPUs: they are for a run without workers (Makefile).
+A worker has a network and mounts of its own, so namespaces, links, what the lab notes down, containers, and addresses
+of loopback are its alone. A file's tests go to one worker (`--dist loadfile`), which starts what they need once; the
+files that take longest go first (`--no-loadscope-reorder`), so that no worker is left alone with one at the end. Tests
+marked `alone` measure time, or want all CPUs: they are for a run without workers (Makefile).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pytest
 
 CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
 """linux/sched.h."""
-PLACES: Final = ("/run/netns", "/run/turnout", "/var/lib/turnout")
+PLACES: Final = ("/run/netns", "/run/turnout", "/run/containerd", "/var/lib/turnout")
 LONGEST_FIRST: Final = (
     "tests/guest/test_debian_kernel.py",
     "tests/mutation/test_mutants.py",

@@ -9,13 +9,16 @@ from collections.abc import Mapping, Sequence
 from threading import Event, Thread
 from typing import Final, assert_never
 
+from agents.cluster import adoptions, objects
+from agents.cluster.adoptions import Adopted
+from agents.cluster.apiserver import ApiServer
+from agents.cluster.errors import ClusterError, RefusedError
+from agents.cluster.objects import Object
+from agents.cluster.watching import Watched
 from agents.imagecontroller import wire
-from agents.imagecontroller.errors import ClusterError, RefusedError
 from agents.imagecontroller.io.acting import Acting
-from agents.imagecontroller.io.apiserver import ApiServer
 from agents.imagecontroller.io.leadership import Leadership
 from agents.imagecontroller.io.observing import NOBODY, Observer, Seen
-from agents.imagecontroller.io.watching import Watched
 from agents.imagecontroller.translate import statuses
 from agents.imagecontroller.translate.counting import count
 from agents.imagecontroller.translate.deciding import (
@@ -29,7 +32,6 @@ from agents.imagecontroller.translate.deciding import (
     decide,
 )
 from agents.imagecontroller.translate.jobs import Settings, policy_text
-from agents.imagecontroller.wire import Object
 from compiler.diagnostic import Severity
 from compiler.policy.loading import load_text
 
@@ -40,6 +42,8 @@ _LOOK_S: Final = 20.0
 _SETTLE_S: Final = 0.05
 """Changes come in groups."""
 _AGAIN_S: Final = 5.0
+_ADD_UP_S: Final = 10.0
+"""Between two counts of nodes at least: each changes statuses, which every node watches."""
 STUCK_S: Final = 90.0
 """Without a sign of life. It looks each 20 s, and no request takes longer than that."""
 
@@ -51,10 +55,12 @@ class Controller:
         self._settings, self._changed, self._observer = settings, Event(), observer
         changed = self._changed.set
         jobs = wire.jobs_path(settings.namespace)
-        self._conversions = Watched(server, wire.CONVERSIONS, changed, observer=observer)
+        self._conversions = Watched(server, objects.CONVERSIONS, changed, observer=observer)
         self._jobs = Watched(server, jobs, changed, selector=wire.UID_LABEL, observer=observer)
-        self._nodes = Watched(server, wire.NODES, changed, observer=observer)
+        self._nodes = Watched(server, objects.NODES, changed, observer=observer)
         self._watched = (self._conversions, self._jobs, self._nodes)
+        self._reports = self._watched_reports(server) if settings.volume_server else None
+        self._adopted, self._added_up_at_s = dict[str, Adopted](), float("-inf")
         self._leadership = Leadership(server, settings.namespace, LEASE, identity, lease_s, changed)
         self._held: dict[str, float] = {}
         """Until when, by uid, no Job is made, since the server has refused one."""
@@ -63,7 +69,9 @@ class Controller:
 
     def run(self, stop: Event) -> None:
         """Until `stop` is set; whoever sets it calls `wake`."""
-        watched, leading = {f"watch of {one.resource}": one.run for one in self._watched}, self._leadership.run
+        told = () if self._reports is None else (self._reports,)
+        watched = {f"watch of {one.resource}": one.run for one in (*self._watched, *told)}
+        leading = self._leadership.run
         self._threads = {
             name: Thread(target=run, args=(stop,), daemon=True) for name, run in {**watched, "lease": leading}.items()
         }
@@ -85,6 +93,22 @@ class Controller:
 
     def wake(self) -> None:
         self._changed.set()
+
+    def _watched_reports(self, server: ApiServer) -> Watched:
+        path = objects.configmaps_path(self._settings.namespace)
+        return Watched(server, path, self._heard_of_nodes, selector=adoptions.LABEL, observer=self._observer)
+
+    def _heard_of_nodes(self) -> None:
+        """Thousands may tell at once: the first one is worth a look, what the others say is added up at the next."""
+        if time.monotonic() - self._added_up_at_s >= _ADD_UP_S:
+            self._changed.set()
+
+    def _add_up(self) -> None:
+        if self._reports is None or time.monotonic() - self._added_up_at_s < _ADD_UP_S:
+            return
+        nodes = map(objects.name_of, self._nodes.objects())
+        self._adopted = adoptions.add_up(self._conversions.objects(), self._reports.objects(), nodes)
+        self._added_up_at_s = time.monotonic()
 
     @property
     def _is_synced(self) -> bool:
@@ -141,6 +165,7 @@ class Controller:
 
     def _decide(self, now_s: float) -> Decision:
         self._held = {uid: until_s for uid, until_s in self._held.items() if until_s > now_s}
+        self._add_up()
         return decide(self._world(frozenset(self._held)), self._settings, what_is_wrong, now_s)
 
     def _world(self, held: frozenset[str] = frozenset()) -> World:
@@ -149,6 +174,7 @@ class Controller:
             jobs=self._jobs.objects(),
             nodes=self._nodes.objects(),
             held=held,
+            adopted=self._adopted,
         )
 
 
@@ -168,9 +194,9 @@ def _uid(action: Action) -> str:
     """Of the conversion that it is about."""
     match action:
         case CreateJob(job) | DeleteJob(job):
-            return wire.label(job, wire.UID_LABEL)
+            return objects.label(job, wire.UID_LABEL)
         case WriteStatus(conversion=conversion) | Tell(conversion=conversion):
-            return wire.uid_of(conversion)
+            return objects.uid_of(conversion)
         case _:
             assert_never(action)
 
@@ -178,6 +204,6 @@ def _uid(action: Action) -> str:
 def what_is_wrong(conversion: Object) -> str:
     """With a conversion as a policy, as `turnout check` says it of this one alone; empty for nothing. The API server
     has looked at each field by itself."""
-    loaded = load_text(json.dumps(json.loads(policy_text(conversion)), indent=1), wire.key_of(conversion))
+    loaded = load_text(json.dumps(json.loads(policy_text(conversion)), indent=1), objects.key_of(conversion))
     errors = [found for found in loaded.diagnostics if found.severity is Severity.ERROR]
     return "; ".join(f"{found.message}, error {found.code.id}" for found in errors)

@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from threading import Event, Thread
 from typing import Any, Final
 
-from agents.imagecontroller.errors import ClusterError, RefusedError
-from agents.imagecontroller.io.apiserver import ApiServer
+from agents.cluster.apiserver import ApiServer
+from agents.cluster.errors import ClusterError, RefusedError
 from agents.imagecontroller.wire import REPORT_ANNOTATION, jobs_path
 
 _LOG: Final = logging.getLogger(__name__)

@@ -12,7 +12,8 @@ from typing import Final
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from agents.imagecontroller.io.observing import Observer, Restart, Seen
+from agents.cluster.observing import Restart
+from agents.imagecontroller.io.observing import Observer, Seen
 from agents.imagecontroller.translate.counting import Counts
 from agents.imagecontroller.translate.deciding import OCCASIONS, Action, CreateJob, DeleteJob, Tell, WriteStatus
 from agents.metrics.families import Families

@@ -19,22 +19,31 @@ from agents.storage.wire.errors import ImageError
 from agents.storage.wire.remotes import CATALOG, CatalogImage, CatalogVolume, RemoteVolume, Server, parse_catalog
 from agents.storage.wire.traces import Trace
 
+_MOST_CATALOG_BYTES: Final = 256 << 20
 _MODES: Final = (EROFS.name, OVERLAYFS.name)
 
 
 def adopt(server: Server, wanted: Collection[str], store: Store, tls: NbdTls | None = None) -> tuple[StoredImage, ...]:
     """Record what the server has: all of it, or the images of these names. An image that is there already is left with
     the volumes that are there. Raises ImageError, with nothing recorded where a wanted image is missing."""
-    with NbdClient(server, CATALOG, tls=tls) as client:
-        images = parse_catalog(client.read(), f"{server}: the catalog")
-    for one in images:
-        _check(one, server)
+    images = served_images(server, tls)
     chosen = [one for one in images if not wanted or set(wanted) & set(one.names)]
     known = {name for one in chosen for name in one.names}
     if missing := sorted(set(wanted) - known):
         raise ImageError(f"{server} has no image '{missing[0]}'")
     with store.alone():
-        return tuple(_adopted(one, server, store) for one in chosen)
+        return tuple(record_image(one, server, store) for one in chosen)
+
+
+def served_images(server: Server, tls: NbdTls | None) -> tuple[CatalogImage, ...]:
+    """What it says that it has, each manifest and config the one that its digest says."""
+    with NbdClient(server, CATALOG, tls=tls) as client:
+        if client.size > _MOST_CATALOG_BYTES:
+            raise ImageError(f"{server}: the catalog has {client.size} bytes; {_MOST_CATALOG_BYTES} are taken")
+        images = parse_catalog(client.read(), f"{server}: the catalog")
+    for one in images:
+        _check(one, server)
+    return images
 
 
 def _check(one: CatalogImage, server: Server) -> None:
@@ -45,7 +54,8 @@ def _check(one: CatalogImage, server: Server) -> None:
         raise ImageError(f"{what} has no name or no volume")
 
 
-def _adopted(one: CatalogImage, server: Server, store: Store) -> StoredImage:
+def record_image(one: CatalogImage, server: Server, store: Store) -> StoredImage:
+    """The caller has the store alone. An image that is there keeps its volumes."""
     there = store.same(one.image.digest, one.mode)
     for served in one.volumes:
         if there is None or served.digest in {volume.digest for volume in there.volumes}:
@@ -60,7 +70,9 @@ def _adopted(one: CatalogImage, server: Server, store: Store) -> StoredImage:
             store.add(one.image, one.mode, name, volumes)
     except sqlite3.IntegrityError as error:
         raise ImageError(f"{server}: image {one.image.digest} has volumes unlike those that are here") from error
-    return store.find(one.image.digest, one.mode)
+    recorded = store.same(one.image.digest, one.mode)
+    assert recorded is not None
+    return recorded
 
 
 def _volume(served: CatalogVolume) -> Volume:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from agents.storage.io.adoptionrecords import disown
 from agents.storage.io.ingest import ingest_layers, layer_path
 from agents.storage.io.layouts import Layout
 from agents.storage.io.registries import Registry, RegistryOptions
@@ -71,6 +72,7 @@ def convert(
             written = write_parts(source, image.layers, missing, store.folder, on_progress) if missing else []
             volumes |= {volume.recipe: volume for volume in written}
             store.add(image, mode.name, str(name), [volumes[part.recipe] for part in parts])
+            disown(store.folder, (image.digest, mode.name))
             for volume in written:
                 remote_path(store.folder, volume.digest).unlink(missing_ok=True)
             _remove_layers(store, image)

@@ -29,6 +29,7 @@ def status_of(store: Store, wanted: Wanted, platforms: Sequence[str]) -> ImageCo
             "phase": phase,
             "progress": progress,
             "blocks": tuple(_block(image, number) for image in images for number in range(len(image.volumes))),
+            "images": tuple({"digest": image.manifest_digest, "platform": image.platform} for image in images),
             "conditions": (
                 Condition.model_validate(
                     {

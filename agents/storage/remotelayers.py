@@ -16,11 +16,12 @@ from threading import Lock
 from typing import Final
 
 from agents.storage.conversion import open_source, write_layers
-from agents.storage.io.chains import Chain, find_chain, image_of
+from agents.storage.io.chains import CHANGES, Chain, find_chain, image_of, volumes_of
 from agents.storage.io.fairlock import FairLock
 from agents.storage.io.registries import RegistryOptions
 from agents.storage.io.snapshotdb import Snapshot, SnapshotDb
 from agents.storage.io.snapshotfiles import SnapshotFiles
+from agents.storage.io.volumefiles import find_volume, remote_volume
 from agents.storage.translate.modes import EROFS
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.snapshots import REF_LABEL, Kind, SnapshotContentError, Usage
@@ -41,12 +42,25 @@ class RemoteLayers:
 
     def claim(self, target: str, key: str, parent: str, labels: Mapping[str, str]) -> Snapshot | None:
         """What stands for the chain ID `target`, if a converted image has it."""
+        is_to_be_had = self._is_to_be_had(target)
         with self._lock:
-            chain = self._chain(target)
+            chain = self._chain(target) if is_to_be_had else None
             with self._db.transaction():
                 if self._db.remote(target, parent) is None and chain is not None:
                     self._insert_remote(chain, key, parent, labels)
                 return self._db.remote(target, parent)
+
+    def _is_to_be_had(self, target: str) -> bool:
+        """All of the image is here, or on nodes that answer: else it is pulled, as if nobody had converted it."""
+        try:
+            chain = find_chain(self._store, target)
+            volumes = () if chain is None else volumes_of(self._store, chain.image)
+            found = [(digest, remote_volume(find_volume(self._store, digest))) for digest in volumes]
+            self._files.reachability.check((digest, remote) for digest, remote in found if remote is not None)
+        except ImageError as error:
+            _LOG.warning("snapshot of %s is made the ordinary way: %s", target, error)
+            return False
+        return True
 
     def _chain(self, target: str) -> Chain | None:
         """A store that cannot be read must not keep images from being pulled the ordinary way."""
@@ -88,29 +102,55 @@ class RemoteLayers:
 
     def fill(self, name: str) -> None:
         """Give a hollow snapshot its content, since an image goes on from it that has not been converted. Others, which
-        never become hollow, are not held up by that."""
-        with self._lock:
-            if not self._db.find(name).hollow:
-                return
+        never become hollow, are not held up by that. So is what has a volume on another node that is not to be had, as
+        long as nobody has it: then the image is what it would be if nobody had converted it."""
+        lost = self._lost(name)
+        if lost is None:
+            return
         with self.filling:
-            with self._lock:
-                snapshot = self._db.find(name)
-            if not snapshot.hollow:
+            lost = self._lost(name)
+            if lost is None:
                 return
+            snapshot, why = lost
+            _LOG.log(logging.DEBUG if snapshot.hollow else logging.WARNING, "snapshot %s %s", snapshot.info.name, why)
             try:
                 digest, folders = self._written(snapshot)
             except ImageError as error:
-                raise SnapshotContentError(
-                    f"snapshot {name} is part of a converted image; its own layers are needed now: {error}"
-                ) from error
+                raise SnapshotContentError(f"snapshot {snapshot.info.name} {why}: {error}") from error
             with self._lock, self._db.transaction():
-                self._db.fill(self._db.find(name), digest, folders)
+                self._db.fill(self._db.find(snapshot.info.name), digest, folders)
+
+    def _lost(self, name: str) -> tuple[Snapshot, str] | None:
+        """The uppermost snapshot of this one and those below it whose content is not to be had, and why."""
+        with self._lock:
+            snapshot = self._db.find(name)
+            if snapshot.hollow:
+                return snapshot, "is part of a converted image; its own layers are needed now"
+            line, needed = (snapshot, *self._db.ancestors(snapshot.id)), self._db.needed()
+        for one in line:
+            problem = "" if one.volume is None or one.volume in needed else self._problem(one.volume)
+            if problem:
+                what = "is of a converted image whose volume is not to be had"
+                return one, f"{what}: {problem}; its layers are needed now"
+            if one.volume is not None and one.folders != CHANGES:
+                return None
+        return None
+
+    def _problem(self, volume: str) -> str:
+        """Why the volume cannot be attached now; empty for nothing."""
+        with self._lock:
+            remote = self._files.elsewhere(volume)
+        try:
+            self._files.reachability.check(() if remote is None else ((volume, remote),), within_s=0)
+        except ImageError as error:
+            return str(error)
+        return ""
 
     def _written(self, snapshot: Snapshot) -> tuple[str, int]:
         chain = find_chain(self._store, snapshot.info.labels.get(REF_LABEL, ""))
         if chain is None:
             raise ImageError("the converted image that it belonged to has been removed")
-        if chain.volume is not None:
+        if chain.volume is not None and chain.volume != snapshot.volume:
             self._files.pin(self._store, chain.volume)
             return chain.volume, chain.folders
         image, names = image_of(self._store, chain.image)

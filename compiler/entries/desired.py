@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from compiler.diagnostic import Diagnostic, Report
 from compiler.entries import codes, numbers
 from compiler.entries.crossing import Crossings
+from compiler.entries.directing import DirectWays, direct_networks
 from compiler.entries.entering import crossing_entries, entering_entries
 from compiler.entries.limiting import limit_entries, limiters
 from compiler.entries.networking import network_entries, uplink_entries, way_to
@@ -15,6 +16,7 @@ from compiler.entries.policing import policing_entries
 from compiler.entries.reachability import Local, places, served_networks
 from compiler.entries.redirecting import proxy_entries, rule_entries
 from compiler.entries.servicing import ServiceNumbers, service_entries
+from compiler.entries.sharing import served_entries
 from compiler.entries.sizes import check_sizes
 from compiler.entries.vocabulary import Vocabulary
 from compiler.ir.entries import ActionCall, Entries, TableEntry, numbers_of
@@ -66,6 +68,7 @@ def _entries(words: Vocabulary, policies: PolicySet, device: Device, previous: E
                     to_proxies[home.workload.key] = call
     served = {network.name for network in networks}
     services = [s for s in policies.services if s.network.name in served or s.is_across]
+    direct = DirectWays(words, policies, device, hops)
     crossings = Crossings(words, policies, device, hops, numbers.crossings(previous), report)
     serving = service_entries(
         words,
@@ -73,18 +76,25 @@ def _entries(words: Vocabulary, policies: PolicySet, device: Device, previous: E
         device,
         ServiceNumbers(services=numbers.services(previous), portals=numbers.portals(previous)),
         crossings,
+        direct,
         previous,
         report,
         binds_empty_groups=device.profile is not Profile.V1MODEL,
     )
     wired.extend(crossing_entries(words, policies, device, hops))
     wired.extend(crossings.entries())
+    directly = direct_networks(policies) if device.profile is not Profile.V1MODEL else frozenset[str]()
+    for network in networks:
+        if network.name in directly:
+            wired.extend(direct.entries(network))
     proxies = proxy_entries(words, networks, device, hops, to_proxies, previous)
     limits = limiters(policies.redirects, device, previous)
+    if device.profile is not Profile.V1MODEL:
+        wired.extend(served_entries(words, (service for service in services if not service.is_across)))
     rules = (
         *rule_entries(words, policies.redirects, device, limits),
         *limit_entries(words, policies.redirects, limits),
-        *policing_entries(words, policies, device, own_hops, report),
+        *policing_entries(words, policies, device, own_hops, directly, report),
     )
     return _sorted(
         Entries(

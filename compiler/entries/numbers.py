@@ -15,13 +15,14 @@ from typing import Generic, TypeVar
 
 from compiler.ir.entries import ActionCall, Entries, EntryKey, Exact, TableEntry
 from compiler.ir.hashing import MASK, mix64_words
-from compiler.pipeline import gateway
+from compiler.pipeline import gateway, serverreturn
 from compiler.pipeline.storage import LAST_SERVICE
 from compiler.span import InternalError
 
 FIRST, LAST = 1, (1 << 16) - 1
 _HOP_SEED = 0x6E657874686F7000
 _MEMBER_SEED = 0x6D656D6265720000
+_DIRECT_SEED = 0x6469726563740000
 _MEMBER_BITS = 31
 
 
@@ -132,17 +133,36 @@ def _first_match(entry: TableEntry) -> int:
 def member_ids(calls: Mapping[ActionCall, object], previous: Entries, selector: str) -> dict[ActionCall, int]:
     """An id for each distinct action of a selector's members: that of before, else by a hash of the action.
 
-    A hash keeps the ids, and so the Maglev rings, alike on all devices; on a clash the next free id is taken.
+    A hash keeps the ids, and so the Maglev rings, alike on all devices; on a clash the next free id is taken. Of a
+    backend that answers by itself the next hop, which is a number of each device, counts for nothing here: a packet
+    that comes in by another device than those before it finds the same backend there.
     """
     ids: dict[ActionCall, int] = {}
-    used = {member.id for member in previous.members if member.selector == selector}
-    for member in previous.members:
-        if member.selector == selector and member.action in calls:
+    held = [member for member in previous.members if member.selector == selector]
+    used = {member.id for member in held}
+    for member in held:
+        if member.action in calls:
             ids.setdefault(member.action, member.id)
     for call in sorted(calls.keys() - ids.keys(), key=lambda c: (c.action, c.arguments)):
-        candidate = _hash_of(_MEMBER_SEED, call) >> (64 - _MEMBER_BITS)
+        if _is_direct(call):
+            same = (m.id for m in held if _is_direct(m.action) and _place(m.action) == _place(call))
+            kept = next((number for number in same if number not in ids.values()), None)
+            if kept is not None:
+                ids[call] = kept
+                continue
+        seed, identity = (_DIRECT_SEED, _place(call)) if _is_direct(call) else (_MEMBER_SEED, call)
+        candidate = _hash_of(seed, identity) >> (64 - _MEMBER_BITS)
         while candidate in used or candidate == 0:
             candidate = (candidate + 1) % (1 << _MEMBER_BITS)
         ids[call] = candidate
         used.add(candidate)
     return ids
+
+
+def _is_direct(call: ActionCall) -> bool:
+    return call.action.startswith(serverreturn.BACKEND_ACTION)
+
+
+def _place(call: ActionCall) -> ActionCall:
+    """The same without the next hop: address and port."""
+    return ActionCall(action=call.action, arguments=call.arguments[:2])

@@ -12,9 +12,9 @@ the line behind it; numbers follow from what they stand for and carry no connect
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from ipaddress import ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import Any
 
 from compiler.diagnostic import Report
@@ -59,9 +59,15 @@ Ports = tuple[tuple[int, int], ...]
 
 
 def policing_entries(
-    words: Vocabulary, policies: PolicySet, device: Device, hops: Mapping[str, int], report: Report
+    words: Vocabulary,
+    policies: PolicySet,
+    device: Device,
+    hops: Mapping[str, int],
+    directly: Collection[str],
+    report: Report,
 ) -> Iterator[TableEntry]:
-    """`hops` are the next hops of workloads behind the device's ports, by their keys."""
+    """`hops` are the next hops of workloads behind the device's ports, by their keys; `directly` the names of networks
+    with services whose backends answer by themselves."""
     here = [port.workload for port in device.ports if port.workload is not None and port.workload.key in hops]
     isolated = _by_workload(policies.isolations)
     of_workload = {w.key: tuple(isolated.get(w.key, ())) for w in here}
@@ -75,6 +81,8 @@ def policing_entries(
         numbers = {d: numbered.of(policy) if policy is not None else NOTHING for d, policy in held.items()}
         wanted.update((policy, None) for policy in held.values() if policy is not None)
         yield from _workload_entries(words, workload, of_workload[workload.key], numbers, hops[workload.key])
+        if workload.network.name in directly:
+            yield from _met_entries(words, workload, of_workload[workload.key], numbers, hops[workload.key])
     yield from _proxy_entries(words, here, concerned, hops)
     sets: Numbers[tuple[int, str, Ports]] = _numbers(repr, "sets of ports that policies allow")
     for policy in wanted:
@@ -162,6 +170,16 @@ def _workload_entries(
     for version in (4, 6):
         yield words.entry(f"{SOURCE}_ipv{version}", source, span, owner, network=network, nexthop=hop)
     yield from _destinations(words, workload, numbers["ingress"], hop, span, owner)
+
+
+def _met_entries(
+    words: Vocabulary, workload: Workload, policies: tuple[Isolation, ...], numbers: Mapping[str, int], hop: int
+) -> Iterator[TableEntry]:
+    """Of a workload that another device may choose as a backend which answers by itself (`serverreturn.stand_in`)."""
+    own = tuple((IPv4Address if address.version == 4 else IPv6Address)(hop) for address in workload.addresses)
+    yield from _destinations(
+        words, replace(workload, addresses=own), numbers["ingress"], hop, policies[0].span, _owner(policies)
+    )
 
 
 def _destinations(

@@ -9,6 +9,7 @@ from compiler.diagnostic import Report
 from compiler.entries import codes
 from compiler.entries.admitting import range_entries
 from compiler.entries.crossing import Crossings
+from compiler.entries.directing import DirectWays
 from compiler.entries.identity import router_mac
 from compiler.entries.numbers import Numbers, member_ids
 from compiler.entries.storing import storage_entries
@@ -24,7 +25,7 @@ from compiler.ir.entries import (
     Watch,
     WeightedMember,
 )
-from compiler.pipeline import gateway
+from compiler.pipeline import gateway, serverreturn
 from compiler.pipeline.affinity import KEPT_MS
 from compiler.policy.policyset import (
     Algorithm,
@@ -33,6 +34,7 @@ from compiler.policy.policyset import (
     Front,
     Profile,
     Protocol,
+    ServerReturn,
     Service,
     ServicePort,
     Steering,
@@ -82,6 +84,7 @@ def service_entries(
     device: Device,
     numbers: ServiceNumbers,
     crossings: Crossings,
+    direct: DirectWays,
     previous: Entries,
     report: Report,
     *,
@@ -92,7 +95,7 @@ def service_entries(
     Without `binds_empty_groups` no entry points to an empty group, which is a miss either way: BMv2 refuses such ones.
     """
     services = [service for service in services if _is_offered(service, device, report)]
-    targets = [t for service in services for t in _targets(words, service, device, numbers, crossings, report)]
+    targets = [t for service in services for t in _targets(words, service, device, numbers, crossings, direct, report)]
     members: list[Member] = []
     groups: list[Group] = []
     entries = [entry for service in services for entry in _vip_entries(words, service)]
@@ -137,6 +140,11 @@ def _is_offered(service: Service, device: Device, report: Report) -> bool:
         hint = "a P4 program cannot let SCTP's checksum, a CRC32c, follow a translation; profiles ebpf and model do"
         report.add(codes.PROTOCOL_NOT_OFFERED, service.span, message, expected="TCP or UDP", hint=hint)
         return False
+    if service.server_return is ServerReturn.DIRECT:
+        message = f"service '{service.key}' has server return Direct; device '{device.name}' has profile v1model"
+        hint = "a P4 program has no connections that it sees one side of; profiles ebpf and model do"
+        report.add(codes.RETURN_NOT_OFFERED, service.span, message, expected="server return Entrance", hint=hint)
+        return False
     if not (service.affinity_s or service.is_portal):
         return True
     what, expected = f"service '{service.key}' has sessionAffinity ClientIP", "sessionAffinity None"
@@ -154,6 +162,7 @@ def _targets(
     device: Device,
     numbers: ServiceNumbers,
     crossings: Crossings,
+    direct: DirectWays,
     report: Report,
 ) -> Iterator[_Target]:
     for address in service.vips:
@@ -167,7 +176,7 @@ def _targets(
         gateways = device.gateway_address if service.is_across else service.network.gateway
         hairpin = int(gateways(front.address.version) or 0)
         backends = service.backends(front.port, front.address, device)
-        yield _target(words, service, front, hairpin, backends, numbers, crossings)
+        yield _target(words, service, front, hairpin, backends, numbers, crossings, direct)
 
 
 def _owner(service: Service, port: ServicePort) -> str:
@@ -182,6 +191,7 @@ def _target(
     backends: tuple[Backend, ...],
     numbers: ServiceNumbers,
     crossings: Crossings,
+    direct: DirectWays,
 ) -> _Target:
     address, port = front.address, front.port
     family = f"ipv{address.version}"
@@ -202,7 +212,10 @@ def _target(
         hairpin=hairpin,
         affinity_ms=KEPT_MS if service.is_portal else _MS_PER_S * service.affinity_s,
     )
-    called = _called(words, family, backends, crossings)
+    if service.is_direct(address):
+        called = _called_directly(words, service, port, backends, direct)
+    else:
+        called = _called(words, family, backends, crossings)
     stays = service.keepers(port, address.version) if service.is_portal else backends
     return _Target(
         family=family,
@@ -269,6 +282,26 @@ def _called(
             action, where = f"{gateway.BACKEND_ACTION}_{family}", {**where, "crossing": crossing}
         found.append((words.call(action, **where), backend))
     return tuple(found)
+
+
+def _called_directly(
+    words: Vocabulary, service: Service, port: ServicePort, backends: Iterable[Backend], direct: DirectWays
+) -> tuple[tuple[ActionCall, Backend], ...]:
+    """The action of each backend that answers by itself, but for those that cannot."""
+    hops = ((direct.hop_to(service, backend, port.protocol), backend) for backend in backends)
+    return tuple(
+        (
+            words.call(
+                f"{serverreturn.BACKEND_ACTION}_ipv{backend.address.version}",
+                address=backend.address,
+                port=backend.port,
+                nexthop=hop,
+            ),
+            backend,
+        )
+        for hop, backend in hops
+        if hop is not None
+    )
 
 
 def _staying_entries(words: Vocabulary, target: _Target) -> Iterator[TableEntry]:

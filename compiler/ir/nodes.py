@@ -14,11 +14,16 @@ from compiler.span import NOWHERE, Span
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Control:
-    """One concern of the pipeline. `hot` says that every packet of a known flow passes it (C prints it inline)."""
+    """One concern of the pipeline. `hot` says that every packet of a known flow passes it (C prints it inline).
+
+    `idle_without` names tables. While none of them has an entry, nobody sees whether the control was run, so it may be
+    left out; the caller's word for that, which differential tests hold it to.
+    """
 
     name: str
     body: tuple[Statement, ...]
     hot: bool = False
+    idle_without: tuple[str, ...] = ()
     doc: str = ""
     span: Span = field(default=NOWHERE, compare=False, repr=False)
 

@@ -57,11 +57,16 @@ class If:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Apply:
-    """Look the table's key up, run the entry's action or the default one, then go on in `on_hit` or `on_miss`."""
+    """Look the table's key up, run the entry's action or the default one, then go on in `on_hit` or `on_miss`.
+
+    `rarely`, one bit, is a hint that changes nothing: where it is 1 a hit is not to be expected, so code made for hits
+    need not be tried.
+    """
 
     table: str
     on_hit: tuple[Statement, ...] = ()
     on_miss: tuple[Statement, ...] = ()
+    rarely: Expr | None = None
     span: Span = field(default=NOWHERE, compare=False, repr=False)
 
 
@@ -137,8 +142,9 @@ class Learn:
     learned before in that store is taken out again, and `on_full` runs: half a connection would translate one direction
     only.
 
-    With `renews` the packet may have hit the table as well: then that entry gets these arguments and this profile, is
-    seen now, and goes on counting. The packet learns nothing else in that store, so it is nobody's other half.
+    With `renews` the key is the one that the packet has now, whether the table was asked or not, and an entry that has
+    it gets these arguments and this profile, is seen now, and goes on counting. Such an entry is nobody's other half,
+    whatever the packet learns besides in that store, which it does before, and may push that out.
 
     One that is `counted` counts for the member that the packet was given (`compiler.ir.tables.Fewest`).
     """

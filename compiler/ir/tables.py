@@ -184,7 +184,9 @@ class Store:
     """What learned tables keep their entries in: a set-associative array shared by tables of equal key types.
 
     A key's hash is `mix64` over the key fields. With n = size / ways sets, its first set is hash mod n, its second
-    (hash >> 32) mod n (if both are one, that one). It is looked for in the first, then in the second.
+    (hash >> 32) mod n (if both are one, that one). It is looked for in the first, then in the second, in each from way
+    (hash >> 30) mod ways on, round to the one before: keys of one set begin at different ways. A quarter of the slots
+    taken, seven of eight entries are at the very place that is looked at first.
     It is learned into the first free slot of its first set while that has two of them; else of the set that has more,
     the first if both have as many. So most entries are where a search looks first, and keys find both sets full only
     when a good third of all slots are taken. When both are full, the victim is the slot with the lowest (rank, last

@@ -135,7 +135,9 @@ def read_by(statement: Statement) -> tuple[Expr, ...]:
             return tuple(value for _, value in values)
         case Multicast(group=value, values=values) | Clone(session=value, values=values):
             return (value, *(said for _, said in values))
-        case Apply() | Run() | Pop() | PopVlan() | Truncate() | Advance() | Reply() | ToKernel() | Drop():
+        case Apply(rarely=condition):
+            return () if condition is None else (condition,)
+        case Run() | Pop() | PopVlan() | Truncate() | Advance() | Reply() | ToKernel() | Drop():
             return ()
         case ExecuteDirect():
             return ()

@@ -17,8 +17,10 @@ from compiler.pipeline import (
     lifetimes,
     outside,
     policing,
+    ports,
     redirect,
     redirectlimit,
+    serverreturn,
     storage,
 )
 from compiler.pipeline.family import FAMILIES
@@ -27,7 +29,7 @@ from compiler.pipeline.metadata import LEG_UPLINK, METADATA
 from compiler.pipeline.notation import all_of, drop, eq, field, gt, here, meta, ne, negate, run, valid, when
 from compiler.pipeline.parsing import PARSER
 
-VERSION = "9"
+VERSION = "11"
 """Raised with every change of a table, an action or an id."""
 
 DROP_REASONS = (
@@ -125,6 +127,8 @@ def pipeline() -> Pipeline:
             *affinity.ACTIONS,
             *policing.ACTIONS,
             gateway.ACTION,
+            serverreturn.ACTION,
+            ports.ACTION,
             *(action for family in FAMILIES for action in policing.actions(family)),
         ),
         stores=(*(lifetimes.store(family) for family in FAMILIES), affinity.STORE),
@@ -141,6 +145,8 @@ def pipeline() -> Pipeline:
             *(table for family in FAMILIES for table in affinity.tables(family)),
             *(table for family in FAMILIES for table in policing.tables(family)),
             *(gateway.table(family) for family in FAMILIES),
+            *(serverreturn.table(family) for family in FAMILIES),
+            *(ports.table(family) for family in FAMILIES),
         ),
         counters=COUNTERS,
         drop_counter="drops",

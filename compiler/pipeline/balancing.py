@@ -9,7 +9,7 @@ from compiler.ir.nodes import Control
 from compiler.ir.statements import Statement
 from compiler.ir.tables import Action, ActionRef, Key, Param, Selector, Table
 from compiler.ir.turns import MAX_COUNTED
-from compiler.pipeline import admission, gateway
+from compiler.pipeline import admission, gateway, serverreturn
 from compiler.pipeline.family import Family
 from compiler.pipeline.metadata import LEG_NETWORK
 from compiler.pipeline.notation import all_of, apply, assign, eq, field, here, meta, negate, param, when
@@ -41,6 +41,7 @@ def actions(family: Family) -> tuple[Action, ...]:
             span=here(),
         ),
         gateway.backend_action(family),
+        serverreturn.backend_action(family),
     )
 
 
@@ -71,6 +72,7 @@ def tables(family: Family) -> tuple[Table, ...]:
             actions=(
                 ActionRef(name=family.named("to_backend")),
                 ActionRef(name=family.named(gateway.BACKEND_ACTION)),
+                ActionRef(name=family.named(serverreturn.BACKEND_ACTION)),
                 _MISS,
             ),
             default_action="miss",
@@ -95,12 +97,12 @@ def decide(
     without_backend: tuple[Statement, ...],
     recalling: tuple[Statement, ...] = (),
     denying: tuple[Statement, ...] = (),
-    crossing: tuple[Statement, ...] = (),
+    leading: tuple[Statement, ...] = (),
 ) -> Control:
     """A packet of no known connection, and not the proxy's: does it open one to a service, and to which backend?
 
     `recalling` may decide it before the group of backends is asked. `denying` ends one of a client that the service
-    does not let in; without, it stays undecided. `crossing` is for a backend of another network.
+    does not let in; without, it stays undecided. `leading` is for backends that are reached in other ways.
     """
     ip = family.name
     new_src, new_dst = meta(family.named("new_src")), meta(family.named("new_dst"))
@@ -130,7 +132,7 @@ def decide(
                         assign(reverse_dst, new_src),
                         assign(meta("reverse_src_port"), meta("new_dst_port")),
                         assign(meta("reverse_dst_port"), meta("src_port")),
-                        *crossing,
+                        *leading,
                     ),
                 ),
             ),

@@ -10,11 +10,22 @@ from __future__ import annotations
 from compiler.ir.nodes import Control
 from compiler.ir.statements import Statement
 from compiler.ir.tables import Action, ActionRef, Key, MatchKind, Param, Table
-from compiler.pipeline import admission, affinity, associations, balancing, gateway, policing, ports, related
+from compiler.pipeline import (
+    admission,
+    affinity,
+    associations,
+    balancing,
+    fragments,
+    gateway,
+    options,
+    policing,
+    ports,
+    related,
+    serverreturn,
+)
 from compiler.pipeline.balancing import decide
-from compiler.pipeline.family import Family
-from compiler.pipeline.headers import PROTOCOL_TCP, PROTOCOL_UDP
-from compiler.pipeline.lifetimes import FLOWS, TCP_NEW, UDP_NEW, track
+from compiler.pipeline.family import IPV4, Family
+from compiler.pipeline.lifetimes import FLOWS, is_opening, track
 from compiler.pipeline.notation import (
     apply,
     assign,
@@ -34,6 +45,7 @@ from compiler.pipeline.notation import (
 )
 from compiler.pipeline.redirect import opens_connection
 from compiler.pipeline.refusal import refuse
+from compiler.pipeline.transport import read_ports
 
 _TABLE, _ACTION, _COUNTER = 0x02000000, 0x01000000, 0x13000000
 
@@ -139,28 +151,30 @@ def tables(family: Family) -> tuple[Table, ...]:
         doc="Known connections, by the tuple of the packet that opened them.",
         span=here(),
     )
+    replies = Table(
+        name=family.named("flow_reverse"),
+        id=number + 2,
+        keys=_tuple_keys(
+            family,
+            family.named("reverse_src"),
+            family.named("reverse_dst"),
+            "reverse_src_port",
+            "reverse_dst_port",
+            reverse=True,
+        ),
+        actions=(ActionRef(name=family.named("translate_reply")), _MISS),
+        default_action="miss",
+        size=FLOWS,
+        counter_id=_COUNTER + family.first_id + 2,
+        store=family.named("connections"),
+        doc="The same connections, by the tuple of their replies.",
+        span=here(),
+    )
     return (
         flow,
-        Table(
-            name=family.named("flow_reverse"),
-            id=number + 2,
-            keys=_tuple_keys(
-                family,
-                family.named("reverse_src"),
-                family.named("reverse_dst"),
-                "reverse_src_port",
-                "reverse_dst_port",
-                reverse=True,
-            ),
-            actions=(ActionRef(name=family.named("translate_reply")), _MISS),
-            default_action="miss",
-            size=FLOWS,
-            counter_id=_COUNTER + family.first_id + 2,
-            store=family.named("connections"),
-            doc="The same connections, by the tuple of their replies.",
-            span=here(),
-        ),
-        *related.tables(family, flow),
+        replies,
+        *related.tables(family, replies),
+        *fragments.tables(family),
         *balancing.tables(family),
         Table(
             name=family.named("route"),
@@ -178,29 +192,14 @@ def tables(family: Family) -> tuple[Table, ...]:
     )
 
 
-def read_tuple(family: Family, *others: Statement) -> tuple[Statement, ...]:
-    """Read ports and protocol, whichever transport header is there; `others` where it is neither TCP's nor UDP's."""
-    return (
-        assign(meta(family.named("route")), field(f"{family.name}.dst")),
-        when(
-            valid("tcp"),
-            assign(meta("protocol"), PROTOCOL_TCP),
-            assign(meta("src_port"), field("tcp.src_port")),
-            assign(meta("dst_port"), field("tcp.dst_port")),
-            assign(meta("tcp_flags"), field("tcp.flags")),
-            assign(meta("profile"), TCP_NEW),
-            otherwise=(
-                when(
-                    valid("udp"),
-                    assign(meta("protocol"), PROTOCOL_UDP),
-                    assign(meta("src_port"), field("udp.src_port")),
-                    assign(meta("dst_port"), field("udp.dst_port")),
-                    assign(meta("profile"), UDP_NEW),
-                    otherwise=others,
-                ),
-            ),
-        ),
-    )
+def read_tuple(family: Family, ports: Statement) -> tuple[Statement, ...]:
+    """Read where a packet goes to, and its ports and protocol, as `ports` says."""
+    return (assign(meta(family.named("route")), field(f"{family.name}.dst")), ports)
+
+
+def _reading(family: Family) -> Statement:
+    ports = read_ports(associations.reading(family))
+    return options.reading(ports) if family is IPV4 else ports
 
 
 def learn_flow(family: Family, full: tuple[Statement, ...], *, counted: bool) -> Statement:
@@ -239,6 +238,10 @@ def learn_reverse(family: Family, full: tuple[Statement, ...]) -> Statement:
     )
 
 
+FULL = (ports.let_go(), when(meta("decided"), drop("flow_table_full")))
+"""What becomes of a packet whose connection there is no room for."""
+
+
 def use_decision() -> tuple[Statement, ...]:
     """The packet that opens a connection is translated as it has just been decided."""
     return (
@@ -250,14 +253,18 @@ def use_decision() -> tuple[Statement, ...]:
 
 def _learn(family: Family) -> Statement:
     """Keep the decision for both directions, and use it for this packet."""
-    full = (drop("flow_table_full"),)
     return when(
         meta("decided"),
-        learn_flow(family, full, counted=True),
-        learn_reverse(family, full),
+        learn_flow(family, FULL, counted=True),
+        learn_other_half(family),
         *affinity.remembering(family),
         *use_decision(),
     )
+
+
+def learn_other_half(family: Family) -> Statement:
+    """Unless there was no room for the first one."""
+    return when(meta("decided"), learn_reverse(family, FULL))
 
 
 def _connection(family: Family) -> Control:
@@ -265,16 +272,18 @@ def _connection(family: Family) -> Control:
     return Control(
         name=family.named("connection"),
         body=(
-            *read_tuple(family, associations.reading(family)),
+            *read_tuple(family, _reading(family)),
             when(
                 ne(meta("protocol"), 0),
                 apply(
                     family.named("flow"),
+                    rarely=is_opening(),
                     on_miss=(
                         assign(meta("opens"), 1),
                         assign(meta("reverse_network"), meta("network")),
                         when(opens_connection(), run(family.named("redirect_out"))),
                         when(valid("vxlan"), run(family.named("remember_entrance"))),
+                        serverreturn.meeting(family),
                         run(family.named("decide")),
                         when(opens_connection(), run(family.named("redirect_in"))),
                     ),
@@ -292,6 +301,7 @@ def _connection(family: Family) -> Control:
             when(meta("opens"), policing.policing(family), ports.telling_apart(family)),
             when(eq(meta("nexthop"), 0), apply(family.named("route"), on_miss=_without_route())),
             _learn(family),
+            fragments.keeping(family),
         ),
         hot=True,
         doc=_connection.__doc__ or "",
@@ -305,12 +315,17 @@ def _without_route() -> tuple[Statement, ...]:
 
 def controls(family: Family) -> tuple[Control, ...]:
     refused = (run(family.named("refuse")),)
-    decides = decide(family, refused, affinity.recalling(family), admission.denying(), (gateway.crossing(family),))
+    leading = (gateway.crossing(family), serverreturn.directing(family))
+    decides = decide(family, refused, affinity.recalling(family), admission.denying(), leading)
     return (
+        *((options.CONTROL,) if family is IPV4 else ()),
         decides,
         *affinity.controls(family),
+        *serverreturn.controls(family),
         *policing.controls(family),
+        *ports.controls(family),
         *related.controls(family),
+        *fragments.controls(family),
         _connection(family),
         refuse(family),
     )

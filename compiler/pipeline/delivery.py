@@ -6,7 +6,7 @@ from compiler.ir.expressions import Concat, Const, Expr, Extend, width_bits
 from compiler.ir.nodes import Control
 from compiler.ir.statements import Statement
 from compiler.ir.tables import Action, ActionRef, Key, Param, Table
-from compiler.pipeline import associations, related
+from compiler.pipeline import associations, fragments, options, related
 from compiler.pipeline.family import FAMILIES, IPV4, Family
 from compiler.pipeline.headers import (
     ETHERTYPE_IPV4,
@@ -234,14 +234,15 @@ def _error_head_ipv4(source: Expr) -> tuple[Statement, ...]:
     )
 
 
-def _error_head_ipv6(source: Expr) -> tuple[Statement, ...]:
+def _error_head_ipv6(source: Expr, extension_bytes: int = 0) -> tuple[Statement, ...]:
+    quoted = 40 + extension_bytes + QUOTED_PAYLOAD
     return (
-        truncate("ipv6", 40 + QUOTED_PAYLOAD),
+        truncate("ipv6", quoted),
         push(
             pushed(
                 "error_ipv6",
                 version=6,
-                payload_length=8 + 40 + QUOTED_PAYLOAD,
+                payload_length=8 + quoted,
                 next_header=PROTOCOL_ICMPV6,
                 hop_limit=64,
                 src=source,
@@ -255,6 +256,7 @@ def _error_head_ipv6(source: Expr) -> tuple[Statement, ...]:
 _ERROR_IPV4 = Control(
     name="error_ipv4",
     body=(
+        when(options.there(), drop("error_not_sent")),
         when(any_of(valid("tcp"), valid("udp"), valid("sctp")), *tell_by_icmp(meta("gateway_ipv4"))),
         drop("error_not_sent"),
     ),
@@ -265,10 +267,19 @@ _ERROR_IPV4 = Control(
 _ERROR_IPV6 = Control(
     name="error_ipv6",
     body=(
-        when(any_of(valid("tcp"), valid("udp"), valid("sctp")), *tell_by_icmp(meta("gateway_ipv6"))),
+        when(
+            any_of(valid("tcp"), valid("udp"), valid("sctp")),
+            when(
+                valid(fragments.HEADER),
+                *_error_head_ipv6(meta("gateway_ipv6"), fragments.HEADER_BYTES),
+                *swap_macs(),
+                reply(),
+            ),
+            *tell_by_icmp(meta("gateway_ipv6")),
+        ),
         drop("error_not_sent"),
     ),
-    doc="Tell the sender by ICMPv6 (RFC 4443), of TCP, UDP, SCTP only.",
+    doc="Tell the sender by ICMPv6 (RFC 4443), of TCP, UDP, SCTP only, and of the first fragment of these.",
     span=here(1),
 )
 
@@ -308,7 +319,11 @@ def _send(family: Family) -> Control:
                             (field("udp.src_port"), new_src_port),
                             (field("udp.dst_port"), new_dst_port),
                         ),
-                        otherwise=(associations.sending(family, related.sending(family, rewrite(one_hop_less))),),
+                        otherwise=(
+                            associations.sending(
+                                family, related.sending(family, fragments.sending(family, rewrite(one_hop_less)))
+                            ),
+                        ),
                     ),
                 ),
             ),

@@ -16,6 +16,7 @@ ETHERTYPE_IPV6 = 0x86DD
 PROTOCOL_ICMP = 1
 PROTOCOL_TCP = 6
 PROTOCOL_UDP = 17
+PROTOCOL_FRAGMENT = 44
 PROTOCOL_ICMPV6 = 58
 PROTOCOL_SCTP = 132
 ICMP_ERRORS = (3, 11, 12)
@@ -24,6 +25,8 @@ which RFC 6633 ends."""
 ICMPV6_ERRORS = (1, 2, 3, 4)
 """Types: destination unreachable, packet too big, time exceeded, parameter problem (RFC 4443)."""
 IPV4_BYTES, IPV6_BYTES = 20, 40
+OPTIONS_BYTES = (32, 16, 8, 4)
+"""Parts that IPv4 options are taken in: their sums are all lengths that they can have."""
 QUOTED_PAYLOAD = 8
 """Bytes of the transport header that an ICMP error quotes (RFC 792), enough for the sender to find its socket."""
 VXLAN_PORT = 4789
@@ -36,6 +39,11 @@ def _fields(text: str) -> tuple[Field, ...]:
     """Fields from `name:width` words."""
     pairs = (word.split(":") for word in text.split())
     return tuple(Field(name=name, width_bits=int(width)) for name, width in pairs)
+
+
+def options_header(size: int) -> str:
+    """The header, and its type, of a part of IPv4 options of so many bytes."""
+    return f"options_{size}"
 
 
 HEADER_TYPES = (
@@ -59,6 +67,10 @@ HEADER_TYPES = (
         pseudo_fields=("src", "dst"),
         doc="RFC 791, without options",
     ),
+    *(
+        HeaderType(name=options_header(size), fields=_fields(f"data:{8 * size}"), doc="RFC 791: a part of options")
+        for size in OPTIONS_BYTES
+    ),
     HeaderType(
         name="ipv6",
         fields=_fields(
@@ -66,6 +78,11 @@ HEADER_TYPES = (
         ),
         pseudo_fields=("src", "dst"),
         doc="RFC 8200, without extension headers",
+    ),
+    HeaderType(
+        name="fragment",
+        fields=_fields("next_header:8 reserved:8 offset:13 reserved2:2 flags:1 identification:32"),
+        doc="RFC 8200, section 4.5: the extension header of a fragment; `flags` is the one that more fragments follow",
     ),
     HeaderType(
         name="tcp",
@@ -126,7 +143,9 @@ HEADERS = (
     Header(name="error_icmpv6", type="icmpv6"),
     Header(name="arp", type="arp"),
     Header(name="ipv4", type="ipv4", pseudo_of=("tcp", "udp")),
+    *(Header(name=options_header(size), type=options_header(size)) for size in OPTIONS_BYTES),
     Header(name="ipv6", type="ipv6", pseudo_of=("tcp", "udp", "icmpv6")),
+    Header(name="fragment", type="fragment"),
     Header(name="tcp", type="tcp"),
     Header(name="udp", type="udp"),
     Header(name="sctp", type="sctp"),

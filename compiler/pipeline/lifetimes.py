@@ -13,9 +13,11 @@ from compiler.pipeline.notation import advance, bit_and, eq, meta, ne, when
 
 TCP_NEW, TCP_ESTABLISHED, TCP_CLOSING, UDP_NEW, UDP_STREAM, TCP_HEARD, TCP_CLOSED, TCP_RESET = 1, 2, 3, 4, 5, 6, 7, 8
 SCTP_NEW, SCTP_HEARD, SCTP_ESTABLISHED, SCTP_CLOSING, SCTP_CLOSED, SCTP_RESET = 9, 10, 11, 12, 13, 14
+DIRECT_NEW, DIRECT_OPEN, DIRECT_CLOSING = 15, 16, 17
 
 SCTP: Final = "sctp"
-"""What the names of its profiles begin with."""
+DIRECT: Final = "direct"
+"""What the names of their profiles begin with."""
 ESTABLISHED_MS = 7_440_000
 FLOWS = 1 << 16
 """Connections of a family."""
@@ -32,6 +34,10 @@ def store(family: Family) -> Store:
     until both halves have been idle for their timeouts, so a half-closed connection lives on, and a port used again
     soon finds no old pair. An association of SCTP lives in the same way, for as long as conntrack lets it: an INIT
     opens it, a SHUTDOWN or its acknowledgement is the end from one side, ABORT and SHUTDOWN COMPLETE end it.
+
+    Of a connection of either whose answers do not come by here (`compiler.pipeline.serverreturn`) each half lives by
+    its own packets alone, with IPVS' times of its established and closing connections. Nobody can tell a client that
+    has been answered from one that has not, so more than a SYN is enough not to be pushed out.
     """
     return Store(
         name=family.named("connections"),
@@ -52,6 +58,9 @@ def store(family: Family) -> Store:
             Profile(name="sctp_reset", id=SCTP_RESET, timeout_ms=10_000, rank=1, is_over=True),
             Profile(name="udp_new", id=UDP_NEW, timeout_ms=30_000, rank=0),
             Profile(name="udp_stream", id=UDP_STREAM, timeout_ms=120_000, rank=1),
+            Profile(name="direct_new", id=DIRECT_NEW, timeout_ms=60_000, rank=0),
+            Profile(name="direct_open", id=DIRECT_OPEN, timeout_ms=900_000, rank=1),
+            Profile(name="direct_closing", id=DIRECT_CLOSING, timeout_ms=120_000, rank=1),
         ),
         events=("open", "data", "close", "reset"),
         transitions=_transitions(),
@@ -60,7 +69,23 @@ def store(family: Family) -> Store:
 
 
 def _transitions() -> tuple[Transition, ...]:
-    return (*_life("tcp"), Transition(current="udp_new", event="data", next="udp_stream"), *_life(SCTP))
+    return (
+        *_life("tcp"),
+        Transition(current="udp_new", event="data", next="udp_stream"),
+        *_life(SCTP),
+        *_direct_life(),
+    )
+
+
+def _direct_life() -> tuple[Transition, ...]:
+    """By what one side says. A half that hears nothing stays new."""
+    new, live, closing = f"{DIRECT}_new", f"{DIRECT}_open", f"{DIRECT}_closing"
+    return (
+        Transition(current=new, event="data", next=live),
+        Transition(current=live, event="close", next=closing),
+        Transition(current=live, event="reset", next=closing, other_next=closing),
+        Transition(current=closing, event="open", next=new),
+    )
 
 
 def _life(protocol: str) -> tuple[Transition, ...]:

@@ -61,6 +61,8 @@ _DECLARED = {
     "affine_profile": 8,
     "profile": 8,
     "across": 14,
+    "answers_itself": 1,
+    "way_back": 16,
     "nexthop": 16,
     "translate": 1,
     "new_src_port": 16,

@@ -191,8 +191,14 @@ def when(condition: Expr, *then: Statement, otherwise: tuple[Statement, ...] = (
     return If(condition=condition, then=then, otherwise=otherwise, span=here())
 
 
-def apply(table: str, *, on_hit: tuple[Statement, ...] = (), on_miss: tuple[Statement, ...] = ()) -> Apply:
-    return Apply(table=table, on_hit=on_hit, on_miss=on_miss, span=here())
+def apply(
+    table: str,
+    *,
+    on_hit: tuple[Statement, ...] = (),
+    on_miss: tuple[Statement, ...] = (),
+    rarely: Expr | None = None,
+) -> Apply:
+    return Apply(table=table, on_hit=on_hit, on_miss=on_miss, rarely=rarely, span=here())
 
 
 def run(control: str) -> Run:

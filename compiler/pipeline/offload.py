@@ -44,6 +44,7 @@ from compiler.pipeline.notation import (
 )
 from compiler.pipeline.portable import portable_pipeline
 from compiler.pipeline.redirect import opens_connection
+from compiler.pipeline.transport import read_ports
 
 TCP_PSH = 0x08
 _NEXT = {"close": "tcp_closing", "tcp_data": "tcp_established", "udp_data": "udp_stream"}
@@ -106,7 +107,7 @@ def _connection(family: Family) -> Control:
     return Control(
         name=family.named("connection"),
         body=(
-            *connections.read_tuple(family),
+            *connections.read_tuple(family, read_ports()),
             assign(meta("reverse_network"), meta("network")),
             when(opens_connection(), run(family.named("redirect_out"))),
             when(ne(meta("protocol"), 0), *decide),

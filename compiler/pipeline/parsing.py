@@ -1,8 +1,9 @@
 """The parser: from the first byte of a frame to the transport header of the workload's packet.
 
 VXLAN is looked for only on uplinks (ports up to `MAX_UPLINK_PORT`), so a workload's own VXLAN traffic is plain UDP. Of
-IPv4, packets with options and fragments end at the IP header; of IPv6, those with extension headers do. What an ICMP
-error quotes is looked at as far as it has to be there: an IP header without options and 8 bytes (RFC 792, RFC 4443).
+IPv4, later fragments end at the IP header, with its options; of IPv6, those with other extension headers than a
+fragment's do. The first fragment of TCP and UDP has its transport header looked at. What an ICMP error quotes is looked
+at as far as it has to be there: an IP header without options and 8 bytes (RFC 792, RFC 4443).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from compiler.ir.expressions import Expr
 from compiler.ir.headers import ACCEPT, Case, Match, State
 from compiler.pipeline import headers as h
+from compiler.pipeline import options
 from compiler.pipeline.metadata import MAX_UPLINK_PORT
 from compiler.pipeline.notation import field, here, meta, peek
 
@@ -61,6 +63,24 @@ _VXLAN_SIGNS = (
     peek(36 * 8, 16),  # UDP destination port
 )
 
+
+def _part_of_options(words: int, left: tuple[int, ...]) -> str | None:
+    """The next part of the options of an IPv4 header of so many words, of the sizes that are left."""
+    return next((h.options_header(size) for size in left if 4 * (words - 5) & size), None)
+
+
+def _options_state(size: int, left: tuple[int, ...]) -> State:
+    following = {words: _part_of_options(words, left) for words in _WITH_OPTIONS if 4 * (words - 5) & size}
+    cases = tuple(_case(part, words) for words, part in following.items() if part is not None)
+    select = (field("ipv4.header_length"),) if cases else ()
+    return _state(
+        h.options_header(size), extract=h.options_header(size), select=select, cases=cases, default=options.STATE
+    )
+
+
+_WITH_OPTIONS = range(6, 16)
+"""Words of an IPv4 header."""
+
 PARSER = (
     _state(
         "start",
@@ -98,11 +118,23 @@ PARSER = (
             field("ipv4.protocol"),
         ),
         cases=(
-            _case("tcp", 4, 5, (0, 1), 0, h.PROTOCOL_TCP),
-            _case("udp", 4, 5, (0, 1), 0, h.PROTOCOL_UDP),
+            _case("tcp", 4, 5, (0, 0), 0, h.PROTOCOL_TCP),
+            _case("udp", 4, 5, (0, 0), 0, h.PROTOCOL_UDP),
             _case("sctp", 4, 5, (0, 1), 0, h.PROTOCOL_SCTP),
             _case("icmp", 4, 5, (0, 1), 0, h.PROTOCOL_ICMP),
+            *(
+                _case(part, 4, words, *[(0, 0)] * 3)
+                for words in _WITH_OPTIONS
+                if (part := _part_of_options(words, h.OPTIONS_BYTES)) is not None
+            ),
         ),
+    ),
+    *(_options_state(size, h.OPTIONS_BYTES[at:]) for at, size in enumerate(h.OPTIONS_BYTES, 1)),
+    _state(
+        options.STATE,
+        select=(field("ipv4.fragment_offset"), field("ipv4.protocol")),
+        cases=(_case("tcp", 0, h.PROTOCOL_TCP), _case("udp", 0, h.PROTOCOL_UDP)),
+        doc="The ports are there all the same.",
     ),
     _state(
         "ipv6",
@@ -113,7 +145,15 @@ PARSER = (
             _case("udp", 6, h.PROTOCOL_UDP),
             _case("sctp", 6, h.PROTOCOL_SCTP),
             _case("icmpv6", 6, h.PROTOCOL_ICMPV6),
+            _case("fragment", 6, h.PROTOCOL_FRAGMENT),
         ),
+    ),
+    _state(
+        "fragment",
+        extract="fragment",
+        select=(field("fragment.next_header"), field("fragment.offset")),
+        cases=(_case("tcp", h.PROTOCOL_TCP, 0), _case("udp", h.PROTOCOL_UDP, 0)),
+        doc="Of the fragments of a packet the first has the transport header.",
     ),
     _state("tcp", extract="tcp"),
     _state("udp", extract="udp"),

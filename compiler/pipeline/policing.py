@@ -1,8 +1,8 @@
 """NetworkPolicies of one IP family: which connections may be opened by a workload, and which to it.
 
 Asked by `compiler.pipeline.connections` at the first packet of a connection, behind the choice of a backend, so that
-rules are held against the backend; of what has no ports (ICMP, fragments) at each packet. Known connections are not
-asked again, in neither direction, so what may be opened may be answered.
+rules are held against the backend; of what has no ports (ICMP, a fragment without its first) at each packet. Known
+connections are not asked again, in neither direction, so what may be opened may be answered.
 
 Who is opened a connection to is held against its own network's rules, and these against the source that it sees: with
 a gateway in between (`compiler.pipeline.gateway`) that is the gateway's.
@@ -218,6 +218,7 @@ def controls(family: Family) -> tuple[Control, ...]:
                     ),
                 ),
             ),
+            idle_without=(family.named(SOURCE), family.named(DESTINATION)),
             doc="A packet of no known connection: do the NetworkPolicies of both its ends allow it?",
             span=here(),
         ),

@@ -11,9 +11,13 @@ else, so the actions of services whose backends get turns, or of whose backends 
 are left out, and refused in the same way; no connection counts for a backend.
 
 Nor can a source port be sought there until one is free (`compiler.pipeline.ports`): connections that would look alike
-to a backend are dropped, and what gateways need (`compiler.pipeline.gateway`) is left out. What an ICMP error quotes
-would need a third look-up among connections (`compiler.pipeline.related`): errors are packets without ports there. So
-are those of SCTP, since nothing there lets a CRC32c follow a translation (`compiler.pipeline.associations`).
+to a backend are dropped, those without a service are not known, and what gateways need (`compiler.pipeline.gateway`) is
+left out. What an ICMP error quotes would need a third look-up among connections (`compiler.pipeline.related`): errors
+are packets without ports there. So are those of SCTP, since nothing there lets a CRC32c follow a translation
+(`compiler.pipeline.associations`), and all fragments, since what is kept of a first one changes when its identification
+is used again (`compiler.pipeline.fragments`). Backends that answer by themselves
+(`compiler.pipeline.serverreturn`) are left out: connections that one side is seen of would need a life of their own
+there.
 """
 
 from __future__ import annotations
@@ -27,26 +31,63 @@ from compiler.ir.nodes import Pipeline
 from compiler.ir.statements import Apply, If, Learn, Run, Statement
 from compiler.ir.tables import Action, Store, Table
 from compiler.ir.walking import expressions
-from compiler.pipeline import affinity, associations, gateway, policing, ports, related, spreading, storage
+from compiler.pipeline import (
+    affinity,
+    associations,
+    connections,
+    fragments,
+    gateway,
+    options,
+    policing,
+    ports,
+    related,
+    serverreturn,
+    spreading,
+    storage,
+)
 from compiler.pipeline.assembly import pipeline
 from compiler.pipeline.family import FAMILIES
-from compiler.pipeline.lifetimes import SCTP
+from compiler.pipeline.lifetimes import DIRECT, SCTP
 
-_STEMS = (affinity.TABLE, affinity.BACKEND_TABLE, storage.HOST_TABLE, gateway.TABLE, related.TABLE, *policing.STEMS)
+_STEMS = (
+    affinity.TABLE,
+    affinity.BACKEND_TABLE,
+    storage.HOST_TABLE,
+    gateway.TABLE,
+    related.TABLE,
+    *fragments.TABLES.values(),
+    serverreturn.TABLE,
+    ports.TABLE,
+    *policing.STEMS,
+)
 _TABLES = frozenset(family.named(stem) for family in FAMILIES for stem in _STEMS)
 _CONTROLS = frozenset(
-    control.name for family in FAMILIES for part in (affinity, policing, related) for control in part.controls(family)
-) | {control.name for control in associations.CONTROLS}
-_HEADERS = frozenset((*related.HEADERS, associations.HEADER))
-_HEADER_TYPES = frozenset((related.HEADER_TYPE, associations.HEADER))
+    control.name
+    for family in FAMILIES
+    for part in (affinity, policing, ports, related, serverreturn, fragments)
+    for control in part.controls(family)
+) | {control.name for control in (*associations.CONTROLS, options.CONTROL)}
+_HEADERS = frozenset((*related.HEADERS, associations.HEADER, fragments.HEADER, *options.HEADERS))
+_STATES = _HEADERS | {options.STATE}
+_HEADER_TYPES = frozenset((related.HEADER_TYPE, associations.HEADER, fragments.HEADER, *options.HEADERS))
 _NOT_OFFERED = frozenset(
     family.named(action)
     for family in FAMILIES
-    for action in (spreading.IN_TURN_ACTION, spreading.BY_COUNT_ACTION, gateway.BACKEND_ACTION)
+    for action in (
+        spreading.IN_TURN_ACTION,
+        spreading.BY_COUNT_ACTION,
+        gateway.BACKEND_ACTION,
+        serverreturn.BACKEND_ACTION,
+    )
 )
 _ACTIONS = _NOT_OFFERED | frozenset(
     action.name
-    for actions in (affinity.ACTIONS, policing.ACTIONS, (gateway.ACTION,), *map(policing.actions, FAMILIES))
+    for actions in (
+        affinity.ACTIONS,
+        policing.ACTIONS,
+        (gateway.ACTION, serverreturn.ACTION, ports.ACTION),
+        *map(policing.actions, FAMILIES),
+    )
     for action in actions
 )
 _METADATA = frozenset(
@@ -54,14 +95,19 @@ _METADATA = frozenset(
         *affinity.METADATA,
         *policing.METADATA,
         *related.METADATA,
+        *serverreturn.METADATA,
         ports.ACROSS,
         ports.DIRECT,
         spreading.IN_TURN,
         spreading.BY_COUNT,
     )
 )
-_ASKED = (affinity.ASKED, policing.KEPT, ports.ACROSS, ports.DIRECT)
-_SWAPPED = {ports.telling_apart(family): ports.asking_for_replies(family) for family in FAMILIES}
+_ASKED = (affinity.ASKED, policing.KEPT, ports.ACROSS, ports.DIRECT, serverreturn.ASKED)
+_SWAPPED = {ports.telling_apart(family): ports.asking_for_replies(family) for family in FAMILIES} | {
+    connections.learn_other_half(family): connections.learn_reverse(family, connections.FULL) for family in FAMILIES
+}
+_NEVER = tuple((fragments.translating(family),) for family in FAMILIES)
+"""What is done with packets that nothing here translates."""
 _REASONS = frozenset((*policing.REASONS, ports.NO_PORT))
 
 
@@ -73,11 +119,11 @@ def portable(whole: Pipeline) -> Pipeline:
         whole,
         header_types=tuple(t for t in whole.header_types if t.name not in _HEADER_TYPES),
         headers=tuple(header for header in whole.headers if header.name not in _HEADERS),
-        parser=tuple(_parsed(state) for state in whole.parser if state.name not in _HEADERS),
+        parser=tuple(_parsed(state) for state in whole.parser if state.name not in _STATES),
         metadata=tuple(field for field in whole.metadata if field.name not in _METADATA),
         actions=tuple(_restricted(action) for action in whole.actions if action.name not in _ACTIONS),
         drop_reasons=tuple(reason for reason in whole.drop_reasons if reason.name not in _REASONS),
-        stores=tuple(_without_sctp(store) for store in whole.stores if store.name != affinity.STORE.name),
+        stores=tuple(_reachable(store) for store in whole.stores if store.name != affinity.STORE.name),
         tables=tuple(_by_hash(table) for table in whole.tables if table.name not in _TABLES),
         controls=tuple(
             replace(control, body=_kept(control.body)) for control in whole.controls if control.name not in _CONTROLS
@@ -112,11 +158,11 @@ def _kept(body: tuple[Statement, ...]) -> tuple[Statement, ...]:
 
 
 def _where_headers_are(statement: Statement) -> tuple[Statement, ...]:
-    """Without a question for a header that is not parsed: what follows is what holds where it is not there."""
+    """Without a question for a header that is not parsed, or a packet that is not translated: what follows holds."""
     if not isinstance(statement, If):
         return (statement,)
     condition = _possible(statement.condition)
-    if condition is None:
+    if condition is None or statement.then in _NEVER:
         return tuple(part for other in statement.otherwise for part in _where_headers_are(other))
     return (replace(statement, condition=condition),)
 
@@ -135,17 +181,18 @@ def _possible(condition: Expr) -> Expr | None:
             return condition
 
 
-def _without_sctp(store: Store) -> Store:
+def _reachable(store: Store) -> Store:
     """Without the profiles that no packet comes to."""
     return replace(
         store,
-        profiles=tuple(p for p in store.profiles if not p.name.startswith(SCTP)),
-        transitions=tuple(t for t in store.transitions if not t.current.startswith(SCTP)),
+        profiles=tuple(p for p in store.profiles if not p.name.startswith((SCTP, DIRECT))),
+        transitions=tuple(t for t in store.transitions if not t.current.startswith((SCTP, DIRECT))),
     )
 
 
 def _parsed(state: State) -> State:
-    cases = tuple(case for case in state.cases if case.next not in _HEADERS)
+    state = fragments.whole_only(state)
+    cases = tuple(case for case in state.cases if case.next not in _STATES)
     while cases and cases[-1].next == state.default == ACCEPT:
         cases = cases[:-1]
     return replace(state, cases=cases, select=state.select if cases else ())
@@ -172,6 +219,6 @@ def _inside(statement: Statement) -> Statement:
         case Apply(on_hit=on_hit, on_miss=on_miss):
             return replace(statement, on_hit=_kept(on_hit), on_miss=_kept(on_miss))
         case Learn():
-            return replace(statement, counted=False)
+            return replace(statement, counted=False, on_full=_kept(statement.on_full))
         case _:
             return statement

@@ -1,7 +1,8 @@
 """Connections that no backend can take are refused at once, as a host does on whose port nobody listens.
 
 So a client knows in the time of one round trip, and not after all its retransmissions. What cannot be answered is
-dropped: a RST (RFC 9293, section 3.10.7.1), and what came through a tunnel, whose way back is not known here.
+dropped: a RST (RFC 9293, section 3.10.7.1), what came through a tunnel, whose way back is not known here, a packet with
+IPv4 options, and a fragment of which the answer would have to know or quote more.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 from compiler.ir.expressions import Concat, Const, Expr, Extend
 from compiler.ir.nodes import Control
 from compiler.ir.statements import Statement
+from compiler.pipeline import fragments, options
 from compiler.pipeline.delivery import icmp_error, swap_macs, tell_by_icmp
 from compiler.pipeline.family import IPV4, Family
 from compiler.pipeline.headers import TCP_ACK, TCP_RST
 from compiler.pipeline.notation import (
     add,
+    all_of,
     any_of,
     bit_and,
     bits,
@@ -85,10 +88,13 @@ def refuse(family: Family) -> Control:
     """Refuse a connection: TCP by a reset, UDP and SCTP by ICMP "port unreachable" from the service's own address."""
     ip = family.name
     kind, code = IPV4_PORT_UNREACHABLE if family is IPV4 else IPV6_PORT_UNREACHABLE
+    is_more = valid(fragments.HEADER)
+    if family is IPV4:
+        is_more = any_of(all_of(valid("tcp"), fragments.is_first(family)), options.there())
     return Control(
         name=family.named("refuse"),
         body=(
-            when(any_of(valid("vxlan"), ne(bit_and(meta("tcp_flags"), TCP_RST), 0)), drop("no_backend")),
+            when(any_of(valid("vxlan"), ne(bit_and(meta("tcp_flags"), TCP_RST), 0), is_more), drop("no_backend")),
             when(valid("tcp"), count("drops", const(NO_BACKEND_ID, 16)), *_reset(family)),
             when(
                 any_of(valid("udp"), valid("sctp")),

@@ -1,4 +1,7 @@
-"""ICMP errors about packets of known connections: translated as these are, outside and inside (RFC 5508, section 4).
+"""Packets without ports that belong to known connections: ICMP errors, and later fragments.
+
+What fragments ask for is in `compiler.pipeline.fragments`. ICMP errors about packets of known connections are
+translated as these are, outside and inside (RFC 5508, section 4).
 
 Whoever sends such an error saw the packet as it was translated, so what it quotes, turned round, is the tuple that an
 answer to that packet has: the connection's own entry for the other direction says how to translate it. The address that
@@ -21,7 +24,8 @@ from typing import Final
 from compiler.ir.expressions import Expr, FieldRef
 from compiler.ir.nodes import Control
 from compiler.ir.statements import Statement
-from compiler.ir.tables import ActionRef, Table
+from compiler.ir.tables import Table
+from compiler.pipeline import fragments
 from compiler.pipeline.family import FAMILIES, Family
 from compiler.pipeline.notation import (
     all_of,
@@ -45,10 +49,10 @@ SENDER: Final = "related_src"
 METADATA: Final = tuple(family.named(SENDER) for family in FAMILIES)
 """Of this module alone."""
 TABLE: Final = "flow_quoted"
+"""By the name that it had when errors alone asked: connections go on behind an upgrade where tables are there still."""
 HEADER_TYPE: Final = "transport_start"
 HEADERS: Final = ("quoted_ipv4", "quoted_ipv6", "quoted_ports", "quoted_udp")
 _TABLE = 0x02000000
-_MISS = ActionRef(name="miss", in_entries=False, as_default=True)
 _RELATE, _SEND = "relate", "send_related"
 
 
@@ -56,28 +60,28 @@ def _quoted(family: Family, name: str) -> FieldRef:
     return field(f"quoted_{family.name}.{name}")
 
 
-def tables(family: Family, flow: Table) -> tuple[Table, ...]:
-    """Known connections as table `flow` has them, asked for by what an error quotes."""
-    asked = {"src": _quoted(family, "dst"), "dst": _quoted(family, "src")}
+def tables(family: Family, replies: Table) -> tuple[Table, ...]:
+    """Known connections as the table of their replies has them, asked for by what belongs to one."""
     return (
-        Table(
+        replace(
+            replies,
             name=family.named(TABLE),
             id=_TABLE + family.first_id + 14,
-            keys=tuple(replace(key, expr=asked.get(key.name, key.expr)) for key in flow.keys),
-            actions=(ActionRef(name=family.named("translate_reply")), _MISS),
-            default_action="miss",
-            size=flow.size,
-            store=flow.store,
-            doc="The same connections, by the tuple that answers to the packet have which an ICMP error quotes.",
+            counter_id=None,
+            doc="The same connections, by what their packets without ports have: the tuple of answers to the packet "
+            "that an ICMP error quotes, the identification of a fragment.",
             span=here(),
         ),
     )
 
 
+def _quotes(family: Family) -> Expr:
+    return all_of(valid(f"quoted_{family.name}"), any_of(valid("quoted_ports"), valid("quoted_udp")))
+
+
 def relating(family: Family) -> Statement:
     """Of a packet without ports: does it belong to a known connection? `translate` says so behind it."""
-    quotes = all_of(valid(f"quoted_{family.name}"), any_of(valid("quoted_ports"), valid("quoted_udp")))
-    return when(quotes, run(family.named(_RELATE)))
+    return when(any_of(_quotes(family), fragments.may_be_later(family)), run(family.named(_RELATE)))
 
 
 def sending(family: Family, otherwise: Statement) -> Statement:
@@ -92,29 +96,41 @@ def controls(family: Family) -> tuple[Control, ...]:
 
 
 def _relate(family: Family) -> Control:
-    """An ICMP error: what becomes of answers to the packet that it quotes?"""
+    """What becomes of answers to the packet that an ICMP error quotes, or what became of a fragment's first?"""
     protocol, sender = meta("protocol"), meta(family.named(SENDER))
+    quoted = (
+        assign(sender, field(f"{family.name}.src")),
+        when(
+            ne(meta(family.named("new_src")), _quoted(family, "dst")),
+            assign(sender, meta(family.named("new_src"))),
+        ),
+    )
     return Control(
         name=family.named(_RELATE),
         body=(
+            assign(meta("reverse_network"), meta("network")),
+            assign(meta("reverse_leg"), meta("leg")),
             when(
-                eq(_quoted(family, "src"), field(f"{family.name}.dst")),
-                assign(protocol, _quoted(family, family.protocol)),
+                _quotes(family),
                 when(
-                    valid("quoted_ports"),
-                    *_ports("quoted_ports"),
-                    otherwise=(when(valid("quoted_udp"), *_ports("quoted_udp")),),
+                    eq(_quoted(family, "src"), field(f"{family.name}.dst")),
+                    assign(protocol, _quoted(family, family.protocol)),
+                    assign(meta(family.named("reverse_src")), _quoted(family, "dst")),
+                    assign(meta(family.named("reverse_dst")), _quoted(family, "src")),
+                    when(
+                        valid("quoted_ports"),
+                        *_ports("quoted_ports"),
+                        otherwise=(when(valid("quoted_udp"), *_ports("quoted_udp")),),
+                    ),
                 ),
+                otherwise=(fragments.asking(family),),
+            ),
+            when(
+                ne(protocol, 0),
                 assign(meta("decided"), 1),
                 apply(
                     family.named(TABLE),
-                    on_hit=(
-                        assign(sender, field(f"{family.name}.src")),
-                        when(
-                            ne(meta(family.named("new_src")), _quoted(family, "dst")),
-                            assign(sender, meta(family.named("new_src"))),
-                        ),
-                    ),
+                    on_hit=(when(_quotes(family), *quoted, otherwise=(fragments.counting(),)),),
                 ),
                 assign(meta("decided"), 0),
                 assign(protocol, 0),
@@ -127,8 +143,8 @@ def _relate(family: Family) -> Control:
 
 def _ports(quoted: str) -> tuple[Statement, ...]:
     return (
-        assign(meta("src_port"), field(f"{quoted}.dst_port")),
-        assign(meta("dst_port"), field(f"{quoted}.src_port")),
+        assign(meta("reverse_src_port"), field(f"{quoted}.dst_port")),
+        assign(meta("reverse_dst_port"), field(f"{quoted}.src_port")),
     )
 
 

@@ -27,13 +27,19 @@ from compiler.policy.frontends import (
     ordered,
     service_port,
 )
-from compiler.policy.kinds import ALGORITHM_ANNOTATION, NETWORK_ANNOTATION, SOURCE_RANGES_ANNOTATION
+from compiler.policy.kinds import (
+    ALGORITHM_ANNOTATION,
+    NETWORK_ANNOTATION,
+    SERVER_RETURN_ANNOTATION,
+    SOURCE_RANGES_ANNOTATION,
+)
 from compiler.policy.kubernetes import KubernetesService, KubernetesServicePort
 from compiler.policy.located import Located
 from compiler.policy.nodeports import check_assigned
 from compiler.policy.policyset import Algorithm, Backend, Network, Service, ServicePort, TrafficPolicy
 from compiler.policy.references import Claims, Directory, check_annotations, object_name
 from compiler.policy.scalar import shortened
+from compiler.policy.serverreturns import annotated_return, check_annotated_return
 from compiler.policy.sourceranges import check_ranges, parsed_ranges
 from compiler.policy.values import ALGORITHMS
 
@@ -54,7 +60,7 @@ class ClusterServiceResolver:
 
     def resolve(self, located: ServiceObject) -> Service | None:
         """None when nothing is to be programmed, or when the network or address is unknown."""
-        known = (NETWORK_ANNOTATION, ALGORITHM_ANNOTATION, SOURCE_RANGES_ANNOTATION)
+        known = (NETWORK_ANNOTATION, ALGORITHM_ANNOTATION, SERVER_RETURN_ANNOTATION, SOURCE_RANGES_ANNOTATION)
         check_annotations(located, located.model.metadata.annotations, known, self.report)
         check_assigned(located, self.report)
         if not _is_served(located, self.report):
@@ -113,7 +119,7 @@ class ClusterServiceResolver:
         self._check_distribution(located, slices)
         algorithm = _algorithm(located, self.report)
         check_counted(algorithm, affinity, located, self.report)
-        return Service(
+        service = Service(
             name=metadata.name,
             namespace=metadata.namespace,
             kind="Service",
@@ -125,11 +131,14 @@ class ClusterServiceResolver:
             externals=tuple(address for address, _ in externals),
             external_spans=tuple(span for _, span in externals),
             external_traffic_policy=outside,
+            server_return=annotated_return(located, self.report),
             traffic_distribution=located.model.spec.traffic_distribution,
             affinity_s=affinity,
             labels=tuple(sorted(metadata.labels.items())),
             span=located.span,
         )
+        check_annotated_return(service, located, self.report)
+        return service
 
     def _check_distribution(self, located: ServiceObject, slices: Iterable[SlicePort]) -> None:
         distribution = located.model.spec.traffic_distribution

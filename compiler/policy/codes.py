@@ -79,11 +79,12 @@ NODE_PORT_TAKEN: Final = Code(id="E0242", name="node-port-taken")
 NO_NODE_PORT: Final = Code(id="W0243", name="no-node-port")
 PICKED_PORT: Final = Code(id="N0244", name="picked-port")
 GATEWAY_ADDRESS_TAKEN: Final = Code(id="E0245", name="gateway-address-taken")
+NO_WAY_OUT: Final = Code(id="W0246", name="no-way-out")
 LIMIT_OF_NOTHING: Final = Code(id="W0240", name="limit-of-nothing")
 
 ABSENCES: Final = frozenset(
     {NO_BACKENDS, EMPTY_SELECTOR_MATCH, NO_DEVICE, NO_PORT, FAMILY_MISMATCH, ENDPOINT_OUTSIDE, ORPHAN_SLICE}
-    | {UNDERLAY_UNREACHABLE, NO_PROXY, NO_WAY_IN, NO_SUCH_PORT}
+    | {UNDERLAY_UNREACHABLE, NO_PROXY, NO_WAY_IN, NO_WAY_OUT, NO_SUCH_PORT}
 )
 """Warnings that something is not there; not given while an object is refused, since it may be the one."""
 NAMELESS: Final = frozenset(

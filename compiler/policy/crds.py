@@ -29,10 +29,12 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What kubectl knows a kind by, besides its own name."""
+    """What kubectl knows a kind by, besides its own name. By `selectable` fields whoever lists or watches may choose
+    (from Kubernetes 1.31; earlier ones leave that out)."""
 
     short: tuple[str, ...]
     columns: tuple[Column, ...] = ()
+    selectable: tuple[str, ...] = ()
 
 
 _AGE: Final = Column("Age", ".metadata.creationTimestamp", "date")
@@ -70,7 +72,10 @@ NAMES: Final[dict[str, Names]] = {
             Column("Progress", ".status.progress", "integer"),
             Column("Ready", ".status.ready", "boolean"),
             Column("Node", ".status.node", wide=True),
+            Column("Nodes", ".status.adoption.nodes", "integer", wide=True),
+            Column("Adopted", ".status.adoption.adopted", "integer", wide=True),
         ),
+        selectable=(".status.ready",),
     ),
 }
 
@@ -111,6 +116,7 @@ def _version(model: type[Model], names: Names) -> dict[str, Any]:
         "schema": {"openAPIV3Schema": _schema(model)},
         "subresources": {"status": {}},
         "additionalPrinterColumns": [_column(column) for column in (*names.columns, _AGE)],
+        **({"selectableFields": [{"jsonPath": path} for path in names.selectable]} if names.selectable else {}),
     }
 
 

@@ -21,6 +21,7 @@ from compiler.policy.policyset import (
     Algorithm,
     Backend,
     Network,
+    ServerReturn,
     Service,
     ServicePort,
     TrafficPolicy,
@@ -30,6 +31,7 @@ from compiler.policy.policyset import (
 from compiler.policy.portranges import checked_lengths
 from compiler.policy.references import Claims, Directory, check_annotations, object_name, qualified
 from compiler.policy.scalar import shortened
+from compiler.policy.serverreturns import check_written_return
 from compiler.policy.sourceranges import check_ranges, written_ranges
 from compiler.span import Span
 
@@ -118,7 +120,7 @@ class DpuServiceResolver:
         algorithm = Algorithm(spec.algorithm)
         affinity = affinity_seconds(spec, located, self.report)
         check_counted(algorithm, affinity, located, self.report)
-        return Service(
+        service = Service(
             name=metadata.name,
             namespace=metadata.namespace,
             kind="DpuService",
@@ -130,6 +132,7 @@ class DpuServiceResolver:
             externals=tuple(address for address, _ in externals),
             external_spans=tuple(span for _, span in externals),
             external_traffic_policy=TrafficPolicy(spec.external_traffic_policy or TrafficPolicy.CLUSTER),
+            server_return=ServerReturn(spec.server_return),
             traffic_distribution=spec.traffic_distribution or "",
             source_ranges=ranges,
             bounded=frozenset(address for address, _ in externals) if ranges else frozenset(),
@@ -138,6 +141,8 @@ class DpuServiceResolver:
             labels=tuple(sorted(metadata.labels.items())),
             span=located.span,
         )
+        check_written_return(service, located, self.report)
+        return service
 
     def _selected(self, located: DpuServiceObject, network: Network) -> tuple[Workload, ...]:
         spec, namespace = located.model.spec, located.model.metadata.namespace

@@ -21,6 +21,7 @@ from compiler.policy.policyset import (
     Health,
     Network,
     Protocol,
+    ServerReturn,
     Service,
     ServicePort,
     SourceRange,
@@ -33,7 +34,9 @@ from compiler.span import Span
 _RECORDS: Final[dict[str, type[Any]]] = {
     record.__name__: record for record in (Service, ServicePort, Backend, Hints, SourceRange, Steering)
 }
-_WORDS: Final[dict[str, type[StrEnum]]] = {word.__name__: word for word in (Algorithm, Health, Protocol, TrafficPolicy)}
+_WORDS: Final[dict[str, type[StrEnum]]] = {
+    word.__name__: word for word in (Algorithm, Health, Protocol, ServerReturn, TrafficPolicy)
+}
 _ADDRESSES: Final[dict[str, type[Any]]] = {kind.__name__: kind for kind in (IPv4Address, IPv6Address)}
 _PREFIXES: Final[dict[str, type[Any]]] = {kind.__name__: kind for kind in (IPv4Network, IPv6Network)}
 

@@ -36,6 +36,7 @@ def check_gateway_service(located: Located[kinds.DpuService], report: Report) ->
         (("spec", "sessionAffinity"), "sessionAffinity ClientIP", spec.session_affinity != "None"),
         (("spec", "internalTrafficPolicy"), "internalTrafficPolicy", spec.internal_traffic_policy != "Cluster"),
         (("spec", "externalTrafficPolicy"), "externalTrafficPolicy Local", spec.external_traffic_policy == "Local"),
+        (("spec", "serverReturn"), "serverReturn Direct", spec.server_return == "Direct"),
     ):
         if is_there:
             message = f"service '{name}' has no network, and so cannot have {what}"

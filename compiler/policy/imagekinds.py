@@ -20,7 +20,7 @@ from compiler.policy.model import Model, NamespacedKind
 from compiler.policy.scalar import shortened
 from compiler.policy.signingkeys import EXPECTED as KEY_EXPECTED
 from compiler.policy.signingkeys import LONGEST_PEM, SigningKeyError, parse_signing_key
-from compiler.policy.values import Name, refusal
+from compiler.policy.values import Labels, Name, refusal
 
 MODES: Final = ("erofs", "overlayfs", "block")
 MODE_ALIASES: Final = {"overlaybd": "block"}
@@ -85,6 +85,7 @@ class ImageConversionSpec(Model):
         "key": "write a list, 'signedBy'",
         "publicKey": "write a list, 'signedBy'",
         "virtualSizeByGb": "write 'virtualSizeByGB'",
+        "selector": "write 'nodeSelector'",
     }
 
     source_image: Annotated[ImageText, Field(description="What is converted: a registry's image, or a layout.")]
@@ -107,6 +108,9 @@ class ImageConversionSpec(Model):
         Field(max_length=10, description="PEM public keys; one of them must have signed the image."),
     ] = ()
     pool: Annotated[Name | None, Field(description="Where volumes are made; default: the machine's own store.")] = None
+    node_selector: Annotated[
+        Labels, Field(description="In a cluster: labels of the nodes that adopt it by themselves; default: all.")
+    ] = Field(default_factory=dict)
 
 
 class ImageBlock(Model):
@@ -116,6 +120,20 @@ class ImageBlock(Model):
     role: Annotated[Literal["root", "layers", "disk", "changes"], Field(description="What it is to the image.")]
     platform: str = ""
     size_bytes: Annotated[int, Field(ge=0)] = 0
+
+
+class ConvertedImage(Model):
+    """What it was made from: one platform's image."""
+
+    digest: Annotated[str, Field(description="Of its manifest.")]
+    platform: str = ""
+
+
+class Adoption(Model):
+    """How far other nodes are, as they have told."""
+
+    nodes: Annotated[int, Field(ge=0, description="That it concerns.")] = 0
+    adopted: Annotated[int, Field(ge=0, description="Of these, that start containers from the volumes.")] = 0
 
 
 class Condition(Model):
@@ -138,12 +156,15 @@ class ImageConversionStatus(Model):
     ] = "Pending"
     progress: Annotated[int, Field(ge=0, le=100, description="Percent of the phase.")] = 0
     blocks: Annotated[tuple[ImageBlock, ...], Field(description="The volumes that there are.")] = ()
+    images: Annotated[tuple[ConvertedImage, ...], Field(description="What the volumes were made from.")] = ()
     conditions: Annotated[
         tuple[Condition, ...],
         Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
     ] = ()
     ready: Annotated[bool, Field(description="Containers start from the volumes.")] = False
     node: Annotated[str, Field(description="In a cluster: the node that converts, or has the volumes.")] = ""
+    server: Annotated[str, Field(description="In a cluster: where other nodes read the volumes.")] = ""
+    adoption: Annotated[Adoption | None, Field(description="In a cluster: how many nodes have adopted it.")] = None
     observed_generation: Annotated[
         int, Field(ge=0, description="In a cluster: the metadata.generation that this is about.")
     ] = 0

@@ -36,6 +36,7 @@ ANNOTATION_PREFIX: Final = "turnout.dev/"
 LAB_SERVE: Final = "turnout.dev/lab-serve"
 NETWORK_ANNOTATION: Final = "turnout.dev/network"
 ALGORITHM_ANNOTATION: Final = "turnout.dev/algorithm"
+SERVER_RETURN_ANNOTATION: Final = "turnout.dev/server-return"
 SOURCE_RANGES_ANNOTATION: Final = "turnout.dev/source-ranges"
 """Of a Kubernetes Service: whether clients in its ranges are those that may connect (Allow), or those that may not."""
 
@@ -206,6 +207,10 @@ class DpuServiceSpec(Model):
         Literal["Cluster", "Local"] | None,
         Field(description="Local: only backends on the node that clients outside come to. Default: Cluster."),
     ] = None
+    server_return: Annotated[
+        Literal["Entrance", "Direct"],
+        Field(description="Direct: backends have the external addresses themselves, and answer by their own device."),
+    ] = "Entrance"
     source_ranges: Annotated[
         SourceRanges | None, Field(description="Which clients outside may connect; with type LoadBalancer or NodePort.")
     ] = None

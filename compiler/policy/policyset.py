@@ -66,6 +66,13 @@ class TrafficPolicy(StrEnum):
     LOCAL = "Local"
 
 
+class ServerReturn(StrEnum):
+    """Where answers to clients outside leave: where the connection came in, or at the backend's own device."""
+
+    ENTRANCE = "Entrance"
+    DIRECT = "Direct"
+
+
 class Health(StrEnum):
     """Of a target: one that drains keeps its hosts and takes no new ones, one that is down takes none either."""
 
@@ -343,6 +350,7 @@ class Service:
     externals: tuple[Address, ...] = ()
     external_spans: tuple[Span, ...] = field(default=(), compare=False)
     external_traffic_policy: TrafficPolicy = TrafficPolicy.CLUSTER
+    server_return: ServerReturn = ServerReturn.ENTRANCE
     traffic_distribution: str = ""
     """As it is asked for; what comes of it are the hints of the backends."""
     source_ranges: tuple[SourceRange, ...] = ()
@@ -403,6 +411,10 @@ class Service:
     def is_bounded(self, front: Address) -> bool:
         """Whether its source ranges say who may call one of its addresses, or that of a node."""
         return front in self.bounded or (self.bounds_node_ports and front not in self.vips)
+
+    def is_direct(self, front: Address) -> bool:
+        """Whether backends that are called at an address have it themselves, and answer by themselves."""
+        return self.server_return is ServerReturn.DIRECT and front in self.externals
 
     def traffic_policy(self, front: Address) -> TrafficPolicy:
         """Of connections to one of its addresses, or to that of a node."""

@@ -32,6 +32,7 @@ from compiler.policy.networks import resolve_networks, resolve_nodes
 from compiler.policy.nodeports import check_node_ports
 from compiler.policy.policyset import Network, PolicySet, Service, StoragePolicy, Workload, WorkloadType
 from compiler.policy.references import Directory, unique_objects
+from compiler.policy.serverreturns import check_direct_backends
 from compiler.policy.storagekinds import StorageSteering
 from compiler.policy.storagesteering import StorageResolver
 from compiler.policy.workloads import resolve_workloads
@@ -66,6 +67,7 @@ def resolve(objects: Objects, report: Report, memory: Memory) -> PolicySet:
     check_externals(in_file_order, nodes.found.values(), devices.values(), report)
     check_gateways(in_file_order, devices.values(), networks.found.values(), nodes.found.values(), report)
     check_node_ports(in_file_order, devices.values(), resolved_workloads.values(), report)
+    check_direct_backends(in_file_order, devices.values(), redirects, report)
     return PolicySet(
         networks=_by_name(networks.found),
         nodes=_by_name(nodes.found),

@@ -13,7 +13,7 @@ from enum import IntEnum
 from compiler.printers.layout_maps import MapKind, MapLayout
 from compiler.printers.layout_store import StoreLayout
 
-MAX_PROFILES = 16
+MAX_PROFILES = 32
 MAX_RANKS = 8
 SWEEP_SLOTS = 4096
 """Slots that one run of the sweep program looks at, at most."""

@@ -10,4 +10,4 @@ from runtime.bpf.ticks import tick_constants
 
 def machine_constants() -> Mapping[str, int]:
     """Constants by name. x86 never takes a later load before an earlier one; arm64 may."""
-    return {"loads_are_unordered": int(platform.machine() not in ("x86_64", "AMD64")), **tick_constants()}
+    return {"memory_is_unordered": int(platform.machine() not in ("x86_64", "AMD64")), **tick_constants()}

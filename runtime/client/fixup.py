@@ -14,7 +14,7 @@ from enum import StrEnum
 from functools import cached_property
 
 from compiler.ir.entries import ActionCall, Entries, Exact, Group, GroupRef, Lpm, TableEntry
-from compiler.pipeline import gateway
+from compiler.pipeline import gateway, serverreturn
 from compiler.pipeline.headers import PROTOCOL_SCTP, PROTOCOL_TCP
 from compiler.pipeline.metadata import LEG_OUTSIDE
 from compiler.pipeline.storage import LAST_SERVICE
@@ -33,6 +33,7 @@ _DECIDING = (
     "service_",
     "affinity_backend_",
     f"{gateway.TABLE}_",
+    f"{serverreturn.TABLE}_",
     *TABLES,
     *networkpolicies.TABLES,
 )
@@ -155,6 +156,11 @@ def _fate(one: _Connection, future: _Future, removed: RemovedBackends) -> Fate:
         return Fate.END
     if one.network == gateway.OUTSIDE:
         return _fate_across(one, future, over)
+    if one.service_id == 0 and not is_at_proxy and _is_met(one, future):
+        is_denied = future.policies.deny(one.network, one.protocol, one.source, one.nexthop, one.backend[1])
+        return over if is_denied else Fate.KEEP
+    if one.service_id and one.backend[0] == one.called and not is_at_proxy and one.service_id <= LAST_SERVICE:
+        return _fate_direct(one, future, over)
     is_denied = future.policies.deny(one.network, one.protocol, one.source, *one.backend, is_outside=is_outside)
     if one.service_id == 0:
         return (over if is_denied else Fate.KEEP) if is_at_proxy or is_direct else Fate.END
@@ -162,6 +168,30 @@ def _fate(one: _Connection, future: _Future, removed: RemovedBackends) -> Fate:
     if is_denied or one.backend not in future.backends.get(one.service_id, frozenset()):
         return over
     return Fate.KEEP if is_at_proxy or is_direct else Fate.ANEW
+
+
+def _is_met(one: _Connection, future: _Future) -> bool:
+    """Whether another device has chosen the backend, one that answers by itself: nothing is translated to its own
+    address, and NetworkPolicies know it by its next hop (`compiler.pipeline.serverreturn.stand_in`)."""
+    is_own = (one.network, one.called) in future.next_hops
+    return not is_own and one.backend[0] == one.called and (one.network, one.nexthop) in future.met
+
+
+def _fate_direct(one: _Connection, future: _Future, over: Fate) -> Fate:
+    """Of a connection to a backend that answers by itself: its next hop tells which that is.
+
+    One whose next hop is gone has nothing to drain by.
+    """
+    places = future.direct.get(one.service_id, {})
+    place = places.get(one.nexthop)
+    if place is None:
+        if one.nexthop in future.hops:
+            return over
+        return Fate.ANEW if places else Fate.END
+    is_outside = one.leg == LEG_OUTSIDE
+    is_denied = future.policies.deny(one.network, one.protocol, one.source, *place, is_outside=is_outside)
+    is_denied |= is_outside and future.ranges.deny(one.service_id, one.source)
+    return over if is_denied else Fate.KEEP
 
 
 def _fate_across(one: _Connection, future: _Future, over: Fate) -> Fate:
@@ -209,6 +239,14 @@ class _Future:
     @cached_property
     def across(self) -> dict[int, frozenset[_Across]]:
         return _across(self._entries, self._family)
+
+    @cached_property
+    def direct(self) -> dict[int, dict[int, tuple[int, int]]]:
+        return _direct(self._entries, self._family)
+
+    @cached_property
+    def met(self) -> frozenset[tuple[int, int]]:
+        return _met(self._entries, self._family)
 
     @cached_property
     def hops(self) -> frozenset[int]:
@@ -308,6 +346,29 @@ def _across(entries: Entries, family: str) -> dict[int, frozenset[_Across]]:
         )
         for number, of_members in found.items()
     }
+
+
+def _direct(entries: Entries, family: str) -> dict[int, dict[int, tuple[int, int]]]:
+    """The backends that answer by themselves, by the number of the service and the next hop that leads to each."""
+    found = _arguments_by_key(entries, f"backend_{family}", f"backends_{family}")
+    return {
+        number: {hop[0]: (address, port) for address, port, *hop in of_members if hop}
+        for number, of_members in found.items()
+    }
+
+
+def _met(entries: Entries, family: str) -> frozenset[tuple[int, int]]:
+    """Network and next hop of workloads here that another device may choose as backends which answer by themselves."""
+    found: set[tuple[int, int]] = set()
+    for entry in entries.table_entries:
+        match entry:
+            case TableEntry(matches=(Exact(value=network), *_), action=ActionCall(arguments=(hop, *_))) if (
+                entry.table == f"{serverreturn.TABLE}_{family}"
+            ):
+                found.add((network, hop))
+            case _:
+                pass
+    return frozenset(found)
 
 
 def _hops(entries: Entries) -> frozenset[int]:

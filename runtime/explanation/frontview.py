@@ -9,6 +9,7 @@ from fractions import Fraction
 from ipaddress import IPv4Address, ip_address
 
 from compiler.ir.entries import ActionCall, Entries, Exact, TableEntry
+from compiler.pipeline import serverreturn
 from compiler.policy.policyset import Address, PolicySet, Service, ServicePort
 from compiler.policy.policyset import Front as Called
 from compiler.span import Span
@@ -118,9 +119,18 @@ def _backends(
             state=State.MISSING if not weight else State.LIVE if weight == asked.get(call) else State.OTHER,
             weight=weight,
             share=Fraction(weight, total) if weight else None,
-            way=_way_across(live, crossing) if service.is_across else way_to(live, service.network.id, address),
+            way=_way(live, service, call, address),
             span=live.backend_span(port.span, str(address), number, name if service.is_across else None),
         )
+
+
+def _way(live: LiveDevice, service: Service, call: ActionCall, address: Address) -> str:
+    """How a member's packets come to it."""
+    if service.is_across:
+        return _way_across(live, live.crossing(call.arguments[2]))
+    if call.action.startswith(serverreturn.BACKEND_ACTION):
+        return f"{_way_by(live, call.arguments[2])}; it answers by itself"
+    return way_to(live, service.network.id, address)
 
 
 def _weights(entries: Entries, family: str, front: TableEntry) -> dict[ActionCall, int]:

@@ -23,13 +23,17 @@ NOW_MS = 1 << 31
 
 
 class LiveStore(SlotStore):
-    """Profiles are guessed by their timeout: two of one timeout differ in nothing that a packet can see at once."""
+    """Profiles are guessed by their timeout: two of one timeout differ in nothing that a packet can see at once.
+
+    Where connections are, what was kept of fragments is not asked for: no packet is explained that is one.
+    """
 
     def __init__(self, pipeline: Pipeline, name: str, seed: int, find: FindLearned) -> None:
         tables = [table for table in pipeline.tables if table.store == name]
         super().__init__(next(store for store in pipeline.stores if store.name == name), tables, seed)
-        learned = {statement.table for statement in all_statements(pipeline) if isinstance(statement, Learn)}
-        self._tables, self._ask = [table.name for table in tables if table.name in learned], find
+        learned = {s.table: s.renews for s in all_statements(pipeline) if isinstance(s, Learn)}
+        halves = [table.name for table in tables if not learned.get(table.name, True)]
+        self._tables, self._ask = halves or [table.name for table in tables if table.name in learned], find
 
     def find(self, key: tuple[int, ...]) -> Slot | None:
         return super().find(key) or self._brought(key)

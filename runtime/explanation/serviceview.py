@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from compiler.diagnostic import Diagnostic, did_you_mean
-from compiler.policy.policyset import Algorithm, Service, ServicePort, Steering, TrafficPolicy
+from compiler.policy.policyset import Algorithm, ServerReturn, Service, ServicePort, Steering, TrafficPolicy
 from compiler.span import NOWHERE, Span
 from runtime.client.errors import ClientError
 from runtime.explanation.fleet import Fleet, Placed
@@ -159,6 +159,7 @@ def lines(view: ServiceView) -> Iterator[str]:
         if service.externals or service.node_ports:
             policy = service.external_traffic_policy
             yield f"external traffic policy: {policy}{_EXTERNAL_POLICIES[policy]}"
+            yield from _return_lines(service)
             yield from _range_lines(service)
     for on in view.devices:
         yield ""
@@ -169,6 +170,14 @@ def lines(view: ServiceView) -> Iterator[str]:
         yield ""
         yield "not offloaded, or other than asked for:"
         yield from (f"  {note.severity}[{note.code.id}]: {note.message}{_place(note.span)}" for note in view.notes)
+
+
+def _return_lines(service: Service) -> Iterator[str]:
+    if service.server_return is ServerReturn.DIRECT and service.externals:
+        yield (
+            "server return: Direct, backends have the addresses for clients outside themselves; their answers leave at "
+            "their own devices"
+        )
 
 
 def _range_lines(service: Service) -> Iterator[str]:
@@ -299,6 +308,7 @@ def _plain_externals(service: Service) -> dict[str, Any]:
     return {
         "external_addresses": [str(address) for address in service.externals],
         "external_traffic_policy": service.external_traffic_policy.value,
+        "server_return": service.server_return.value,
         **_plain_ranges(service),
     }
 

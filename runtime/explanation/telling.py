@@ -16,6 +16,7 @@ from runtime.explanation.livedevice import chooses_proxy, remembers_clients
 from runtime.explanation.question import Question
 from runtime.explanation.walking import Basis, Explained, Fate, Hop, Way
 from runtime.verification.proof.words import address_words, frame_words, outcome_words, port_words
+from runtime.verification.speaking import ends_of
 
 _QUIET = trace.Parsed | trace.Ran | trace.Counted | trace.Advanced
 """Steps that decide nothing; `Advanced` moreover hangs on a profile that reads do not tell."""
@@ -78,6 +79,23 @@ def _way_lines(way: Way, network: str, first: Way | None) -> Iterator[str]:
         yield from _hop_lines(hop, network, way if not number else None, common)
         network = _left_in(hop, network)
     yield fate_words(way, network)
+    yield from _return_words(way)
+
+
+def _return_words(way: Way) -> Iterator[str]:
+    """Of a backend that clients outside hear from without the device that has let them in."""
+    if answers_itself(way):
+        yield f"   its answers leave at {way.hops[-1].live.device.name}, by the uplink there"
+
+
+def answers_itself(way: Way) -> bool:
+    """Whether a client outside has called a service with server return Direct, and a backend of it got the packet."""
+    ends, first, last = ends_of(way.hops[0].frame), way.hops[0], way.hops[-1]
+    if way.fate is not Fate.DELIVERED or ends is None or ends_of(last.outcome.packet) != ends:
+        return False
+    if first.port not in {port.id for port in first.live.device.uplinks}:
+        return False
+    return any(service.is_direct(ends.dst) for service in first.live.policies.services)
 
 
 def _left_in(hop: Hop, network: str) -> str:
@@ -268,6 +286,7 @@ def _plain_way(way: Way, network: str) -> dict[str, Any]:
         "share": None if way.share is None else str(way.share),
         "backend": _backend_of(way, network),
         "proxy": _proxy_of(way),
+        "answers_itself": answers_itself(way),
         "hops": [_plain_hop(hop) for hop in way.hops],
     }
 

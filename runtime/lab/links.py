@@ -37,6 +37,12 @@ HOST_SYSCTLS = {
 }
 """Workloads and hosts: addresses work at once, and only policies give them."""
 
+LOOPBACK_SYSCTLS = {
+    "net/ipv4/conf/all/arp_ignore": "1",
+    "net/ipv4/conf/all/arp_announce": "2",
+}
+"""Of a workload that has the address of a service besides: on its links it neither answers nor asks by that."""
+
 UNDERLAY_SYSCTLS = {
     "net/ipv4/ip_forward": "1",
     "net/ipv4/conf/all/rp_filter": "0",
@@ -52,8 +58,10 @@ def sysctls(topology: Topology) -> Iterator[tuple[str, dict[str, str]]]:
     yield topology.underlay, UNDERLAY_SYSCTLS
     for device in topology.devices:
         yield device.namespace, DPU_SYSCTLS
-    for member in (*topology.nodes, *topology.workloads):
-        yield member.namespace, HOST_SYSCTLS
+    for node in topology.nodes:
+        yield node.namespace, HOST_SYSCTLS
+    for workload in topology.workloads:
+        yield workload.namespace, HOST_SYSCTLS | (LOOPBACK_SYSCTLS if workload.loopbacks else {})
 
 
 def creation(topology: Topology) -> list[str]:
@@ -177,6 +185,7 @@ def _node_lines(node: LabNode, devices: int) -> list[str]:
 def _workload_lines(workload: LabWorkload) -> list[str]:
     interface = workload.interface
     lines = ["link set lo up", "link set eth0 up"]
+    lines += [f"addr add {address}/{address.max_prefixlen} dev lo" for address in workload.loopbacks]
     if workload.vlan:
         lines.append(f"link set {interface} up")
     for address in workload.addresses:

@@ -13,12 +13,15 @@ import contextlib
 import signal
 import socket
 import socketserver
+import struct
 import sys
 import threading
 from typing import Any, ClassVar
 
 LONGEST_LINE = 65_536
 LONGEST_DATAGRAM = 65_536
+PKTINFO = struct.Struct("16sI")
+"""struct in6_pktinfo: the address that a datagram was sent to, an IPv4 one mapped, and an interface (RFC 3542)."""
 
 
 class HttpHandler(socketserver.StreamRequestHandler):
@@ -80,16 +83,19 @@ def plain(address: str) -> str:
 
 
 def echo_datagrams(listener: socket.socket) -> None:
+    """From the address that each was sent to, which need not be the one that the way back would have."""
     while True:
-        data, sender = listener.recvfrom(LONGEST_DATAGRAM)
+        data, told, _, sender = listener.recvmsg(LONGEST_DATAGRAM, socket.CMSG_SPACE(PKTINFO.size))
+        own = [PKTINFO.pack(PKTINFO.unpack(info)[0], 0) for _, _, info in told if len(info) == PKTINFO.size]
         # The answer may meet an ICMP error of an earlier one; that is no reason to end.
         with contextlib.suppress(OSError):
-            listener.sendto(data, sender)
+            listener.sendmsg([data], [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, one) for one in own], 0, sender)
 
 
 def udp_listener(port: int) -> socket.socket:
     listener = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
     listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
     listener.bind(("::", port))
     return listener
 

@@ -29,6 +29,8 @@ from runtime.lab.names import check_lab_name, interface_name, namespace_name
 InterfaceAddress = IPv4Interface | IPv6Interface
 HttpPorts = dict[str, tuple[int, ...]]
 """By network."""
+Loopbacks = dict[str, tuple[Address, ...]]
+"""By the key of a workload."""
 TARGET_OF_PROFILE = {Profile.EBPF: "kernel", Profile.MODEL: "model"}
 
 
@@ -49,7 +51,7 @@ class LabProxy:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabWorkload:
     """`key` is "namespace/name". `vlan` 0 is untagged. `serve` holds pairs of server and port; `proxy` says that it is
-    the proxy of its network."""
+    the proxy of its network. At `loopbacks` it is called as well: those of services that it answers for by itself."""
 
     key: str
     namespace: str
@@ -60,6 +62,7 @@ class LabWorkload:
     vlan: int
     serve: tuple[tuple[str, int], ...]
     proxy: LabProxy | None = None
+    loopbacks: tuple[Address, ...] = ()
 
     @property
     def is_serving(self) -> bool:
@@ -143,12 +146,20 @@ class Topology:
         return (self.underlay, *(member.namespace for member in members))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Said:
+    """What other policies say of workloads."""
+
+    http_ports: HttpPorts
+    loopbacks: Loopbacks
+
+
 def topology_of(policies: PolicySet, lab: str) -> Topology:
     """Lay out a lab. Raises `LabError` for a bad name and for what namespaces cannot play."""
     check_lab_name(lab)
     subnets = _subnets(policies.devices)
-    http_ports = _http_ports(policies.redirects)
-    devices = tuple(_device(lab, device, subnets, http_ports) for device in policies.devices)
+    said = _Said(http_ports=_http_ports(policies.redirects), loopbacks=_loopbacks(policies))
+    devices = tuple(_device(lab, device, subnets, said) for device in policies.devices)
     _refuse_shared_servers(policies.devices)
     workloads = [port.workload for device in devices for port in device.ports if port.workload is not None]
     return Topology(
@@ -173,7 +184,17 @@ def _http_ports(redirects: tuple[Redirect, ...]) -> HttpPorts:
     }
 
 
-def _workload(lab: str, workload: Workload, port: Port, http_ports: HttpPorts) -> LabWorkload:
+def _loopbacks(policies: PolicySet) -> Loopbacks:
+    """The addresses of services that their backends have themselves (serverReturn Direct)."""
+    found: dict[str, dict[Address, None]] = {}
+    for service in policies.services:
+        backends = (b for port in service.ports for b in (*port.backends, *(port.outside or ())))
+        for key in {b.workload.key for b in backends if b.workload is not None}:
+            found.setdefault(key, {}).update((a, None) for a in service.externals if service.is_direct(a))
+    return {key: tuple(addresses) for key, addresses in found.items()}
+
+
+def _workload(lab: str, workload: Workload, port: Port, said: _Said) -> LabWorkload:
     is_proxy = workload.type is WorkloadType.PROXY
     return LabWorkload(
         key=workload.key,
@@ -184,7 +205,8 @@ def _workload(lab: str, workload: Workload, port: Port, http_ports: HttpPorts) -
         mtu=port.mtu,
         vlan=port.vlan,
         serve=workload.lab_serve,
-        proxy=LabProxy(http_ports=http_ports.get(workload.network.name, ())) if is_proxy else None,
+        proxy=LabProxy(http_ports=said.http_ports.get(workload.network.name, ())) if is_proxy else None,
+        loopbacks=said.loopbacks.get(workload.key, ()),
     )
 
 
@@ -215,7 +237,7 @@ def _subnet(underlay: Underlay | None) -> IPv4Network | None:
     return None if underlay is None else underlay.address.network
 
 
-def _device(lab: str, device: Device, subnets: dict[IPv4Network | None, str], http_ports: HttpPorts) -> LabDevice:
+def _device(lab: str, device: Device, subnets: dict[IPv4Network | None, str], said: _Said) -> LabDevice:
     target = TARGET_OF_PROFILE.get(device.profile)
     if target is None:
         raise LabError(
@@ -231,7 +253,7 @@ def _device(lab: str, device: Device, subnets: dict[IPv4Network | None, str], ht
         listen=device.address,
         device_id=device.device_id,
         target=target,
-        ports=tuple(_port(lab, port, http_ports) for port in device.ports),
+        ports=tuple(_port(lab, port, said) for port in device.ports),
         underlay=None
         if underlay is None
         else LabUnderlay(address=underlay.address, mac=underlay.mac, gateway=underlay.gateway),
@@ -239,12 +261,12 @@ def _device(lab: str, device: Device, subnets: dict[IPv4Network | None, str], ht
     )
 
 
-def _port(lab: str, port: Port, http_ports: HttpPorts) -> LabPort:
+def _port(lab: str, port: Port, said: _Said) -> LabPort:
     match port.type:
         case PortType.UPLINK:
             workload = None
         case PortType.WORKLOAD:
-            workload = None if port.workload is None else _workload(lab, port.workload, port, http_ports)
+            workload = None if port.workload is None else _workload(lab, port.workload, port, said)
     return LabPort(id=port.id, interface=interface_name(port.name), mtu=port.mtu, workload=workload)
 
 

@@ -102,7 +102,10 @@ def _next(frame: bytes, part: Part) -> str | None:
             return None if is_later_fragment else _TRANSPORTS.get(frame[part.start + 9])
         case "ipv6":
             return _following(frame[part.start + 6])
-        case "hop_by_hop" | "routing" | "destination_options" | "fragment":
+        case "fragment":
+            is_later = int.from_bytes(frame[part.start + 2 : part.start + 4], "big") & 0xFFF8
+            return None if is_later else _following(frame[part.start])
+        case "hop_by_hop" | "routing" | "destination_options":
             return _following(frame[part.start])
         case _:
             return None
@@ -120,6 +123,15 @@ def replaced(frame: bytes, at: int, new: bytes) -> bytes:
 def spliced(frame: bytes, start: int, end: int, new: bytes) -> bytes:
     """With `new` in place of the bytes from `start` to `end`, and lengths that fit."""
     return fitted(frame[:start] + new + frame[end:])
+
+
+def optioned(frame: bytes, options: bytes) -> bytes:
+    """With whole words of options in the innermost IPv4 header, which has none; as it is without such a header."""
+    part = last(frame, "ipv4")
+    if part is None or part.end - part.start != _SIZES["ipv4"]:
+        return frame
+    longer = replaced(frame, part.start, bytes([0x45 + len(options) // 4]))
+    return spliced(longer, part.end, part.end, options)
 
 
 def fitted(frame: bytes) -> bytes:

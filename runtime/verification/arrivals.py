@@ -10,6 +10,7 @@ from compiler.ir.interpreter import VerdictKind
 from runtime.verification import anatomy, wire
 from runtime.verification.fabric import End, Hop, Journey
 from runtime.verification.findings import Violation
+from runtime.verification.fragmenting import later_of
 from runtime.verification.frames import INNER
 from runtime.verification.invariants import wrongness
 from runtime.verification.policies import plan as planned
@@ -94,6 +95,8 @@ def _shown_at(device: str, address: Address, at_nodes: Collection[int]) -> Colle
     if is_node_address(device, address):
         return at_nodes
     network = network_shown_at(address)
+    if network == planned.ACROSS:
+        return range(planned.ACROSS)
     return () if network is None else (network,)
 
 
@@ -109,9 +112,9 @@ def _is_addressed(frame: bytes, port: int) -> bool:
 
 
 def _is_tcp(frame: bytes) -> bool:
-    """Or an ICMP error about a segment of TCP, which a proxy gets for the addresses that it stands for."""
+    """Or a later fragment, or an ICMP error about a segment of TCP: a proxy gets them for whom it stands."""
     found = anatomy.parts(frame)
-    if any(part.name == "tcp" for part in found):
+    if any(part.name == "tcp" for part in found) or later_of(frame) == wire.TCP:
         return True
     protocols = {"icmp": 9, "icmpv6": 6}
     return any(frame[p.end + protocols[p.name] :][:1] == bytes([wire.TCP]) for p in found if p.name in protocols)

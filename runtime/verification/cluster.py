@@ -19,8 +19,8 @@ from compiler.entries.vocabulary import mac_number
 from compiler.ir.interpreter import Tally, VerdictKind, trace
 from compiler.ir.nodes import Pipeline
 from compiler.policy.loading import load_text
-from compiler.policy.policyset import PolicySet, WorkloadType
-from runtime.verification import arrivals, leaks, wire
+from compiler.policy.policyset import Address, PolicySet, WorkloadType
+from runtime.verification import arrivals, leaks, tearing, wire
 from runtime.verification.cluster_steps import (
     Adopt,
     Answer,
@@ -36,15 +36,18 @@ from runtime.verification.cluster_steps import (
     More,
     Onward,
     Pause,
+    Ping,
     Push,
     Restart,
     Step,
     Stray,
     SweepAll,
+    Torn,
 )
 from runtime.verification.comparison import Compared, Comparison
 from runtime.verification.fabric import End, Fabric, Hop, Journey
 from runtime.verification.findings import Violation
+from runtime.verification.fragmenting import in_fragments
 from runtime.verification.levels import Level
 from runtime.verification.malformed.bytewise import SHORTEST
 from runtime.verification.malformed.catalogue import BY_NAME
@@ -56,6 +59,8 @@ from runtime.verification.policies.plan import PolicyPlan
 from runtime.verification.speaking import (
     Ends,
     Speaker,
+    addresses_of,
+    echo,
     ends_of,
     outsider,
     packet,
@@ -93,6 +98,11 @@ class Sent:
     ends: Ends
     got: Ends
 
+    def is_followed_by_another(self, later: Sent) -> bool:
+        """Whether a packet of the same ends has become something else since, as one of another connection."""
+        is_again = later.ends == self.ends and later.got != self.got
+        return is_again or (later.ends == self.got.turned and later.got != self.ends.turned)
+
     @property
     def is_proxied(self) -> bool:
         """Whether a proxy got what was not for itself."""
@@ -111,6 +121,10 @@ class Cluster:
         self.fabric = Fabric(comparisons, policies_of(self.plan))
         self._witness = Witness(self.fabric, self.plan)
         self.arrived: list[Sent] = []
+        self._opened: Sent | None = None
+        self._learned_at: dict[Ends, int] = {}
+        """How many packets had arrived when one with these ends was learned last, or any with something wrong in it."""
+        self._doubted_at = 0
         self._at_nodes = {plan.at_nodes for plan in plans if plan.at_nodes is not None}
         self._dropped: dict[tuple[str, str], Tally] = {}
 
@@ -131,11 +145,15 @@ class Cluster:
             leaks.check_all_slots_come_back(comparison)
 
     def do(self, step: Step) -> None:
+        if not isinstance(step, Answer):
+            self._opened = None
         match step:
             case Enter(is_stray=True):
                 self._enter_elsewhere(step)
             case Call() | Enter() | Direct() | Beside() | More() | Answer():
                 self._speak(step)
+            case Ping():
+                self._ping(step)
             case Complaint(back=back):
                 self._complain(back)
             case Onward(back=back):
@@ -147,16 +165,18 @@ class Cluster:
                     self._speak(replace(call, src_port=2000 + at, flags="S"))
             case Damaged():
                 self._damage(step)
+            case Torn():
+                self._tear(step)
             case Stray():
                 self._stray(step)
             case Adopt():
                 self._adopt()
             case Push(device=device, steps=count):
-                self.fabric.write(device, count)
+                self._write(device, count)
             case Apply():
                 self._adopt()
                 for device in planned.DEVICES:
-                    self.fabric.write(device)
+                    self._write(device)
             case Pause(ms=ms):
                 for comparison in self.fabric.comparisons.values():
                     comparison.wait(ms)
@@ -187,16 +207,39 @@ class Cluster:
                 if not self._speak(step):
                     return
 
+    def _ping(self, step: Ping) -> None:
+        everyone = speakers(self.fabric.policies)
+        if not everyone:
+            return
+        client = everyone[step.client % len(everyone)]
+        src, dst = client.workload.address(step.version), self._address(step.peer, step.version, everyone)
+        if src is None or dst is None:
+            return
+        journey = self._send(client, sent_by(client, echo(src, dst, is_answer=step.is_answer)))
+        if journey is not None:
+            self._witness.pinged(client, src, dst, journey)
+
     def _complain(self, back: int) -> None:
         if not self.arrived:
             return
-        sent = self.arrived[-1 - back % len(self.arrived)]
+        back %= len(self.arrived)
+        sent, later = self.arrived[-1 - back], self.arrived[len(self.arrived) - back :]
         quoted, kind = packet(sent.got, "A", PAYLOAD), TOO_BIG[sent.got.dst.version]
         error = error_packet(quoted, sent.got.dst, kind=kind, rest=1280)
         speaker = self._today(sent.receiver)
         journey = self._send(speaker, sent_by(speaker, error))
-        if journey is not None and self._receiver(journey) is not None:
+        if journey is not None:
+            self._witness.unasked(journey)
+        is_same = not any(sent.is_followed_by_another(other) for other in later) and not self._is_opened_since(
+            sent, back
+        )
+        if journey is not None and is_same and self._receiver(journey) is not None:
             check_told(told(journey.frame), sent.ends, sent.got)
+
+    def _is_opened_since(self, sent: Sent, back: int) -> bool:
+        """Whether a packet has opened a connection with the same ends since, and need not have arrived."""
+        at = len(self.arrived) - 1 - back
+        return self._doubted_at > at or any(self._learned_at.get(e, at) > at for e in (sent.ends, sent.got.turned))
 
     def _go_on(self, back: int) -> None:
         """A way through proxies ends: no device has a packet of it go by its proxies twice."""
@@ -222,6 +265,12 @@ class Cluster:
         self.plan = self._later.pop(0)
         self.fabric.adopt(policies_of(self.plan))
         self._witness.adopt(self.plan)
+
+    def _write(self, device: str, steps: int | None = None) -> None:
+        """All that is wanted, and known connections that do not go on end; or only the first steps of it."""
+        self.fabric.write(device, steps)
+        if steps is None:
+            self._witness.wrote(device)
 
     def _restart(self, step: Restart) -> None:
         comparison = self.fabric.comparisons[step.device]
@@ -293,12 +342,13 @@ class Cluster:
         return outsider(device, network, (src,)), ends, step.flags
 
     def _straight(self, client: Speaker, step: Direct, everyone: tuple[Speaker, ...]) -> Ends | None:
-        src = client.workload.address(step.version)
-        peer = None if step.peer is None else everyone[step.peer % len(everyone)].workload
-        dst = NOBODY[step.version] if peer is None else peer.address(step.version)
+        src, dst = client.workload.address(step.version), self._address(step.peer, step.version, everyone)
         if src is None or dst is None:
             return None
-        return Ends(protocol=step.protocol, src=src, src_port=step.src_port, dst=dst, dst_port=7)
+        return Ends(protocol=step.protocol, src=src, src_port=step.src_port, dst=dst, dst_port=step.dst_port)
+
+    def _address(self, peer: int | None, version: int, everyone: tuple[Speaker, ...]) -> Address | None:
+        return NOBODY[version] if peer is None else everyone[peer % len(everyone)].workload.address(version)
 
     def _damage(self, step: Damaged) -> None:
         said = self._said(step.step)
@@ -310,6 +360,23 @@ class Cluster:
             journey = self._send(speaker, frame)
             if journey is not None:
                 self._witness.overheard(journey)
+                self._doubted_at = len(self.arrived) if journey.has_learned else self._doubted_at
+
+    def _tear(self, step: Torn) -> None:
+        """What SCTP sends in fragments has no ports for anybody."""
+        said = self._said(step.step)
+        if said is None or said[1].protocol == wire.SCTP:
+            return
+        speaker, ends, flags = said
+        pieces = in_fragments(spoken(speaker, ends, flags, tearing.LONG), step.cuts, step.identification)
+        journey = self._hear(speaker, ends, flags, pieces[0], is_torn=True)
+        later = [self._send(speaker, piece) for piece in pieces[1:]]
+        for one in later:
+            if one is not None:
+                self._witness.unasked(one)
+        got = None if journey is None or self._receiver(journey) is None else ends_of(journey.frame)
+        if journey is not None and got is not None:
+            tearing.check(journey, got, [one for one in later if one is not None])
 
     def _stray(self, step: Stray) -> None:
         everyone = speakers(self.fabric.policies)
@@ -327,24 +394,38 @@ class Cluster:
         inner = spoken(client, ends, "", PAYLOAD)
         journey = self._watched(self.fabric.send(step.device, planned.UPLINK, wire.tunnelled(tunnel, vni, inner)))
         if journey is not None:
+            self._witness.unasked(journey)
             self._witness.overheard(journey)
 
     def _speak(self, step: Call | Enter | Direct | Beside | More | Answer) -> bool:
-        """Whether the packet has arrived."""
-        said = self._said(step)
-        return said is not None and self._say(*said)
+        """Whether the packet has arrived. What has just been learned is answered, whatever is said of answers."""
+        said, opened = self._said(step), self._opened
+        has_arrived = said is not None and self._say(*said)
+        is_answer = step == Answer(back=0, flags="SA") and opened is not None
+        if is_answer and not has_arrived and self.fabric.is_settled:
+            raise Violation(f"nobody got the answer to what has just been learned: {said}")
+        return has_arrived
 
     def _say(self, speaker: Speaker, ends: Ends, flags: str) -> bool:
-        journey = self._send(speaker, spoken(speaker, ends, flags, PAYLOAD))
+        before = len(self.arrived)
+        self._hear(speaker, ends, flags, spoken(speaker, ends, flags, PAYLOAD))
+        return len(self.arrived) > before
+
+    def _hear(self, speaker: Speaker, ends: Ends, flags: str, frame: bytes, *, is_torn: bool = False) -> Journey | None:
+        """A frame with these ends is sent, and what has arrived is kept."""
+        journey = self._send(speaker, frame)
         if journey is None:
-            return False
+            return None
+        if journey.has_learned:
+            self._learned_at[ends] = len(self.arrived)
         receiver = self._receiver(journey)
         got = ends_of(journey.frame) if receiver is not None else None
-        self._witness.heard(speaker, ends, flags, journey, got)
-        if receiver is None or got is None:
-            return False
-        self.arrived.append(Sent(sender=speaker, receiver=receiver, ends=ends, got=got))
-        return True
+        self._witness.heard(speaker, ends, flags, journey, got, is_torn=is_torn)
+        self._opened = None
+        if receiver is not None and got is not None:
+            self.arrived.append(Sent(sender=speaker, receiver=receiver, ends=ends, got=got))
+            self._opened = self.arrived[-1] if journey.has_learned else None
+        return journey
 
     def _send(self, speaker: Speaker, frame: bytes) -> Journey | None:
         return self._watched(self.fabric.send(speaker.device, speaker.port.id, frame))
@@ -371,10 +452,10 @@ class Cluster:
     def _outside(self, journey: Journey) -> Speaker | None:
         """Who gets what a workload has sent out of the cluster."""
         sender = speaker_at(self.fabric.policies, journey.hops[0].device, journey.hops[0].port)
-        ends = ends_of(journey.frame) or told(journey.frame)
-        if sender is None:
+        addresses = addresses_of(journey.frame)
+        if sender is None or addresses is None:
             return None
-        return outsider(self.fabric.device(journey.last.device), sender.workload.network, (ends.dst,))
+        return outsider(self.fabric.device(journey.last.device), sender.workload.network, (addresses[1],))
 
 
 def _beside(sent: Sent) -> Ends:

@@ -51,6 +51,17 @@ class Direct:
     version: int
     protocol: int
     src_port: int
+    dst_port: int = 7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ping:
+    """An echo request, or its answer, to the address of another workload, or to one that nobody has."""
+
+    client: int
+    peer: int | None
+    version: int
+    is_answer: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +126,15 @@ class Damaged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Torn:
+    """A long packet of this kind in fragments, cut at these bytes behind the IP header, in their order."""
+
+    step: Call | Enter | Direct | More | Answer
+    cuts: tuple[int, ...]
+    identification: int = 7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stray:
     """In the underlay: a frame of speaker `client` in a tunnel to `device` with `vni_step` added to its VNI."""
 
@@ -165,6 +185,7 @@ Step = (
     Call
     | Enter
     | Direct
+    | Ping
     | Beside
     | Complaint
     | More
@@ -173,6 +194,7 @@ Step = (
     | Exchange
     | Flood
     | Damaged
+    | Torn
     | Stray
     | Adopt
     | Push
@@ -203,6 +225,10 @@ _DIRECT = st.builds(
     version=_VERSIONS,
     protocol=st.sampled_from((6, 17)),
     src_port=st.integers(3024, 3025),
+    dst_port=st.sampled_from((7, 7, 8080)),
+)
+_PINGS = st.builds(
+    Ping, client=_SMALL, peer=st.sampled_from((0, 1, 2, 3, 4, None)), version=_VERSIONS, is_answer=st.booleans()
 )
 
 
@@ -227,12 +253,19 @@ _DAMAGED = st.builds(
     step=st.one_of(_CALLS, _ENTERING, _DIRECT, _MORE, _ANSWERS),
     faults=FAULTY,
 )
+_TORN = st.builds(
+    Torn,
+    step=st.one_of(_CALLS, _ENTERING, _DIRECT, _MORE, _ANSWERS),
+    cuts=st.sampled_from(((24,), (32,), (24, 40), (32, 40, 48))),
+    identification=st.integers(7, 8),
+)
 _WEIGHTS: tuple[tuple[st.SearchStrategy[Step], int], ...] = (
     (st.builds(Exchange, call=_CALLS), 5),
     (_CALLS, 3),
     (st.builds(Exchange, call=_ENTERING), 3),
     (_enterings((False, False, True)), 2),
     (_DIRECT, 2),
+    (_PINGS, 1),
     (st.builds(Beside, back=_BACK), 1),
     (st.builds(Complaint, back=_BACK), 2),
     (_MORE, 4),
@@ -240,6 +273,7 @@ _WEIGHTS: tuple[tuple[st.SearchStrategy[Step], int], ...] = (
     (st.builds(Onward, back=_BACK), 2),
     (st.builds(Flood, call=st.one_of(_CALLS, _CALLS, _ENTERING), count=st.integers(4, 40)), 1),
     (_DAMAGED, 4),
+    (_TORN, 2),
     (st.builds(Stray, device=_DEVICE, client=_SMALL, version=_VERSIONS, vni_step=st.sampled_from((0, 1, -1, 256))), 1),
     (st.just(Adopt()), 1),
     (st.just(Apply()), 1),

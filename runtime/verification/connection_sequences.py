@@ -17,7 +17,7 @@ from runtime.verification.scenes import GATEWAY_HOST, NOWHERE_HOST, Scene, Servi
 from runtime.verification.sequence import BACKEND, CLIENT, QUERY, SHOP, STRANGER, SYN, WEB, Sequence
 from runtime.verification.speaking import Ends, ends_of
 from runtime.verification.strategies import Again, Reply, Step, Sweep, Wait
-from runtime.verification.traffic import Target, sent
+from runtime.verification.traffic import Send, Target, sent
 
 _LONGEST_MS = 7_440_000
 _FLAGS = tuple("".join(chosen) or "P" for size in range(5) for chosen in combinations("FSRA", size))
@@ -104,14 +104,18 @@ def _run(play: Play, *steps: Step) -> None:
 def _full_again(play: Play) -> None:
     """Sets full of established connections, in both families: what is new is dropped."""
     for version in (4, 6):
-        for at in range(40):
-            play.do(replace(SYN, version=version, src_port=2000 + at))
-            play.do(Reply(back=0, flags="SA", size=0))
-            play.do(Reply(back=1, flags="A", size=0))
-            play.do(Again(back=0, flags="A"))
+        _fill(play, version)
         outcomes = [play.do(replace(SYN, version=version, src_port=3000 + at)) for at in range(12)]
         assert "flow_table_full" in {_reason(outcome) for outcome in outcomes}
         play.comparison.compare_state()
+
+
+def _fill(play: Play, version: int) -> None:
+    for at in range(40):
+        play.do(replace(SYN, version=version, src_port=2000 + at))
+        play.do(Reply(back=0, flags="SA", size=0))
+        play.do(Reply(back=1, flags="A", size=0))
+        play.do(Again(back=0, flags="A"))
 
 
 def _clash(play: Play) -> None:
@@ -123,21 +127,46 @@ def _clash(play: Play) -> None:
             replace(SYN, version=version, target=Target(kind="service", number=1)),
             replace(SYN, version=version, target=Target(kind="workload", number=1), dst_port=8080),
         )
-        ports: set[int] = set()
-        for opening in openings:
-            outcome = play.do(opening)
-            assert _egress(outcome) == BACKEND.port
-            ports.add(_ends(outcome).src_port)
-            answered = play.do(Reply(back=0, flags="SA", size=0))
-            assert _egress(answered) == CLIENT.port
-            called = ends_of(sent(play.scene, opening)[1])
-            assert called is not None
-            assert _ends(answered) == called.turned
+        ports = {_answered(play, opening) for opening in openings}
         assert len(ports) == len(openings)
         for opening in openings:
             outcome = play.do(replace(opening, transport="A"))
             assert _egress(outcome) == BACKEND.port
             assert _ends(outcome).src_port in ports
+
+
+def _direct_first(play: Play) -> None:
+    """A direct connection is known where services have its backend: a service's gets another port, and both go on."""
+    direct = replace(SYN, target=Target(kind="workload", number=1), dst_port=8080)
+    for version in (4, 6):
+        opened = [replace(one, version=version) for one in (direct, SYN)]
+        ports = [_answered(play, opening) for opening in opened]
+        assert ports[0] == SYN.src_port != ports[1]
+        for opening, port in zip(opened, ports, strict=True):
+            outcome = play.do(replace(opening, transport="PA"))
+            assert (_egress(outcome), _ends(outcome).src_port) == (BACKEND.port, port)
+
+
+def _answered(play: Play, opening: Send) -> int:
+    """The port that the backend sees; its answer comes from where the client has called."""
+    outcome = play.do(opening)
+    answered = play.do(Reply(back=0, flags="SA", size=0))
+    called = ends_of(sent(play.scene, opening)[1])
+    assert called is not None
+    assert (_egress(outcome), _egress(answered), _ends(answered)) == (BACKEND.port, CLIENT.port, called.turned)
+    return _ends(outcome).src_port
+
+
+def _direct_without_room(play: Play) -> None:
+    """A direct connection needs no place in a full table, unless it has another port."""
+    for version in (4, 6):
+        _fill(play, version)
+        direct = replace(SYN, version=version, target=Target(kind="workload", number=1))
+        own = [play.do(replace(direct, src_port=3000 + at)) for at in range(12)]
+        assert {(_egress(one), _ends(one).src_port - 3000 - at) for at, one in enumerate(own)} == {(BACKEND.port, 0)}
+        other = [play.do(replace(direct, src_port=2000 + at, dst_port=8080)) for at in range(12)]
+        assert "flow_table_full" in {_reason(outcome) for outcome in other}
+        play.comparison.compare_state()
 
 
 def _route_gone(play: Play) -> None:
@@ -234,6 +263,8 @@ def _egress(outcome: Outcome | None) -> int | None:
 
 CONNECTION_SEQUENCES = (
     Sequence(name="clash", play=_clash, scene=_CLASHING),
+    Sequence(name="direct first", play=_direct_first),
+    Sequence(name="direct without room", play=_direct_without_room),
     Sequence(name="route of a known connection", play=_route_gone),
     Sequence(name="no next hop yet", play=_no_hop_yet),
     Sequence(name="every age", play=_every_age),

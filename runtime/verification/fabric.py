@@ -11,10 +11,11 @@ from enum import Enum
 from ipaddress import IPv4Address
 
 from compiler.entries.desired import compile_entries
-from compiler.ir.entries import Entries
+from compiler.ir.entries import Entries, TableEntry
 from compiler.ir.interpreter import Outcome, VerdictKind, trace
 from compiler.policy.policyset import Device, PolicySet
 from compiler.span import InternalError
+from runtime.client.fixup import CONNECTION_TABLES, RemovedBackends, fix_up
 from runtime.client.plan import Kind, Plan, difference
 from runtime.verification.comparison import Comparison
 from runtime.verification.findings import Violation
@@ -42,6 +43,12 @@ class Hop:
     frame: bytes
     outcome: Outcome
 
+    @property
+    def has_learned(self) -> bool:
+        """Whether the device has learned a connection from it; what is kept of a first fragment is none."""
+        learned = (step.table for step in self.outcome.trace if isinstance(step, trace.Learned))
+        return any(table.startswith("flow") for table in learned)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Journey:
@@ -64,6 +71,11 @@ class Journey:
         steps = (step for hop in self.hops for step in hop.outcome.trace)
         return any(isinstance(step, trace.Hit) and step.found_in.startswith("flow") for step in steps)
 
+    @property
+    def has_learned(self) -> bool:
+        """Whether a device has learned a connection from it."""
+        return any(hop.has_learned for hop in self.hops)
+
     def __str__(self) -> str:
         ways = (f"{hop.device} port {hop.port}: {outcome_text(hop.outcome)}" for hop in self.hops)
         return "; ".join((*ways, self.end.value))
@@ -76,6 +88,7 @@ class Fabric:
         self.comparisons = dict(comparisons)
         self.held: dict[str, Entries] = {}
         self.policies = policies
+        self._whole: dict[str, bool] = {}
         self._is_settled: bool | None = None
         for name, comparison in comparisons.items():
             self.begin_anew(name, comparison)
@@ -86,12 +99,20 @@ class Fabric:
         self.held[name] = Entries()
         self.held[name] = self.wanted(name)
         comparison.fill(self.held[name])
+        self._whole[name] = True
         self._is_settled = None
 
     def adopt(self, policies: PolicySet) -> None:
         """Other policies; devices hold what they held."""
         self.policies = policies
         self._is_settled = None
+        self._whole = dict.fromkeys(self._whole, False)
+
+    @property
+    def is_fixed_up(self) -> bool:
+        """Whether every device was brought to what the policies ask for as a whole: it holds that, and no connection
+        that does not go on."""
+        return self.is_settled and all(self._whole.values())
 
     @property
     def is_settled(self) -> bool:
@@ -112,7 +133,7 @@ class Fabric:
         return difference(self.held[name], self.wanted(name))
 
     def write(self, name: str, steps: int | None = None) -> None:
-        """The plan's first steps, or all of it."""
+        """The plan's first steps, or all of it, behind which connections end that do not go on."""
         comparison = self.comparisons[name]
         for step in self.plan(name).steps[:steps]:
             match step.kind:
@@ -124,6 +145,19 @@ class Fabric:
                     comparison.delete(step.entity)
         self.held[name] = _held(comparison.reference)
         self._is_settled = None
+        self._whole[name] = steps is None
+        if steps is None:
+            self._fix_up(name)
+
+    def _fix_up(self, name: str) -> None:
+        comparison = self.comparisons[name]
+        connections = [
+            TableEntry(table=table, matches=found.matches, action=found.action)
+            for table in CONNECTION_TABLES
+            for found in comparison.reference.learned(table)
+        ]
+        for step in fix_up(connections, self.held[name], RemovedBackends.DRAIN).deletions:
+            comparison.delete(step.entity)
 
     def send(self, device: str, port: int, frame: bytes) -> Journey | None:
         """Until a workload, nobody, or the sender has it. None for what a level cannot take."""

@@ -18,6 +18,7 @@ from compiler.ir.entries import (
     ActionCall,
     CloneSession,
     EntryKey,
+    Exact,
     Group,
     GroupRef,
     Member,
@@ -35,7 +36,15 @@ from compiler.printers.layout import GroupSlice, MapLayout, TableLayout, layout
 from compiler.printers.layout_maps import MapKind
 from compiler.printers.layout_meter import direct_meter_name
 from compiler.printers.layout_replication import REPLICATION, replication_key, replication_value
-from compiler.printers.store_programs import read_sweep, store_programs, sweep_context
+from compiler.printers.layout_store import StoreLayout
+from compiler.printers.store_programs import (
+    end_context,
+    read_delete,
+    read_sweep,
+    remove_ended_context,
+    store_programs,
+    sweep_context,
+)
 from runtime.bpf.machine import machine_constants
 from runtime.bpf.object import LoadSettings, load
 from runtime.bpf.testrun import run_syscall
@@ -371,6 +380,10 @@ class KernelLevel(KernelState):
         return GroupSlice(offset=row.ring.start, size=size, cycle=slots.cycle_size, counter=row.counter)
 
     def _delete_entry(self, entry: TableEntry) -> None:
+        store = next((s for s in self.layout.stores if entry.table in (t.table for t in s.tables)), None)
+        if store is not None:
+            self._delete_learned(entry, store)
+            return
         table = self.layout.table(entry.table)
         if entry.table in self._ternary:
             named = with_priority(entry.matches, entry.priority)
@@ -382,6 +395,15 @@ class KernelLevel(KernelState):
         self._rows[entry.table][key].is_there = False
         if table.counters is not None:
             self._zero(table.counters, self._rows[entry.table][key].counter)
+
+    def _delete_learned(self, entry: TableEntry, store: StoreLayout) -> None:
+        """With its pair, as a device does in a batch: it ends, then it goes."""
+        program = self._object.program(store_programs(store.store.name).end_key)
+        key = tuple(match.value for match in entry.matches if isinstance(match, Exact))
+        for context in (end_context(store, entry.table, key, 0), remove_ended_context(store, entry.table, key)):
+            deleted = read_delete(run_syscall(program.fd, context).context)
+            assert not deleted.busy
+        assert deleted.removed
 
     def _write_rings(self, group: Group) -> None:
         """Of the entries that lead to a changed group."""

@@ -8,12 +8,12 @@ client or server away. A client outside is where it comes in.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from runtime.verification import wire
 from runtime.verification.policies.entrances import Entrance
-from runtime.verification.policies.plan import PlannedWorkload
+from runtime.verification.policies.plan import ACROSS, PlannedWorkload
 from runtime.verification.speaking import Ends
 
 _TIMEOUT_MS = {wire.TCP: 7_440_000, wire.UDP: 120_000, wire.SCTP: 210_000}
@@ -39,6 +39,11 @@ class Connection:
     seen_ms: dict[bool, int]
     has_data: dict[bool, bool] = field(default_factory=_nothing_sent)
     is_over: bool = False
+    has_ended: bool = False
+    """A write has ended it, and no packet with something wrong in it may have opened it again."""
+    drains: bool | None = True
+    """It goes on when its backend goes, or policies deny it, until it ends by itself; else it ends then. None: one of
+    both."""
 
     def is_promised(self, now_ms: int) -> bool:
         timeout = _TIMEOUT_MS[self.called.protocol]
@@ -47,7 +52,12 @@ class Connection:
 
 
 Origin = int | str
-"""Where a packet comes from: the number of a network, or from outside to a device of this name."""
+"""Where a packet comes from: the number of a network, its proxies, or from outside to a device of this name."""
+
+
+def origin_of(workload: PlannedWorkload) -> Origin:
+    """A proxy answers for whom it was called, so a device tells its packets from those that come from others."""
+    return f"proxies of {workload.network}" if workload.is_proxy else workload.network
 
 
 class Ledger:
@@ -63,12 +73,20 @@ class Ledger:
         Two clients outside of one address, which come in by two devices, are one to the backend: who gets its answers
         is promised to neither.
         """
-        answer = connection.server.network, connection.to.turned
+        answer = origin_of(connection.server), connection.to.turned
         other = self._by_answer.get(answer)
         if other is not None and isinstance(other.client, Entrance) and other.client != connection.client:
             other.is_over = connection.is_over = True
         self._by_call[origin, connection.called] = connection
         self._by_answer[answer] = connection
+
+    def looking_alike(self, connection: Connection) -> Connection | None:
+        """Another one that its server cannot tell from it; of clients outside, one that has come in by its device."""
+        other = self._by_answer.get((origin_of(connection.server), connection.to.turned))
+        if other is None or (other.client, other.called) == (connection.client, connection.called):
+            return None
+        ways = [c.client.device if isinstance(c.client, Entrance) else "" for c in (other, connection)]
+        return other if ways[0] == ways[1] else None
 
     def drop(self, origin: Origin, ends: Ends) -> None:
         """A packet with these ends has learned something else."""
@@ -93,6 +111,22 @@ class Ledger:
         """A device has lost all that it kept."""
         for connection in self._by_call.values():
             connection.is_over |= device in connection.kept_at
+
+    def ending_at(self, device: str) -> Iterator[Connection]:
+        """Those that a device knows and that do not drain."""
+        return (c for c in self._by_call.values() if device in c.kept_at and not c.drains)
+
+    def keep_across(self, networks: Mapping[str, Collection[int]]) -> None:
+        """Of those by gateways only connections into these networks, by device: nothing leads into others any more."""
+        for connection in self._by_call.values():
+            client = connection.client
+            if isinstance(client, Entrance) and client.network == ACROSS:
+                connection.is_over |= connection.server.network not in networks[client.device]
+
+    def doubt(self) -> None:
+        """Whatever is known, a packet may have changed it."""
+        for connection in self._by_call.values():
+            connection.is_over, connection.has_ended = True, False
 
     def keep(self, there: Collection[PlannedWorkload | Entrance]) -> None:
         """Only connections between these have promises."""

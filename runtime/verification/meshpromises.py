@@ -6,6 +6,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from enum import Enum, auto
 
+from runtime.verification.isolationpromises import (
+    EGRESS_DENIED,
+    INGRESS_DENIED,
+    may_get,
+    may_send,
+    policed,
+    receiver_of,
+)
 from runtime.verification.policies import plan as planned
 from runtime.verification.policies.meshes import Asked, matches
 from runtime.verification.policies.plan import PlannedDirection, PlannedRedirect, PlannedWorkload, PolicyPlan
@@ -38,12 +46,7 @@ def meshed(plan: PolicyPlan, sender: PlannedWorkload, ends: Ends, direct: Promis
 
 
 def _all_received(plan: PolicyPlan, sender: PlannedWorkload, ends: Ends, direct: Promise) -> Promise:
-    promises = [_received(plan, sender, landing, ends) for landing in direct.landings]
-    return replace(
-        direct,
-        landings=frozenset(landing for promise in promises for landing in promise.landings),
-        reasons=direct.reasons | {reason for promise in promises for reason in promise.reasons},
-    )
+    return direct.narrowed(received(plan, sender, landing, ends) for landing in direct.landings)
 
 
 def _proxies(
@@ -66,9 +69,14 @@ def _to_proxy(plan: PolicyPlan, sender: PlannedWorkload, ends: Ends) -> Promise:
     receivers = [w for w in plan.workloads_of(sender.network) if w.place == sender.place and _has(w, ends)]
     if any(_inbound(plan, w, ends, ends.dst_port) is Fate.DENIED for w in receivers):
         return Promise(reasons=frozenset({_REASONS[Fate.DENIED]}))
+    limits = _limits(plan, sender, *receivers)
+    if not may_send(plan, sender, ends):
+        return Promise(reasons=frozenset({EGRESS_DENIED}) | limits)
+    if not all(may_get(plan, receiver, ends) for receiver in receivers):
+        return Promise(reasons=frozenset({INGRESS_DENIED}) | limits)
     proxies = _proxies_of(plan, sender, ends)
     landings = frozenset(Landing(address=ends.dst, port=ends.dst_port, host=proxy.host) for proxy in proxies)
-    return Promise(landings=landings, reasons=WHEN_CROWDED | _limits(plan, sender, *receivers))
+    return Promise(landings=landings, reasons=WHEN_CROWDED | limits)
 
 
 def _limits(plan: PolicyPlan, *workloads: PlannedWorkload) -> frozenset[str]:
@@ -82,19 +90,26 @@ def _has(workload: PlannedWorkload, ends: Ends) -> bool:
     return version in workload.versions and planned.workload_address(workload, version) == ends.dst
 
 
-def _received(plan: PolicyPlan, sender: PlannedWorkload, landing: Landing, ends: Ends) -> Promise:
-    receiver = next(w for w in plan.everyone if (w.network, w.host) == (sender.network, landing.host))
-    if receiver.is_proxy or (sender.is_proxy and sender.place == receiver.place):
-        return Promise(landings=frozenset({landing}))
+def received(
+    plan: PolicyPlan, sender: PlannedWorkload, landing: Landing, ends: Ends, *, is_asked: bool = True
+) -> Promise:
+    """What is promised of an opening behind the choice of a backend; `is_asked`: redirects are, which is before
+    policies are where both are asked by one device."""
+    receiver, asked = receiver_of(plan, sender, landing), policed(plan, sender, landing, ends)
+    is_here = sender.place == receiver.place
+    is_stopped = EGRESS_DENIED in asked.reasons and not is_here
+    if not is_asked or is_stopped or receiver.is_proxy or (sender.is_proxy and is_here):
+        return asked
     fate = _inbound(plan, receiver, ends, landing.port)
     if fate in _REASONS:
-        return Promise(reasons=frozenset({_REASONS[fate]}))
+        return Promise(reasons=frozenset({_REASONS[fate]}) | (WHEN_CROWDED & asked.reasons))
     if fate is Fate.UNCONCERNED:
-        return Promise(landings=frozenset({landing}))
-    proxies = _proxies_of(plan, receiver, ends)
+        return asked
+    limits, proxies = _limits(plan, receiver), _proxies_of(plan, receiver, ends)
+    if not asked.landings:
+        return Promise(reasons=asked.reasons | limits)
     return Promise(
-        landings=frozenset(replace(landing, host=proxy.host) for proxy in proxies),
-        reasons=WHEN_CROWDED | _limits(plan, receiver),
+        landings=frozenset(replace(landing, host=proxy.host) for proxy in proxies), reasons=WHEN_CROWDED | limits
     )
 
 

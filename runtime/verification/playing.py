@@ -11,12 +11,13 @@ from runtime.verification import invariants
 from runtime.verification.book import Book, number
 from runtime.verification.comparison import Comparison
 from runtime.verification.findings import Violation
+from runtime.verification.fragmenting import in_fragments
 from runtime.verification.malformed.bytewise import SHORTEST
 from runtime.verification.malformed.catalogue import BY_NAME
 from runtime.verification.malformed.fault import damaged
 from runtime.verification.scenes import Scene
 from runtime.verification.shop import MACS, ROUTER_MAC
-from runtime.verification.strategies import Again, Burst, Damage, Edit, Noise, Reply, Step, Sweep, Wait
+from runtime.verification.strategies import Again, Burst, Damage, Edit, Noise, Reply, Step, Sweep, Torn, Wait
 from runtime.verification.traffic import SCTP_PREFIX, Ask, Passed, Send, reply_to, sent
 from runtime.verification.vector import PacketIn
 
@@ -55,6 +56,8 @@ class Play:
                 return self._reply(step)
             case Burst():
                 return self._burst(step)
+            case Torn():
+                return self._torn(step)
             case Noise():
                 addresses = number(ROUTER_MAC).to_bytes(6, "big") + number(MACS["client"]).to_bytes(6, "big")
                 return self.arrive(step.port, addresses + step.ether_type.to_bytes(2, "big") + step.data)
@@ -102,6 +105,13 @@ class Play:
     def _burst(self, step: Burst) -> None:
         for at in range(step.count):
             self.do(replace(step.first, src_port=step.first.src_port + at))
+
+    def _torn(self, step: Torn) -> Outcome | None:
+        port, frame = sent(self.scene, step.step)
+        pieces = in_fragments(frame, step.cuts, step.identification)
+        at = step.first % len(pieces)
+        outcomes = [self.arrive(port, piece) for piece in (*pieces[at:], *pieces[:at])]
+        return outcomes[-1]
 
     def _edit(self, step: Edit) -> None:
         entries = self.comparison.reference.entries()

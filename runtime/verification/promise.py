@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from runtime.verification.policies.plan import PROXY_PLACES, Address
 
@@ -37,6 +38,15 @@ class Promise:
     @property
     def is_untouched(self) -> bool:
         return not self.landings and not self.reasons and not self.is_refused
+
+    def narrowed(self, promises: Iterable[Promise]) -> Promise:
+        """With what is promised of each of its landings in the place of these."""
+        found = tuple(promises)
+        return replace(
+            self,
+            landings=frozenset(landing for promise in found for landing in promise.landings),
+            reasons=self.reasons | {reason for promise in found for reason in promise.reasons},
+        )
 
     def __str__(self) -> str:
         if self.is_refused:

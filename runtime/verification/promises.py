@@ -6,8 +6,10 @@ Devices must hold what the plan asks for. Addresses are the same in all networks
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 
 from runtime.verification import wire
+from runtime.verification.isolationpromises import EGRESS_DENIED, all_policed, may_send
 from runtime.verification.meshpromises import meshed
 from runtime.verification.policies import expected
 from runtime.verification.policies import plan as planned
@@ -31,17 +33,20 @@ def promise(plan: PolicyPlan, sender: PlannedWorkload, ends: Ends, flags: str = 
     """`flags` of TCP: a segment with SYN alone is asked whether it goes by a proxy."""
     direct = _direct(plan, sender, ends)
     is_opening = ends.protocol == wire.TCP and flags == "S"
-    return meshed(plan, sender, ends, direct) if is_opening else direct
+    promised = meshed(plan, sender, ends, direct) if is_opening else all_policed(plan, sender, ends, direct)
+    is_never_learned = promised.reasons <= WHEN_CROWDED | {EGRESS_DENIED} and EGRESS_DENIED in promised.reasons
+    return Promise(reasons=frozenset({EGRESS_DENIED})) if is_never_learned and not promised.landings else promised
 
 
 def _direct(plan: PolicyPlan, sender: PlannedWorkload, ends: Ends) -> Promise:
+    """Before redirects, and policies of those who are reached, are asked."""
     found = service_of(plan, sender, ends)
     if found is not None:
-        return _of_service(plan, sender, *found, ends.dst.version)
-    receiver = _workload(plan, sender.network, ends.dst)
+        return _of_service(plan, sender, *found, ends)
+    receiver = planned.workload_of(plan, sender.network, ends.dst)
     if receiver is not None and planned.is_reachable(plan, sender.place, receiver):
         return Promise(landings=frozenset({Landing(address=ends.dst, port=ends.dst_port, host=receiver.host)}))
-    return Promise()
+    return Promise() if may_send(plan, sender, ends) else Promise(reasons=frozenset({EGRESS_DENIED}))
 
 
 def service_of(plan: PolicyPlan, sender: PlannedWorkload, ends: Ends) -> tuple[PlannedService, PlannedPort] | None:
@@ -69,38 +74,26 @@ def _fronts(
 
 
 def _of_service(
-    plan: PolicyPlan, sender: PlannedWorkload, service: PlannedService, port: PlannedPort, version: int
+    plan: PolicyPlan, sender: PlannedWorkload, service: PlannedService, port: PlannedPort, ends: Ends
 ) -> Promise:
+    version = ends.dst.version
     backends: Collection[expected.Place] = (
         expected.stays(plan, service, port, version)
         if service.is_storage
         else expected.backends(plan, service, port, version, planned.node_of(sender))
     )
-    reached = frozenset(_landings(plan, sender, backends))
     if not backends:
         return Promise(is_refused=True)
-    lost = frozenset({"no_route"}) if len(reached) < len(backends) else frozenset[str]()
-    return Promise(landings=reached, reasons=WHEN_CROWDED | lost)
+    reached = frozenset(_landings(plan, sender, backends))
+    lost = {(address, at) for address, at in backends} - {(landing.address, landing.port) for landing in reached}
+    whys = (may_send(plan, sender, replace(ends, dst=address, dst_port=at)) for address, at in lost)
+    reasons = frozenset("no_route" if is_allowed else EGRESS_DENIED for is_allowed in whys)
+    return Promise(landings=reached, reasons=WHEN_CROWDED | reasons)
 
 
 def _landings(plan: PolicyPlan, sender: PlannedWorkload, places: Iterable[expected.Place]) -> Iterator[Landing]:
     """Of those to which something leads."""
     for address, port in places:
-        workload = _workload(plan, sender.network, address)
+        workload = planned.workload_of(plan, sender.network, address)
         if workload is not None and planned.is_reachable(plan, sender.place, workload):
             yield Landing(address=address, port=port, host=workload.host)
-
-
-def _workload(plan: PolicyPlan, network: int, address: planned.Address) -> PlannedWorkload | None:
-    """Whose address it is in a network."""
-    version = address.version
-    return next(
-        (
-            workload
-            for workload in plan.everyone
-            if workload.network == network
-            and version in workload.versions
-            and planned.workload_address(workload, version) == address
-        ),
-        None,
-    )

@@ -88,6 +88,7 @@ class Scene:
         table_entries = [*_device_entries(self, book)]
         for number, workload in enumerate(self.workloads, 1):
             table_entries += _workload_entries(workload, number, book)
+        table_entries += _served_entries(self, book)
         for number, service in enumerate(self.services, 1):
             for version in (4, 6):
                 made = tuple(_members(service, number, version, book))
@@ -130,6 +131,17 @@ def _workload_entries(workload: Workload, nexthop: int, book: Book) -> Iterator[
         for version, length in ((4, 32), (6, 128)):
             via, dst = book.call("via", nexthop=nexthop), f"{address(version, workload.host)}/{length}"
             yield book.entry(f"route_ipv{version}", via, network=workload.network, dst=dst)
+
+
+def _served_entries(scene: Scene, book: Book) -> Iterator[TableEntry]:
+    """Of the workloads that services have as backends."""
+    there = {(workload.network, workload.host) for workload in scene.workloads}
+    chosen = ((service.network, host) for service in scene.services for host, *_ in service.backends)
+    for network, host in dict.fromkeys(chosen):
+        if (network, host) in there:
+            for version, length in ((4, 32), (6, 128)):
+                place = f"{address(version, host)}/{length}"
+                yield book.entry(f"served_ipv{version}", book.call("has_services"), network=network, address=place)
 
 
 def _neighbor(workload: Workload, nexthop: int, book: Book) -> TableEntry:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from compiler.ir.interpreter import VerdictKind
 from runtime.verification.association_sequences import ASSOCIATION_SEQUENCES
 from runtime.verification.connection_sequences import CONNECTION_SEQUENCES
+from runtime.verification.fragment_sequences import FRAGMENT_SEQUENCES
 from runtime.verification.frame_sequences import FRAME_SEQUENCES
 from runtime.verification.playing import Play
 from runtime.verification.sequence import QUERY, SHOP, SYN, Sequence
@@ -150,6 +151,7 @@ SEQUENCES = (
     Sequence(name="strangers", play=_strangers),
     Sequence(name="IP length ends in the TCP header", play=_ends_in_header),
     *FRAME_SEQUENCES,
+    *FRAGMENT_SEQUENCES,
     *TELLING_SEQUENCES,
     *ASSOCIATION_SEQUENCES,
     *CONNECTION_SEQUENCES,

@@ -118,21 +118,36 @@ def packet(ends: Ends, flags: str, payload: bytes) -> bytes:
     return wire.ip(ends.src, ends.dst, ends.protocol, segment)
 
 
-def ends_of(frame: bytes) -> Ends | None:
-    """Of the innermost packet; None when it is not of TCP, UDP or SCTP."""
+def echo(src: Address, dst: Address, *, is_answer: bool) -> bytes:
+    """An IP packet with an echo request, or with the answer to one (RFC 792, RFC 4443)."""
+    request, answer = (8, 0) if src.version == 4 else (128, 129)
+    message = wire.icmp(src, dst, answer if is_answer else request, 0, 0x1234_0001, b"turnout")
+    return wire.ip(src, dst, wire.icmp_protocol(src.version), message)
+
+
+def addresses_of(frame: bytes) -> tuple[Address, Address] | None:
+    """Source and destination of the innermost packet; None when it is none of IP."""
     ip = anatomy.innermost_ip(frame)
     if ip is None:
+        return None
+    at, size = (12, 4) if ip.name == "ipv4" else (8, 16)
+    src, dst = (ip_address(frame[ip.start + at + size * n : ip.start + at + size * (n + 1)]) for n in (0, 1))
+    return src, dst
+
+
+def ends_of(frame: bytes) -> Ends | None:
+    """Of the innermost packet; None when it is not of TCP, UDP or SCTP, or a later fragment."""
+    ip, addresses = anatomy.innermost_ip(frame), addresses_of(frame)
+    if ip is None or addresses is None:
         return None
     transport = next((p for p in anatomy.parts(frame) if p.start >= ip.end and p.name in _TRANSPORTS), None)
     if transport is None:
         return None
-    at, size = (12, 4) if ip.name == "ipv4" else (8, 16)
-    src, dst = (frame[ip.start + at + size * n : ip.start + at + size * (n + 1)] for n in (0, 1))
     ports = [int.from_bytes(frame[transport.start + n : transport.start + n + 2], "big") for n in (0, 2)]
     return Ends(
         protocol=_TRANSPORTS[transport.name],
-        src=ip_address(src),
+        src=addresses[0],
         src_port=ports[0],
-        dst=ip_address(dst),
+        dst=addresses[1],
         dst_port=ports[1],
     )

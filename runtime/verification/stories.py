@@ -25,6 +25,7 @@ from runtime.verification.cluster_steps import (
     Restart,
     Step,
     SweepAll,
+    Torn,
 )
 from runtime.verification.findings import Violation
 from runtime.verification.policies.plan import (
@@ -173,8 +174,58 @@ OUTSIDE = (
     ),
 )
 
+
+def _in_parts(call: Call | Enter, identification: int = 7) -> Sequence[Step]:
+    """An opening, its answer and what is said then, each in fragments."""
+    said = ((call, (24, 40)), (Answer(back=0, flags="SA"), (24,)), (More(back=1, flags="PA"), (32, 40, 48)))
+    return [Torn(step=step, cuts=cuts, identification=identification) for step, cuts in said]
+
+
+FRAGMENTS = (
+    Story(
+        name="packets in fragments get whole to a service and back, from inside and outside",
+        plans=(_SHOWN,),
+        steps=(
+            *(
+                step
+                for number, call in enumerate((_CALL, _QUERY))
+                for version in (4, 6)
+                for at in (0, 1)
+                for step in _in_parts(replace(call, version=version, src_port=1024 + at), number)
+            ),
+            *(step for call in _entering(0, 2) for step in (Pause(ms=7_440_000), SweepAll(), *_in_parts(call))),
+        ),
+        arrives=48,
+    ),
+    Story(
+        name="fragments go by the proxies that their first one went by",
+        plans=(_REDIRECTED,),
+        steps=tuple(step for version in (4, 6) for step in _in_parts(replace(_CALL, version=version))),
+        arrives=6,
+    ),
+    Story(
+        name="an identification is used again, by another connection of the same two",
+        plans=(SHOP_OF_ONE,),
+        steps=(
+            *_in_parts(_QUERY),
+            *_in_parts(replace(_QUERY, src_port=1025)),
+            *(Torn(step=More(back=at, flags="A"), cuts=(24, 40)) for at in (5, 3, 5, 3)),
+        ),
+        arrives=10,
+    ),
+    Story(
+        name="where no backend is ready, fragments get nowhere",
+        plans=(replace(SHOP, workloads=(_CLIENT, _STRANGER)),),
+        steps=tuple(
+            Torn(step=replace(call, version=version), cuts=(24,)) for call in (_CALL, _QUERY) for version in (4, 6)
+        ),
+        arrives=0,
+    ),
+)
+
 STORIES = (
     *OUTSIDE,
+    *FRAGMENTS,
     Story(name="calls and answers", plans=(SHOP,), steps=(*_both(_CALL, _QUERY),), arrives=16),
     Story(
         name="the last service of a family goes, connections go on",

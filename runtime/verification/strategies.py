@@ -63,6 +63,16 @@ class Burst:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Torn:
+    """A packet in fragments, cut at `cuts` (`fragmenting.in_fragments`); number `first` comes first."""
+
+    step: Send
+    cuts: tuple[int, ...]
+    first: int
+    identification: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Noise:
     """Bytes of no sense behind an EtherType, by the port of a workload."""
 
@@ -92,7 +102,7 @@ class Edit:
     other: int
 
 
-Step = Send | Ask | Again | Reply | Burst | Noise | Damage | Wait | Sweep | Edit
+Step = Send | Ask | Again | Reply | Burst | Torn | Noise | Damage | Wait | Sweep | Edit
 
 
 def _workloads() -> st.SearchStrategy[tuple[Workload, ...]]:
@@ -225,6 +235,18 @@ PLAIN = st.builds(
     size=st.sampled_from((0, 9)),
 )
 """What opens a connection, most likely."""
+LONG = st.builds(
+    Send,
+    source=st.integers(0, 6),
+    target=st.builds(Target, kind=st.sampled_from(("service", "service", "workload")), number=st.integers(0, 2)),
+    version=st.sampled_from((4, 6)),
+    transport=st.sampled_from(("open", "udp", "A", f"{SCTP_PREFIX}A")),
+    src_port=st.sampled_from((1024, 1025)),
+    flags=st.just(""),
+    size=st.sampled_from((100, 1100)),
+)
+"""Packets that are to come in fragments."""
+CUTS = st.sampled_from(((8,), (24,), (32, 64), (64, 512)))
 QUESTIONS = st.builds(
     Ask,
     source=st.integers(0, 6),
@@ -257,6 +279,7 @@ _WEIGHTS: tuple[tuple[st.SearchStrategy[Step], int], ...] = (
     (sends(st.just(())), 2),
     (sends(ODD), 3),
     (st.builds(Burst, first=PLAIN, count=st.integers(2, 12)), 1),
+    (st.builds(Torn, step=LONG, cuts=CUTS, first=st.sampled_from((0, 0, 0, 1)), identification=st.integers(1, 2)), 1),
     (QUESTIONS, 1),
     (st.builds(Damage, step=PLAIN, faults=FAULTY), 1),
     (st.builds(Damage, step=sends(st.just(())), faults=FAULTY), 1),

@@ -169,7 +169,9 @@ def _network(step: Send, src: str, dst: str, numbers: dict[str, int]) -> Packet:
     built = IPv6(src=src, dst=dst, hlim=step.ttl, tc=numbers.get("traffic class", 0))
     if "options" in numbers:
         return built / IPv6ExtHdrDestOpt()
-    return built / IPv6ExtHdrFragment(offset=numbers["fragment"]) if "fragment" in numbers else built
+    if "fragment" in numbers:
+        return built / IPv6ExtHdrFragment(offset=numbers["fragment"], m="MF" in step.flags)
+    return built
 
 
 def _transport(step: Send, dst_port: int) -> Packet:

@@ -40,6 +40,7 @@ EXAMPLES = int(os.environ.get("TURNOUT_EXAMPLES", "60"))
 SEED = os.environ.get("TURNOUT_SEED")
 """None: examples follow from the test's own code, and are the same until that changes."""
 Test = TypeVar("Test", bound=Callable[..., Any])
+Call = TypeVar("Call")
 
 
 def searched(max_examples: int) -> Callable[[Test], Test]:
@@ -50,6 +51,14 @@ def searched(max_examples: int) -> Callable[[Test], Test]:
         return bounded if SEED is None else seed(int(SEED))(bounded)
 
     return decorate
+
+
+def steps_of(calls: st.SearchStrategy[Call]) -> st.SearchStrategy[list[tuple[Call, bool, int, int]]]:
+    """What is sent, whether those who get a packet tell its sender that it is too big; then so many ms pass, and the
+    policies are those of this number, if there are.
+    """
+    step = st.tuples(calls, st.booleans(), st.sampled_from((0, 0, 1, 70_000)), st.integers(0, 7))
+    return st.lists(step, min_size=1, max_size=30)
 
 
 @contextmanager

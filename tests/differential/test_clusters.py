@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.verification.cluster import Levels
+from runtime.verification.gateway_stories import GATEWAYS
+from runtime.verification.isolation_stories import ISOLATED
 from runtime.verification.stories import STORIES, Story
 from tests.differential.searches import EXAMPLES, loaded_levels, search_clusters, search_malformed, searched
 
@@ -33,6 +35,6 @@ def test_any_faults(levels: Levels, data: st.DataObject) -> None:
     search_malformed(levels, data)
 
 
-@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)
+@pytest.mark.parametrize("story", [*STORIES, *ISOLATED, *GATEWAYS], ids=lambda story: story.name)
 def test_named_story(levels: Levels, story: Story) -> None:
     story.run(levels)

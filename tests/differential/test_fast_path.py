@@ -61,8 +61,9 @@ def test_known_flows_and_the_underlay_take_the_fast_path(hook: Hook, version: in
         forwarded = verdict(level, CLIENT_PORT, syn, 1000)
         assert forwarded != SYNTHETIC
         assert verdict(level, CLIENT_PORT, data, 1001) == forwarded
+        assert verdict(level, CLIENT_PORT, syn, 1001) == SYNTHETIC, "and so is the same once more"
         assert verdict(level, CLIENT_PORT, query, 1001) == SYNTHETIC
-        foreign = bytes(tunnelled(frame(client, vip, tcp(9, 9)), vni=77))
+        foreign = bytes(tunnelled(frame(client, vip, tcp(9, 9, "PA")), vni=77))
         assert verdict(level, UPLINK, foreign, 1001) == {Hook.TC: -1, Hook.XDP: 2}[hook], (
             "another's tunnel is left alone"
         )

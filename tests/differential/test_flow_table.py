@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from compiler.printers.store_programs import Deleted, StoreEvent
+from compiler.printers.store_programs import MAX_PROFILES, Deleted, StoreEvent
 from tests.differential.flow_store import (
     CLOSING,
     ESTABLISHED,
@@ -209,7 +209,7 @@ def test_sweeps_go_by_ranges(kernel: Kernel) -> None:
     first, second = kernel.sweep(0, 3), kernel.sweep(3, 512)
     assert (first.next_slot, second.next_slot) == (3, TINY.size)
     assert first.removed[NEW] + second.removed[NEW] == held
-    assert kernel.sweep(99, 5).removed == (0,) * 16
+    assert kernel.sweep(99, 5).removed == (0,) * MAX_PROFILES
 
 
 def hold(kernel: Kernel, index: int) -> None:

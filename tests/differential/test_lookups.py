@@ -84,6 +84,8 @@ interpreter, from there:
   control police_ipv4
   table isolated_source_ipv4 (network=2, nexthop=20): miss, miss()
   table isolated_destination_ipv4 (network=2, address=10.96.0.10): miss, miss()
+  control share_backend_ipv4
+  table served_ipv4 (network=2, address=10.96.0.10): miss, miss()
   seek flow_reverse_ipv4 (network=2, leg=2, protocol=6, {TURNED}): free, 1 tried
   table route_ipv4 (network=2, dst=10.96.0.10): miss, miss()
   to the kernel

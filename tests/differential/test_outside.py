@@ -28,16 +28,10 @@ from runtime.verification.outsiders import (
 )
 from runtime.verification.speaking import Ends, ends_of
 from runtime.verification.telling import check_complaint
-from tests.differential.searches import EXAMPLES, loaded_levels, searched
+from tests.differential.searches import EXAMPLES, loaded_levels, searched, steps_of
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
-STEPS = st.lists(
-    st.tuples(calls(), st.booleans(), st.sampled_from((0, 0, 1, 70_000)), st.integers(0, 7)),
-    min_size=1,
-    max_size=30,
-)
-"""What is sent, whether those who get a packet tell its sender that it is too big; then so many ms pass, and the
-policies are those of this number, if there are."""
+STEPS = steps_of(calls())
 
 
 @pytest.fixture(scope="module")

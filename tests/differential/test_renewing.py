@@ -1,4 +1,4 @@
-"""Entries that packets renew, beside pairs of another store: the printed C against the interpreter."""
+"""Entries that packets renew, beside pairs of another store and of the same: the printed C against the interpreter."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from runtime.verification.comparison import Comparison
 from runtime.verification.interpreter_level import InterpreterLevel
 from runtime.verification.testrun_level import TestRunLevel
 from runtime.verification.vector import PacketIn
-from tests.pipelines.remembering import MEMORY_MS, SLOTS, frame, remembering
+from tests.pipelines.remembering import MEMORY_MS, SLOTS, beside_pairs, frame, remembering
 
 PORT = 3
 FRAMES = st.builds(
@@ -24,9 +24,10 @@ FRAMES = st.builds(
 PAUSES = st.sampled_from((1, MEMORY_MS - 1, MEMORY_MS, 5000, 60_000))
 
 
-@pytest.fixture(scope="module")
-def levels() -> Iterator[tuple[TestRunLevel, ...]]:
-    with TestRunLevel(remembering(), Hook.TC) as tc, TestRunLevel(remembering(), Hook.XDP) as xdp:
+@pytest.fixture(scope="module", params=[remembering, beside_pairs])
+def levels(request: pytest.FixtureRequest) -> Iterator[tuple[TestRunLevel, ...]]:
+    pipeline = request.param()
+    with TestRunLevel(pipeline, Hook.TC) as tc, TestRunLevel(pipeline, Hook.XDP) as xdp:
         yield tc, xdp
 
 
@@ -64,6 +65,16 @@ def test_a_renewed_entry_has_other_arguments_and_goes_on_counting() -> None:
     (entry,) = level.learned("sender")
     assert (entry.action.arguments, entry.seen_ms, entry.packets) == ((10, 4 * MEMORY_MS - 2), 3 * MEMORY_MS - 2, 3)
     assert len(level.learned("flow")) == len(level.learned("back")) == 4
+
+
+def test_what_is_renewed_has_no_pair_and_may_push_out_what_the_packet_has_learned() -> None:
+    level, seen = InterpreterLevel(beside_pairs()), set[str]()
+    for number in range(40):
+        sent(level, number, dst=2 + number, kind=7)
+        for slot in level.model.store_of("sender").slots():
+            assert (slot.pair is None) == (slot.table == "sender"), number
+            seen.add(slot.table)
+    assert seen == {"sender", "flow", "back"}
 
 
 def test_a_trace_tells_learned_from_renewed() -> None:

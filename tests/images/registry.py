@@ -8,11 +8,14 @@ import subprocess
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
 import urllib3
+
+from runtime.device.certificates import Validity, make_authority, make_server
 
 NAME, PASSWORD = "someone", "opensesame"
 HTPASSWD = "someone:$2b$04$OlQLOH3FZyO5UPvj1d0BmOHk98YoAmXwGREBNlsrqGY2P7w00KntS\n"
@@ -65,6 +68,25 @@ def docker_registry(
     finally:
         process.terminate()
         process.wait(_START_S)
+
+
+@contextmanager
+def secured_registry(folder: Path, data: Path) -> Generator[tuple[str, Path]]:
+    """One with TLS that wants NAME and PASSWORD: its host and port, and the authority that its certificate is of."""
+    validity = Validity(now=datetime.now(UTC), days=1)
+    authority = make_authority(validity)
+    server = make_server(authority, ["127.0.0.1"], validity)
+    for name, content in (
+        ("ca.pem", authority.certificate_pem),
+        ("server.pem", server.certificate_pem),
+        ("server.key", server.key_pem),
+        ("htpasswd", HTPASSWD.encode()),
+    ):
+        (folder / name).write_bytes(content)
+    tls = {"tls": {"certificate": str(folder / "server.pem"), "key": str(folder / "server.key")}}
+    auth = {"htpasswd": {"realm": "test", "path": str(folder / "htpasswd")}}
+    with docker_registry(folder, data, http=tls, auth=auth) as host:
+        yield host, folder / "ca.pem"
 
 
 def _wait_for(host: str, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -205,7 +205,7 @@ spec: {{sourceImage: "oci:{tmp_path}/none", platforms: [linux/amd64]}}
     assert f"{tmp_path}/none" in two["conditions"][0]["message"]
     fields = ("phase", "progress", "blocks", "conditions", "ready")
     written = {name: one[name] for name in fields}
-    of_clusters = {"node", "observed_generation"}
+    of_clusters = {"node", "server", "adoption", "images", "observed_generation"}
     assert written == conversion.status().model_dump(mode="json", by_alias=True, exclude=of_clusters)
     everything = _shown("--store", store)
     assert [row["source"] for row in everything] == sorted((one["source"], two["source"]))

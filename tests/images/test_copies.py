@@ -14,6 +14,7 @@ import pytest
 from agents.storage.io.localcopies import progress
 from agents.storage.io.mounts import reads_of
 from agents.storage.io.pacing import Reads
+from agents.storage.io.reachability import Reachability
 from agents.storage.io.remotevolumes import Ahead, RemoteVolumes
 from agents.storage.io.volumefiles import trace_path, write_trace
 from agents.storage.snapshotter import Snapshotter
@@ -172,7 +173,7 @@ def test_the_rest_of_all_volumes_gives_way_to_what_is_read_ahead(pair: Pair) -> 
     again(pair, whole=0)
     pair.snapshots.prepare("run", pair.chain, {})
     write_trace(pair.here, Trace(volume=digest, size_bytes=size, extents=((0, size),)))
-    volumes = RemoteVolumes(pair.root, pair.here)
+    volumes = RemoteVolumes(pair.root, pair.here, reachability=Reachability(None))
     pair.signal(pair.there / "serving", signal.SIGSTOP)
     try:
         volumes.fill(digest, RemoteVolume(server=pair.address, size_bytes=size), pair.volume)

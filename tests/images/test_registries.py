@@ -23,11 +23,11 @@ from agents.storage.translate.platforms import parse_platform
 from agents.storage.wire.challenges import Challenge, parse_challenge
 from agents.storage.wire.errors import ImageError
 from compiler.policy.imagenames import parse_image_name
-from runtime.device.certificates import Validity, make_authority, make_server
+from runtime.device.certificates import Validity, make_authority
 from tests.images.archives import LayoutWriter, Tar, digest
 from tests.images.conversions import converted, turnout
 from tests.images.fakeregistry import Behaviour, fake_registry
-from tests.images.registry import HTPASSWD, NAME, PASSWORD, docker_registry, push
+from tests.images.registry import NAME, PASSWORD, docker_registry, push, secured_registry
 
 LAYERS = tuple(Tar().add(f"part{n}", data=random.Random(n).randbytes(300_000)).finished() for n in range(6))
 
@@ -75,24 +75,12 @@ def real(layout: Path, tmp_path_factory: pytest.TempPathFactory) -> Generator[Re
     if shutil.which("docker-registry") is None:
         pytest.skip("docker-registry is not installed; ./setup installs it")
     folder, second = tmp_path_factory.mktemp("plain"), tmp_path_factory.mktemp("tls")
-    now = datetime.now(UTC)
-    authority = make_authority(validity := Validity(now=now, days=1))
-    server = make_server(authority, ["127.0.0.1"], validity)
-    for name, data in (
-        ("ca.pem", authority.certificate_pem),
-        ("server.pem", server.certificate_pem),
-        ("server.key", server.key_pem),
-        ("htpasswd", HTPASSWD.encode()),
-    ):
-        (second / name).write_bytes(data)
-    tls = {"tls": {"certificate": str(second / "server.pem"), "key": str(second / "server.key")}}
-    auth = {"htpasswd": {"realm": "test", "path": str(second / "htpasswd")}}
     with (
         docker_registry(folder, folder / "data") as plain,
-        docker_registry(second, folder / "data", http=tls, auth=auth) as secured,
+        secured_registry(second, folder / "data") as (secured, authority),
     ):
         pushed = push(layout, plain, "shop/web", "1")
-        yield RealRegistry(plain, secured, second / "ca.pem", pushed)
+        yield RealRegistry(plain, secured, authority, pushed)
 
 
 @pytest.mark.peer

@@ -10,12 +10,14 @@ import tempfile
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
 from agents.storage.adoption import adopt
+from agents.storage.io.housekeeping import collect
 from agents.storage.io.nbdclient import NbdClient
 from agents.storage.io.nbdtls import NbdTls
 from agents.storage.io.store import Store, StoredImage
@@ -27,7 +29,7 @@ from agents.storage.wire.errors import ImageError
 from agents.storage.wire.remotes import CATALOG, Server
 from agents.storage.wire.snapshots import REF_LABEL, SnapshotContentError, SnapshotExistsError
 from tests.images.agent import loops_below, mounted_below, wait_until
-from tests.images.archives import LayoutWriter, Tar, digest
+from tests.images.archives import LayoutWriter, Tar, compressed, digest
 from tests.images.conversions import command, converted, turnout
 from tests.images.registry import free_port
 
@@ -66,6 +68,27 @@ class Pair:
         """Where it is mounted."""
         (place,) = (self.root / "attached").iterdir()
         return place
+
+    def ask_anew(self) -> None:
+        """What a server has answered counts for a while; not to an agent that has just started."""
+        self.snapshots.close()
+        self.snapshots = Snapshotter(self.root, self.here, tls=self._client_tls)
+
+    def lose_layers(self) -> None:
+        """Nobody has them any more but in the volume."""
+        shutil.rmtree(self.folder / "layout")
+
+    def refused(self, key: str = "run") -> str:
+        """What a container is told that cannot start."""
+        with pytest.raises(SnapshotContentError) as refused:
+            self.snapshots.prepare(key, self.chain, {})
+        return str(refused.value)
+
+    def not_to_be_had(self, why: str) -> str:
+        blob = digest(compressed(LAYER, "gzip")).removeprefix("sha256:")
+        nor = f"{self.image}: {self.folder}/layout/blobs/sha256/{blob}: No such file or directory"
+        volume = f"snapshot {self.chain} is of a converted image whose volume is not to be had"
+        return f"{volume}: {why}; its layers are needed now: {nor}"
 
     def signal(self, folder: Path, number: signal.Signals) -> None:
         os.kill(int((folder / "daemon.pid").read_text()), number)
@@ -137,9 +160,8 @@ def test_a_server_that_comes_back_is_waited_for(pair: Pair) -> None:
 
 def test_a_server_that_is_gone_is_said_and_nothing_stays(pair: Pair) -> None:
     pair.server.close()
-    with pytest.raises(SnapshotContentError) as refused:
-        pair.snapshots.prepare("run", pair.chain, {})
-    assert str(refused.value) == f"snapshot run: {pair.address}: Connection refused"
+    pair.lose_layers()
+    assert pair.refused() == pair.not_to_be_had(f"{pair.address}: Connection refused")
     assert [info.name for info in pair.snapshots.infos(())] == [pair.chain]
     pair.serve_again()
     pair.snapshots.prepare("run", pair.chain, {})
@@ -149,9 +171,8 @@ def test_a_server_that_is_gone_is_said_and_nothing_stays(pair: Pair) -> None:
 def test_a_server_that_hangs_is_said_and_nothing_stays(pair: Pair) -> None:
     pair.signal(pair.there / "serving", signal.SIGSTOP)
     try:
-        with pytest.raises(SnapshotContentError) as refused:
-            pair.snapshots.prepare("run", pair.chain, {})
-        assert str(refused.value) == f"snapshot run: {pair.address} does not answer within 5 s"
+        pair.lose_layers()
+        assert pair.refused() == pair.not_to_be_had(f"{pair.address} does not answer within 5 s")
         assert [info.name for info in pair.snapshots.infos(())] == [pair.chain]
     finally:
         pair.signal(pair.there / "serving", signal.SIGCONT)
@@ -181,24 +202,63 @@ def test_after_the_daemon_died_new_containers_start(pair: Pair) -> None:
 
 def test_a_volume_that_is_served_no_more_is_said(pair: Pair) -> None:
     store = Store(pair.there)
+    (volume,) = store.find(pair.image).volumes
+    name = volume.digest.removeprefix("sha256:")
     store.remove(store.find(pair.image))
+    pair.server.publish()
+    pair.snapshots.prepare("before", pair.chain, {})  # it is read until its file goes
+    pair.snapshots.remove("before")
+    collect(store)
     store.close()
     pair.server.publish()
-    with pytest.raises(SnapshotContentError) as refused:
-        pair.snapshots.prepare("run", pair.chain, {})
-    (name,) = (path.stem for path in (pair.there / "volumes").iterdir())
-    assert str(refused.value) == f"snapshot run: {pair.address} has no {name}"
+    pair.lose_layers()
+    assert pair.refused() == pair.not_to_be_had(f"{pair.address} has no {name}")
 
 
 def test_a_volume_of_another_size_is_refused(pair: Pair) -> None:
     (kept,) = (pair.root / "volumes").iterdir()
     size = (pair.there / "volumes" / f"{kept.stem}.erofs").stat().st_size
     kept.write_text(f'{{"server": "{pair.address}", "sizeBytes": 4096}}')
-    with pytest.raises(SnapshotContentError) as refused:
-        pair.snapshots.prepare("run", pair.chain, {})
-    assert str(refused.value) == (
-        f"snapshot run: {pair.address}: volume sha256:{kept.stem} has {size} bytes, 4096 when it was adopted"
+    pair.lose_layers()
+    assert pair.refused() == pair.not_to_be_had(
+        f"{pair.address}: volume sha256:{kept.stem} has {size} bytes, 4096 when it was adopted"
     )
+
+
+def test_where_the_server_is_gone_an_image_that_is_not_pulled_yet_is_pulled(pair: Pair) -> None:
+    """As if nobody had converted it; once the server is back, it need not be."""
+    pair.snapshots.remove(pair.chain)
+    pair.ask_anew()
+    pair.server.close()
+    mounts = pair.snapshots.prepare("unpack", "", {REF_LABEL: pair.chain})
+    assert [mount.type for mount in mounts] == ["bind"]
+    pair.snapshots.remove("unpack")
+    pair.serve_again()
+    pair.ask_anew()
+    with pytest.raises(SnapshotExistsError):
+        pair.snapshots.prepare("unpack", "", {REF_LABEL: pair.chain})
+
+
+def test_where_the_server_is_gone_a_container_of_an_image_that_is_pulled_fetches_its_layers(pair: Pair) -> None:
+    """Nobody reads the volume. The next ones have them, with the server and without."""
+    pair.server.close()
+    pair.snapshots.prepare("run", pair.chain, {})
+    assert (pair.volume / "first").read_bytes() == FIRST
+    pair.lose_layers()
+    pair.snapshots.prepare("next", pair.chain, {})
+    assert (pair.volume / "last").read_bytes() == LAST
+    assert not list((pair.root / "remote").iterdir())
+
+
+def test_where_a_server_has_moved_it_is_read_there(pair: Pair) -> None:
+    """By snapshots that are there, too."""
+    pair.server.close()
+    pair.address = replace(pair.address, port=free_port())
+    pair.serve_again()
+    pair.adopt()
+    pair.lose_layers()
+    pair.snapshots.prepare("run", pair.chain, {})
+    assert (pair.volume / "first").read_bytes() == FIRST
 
 
 def test_what_is_adopted(pair: Pair) -> None:

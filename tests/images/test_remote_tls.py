@@ -16,7 +16,6 @@ from agents.storage.io.volumeserver import VolumeServer
 from agents.storage.snapshotter import Snapshotter
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.remotes import CATALOG
-from agents.storage.wire.snapshots import SnapshotContentError
 from tests.images.agent import running_agent, wait_until
 from tests.images.conversions import command, turnout
 from tests.images.registry import free_port
@@ -85,9 +84,9 @@ def test_nothing_goes_in_the_clear(secret: SecretPair) -> None:
     server = VolumeServer(secret.there, plain)
     try:
         assert refused(secret, secret.client) == f"{secret.address} speaks no TLS: its name begins with nbd://"
-        with pytest.raises(SnapshotContentError) as missing:
-            secret.snapshots.prepare("run", secret.chain, {})
-        assert str(missing.value) == f"snapshot run: {secret.address} speaks no TLS: its name begins with nbd://"
+        secret.lose_layers()
+        why = f"{secret.address} speaks no TLS: its name begins with nbd://"
+        assert Pair.refused(secret) == secret.not_to_be_had(why)
     finally:
         server.close()
 
@@ -100,9 +99,8 @@ def test_who_has_no_certificate_of_the_authority_is_turned_away(secret: SecretPa
     assert refused(secret, stranger).startswith(f"{secret.address}")
     secret.snapshots.close()
     secret.snapshots = Snapshotter(secret.root, secret.here)
-    with pytest.raises(SnapshotContentError) as missing:
-        secret.snapshots.prepare("run", secret.chain, {})
-    assert str(missing.value) == f"snapshot run: {needed}"
+    secret.lose_layers()
+    assert Pair.refused(secret) == secret.not_to_be_had(needed)
 
 
 def test_a_server_is_not_taken_on_trust(secret: SecretPair) -> None:

@@ -211,7 +211,7 @@ def test_what_get_shows(cluster: Client) -> None:
     assert refused.value.fields == ["status.progress"]
     table = cluster.ask("GET", place_, accept="application/json;as=Table;v=v1;g=meta.k8s.io")
     names = [column["name"] for column in table["columnDefinitions"]]
-    assert names == ["Name", "Source", "Phase", "Progress", "Ready", "Node", "Age"]
+    assert names == ["Name", "Source", "Phase", "Progress", "Ready", "Node", "Nodes", "Adopted", "Age"]
     assert table["rows"][0]["cells"][:6] == ["web", "registry.example.com/shop/web:1", "Pulling", 40, False, "one"]
 
 

@@ -251,8 +251,9 @@ def test_the_examples_name_what_the_deployment_has() -> None:
     assert [one["port"] for one in policy["spec"]["ingress"][0]["ports"]] == ["metrics"]
 
 
-def test_the_network_policy_is_one(cluster: Cluster) -> None:
-    document = yaml.safe_load((MANIFEST.parent / "image-controller-networkpolicy.yaml").read_text())
+@pytest.mark.parametrize("whose", ["image-controller", "image-nodes"])
+def test_the_network_policy_is_one(whose: str, cluster: Cluster) -> None:
+    document = yaml.safe_load((MANIFEST.parent / f"{whose}-networkpolicy.yaml").read_text())
     path = "/apis/networking.k8s.io/v1/namespaces/turnout-system/networkpolicies"
     cluster.client.create(path, document)
     cluster.client.ask("DELETE", f"{path}/{document['metadata']['name']}")

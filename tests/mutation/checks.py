@@ -23,6 +23,7 @@ from runtime.verification.shop_frames import Arrival, cut, mutated, vectors
 from runtime.verification.strategies import BOUNDED, RUNS, Step, scenes
 from tests.differential.redirecting import entries_of
 from tests.mutation.crossing import crossed
+from tests.mutation.directing import directed
 from tests.mutation.policing import policed
 from tests.mutation.remembering import clients_return, steered
 
@@ -105,6 +106,8 @@ def checks(level: Level) -> Iterator[str]:
     policed(level)
     yield "a service gateway"
     crossed(level)
+    yield "backends that answer by themselves"
+    directed(level)
     yield "hosts of storage"
     steered(level)
     yield "clients that come again"

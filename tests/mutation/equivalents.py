@@ -149,6 +149,12 @@ def _is_asked_of_pages(mutant: Mutant) -> bool:
     return "linear < headers && linear < length" in before.rpartition("\n")[2]
 
 
+def _is_undecided_then(mutant: Mutant) -> bool:
+    assert isinstance(mutant, TextMutant)
+    behind = text_of(mutant.file, source())[mutant.after :].partition("end)")[2]
+    return behind.lstrip().startswith("return PACKET_UNDECIDED;")
+
+
 def _is_renewal_read(_mutant: Mutant) -> bool:
     return 'f"renew {rest}"' in FLOW_TABLE_TESTS.with_name("test_renewing.py").read_text()
 
@@ -192,9 +198,9 @@ EQUIVALENTS = (
     ),
     Equivalent(
         named=r"pipeline\.bpf\.c fast_process: operator",
-        told_by=r"^[+] .*!\(ipv4_flags \| 1\)",
-        reason="never true, so the fast path leaves the packet undecided, and the whole one does the same with it",
-        holds=lambda _: all(flags | 1 for flags in range(8)),
+        told_by=r"\A- if \(data \+ (\d+) > end\)\n\+ if \(data \+ \1 >= end\)\Z",
+        reason="a packet that ends just there is left undecided, and the whole program does the same with it",
+        holds=_is_undecided_then,
     ),
     Equivalent(
         named=r"packet_tc\.h packet_reach: .*",

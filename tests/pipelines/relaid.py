@@ -13,6 +13,8 @@ _CHANGES = (
     ("action 0x01000012 translate_reply_ipv4(\n", "action 0x01000012 translate_reply_ipv4(\n  7 weight: 8,\n"),
     ("learn flow_ipv4 translate_ipv4(", "learn flow_ipv4 translate_ipv4(0x7:8, "),
     ("learn flow_reverse_ipv4 translate_reply_ipv4(", "learn flow_reverse_ipv4 translate_reply_ipv4(0x7:8, "),
+    ("renew fragment_ipv4 translate_ipv4(", "renew fragment_ipv4 translate_ipv4(0x7:8, "),
+    ("renew fragment_reply_ipv4 translate_reply_ipv4(", "renew fragment_reply_ipv4 translate_reply_ipv4(0x7:8, "),
     ("store connections_ipv4 {\n  size 131072  ways 4\n", "store connections_ipv4 {\n  size 65536  ways 2\n"),
 )
 

@@ -99,5 +99,22 @@ def remembering() -> Pipeline:
     return check(from_text(TEXT, path="remembering.ir"))
 
 
+@cache
+def beside_pairs() -> Pipeline:
+    """The same in one store: what is remembered lies among the halves of flows."""
+    text = TEXT[: TEXT.index("store senders")] + TEXT[TEXT.index("action 0x01000001") :]
+    text = text.replace("key 1 src: exact(ethernet.src) as mac\n  action sent_to", f"{_KEYS}\n  action sent_to")
+    renewal = f"  renew sender sent_to(meta.out, now() + {MEMORY_MS}) profile 1:8\n"
+    end = "    }\n  }\n}\n"
+    text = text.replace(renewal, "").removesuffix(end) + end.removesuffix("}\n") + renewal + "}\n"
+    for action, argument in (("going", "meta.out"), ("coming", "meta.ingress_port")):
+        text = text.replace(f"{action}(1 out: 16)", f"{action}(1 out: 16, 2 until: 64)")
+        text = text.replace(f"{action}({argument})", f"{action}({argument}, 0:64)")
+    return check(from_text(text.replace("store senders", "store flows"), path="remembering.ir"))
+
+
+_KEYS = "key 1 src: exact(ethernet.src) as mac\n  key 2 none: exact(0:48)"
+
+
 def frame(dst: int, src: int, kind: int) -> bytes:
     return dst.to_bytes(6, "big") + src.to_bytes(6, "big") + kind.to_bytes(2, "big") + bytes(46)

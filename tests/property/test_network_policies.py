@@ -26,8 +26,8 @@ from runtime.verification.meshes import (
     port_of,
     segments,
 )
+from runtime.verification.policyreference import Connection, Pod, Reference
 from runtime.verification.vector import in_order
-from tests.property.policy_reference import Connection, Pod, Reference
 from tests.property.test_redirects import segment_of
 
 Policies = tuple[tuple[str, dict[str, Any]], ...]

@@ -118,11 +118,11 @@ static __always_inline s32 hop_of(const u8 *ethernet, u32 egress)
 
 /*
  * A connection that is opened while its own entries come or go may get another source port; one that is another
- * connection's own would be of two entries. Those are 0x4000, and 0x100, 0x10 and 1 more or not (places.py).
+ * connection's own would be of two entries. Those are all below the first one that may be drawn (places.py).
  */
 static __always_inline bool is_port_of(const struct frame *frame, u16 port)
 {
-	return port == frame->client_port || (port >= 1024 && (port & 0xfeee) != 0x4000);
+	return port == frame->client_port || port >= FIRST_PORT;
 }
 
 static __always_inline bool is_right(const struct frame *frame, const u8 *data, u32 egress, struct tally *tally)

@@ -19,6 +19,7 @@ from types import TracebackType
 from compiler.ir.entries import Group, Member
 from compiler.ir.names import Names
 from compiler.ir.nodes import Pipeline
+from compiler.pipeline.ports import FIRST_PORT
 from compiler.printers.ebpf.printing import INCLUDE, print_c
 from compiler.printers.layout_store import Slot, StoreLayout
 from compiler.printers.store_programs import store_programs
@@ -223,7 +224,8 @@ class Hammered:
 
     def _load_hammer(self) -> Object:
         scratch = self._loaded.map("scratch")
-        numbers = {"FRAMES": len(self._frames), "FRAME_BYTES": FRAME_BYTES, "CLIENT_HOP": CLIENT_HOP}
+        numbers = {"FRAMES": len(self._frames), "FRAME_BYTES": FRAME_BYTES}
+        numbers |= {"CLIENT_HOP": CLIENT_HOP, "FIRST_PORT": FIRST_PORT}
         numbers |= {"SCRATCH_BYTES": scratch.details.value_size, f"TURNOUT_{self.hook.name}": 1}
         defines = {name: str(number) for name, number in numbers.items()}
         elf = compile_c(SOURCE.read_text(), name=SOURCE.name, include_dirs=[INCLUDE], defines=defines)

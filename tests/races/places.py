@@ -15,6 +15,7 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 
 from compiler.ir.entries import ActionCall, Entries, Exact, Group, GroupRef, Member, TableEntry, WeightedMember
+from compiler.pipeline.ports import FIRST_PORT
 from runtime.verification.book import Book
 
 PORT = 16
@@ -62,7 +63,11 @@ class Places:
         return tuple((service + at) % self.backends for at in range(self.backends))
 
     def client_port(self, client: int, service: int, connection: int) -> int:
-        return 0x4000 | client << 8 | service << 4 | connection
+        """Below `FIRST_PORT`, so that no port that the pipeline draws is another connection's own."""
+        port = 0x200 | client << 8 | service << 4 | connection
+        if port >= FIRST_PORT:
+            raise ValueError(f"port {port} of client {client} may be drawn")
+        return port
 
 
 def entries(places: Places, book: Book) -> Entries:

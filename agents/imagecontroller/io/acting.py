@@ -12,13 +12,14 @@ from collections import OrderedDict
 from hashlib import sha256
 from typing import Final, assert_never
 
+from agents.cluster import objects
+from agents.cluster.apiserver import ApiServer
+from agents.cluster.errors import RefusedError
+from agents.cluster.objects import Object
+from agents.cluster.watching import Watched
 from agents.imagecontroller import wire
-from agents.imagecontroller.errors import RefusedError
-from agents.imagecontroller.io.apiserver import ApiServer
 from agents.imagecontroller.io.observing import NOBODY, Observer
-from agents.imagecontroller.io.watching import Watched
 from agents.imagecontroller.translate.deciding import Action, CreateJob, DeleteJob, Tell, WriteStatus
-from agents.imagecontroller.wire import Object
 
 _LOG: Final = logging.getLogger(__name__)
 _COMPONENT: Final = "turnout-image-controller"
@@ -44,8 +45,10 @@ class Acting:
     def _carry_out(self, action: Action) -> None:
         match action:
             case CreateJob(job):
-                self._jobs.put(self._server.create(wire.jobs_path(wire.namespace_of(job)), job))
-                _LOG.info("job %s made for %s", wire.name_of(job), wire.annotation(job, wire.CONVERSION_ANNOTATION))
+                self._jobs.put(self._server.create(wire.jobs_path(objects.namespace_of(job)), job))
+                _LOG.info(
+                    "job %s made for %s", objects.name_of(job), objects.annotation(job, wire.CONVERSION_ANNOTATION)
+                )
             case DeleteJob(job):
                 self._delete(job)
             case WriteStatus(conversion, status):
@@ -57,36 +60,36 @@ class Acting:
 
     def _delete(self, job: Object) -> None:
         """In the foreground: it is there until its Pods have ended."""
-        body = {"propagationPolicy": "Foreground", "preconditions": {"uid": wire.uid_of(job)}}
-        path = wire.jobs_path(wire.namespace_of(job), wire.name_of(job))
+        body = {"propagationPolicy": "Foreground", "preconditions": {"uid": objects.uid_of(job)}}
+        path = wire.jobs_path(objects.namespace_of(job), objects.name_of(job))
         try:
             answer = self._server.delete(path, body)
         except RefusedError as error:
             if error.is_missing:
                 self._jobs.drop(job)
             raise
-        _LOG.info("job %s is deleted", wire.name_of(job))
+        _LOG.info("job %s is deleted", objects.name_of(job))
         if answer.get("kind") == "Job":
             self._jobs.put(answer)
         else:
             self._jobs.drop(job)
 
     def _write(self, conversion: Object, status: Object) -> None:
-        namespace, name = wire.namespace_of(conversion), wire.name_of(conversion)
-        path = f"{wire.conversion_path(namespace, name)}/status"
+        namespace, name = objects.namespace_of(conversion), objects.name_of(conversion)
+        path = f"{objects.conversion_path(namespace, name)}/status"
         version = conversion["metadata"]["resourceVersion"]
         self._conversions.put(self._server.merge(path, {"metadata": {"resourceVersion": version}, "status": status}))
 
     def _tell(self, event: Tell) -> None:
         """Each once: its name follows from what happened, so a controller that starts again tells nothing twice."""
         conversion = event.conversion
-        what = f"{wire.uid_of(conversion)} {wire.generation_of(conversion)} {event.reason} {event.occasion}"
-        name = f"{wire.name_of(conversion)[:200]}.{sha256(what.encode()).hexdigest()[:16]}"
+        what = f"{objects.uid_of(conversion)} {objects.generation_of(conversion)} {event.reason} {event.occasion}"
+        name = f"{objects.name_of(conversion)[:200]}.{sha256(what.encode()).hexdigest()[:16]}"
         if name in self._told:
             return
         is_new = True
         try:
-            self._server.create(wire.events_path(wire.namespace_of(conversion)), _event(event, name))
+            self._server.create(objects.events_path(objects.namespace_of(conversion)), _event(event, name))
         except RefusedError as error:
             is_new = not error.is_conflict
             # Told before; or the namespace is being deleted, and nobody will look.
@@ -101,8 +104,8 @@ class Acting:
 
 
 def _event(event: Tell, name: str) -> Object:
-    conversion, now = event.conversion, wire.timestamp(time.time())
-    namespace = wire.namespace_of(conversion)
+    conversion, now = event.conversion, objects.timestamp(time.time())
+    namespace = objects.namespace_of(conversion)
     return {
         "apiVersion": "v1",
         "kind": "Event",
@@ -111,8 +114,8 @@ def _event(event: Tell, name: str) -> Object:
             "apiVersion": conversion["apiVersion"],
             "kind": conversion["kind"],
             "namespace": namespace,
-            "name": wire.name_of(conversion),
-            "uid": wire.uid_of(conversion),
+            "name": objects.name_of(conversion),
+            "uid": objects.uid_of(conversion),
             "resourceVersion": conversion["metadata"]["resourceVersion"],
         },
         "reason": event.reason,

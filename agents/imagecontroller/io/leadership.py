@@ -12,9 +12,9 @@ from collections.abc import Callable
 from threading import Event
 from typing import Any, Final
 
-from agents.imagecontroller.errors import ClusterError, RefusedError
-from agents.imagecontroller.io.apiserver import ApiServer
-from agents.imagecontroller.wire import Object, lease_path, micro_timestamp
+from agents.cluster.apiserver import ApiServer
+from agents.cluster.errors import ClusterError, RefusedError
+from agents.cluster.objects import Object, lease_path, micro_timestamp
 
 _LOG: Final = logging.getLogger(__name__)
 

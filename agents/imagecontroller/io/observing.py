@@ -4,35 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
+from agents.cluster.observing import RequestObserver
 from agents.imagecontroller.translate.counting import Counts
 from agents.imagecontroller.translate.deciding import Action, Tell
 
 
-class Restart(StrEnum):
-    """Why a watch began again."""
-
-    ENDED = "ended"
-    """In peace, after its time."""
-    EXPIRED = "expired"
-    """The server does not have the changes any more (410), so there is a new list."""
-    REFUSED = "refused"
-    BROKEN = "broken"
-    """Or no answer at all."""
-
-
-NO_ANSWER: Final = "none"
-
-
-class Observer:
+class Observer(RequestObserver):
     """Told from several threads. This one has no use for it."""
-
-    def answered(self, method: str, resource: str, code: str, seconds: float) -> None:
-        """A request's answer, or NO_ANSWER as its code; of a watch (method WATCH), its beginning."""
-
-    def watch_restarted(self, resource: str, why: Restart) -> None: ...
 
     def reconciled(self, seconds: float) -> None:
         """Everything was looked at, and what was to be done tried."""

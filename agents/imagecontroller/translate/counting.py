@@ -11,11 +11,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from agents.cluster import objects
+from agents.cluster.objects import Object
 from agents.imagecontroller import wire
 from agents.imagecontroller.translate.deciding import World
 from agents.imagecontroller.translate.jobs import Settings, how_it_ended
 from agents.imagecontroller.translate.nodes import Nodes
-from agents.imagecontroller.wire import Object
 
 PHASES: Final = ("Pending", "Pulling", "Converting", "Publishing", "Succeeded", "Failed")
 NEW: Final = "New"
@@ -55,11 +56,11 @@ def count(world: World, settings: Settings, now_s: float) -> Counts:
 
 
 def _phase(conversion: Object) -> str:
-    return str(wire.status_of(conversion).get("phase") or "Pending")
+    return str(objects.status_of(conversion).get("phase") or "Pending")
 
 
 def _reason(conversion: Object) -> str:
-    ready = wire.condition(conversion, "Ready")
+    ready = objects.condition(conversion, "Ready")
     return NEW if ready is None else str(ready.get("reason"))
 
 
@@ -72,7 +73,7 @@ def _counted(known: Collection[str], found: Iterable[str]) -> dict[str, int]:
 def _running(jobs: Sequence[Object]) -> dict[str, int]:
     running: dict[str, int] = {}
     for job in jobs:
-        node, (ended, _) = wire.annotation(job, wire.NODE_ANNOTATION), how_it_ended(job)
+        node, (ended, _) = objects.annotation(job, wire.NODE_ANNOTATION), how_it_ended(job)
         running[node] = running.get(node, 0) + (not ended)
     return running
 
@@ -81,7 +82,7 @@ def _volumes(conversions: Iterable[Object]) -> tuple[dict[str, int], int]:
     sizes: dict[tuple[str, str], tuple[str, int]] = {}
     told = 0
     for conversion in conversions:
-        status = wire.status_of(conversion)
+        status = objects.status_of(conversion)
         for block in status.get("blocks") or ():
             size = _size(block)
             told += size

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
 
+from agents.cluster import objects
+from agents.cluster.objects import Object
 from agents.imagecontroller import wire
-from agents.imagecontroller.wire import Object
 
 _NAME_CHARACTERS: Final = 36
 """Of the conversion's name: with what follows at most 63, so that Pods can carry the Job's name as a label."""
@@ -40,23 +41,25 @@ class Settings:
     """How long a node may be not ready before its Job is given to another one."""
     kept_s: int = 3600
     """How long a finished Job stays, for who wants to read its log."""
+    volume_server: str = ""
+    """Where other nodes read what a node has: {address} is the node's, {node} its name. Empty where they do not."""
 
 
 def job_name(conversion: Object, attempt: int) -> str:
-    stem = wire.name_of(conversion)[:_NAME_CHARACTERS].rstrip("-.")
-    uid = sha256(wire.uid_of(conversion).encode()).hexdigest()[:8]
-    return f"{stem}-{uid}-{wire.generation_of(conversion)}-{attempt}"
+    stem = objects.name_of(conversion)[:_NAME_CHARACTERS].rstrip("-.")
+    uid = sha256(objects.uid_of(conversion).encode()).hexdigest()[:8]
+    return f"{stem}-{uid}-{objects.generation_of(conversion)}-{attempt}"
 
 
 def make_job(conversion: Object, attempt: int, node: str, settings: Settings) -> Object:
     name = job_name(conversion, attempt)
     labels = {
         "app.kubernetes.io/name": "turnout-conversion",
-        wire.UID_LABEL: wire.uid_of(conversion),
-        wire.GENERATION_LABEL: str(wire.generation_of(conversion)),
+        wire.UID_LABEL: objects.uid_of(conversion),
+        wire.GENERATION_LABEL: str(objects.generation_of(conversion)),
         wire.ATTEMPT_LABEL: str(attempt),
     }
-    annotations = {wire.CONVERSION_ANNOTATION: wire.key_of(conversion), wire.NODE_ANNOTATION: node}
+    annotations = {wire.CONVERSION_ANNOTATION: objects.key_of(conversion), wire.NODE_ANNOTATION: node}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -127,7 +130,7 @@ def _container(conversion: Object, job: str, settings: Settings) -> Object:
 
 def policy_text(conversion: Object) -> str:
     """The conversion as a policy file would have it: what it asks for, and nothing of what the cluster adds."""
-    metadata = {"name": wire.name_of(conversion), "namespace": wire.namespace_of(conversion)}
+    metadata = {"name": objects.name_of(conversion), "namespace": objects.namespace_of(conversion)}
     asked = {name: conversion[name] for name in ("apiVersion", "kind", "spec")}
     return json.dumps({**asked, "metadata": metadata}, sort_keys=True)
 
@@ -160,23 +163,23 @@ def read_job(job: Object) -> Attempt:
     ended, at_s = how_it_ended(job)
     return Attempt(
         job=job,
-        number=_number(wire.label(job, wire.ATTEMPT_LABEL)),
-        generation=_number(wire.label(job, wire.GENERATION_LABEL)),
-        node=wire.annotation(job, wire.NODE_ANNOTATION),
-        is_leaving=wire.is_leaving(job),
+        number=_number(objects.label(job, wire.ATTEMPT_LABEL)),
+        generation=_number(objects.label(job, wire.GENERATION_LABEL)),
+        node=objects.annotation(job, wire.NODE_ANNOTATION),
+        is_leaving=objects.is_leaving(job),
         ended=ended,
-        started_at_s=wire.seconds(str(wire.status_of(job).get("startTime", ""))),
+        started_at_s=objects.seconds(str(objects.status_of(job).get("startTime", ""))),
         ended_at_s=at_s,
-        report=_report(wire.annotation(job, wire.REPORT_ANNOTATION)),
+        report=_report(objects.annotation(job, wire.REPORT_ANNOTATION)),
     )
 
 
 def how_it_ended(job: Object) -> tuple[str, float]:
     """Complete or Failed, and when; empty while it goes on."""
     for kind in ("Complete", "Failed"):
-        found = wire.condition(job, kind)
+        found = objects.condition(job, kind)
         if found is not None and found.get("status") == "True":
-            return kind, wire.seconds(str(found.get("lastTransitionTime", "")))
+            return kind, objects.seconds(str(found.get("lastTransitionTime", "")))
     return "", 0.0
 
 

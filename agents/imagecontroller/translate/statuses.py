@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from agents.imagecontroller import wire
+from agents.cluster import objects
+from agents.cluster.adoptions import Adopted
+from agents.cluster.objects import Object
 from agents.imagecontroller.translate.jobs import Attempt
-from agents.imagecontroller.wire import Object
 
-READY, FAILED = "Ready", "Failed"
+READY, FAILED, ADOPTED = "Ready", "Failed", "Adopted"
 MESSAGE_CHARACTERS: Final = 2000
 _RUNNING: Final = ("Pulling", "Converting", "Publishing")
 
@@ -22,6 +23,7 @@ class Told(NamedTuple):
     message: str = ""
     progress: int = 0
     blocks: tuple[Mapping[str, Any], ...] = ()
+    images: tuple[Mapping[str, Any], ...] = ()
     is_ready: bool = False
     has_failed: bool = False
     node: str = ""
@@ -29,41 +31,76 @@ class Told(NamedTuple):
     """Of an attempt that has ended."""
 
 
-def make_status(conversion: Object, told: Told, now_s: float) -> Object:
-    """Times of conditions stay those of before where nothing has turned."""
-    generation = wire.generation_of(conversion)
+def make_status(
+    conversion: Object, told: Told, now_s: float, server: str = "", adopted: Adopted | None = None
+) -> Object:
+    """Times of conditions stay those of before where nothing has turned. `server` has the node's volumes, `adopted` is
+    what nodes have told."""
+    generation = objects.generation_of(conversion)
     reasons = {READY: (told.is_ready, told.reason), FAILED: (told.has_failed, told.reason)}
+    message = told.message[:MESSAGE_CHARACTERS]
     return {
         "phase": told.phase,
         "progress": told.progress,
         "blocks": [dict(block) for block in told.blocks],
+        "images": [dict(image) for image in told.images],
         "ready": told.is_ready,
         "node": told.node,
+        "server": server if told.is_ready else "",
         "observedGeneration": generation,
         "conditions": [
-            {
-                "type": kind,
-                "status": str(is_so),
-                "reason": reason,
-                "message": told.message[:MESSAGE_CHARACTERS],
-                "lastTransitionTime": _turned_at(conversion, kind, str(is_so), now_s),
-                "observedGeneration": generation,
-            }
-            for kind, (is_so, reason) in reasons.items()
+            *(_condition(conversion, kind, is_so, reason, message, now_s) for kind, (is_so, reason) in reasons.items()),
+            *_adopted_condition(conversion, adopted, now_s),
         ],
+        **({} if adopted is None else {"adoption": _adoption(adopted)}),
+    }
+
+
+def refreshed(conversion: Object, now_s: float, server: str, adopted: Adopted | None) -> Object:
+    """What may have changed of a conversion that is over and done with: where its volumes are read, and by whom."""
+    there = objects.status_of(conversion)
+    others = [dict(one) for one in there.get("conditions") or () if one.get("type") != ADOPTED]
+    return {
+        "server": server if there.get("ready") is True else "",
+        "conditions": [*others, *_adopted_condition(conversion, adopted, now_s)],
+        **({} if adopted is None else {"adoption": _adoption(adopted)}),
+    }
+
+
+def _adopted_condition(conversion: Object, adopted: Adopted | None, now_s: float) -> list[Object]:
+    if adopted is None:
+        before = objects.condition(conversion, ADOPTED)
+        return [] if before is None else [dict(before)]
+    is_so = adopted.adopted == adopted.nodes
+    reason = "AllNodes" if is_so else "SomeNodes" if adopted.adopted else "NoNode"
+    return [_condition(conversion, ADOPTED, is_so, reason, adopted.message[:MESSAGE_CHARACTERS], now_s)]
+
+
+def _adoption(adopted: Adopted) -> Object:
+    return {"nodes": adopted.nodes, "adopted": adopted.adopted}
+
+
+def _condition(conversion: Object, kind: str, is_so: bool, reason: str, message: str, now_s: float) -> Object:
+    return {
+        "type": kind,
+        "status": str(is_so),
+        "reason": reason,
+        "message": message,
+        "lastTransitionTime": _turned_at(conversion, kind, str(is_so), now_s),
+        "observedGeneration": objects.generation_of(conversion),
     }
 
 
 def _turned_at(conversion: Object, kind: str, status: str, now_s: float) -> str:
-    before = wire.condition(conversion, kind)
+    before = objects.condition(conversion, kind)
     if before is not None and before.get("status") == status and before.get("lastTransitionTime"):
         return str(before["lastTransitionTime"])
-    return wire.timestamp(now_s)
+    return objects.timestamp(now_s)
 
 
 def is_said(conversion: Object, status: Object) -> bool:
     """The conversion has this status already."""
-    there = wire.status_of(conversion)
+    there: Mapping[str, Any] = {"server": "", "images": [], "conditions": [], **objects.status_of(conversion)}
     return all(there.get(name) == value for name, value in status.items())
 
 
@@ -78,6 +115,7 @@ def running(attempt: Attempt) -> Told:
         reason="InProgress",
         message=f"attempt {attempt.number} on node {attempt.node}",
         blocks=blocks(report),
+        images=images(report),
         is_ready=report.get("ready") is True,
         node=attempt.node,
     )
@@ -93,6 +131,7 @@ def succeeded(attempt: Attempt) -> Told | None:
         progress=100,
         reason="Converted",
         blocks=blocks(report),
+        images=images(report),
         is_ready=True,
         node=attempt.node,
         took_s=attempt.took_s,
@@ -107,7 +146,7 @@ def failure(attempt: Attempt) -> str:
     for one in report.get("conditions") or ():
         if one.get("reason") == "ConversionFailed" and one.get("message"):
             return str(one["message"])
-    words = wire.condition(attempt.job, "Failed") or {}
+    words = objects.condition(attempt.job, "Failed") or {}
     said = ": ".join(str(words[name]) for name in ("reason", "message") if words.get(name)) or "the Job failed"
     if report.get("phase") in _RUNNING:
         return f"stopped while {report['phase']}, at {report.get('progress')} % ({said})"
@@ -123,6 +162,7 @@ def failed(attempt: Attempt, message: str, *, is_last: bool) -> Told:
         reason="ConversionFailed" if is_last else "Retrying",
         message=message,
         blocks=blocks(report),
+        images=images(report),
         is_ready=report.get("ready") is True,
         has_failed=is_last,
         node=attempt.node,
@@ -130,23 +170,32 @@ def failed(attempt: Attempt, message: str, *, is_last: bool) -> Told:
     )
 
 
-def waiting(conversion: Object, reason: str, message: str) -> Told:
-    """Nothing is under way. What was converted before is where it was, until the next Job has looked."""
-    before = wire.status_of(conversion)
-    is_ready = before.get("ready") is True and before.get("observedGeneration") == wire.generation_of(conversion)
+def waiting(conversion: Object, reason: str, message: str, *, is_lost: bool = False) -> Told:
+    """Nothing is under way. What was converted before is where it was, until the next Job has looked, or is lost."""
+    before = objects.status_of(conversion)
+    is_ready = (
+        not is_lost
+        and before.get("ready") is True
+        and before.get("observedGeneration") == objects.generation_of(conversion)
+    )
     return Told(
         phase="Pending",
         reason=reason,
         message=message,
         blocks=blocks(before) if is_ready else (),
+        images=images(before) if is_ready else (),
         is_ready=is_ready,
-        node=str(before.get("node") or ""),
+        node="" if is_lost else str(before.get("node") or ""),
     )
 
 
 def refused(conversion: Object, message: str) -> Told:
-    node = str(wire.status_of(conversion).get("node") or "")
+    node = str(objects.status_of(conversion).get("node") or "")
     return Told(phase="Failed", reason="InvalidSpec", message=message, has_failed=True, node=node)
+
+
+def images(status: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    return tuple(status.get("images") or ())
 
 
 def blocks(status: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:

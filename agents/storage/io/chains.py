@@ -103,9 +103,19 @@ def image_of(store: Path, key: int) -> tuple[Image, tuple[str, ...]]:
     return image, tuple(row[0] for row in names)
 
 
+def volumes_of(store: Path, key: int) -> tuple[str, ...]:
+    """Digests of an image's volumes."""
+    return tuple(row[0] for row in _rows(store, "SELECT volume FROM image_volumes WHERE image = ?", key))
+
+
 def converted_names(store: Path) -> frozenset[tuple[int, str]]:
     """What is in the store: images by key, each with every name that it was converted by."""
     return frozenset((row[0], row[1]) for row in _rows(store, "SELECT image, name FROM names"))
+
+
+def volumes_of_images(store: Path) -> frozenset[tuple[int, str]]:
+    """What images, by key, have: other ones when an image was converted anew."""
+    return frozenset((row[0], row[1]) for row in _rows(store, "SELECT image, volume FROM image_volumes"))
 
 
 def layer_ids(store: Path) -> frozenset[str]:

@@ -29,30 +29,34 @@ class Credentials:
 
 
 class CredentialFile:
-    """`path`, else the first of $REGISTRY_AUTH_FILE, $DOCKER_CONFIG/config.json and ~/.docker/config.json."""
+    """`path`, else the first of $REGISTRY_AUTH_FILE, $DOCKER_CONFIG/config.json and ~/.docker/config.json.
+
+    It is read anew each time that somebody asks, since passwords change; raises `ImageError` when it cannot be.
+    """
 
     def __init__(self, path: Path | None = None) -> None:
-        self._path = path or _default_path()
-        self._fields = self._read(must_exist=path is not None)
+        self._path, self._must_exist = path or _default_path(), path is not None
+        self._read()
 
     def find(self, registry: str) -> Credentials | None:
         """What is known for a registry (host with port); helpers are asked where the file says so."""
         keys = (_HUB, "docker.io", "index.docker.io") if registry == "docker.io" else (registry, f"https://{registry}")
-        helpers = _mapping(self._fields.get("credHelpers"))
-        helper = next((helpers[key] for key in keys if key in helpers), self._fields.get("credsStore"))
+        fields = self._read()
+        helpers = _mapping(fields.get("credHelpers"))
+        helper = next((helpers[key] for key in keys if key in helpers), fields.get("credsStore"))
         if isinstance(helper, str) and helper:
             found = _ask(helper, keys[0])
             if found is not None:
                 return found
-        auths = _mapping(self._fields.get("auths"))
+        auths = _mapping(fields.get("auths"))
         entry = next((_mapping(auths[key]) for key in keys if key in auths), None)
         return None if entry is None else self._of_entry(entry, registry)
 
-    def _read(self, *, must_exist: bool) -> Mapping[str, Any]:
+    def _read(self) -> Mapping[str, Any]:
         try:
             fields = json.loads(self._path.read_text())
         except FileNotFoundError:
-            if must_exist:
+            if self._must_exist:
                 raise ImageError(f"{self._path}: No such file or directory") from None
             return {}
         except (OSError, ValueError) as error:

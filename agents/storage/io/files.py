@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,20 +12,38 @@ from typing import BinaryIO, Final
 
 from agents.storage.wire.errors import ImageError
 
+_LOCK_LOOK_S: Final = 0.02
 _BLOCK_BYTES: Final = 512
 """What st_blocks counts in."""
 
 
 @contextmanager
-def locked(path: Path) -> Generator[None]:
-    """Hold the lock file `path`, waiting for it. The kernel gives it back when the process dies."""
+def locked(path: Path, most_s: float | None = None) -> Generator[None]:
+    """Hold the lock file `path`, waiting for it, up to `most_s` where that is given: raises ImageError then. The kernel
+    gives it back when the process dies."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
+        if most_s is None:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        else:
+            _lock_within(fd, most_s, path)
         yield
     finally:
         os.close(fd)
+
+
+def _lock_within(fd: int, most_s: float, path: Path) -> None:
+    end_s = time.monotonic() + most_s
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= end_s:
+                raise ImageError(f"{path}: another process has had it for {most_s:g} s") from None
+            time.sleep(_LOCK_LOOK_S)
+        else:
+            return
 
 
 @contextmanager

@@ -43,7 +43,7 @@ class NbdClient:
         except OSError as error:
             raise ImageError(f"{server}: {error.strerror or error}") from error
         try:
-            self.size = self._negotiated(export, context, server.host if isinstance(server, Server) else "")
+            self.size = self._negotiated(export, context, _named(server))
         except BaseException:
             self._socket.close()
             raise
@@ -177,6 +177,11 @@ class NbdClient:
 
     def _silent(self) -> ImageError:
         return ImageError(f"{self._what} does not answer within {self._timeout_s:g} s")
+
+
+def _named(server: Server | Path) -> str:
+    """What its certificate must name."""
+    return server.tls_hostname or server.host if isinstance(server, Server) else ""
 
 
 def _context(server: Server | Path, tls: NbdTls | None) -> ssl.SSLContext | None:

@@ -30,10 +30,10 @@ from agents.storage.io.filling import EXPORT, Filling, Task
 from agents.storage.io.localcopies import LocalCopies, LocalCopy
 from agents.storage.io.loops import loop_device, mount_device
 from agents.storage.io.mounts import abort, lazily_unmount, reads_of
-from agents.storage.io.nbdclient import NbdClient
 from agents.storage.io.nbdtls import CREDENTIALS, NbdTls
 from agents.storage.io.pacing import Reads
 from agents.storage.io.qmp import TIMEOUT_S, Qmp
+from agents.storage.io.reachability import Reachability
 from agents.storage.io.storagedaemon import StorageDaemon, add, exports, volume_id
 from agents.storage.io.volumefiles import hexadecimal, read_trace
 from agents.storage.wire.errors import ImageError
@@ -42,6 +42,7 @@ from agents.storage.wire.traces import Extents, first_bytes
 
 _LOG: Final = logging.getLogger(__name__)
 RECONNECT_S: Final = 30
+_JUST_NOW_S: Final = 1.0
 AHEAD_KIB: Final = 16
 """What a read brings in addition. The kernel's 128 KiB, around each page that a program or library is entered at, are
 most of what a start would move."""
@@ -68,8 +69,10 @@ class RemoteVolumes:
         timeout_s: float = TIMEOUT_S,
         events: Events | None = None,
         tls: NbdTls | None = None,
+        *,
+        reachability: Reachability,
     ) -> None:
-        self._events, self._tls, self._root = events or Events(), tls, root
+        self._events, self._tls, self._root, self._reachability = events or Events(), tls, root, reachability
         self._folder, self._store, self._ahead, self._timeout_s = root / "remote", store, ahead or Ahead(), timeout_s
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._copies = LocalCopies(root, store)
@@ -80,7 +83,8 @@ class RemoteVolumes:
         """Mount it, read-only; where it is not to be had nothing stays. What was mounted there goes, lazily: whoever
         still looks into it has lost it."""
         lazily_unmount(target)
-        self._check(digest, remote)
+        # The daemon would wait for a server that does not answer, and hold up others meanwhile.
+        self._reachability.check(((digest, remote),), _JUST_NOW_S)
         try:
             file = self._attach(digest, remote)
             self.fill(digest, remote, target)
@@ -103,14 +107,6 @@ class RemoteVolumes:
                     node = self._copying(qmp, name, copy, node)
                 add(qmp, volume_id(name), node, {"type": "fuse", "mountpoint": str(target)})
         return target
-
-    def _check(self, digest: str, remote: RemoteVolume) -> None:
-        """The daemon would wait for a server that does not answer, and hold up others meanwhile."""
-        with NbdClient(remote.server, hexadecimal(digest), tls=self._tls) as client:
-            if client.size != remote.size_bytes:
-                raise ImageError(
-                    f"{remote.server}: volume {digest} has {client.size} bytes, {remote.size_bytes} when it was adopted"
-                )
 
     def _copy(self, digest: str, size_bytes: int) -> LocalCopy | None:
         """None where there is no room for one, or no use."""
@@ -230,4 +226,5 @@ def _remote_node(name: str, remote: RemoteVolume) -> dict[str, Any]:
         "read-only": True,
         "reconnect-delay": RECONNECT_S,
         **({"tls-creds": CREDENTIALS} if remote.server.tls else {}),
+        **({"tls-hostname": remote.server.tls_hostname} if remote.server.tls_hostname else {}),
     }

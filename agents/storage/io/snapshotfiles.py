@@ -28,10 +28,12 @@ from agents.storage.io.events import Events, Kind
 from agents.storage.io.files import fsync_directory, held_bytes
 from agents.storage.io.nbdtls import NbdTls
 from agents.storage.io.quotas import Quotas
+from agents.storage.io.reachability import Reachability
 from agents.storage.io.remotevolumes import Ahead, RemoteVolumes
-from agents.storage.io.volumefiles import find_volume, remote_volume, volume_path, volume_paths
+from agents.storage.io.volumefiles import find_volume, remote_path, remote_volume, volume_path, volume_paths
 from agents.storage.translate.overlaying import BELOW_ALL
 from agents.storage.wire.errors import ImageError
+from agents.storage.wire.remotes import RemoteVolume
 from agents.storage.wire.snapshots import Kind as SnapshotKind
 from agents.storage.wire.snapshots import Usage
 
@@ -53,7 +55,8 @@ class SnapshotFiles:
         for folder in (root, self._snapshots, self._volumes, self._attached):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._events = events or Events()
-        self._remote, self._quotas = RemoteVolumes(root, store, ahead, events=self._events, tls=tls), Quotas(root)
+        self.reachability, self._quotas = Reachability(tls), Quotas(root)
+        self._remote = RemoteVolumes(root, store, ahead, events=self._events, tls=tls, reachability=self.reachability)
 
     def upper(self, key: int) -> Path:
         return self._snapshots / str(key) / "fs"
@@ -127,13 +130,21 @@ class SnapshotFiles:
         fsync_directory(self._volumes)
 
     def _found(self, digest: str) -> Path:
-        """The volume that is kept. In place of one on another node the store's, where it has been converted since."""
+        """The volume that is kept. In place of one on another node the store's, where it has been converted since; of
+        one that is elsewhere now, that place."""
         kept = find_volume(self.root, digest)
+        moved = remote_path(self._store, digest)
+        if remote_volume(kept) is not None and moved.exists() and not moved.samefile(kept):
+            self.pin(self._store, digest)
         if remote_volume(kept) is not None and volume_path(self._store, digest).exists():
             self.pin(self._store, digest)
             kept.unlink()
             kept = find_volume(self.root, digest)
         return kept
+
+    def elsewhere(self, digest: str) -> RemoteVolume | None:
+        """Where the volume would be read from, were it attached now; None where it is here."""
+        return remote_volume(self._found(digest))
 
     def attach(self, digest: str) -> Path:
         """Where the volume is mounted, read-only: once, whoever asks. One on another node is mounted anew where the

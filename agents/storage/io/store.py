@@ -112,9 +112,10 @@ class Store:
     def close(self) -> None:
         self._db.close()
 
-    def alone(self) -> AbstractContextManager[None]:
-        """For whoever makes or removes files: one at a time, the others wait."""
-        return locked(self.folder / "lock")
+    def alone(self, most_s: float | None = None) -> AbstractContextManager[None]:
+        """For whoever makes or removes files: one at a time, the others wait, for `most_s` where that is given. A
+        conversion may take minutes."""
+        return locked(self.folder / "lock", most_s)
 
     def volume(self, recipe: str, role: str, layers: int = 0) -> Volume | None:
         """The volume made by `recipe`, if it is there; `role` and `layers` are what it is to be to another image."""
@@ -210,8 +211,12 @@ class Store:
 
     def same(self, manifest_digest: str, mode: str) -> StoredImage | None:
         """What there is of the very image in this mode."""
-        found = (image for image in self.images() if (image.manifest_digest, image.mode) == (manifest_digest, mode))
-        return next(found, None)
+        row = self._db.execute(
+            "SELECT id, manifest_digest, config_digest, platform, mode FROM images"
+            " WHERE manifest_digest = ? AND mode = ?",
+            (manifest_digest, mode),
+        ).fetchone()
+        return None if row is None else self._stored(*row)
 
     def find(self, wanted: str, mode: str = "") -> StoredImage:
         """By name, or by (the beginning of) the manifest's digest, in a mode or in any. Raises ImageError unless it is

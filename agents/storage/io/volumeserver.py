@@ -67,14 +67,26 @@ class VolumeServer:
     def close(self) -> None:
         self._daemon.quit()
 
+    @property
+    def is_running(self) -> bool:
+        """Its daemon is there. A later one would not listen: that socket was this one's."""
+        try:
+            with self._daemon.if_running() as qmp:
+                return qmp is not None
+        except ImageError:  # it does not answer now, which passes
+            return True
+        return False
+
     def publish(self) -> int:
-        """Export what the store has now, and nothing else; returns how many volumes that is."""
+        """Export what the store has now, and nothing else; returns how many volumes that is. Volumes that no image has
+        any more are read by containers on other nodes until their files go (`turnout image gc`)."""
         store = Store(self._store)
         try:
             images = tuple(_catalogued(store, image) for image in store.images() if _is_served(store, image))
+            left = {hexadecimal(one) for one in store.volume_digests() if volume_path(self._store, one).exists()}
         finally:
             store.close()
-        wanted = {hexadecimal(volume.digest) for image in images for volume in image.volumes}
+        wanted = {hexadecimal(volume.digest) for image in images for volume in image.volumes} | left
         catalog = self._write(catalog_to_json(images))
         with self._daemon.running() as qmp:
             there = exports(qmp)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -21,6 +22,8 @@ CATALOG: Final = "catalog"
 """Name of the catalog among what a server exports; volumes are exported by their digest, without `sha256:`."""
 DEFAULT_PORT: Final = 10_809
 _VERSION: Final = 1
+_TLS_HOSTNAME: Final = "tls-hostname"
+_HOSTNAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,10 +33,13 @@ class Server:
     host: str
     port: int
     tls: bool = False
+    tls_hostname: str = ""
+    """What its certificate names, where that is not the host."""
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"nbd{'s' if self.tls else ''}://{host}:{self.port}"
+        named = f"?{_TLS_HOSTNAME}={self.tls_hostname}" if self.tls_hostname else ""
+        return f"nbd{'s' if self.tls else ''}://{host}:{self.port}{named}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +70,14 @@ class CatalogImage:
 
 
 def parse_server(text: str) -> Server:
-    """HOST[:PORT], an IPv6 address in brackets, with or without nbd:// before it; nbds:// where TLS is spoken."""
+    """HOST[:PORT], an IPv6 address in brackets, with or without nbd:// before it; nbds:// where TLS is spoken, and then
+    ?tls-hostname=NAME where the certificate names something else than the host, as URIs of NBD have it."""
     tls = text.startswith("nbds://")
-    rest = text.removeprefix("nbds://" if tls else "nbd://").removesuffix("/")
+    place, query, named = text.partition("?")
+    name = named.removeprefix(f"{_TLS_HOSTNAME}=")
+    if query and not (tls and name != named and _HOSTNAME.fullmatch(name)):
+        raise ImageError(f"'{text}' is no server of volumes: behind nbds://HOST[:PORT] may be ?{_TLS_HOSTNAME}=NAME")
+    rest = place.removeprefix("nbds://" if tls else "nbd://").removesuffix("/")
     host, sign, port = rest.rpartition(":")
     if not sign or rest.endswith("]"):
         host, port = rest, str(DEFAULT_PORT)
@@ -74,7 +85,7 @@ def parse_server(text: str) -> Server:
     is_host = bool(bare) and not set(bare) & set("/@[] ,") and (":" not in bare or bare != host)
     if not (is_host and port.isascii() and port.isdigit() and 0 < int(port) < 1 << 16):
         raise ImageError(f"'{text}' is no server of volumes; expected [nbd://]HOST[:PORT] or nbds://HOST[:PORT]")
-    return Server(host=bare, port=int(port), tls=tls)
+    return Server(host=bare, port=int(port), tls=tls, tls_hostname=name)
 
 
 def remote_to_json(remote: RemoteVolume) -> bytes:

@@ -87,8 +87,6 @@ class Journey:
         self._record = record
         self._missed: dict[str, tuple[int, ...]] = {}
         """The key with which each table was missed."""
-        self._met: dict[str, tuple[int, ...]] = {}
-        """The key with which each table was hit."""
         self._learned: list[Slot] = []
         self._counted: dict[str, int] = {}
         """By store, the id of the member that what the packet learns counts for."""
@@ -144,7 +142,7 @@ class Journey:
 
     def _apply(self, statement: Apply) -> Verdict | None:
         table = self._names.tables[statement.table]
-        key = tuple(evaluate(k.expr, self._scope) for k in table.keys)
+        key = self._key_now(table)
         hit = self._find_learned(table, key) if table.store is not None else self._find(table, key)
         if hit is None:
             self._missed[table.name] = key
@@ -152,10 +150,12 @@ class Journey:
             self._record(trace.Missed(table=table.name, key=_key_text(table, key), action=call.action))
             self._act(call)
             return self.run(statement.on_miss)
-        self._met[table.name] = key
         self._record(self._hit_step(table, key, hit))
         self._act(hit.call, hit.slot, hit.row)
         return self.run(statement.on_hit)
+
+    def _key_now(self, table: Table) -> tuple[int, ...]:
+        return tuple(evaluate(key.expr, self._scope) for key in table.keys)
 
     def _default(self, table: Table) -> ActionCall:
         """What a miss runs; one that a control plane may change counts what it is run for."""
@@ -218,7 +218,7 @@ class Journey:
 
     def _learn(self, statement: Learn) -> Verdict | None:
         table = self._names.tables[statement.table]
-        key = self._missed.get(table.name, self._met.get(table.name) if statement.renews else None)
+        key = self._key_now(table) if statement.renews else self._missed.get(table.name)
         if key is None:
             raise InternalError(f"{statement.span}: {table.name} learns a key that it has not missed")
         arguments = tuple(evaluate(argument, self._scope) for argument in statement.arguments)
@@ -228,16 +228,19 @@ class Journey:
         if statement.renews and (slot := store.renew(table.name, key, call, profile, self._scope.now_ms)) is not None:
             self._record_learned(table, slot, is_renewed=True)
             return None
-        kept = [slot.index for slot in self._learned if self._model.store_of(slot.table) is store]
+        learned_before = () if statement.renews else self._learned
+        kept = [slot.index for slot in learned_before if self._model.store_of(slot.table) is store]
         counted = self._counted.pop(store.store.name, None) if statement.counted else None
         result = store.learn(table.name, key, call, profile, self._scope.now_ms, kept, counted)
         for slot, why in result.left:
             self._record_eviction(slot, why)
         if result.slot is None:
             self._record(trace.Full(table=table.name, key=_key_text(table, key)))
-            self._unlearn(store)
+            if not statement.renews:
+                self._unlearn(store)
             return self.run(statement.on_full)
-        self._learned.append(result.slot)
+        if not statement.renews:
+            self._learned.append(result.slot)
         self._record_learned(table, result.slot, is_renewed=False)
         return None
 
@@ -248,7 +251,7 @@ class Journey:
         values = (evaluate(target, self._scope), *sought(number, width, statement.first, statement.tries))
         for tried, value in enumerate(values, 1):
             self._scope.metadata[target.name] = value
-            key = tuple(evaluate(part.expr, self._scope) for part in table.keys)
+            key = self._key_now(table)
             is_free = store.find(key) is None
             if is_free or tried == len(values):
                 self._record(trace.Sought(table=table.name, key=_key_text(table, key), is_free=is_free, tried=tried))

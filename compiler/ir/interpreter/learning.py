@@ -13,6 +13,8 @@ from compiler.ir.tables import Profile, Store, Table
 from compiler.span import InternalError
 
 EXPIRED_RANK = -1
+WAY_SHIFT = 30
+"""Of a hash: the bits that tell at which way of its sets a search begins."""
 ENOUGH_FREE = 2
 """Free slots of a key's first set that keep its entry from the second one."""
 
@@ -171,7 +173,8 @@ class SlotStore:
         digest = mix64(self._seed, zip(key, self._widths, strict=True))
         sets = dict.fromkeys((digest % self._sets, (digest >> 32) % self._sets))
         ways = self.store.ways
-        return tuple(index for number in sets for index in range(number * ways, number * ways + ways))
+        first = (digest >> WAY_SHIFT) % ways
+        return tuple(number * ways + (first + position) % ways for number in sets for position in range(ways))
 
     def _free(self, places: tuple[int, ...]) -> int | None:
         """The first free slot of the first set while that has two, then of the set that has more, first of equals."""

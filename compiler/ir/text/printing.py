@@ -259,6 +259,7 @@ def _reason_lines(reason: DropReason) -> Iterator[str]:
 
 def _control_lines(control: Control) -> Iterator[str]:
     yield from _doc_lines(control.doc)
-    yield f"{'hot ' if control.hot else ''}control {control.name} {{"
+    idle = f" idle_without {', '.join(control.idle_without)}" if control.idle_without else ""
+    yield f"{'hot ' if control.hot else ''}control {control.name}{idle} {{"
     yield from block_lines(control.body)
     yield "}"

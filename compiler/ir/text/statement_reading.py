@@ -111,13 +111,14 @@ class StatementReader:
 
     def _apply(self, span: Span) -> Apply:
         table = self._cursor.name("a table")
+        rarely = self._expressions.read(1) if self._cursor.take_if("rarely") else None
         on_hit: tuple[Statement, ...] = ()
         on_miss: tuple[Statement, ...] = ()
         if self._cursor.take_if("{"):
             on_hit = self.read_block() if self._cursor.take_if("hit") else ()
             on_miss = self.read_block() if self._cursor.take_if("miss") else ()
             self._cursor.take("}")
-        return Apply(table=table, on_hit=on_hit, on_miss=on_miss, span=span)
+        return Apply(table=table, on_hit=on_hit, on_miss=on_miss, rarely=rarely, span=span)
 
     def _rewrite(self, span: Span) -> Rewrite:
         self._cursor.take("{")

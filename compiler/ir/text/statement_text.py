@@ -61,8 +61,8 @@ def statement_lines(statement: Statement) -> Iterator[str]:
     match statement:
         case If():
             yield from _if_lines(statement, "if")
-        case Apply(table=table, on_hit=on_hit, on_miss=on_miss):
-            yield from _apply_lines(table, on_hit, on_miss)
+        case Apply():
+            yield from _apply_lines(statement)
         case Rewrite(changes=changes):
             texts = [f"{expression_text(c.target)} = {expression_text(c.value, c.target.width_bits)}" for c in changes]
             yield from inside_lines("rewrite", texts)
@@ -119,12 +119,15 @@ def _if_lines(statement: If, keyword: str) -> Iterator[str]:
             yield "}"
 
 
-def _apply_lines(table: str, on_hit: tuple[Statement, ...], on_miss: tuple[Statement, ...]) -> Iterator[str]:
-    if not on_hit and not on_miss:
-        yield f"apply {table}"
+def _apply_lines(statement: Apply) -> Iterator[str]:
+    line = f"apply {statement.table}"
+    if statement.rarely is not None:
+        line += f" rarely {expression_text(statement.rarely)}"
+    if not statement.on_hit and not statement.on_miss:
+        yield line
         return
-    yield f"apply {table} {{"
-    for keyword, statements in (("hit", on_hit), ("miss", on_miss)):
+    yield f"{line} {{"
+    for keyword, statements in (("hit", statement.on_hit), ("miss", statement.on_miss)):
         if statements:
             yield f"{INDENT}{keyword} {{"
             yield from (INDENT + line for line in block_lines(statements))

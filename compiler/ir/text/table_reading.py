@@ -90,7 +90,13 @@ class TableReader:
 
     def control(self, doc: str, span: Span, *, hot: bool) -> Control:
         name = self._cursor.name("a control")
-        return Control(name=name, body=self._statements.read_block(), hot=hot, doc=doc, span=span)
+        tables: list[str] = []
+        if self._cursor.take_if("idle_without"):
+            tables.append(self._cursor.name("a table"))
+            while self._cursor.take_if(","):
+                tables.append(self._cursor.name("a table"))
+        body = self._statements.read_block()
+        return Control(name=name, body=body, hot=hot, idle_without=tuple(tables), doc=doc, span=span)
 
     def table(self, doc: str, span: Span) -> Table:
         cursor = self._cursor

@@ -67,7 +67,9 @@ def check_bodies(pipeline: Pipeline, report: Report) -> None:
         params = {param.name: param.width_bits for param in action.params}
         _Body(names, report, Expressions(names, report, params), in_action=True).check(action.body)
     for control in pipeline.controls:
-        _Body(names, report, plain, in_action=False).check(control.body)
+        body = _Body(names, report, plain, in_action=False)
+        body.check_tables(control.idle_without, control.span)
+        body.check(control.body)
     _check_uses(names, report)
 
 
@@ -81,8 +83,8 @@ def _check_uses(names: Names, report: Report) -> None:
             report.add(codes.UNUSED, NOWHERE, f"digest {digest.name} is never sent")
     applied = [(s.table, s.span) for s in placed if isinstance(s, Apply)]
     run = [(s.control, s.span) for s in placed if isinstance(s, Run)]
-    sought = {s.table for s in placed if isinstance(s, Seek)}
-    tables = [(t.name, t.span) for t in names.pipeline.tables if t.name not in sought]
+    elsewhere = {s.table for s in placed if isinstance(s, Seek) or (isinstance(s, Learn) and s.renews)}
+    tables = [(t.name, t.span) for t in names.pipeline.tables if t.name not in elsewhere]
     _check_once("table", "applied", applied, tables, report)
     others = [(c.name, c.span) for c in names.pipeline.controls if c.name != names.pipeline.main]
     _check_once("control", "run", run, others, report)
@@ -125,6 +127,10 @@ class _Body:
     expressions: Expressions
     in_action: bool
 
+    def check_tables(self, tables: tuple[str, ...], span: Span) -> None:
+        for table in tables:
+            self._check_name("table", table, self.names.tables, span)
+
     def check(self, statements: tuple[Statement, ...]) -> None:
         for statement in walking.statements(statements):
             check_place(statement, self.report, in_action=self.in_action)
@@ -138,8 +144,10 @@ class _Body:
                 self._check_rewrite(statement)
             case If(condition=condition):
                 self.expressions.check_width(condition, 1, "the condition")
-            case Apply(table=table):
+            case Apply(table=table, rarely=rarely):
                 self._check_name("table", table, self.names.tables, statement.span)
+                if rarely is not None:
+                    self.expressions.check_width(rarely, 1, "the condition")
             case Run(control=control):
                 self._check_name("control", control, self.names.controls, statement.span)
             case Push():

@@ -63,7 +63,6 @@ from compiler.ir.statements import (
 )
 from compiler.ir.verifier import codes
 from compiler.ir.verifier.parsing import World, parsed_worlds, walk
-from compiler.ir.walking import all_statements
 from compiler.span import Span
 
 
@@ -74,8 +73,8 @@ class _State:
     worlds: frozenset[World]
     is_modified: bool = False
     missed: frozenset[str] = frozenset()
-    hit: frozenset[str] = frozenset()
     learned: frozenset[str] = frozenset()
+    renewed: frozenset[str] = frozenset()
 
     def join(self, other: _State | None) -> _State:
         if other is None:
@@ -84,8 +83,8 @@ class _State:
             self.worlds | other.worlds,
             self.is_modified or other.is_modified,
             self.missed | other.missed,
-            self.hit | other.hit,
             self.learned | other.learned,
+            self.renewed | other.renewed,
         )
 
 
@@ -233,10 +232,11 @@ class _Paths:
 
     def _apply(self, statement: Apply, state: _State) -> _State | None:
         table = self.names.tables[statement.table]
+        if statement.rarely is not None:
+            self.check_reads(statement.rarely, state, statement.span)
         for expr in (*(key.expr for key in table.keys), *(table.selector.exprs if table.selector else ())):
             self.check_reads(expr, state, statement.span)
         hit = self._act(self._entry_actions(table.name), state)
-        hit = replace(hit, hit=hit.hit | {table.name}) if hit is not None else None
         miss = self._act(table.default_actions, state)
         miss = replace(miss, missed=miss.missed | {table.name}) if miss is not None else None
         return _join(
@@ -259,9 +259,14 @@ class _Paths:
     def _learn(self, statement: Learn, state: _State) -> _State | None:
         for expr in (*statement.arguments, statement.profile):
             self.check_reads(expr, state, statement.span)
-        if statement.table not in (state.missed | state.hit if statement.renews else state.missed):
-            what = "is renewed where no path has asked it" if statement.renews else "learns where no path has missed it"
-            self.report.add(codes.NOT_MISSED, statement.span, f"table {statement.table} {what}")
+        if statement.renews:
+            for key in self.names.tables[statement.table].keys:
+                self.check_reads(key.expr, state, statement.span)
+            renewed = replace(state, renewed=state.renewed | {statement.table})
+            return renewed.join(self.run(statement.on_full, renewed))
+        if statement.table not in state.missed:
+            message = f"table {statement.table} learns where no path has missed it"
+            self.report.add(codes.NOT_MISSED, statement.span, message)
         self._check_pair(statement, state)
         full = self.run(statement.on_full, state)
         return replace(state, learned=state.learned | {statement.table}).join(full)
@@ -273,15 +278,12 @@ class _Paths:
             message = f"a packet may learn {', '.join(sorted(others))} and then {statement.table}"
             expected = "at most two entries of a store, in two tables"
             self.report.add(codes.BAD_PAIR, statement.span, message, expected=expected)
-        pair = [t.name for t in self.names.pipeline.tables if t.name in others or t.name == statement.table]
-        renewed = [name for name in pair if others and name in self._renewed()]
-        if renewed:
-            message = f"table {renewed[0]} is renewed, and may have pairs: {', '.join(pair)} have one store"
-            self.report.add(codes.BAD_PAIR, statement.span, message, expected="nothing else of its store is learned")
-
-    def _renewed(self) -> frozenset[str]:
-        learned = (s for s in all_statements(self.names.pipeline) if isinstance(s, Learn))
-        return frozenset(learn.table for learn in learned if learn.renews)
+        before = {name for name in state.renewed if self.names.tables[name].store == store}
+        if before:
+            message = (
+                f"table {statement.table} learns behind {', '.join(sorted(before))}, which is renewed in its store"
+            )
+            self.report.add(codes.BAD_PAIR, statement.span, message, expected="the pair first")
 
     def _reshape(self, statement: Push | Pop | PushVlan | PopVlan | Truncate, state: _State) -> _State:
         span = statement.span

@@ -20,8 +20,8 @@ from compiler.ir.walking import all_statements
 from compiler.span import NOWHERE, Span
 
 _FORMAT_WIDTHS = {"ipv4": 32, "ipv6": 128, "mac": 48}
-_MAX_PROFILE = 15
-"""The flow table's C keeps sets of profiles in 16 bits."""
+_MAX_PROFILE = 31
+"""The flow table's C keeps sets of profiles in 32 bits."""
 
 
 def check_tables(pipeline: Pipeline, report: Report) -> None:
@@ -94,10 +94,21 @@ def _check_fewest(pipeline: Pipeline, stores: dict[str, Store], report: Report) 
 
 
 def _check_halves(pipeline: Pipeline, report: Report) -> None:
-    """Of a pair one half counts at most, so one table of a store has entries that are counted."""
+    """Of a pair one half counts at most, so one table of a store has entries that are counted. What is renewed has no
+    pair, and is never counted.
+    """
     stores = {table.name: table.store for table in pipeline.tables}
     counting: dict[str, str] = {}
-    for learn in (found for found in all_statements(pipeline) if isinstance(found, Learn) and found.counted):
+    learns = [found for found in all_statements(pipeline) if isinstance(found, Learn)]
+    paired = {learn.table for learn in learns if not learn.renews}
+    for learn in (found for found in learns if found.renews):
+        if learn.table in paired:
+            message = f"table {learn.table} is renewed, and learned where it may have pairs"
+            report.add(codes.BAD_PAIR, learn.span, message, expected="one or the other")
+        if learn.counted:
+            message = f"table {learn.table} is renewed, and its entry is counted"
+            report.add(codes.BAD_PAIR, learn.span, message, expected="one or the other")
+    for learn in (found for found in learns if found.counted):
         store = stores.get(learn.table)
         if store is not None and counting.setdefault(store, learn.table) != learn.table:
             message = f"entries of tables {counting[store]} and {learn.table} are counted, which store {store} pairs"

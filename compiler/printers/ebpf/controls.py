@@ -293,7 +293,10 @@ class Printer:
         return f"apply_{table}(scratch)"
 
     def _run(self, lines: Lines, name: str) -> None:
-        lines.add(f"if ({self.call_of(self.usage.names.controls[name])} == DONE)", "\treturn DONE;")
+        control = self.usage.names.controls[name]
+        used = " || ".join(flag(self.usage.names.tables[table].store or table) for table in control.idle_without)
+        guard = f"({used}) && " if used else ""
+        lines.add(f"if ({guard}{self.call_of(control)} == DONE)", "\treturn DONE;")
 
     def call_of(self, control: Control) -> str:
         given = ["ctx"] if needs_context(self.pipeline, control.body) else []
@@ -324,6 +327,10 @@ class Printer:
         name, entry, counted = store.store.name, f"scratch->{statement.table}", ""
         if store.counts is not None:
             counted = f"scratch->{name}_counted" if statement.counted else "0"
+        if statement.renews:
+            with lines.block():
+                lines.add(f"struct {name}_entry *entry = &{entry};", "")
+                learned_key(lines, name, self.usage.names.tables[statement.table])
         lines.add(
             f"{entry}.now_ms = (u32)scratch->now_ms;",
             f"{entry}.table = {table_constant(statement.table)};",
@@ -348,7 +355,7 @@ def learned_key(lines: Lines, store: str, table: Table) -> None:
     """Give an `entry` the key that a packet has in a learned table, and its hash."""
     exprs = tuple(key.expr for key in table.keys)
     lines.extend(f"entry->key[{index}] = {word};" for index, word in enumerate(words(exprs)))
-    lines.add(f"entry->hash = {store}_hash(entry->key);")
+    lines.add(f"entry->hash = {store}_hash(scratch->hash_seed, entry->key);")
 
 
 def later_name(action: str, counter: str) -> str:

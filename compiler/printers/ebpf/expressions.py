@@ -131,7 +131,7 @@ def words(inputs: Sequence[Expr]) -> tuple[str, ...]:
 
 def hash_of(inputs: Sequence[Expr]) -> str:
     """The 64 bits of `mix64` over the inputs."""
-    state = "hash_seed"
+    state = "scratch->hash_seed"
     for word in words(inputs):
         state = f"mix64_word({state}, {word})"
     return f"mix64_final({state})"

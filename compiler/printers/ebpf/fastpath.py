@@ -15,10 +15,10 @@ place has no fast path.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
-from compiler.ir.expressions import Binary, Expr, FieldRef, IsValid, Operator
+from compiler.ir.expressions import Binary, Expr, FieldRef, IsValid, MetaRef, Operator
 from compiler.ir.nodes import Control
 from compiler.ir.statements import (
     Apply,
@@ -48,7 +48,7 @@ from compiler.ir.statements import (
 )
 from compiler.ir.walking import statements
 from compiler.printers.ebpf.controls import FunctionView, Printer, Valid, in_order, needs_context, pieces
-from compiler.printers.ebpf.fastkinds import KindView, dispatch, function_names, kind_view, kinds
+from compiler.printers.ebpf.fastkinds import Kind, KindView, Masked, dispatch, function_names, kind_view, kinds, masked
 from compiler.printers.ebpf.lines import Lines
 from compiler.printers.layout import MapKind
 from compiler.printers.reaching import INTRINSIC, Touched, Walk
@@ -99,7 +99,7 @@ def fast_view(printer: Printer) -> FastView | None:
     return FastView(
         controls=fast.hot_controls(),
         kinds=tuple(kind_view(kind, names[kind], usage) for kind in found),
-        dispatch=dispatch(pipeline, usage, names),
+        dispatch=dispatch(pipeline, usage, names, {kind: fast.rarely(kind) for kind in found}),
         hits=fast.hits(),
         main=fast.call(pipeline.main),
     )
@@ -112,6 +112,14 @@ class FastPrinter(Printer):
     taken: bool = False
     headers: frozenset[str] | None = None
     """Those that a packet of the fast path may have, None for any."""
+    _states: dict[tuple[int, bool], tuple[Statement, _State]] = field(
+        init=False, repr=False, compare=False, default_factory=dict[tuple[int, bool], tuple[Statement, _State]]
+    )
+    """What `behind` has found, by the statement's identity and `taken`: each one around it asks again."""
+    _takers: dict[int, tuple[Statement, bool]] = field(
+        init=False, repr=False, compare=False, default_factory=dict[int, tuple[Statement, bool]]
+    )
+    """What `takes_over` has found."""
 
     def reaches_forward(self, headers: frozenset[str]) -> bool:
         """Whether a packet of these headers may be forwarded without anything cold."""
@@ -137,6 +145,23 @@ class FastPrinter(Printer):
             if isinstance(s, Apply)
         }
         return tuple((t.name, t.store) for t in self.pipeline.tables if t.store and t.name in asked)
+
+    def rarely(self, kind: Kind) -> tuple[Masked, ...]:
+        """What tells in the headers of a kind that a hit of a learned table is rare, as far as headers tell it."""
+        hot = [s for name in self._reached(self.pipeline.main) for s in _hot_statements(self, self._body_of(name))]
+        headers: dict[str, set[FieldRef]] = {}
+        for statement in hot:
+            match statement:
+                case Assign(target=MetaRef(name=name), value=FieldRef(header=header) as value) if header in kind.names:
+                    headers.setdefault(name, set()).add(value)
+                case _:
+                    pass
+        known = {name: fields.pop() for name, fields in headers.items() if len(fields) == 1}
+        asked = (masked(s.rarely, known) for s in hot if isinstance(s, Apply) and s.rarely is not None)
+        return tuple(dict.fromkeys(found for found in asked if found is not None))
+
+    def _body_of(self, control: str) -> Sequence[Statement]:
+        return self.usage.names.controls[control].body
 
     def control(self, control: Control) -> FunctionView:
         lines = Lines()
@@ -216,6 +241,12 @@ class FastPrinter(Printer):
         return _State.TAKEN if taken else _State.OPEN
 
     def _behind_one(self, statement: Statement, taken: bool) -> _State:
+        key = id(statement), taken
+        if key not in self._states:
+            self._states[key] = statement, self._state_behind(statement, taken)
+        return self._states[key][1]
+
+    def _state_behind(self, statement: Statement, taken: bool) -> _State:
         if self.is_cold(statement):
             if taken:
                 raise _NotFastError
@@ -233,6 +264,11 @@ class FastPrinter(Printer):
 
     def takes_over(self, statement: Statement) -> bool:
         """Whether a packet that is not taken over yet must be right before a statement."""
+        if id(statement) not in self._takers:
+            self._takers[id(statement)] = statement, self._must_take_over(statement)
+        return self._takers[id(statement)][1]
+
+    def _must_take_over(self, statement: Statement) -> bool:
         if self.is_cold(statement):
             return False
         if (ways := self.taken_ways(statement)) is not None:

@@ -17,8 +17,8 @@ from compiler.span import InternalError
 PACKET = "&scratch->packet"
 WIRE_BYTES = 160
 """`WIRE_BYTES` of packet.h."""
-ROOM_WORDS = 3
-"""Words behind those that are pushed, as tc needs them."""
+ETHERNET_BYTES = 14
+"""Of the header that tc has in front, and gets behind the pushed ones."""
 _ENCAPSULATION = {
     "ipv4": "BPF_F_ADJ_ROOM_ENCAP_L3_IPV4",
     "ipv6": "BPF_F_ADJ_ROOM_ENCAP_L3_IPV6",
@@ -279,7 +279,8 @@ def push(lines: Lines, usage: Usage, statement: Push) -> None:
         for pushed in statement.headers:
             items += _items(lines, usage, pushed)
         words = wire.side_by_side(items)
-        lines.add(f"u64 words[{len(words) + ROOM_WORDS}] = {{")
+        room = -(-(size + ETHERNET_BYTES) // 8)
+        lines.add(f"u64 words[{room}] = {{")
         lines.extend(f"\t{word}," for word in words)
         lines.add("};", "")
         types = dict.fromkeys(usage.header_type(pushed.header).name for pushed in statement.headers)

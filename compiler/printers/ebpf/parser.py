@@ -140,12 +140,13 @@ def _value(expr: Expr, state: State, usage: Usage) -> str:
 def condition_of(case: Case, values: Sequence[str], select: Sequence[Expr]) -> str:
     """The C of a case, over the values of the `select` expressions; empty when it is always true."""
     tests = (
-        _test(match, value, width_bits(expr)) for match, value, expr in zip(case.matches, values, select, strict=True)
+        test_of(match, value, width_bits(expr)) for match, value, expr in zip(case.matches, values, select, strict=True)
     )
     return " && ".join(test for test in tests if test)
 
 
-def _test(match: Match, value: str, width: int) -> str:
+def test_of(match: Match, value: str, width: int) -> str:
+    """The C of a match of a value so many bits wide; empty when it takes any."""
     mask = (1 << width) - 1 if match.mask is None else match.mask
     if mask == 0:
         return ""

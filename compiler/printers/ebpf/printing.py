@@ -12,10 +12,9 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from compiler.ir.names import Names
 from compiler.ir.nodes import DropReason, Pipeline
-from compiler.ir.statements import Count, Learn
-from compiler.ir.walking import all_statements, multicasts, statements
+from compiler.ir.statements import Count
+from compiler.ir.walking import multicasts, statements
 from compiler.printers.ebpf import controls, fastpath, metering, parser, structures, tables
 from compiler.printers.ebpf.expressions import header_constant
 from compiler.printers.ebpf.gathering import Gathered, Gathering, gathered
@@ -95,7 +94,9 @@ class PipelineView:
     gatherings: tuple[GatheringView, ...]
     stores: tuple[structures.StoreView, ...]
     renewing: frozenset[str]
-    """Stores whose entries are renewed."""
+    """Stores with entries that are renewed."""
+    alone: frozenset[str]
+    """Those that have no others, and so no pairs."""
     sought: frozenset[str]
     """Stores in which keys without an entry are sought."""
     learned: tuple[tuple[str, str], ...]
@@ -169,8 +170,9 @@ def pipeline_view(pipeline: Pipeline, provenance: Mapping[str, Sequence[str]]) -
         maps=maps,
         gatherings=tuple(_gathering(array, maps) for array in arrays.gatherings),
         stores=tuple(structures.store_view(store) for store in laid.stores),
-        renewing=_renewing(used.names),
-        sought=_sought(used),
+        renewing=_stores(used, used.renewed),
+        alone=_stores(used, used.renewed) - _stores(used, used.learned),
+        sought=_stores(used, used.sought),
         learned=tuple((t.table, store.store.name) for store in laid.stores for t in store.tables),
         made_keys=tuple(t.table for t in laid.tables if arrays.makes_key(t)),
         later=_later(pipeline, laid, arrays),
@@ -195,13 +197,9 @@ def pipeline_view(pipeline: Pipeline, provenance: Mapping[str, Sequence[str]]) -
     )
 
 
-def _renewing(names: Names) -> frozenset[str]:
-    renewed = (s.table for s in all_statements(names.pipeline) if isinstance(s, Learn) and s.renews)
-    return frozenset(store for table in renewed if (store := names.tables[table].store) is not None)
-
-
-def _sought(used: Usage) -> frozenset[str]:
-    return frozenset(store for table in used.sought if (store := used.names.tables[table].store) is not None)
+def _stores(used: Usage, tables: frozenset[str]) -> frozenset[str]:
+    """Of learned tables."""
+    return frozenset(store for table in tables if (store := used.names.tables[table].store) is not None)
 
 
 def _gathering(array: Gathering, maps: Sequence[structures.MapView]) -> GatheringView:

@@ -25,7 +25,7 @@ class Usage:
     """`kept` are (header, field) pairs that the parser keeps; `positioned` the headers whose position is kept.
 
     `together` are the sets of headers that one parsed packet can have; `applied` and `sought` the tables that an Apply
-    or a Seek asks, `learned` those that a Learn adds to and does not renew.
+    or a Seek asks, `learned` those that a Learn adds to, `renewed` those that one renews.
     """
 
     names: Names
@@ -35,6 +35,7 @@ class Usage:
     applied: frozenset[str]
     sought: frozenset[str]
     learned: frozenset[str]
+    renewed: frozenset[str]
 
     def may_be_together(self, header: str, others: frozenset[str]) -> bool:
         """Whether a parsed packet can have the header besides all of the others."""
@@ -68,6 +69,7 @@ def usage(pipeline: Pipeline) -> Usage:
         applied=frozenset(s.table for s in body if isinstance(s, Apply)),
         sought=frozenset(s.table for s in body if isinstance(s, Seek)),
         learned=frozenset(s.table for s in body if isinstance(s, Learn) and not s.renews),
+        renewed=frozenset(s.table for s in body if isinstance(s, Learn) and s.renews),
     )
 
 

@@ -77,7 +77,7 @@ __noinline u32 FLOW(read_before)(u32 index, struct FLOW(entry) *entry)
 	u8 *arguments = (u8 *)entry->argument_words;
 	for (u32 i = 0; i < FLOW_KEY_WORDS; i++)
 		entry->key[i] = FLOW_READ(slot->key[i]);
-	entry->hash = FLOW(hash)(entry->key);
+	entry->hash = FLOW(hash)(hash_seed, entry->key);
 	entry->free = 0;
 	entry->now_ms = (u32)clock_device_ms();
 	entry->table = FLOW(before_tables)[table];

@@ -37,7 +37,13 @@ static __always_inline bool FLOW(hold)(struct FLOW(slot) *slot, u32 version)
 /* Let a held slot go, at an even version; what was stored before is seen before it. */
 static __always_inline void FLOW(let_go)(struct FLOW(slot) *slot, u32 version)
 {
-	__sync_lock_test_and_set(&slot->version, version);
+	if (memory_is_unordered) {
+		__sync_lock_test_and_set(&slot->version, version);
+		return;
+	}
+	/* Its stores are seen in their order, so this one behind all others; what is loaded later may be loaded before. */
+	asm volatile("" : : : "memory");
+	*(volatile u32 *)&slot->version = version;
 }
 
 /* What a held slot has leaves it, and counts no more. */
@@ -239,18 +245,26 @@ static __always_inline bool FLOW(is_there)(const struct flow_half *first)
 	return !slot || FLOW_READ(slot->version) == first->version;
 }
 
-/* Put the entry at the place found for it, if that is still worth `score`. False: somebody was faster. */
-__noinline int FLOW(settle)(const struct FLOW(entry) *entry, struct flow_half *first, u64 score)
+/* Whether the slot at a position, whose head was read before, is worth `score`; of a free one the head alone tells. */
+static __always_inline bool FLOW(is_worth)(const struct FLOW(entry) *entry, u32 first, u32 index, u32 position, u64 head,
+					   u64 score)
 {
-	if (!entry || !first)
-		return false;
+	if (score >> 8 == FLOW_SCORE_FREE >> 8)
+		return !((struct FLOW(hit)){.head = head}).table;
+	return FLOW(score)(entry, first, index, position) == score;
+}
+
+/* Put the entry at the place found for it, if that is still worth `score`. False: somebody was faster. */
+static __always_inline bool FLOW(settle)(const struct FLOW(entry) *entry, struct flow_half *first, u64 score)
+{
 	u32 position = (u32)score & (2 * FLOW_WAYS - 1), index = FLOW(index)(entry->hash, position);
 	struct FLOW(slot) *slot = FLOW(at)(index);
 	if (!slot)
 		return false;
 	u64 head = FLOW_READ(slot->head);
 	u32 version = (u32)head;
-	if (FLOW(score)(entry, first->slot, index, position) != score || !FLOW(take)(slot, index, head, entry->now_ms))
+	if (!FLOW(is_worth)(entry, first->slot, index, position, head, score) ||
+	    !FLOW(take)(slot, index, head, entry->now_ms))
 		return false;
 	FLOW(fill)(slot, entry, first->slot);
 	FLOW(set_tag)(index, FLOW(tag)(entry->hash));
@@ -283,11 +297,11 @@ static __always_inline u64 FLOW(still_free)(const struct FLOW(entry) *entry, con
 
 	if (!first->slot)
 		return free;
-	u32 taken = first->slot - 1;
-	if (taken / FLOW_WAYS == FLOW(index)(entry->hash, 0) / FLOW_WAYS)
-		free &= ~(1ull << taken % FLOW_WAYS);
-	if (taken / FLOW_WAYS == FLOW(index)(entry->hash, FLOW_WAYS) / FLOW_WAYS)
-		free &= ~(1ull << (FLOW_WAYS + taken % FLOW_WAYS));
+	u32 taken = first->slot - 1, of_first = FLOW(index)(entry->hash, 0), of_second = FLOW(index)(entry->hash, FLOW_WAYS);
+	if (taken / FLOW_WAYS == of_first / FLOW_WAYS)
+		free &= ~(1ull << (taken - of_first) % FLOW_WAYS);
+	if (taken / FLOW_WAYS == of_second / FLOW_WAYS)
+		free &= ~(1ull << (FLOW_WAYS + (taken - of_second) % FLOW_WAYS));
 	return free;
 }
 
@@ -308,28 +322,32 @@ __noinline int FLOW(learn)(const struct FLOW(entry) *entry, struct flow_half *fi
 	 * Mostly there is a free slot, known since the key was looked for. One that another CPU fills at this moment may look
 	 * free, too: it cannot be had then, and `search` tells what became of it.
 	 */
-	u64 seen_free = first->slot && !first->took_free ? FLOW_SCORE_NONE
-							    : FLOW(free_score)(FLOW(still_free)(entry, first));
-	if (seen_free != FLOW_SCORE_NONE && FLOW(is_there)(first) && FLOW(settle)(entry, first, seen_free)) {
-		first->took_free = 1;
-		return FLOW_LEARNED;
-	}
+	u64 score = first->slot && !first->took_free ? FLOW_SCORE_NONE
+							: FLOW(free_score)(FLOW(still_free)(entry, first));
+	bool is_seen = score != FLOW_SCORE_NONE, was_searched = false;
 #pragma clang loop unroll(disable)
-	for (u32 attempt = 0; attempt < FLOW_ATTEMPTS && FLOW(is_there)(first); attempt++) {
-		u64 score = FLOW(search)(entry, first->slot, &changing);
-
-		if (score == FLOW_SCORE_KNOWN) {
-			if (first->slot)
-				FLOW(withdraw)(first);
-			first->slot = FLOW_NO_HALF;
-			return FLOW_KNOWN;
+	for (u32 attempt = !is_seen; attempt <= FLOW_ATTEMPTS && FLOW(is_there)(first); attempt++) {
+		if (!is_seen) {
+			score = FLOW(search)(entry, first->slot, &changing);
+			if (score == FLOW_SCORE_KNOWN) {
+				if (first->slot)
+					FLOW(withdraw)(first);
+				first->slot = FLOW_NO_HALF;
+				return FLOW_KNOWN;
+			}
+			bool looks_again = (changing & FLOW_SCORE_CHANGING) && !was_searched;
+			was_searched = true;
+			if (looks_again)
+				continue;
+			if (score == FLOW_SCORE_OWN || score == FLOW_SCORE_NONE)
+				break;
 		}
-		if ((changing & FLOW_SCORE_CHANGING) && !attempt)
-			continue;
-		if (score == FLOW_SCORE_OWN || score == FLOW_SCORE_NONE)
-			break;
-		if (FLOW(settle)(entry, first, score))
+		if (FLOW(settle)(entry, first, score)) {
+			if (is_seen)
+				first->took_free = 1;
 			return FLOW_LEARNED;
+		}
+		is_seen = false;
 	}
 	FLOW(count)(FLOW_EVENT_FULL, 1);
 	if (first->slot)
@@ -339,25 +357,28 @@ __noinline int FLOW(learn)(const struct FLOW(entry) *entry, struct flow_half *fi
 
 #ifdef FLOW_RENEWS
 /*
- * Give the entry of this key other arguments and another profile; it goes on counting. True also when another packet is at
- * it: what that one says is as new. False: there is no such entry, or it is about to end. A packet that looks at the slot
- * in this instant misses, so who renews at every packet of many CPUs has misses.
+ * Give the entry of this key other arguments and another profile, and those of another table where it is one's; it goes on
+ * counting. True also when another packet is at it: what that one says is as new. False: there is no such entry, then
+ * `free` is what `has_tag` says; or it is about to end, or has a pair. A packet that looks at the slot in this instant
+ * misses, so who renews at every packet of many CPUs has misses.
  */
-__noinline int FLOW(renew)(const struct FLOW(entry) *entry)
+__noinline int FLOW(renew)(struct FLOW(entry) *entry)
 {
 	u32 index, version;
-	u64 free;
 
 	if (!entry)
 		return false;
-	struct FLOW(slot) *slot = FLOW(match)(entry->key, entry->hash, &index, &free);
+	struct FLOW(slot) *slot = 0;
+	if (FLOW(has_tag)(entry->hash, &entry->free))
+		slot = FLOW(match)(entry->key, entry->hash, &index);
 	if (!slot)
 		return false;
 	version = FLOW_READ(slot->version);
 	if (!FLOW(hold)(slot, version))
 		return true;
-	bool is_own = slot->table == entry->table && FLOW(has_key)(slot, entry->key);
+	bool is_own = !(slot->table & FLOW_ENDED) && slot->table && !slot->pair && FLOW(has_key)(slot, entry->key);
 	if (is_own) {
+		slot->table = entry->table;
 		slot->profile = entry->profile;
 		slot->seen_ms = entry->now_ms;
 		for (u32 i = 0; i < FLOW_ARGUMENT_WORDS; i++)
@@ -367,8 +388,13 @@ __noinline int FLOW(renew)(const struct FLOW(entry) *entry)
 	return is_own;
 }
 
-static __always_inline int FLOW(renew_or_learn)(const struct FLOW(entry) *entry, struct flow_half *first)
+/*
+ * What is made has no pair, whatever the packet has learned before; it learns none behind it. `half` is the packet's own:
+ * the caller's stack is short.
+ */
+static __always_inline int FLOW(renew_or_learn)(struct FLOW(entry) *entry, struct flow_half *half)
 {
-	return FLOW(renew)(entry) ? FLOW_LEARNED : FLOW(learn)(entry, first);
+	*half = (struct flow_half){};
+	return FLOW(renew)(entry) ? FLOW_LEARNED : FLOW(learn)(entry, half);
 }
 #endif

@@ -10,7 +10,7 @@ static __always_inline u32 FLOW(first_of)(const struct FLOW(slot) *slot, u32 ind
 
 	for (u32 i = 0; i < FLOW_KEY_WORDS; i++)
 		key[i] = FLOW_READ(slot->key[i]);
-	u64 hash = FLOW(hash)(key);
+	u64 hash = FLOW(hash)(hash_seed, key);
 #pragma clang loop unroll(disable)
 	for (u32 position = 0; position < 2 * FLOW_WAYS; position++) {
 		u32 at = FLOW(index)(hash, position);
@@ -99,7 +99,10 @@ SEC("syscall") int FLOW(sweep)(struct flow_sweep *context)
 
 	if (!tally)
 		return -1;
-	*tally = (struct flow_tally){};
+	/* One by one: it is too large for a memset that the compiler writes out, and there is no other. */
+#pragma clang loop unroll(disable)
+	for (u32 i = 0; i < sizeof(*tally) / sizeof(u32); i++)
+		((volatile u32 *)tally)[i] = 0;
 	if (first >= FLOW_SLOTS || count > FLOW_SLOTS - first)
 		count = first >= FLOW_SLOTS ? 0 : FLOW_SLOTS - first;
 #pragma clang loop unroll(disable)
@@ -183,7 +186,7 @@ __noinline int FLOW(end_slot)(const struct FLOW(end) *wanted, u32 index)
 SEC("syscall") int FLOW(end_key)(struct FLOW(end) *context)
 {
 	struct FLOW(end) wanted = *context;
-	u64 hash = FLOW(hash)(wanted.key);
+	u64 hash = FLOW(hash)(hash_seed, wanted.key);
 	u32 removed = 0, busy = 0;
 
 #pragma clang loop unroll(disable)

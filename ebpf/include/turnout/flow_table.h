@@ -10,21 +10,22 @@
  *   FLOW_SLOT_BYTES 64 or 128
  *   FLOW_SLOTS      how many, a power of two
  *   FLOW_WAYS       slots in a set, a power of two
- *   FLOW_PROFILES   the highest profile id + 1, at most 16
+ *   FLOW_PROFILES   the highest profile id + 1, at most 32
  *   FLOW_EVENTS     how many events transitions know
  *   FLOW_TRANSITIONS how many transitions there are
  *   FLOW_COUNTS     only where entries count for members of a selector: numbers of members, and 0
- *   FLOW_RENEWS     only where packets change entries that they have hit; such a store has no pairs
+ *   FLOW_RENEWS     only where packets change entries, which have no pairs
+ *   FLOW_ALONE      only where there are no pairs at all
  *   FLOW_SOUGHT     only where packets look for a key that no entry has
  *
  * and these tables before it:
  *
  *   static const volatile u32 <store>_timeout_ms[FLOW_PROFILES];           below 2^31
  *   static const volatile u8 <store>_rank[FLOW_PROFILES];                  below FLOW_RANKS
- *   static const volatile u16 <store>_moves[FLOW_EVENTS];                  a bit for each profile that the event may change
+ *   static const volatile u32 <store>_moves[FLOW_EVENTS];                  a bit for each profile that the event may change
  *   static const volatile struct flow_transition <store>_transitions[FLOW_TRANSITIONS];   the first that fits counts
  *
- *   static const volatile u16 <store>_over;                                a bit for each profile that counts no more; with FLOW_COUNTS
+ *   static const volatile u32 <store>_over;                                a bit for each profile that counts no more; with FLOW_COUNTS
  *
  * (volatile keeps them in .rodata under their names; the compiler would scatter them over sections of constants.)
  * It defines find_entry, goes_on, reach, saw, use, learn for packets and the programs sweep, end_key,
@@ -65,11 +66,12 @@
 #include "clock.h"
 #include "hash.h"
 
-#define FLOW_MAX_PROFILES 16
+#define FLOW_MAX_PROFILES 32
 #define FLOW_RANKS 8
 #define FLOW_SWEEP_SLOTS 4096
 #define FLOW_SWEEP_STRIDE 64
 #define FLOW_ATTEMPTS 3
+#define FLOW_WAY_SHIFT 30	/* of a hash: the bits that tell at which way of its sets a search begins */
 #define FLOW_BEFORE_TABLES 8	/* that a store before this one may have, and index 0 */
 #define FLOW_BEFORE_WAYS 4
 
@@ -155,8 +157,8 @@ enum flow_end { FLOW_END_MARK, FLOW_END_REMOVE };
 
 #define FLOW_READ(place) (*(const volatile __typeof__(place) *)&(place))
 
-/* 0 on x86, whose loads are in order anyway; what keeps them in order elsewhere then costs nothing. */
-const volatile u8 loads_are_unordered = 1;
+/* 0 on x86, whose loads are in order anyway, and so are its stores; what keeps them in order elsewhere then costs nothing. */
+const volatile u8 memory_is_unordered = 1;
 
 /*
  * Zero, but known only once `value` has been loaded: added to an address it keeps the loads in order on arm64 too,
@@ -164,7 +166,7 @@ const volatile u8 loads_are_unordered = 1;
  */
 static __always_inline u64 flow_after(u64 value)
 {
-	if (!loads_are_unordered)
+	if (!memory_is_unordered)
 		return 0;
 	asm volatile("%0 &= 0" : "+r"(value));
 	return value;
@@ -186,8 +188,11 @@ static __always_inline u32 flow_one_register(u32 value)
 #ifdef FLOW_STORE
 
 #define FLOW_SETS (FLOW_SLOTS / FLOW_WAYS)
-/* One that is renewed is held for some ten nanoseconds, and that again and again: who looks at it then looks again. */
-#ifdef FLOW_RENEWS
+/*
+ * One that is renewed is held for some ten nanoseconds, and that again and again: who looks at it then looks again. Beside
+ * pairs, who misses one in that instant has missed it: what is renewed there is no more than a packet or two old.
+ */
+#ifdef FLOW_ALONE
 #define FLOW_FIND_ATTEMPTS 16
 #else
 #define FLOW_FIND_ATTEMPTS 2
@@ -219,7 +224,7 @@ _Static_assert(sizeof(struct FLOW(slot)) == FLOW_SLOT_BYTES, "an entry does not 
 _Static_assert((FLOW_SLOTS & (FLOW_SLOTS - 1)) == 0 && FLOW_SETS * FLOW_WAYS == FLOW_SLOTS, "slots and ways");
 _Static_assert((FLOW_WAYS & (FLOW_WAYS - 1)) == 0 && FLOW_WAYS <= 4, "ways, of both sets at most 8: bits of `free`, and tags of a word");
 _Static_assert(sizeof(FLOW(timeout_ms)) == 4 * FLOW_PROFILES && sizeof(FLOW(rank)) == FLOW_PROFILES, "profiles");
-_Static_assert(sizeof(FLOW(moves)) == 2 * FLOW_EVENTS, "events");
+_Static_assert(sizeof(FLOW(moves)) == 4 * FLOW_EVENTS, "events");
 _Static_assert(sizeof(FLOW(transitions)) == FLOW_TRANSITIONS * sizeof(struct flow_transition), "transitions");
 _Static_assert(FLOW_PROFILES <= FLOW_MAX_PROFILES, "profiles");
 
@@ -297,11 +302,16 @@ struct FLOW(entry) {
 	};
 };
 
+struct FLOW(key) {
+	u64 words[FLOW_KEY_WORDS];
+};
+
 _Static_assert(sizeof(struct FLOW(entry)) == 8 * (FLOW_KEY_WORDS + 3 + FLOW_ARGUMENT_WORDS), "padding in an entry");
 
-static __always_inline u64 FLOW(hash)(const u64 *key)
+/* `seed` is the value of hash_seed, which a packet reads once. */
+static __always_inline u64 FLOW(hash)(u64 seed, const u64 *key)
 {
-	return mix64(hash_seed, key, FLOW_KEY_WORDS);
+	return mix64(seed, key, FLOW_KEY_WORDS);
 }
 
 static __always_inline struct FLOW(slot) *FLOW(at)(u32 index)
@@ -367,12 +377,12 @@ static __always_inline bool FLOW(copy)(struct FLOW(slot) *slot, const u64 *key, 
 	return !differs && !(head & 1) && FLOW_READ(from->version) == (u32)head;
 }
 
-/* The slot at a position of the search for a key: the first set's ways, then the second's. */
+/* The slot at a position of the search for a key: the first set's ways, then the second's, each from the key's own way on. */
 static __always_inline u32 FLOW(index)(u64 hash, u32 position)
 {
 	u64 set = hash >> (position / FLOW_WAYS * 32);
 
-	return (u32)(set % FLOW_SETS) * FLOW_WAYS + position % FLOW_WAYS;
+	return (u32)(set % FLOW_SETS) * FLOW_WAYS + ((u32)(hash >> FLOW_WAY_SHIFT) + position) % FLOW_WAYS;
 }
 
 /* Of 16 bits of the hash that no set of a store of up to 2^18 slots is chosen by; never 0. */
@@ -393,32 +403,49 @@ static __always_inline void FLOW(set_tag)(u32 index, u32 tag)
 		*(volatile u16 *)(tags + index % FLOW_WAYS) = tag;
 }
 
-static __always_inline u64 FLOW(tags_of_set)(u32 set)
+/* Those of the set that the slot is in, from this slot's on. */
+static __always_inline u64 FLOW(tags_from)(u32 index)
 {
-	u64 *tags = bpf_map_lookup_elem(&FLOW(tags), &set);
+	u32 set = index / FLOW_WAYS, before = 16 * (index % FLOW_WAYS);
+	u64 *place = bpf_map_lookup_elem(&FLOW(tags), &set), tags = place ? FLOW_READ(*place) : 0;
 
-	return tags ? FLOW_READ(*tags) : 0;
+	return tags >> before | tags << 1 << (16 * FLOW_WAYS - 1 - before);
+}
+
+#define FLOW_LANES (0x0001000100010001ull >> 16 * (4 - FLOW_WAYS))	/* the lowest bit of each tag in a word */
+
+/* A bit for each way, from the lowest on, whose tag says that the slot is free: of those that are not the lowest bit is 1. */
+static __always_inline u64 FLOW(free_ways)(u64 tags)
+{
+	return (~tags & FLOW_LANES) * (1ull << 60 | 1ull << 45 | 1ull << 30 | 1ull << 15) >> 60;
 }
 
 /*
- * The first slot that looks like the key's; what it holds is for `copy` to tell. When there is none, `free` has a bit
- * for each position whose slot is free. By arithmetic, not by branches, of which the verifier would follow every
- * combination.
+ * Whether a slot of the key's two sets has its tag, so that it is worth a search. `free` has a bit for each position whose
+ * slot is free. Most keys that no entry has are known by this; it is arithmetic, so what it loads is loaded at once.
  */
-static __always_inline struct FLOW(slot) *FLOW(match)(const u64 *key, u64 hash, u32 *index, u64 *free)
+static __always_inline bool FLOW(has_tag)(u64 hash, u64 *free)
+{
+	u64 first = FLOW(tags_from)(FLOW(index)(hash, 0)), second = FLOW(tags_from)(FLOW(index)(hash, FLOW_WAYS));
+	u64 tag = FLOW(tag)(hash) * FLOW_LANES;
+
+	*free = FLOW(free_ways)(first) | FLOW(free_ways)(second) << FLOW_WAYS;
+	first ^= tag;
+	second ^= tag;
+	/* Of a lane that is zero the subtraction sets the highest bit, which was not set: the lowest such lane is told truly. */
+	return (((first - FLOW_LANES) & ~first) | ((second - FLOW_LANES) & ~second)) & FLOW_LANES << 15;
+}
+
+/* The first slot that looks like the key's; what it holds is for `copy` to tell. */
+static __always_inline struct FLOW(slot) *FLOW(match)(const u64 *key, u64 hash, u32 *index)
 {
 	u64 tags = 0;
 
-	*free = 0;
-#pragma clang loop unroll(full)
+#pragma clang loop unroll(disable)
 	for (u32 position = 0; position < 2 * FLOW_WAYS; position++) {
 		*index = FLOW(index)(hash, position);
-		if (position % FLOW_WAYS == 0)
-			tags = FLOW(tags_of_set)(*index / FLOW_WAYS);
-		u64 tag = tags >> 16 * (position % FLOW_WAYS) & 0xffff;
-
-		*free |= (tag - 1) >> 63 << position;
-		if (tag != FLOW(tag)(hash))
+		tags = position % FLOW_WAYS ? tags >> 16 : FLOW(tags_from)(*index);
+		if ((tags & 0xffff) != FLOW(tag)(hash))
 			continue;
 		struct FLOW(slot) *slot = FLOW(at)(*index);
 		if (slot && FLOW(has_key)(slot, key) && FLOW_READ(slot->table))
@@ -428,7 +455,18 @@ static __always_inline struct FLOW(slot) *FLOW(match)(const u64 *key, u64 hash, 
 }
 
 /*
- * The entry of a key, and false if there is none; then `free` is what `match` says. `hash` is that of FLOW(hash), which
+ * The slot + 1 that looks like the key's, 0 when there is none. A function of its own: few packets need it, so it takes no
+ * registers from those that do not, and the verifier follows it once.
+ */
+__noinline u32 FLOW(place)(const struct FLOW(key) *key, u64 hash)
+{
+	u32 index;
+
+	return key && FLOW(match)(key->words, hash, &index) ? index + 1 : 0;
+}
+
+/*
+ * The entry of a key, and false if there is none; then `free` is what `has_tag` says. `hash` is that of FLOW(hash), which
  * the caller may have for more.
  */
 static __always_inline bool FLOW(find_or_free)(const u64 *key, u64 hash, struct FLOW(hit) *hit, u64 *free)
@@ -438,22 +476,26 @@ static __always_inline bool FLOW(find_or_free)(const u64 *key, u64 hash, struct 
 	/* Most entries are in the first place, whose tag would be a cache line more. */
 	if (first && FLOW(copy)(first, key, hit) && hit->table)
 		return true;
+	if (!FLOW(has_tag)(hash, free))
+		return false;
+	struct FLOW(key) sought;
+	for (u32 i = 0; i < FLOW_KEY_WORDS; i++)
+		sought.words[i] = key[i];
 #pragma clang loop unroll(disable)
 	for (u32 attempt = 0; attempt < FLOW_FIND_ATTEMPTS; attempt++) {
-		/* Opaque, so that the compiler does not keep all places on the stack before it looks at the first. */
-		u64 again = hash;
-		asm volatile("" : "+r"(again));
-		struct FLOW(slot) *slot = FLOW(match)(key, again, &hit->index, free);
+		u32 found = FLOW(place)(&sought, hash);
+		struct FLOW(slot) *slot = found ? FLOW(at)(found - 1) : 0;
 
 		if (!slot)
 			return false;
-		if (FLOW(copy)(slot, key, hit) && hit->table)
+		hit->index = found - 1;
+		if (FLOW(copy)(slot, sought.words, hit) && hit->table)
 			return true;
 	}
 	return false;
 }
 
-#ifdef FLOW_RENEWS
+#ifdef FLOW_ALONE
 /*
  * The slot + 1 of the key of `entry`, 0 when there is none. Its `head` and, as those of the entry, its arguments are of one
  * moment. A function of its own to the verifier, which would follow all the attempts again for every table that asks.
@@ -471,10 +513,10 @@ __noinline u32 FLOW(look_up)(struct FLOW(entry) *entry, u64 *head)
 }
 #endif
 
-/* The entry that `entry` has the key and the hash of, and false if there is none; then its `free` is what `match` says. */
+/* The entry that `entry` has the key and the hash of, and false if there is none; then its `free` is what `has_tag` says. */
 static __always_inline bool FLOW(find_entry)(struct FLOW(entry) *entry, struct FLOW(hit) *hit)
 {
-#ifdef FLOW_RENEWS
+#ifdef FLOW_ALONE
 	u64 head = 0;
 	u32 found = FLOW(look_up)(entry, &head);
 
@@ -503,19 +545,19 @@ static __always_inline bool FLOW(goes_on)(struct FLOW(hit) *hit, u32 side)
 
 #ifdef FLOW_SOUGHT
 /*
- * Whether an entry has the key of `entry` for packets of a side; nobody sees that. If not, `free` is what `match` says, and
- * nothing of a slot that has the key and has ended. A function of its own, asked for key after key.
+ * Whether an entry has the key of `entry` for packets of a side; nobody sees that. If not, `free` is what `has_tag` says, and
+ * nothing of a slot that has the key and has ended.
  */
-__noinline u32 FLOW(holds)(struct FLOW(entry) *entry, u32 side)
+static __always_inline bool FLOW(holds)(struct FLOW(entry) *entry, u32 side)
 {
 	struct FLOW(hit) hit;
 
-	if (!entry || !FLOW(find_entry)(entry, &hit))
-		return 0;
+	if (!FLOW(find_entry)(entry, &hit))
+		return false;
 	if (FLOW(goes_on)(&hit, side))
-		return 1;
+		return true;
 	entry->free = 0;
-	return 0;
+	return false;
 }
 #endif
 
@@ -665,9 +707,11 @@ static __always_inline void FLOW(use)(struct FLOW(hit) *hit, u32 now_ms, u64 byt
 #undef FLOW_TRANSITIONS
 #undef FLOW_COUNTS
 #undef FLOW_RENEWS
+#undef FLOW_ALONE
 #undef FLOW_SOUGHT
 #undef FLOW_FIND_ATTEMPTS
 #undef FLOW_SETS
+#undef FLOW_LANES
 #undef FLOW_ARGUMENT_WORDS
 #undef FLOW_ARGUMENT_BYTES
 

@@ -36,6 +36,8 @@ struct packet {
 /* `size` bytes at a position, to be read or written; null when the packet ends before. Lost with the next helper. */
 static __always_inline u8 *packet_at(struct packet_context *ctx, const struct packet *packet, u32 position, u32 size)
 {
+	/* Opaque, or the compiler keeps addresses of its fields, through which the verifier lets nothing be read. */
+	asm volatile("" : "+r"(ctx));
 	u8 *at = (u8 *)(unsigned long)ctx->data + ((position - packet->start) & PACKET_OFFSET_MASK);
 	u8 *end = (u8 *)(unsigned long)ctx->data_end;
 

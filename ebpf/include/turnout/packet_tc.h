@@ -112,7 +112,7 @@ static __always_inline bool packet_pop(struct __sk_buff *ctx, struct packet *pac
 	return true;
 }
 
-/* Add an Ethernet header to words of which `size` bytes are in use; there is room for two words more. */
+/* Add an Ethernet header to words of which `size` bytes are in use; there is room for it. */
 static __always_inline bool packet_append_ethernet(struct __sk_buff *ctx, const struct packet *packet, u64 *words,
 						   u32 size)
 {

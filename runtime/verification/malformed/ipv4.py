@@ -12,7 +12,7 @@ _KINDS = (0, 1, 7, 68, 130, 131, 134, 136, 137, 148, 222, 255)
 """End, no-operation, record route, time stamp, security, loose and strict source routes, stream, router alert."""
 _SAID = (None, 0, 1, 2, 3, 4, 11, 39, 40, 41, 255)
 """What an option says its length is; None without a length, or the one that it has."""
-_WORDS = (1, 2, 3, 10)
+_WORDS = tuple(range(1, 11))
 """Words of options that the header has room for: its length is 5 more."""
 _OPTIONS = tuple(product(_KINDS, _SAID, _WORDS))
 
@@ -25,12 +25,7 @@ def _option(kind: int, said: int | None, words: int) -> bytes:
 
 
 def _with_options(frame: bytes, case: int) -> bytes:
-    part = anatomy.last(frame, "ipv4")
-    if part is None or part.end - part.start != 20:
-        return frame
-    kind, said, words = _OPTIONS[case]
-    frame = anatomy.replaced(frame, part.start, bytes([0x45 + words]))
-    return anatomy.spliced(frame, part.end, part.end, _option(kind, said, words))
+    return anatomy.optioned(frame, _option(*_OPTIONS[case]))
 
 
 def _room_without_options(frame: bytes, case: int) -> bytes:

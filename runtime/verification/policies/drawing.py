@@ -8,12 +8,20 @@ from typing import TypeVar
 from hypothesis import strategies as st
 
 from runtime.verification.policies.entrances import RANGES
+from runtime.verification.policies.isolating import PEERS
+from runtime.verification.policies.isolating import PORTS as ISOLATED_PORTS
 from runtime.verification.policies.meshes import PORTS, PREFIXES
 from runtime.verification.policies.plan import (
+    DEVICES,
     NETWORK_NAMES,
     PROXY_PLACES,
     PlannedBackend,
+    PlannedCrossing,
     PlannedDirection,
+    PlannedFarBackend,
+    PlannedGateway,
+    PlannedGrant,
+    PlannedIsolation,
     PlannedNetwork,
     PlannedPort,
     PlannedRanges,
@@ -67,6 +75,45 @@ _DIRECTION = st.builds(
     exclude=st.one_of(st.just(()), _FEW_RULES),
     deny=st.one_of(st.just(()), st.just(()), _FEW_RULES),
 )
+
+_GRANT = st.builds(
+    PlannedGrant,
+    peers=st.lists(st.integers(0, len(PEERS) - 1), max_size=3, unique=True).map(tuple),
+    ports=st.lists(st.integers(0, len(ISOLATED_PORTS) - 1), max_size=3, unique=True).map(tuple),
+).filter(lambda grant: grant.peers or grant.ports)
+_GRANTS = st.none() | st.lists(_GRANT, max_size=3).map(tuple)
+_ISOLATION = st.builds(
+    PlannedIsolation,
+    app=st.sampled_from(("", "web", "web", "db")),
+    team=st.sampled_from(("shop", "shop", "shop", "ops")),
+    number=st.integers(0, 1),
+    ingress=_GRANTS,
+    egress=_GRANTS,
+).filter(lambda isolation: isolation.ingress is not None or isolation.egress is not None)
+
+_FAR_BACKENDS = st.builds(
+    PlannedFarBackend,
+    workload=st.integers(0, 6),
+    port=st.sampled_from((None, None, 9000)),
+    weight=st.sampled_from((1, 1, 2)),
+)
+_CROSSING = st.builds(
+    PlannedCrossing,
+    host=st.integers(10, 11),
+    versions=st.sampled_from((_BOTH, _BOTH, _V4, _V6)),
+    ports=st.lists(_PORTS, min_size=1, max_size=2, unique_by=lambda p: (p.protocol, p.port)).map(tuple),
+    app=st.sampled_from(("", "web")),
+    backends=st.lists(_FAR_BACKENDS, max_size=4, unique_by=lambda b: b.workload).map(tuple),
+    algorithm=st.sampled_from(("Maglev", "Maglev", "SourceHash", "Random", "RoundRobin", "LeastConnections")),
+    ranges=st.none() | st.none() | _RANGES,
+)
+_CROSSINGS = st.just([]) | st.lists(_CROSSING, min_size=1, max_size=2, unique_by=lambda crossing: crossing.host)
+_GATEWAYS = st.lists(
+    st.builds(PlannedGateway, device=st.sampled_from(DEVICES), versions=st.sampled_from((_BOTH, _BOTH, _V4, _V6))),
+    min_size=1,
+    max_size=2,
+    unique_by=lambda gateway: gateway.device,
+).map(tuple)
 
 
 def _redirect(networks: tuple[PlannedNetwork, ...]) -> st.SearchStrategy[PlannedRedirect]:
@@ -156,6 +203,10 @@ def _address_of(workload: PlannedWorkload) -> tuple[int, int]:
     return workload.network, workload.host
 
 
+def _name_of(isolation: PlannedIsolation) -> tuple[str, str, int]:
+    return isolation.team, isolation.app, isolation.number
+
+
 def _frontend_of(service: PlannedService) -> tuple[int, int, bool]:
     return service.network, service.host, service.is_inside
 
@@ -179,6 +230,9 @@ def plans(draw: st.DrawFn) -> PolicyPlan:
             has_orphan=draw(st.sampled_from((False, False, False, True))),
             proxies=draw(_proxies(networks)),
             redirects=tuple(draw(st.lists(_redirect(networks), max_size=3, unique=True))),
+            isolations=tuple(draw(st.just([]) | st.lists(_ISOLATION, min_size=1, max_size=3, unique_by=_name_of))),
+            crossings=tuple(draw(_CROSSINGS)),
+            gateways=draw(_GATEWAYS),
             at_nodes=draw(st.sampled_from((None, None, *range(count)))),
         )
     )
@@ -186,7 +240,16 @@ def plans(draw: st.DrawFn) -> PolicyPlan:
 
 def sound(plan: PolicyPlan) -> PolicyPlan:
     """Without backends that name the same address and port twice."""
-    return replace(plan, services=tuple(_with_single_backends(plan, service) for service in plan.services))
+    return replace(
+        plan,
+        services=tuple(_with_single_backends(plan, service) for service in plan.services),
+        crossings=tuple(_with_single_far_backends(plan, crossing) for crossing in plan.crossings),
+    )
+
+
+def _with_single_far_backends(plan: PolicyPlan, crossing: PlannedCrossing) -> PlannedCrossing:
+    kept = {plan.far_backend_of(backend): backend for backend in reversed(crossing.backends)}
+    return replace(crossing, backends=tuple(reversed(kept.values())))
 
 
 def _with_single_backends(plan: PolicyPlan, service: PlannedService) -> PlannedService:
@@ -232,12 +295,20 @@ def next_plans(draw: st.DrawFn, plan: PolicyPlan) -> PolicyPlan:
     services = {_frontend_of(service): service for service in (*made, *kept)}
     proxies = {_address_of(proxy): proxy for proxy in (*draw(_proxies(plan.networks)), *draw(_kept(plan.proxies)))}
     redirects = dict.fromkeys((*draw(_kept(plan.redirects)), *draw(_some(_redirect(plan.networks)))))
+    isolations = {
+        _name_of(made): made for made in (*draw(_kept(plan.isolations)), *draw(st.just([]) | _some(_ISOLATION)))
+    }
     changed = replace(
         plan,
         workloads=tuple(workloads.values()),
         services=tuple(services.values()),
         proxies=tuple(proxies.values()),
         redirects=tuple(redirects),
+        isolations=tuple(isolations.values()),
+        crossings=tuple({made.host: made for made in (*draw(_CROSSINGS), *draw(_kept(plan.crossings)))}.values()),
+        gateways=draw(
+            st.sampled_from((True, True, False)).flatmap(lambda keeps: st.just(plan.gateways) if keeps else _GATEWAYS)
+        ),
         at_nodes=draw(st.sampled_from((plan.at_nodes, plan.at_nodes, None, 0))),
     )
     return sound(changed)

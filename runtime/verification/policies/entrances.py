@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
 from runtime.verification.policies import plan as planned
-from runtime.verification.policies.plan import Address, PlannedRanges, PlannedService, PlannedWorkload, PolicyPlan
+from runtime.verification.policies.plan import (
+    Address,
+    PlannedCrossing,
+    PlannedRanges,
+    PlannedService,
+    PlannedWorkload,
+    PolicyPlan,
+)
 
 CLIENTS: dict[int, tuple[Address, ...]] = {
     4: tuple(map(ip_address, ("203.0.113.1", "203.0.113.200", "10.0.0.19"))),
@@ -31,7 +38,8 @@ _PLACE_BITS = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entrance:
-    """An address that clients outside call at a device, and the network that they enter there."""
+    """An address that clients outside call at a device, and the network that they enter there; `planned.ACROSS` where
+    the backend says which one that is."""
 
     network: int
     device: str
@@ -43,18 +51,19 @@ class Entrance:
         return PlannedWorkload(network=self.network, host=0, place=self.device, app="", team="")
 
 
-def external_address(service: PlannedService, version: int) -> Address:
+def external_address(service: PlannedService | PlannedCrossing, version: int) -> Address:
     """Of no other service, and of no other network, whoever else comes and goes."""
-    place = 2 * (service.host - planned.FIRST_HOST) + service.is_inside
-    number = (service.network + 1 << _PLACE_BITS) + place
+    network = planned.ACROSS if isinstance(service, PlannedCrossing) else service.network
+    is_inside = isinstance(service, PlannedService) and service.is_inside
+    number = (network + 1 << _PLACE_BITS) + 2 * (service.host - planned.FIRST_HOST) + is_inside
     return ip_address(f"198.18.0.{number}" if version == 4 else f"2001:db8:113::{number:x}")
 
 
 def network_shown_at(address: Address) -> int | None:
-    """The network that an external address belongs to; None for any other address."""
+    """The network that an external address belongs to, or `planned.ACROSS`; None for any other address."""
     first = ip_address("198.18.0.0" if address.version == 4 else "2001:db8:113::")
     network = (int(address) - int(first) >> _PLACE_BITS) - 1
-    return network if network in range(len(planned.NETWORK_NAMES)) else None
+    return network if network in range(planned.ACROSS + 1) else None
 
 
 def is_node_address(device: str, address: Address) -> bool:
@@ -69,6 +78,11 @@ def entrances(plan: PolicyPlan) -> Iterator[Entrance]:
                 for version in service.versions:
                     address = external_address(service, version)
                     yield Entrance(network=service.network, device=device, address=address)
+        for crossing in plan.crossings:
+            for version in crossing.versions:
+                if plan.is_gateway(device, version):
+                    address = external_address(crossing, version)
+                    yield Entrance(network=planned.ACROSS, device=device, address=address)
         at_nodes = next((service.network for service in plan.services if plan.has_node_ports(service)), None)
         if at_nodes is not None and plan.is_served(device, at_nodes):
             for version in (4, 6):
@@ -82,10 +96,10 @@ def entrance_at(plan: PolicyPlan, device: str, address: Address) -> Entrance | N
 def lets_in(service: PlannedService, address: Address, client: Address) -> bool:
     """Whether a service lets a client in that calls it at an address, which is external or a node's."""
     is_external = network_shown_at(address) is not None
-    return service.ranges is None or (service.is_kubernetes and not is_external) or _admit(service.ranges, client)
+    return service.ranges is None or (service.is_kubernetes and not is_external) or admit(service.ranges, client)
 
 
-def _admit(ranges: PlannedRanges, client: Address) -> bool:
+def admit(ranges: PlannedRanges, client: Address) -> bool:
     """Of those that hold a client the longest decides; where none does, whether none is allowed."""
     holding = [number for number in (*ranges.allow, *ranges.deny) if client in RANGES[number]]
     if not holding:

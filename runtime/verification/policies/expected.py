@@ -11,8 +11,9 @@ from compiler.diagnostic import Code
 from compiler.entries import codes as entry_codes
 from compiler.policy import codes
 from runtime.verification.policies import plan as planned
+from runtime.verification.policies.allowances import has_nameless
 from runtime.verification.policies.entrances import RANGES
-from runtime.verification.policies.plan import PlannedPort, PlannedService, PolicyPlan
+from runtime.verification.policies.plan import PlannedCrossing, PlannedPort, PlannedService, PolicyPlan
 
 Place = tuple[planned.Address, int]
 """Address and port of a backend."""
@@ -54,6 +55,16 @@ def _ready_versions(plan: PolicyPlan, service: PlannedService, version: int) -> 
     for backend in service.backends:
         workload = plan.backend_of(service, backend)
         yield backend.is_ready and workload is not None and version in workload.versions
+
+
+def backends_across(
+    plan: PolicyPlan, crossing: PlannedCrossing, port: PlannedPort, version: int
+) -> set[tuple[planned.PlannedWorkload, Place]]:
+    """Of a service without a network: who has an address of a family, and where."""
+    target = port.target or port.port
+    found = [(plan.far_backend_of(backend), backend.port or target) for backend in crossing.backends]
+    found += [(workload, target) for workload in plan.selected_across(crossing)]
+    return {(w, (planned.workload_address(w, version), at)) for w, at in found if version in w.versions}
 
 
 def stays(plan: PolicyPlan, service: PlannedService, port: PlannedPort, version: int) -> set[Place]:
@@ -114,7 +125,14 @@ def _cluster_backends(
 
 def load_codes(plan: PolicyPlan) -> set[Code]:
     """Of `compiler.policy.load`."""
-    return {*_workload_codes(plan), *_fabric_codes(plan), *_service_codes(plan), *_redirect_codes(plan)}
+    return {
+        *_workload_codes(plan),
+        *_fabric_codes(plan),
+        *_service_codes(plan),
+        *_crossing_codes(plan),
+        *_redirect_codes(plan),
+        *_isolation_codes(plan),
+    }
 
 
 def _workload_codes(plan: PolicyPlan) -> Iterator[Code]:
@@ -155,10 +173,27 @@ def _service_codes(plan: PolicyPlan) -> Iterator[Code]:
                 yield codes.IGNORED_FIELD
 
 
-def _range_codes(service: PlannedService) -> Iterator[Code]:
+def _range_codes(service: PlannedService | PlannedCrossing) -> Iterator[Code]:
     allowed = {RANGES[number].version for number in service.ranges.allow} if service.ranges is not None else set[int]()
-    if service.is_shown and allowed and not set(service.versions) <= allowed:
+    is_shown = isinstance(service, PlannedCrossing) or service.is_shown
+    if is_shown and allowed and not set(service.versions) <= allowed:
         yield codes.NOBODY_ALLOWED
+
+
+def _crossing_codes(plan: PolicyPlan) -> Iterator[Code]:
+    for crossing in plan.crossings:
+        yield from _range_codes(crossing)
+        if crossing.app and not plan.selected_across(crossing):
+            yield codes.EMPTY_SELECTOR_MATCH
+        if not crossing.app and not crossing.backends:
+            yield codes.NO_BACKENDS
+        for port in crossing.ports:
+            present = [version for version in crossing.versions if backends_across(plan, crossing, port, version)]
+            if present and len(present) < len(crossing.versions):
+                yield codes.FAMILY_MISMATCH
+        for version in crossing.versions:
+            if not any(plan.is_gateway(device, version) for device in planned.DEVICES):
+                yield codes.NO_WAY_IN
 
 
 def _is_entered(plan: PolicyPlan, network: int) -> bool:
@@ -177,6 +212,13 @@ def _redirect_codes(plan: PolicyPlan) -> Iterator[Code]:
         places = {workload.place for workload in concerned if workload.place in planned.DEVICES}
         if any(not plan.proxies_at(place, redirect.network) for place in places):
             yield codes.NO_PROXY
+
+
+def _isolation_codes(plan: PolicyPlan) -> Iterator[Code]:
+    if not all(plan.isolated(isolation) for isolation in plan.isolations):
+        yield codes.EMPTY_SELECTOR_MATCH
+    if has_nameless(plan):
+        yield codes.NO_SUCH_PORT
 
 
 def entry_codes_of(plan: PolicyPlan, device: str) -> set[Code]:

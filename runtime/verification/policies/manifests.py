@@ -10,9 +10,11 @@ import yaml
 
 from runtime.verification.policies import plan as planned
 from runtime.verification.policies.entrances import RANGES, ROUTER_MAC, external_address
+from runtime.verification.policies.isolating import SERVED, SERVED_NAME, isolation_manifest, namespace_manifests
 from runtime.verification.policies.meshes import redirect_manifest
 from runtime.verification.policies.plan import (
     PlannedBackend,
+    PlannedCrossing,
     PlannedNetwork,
     PlannedPort,
     PlannedService,
@@ -26,7 +28,8 @@ _SERVICE_LABEL = "kubernetes.io/service-name"
 
 
 def to_yaml(manifests: list[Manifest]) -> str:
-    return yaml.safe_dump_all(manifests, sort_keys=False)
+    """By libyaml: what Python writes is the same, and a seventh of a search's time."""
+    return yaml.dump_all(manifests, Dumper=yaml.CSafeDumper, sort_keys=False)
 
 
 def manifests(plan: PolicyPlan) -> list[Manifest]:
@@ -36,7 +39,10 @@ def manifests(plan: PolicyPlan) -> list[Manifest]:
         *(_device(plan, name) for name in planned.DEVICES),
         *(_workload(workload) for workload in plan.everyone),
         *(made for service in plan.services for made in _service(plan, service)),
+        *(_crossing(plan, crossing) for crossing in plan.crossings),
         *(redirect_manifest(plan, redirect) for redirect in plan.redirects),
+        *(namespace_manifests() if plan.isolations else ()),
+        *(isolation_manifest(isolation) for isolation in plan.isolations),
         *([_slice("orphan", "shop", "gone", 4, [], [])] if plan.has_orphan else []),
     ]
 
@@ -90,6 +96,9 @@ def _device(plan: PolicyPlan, name: str) -> Manifest:
     underlay = _underlay(plan, name)
     if underlay is not None:
         spec["underlay"] = underlay
+    gateway = [planned.gateway_address(name, version) for version in (4, 6) if plan.is_gateway(name, version)]
+    if gateway:
+        spec["gatewayAddresses"] = [str(address) for address in gateway]
     return _object("Device", name, None, spec)
 
 
@@ -112,6 +121,8 @@ def _workload(workload: PlannedWorkload) -> Manifest:
         "node": planned.node_of(workload),
         "addresses": [str(planned.workload_address(workload, version)) for version in workload.versions],
     }
+    if workload.app in SERVED:
+        spec["ports"] = [{"name": SERVED_NAME, "port": SERVED[workload.app]}]
     name = planned.workload_name(workload)
     return _object("Workload", name, workload.team, spec, labels={"app": workload.app} if workload.app else None)
 
@@ -135,7 +146,7 @@ def _dpu_service(plan: PolicyPlan, service: PlannedService) -> Manifest:
         "addresses": [str(planned.cluster_ip(service, version)) for version in service.versions],
         "ports": [_dpu_port(at, port) | _node_port(plan, service, port) for at, port in enumerate(service.ports)],
         **_outside(plan, service),
-        **_shown(service),
+        **_shown(service, is_shown=service.is_shown),
     }
     if service.app:
         spec["selector"] = {"app": service.app}
@@ -162,15 +173,34 @@ def _outside(plan: PolicyPlan, service: PlannedService) -> Manifest:
     return {"type": kind, "externalTrafficPolicy": "Local" if service.is_local else "Cluster"}
 
 
-def _shown(service: PlannedService) -> Manifest:
+def _shown(service: PlannedService | PlannedCrossing, *, is_shown: bool) -> Manifest:
     """What a DpuService says of clients outside."""
     made: Manifest = {}
-    if service.is_shown:
+    if is_shown:
         made["externalAddresses"] = [str(external_address(service, version)) for version in service.versions]
     if service.ranges is not None:
         lists = {"allow": service.ranges.allow, "deny": service.ranges.deny}
         made["sourceRanges"] = {verb: [str(RANGES[n]) for n in numbers] for verb, numbers in lists.items()}
     return made
+
+
+def _crossing(plan: PolicyPlan, crossing: PlannedCrossing) -> Manifest:
+    backends: list[Manifest] = []
+    for backend in crossing.backends:
+        workload = plan.far_backend_of(backend)
+        made: Manifest = {"workload": f"{workload.team}/{planned.workload_name(workload)}", "weight": backend.weight}
+        backends.append(made if backend.port is None else made | {"port": backend.port})
+    spec: Manifest = {
+        "type": "LoadBalancer",
+        "ports": [_dpu_port(at, port) for at, port in enumerate(crossing.ports)],
+        "algorithm": crossing.algorithm,
+        **_shown(crossing, is_shown=True),
+    }
+    if crossing.app:
+        spec["selector"] = {"app": crossing.app}
+    if backends:
+        spec["backends"] = backends
+    return _object("DpuService", f"across-{crossing.host}", crossing.team, spec)
 
 
 def _affinity(service: PlannedService) -> Manifest:

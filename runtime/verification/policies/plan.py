@@ -13,6 +13,8 @@ from ipaddress import IPv4Address, IPv6Address
 Address = IPv4Address | IPv6Address
 
 NETWORK_NAMES = ("red", "blue", "default")
+ACROSS = len(NETWORK_NAMES)
+"""In the place of a network's number: that of services without a network."""
 DEVICES = ("dpu-a", "dpu-b")
 NODES = {"dpu-a": "node-a", "dpu-b": "node-b"}
 BARE_NODE = "node-c"
@@ -90,6 +92,29 @@ class PlannedRedirect:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedGrant:
+    """A rule of a NetworkPolicy: numbers of peers and of ports (`isolating`); none of a kind is any."""
+
+    peers: tuple[int, ...] = ()
+    ports: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedIsolation:
+    """A NetworkPolicy for workloads of a namespace; `app` empty: for all of them. `number` tells those apart that are
+    for the same ones.
+
+    A direction that is None is none of its types.
+    """
+
+    app: str = ""
+    team: str = "shop"
+    number: int = 0
+    ingress: tuple[PlannedGrant, ...] | None = None
+    egress: tuple[PlannedGrant, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedPort:
     """`target` None: the same as `port`."""
 
@@ -157,6 +182,40 @@ class PlannedService:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedFarBackend:
+    """Workload number `workload` of all."""
+
+    workload: int
+    port: int | None = None
+    weight: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedCrossing:
+    """A DpuService without a network: clients outside alone call it, at gateways, and its backends are in any network.
+
+    `host` says its external addresses; with `app` it selects, and has `backends` beside.
+    """
+
+    host: int
+    versions: tuple[int, ...] = (4, 6)
+    ports: tuple[PlannedPort, ...] = (PlannedPort(),)
+    app: str = ""
+    team: str = "shop"
+    backends: tuple[PlannedFarBackend, ...] = ()
+    algorithm: str = "Maglev"
+    ranges: PlannedRanges | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedGateway:
+    """A device that is a gateway of services without a network, in these families."""
+
+    device: str
+    versions: tuple[int, ...] = (4, 6)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyPlan:
     """`underlay`: "shared" subnet, two "routed" ones with gateways, "split" ones without, or "none" for dpu-b."""
 
@@ -171,6 +230,9 @@ class PolicyPlan:
     """An EndpointSlice whose Service is not there."""
     proxies: tuple[PlannedWorkload, ...] = ()
     redirects: tuple[PlannedRedirect, ...] = ()
+    isolations: tuple[PlannedIsolation, ...] = ()
+    crossings: tuple[PlannedCrossing, ...] = ()
+    gateways: tuple[PlannedGateway, ...] = ()
     at_nodes: int | None = None
     """The network whose services have node ports; those of StorageSteering have none."""
 
@@ -210,6 +272,21 @@ class PolicyPlan:
             if redirect.app in ("", w.app) and (redirect.of_all_teams or w.team == redirect.team)
         )
 
+    def isolated(self, isolation: PlannedIsolation) -> tuple[PlannedWorkload, ...]:
+        """Those that a NetworkPolicy concerns, in all networks; proxies are among them."""
+        return tuple(w for w in self.everyone if w.team == isolation.team and isolation.app in ("", w.app))
+
+    def is_gateway(self, device: str, version: int) -> bool:
+        is_its = ((gateway.device, version in gateway.versions) for gateway in self.gateways)
+        return self.lets_in and (device, True) in is_its
+
+    def far_backend_of(self, backend: PlannedFarBackend) -> PlannedWorkload:
+        return self.workloads[backend.workload % len(self.workloads)]
+
+    def selected_across(self, crossing: PlannedCrossing) -> tuple[PlannedWorkload, ...]:
+        """What the selector of a service without a network finds, in all networks."""
+        return tuple(w for w in self.workloads if crossing.app and (w.app, w.team) == (crossing.app, crossing.team))
+
     def proxies_at(self, device: str, network: int) -> tuple[PlannedWorkload, ...]:
         return tuple(p for p in self.proxies if (p.place, p.network) == (device, network))
 
@@ -246,6 +323,13 @@ def node_of(workload: PlannedWorkload) -> str:
     return NODES.get(workload.place, BARE_NODE if workload.place == "bare" else NODES[DEVICES[0]])
 
 
+def workload_of(plan: PolicyPlan, network: int, address: Address) -> PlannedWorkload | None:
+    """Whose address it is in a network."""
+    version = address.version
+    near = (w for w in plan.everyone if w.network == network and version in w.versions)
+    return next((workload for workload in near if workload_address(workload, version) == address), None)
+
+
 def is_reachable(plan: PolicyPlan, device: str, workload: PlannedWorkload) -> bool:
     """Whether a device can send to a workload: its own, or that of the other one through the underlay."""
     is_far = workload.place in DEVICES and plan.underlay in ("shared", "routed")
@@ -265,6 +349,12 @@ def cluster_ip(service: PlannedService, version: int) -> Address:
     if service.is_inside:
         return IPv4Address(f"10.0.0.{100 + service.host}") if version == 4 else IPv6Address(f"fd00::1:{service.host}")
     return IPv4Address(f"10.96.0.{service.host}") if version == 4 else IPv6Address(f"fd00:96::{service.host}")
+
+
+def gateway_address(device: str, version: int) -> Address:
+    """What backends of services without a network see."""
+    number = DEVICES.index(device) + 1
+    return IPv4Address(f"100.64.0.{number}") if version == 4 else IPv6Address(f"fd00:64::{number}")
 
 
 UNDERLAYS = {

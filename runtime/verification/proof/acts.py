@@ -8,20 +8,31 @@ from runtime.verification.proof.expectation import Expectation
 from runtime.verification.speaking import Ends
 
 
+@dataclass(frozen=True, slots=True)
+class Later:
+    """A fragment of a packet with these ends that is not its first, and so has no ports."""
+
+    ends: Ends
+
+    def __str__(self) -> str:
+        return f"a fragment from {self.ends.src} to {self.ends.dst}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Send:
     """A frame that comes in by a port of a device.
 
-    `expected`: what policies promise to it, or exactly the ends that must arrive at a workload; None promises nothing.
-    `since`: the frame that has opened the connection for which the ends are promised. `about` says what it is beyond
-    its bytes, such as what is wrong with it.
+    `expected`: what policies promise to it, or the ends that must arrive at a workload, exactly; None promises nothing.
+    `since`: the frame that has opened the connection for which the ends are promised; `is_alone`: no other device has
+    to do with it. `about` says what it is beyond its bytes, such as what is wrong with it.
     """
 
     device: str
     port: int
     frame: bytes
-    expected: Expectation | Ends | None = None
+    expected: Expectation | Ends | Later | None = None
     since: bytes = b""
+    is_alone: bool = False
     about: str = ""
 
 

@@ -80,6 +80,7 @@ class Course:
         yield from self.spreading()
         yield from self.entering()
         yield from self.visiting()
+        yield from self.tearing()
         yield from self.filling()
         yield from self.trespassing()
         yield from self.ageing()
@@ -147,7 +148,7 @@ class Course:
                 return
             talk = self.talks.open(client, port.protocol.number, address, number)
             if talk is not None:
-                left.discard((talk.got.dst, talk.got.dst_port))
+                left.discard(talk.place)
             yield
         self.coverage.missed += [f"{place[0]} port {place[1]} of {service.key}" for place in sorted(left, key=str)]
 
@@ -218,6 +219,25 @@ class Course:
         frame = spoken(talk.client, talk.called, "A", bytes(max(0, length - head)))
         send = Send(device=talk.client.device, port=talk.client.port.id, frame=frame, about=f"{length} bytes of IP")
         self.talks.trial.do(send)
+
+    def tearing(self) -> Iterator[None]:
+        """Packets in fragments, both ways, of a connection of each kind from inside and from outside."""
+        for talk in (*self._examples(), *self._visits()):
+            if talk.called.protocol in (wire.TCP, wire.UDP):
+                self.talks.converse(talk)
+                self.talks.tear(talk)
+                yield
+
+    def _visits(self) -> Iterator[Talk]:
+        """A connection of each family and protocol that clients outside open here, the first that reaches somebody."""
+        found: set[tuple[int, int]] = set()
+        for client, front in self.doors():
+            kind = front.port.protocol.number, front.address.version
+            if kind not in found:
+                talk = self.talks.open(client, kind[0], front.address, front.number)
+                if talk is not None:
+                    found.add(kind)
+                    yield talk
 
     def trespassing(self) -> Iterator[None]:
         """To addresses of other networks, and out of tunnels of other networks or of none."""

@@ -9,7 +9,7 @@ from runtime.verification.fabric import End, Hop, Journey
 from runtime.verification.findings import Violation
 from runtime.verification.invariants import wrongness
 from runtime.verification.proof.entering import network_entered, networks_of
-from runtime.verification.speaking import ends_of, speaker_at
+from runtime.verification.speaking import addresses_of, speaker_at
 
 
 def check(policies: PolicySet, journey: Journey) -> None:
@@ -27,8 +27,8 @@ def networks_at(policies: PolicySet, device: str, port: int, frame: bytes) -> fr
     if speaker is not None:
         return frozenset({speaker.network})
     if inner_frame(frame) is frame:
-        ends = ends_of(frame)
-        return frozenset() if ends is None else networks_of(policies, device, ends.dst)
+        addresses = addresses_of(frame)
+        return frozenset() if addresses is None else networks_of(policies, device, addresses[1])
     vni = int.from_bytes(frame[INNER - 4 : INNER - 1], "big")
     return frozenset(network.name for network in policies.networks if network.vni == vni)
 
@@ -36,8 +36,8 @@ def networks_at(policies: PolicySet, device: str, port: int, frame: bytes) -> fr
 def network_at(policies: PolicySet, device: str, port: int, frame: bytes) -> str | None:
     """The name of the network that a packet comes in from, by which its addresses are told; None where it is none."""
     if speaker_at(policies, device, port) is None and inner_frame(frame) is frame:
-        ends = ends_of(frame)
-        return None if ends is None else network_entered(policies, device, ends.dst)
+        addresses = addresses_of(frame)
+        return None if addresses is None else network_entered(policies, device, addresses[1])
     return next(iter(networks_at(policies, device, port, frame)), None)
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 
 from compiler.entries.reachability import Local, Remote, homes, place_of, served_networks
-from compiler.policy.policyset import Address, Backend, Device, Front, Network, PolicySet, Service
+from compiler.policy.policyset import Address, Backend, Device, Front, Network, PolicySet, Service, ServicePort
+from compiler.policy.serverreturns import device_of_workloads, met_by_proxies, why_not
 from runtime.verification.speaking import Speaker, outsider
 
 _STRANGERS = {
@@ -83,3 +84,9 @@ def reached(policies: PolicySet, device: Device, backends: tuple[Backend, ...]) 
         if b.workload is not None
         and isinstance(place_of(found.get(b.workload.key), device, b.workload), Local | Remote)
     )
+
+
+def answering(policies: PolicySet, port: ServicePort, backends: tuple[Backend, ...]) -> tuple[Backend, ...]:
+    """Those of a service with server return Direct that can answer clients outside by themselves."""
+    homes, at_proxies = device_of_workloads(policies.devices), met_by_proxies(policies.redirects)
+    return tuple(b for b in backends if why_not(b, port.protocol, homes, at_proxies) is None)

@@ -26,13 +26,15 @@ class Expectation:
     """Where a packet may be delivered, and why it may be dropped. With neither, the device leaves it alone.
 
     `is_refused`: the sender is told at once that nobody is there. `service` is the policy that decides, empty for a
-    packet to a workload or to nobody.
+    packet to a workload or to nobody. `is_direct`: the packet gets there as it was sent, and places are those of
+    workloads that have what was called as well.
     """
 
     places: frozenset[Place] = frozenset()
     reasons: frozenset[str] = frozenset()
     is_refused: bool = False
     service: str = ""
+    is_direct: bool = False
 
     @property
     def is_untouched(self) -> bool:
@@ -170,12 +172,14 @@ def _of_service(
     name = f"{service.key}:{port.name}" if port.name else service.key
     device = _device(policies, speaker)
     backends = service.backends(port, front, device)
+    if service.is_direct(front):
+        backends = entering.answering(policies, port, backends)
     if not backends:
         return Expectation(is_refused=True, service=name)
     reached = frozenset(_reached(policies, device, speaker.workload))
     there = frozenset((b.address, b.port) for b in backends if b.address in reached)
     lost = frozenset({"no_route"}) if len(there) < len({(b.address, b.port) for b in backends}) else frozenset[str]()
-    return Expectation(places=there, reasons=WHEN_CROWDED | lost, service=name)
+    return Expectation(places=there, reasons=WHEN_CROWDED | lost, service=name, is_direct=service.is_direct(front))
 
 
 def _reached(policies: PolicySet, device: Device, sender: Workload) -> Iterator[Address]:

@@ -9,12 +9,14 @@ from ipaddress import IPv4Address, IPv6Address
 from compiler.policy.policyset import Address, PolicySet
 from runtime.verification import wire
 from runtime.verification.fabric import Journey
-from runtime.verification.proof.acts import Send
+from runtime.verification.fragmenting import in_fragments
+from runtime.verification.proof.acts import Later, Send
 from runtime.verification.proof.expectation import expectation
 from runtime.verification.proof.trial import Trial
 from runtime.verification.speaking import Ends, Speaker, ends_of, speakers, spoken
 
 PAYLOAD = b"turnout verify"
+LONG, CUTS = PAYLOAD * 12, (64, 128)
 FIRST_PORT, PORTS = 20_000, 40_000
 
 
@@ -27,6 +29,14 @@ class Talk:
     server: Speaker
     got: Ends
     opening: bytes
+    is_direct: bool = False
+    """The server has what was called, and answers clients outside by itself."""
+
+    @property
+    def place(self) -> tuple[Address, int]:
+        """Who serves, by its own address."""
+        own = self.server.workload.address(self.got.dst.version) if self.is_direct else None
+        return own or self.got.dst, self.got.dst_port
 
 
 @dataclass(slots=True)
@@ -69,7 +79,8 @@ class Talks:
         got = ends_of(journey.frame) if journey is not None else None
         if server is None or got is None:
             return None
-        return Talk(client=client, called=ends, server=server, got=got, opening=opening)
+        is_direct = promised is not None and promised.is_direct
+        return Talk(client=client, called=ends, server=server, got=got, opening=opening, is_direct=is_direct)
 
     def ask(self, talk: Talk, flags: str = "PA", *, is_promised: bool = True) -> Journey | None:
         """The client sends; what the server gets is what it got before."""
@@ -77,12 +88,17 @@ class Talks:
 
     def answer(self, talk: Talk, flags: str = "PA", *, is_promised: bool = True) -> Journey | None:
         """The server sends; it comes from the address that was called."""
-        return self._say(talk, talk.server, talk.got.turned, flags, talk.called.turned if is_promised else None)
+        promised = talk.called.turned if is_promised else None
+        is_alone = is_promised and talk.is_direct and talk.client.is_outside
+        return self._say(talk, talk.server, talk.got.turned, flags, promised, is_alone=is_alone)
 
-    def _say(self, talk: Talk, speaker: Speaker, ends: Ends, flags: str, promised: Ends | None) -> Journey | None:
+    def _say(
+        self, talk: Talk, speaker: Speaker, ends: Ends, flags: str, promised: Ends | None, *, is_alone: bool = False
+    ) -> Journey | None:
         frame = spoken(speaker, ends, flags, _payload(ends, flags))
         since, port = talk.opening if promised is not None else b"", speaker.port.id
-        return self.trial.do(Send(device=speaker.device, port=port, frame=frame, expected=promised, since=since))
+        act = Send(device=speaker.device, port=port, frame=frame, expected=promised, since=since, is_alone=is_alone)
+        return self.trial.do(act)
 
     def converse(self, talk: Talk) -> None:
         """As it goes when all is well: answered, and both sides have sent data."""
@@ -90,6 +106,25 @@ class Talks:
         self.ask(talk, "A")
         self.answer(talk)
         self.ask(talk)
+
+    def tear(self, talk: Talk) -> None:
+        """Each side sends a packet in fragments, which arrive where its other packets do."""
+        self._tear(talk, talk.client, talk.called, talk.got)
+        self._tear(talk, talk.server, talk.got.turned, talk.called.turned)
+
+    def _tear(self, talk: Talk, speaker: Speaker, ends: Ends, promised: Ends) -> None:
+        frame = spoken(speaker, ends, "PA", LONG)
+        pieces = in_fragments(frame, CUTS, identification=self.opened & 0xFFFF)
+        for at, piece in enumerate(pieces):
+            send = Send(
+                device=speaker.device,
+                port=speaker.port.id,
+                frame=piece,
+                expected=Later(promised) if at else promised,
+                since=pieces[0] if at else talk.opening,
+                about=f"fragment {at + 1} of {len(pieces)}",
+            )
+            self.trial.do(send)
 
     def close(self, talk: Talk) -> None:
         self.ask(talk, "FA")

@@ -19,9 +19,9 @@ from runtime.verification.fabric import End, Fabric, Journey
 from runtime.verification.findings import Violation
 from runtime.verification.levels import Level
 from runtime.verification.proof import crossing
-from runtime.verification.proof.acts import Act, Pause, Send, SweepAll
+from runtime.verification.proof.acts import Act, Later, Pause, Send, SweepAll
 from runtime.verification.proof.expectation import Expectation
-from runtime.verification.speaking import Ends, Speaker, ends_of, speaker_at
+from runtime.verification.speaking import Ends, Speaker, addresses_of, ends_of, speaker_at
 
 Levels = Mapping[str, Sequence[Level]]
 """By device name; a device that is not named runs on the interpreter alone."""
@@ -99,7 +99,7 @@ class Trial:
         self._count(journey)
         crossing.check(self.policies, journey)
         if act.expected is not None and act.since in self._delivered:
-            self._judge(act.expected, journey)
+            self._judge(act, act.expected, journey)
         if journey.end is End.DELIVERED:
             self._delivered.add(act.frame)
         return journey
@@ -111,12 +111,30 @@ class Trial:
             counts.flows += any(isinstance(step, trace.Learned) for step in hop.outcome.trace)
         self.counts[journey.last.device].delivered += journey.end is End.DELIVERED
 
-    def _judge(self, expected: Expectation | Ends, journey: Journey) -> None:
-        got = ends_of(journey.frame) if journey.end is End.DELIVERED or _is_outside(journey) else None
-        is_kept = got == expected if isinstance(expected, Ends) else _is_kept(expected, journey, got)
+    def _judge(self, act: Send, expected: Expectation | Ends | Later, journey: Journey) -> None:
+        arrived = journey.end is End.DELIVERED or _is_outside(journey)
+        got = ends_of(journey.frame) if arrived else None
+        match expected:
+            case Ends():
+                is_kept = got == expected
+            case Later(ends=ends):
+                is_kept = arrived and addresses_of(journey.frame) == (ends.src, ends.dst)
+            case Expectation(is_direct=True) if journey.end is End.DELIVERED:
+                is_kept = got == ends_of(act.frame) and self._is_at(expected, journey)
+            case _:
+                is_kept = _is_kept(expected, journey, got)
+        if is_kept and act.is_alone and len(journey.hops) > 1:
+            raise Violation(f"should leave at {act.device}, but goes by {journey.last.device}")
         if not is_kept:
-            wanted = f"delivered as {expected}" if isinstance(expected, Ends) else str(expected)
+            wanted = f"delivered as {expected}" if isinstance(expected, Ends | Later) else str(expected)
             raise Violation(f"should be {wanted}, but is {_end_text(journey, got)}")
+
+    def _is_at(self, expected: Expectation, journey: Journey) -> bool:
+        """Whether a workload of the expected places has the packet."""
+        receiver, got = self.receiver(journey), ends_of(journey.frame)
+        if receiver is None or got is None:
+            return False
+        return (receiver.workload.address(got.dst.version), got.dst_port) in expected.places
 
 
 def _is_outside(journey: Journey) -> bool:

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from compiler.ir.interpreter import Outcome, VerdictKind
 from compiler.policy.policyset import Address, Device, PolicySet, PortType
 from runtime.verification import anatomy, wire
-from runtime.verification.speaking import ends_of, speaker_at
+from runtime.verification.speaking import addresses_of, ends_of, speaker_at
 
 _LETTERS = ((wire.SYN, "SYN"), (wire.FIN, "FIN"), (wire.RST, "RST"), (wire.PSH, "PSH"), (wire.ACK, "ACK"))
 
@@ -77,10 +77,9 @@ def _flags(frame: bytes) -> str:
 
 
 def _other_words(policies: PolicySet, network: str | None, frame: bytes) -> str:
-    ip = anatomy.innermost_ip(frame)
-    if ip is not None:
-        at, size = (12, 4) if ip.name == "ipv4" else (8, 16)
-        src, dst = (ip_address(frame[ip.start + at + size * n : ip.start + at + size * (n + 1)]) for n in (0, 1))
+    ip, addresses = anatomy.innermost_ip(frame), addresses_of(frame)
+    if ip is not None and addresses is not None:
+        src, dst = addresses
         kind = next((p.name.upper() for p in anatomy.parts(frame) if p.start >= ip.end), ip.name)
         return f"{kind} {address_words(policies, network, src)} > {address_words(policies, network, dst)}"
     arp = anatomy.last(frame, "arp")

@@ -1,5 +1,5 @@
 /*
- * turnout, version 9. Services, tunnels and routes of the networks that a device serves.
+ * turnout, version 11. Services, tunnels and routes of the networks that a device serves.
  *
  * Printed from the pipeline's IR; compiled with TURNOUT_TC and with TURNOUT_XDP. A packet is parsed into the scratch
  * memory of its CPU, runs through the controls, which look tables up, and leaves as the outcome says.
@@ -59,6 +59,10 @@ const volatile u8 uses_egress_port_ipv6 = 1;
 const volatile u8 uses_ingress_port_ipv6 = 1;
 const volatile u8 uses_crossing_ipv4 = 1;
 const volatile u8 uses_crossing_ipv6 = 1;
+const volatile u8 uses_direct_backend_ipv4 = 1;
+const volatile u8 uses_direct_backend_ipv6 = 1;
+const volatile u8 uses_served_ipv4 = 1;
+const volatile u8 uses_served_ipv6 = 1;
 const volatile u8 uses_connections_ipv4 = 1;
 const volatile u8 uses_connections_ipv6 = 1;
 const volatile u8 uses_affinities = 1;
@@ -77,17 +81,22 @@ enum header {
 	HEADER_ERROR_ICMPV6 = 1 << 9,
 	HEADER_ARP = 1 << 10,
 	HEADER_IPV4 = 1 << 11,
-	HEADER_IPV6 = 1 << 12,
-	HEADER_TCP = 1 << 13,
-	HEADER_UDP = 1 << 14,
-	HEADER_SCTP = 1 << 15,
-	HEADER_ICMP = 1 << 16,
-	HEADER_ICMPV6 = 1 << 17,
-	HEADER_NEIGHBOR = 1 << 18,
-	HEADER_QUOTED_IPV4 = 1 << 19,
-	HEADER_QUOTED_IPV6 = 1 << 20,
-	HEADER_QUOTED_PORTS = 1 << 21,
-	HEADER_QUOTED_UDP = 1 << 22,
+	HEADER_OPTIONS_32 = 1 << 12,
+	HEADER_OPTIONS_16 = 1 << 13,
+	HEADER_OPTIONS_8 = 1 << 14,
+	HEADER_OPTIONS_4 = 1 << 15,
+	HEADER_IPV6 = 1 << 16,
+	HEADER_FRAGMENT = 1 << 17,
+	HEADER_TCP = 1 << 18,
+	HEADER_UDP = 1 << 19,
+	HEADER_SCTP = 1 << 20,
+	HEADER_ICMP = 1 << 21,
+	HEADER_ICMPV6 = 1 << 22,
+	HEADER_NEIGHBOR = 1 << 23,
+	HEADER_QUOTED_IPV4 = 1 << 24,
+	HEADER_QUOTED_IPV6 = 1 << 25,
+	HEADER_QUOTED_PORTS = 1 << 26,
+	HEADER_QUOTED_UDP = 1 << 27,
 };
 
 enum action {
@@ -116,6 +125,7 @@ enum action {
 	ACTION_TO_SERVICE_BY_COUNT_IPV4 = 0x00001d,
 	ACTION_TO_BACKEND_IPV4 = 0x000014,
 	ACTION_TO_BACKEND_ACROSS_IPV4 = 0x00001e,
+	ACTION_TO_DIRECT_BACKEND_IPV4 = 0x00001f,
 	ACTION_TRANSLATE_IPV6 = 0x000041,
 	ACTION_TRANSLATE_REPLY_IPV6 = 0x000042,
 	ACTION_TO_SERVICE_IPV6 = 0x000043,
@@ -125,6 +135,7 @@ enum action {
 	ACTION_TO_SERVICE_BY_COUNT_IPV6 = 0x00004d,
 	ACTION_TO_BACKEND_IPV6 = 0x000044,
 	ACTION_TO_BACKEND_ACROSS_IPV6 = 0x00004e,
+	ACTION_TO_DIRECT_BACKEND_IPV6 = 0x00004f,
 	ACTION_REDIRECT_OUTBOUND_IPV4 = 0x000030,
 	ACTION_BYPASS_OUTBOUND_IPV4 = 0x000031,
 	ACTION_DENY_OUTBOUND_IPV4 = 0x000032,
@@ -149,6 +160,8 @@ enum action {
 	ACTION_ISOLATE_DESTINATION = 0x000101,
 	ACTION_HAS_PORTS = 0x000102,
 	ACTION_CROSS = 0x000080,
+	ACTION_HAS_BACKEND = 0x000081,
+	ACTION_HAS_SERVICES = 0x000082,
 	ACTION_ALLOW_EGRESS_IPV4 = 0x000110,
 	ACTION_ALLOW_INGRESS_IPV4 = 0x000111,
 	ACTION_ALLOW_EGRESS_IPV6 = 0x000140,
@@ -399,6 +412,16 @@ _Static_assert(__builtin_offsetof(struct to_backend_across_ipv4, address) == 0, 
 _Static_assert(__builtin_offsetof(struct to_backend_across_ipv4, port) == 4, "struct to_backend_across_ipv4");
 _Static_assert(__builtin_offsetof(struct to_backend_across_ipv4, crossing) == 6, "struct to_backend_across_ipv4");
 
+struct to_direct_backend_ipv4 {
+	u32 address;
+	u16 port;
+	u16 nexthop;
+};
+_Static_assert(sizeof(struct to_direct_backend_ipv4) == 8, "struct to_direct_backend_ipv4");
+_Static_assert(__builtin_offsetof(struct to_direct_backend_ipv4, address) == 0, "struct to_direct_backend_ipv4");
+_Static_assert(__builtin_offsetof(struct to_direct_backend_ipv4, port) == 4, "struct to_direct_backend_ipv4");
+_Static_assert(__builtin_offsetof(struct to_direct_backend_ipv4, nexthop) == 6, "struct to_direct_backend_ipv4");
+
 struct translate_ipv6 {
 	struct u128 src;
 	struct u128 dst;
@@ -523,6 +546,18 @@ _Static_assert(__builtin_offsetof(struct to_backend_across_ipv6, port) == 16, "s
 _Static_assert(__builtin_offsetof(struct to_backend_across_ipv6, crossing) == 18, "struct to_backend_across_ipv6");
 _Static_assert(__builtin_offsetof(struct to_backend_across_ipv6, padding20) == 20, "struct to_backend_across_ipv6");
 
+struct to_direct_backend_ipv6 {
+	struct u128 address;
+	u16 port;
+	u16 nexthop;
+	u8 padding20[4];
+};
+_Static_assert(sizeof(struct to_direct_backend_ipv6) == 24, "struct to_direct_backend_ipv6");
+_Static_assert(__builtin_offsetof(struct to_direct_backend_ipv6, address) == 0, "struct to_direct_backend_ipv6");
+_Static_assert(__builtin_offsetof(struct to_direct_backend_ipv6, port) == 16, "struct to_direct_backend_ipv6");
+_Static_assert(__builtin_offsetof(struct to_direct_backend_ipv6, nexthop) == 18, "struct to_direct_backend_ipv6");
+_Static_assert(__builtin_offsetof(struct to_direct_backend_ipv6, padding20) == 20, "struct to_direct_backend_ipv6");
+
 struct redirect_outbound_ipv4 {
 	u8 closed;
 	u8 padding1[1];
@@ -626,6 +661,14 @@ _Static_assert(sizeof(struct cross) == 6, "struct cross");
 _Static_assert(__builtin_offsetof(struct cross, network) == 0, "struct cross");
 _Static_assert(__builtin_offsetof(struct cross, nexthop) == 2, "struct cross");
 _Static_assert(__builtin_offsetof(struct cross, way_back) == 4, "struct cross");
+
+struct has_backend {
+	u16 nexthop;
+	u16 back;
+};
+_Static_assert(sizeof(struct has_backend) == 4, "struct has_backend");
+_Static_assert(__builtin_offsetof(struct has_backend, nexthop) == 0, "struct has_backend");
+_Static_assert(__builtin_offsetof(struct has_backend, back) == 2, "struct has_backend");
 
 /* Keys and values of tables. */
 struct port_key {
@@ -909,7 +952,7 @@ _Static_assert(__builtin_offsetof(struct backend_ipv4_value, cycle_size) == 8, "
 struct backends_ipv4_value {
 	u32 action; /* enum action; 0: no entry */
 	u32 counter; /* index of the direct counter, from 1 */
-	union { struct to_backend_ipv4 to_backend_ipv4; struct to_backend_across_ipv4 to_backend_across_ipv4; } arguments;
+	union { struct to_backend_ipv4 to_backend_ipv4; struct to_backend_across_ipv4 to_backend_across_ipv4; struct to_direct_backend_ipv4 to_direct_backend_ipv4; } arguments;
 } __attribute__((aligned(8)));
 _Static_assert(sizeof(struct backends_ipv4_value) == 16, "struct backends_ipv4_value");
 _Static_assert(__builtin_offsetof(struct backends_ipv4_value, action) == 0, "struct backends_ipv4_value");
@@ -981,7 +1024,7 @@ _Static_assert(__builtin_offsetof(struct backend_ipv6_value, cycle_size) == 8, "
 struct backends_ipv6_value {
 	u32 action; /* enum action; 0: no entry */
 	u32 counter; /* index of the direct counter, from 1 */
-	union { struct to_backend_ipv6 to_backend_ipv6; struct to_backend_across_ipv6 to_backend_across_ipv6; } arguments;
+	union { struct to_backend_ipv6 to_backend_ipv6; struct to_backend_across_ipv6 to_backend_across_ipv6; struct to_direct_backend_ipv6 to_direct_backend_ipv6; } arguments;
 } __attribute__((aligned(8)));
 _Static_assert(sizeof(struct backends_ipv6_value) == 32, "struct backends_ipv6_value");
 _Static_assert(__builtin_offsetof(struct backends_ipv6_value, action) == 0, "struct backends_ipv6_value");
@@ -1646,6 +1689,94 @@ _Static_assert(__builtin_offsetof(struct crossing_ipv6_value, action) == 0, "str
 _Static_assert(__builtin_offsetof(struct crossing_ipv6_value, counter) == 4, "struct crossing_ipv6_value");
 _Static_assert(__builtin_offsetof(struct crossing_ipv6_value, arguments) == 8, "struct crossing_ipv6_value");
 
+struct direct_backend_ipv4_key {
+	u16 network;
+	u8 side;
+	u8 padding3[5];
+	u64 mac;
+};
+_Static_assert(sizeof(struct direct_backend_ipv4_key) == 16, "struct direct_backend_ipv4_key");
+_Static_assert(__builtin_offsetof(struct direct_backend_ipv4_key, network) == 0, "struct direct_backend_ipv4_key");
+_Static_assert(__builtin_offsetof(struct direct_backend_ipv4_key, side) == 2, "struct direct_backend_ipv4_key");
+_Static_assert(__builtin_offsetof(struct direct_backend_ipv4_key, padding3) == 3, "struct direct_backend_ipv4_key");
+_Static_assert(__builtin_offsetof(struct direct_backend_ipv4_key, mac) == 8, "struct direct_backend_ipv4_key");
+
+struct direct_backend_ipv4_value {
+	u32 action; /* enum action; 0: no entry */
+	u32 counter; /* index of the direct counter, from 1 */
+	union { struct has_backend has_backend; } arguments;
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct direct_backend_ipv4_value) == 16, "struct direct_backend_ipv4_value");
+_Static_assert(__builtin_offsetof(struct direct_backend_ipv4_value, action) == 0, "struct direct_backend_ipv4_value");
+_Static_assert(__builtin_offsetof(struct direct_backend_ipv4_value, counter) == 4, "struct direct_backend_ipv4_value");
+_Static_assert(__builtin_offsetof(struct direct_backend_ipv4_value, arguments) == 8, "struct direct_backend_ipv4_value");
+
+struct direct_backend_ipv6_key {
+	u16 network;
+	u8 side;
+	u8 padding3[5];
+	u64 mac;
+};
+_Static_assert(sizeof(struct direct_backend_ipv6_key) == 16, "struct direct_backend_ipv6_key");
+_Static_assert(__builtin_offsetof(struct direct_backend_ipv6_key, network) == 0, "struct direct_backend_ipv6_key");
+_Static_assert(__builtin_offsetof(struct direct_backend_ipv6_key, side) == 2, "struct direct_backend_ipv6_key");
+_Static_assert(__builtin_offsetof(struct direct_backend_ipv6_key, padding3) == 3, "struct direct_backend_ipv6_key");
+_Static_assert(__builtin_offsetof(struct direct_backend_ipv6_key, mac) == 8, "struct direct_backend_ipv6_key");
+
+struct direct_backend_ipv6_value {
+	u32 action; /* enum action; 0: no entry */
+	u32 counter; /* index of the direct counter, from 1 */
+	union { struct has_backend has_backend; } arguments;
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct direct_backend_ipv6_value) == 16, "struct direct_backend_ipv6_value");
+_Static_assert(__builtin_offsetof(struct direct_backend_ipv6_value, action) == 0, "struct direct_backend_ipv6_value");
+_Static_assert(__builtin_offsetof(struct direct_backend_ipv6_value, counter) == 4, "struct direct_backend_ipv6_value");
+_Static_assert(__builtin_offsetof(struct direct_backend_ipv6_value, arguments) == 8, "struct direct_backend_ipv6_value");
+
+struct served_ipv4_key {
+	u32 prefix_len;
+	u8 side[1];
+	u8 network[2];
+	u8 address[4];
+} __attribute__((packed));
+_Static_assert(sizeof(struct served_ipv4_key) == 11, "struct served_ipv4_key");
+_Static_assert(__builtin_offsetof(struct served_ipv4_key, prefix_len) == 0, "struct served_ipv4_key");
+_Static_assert(__builtin_offsetof(struct served_ipv4_key, side) == 4, "struct served_ipv4_key");
+_Static_assert(__builtin_offsetof(struct served_ipv4_key, network) == 5, "struct served_ipv4_key");
+_Static_assert(__builtin_offsetof(struct served_ipv4_key, address) == 7, "struct served_ipv4_key");
+
+struct served_ipv4_value {
+	u32 action; /* enum action; 0: no entry */
+	u32 counter; /* index of the direct counter, from 1 */
+	u8 padding8[8];
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct served_ipv4_value) == 16, "struct served_ipv4_value");
+_Static_assert(__builtin_offsetof(struct served_ipv4_value, action) == 0, "struct served_ipv4_value");
+_Static_assert(__builtin_offsetof(struct served_ipv4_value, counter) == 4, "struct served_ipv4_value");
+_Static_assert(__builtin_offsetof(struct served_ipv4_value, padding8) == 8, "struct served_ipv4_value");
+
+struct served_ipv6_key {
+	u32 prefix_len;
+	u8 side[1];
+	u8 network[2];
+	u8 address[16];
+} __attribute__((packed));
+_Static_assert(sizeof(struct served_ipv6_key) == 23, "struct served_ipv6_key");
+_Static_assert(__builtin_offsetof(struct served_ipv6_key, prefix_len) == 0, "struct served_ipv6_key");
+_Static_assert(__builtin_offsetof(struct served_ipv6_key, side) == 4, "struct served_ipv6_key");
+_Static_assert(__builtin_offsetof(struct served_ipv6_key, network) == 5, "struct served_ipv6_key");
+_Static_assert(__builtin_offsetof(struct served_ipv6_key, address) == 7, "struct served_ipv6_key");
+
+struct served_ipv6_value {
+	u32 action; /* enum action; 0: no entry */
+	u32 counter; /* index of the direct counter, from 1 */
+	u8 padding8[8];
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct served_ipv6_value) == 16, "struct served_ipv6_value");
+_Static_assert(__builtin_offsetof(struct served_ipv6_value, action) == 0, "struct served_ipv6_value");
+_Static_assert(__builtin_offsetof(struct served_ipv6_value, counter) == 4, "struct served_ipv6_value");
+_Static_assert(__builtin_offsetof(struct served_ipv6_value, padding8) == 8, "struct served_ipv6_value");
+
 
 /* Both directions of every connection to a service. */
 enum {
@@ -1663,6 +1794,9 @@ enum {
 	CONNECTIONS_IPV4_SCTP_RESET = 14,
 	CONNECTIONS_IPV4_UDP_NEW = 4,
 	CONNECTIONS_IPV4_UDP_STREAM = 5,
+	CONNECTIONS_IPV4_DIRECT_NEW = 15,
+	CONNECTIONS_IPV4_DIRECT_OPEN = 16,
+	CONNECTIONS_IPV4_DIRECT_CLOSING = 17,
 };
 enum {
 	CONNECTIONS_IPV4_OPEN,
@@ -1674,9 +1808,11 @@ enum {
 	TABLE_FLOW_IPV4 = 1,
 	TABLE_FLOW_REVERSE_IPV4 = 2,
 	TABLE_FLOW_QUOTED_IPV4 = 3,
+	TABLE_FRAGMENT_IPV4 = 4,
+	TABLE_FRAGMENT_REPLY_IPV4 = 5,
 };
 
-static const volatile u32 connections_ipv4_timeout_ms[15] = {
+static const volatile u32 connections_ipv4_timeout_ms[18] = {
 	[CONNECTIONS_IPV4_TCP_NEW] = 60000,
 	[CONNECTIONS_IPV4_TCP_HEARD] = 60000,
 	[CONNECTIONS_IPV4_TCP_ESTABLISHED] = 7440000,
@@ -1691,8 +1827,11 @@ static const volatile u32 connections_ipv4_timeout_ms[15] = {
 	[CONNECTIONS_IPV4_SCTP_RESET] = 10000,
 	[CONNECTIONS_IPV4_UDP_NEW] = 30000,
 	[CONNECTIONS_IPV4_UDP_STREAM] = 120000,
+	[CONNECTIONS_IPV4_DIRECT_NEW] = 60000,
+	[CONNECTIONS_IPV4_DIRECT_OPEN] = 900000,
+	[CONNECTIONS_IPV4_DIRECT_CLOSING] = 120000,
 };
-static const volatile u8 connections_ipv4_rank[15] = {
+static const volatile u8 connections_ipv4_rank[18] = {
 	[CONNECTIONS_IPV4_TCP_NEW] = 0,
 	[CONNECTIONS_IPV4_TCP_HEARD] = 0,
 	[CONNECTIONS_IPV4_TCP_ESTABLISHED] = 2,
@@ -1707,14 +1846,17 @@ static const volatile u8 connections_ipv4_rank[15] = {
 	[CONNECTIONS_IPV4_SCTP_RESET] = 1,
 	[CONNECTIONS_IPV4_UDP_NEW] = 0,
 	[CONNECTIONS_IPV4_UDP_STREAM] = 1,
+	[CONNECTIONS_IPV4_DIRECT_NEW] = 0,
+	[CONNECTIONS_IPV4_DIRECT_OPEN] = 1,
+	[CONNECTIONS_IPV4_DIRECT_CLOSING] = 1,
 };
-static const volatile u16 connections_ipv4_moves[4] = {
-	[CONNECTIONS_IPV4_OPEN] = 1 << CONNECTIONS_IPV4_TCP_CLOSING | 1 << CONNECTIONS_IPV4_TCP_CLOSED | 1 << CONNECTIONS_IPV4_TCP_RESET | 1 << CONNECTIONS_IPV4_SCTP_CLOSING | 1 << CONNECTIONS_IPV4_SCTP_CLOSED | 1 << CONNECTIONS_IPV4_SCTP_RESET,
-	[CONNECTIONS_IPV4_DATA] = 1 << CONNECTIONS_IPV4_TCP_NEW | 1 << CONNECTIONS_IPV4_UDP_NEW | 1 << CONNECTIONS_IPV4_SCTP_NEW,
-	[CONNECTIONS_IPV4_CLOSE] = 1 << CONNECTIONS_IPV4_TCP_NEW | 1 << CONNECTIONS_IPV4_TCP_HEARD | 1 << CONNECTIONS_IPV4_TCP_ESTABLISHED | 1 << CONNECTIONS_IPV4_TCP_CLOSING | 1 << CONNECTIONS_IPV4_SCTP_NEW | 1 << CONNECTIONS_IPV4_SCTP_HEARD | 1 << CONNECTIONS_IPV4_SCTP_ESTABLISHED | 1 << CONNECTIONS_IPV4_SCTP_CLOSING,
-	[CONNECTIONS_IPV4_RESET] = 1 << CONNECTIONS_IPV4_TCP_NEW | 1 << CONNECTIONS_IPV4_TCP_HEARD | 1 << CONNECTIONS_IPV4_TCP_ESTABLISHED | 1 << CONNECTIONS_IPV4_TCP_CLOSING | 1 << CONNECTIONS_IPV4_SCTP_NEW | 1 << CONNECTIONS_IPV4_SCTP_HEARD | 1 << CONNECTIONS_IPV4_SCTP_ESTABLISHED | 1 << CONNECTIONS_IPV4_SCTP_CLOSING,
+static const volatile u32 connections_ipv4_moves[4] = {
+	[CONNECTIONS_IPV4_OPEN] = 1 << CONNECTIONS_IPV4_TCP_CLOSING | 1 << CONNECTIONS_IPV4_TCP_CLOSED | 1 << CONNECTIONS_IPV4_TCP_RESET | 1 << CONNECTIONS_IPV4_SCTP_CLOSING | 1 << CONNECTIONS_IPV4_SCTP_CLOSED | 1 << CONNECTIONS_IPV4_SCTP_RESET | 1 << CONNECTIONS_IPV4_DIRECT_CLOSING,
+	[CONNECTIONS_IPV4_DATA] = 1 << CONNECTIONS_IPV4_TCP_NEW | 1 << CONNECTIONS_IPV4_UDP_NEW | 1 << CONNECTIONS_IPV4_SCTP_NEW | 1 << CONNECTIONS_IPV4_DIRECT_NEW,
+	[CONNECTIONS_IPV4_CLOSE] = 1 << CONNECTIONS_IPV4_TCP_NEW | 1 << CONNECTIONS_IPV4_TCP_HEARD | 1 << CONNECTIONS_IPV4_TCP_ESTABLISHED | 1 << CONNECTIONS_IPV4_TCP_CLOSING | 1 << CONNECTIONS_IPV4_SCTP_NEW | 1 << CONNECTIONS_IPV4_SCTP_HEARD | 1 << CONNECTIONS_IPV4_SCTP_ESTABLISHED | 1 << CONNECTIONS_IPV4_SCTP_CLOSING | 1 << CONNECTIONS_IPV4_DIRECT_OPEN,
+	[CONNECTIONS_IPV4_RESET] = 1 << CONNECTIONS_IPV4_TCP_NEW | 1 << CONNECTIONS_IPV4_TCP_HEARD | 1 << CONNECTIONS_IPV4_TCP_ESTABLISHED | 1 << CONNECTIONS_IPV4_TCP_CLOSING | 1 << CONNECTIONS_IPV4_SCTP_NEW | 1 << CONNECTIONS_IPV4_SCTP_HEARD | 1 << CONNECTIONS_IPV4_SCTP_ESTABLISHED | 1 << CONNECTIONS_IPV4_SCTP_CLOSING | 1 << CONNECTIONS_IPV4_DIRECT_OPEN,
 };
-static const volatile struct flow_transition connections_ipv4_transitions[33] = {
+static const volatile struct flow_transition connections_ipv4_transitions[37] = {
 	{.event = CONNECTIONS_IPV4_DATA, .current = CONNECTIONS_IPV4_TCP_NEW, .other = CONNECTIONS_IPV4_TCP_HEARD, .next = CONNECTIONS_IPV4_TCP_ESTABLISHED, .other_next = CONNECTIONS_IPV4_TCP_ESTABLISHED},
 	{.event = CONNECTIONS_IPV4_DATA, .current = CONNECTIONS_IPV4_TCP_NEW, .next = CONNECTIONS_IPV4_TCP_HEARD},
 	{.event = CONNECTIONS_IPV4_CLOSE, .current = CONNECTIONS_IPV4_TCP_NEW, .other = CONNECTIONS_IPV4_TCP_CLOSING, .next = CONNECTIONS_IPV4_TCP_CLOSED, .other_next = CONNECTIONS_IPV4_TCP_CLOSED},
@@ -1748,9 +1890,13 @@ static const volatile struct flow_transition connections_ipv4_transitions[33] = 
 	{.event = CONNECTIONS_IPV4_OPEN, .current = CONNECTIONS_IPV4_SCTP_CLOSING, .next = CONNECTIONS_IPV4_SCTP_NEW, .other_next = CONNECTIONS_IPV4_SCTP_NEW},
 	{.event = CONNECTIONS_IPV4_OPEN, .current = CONNECTIONS_IPV4_SCTP_CLOSED, .next = CONNECTIONS_IPV4_SCTP_NEW, .other_next = CONNECTIONS_IPV4_SCTP_NEW},
 	{.event = CONNECTIONS_IPV4_OPEN, .current = CONNECTIONS_IPV4_SCTP_RESET, .next = CONNECTIONS_IPV4_SCTP_NEW, .other_next = CONNECTIONS_IPV4_SCTP_NEW},
+	{.event = CONNECTIONS_IPV4_DATA, .current = CONNECTIONS_IPV4_DIRECT_NEW, .next = CONNECTIONS_IPV4_DIRECT_OPEN},
+	{.event = CONNECTIONS_IPV4_CLOSE, .current = CONNECTIONS_IPV4_DIRECT_OPEN, .next = CONNECTIONS_IPV4_DIRECT_CLOSING},
+	{.event = CONNECTIONS_IPV4_RESET, .current = CONNECTIONS_IPV4_DIRECT_OPEN, .next = CONNECTIONS_IPV4_DIRECT_CLOSING, .other_next = CONNECTIONS_IPV4_DIRECT_CLOSING},
+	{.event = CONNECTIONS_IPV4_OPEN, .current = CONNECTIONS_IPV4_DIRECT_CLOSING, .next = CONNECTIONS_IPV4_DIRECT_NEW},
 };
 
-static const volatile u16 connections_ipv4_over = 1 << CONNECTIONS_IPV4_TCP_CLOSED | 1 << CONNECTIONS_IPV4_TCP_RESET | 1 << CONNECTIONS_IPV4_SCTP_CLOSED | 1 << CONNECTIONS_IPV4_SCTP_RESET;
+static const volatile u32 connections_ipv4_over = 1 << CONNECTIONS_IPV4_TCP_CLOSED | 1 << CONNECTIONS_IPV4_TCP_RESET | 1 << CONNECTIONS_IPV4_SCTP_CLOSED | 1 << CONNECTIONS_IPV4_SCTP_RESET;
 
 union connections_ipv4_arguments {
 	struct translate_ipv4 translate_ipv4;
@@ -1767,10 +1913,11 @@ _Static_assert(sizeof(union connections_ipv4_arguments) == 16, "union connection
 #endif
 #define FLOW_SLOTS CONNECTIONS_IPV4_SLOTS
 #define FLOW_WAYS 4
-#define FLOW_PROFILES 15
+#define FLOW_PROFILES 18
 #define FLOW_EVENTS 4
-#define FLOW_TRANSITIONS 33
+#define FLOW_TRANSITIONS 37
 #define FLOW_COUNTS 65536
+#define FLOW_RENEWS
 #define FLOW_SOUGHT
 #include "turnout/flow_table.h"
 
@@ -1790,6 +1937,9 @@ enum {
 	CONNECTIONS_IPV6_SCTP_RESET = 14,
 	CONNECTIONS_IPV6_UDP_NEW = 4,
 	CONNECTIONS_IPV6_UDP_STREAM = 5,
+	CONNECTIONS_IPV6_DIRECT_NEW = 15,
+	CONNECTIONS_IPV6_DIRECT_OPEN = 16,
+	CONNECTIONS_IPV6_DIRECT_CLOSING = 17,
 };
 enum {
 	CONNECTIONS_IPV6_OPEN,
@@ -1801,9 +1951,11 @@ enum {
 	TABLE_FLOW_IPV6 = 1,
 	TABLE_FLOW_REVERSE_IPV6 = 2,
 	TABLE_FLOW_QUOTED_IPV6 = 3,
+	TABLE_FRAGMENT_IPV6 = 4,
+	TABLE_FRAGMENT_REPLY_IPV6 = 5,
 };
 
-static const volatile u32 connections_ipv6_timeout_ms[15] = {
+static const volatile u32 connections_ipv6_timeout_ms[18] = {
 	[CONNECTIONS_IPV6_TCP_NEW] = 60000,
 	[CONNECTIONS_IPV6_TCP_HEARD] = 60000,
 	[CONNECTIONS_IPV6_TCP_ESTABLISHED] = 7440000,
@@ -1818,8 +1970,11 @@ static const volatile u32 connections_ipv6_timeout_ms[15] = {
 	[CONNECTIONS_IPV6_SCTP_RESET] = 10000,
 	[CONNECTIONS_IPV6_UDP_NEW] = 30000,
 	[CONNECTIONS_IPV6_UDP_STREAM] = 120000,
+	[CONNECTIONS_IPV6_DIRECT_NEW] = 60000,
+	[CONNECTIONS_IPV6_DIRECT_OPEN] = 900000,
+	[CONNECTIONS_IPV6_DIRECT_CLOSING] = 120000,
 };
-static const volatile u8 connections_ipv6_rank[15] = {
+static const volatile u8 connections_ipv6_rank[18] = {
 	[CONNECTIONS_IPV6_TCP_NEW] = 0,
 	[CONNECTIONS_IPV6_TCP_HEARD] = 0,
 	[CONNECTIONS_IPV6_TCP_ESTABLISHED] = 2,
@@ -1834,14 +1989,17 @@ static const volatile u8 connections_ipv6_rank[15] = {
 	[CONNECTIONS_IPV6_SCTP_RESET] = 1,
 	[CONNECTIONS_IPV6_UDP_NEW] = 0,
 	[CONNECTIONS_IPV6_UDP_STREAM] = 1,
+	[CONNECTIONS_IPV6_DIRECT_NEW] = 0,
+	[CONNECTIONS_IPV6_DIRECT_OPEN] = 1,
+	[CONNECTIONS_IPV6_DIRECT_CLOSING] = 1,
 };
-static const volatile u16 connections_ipv6_moves[4] = {
-	[CONNECTIONS_IPV6_OPEN] = 1 << CONNECTIONS_IPV6_TCP_CLOSING | 1 << CONNECTIONS_IPV6_TCP_CLOSED | 1 << CONNECTIONS_IPV6_TCP_RESET | 1 << CONNECTIONS_IPV6_SCTP_CLOSING | 1 << CONNECTIONS_IPV6_SCTP_CLOSED | 1 << CONNECTIONS_IPV6_SCTP_RESET,
-	[CONNECTIONS_IPV6_DATA] = 1 << CONNECTIONS_IPV6_TCP_NEW | 1 << CONNECTIONS_IPV6_UDP_NEW | 1 << CONNECTIONS_IPV6_SCTP_NEW,
-	[CONNECTIONS_IPV6_CLOSE] = 1 << CONNECTIONS_IPV6_TCP_NEW | 1 << CONNECTIONS_IPV6_TCP_HEARD | 1 << CONNECTIONS_IPV6_TCP_ESTABLISHED | 1 << CONNECTIONS_IPV6_TCP_CLOSING | 1 << CONNECTIONS_IPV6_SCTP_NEW | 1 << CONNECTIONS_IPV6_SCTP_HEARD | 1 << CONNECTIONS_IPV6_SCTP_ESTABLISHED | 1 << CONNECTIONS_IPV6_SCTP_CLOSING,
-	[CONNECTIONS_IPV6_RESET] = 1 << CONNECTIONS_IPV6_TCP_NEW | 1 << CONNECTIONS_IPV6_TCP_HEARD | 1 << CONNECTIONS_IPV6_TCP_ESTABLISHED | 1 << CONNECTIONS_IPV6_TCP_CLOSING | 1 << CONNECTIONS_IPV6_SCTP_NEW | 1 << CONNECTIONS_IPV6_SCTP_HEARD | 1 << CONNECTIONS_IPV6_SCTP_ESTABLISHED | 1 << CONNECTIONS_IPV6_SCTP_CLOSING,
+static const volatile u32 connections_ipv6_moves[4] = {
+	[CONNECTIONS_IPV6_OPEN] = 1 << CONNECTIONS_IPV6_TCP_CLOSING | 1 << CONNECTIONS_IPV6_TCP_CLOSED | 1 << CONNECTIONS_IPV6_TCP_RESET | 1 << CONNECTIONS_IPV6_SCTP_CLOSING | 1 << CONNECTIONS_IPV6_SCTP_CLOSED | 1 << CONNECTIONS_IPV6_SCTP_RESET | 1 << CONNECTIONS_IPV6_DIRECT_CLOSING,
+	[CONNECTIONS_IPV6_DATA] = 1 << CONNECTIONS_IPV6_TCP_NEW | 1 << CONNECTIONS_IPV6_UDP_NEW | 1 << CONNECTIONS_IPV6_SCTP_NEW | 1 << CONNECTIONS_IPV6_DIRECT_NEW,
+	[CONNECTIONS_IPV6_CLOSE] = 1 << CONNECTIONS_IPV6_TCP_NEW | 1 << CONNECTIONS_IPV6_TCP_HEARD | 1 << CONNECTIONS_IPV6_TCP_ESTABLISHED | 1 << CONNECTIONS_IPV6_TCP_CLOSING | 1 << CONNECTIONS_IPV6_SCTP_NEW | 1 << CONNECTIONS_IPV6_SCTP_HEARD | 1 << CONNECTIONS_IPV6_SCTP_ESTABLISHED | 1 << CONNECTIONS_IPV6_SCTP_CLOSING | 1 << CONNECTIONS_IPV6_DIRECT_OPEN,
+	[CONNECTIONS_IPV6_RESET] = 1 << CONNECTIONS_IPV6_TCP_NEW | 1 << CONNECTIONS_IPV6_TCP_HEARD | 1 << CONNECTIONS_IPV6_TCP_ESTABLISHED | 1 << CONNECTIONS_IPV6_TCP_CLOSING | 1 << CONNECTIONS_IPV6_SCTP_NEW | 1 << CONNECTIONS_IPV6_SCTP_HEARD | 1 << CONNECTIONS_IPV6_SCTP_ESTABLISHED | 1 << CONNECTIONS_IPV6_SCTP_CLOSING | 1 << CONNECTIONS_IPV6_DIRECT_OPEN,
 };
-static const volatile struct flow_transition connections_ipv6_transitions[33] = {
+static const volatile struct flow_transition connections_ipv6_transitions[37] = {
 	{.event = CONNECTIONS_IPV6_DATA, .current = CONNECTIONS_IPV6_TCP_NEW, .other = CONNECTIONS_IPV6_TCP_HEARD, .next = CONNECTIONS_IPV6_TCP_ESTABLISHED, .other_next = CONNECTIONS_IPV6_TCP_ESTABLISHED},
 	{.event = CONNECTIONS_IPV6_DATA, .current = CONNECTIONS_IPV6_TCP_NEW, .next = CONNECTIONS_IPV6_TCP_HEARD},
 	{.event = CONNECTIONS_IPV6_CLOSE, .current = CONNECTIONS_IPV6_TCP_NEW, .other = CONNECTIONS_IPV6_TCP_CLOSING, .next = CONNECTIONS_IPV6_TCP_CLOSED, .other_next = CONNECTIONS_IPV6_TCP_CLOSED},
@@ -1875,9 +2033,13 @@ static const volatile struct flow_transition connections_ipv6_transitions[33] = 
 	{.event = CONNECTIONS_IPV6_OPEN, .current = CONNECTIONS_IPV6_SCTP_CLOSING, .next = CONNECTIONS_IPV6_SCTP_NEW, .other_next = CONNECTIONS_IPV6_SCTP_NEW},
 	{.event = CONNECTIONS_IPV6_OPEN, .current = CONNECTIONS_IPV6_SCTP_CLOSED, .next = CONNECTIONS_IPV6_SCTP_NEW, .other_next = CONNECTIONS_IPV6_SCTP_NEW},
 	{.event = CONNECTIONS_IPV6_OPEN, .current = CONNECTIONS_IPV6_SCTP_RESET, .next = CONNECTIONS_IPV6_SCTP_NEW, .other_next = CONNECTIONS_IPV6_SCTP_NEW},
+	{.event = CONNECTIONS_IPV6_DATA, .current = CONNECTIONS_IPV6_DIRECT_NEW, .next = CONNECTIONS_IPV6_DIRECT_OPEN},
+	{.event = CONNECTIONS_IPV6_CLOSE, .current = CONNECTIONS_IPV6_DIRECT_OPEN, .next = CONNECTIONS_IPV6_DIRECT_CLOSING},
+	{.event = CONNECTIONS_IPV6_RESET, .current = CONNECTIONS_IPV6_DIRECT_OPEN, .next = CONNECTIONS_IPV6_DIRECT_CLOSING, .other_next = CONNECTIONS_IPV6_DIRECT_CLOSING},
+	{.event = CONNECTIONS_IPV6_OPEN, .current = CONNECTIONS_IPV6_DIRECT_CLOSING, .next = CONNECTIONS_IPV6_DIRECT_NEW},
 };
 
-static const volatile u16 connections_ipv6_over = 1 << CONNECTIONS_IPV6_TCP_CLOSED | 1 << CONNECTIONS_IPV6_TCP_RESET | 1 << CONNECTIONS_IPV6_SCTP_CLOSED | 1 << CONNECTIONS_IPV6_SCTP_RESET;
+static const volatile u32 connections_ipv6_over = 1 << CONNECTIONS_IPV6_TCP_CLOSED | 1 << CONNECTIONS_IPV6_TCP_RESET | 1 << CONNECTIONS_IPV6_SCTP_CLOSED | 1 << CONNECTIONS_IPV6_SCTP_RESET;
 
 union connections_ipv6_arguments {
 	struct translate_ipv6 translate_ipv6;
@@ -1894,10 +2056,11 @@ _Static_assert(sizeof(union connections_ipv6_arguments) == 40, "union connection
 #endif
 #define FLOW_SLOTS CONNECTIONS_IPV6_SLOTS
 #define FLOW_WAYS 4
-#define FLOW_PROFILES 15
+#define FLOW_PROFILES 18
 #define FLOW_EVENTS 4
-#define FLOW_TRANSITIONS 33
+#define FLOW_TRANSITIONS 37
 #define FLOW_COUNTS 65536
+#define FLOW_RENEWS
 #define FLOW_SOUGHT
 #include "turnout/flow_table.h"
 
@@ -1930,7 +2093,7 @@ static const volatile u8 affinities_rank[6] = {
 	[AFFINITIES_DAY] = 0,
 	[AFFINITIES_HOST] = 1,
 };
-static const volatile u16 affinities_moves[0] = {
+static const volatile u32 affinities_moves[0] = {
 };
 static const volatile struct flow_transition affinities_transitions[0] = {
 };
@@ -1954,6 +2117,7 @@ _Static_assert(sizeof(union affinities_arguments) == 24, "union affinities_argum
 #define FLOW_EVENTS 0
 #define FLOW_TRANSITIONS 0
 #define FLOW_RENEWS
+#define FLOW_ALONE
 #include "turnout/flow_table.h"
 
 
@@ -2509,6 +2673,36 @@ struct {
 } crossing_ipv6 SEC(".maps");
 
 struct {
+	int (*type)[BPF_MAP_TYPE_HASH];
+	int (*max_entries)[8192];
+	struct direct_backend_ipv4_key *key;
+	struct direct_backend_ipv4_value *value;
+} direct_backend_ipv4 SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_HASH];
+	int (*max_entries)[8192];
+	struct direct_backend_ipv6_key *key;
+	struct direct_backend_ipv6_value *value;
+} direct_backend_ipv6 SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_LPM_TRIE];
+	int (*max_entries)[131072];
+	int (*map_flags)[BPF_F_NO_PREALLOC];
+	struct served_ipv4_key *key;
+	struct served_ipv4_value *value;
+} served_ipv4 SEC(".maps");
+
+struct {
+	int (*type)[BPF_MAP_TYPE_LPM_TRIE];
+	int (*max_entries)[131072];
+	int (*map_flags)[BPF_F_NO_PREALLOC];
+	struct served_ipv6_key *key;
+	struct served_ipv6_value *value;
+} served_ipv6 SEC(".maps");
+
+struct {
 	int (*type)[BPF_MAP_TYPE_PERCPU_ARRAY];
 	int (*max_entries)[32];
 	u32 *key;
@@ -2605,7 +2799,7 @@ struct hash_maps_16_16_map {
 };
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY_OF_MAPS];
-	int (*max_entries)[4];
+	int (*max_entries)[6];
 	int (*key_size)[4];
 	struct hash_maps_16_16_map *values[];
 } hash_maps_16_16 SEC(".maps") = {
@@ -2614,6 +2808,8 @@ struct {
 		(void *)&entrance_ipv6,
 		(void *)&isolated_source_ipv4,
 		(void *)&isolated_source_ipv6,
+		(void *)&direct_backend_ipv4,
+		(void *)&direct_backend_ipv6,
 	},
 };
 enum {
@@ -2621,6 +2817,8 @@ enum {
 	AT_ENTRANCE_IPV6,
 	AT_ISOLATED_SOURCE_IPV4,
 	AT_ISOLATED_SOURCE_IPV6,
+	AT_DIRECT_BACKEND_IPV4,
+	AT_DIRECT_BACKEND_IPV6,
 };
 
 /* Maps of one shape that only the first packets of connections ask: the program names this one for all of them. */
@@ -2633,7 +2831,7 @@ struct lpm_trie_maps_11_16_sparse_map {
 };
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY_OF_MAPS];
-	int (*max_entries)[8];
+	int (*max_entries)[9];
 	int (*key_size)[4];
 	struct lpm_trie_maps_11_16_sparse_map *values[];
 } lpm_trie_maps_11_16_sparse SEC(".maps") = {
@@ -2646,6 +2844,7 @@ struct {
 		(void *)&ingress_port_ipv4,
 		(void *)&egress_port_ipv6,
 		(void *)&ingress_port_ipv6,
+		(void *)&served_ipv4,
 	},
 };
 enum {
@@ -2657,6 +2856,7 @@ enum {
 	AT_INGRESS_PORT_IPV4,
 	AT_EGRESS_PORT_IPV6,
 	AT_INGRESS_PORT_IPV6,
+	AT_SERVED_IPV4,
 };
 
 /* Maps of one shape that only the first packets of connections ask: the program names this one for all of them. */
@@ -2704,7 +2904,7 @@ struct lpm_trie_maps_23_16_sparse_map {
 };
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY_OF_MAPS];
-	int (*max_entries)[4];
+	int (*max_entries)[5];
 	int (*key_size)[4];
 	struct lpm_trie_maps_23_16_sparse_map *values[];
 } lpm_trie_maps_23_16_sparse SEC(".maps") = {
@@ -2713,6 +2913,7 @@ struct {
 		(void *)&isolated_destination_ipv6,
 		(void *)&egress_peer_ipv6,
 		(void *)&ingress_peer_ipv6,
+		(void *)&served_ipv6,
 	},
 };
 enum {
@@ -2720,6 +2921,7 @@ enum {
 	AT_ISOLATED_DESTINATION_IPV6,
 	AT_EGRESS_PEER_IPV6,
 	AT_INGRESS_PEER_IPV6,
+	AT_SERVED_IPV6,
 };
 
 /* Maps of one shape that only the first packets of connections ask: the program names this one for all of them. */
@@ -3047,8 +3249,11 @@ struct headers {
 		u8 header_length;
 		u8 traffic_class;
 		u16 total_length;
+		u16 identification;
 		u8 flags;
+		u16 fragment_offset;
 		u8 ttl;
+		u8 protocol;
 		u32 src;
 		u32 dst;
 	} ipv4;
@@ -3061,6 +3266,13 @@ struct headers {
 		struct u128 src;
 		struct u128 dst;
 	} ipv6;
+	/* RFC 8200, section 4.5: the extension header of a fragment; `flags` is the one that more fragments follow */
+	struct {
+		u8 next_header;
+		u16 offset;
+		u8 flags;
+		u32 identification;
+	} fragment;
 	/* RFC 9293, without options */
 	struct {
 		u16 src_port;
@@ -3186,6 +3398,7 @@ struct metadata {
 	u16 spread;
 	u16 affine_port;
 	u16 across; /* 14 bits */
+	u16 way_back;
 	u16 nexthop;
 	u16 new_src_port;
 	u16 new_dst_port;
@@ -3220,6 +3433,7 @@ struct metadata {
 	u8 storage_class;
 	u8 affine_profile;
 	u8 profile;
+	u8 answers_itself; /* 1 bit */
 	u8 translate; /* 1 bit */
 	u8 reverse_leg;
 	u8 encapsulate; /* 1 bit */
@@ -3258,6 +3472,7 @@ struct scratch {
 	struct position position;
 	u64 now_ms;
 	u32 side; /* of the tables, see tables_side */
+	u64 hash_seed; /* read once, so that what two ask the hash of is hashed once */
 	struct metadata meta;
 	struct later later;
 	u32 metered; /* the index of the entry whose action runs */
@@ -3283,6 +3498,8 @@ struct scratch {
 	struct ingress_peer_ipv6_key ingress_peer_ipv6;
 	struct egress_port_ipv6_key egress_port_ipv6;
 	struct ingress_port_ipv6_key ingress_port_ipv6;
+	struct served_ipv4_key served_ipv4;
+	struct served_ipv6_key served_ipv6;
 	struct flow_half connections_ipv4_half;
 	u16 connections_ipv4_counted; /* the number of the member that what is learned counts for */
 	struct flow_half connections_ipv6_half;
@@ -3291,9 +3508,13 @@ struct scratch {
 	struct connections_ipv4_entry flow_ipv4; /* the key that was looked up, then what is learned under it */
 	struct connections_ipv4_entry flow_reverse_ipv4; /* the key that was looked up, then what is learned under it */
 	struct connections_ipv4_entry flow_quoted_ipv4; /* the key that was looked up, then what is learned under it */
+	struct connections_ipv4_entry fragment_ipv4; /* the key that was looked up, then what is learned under it */
+	struct connections_ipv4_entry fragment_reply_ipv4; /* the key that was looked up, then what is learned under it */
 	struct connections_ipv6_entry flow_ipv6; /* the key that was looked up, then what is learned under it */
 	struct connections_ipv6_entry flow_reverse_ipv6; /* the key that was looked up, then what is learned under it */
 	struct connections_ipv6_entry flow_quoted_ipv6; /* the key that was looked up, then what is learned under it */
+	struct connections_ipv6_entry fragment_ipv6; /* the key that was looked up, then what is learned under it */
+	struct connections_ipv6_entry fragment_reply_ipv6; /* the key that was looked up, then what is learned under it */
 	struct affinities_entry storage_host_ipv4; /* the key that was looked up, then what is learned under it */
 	struct affinities_entry storage_host_ipv6; /* the key that was looked up, then what is learned under it */
 	struct affinities_entry affinity_ipv4; /* the key that was looked up, then what is learned under it */
@@ -3420,10 +3641,16 @@ enum state {
 	STATE_ETHERNET,
 	STATE_VLAN,
 	STATE_IPV6,
+	STATE_FRAGMENT,
 	STATE_ICMPV6,
 	STATE_QUOTED_IPV6,
 	STATE_NEIGHBOR,
 	STATE_IPV4,
+	STATE_OPTIONS_32,
+	STATE_OPTIONS_16,
+	STATE_OPTIONS_8,
+	STATE_OPTIONS_4,
+	STATE_BEHIND_OPTIONS,
 	STATE_ICMP,
 	STATE_QUOTED_IPV4,
 	STATE_QUOTED_UDP,
@@ -3560,6 +3787,29 @@ static __always_inline enum state parse_ipv6(struct cursor *cursor, struct scrat
 		return STATE_SCTP;
 	if (version == 6 && next_header == 58)
 		return STATE_ICMPV6;
+	if (version == 6 && next_header == 44)
+		return STATE_FRAGMENT;
+	return STATE_ACCEPT;
+}
+
+/* Of the fragments of a packet the first has the transport header. */
+static __always_inline enum state parse_fragment(struct cursor *cursor, struct scratch *scratch)
+{
+	const u8 *header = cursor_take(cursor, 8);
+
+	if (!header)
+		return STATE_TOO_SHORT;
+	scratch->packet.valid |= HEADER_FRAGMENT;
+	u8 next_header = read_u8(header);
+	scratch->headers.fragment.next_header = next_header;
+	u16 offset = read_u16(header + 2) >> 3;
+	scratch->headers.fragment.offset = offset;
+	scratch->headers.fragment.flags = read_u8(header + 3) & 1;
+	scratch->headers.fragment.identification = read_u32(header + 4);
+	if (next_header == 6 && !offset)
+		return STATE_TCP;
+	if (next_header == 17 && !offset)
+		return STATE_UDP;
 	return STATE_ACCEPT;
 }
 
@@ -3647,21 +3897,108 @@ static __always_inline enum state parse_ipv4(struct cursor *cursor, struct scrat
 	scratch->headers.ipv4.header_length = header_length;
 	scratch->headers.ipv4.traffic_class = read_u8(header + 1);
 	scratch->headers.ipv4.total_length = read_u16(header + 2);
+	scratch->headers.ipv4.identification = read_u16(header + 4);
 	u8 flags = read_u8(header + 6) >> 5;
 	scratch->headers.ipv4.flags = flags;
 	u16 fragment_offset = read_u16(header + 6) & 0x1fff;
+	scratch->headers.ipv4.fragment_offset = fragment_offset;
 	scratch->headers.ipv4.ttl = read_u8(header + 8);
 	u8 protocol = read_u8(header + 9);
+	scratch->headers.ipv4.protocol = protocol;
 	scratch->headers.ipv4.src = read_u32(header + 12);
 	scratch->headers.ipv4.dst = read_u32(header + 16);
-	if (version == 4 && header_length == 5 && !(flags & 1) && !fragment_offset && protocol == 6)
+	if (version == 4 && header_length == 5 && !fragment_offset && protocol == 6)
 		return STATE_TCP;
-	if (version == 4 && header_length == 5 && !(flags & 1) && !fragment_offset && protocol == 17)
+	if (version == 4 && header_length == 5 && !fragment_offset && protocol == 17)
 		return STATE_UDP;
 	if (version == 4 && header_length == 5 && !(flags & 1) && !fragment_offset && protocol == 132)
 		return STATE_SCTP;
 	if (version == 4 && header_length == 5 && !(flags & 1) && !fragment_offset && protocol == 1)
 		return STATE_ICMP;
+	if (version == 4 && header_length == 6)
+		return STATE_OPTIONS_4;
+	if (version == 4 && header_length == 7)
+		return STATE_OPTIONS_8;
+	if (version == 4 && header_length == 8)
+		return STATE_OPTIONS_8;
+	if (version == 4 && header_length == 9)
+		return STATE_OPTIONS_16;
+	if (version == 4 && header_length == 10)
+		return STATE_OPTIONS_16;
+	if (version == 4 && header_length == 11)
+		return STATE_OPTIONS_16;
+	if (version == 4 && header_length == 12)
+		return STATE_OPTIONS_16;
+	if (version == 4 && header_length == 13)
+		return STATE_OPTIONS_32;
+	if (version == 4 && header_length == 14)
+		return STATE_OPTIONS_32;
+	if (version == 4 && header_length == 15)
+		return STATE_OPTIONS_32;
+	return STATE_ACCEPT;
+}
+
+static __always_inline enum state parse_options_32(struct cursor *cursor, struct scratch *scratch)
+{
+	const u8 *header = cursor_take(cursor, 32);
+
+	if (!header)
+		return STATE_TOO_SHORT;
+	scratch->packet.valid |= HEADER_OPTIONS_32;
+	if (scratch->headers.ipv4.header_length == 14)
+		return STATE_OPTIONS_4;
+	if (scratch->headers.ipv4.header_length == 15)
+		return STATE_OPTIONS_8;
+	return STATE_BEHIND_OPTIONS;
+}
+
+static __always_inline enum state parse_options_16(struct cursor *cursor, struct scratch *scratch)
+{
+	const u8 *header = cursor_take(cursor, 16);
+
+	if (!header)
+		return STATE_TOO_SHORT;
+	scratch->packet.valid |= HEADER_OPTIONS_16;
+	if (scratch->headers.ipv4.header_length == 10)
+		return STATE_OPTIONS_4;
+	if (scratch->headers.ipv4.header_length == 11)
+		return STATE_OPTIONS_8;
+	if (scratch->headers.ipv4.header_length == 12)
+		return STATE_OPTIONS_8;
+	return STATE_BEHIND_OPTIONS;
+}
+
+static __always_inline enum state parse_options_8(struct cursor *cursor, struct scratch *scratch)
+{
+	const u8 *header = cursor_take(cursor, 8);
+
+	if (!header)
+		return STATE_TOO_SHORT;
+	scratch->packet.valid |= HEADER_OPTIONS_8;
+	if (scratch->headers.ipv4.header_length == 8)
+		return STATE_OPTIONS_4;
+	if (scratch->headers.ipv4.header_length == 12)
+		return STATE_OPTIONS_4;
+	return STATE_BEHIND_OPTIONS;
+}
+
+static __always_inline enum state parse_options_4(struct cursor *cursor, struct scratch *scratch)
+{
+	const u8 *header = cursor_take(cursor, 4);
+
+	if (!header)
+		return STATE_TOO_SHORT;
+	scratch->packet.valid |= HEADER_OPTIONS_4;
+	return STATE_BEHIND_OPTIONS;
+}
+
+/* The ports are there all the same. */
+static __always_inline enum state parse_behind_options(struct scratch *scratch)
+{
+	if (!scratch->headers.ipv4.fragment_offset && scratch->headers.ipv4.protocol == 6)
+		return STATE_TCP;
+	if (!scratch->headers.ipv4.fragment_offset && scratch->headers.ipv4.protocol == 17)
+		return STATE_UDP;
 	return STATE_ACCEPT;
 }
 
@@ -3825,6 +4162,8 @@ static __always_inline bool parse(struct packet_context *ctx, struct scratch *sc
 		next = parse_vlan(&cursor, scratch);
 	if (next == STATE_IPV6)
 		next = parse_ipv6(&cursor, scratch);
+	if (next == STATE_FRAGMENT)
+		next = parse_fragment(&cursor, scratch);
 	if (next == STATE_ICMPV6)
 		next = parse_icmpv6(&cursor, scratch);
 	if (next == STATE_QUOTED_IPV6)
@@ -3833,6 +4172,16 @@ static __always_inline bool parse(struct packet_context *ctx, struct scratch *sc
 		next = parse_neighbor(&cursor, scratch);
 	if (next == STATE_IPV4)
 		next = parse_ipv4(&cursor, scratch);
+	if (next == STATE_OPTIONS_32)
+		next = parse_options_32(&cursor, scratch);
+	if (next == STATE_OPTIONS_16)
+		next = parse_options_16(&cursor, scratch);
+	if (next == STATE_OPTIONS_8)
+		next = parse_options_8(&cursor, scratch);
+	if (next == STATE_OPTIONS_4)
+		next = parse_options_4(&cursor, scratch);
+	if (next == STATE_BEHIND_OPTIONS)
+		next = parse_behind_options(scratch);
 	if (next == STATE_ICMP)
 		next = parse_icmp(&cursor, scratch);
 	if (next == STATE_QUOTED_IPV4)
@@ -4107,6 +4456,15 @@ static __always_inline void to_backend_across_ipv4(const struct to_backend_acros
 	scratch->meta.across = arguments->crossing;
 }
 
+/* The backend that gets the connection as it is, by a next hop that leads to it alone, and answers itself. `port` is the one that was called. */
+static __always_inline void to_direct_backend_ipv4(const struct to_direct_backend_ipv4 *arguments, struct scratch *scratch)
+{
+	scratch->meta.decided = 1;
+	scratch->meta.new_dst_ipv4 = arguments->address;
+	scratch->meta.nexthop = arguments->nexthop;
+	scratch->meta.answers_itself = 1;
+}
+
 /* A packet of a known connection to a service. */
 static __always_inline void translate_ipv6(const struct translate_ipv6 *arguments, struct connections_ipv6_hit *hit, struct scratch *scratch)
 {
@@ -4229,6 +4587,15 @@ static __always_inline void to_backend_across_ipv6(const struct to_backend_acros
 	scratch->meta.new_dst_ipv6 = arguments->address;
 	scratch->meta.new_dst_port = arguments->port;
 	scratch->meta.across = arguments->crossing;
+}
+
+/* The backend that gets the connection as it is, by a next hop that leads to it alone, and answers itself. `port` is the one that was called. */
+static __always_inline void to_direct_backend_ipv6(const struct to_direct_backend_ipv6 *arguments, struct scratch *scratch)
+{
+	scratch->meta.decided = 1;
+	scratch->meta.new_dst_ipv6 = arguments->address;
+	scratch->meta.nexthop = arguments->nexthop;
+	scratch->meta.answers_itself = 1;
 }
 
 /* To the network's proxy. Without one the connection goes on without it, or, `closed`, ends. */
@@ -4377,6 +4744,13 @@ static __always_inline void cross(const struct cross *arguments, struct scratch 
 	scratch->meta.source_nexthop = arguments->way_back;
 }
 
+/* The workload's own next hop, and the one that leads from here to clients outside. */
+static __always_inline void has_backend(const struct has_backend *arguments, struct scratch *scratch)
+{
+	scratch->meta.nexthop = arguments->nexthop;
+	scratch->meta.way_back = arguments->back;
+}
+
 /* Whether flow_reverse_ipv4 has an entry for the packet; if not, it may be learned. */
 __noinline u32 taken_flow_reverse_ipv4(void)
 {
@@ -4388,7 +4762,7 @@ __noinline u32 taken_flow_reverse_ipv4(void)
 
 	entry->key[0] = (u64)scratch->meta.reverse_network << 48 | (u64)scratch->meta.reverse_leg << 40 | (u64)scratch->meta.protocol << 32 | scratch->meta.reverse_src_ipv4;
 	entry->key[1] = (u64)scratch->meta.reverse_dst_ipv4 << 32 | (u64)scratch->meta.reverse_src_port << 16 | scratch->meta.reverse_dst_port;
-	entry->hash = connections_ipv4_hash(entry->key);
+	entry->hash = connections_ipv4_hash(scratch->hash_seed, entry->key);
 	return connections_ipv4_holds(entry, scratch->side) || connections_ipv4_was_there(entry);
 }
 
@@ -4431,7 +4805,7 @@ __noinline u32 taken_flow_reverse_ipv6(void)
 	entry->key[2] = (scratch->meta.reverse_src_ipv6.low & 0xffffffffu) << 32 | (scratch->meta.reverse_dst_ipv6.high >> 32);
 	entry->key[3] = (scratch->meta.reverse_dst_ipv6.high << 32 | scratch->meta.reverse_dst_ipv6.low >> 32);
 	entry->key[4] = (scratch->meta.reverse_dst_ipv6.low & 0xffffffffu) << 32 | (u64)scratch->meta.reverse_src_port << 16 | scratch->meta.reverse_dst_port;
-	entry->hash = connections_ipv6_hash(entry->key);
+	entry->hash = connections_ipv6_hash(scratch->hash_seed, entry->key);
 	return connections_ipv6_holds(entry, scratch->side) || connections_ipv6_was_there(entry);
 }
 
@@ -4843,20 +5217,22 @@ static __always_inline bool find_flow_ipv4(struct scratch *scratch, struct conne
 		return missed(0x02000011);
 	entry->key[0] = (u64)scratch->meta.network << 48 | (u64)scratch->meta.leg << 40 | (u64)scratch->meta.protocol << 32 | scratch->headers.ipv4.src;
 	entry->key[1] = (u64)scratch->headers.ipv4.dst << 32 | (u64)scratch->meta.src_port << 16 | scratch->meta.dst_port;
-	entry->hash = connections_ipv4_hash(entry->key);
+	entry->hash = connections_ipv4_hash(scratch->hash_seed, entry->key);
 	if (!connections_ipv4_find_entry(entry, hit))
 		return missed(0x02000011);
-	if (unlikely(hit->table > 3) && !connections_ipv4_goes_on(hit, scratch->side)) {
+	if (unlikely(hit->table > 5) && !connections_ipv4_goes_on(hit, scratch->side)) {
 		entry->free = 0;
 		return missed(0x02000011);
 	}
 	switch (hit->table) {
 	case TABLE_FLOW_IPV4:
+	case TABLE_FRAGMENT_IPV4:
 		asked(0x02000011, ACTION_TRANSLATE_IPV4);
 		translate_ipv4(&hit->arguments.translate_ipv4, hit, scratch);
 		return true;
 	case TABLE_FLOW_REVERSE_IPV4:
 	case TABLE_FLOW_QUOTED_IPV4:
+	case TABLE_FRAGMENT_REPLY_IPV4:
 		asked(0x02000011, ACTION_TRANSLATE_REPLY_IPV4);
 		translate_reply_ipv4(&hit->arguments.translate_reply_ipv4, hit, scratch);
 		return true;
@@ -4877,7 +5253,7 @@ static __always_inline bool apply_flow_ipv4(struct scratch *scratch)
 }
 
 /*
- * The same connections, by the tuple that answers to the packet have which an ICMP error quotes.
+ * The same connections, by what their packets without ports have: the tuple of answers to the packet that an ICMP error quotes, the identification of a fragment.
  */
 static __always_inline bool find_flow_quoted_ipv4(struct scratch *scratch, struct connections_ipv4_hit *hit)
 {
@@ -4885,22 +5261,24 @@ static __always_inline bool find_flow_quoted_ipv4(struct scratch *scratch, struc
 
 	if (!uses_connections_ipv4)
 		return missed(0x0200001e);
-	entry->key[0] = (u64)scratch->meta.network << 48 | (u64)scratch->meta.leg << 40 | (u64)scratch->meta.protocol << 32 | scratch->headers.quoted_ipv4.dst;
-	entry->key[1] = (u64)scratch->headers.quoted_ipv4.src << 32 | (u64)scratch->meta.src_port << 16 | scratch->meta.dst_port;
-	entry->hash = connections_ipv4_hash(entry->key);
+	entry->key[0] = (u64)scratch->meta.reverse_network << 48 | (u64)scratch->meta.reverse_leg << 40 | (u64)scratch->meta.protocol << 32 | scratch->meta.reverse_src_ipv4;
+	entry->key[1] = (u64)scratch->meta.reverse_dst_ipv4 << 32 | (u64)scratch->meta.reverse_src_port << 16 | scratch->meta.reverse_dst_port;
+	entry->hash = connections_ipv4_hash(scratch->hash_seed, entry->key);
 	if (!connections_ipv4_find_entry(entry, hit))
 		return missed(0x0200001e);
-	if (unlikely(hit->table > 3) && !connections_ipv4_goes_on(hit, scratch->side)) {
+	if (unlikely(hit->table > 5) && !connections_ipv4_goes_on(hit, scratch->side)) {
 		entry->free = 0;
 		return missed(0x0200001e);
 	}
 	switch (hit->table) {
 	case TABLE_FLOW_IPV4:
+	case TABLE_FRAGMENT_IPV4:
 		asked(0x0200001e, ACTION_TRANSLATE_IPV4);
 		translate_ipv4(&hit->arguments.translate_ipv4, hit, scratch);
 		return true;
 	case TABLE_FLOW_REVERSE_IPV4:
 	case TABLE_FLOW_QUOTED_IPV4:
+	case TABLE_FRAGMENT_REPLY_IPV4:
 		asked(0x0200001e, ACTION_TRANSLATE_REPLY_IPV4);
 		translate_reply_ipv4(&hit->arguments.translate_reply_ipv4, hit, scratch);
 		return true;
@@ -4992,7 +5370,7 @@ static __always_inline bool apply_backend_ipv4(struct scratch *scratch)
 			return missed(0x02000014);
 		slot += value->ring_size + __sync_fetch_and_add(number, 1) % value->cycle_size;
 	} else {
-		u64 hash = mix64_final(mix64_word(mix64_word(hash_seed, (u64)scratch->headers.ipv4.src << 32 | scratch->headers.ipv4.dst), (u64)scratch->meta.spread << 48 | (u64)scratch->meta.dst_port << 32 | (u64)scratch->meta.protocol << 24));
+		u64 hash = mix64_final(mix64_word(mix64_word(scratch->hash_seed, (u64)scratch->headers.ipv4.src << 32 | scratch->headers.ipv4.dst), (u64)scratch->meta.spread << 48 | (u64)scratch->meta.dst_port << 32 | (u64)scratch->meta.protocol << 24));
 
 		slot += (u32)(hash >> 32) % value->ring_size;
 	}
@@ -5010,6 +5388,9 @@ static __always_inline bool apply_backend_ipv4(struct scratch *scratch)
 		return true;
 	case ACTION_TO_BACKEND_ACROSS_IPV4:
 		to_backend_across_ipv4(&member->arguments.to_backend_across_ipv4, scratch);
+		return true;
+	case ACTION_TO_DIRECT_BACKEND_IPV4:
+		to_direct_backend_ipv4(&member->arguments.to_direct_backend_ipv4, scratch);
 		return true;
 	default:
 		return false;
@@ -5064,20 +5445,22 @@ static __always_inline bool find_flow_ipv6(struct scratch *scratch, struct conne
 	entry->key[2] = (scratch->headers.ipv6.src.low & 0xffffffffu) << 32 | (scratch->headers.ipv6.dst.high >> 32);
 	entry->key[3] = (scratch->headers.ipv6.dst.high << 32 | scratch->headers.ipv6.dst.low >> 32);
 	entry->key[4] = (scratch->headers.ipv6.dst.low & 0xffffffffu) << 32 | (u64)scratch->meta.src_port << 16 | scratch->meta.dst_port;
-	entry->hash = connections_ipv6_hash(entry->key);
+	entry->hash = connections_ipv6_hash(scratch->hash_seed, entry->key);
 	if (!connections_ipv6_find_entry(entry, hit))
 		return missed(0x02000041);
-	if (unlikely(hit->table > 3) && !connections_ipv6_goes_on(hit, scratch->side)) {
+	if (unlikely(hit->table > 5) && !connections_ipv6_goes_on(hit, scratch->side)) {
 		entry->free = 0;
 		return missed(0x02000041);
 	}
 	switch (hit->table) {
 	case TABLE_FLOW_IPV6:
+	case TABLE_FRAGMENT_IPV6:
 		asked(0x02000041, ACTION_TRANSLATE_IPV6);
 		translate_ipv6(&hit->arguments.translate_ipv6, hit, scratch);
 		return true;
 	case TABLE_FLOW_REVERSE_IPV6:
 	case TABLE_FLOW_QUOTED_IPV6:
+	case TABLE_FRAGMENT_REPLY_IPV6:
 		asked(0x02000041, ACTION_TRANSLATE_REPLY_IPV6);
 		translate_reply_ipv6(&hit->arguments.translate_reply_ipv6, hit, scratch);
 		return true;
@@ -5098,7 +5481,7 @@ static __always_inline bool apply_flow_ipv6(struct scratch *scratch)
 }
 
 /*
- * The same connections, by the tuple that answers to the packet have which an ICMP error quotes.
+ * The same connections, by what their packets without ports have: the tuple of answers to the packet that an ICMP error quotes, the identification of a fragment.
  */
 static __always_inline bool find_flow_quoted_ipv6(struct scratch *scratch, struct connections_ipv6_hit *hit)
 {
@@ -5106,25 +5489,27 @@ static __always_inline bool find_flow_quoted_ipv6(struct scratch *scratch, struc
 
 	if (!uses_connections_ipv6)
 		return missed(0x0200004e);
-	entry->key[0] = (u64)scratch->meta.network << 48 | (u64)scratch->meta.leg << 40 | (u64)scratch->meta.protocol << 32 | (scratch->headers.quoted_ipv6.dst.high >> 32);
-	entry->key[1] = (scratch->headers.quoted_ipv6.dst.high << 32 | scratch->headers.quoted_ipv6.dst.low >> 32);
-	entry->key[2] = (scratch->headers.quoted_ipv6.dst.low & 0xffffffffu) << 32 | (scratch->headers.quoted_ipv6.src.high >> 32);
-	entry->key[3] = (scratch->headers.quoted_ipv6.src.high << 32 | scratch->headers.quoted_ipv6.src.low >> 32);
-	entry->key[4] = (scratch->headers.quoted_ipv6.src.low & 0xffffffffu) << 32 | (u64)scratch->meta.src_port << 16 | scratch->meta.dst_port;
-	entry->hash = connections_ipv6_hash(entry->key);
+	entry->key[0] = (u64)scratch->meta.reverse_network << 48 | (u64)scratch->meta.reverse_leg << 40 | (u64)scratch->meta.protocol << 32 | (scratch->meta.reverse_src_ipv6.high >> 32);
+	entry->key[1] = (scratch->meta.reverse_src_ipv6.high << 32 | scratch->meta.reverse_src_ipv6.low >> 32);
+	entry->key[2] = (scratch->meta.reverse_src_ipv6.low & 0xffffffffu) << 32 | (scratch->meta.reverse_dst_ipv6.high >> 32);
+	entry->key[3] = (scratch->meta.reverse_dst_ipv6.high << 32 | scratch->meta.reverse_dst_ipv6.low >> 32);
+	entry->key[4] = (scratch->meta.reverse_dst_ipv6.low & 0xffffffffu) << 32 | (u64)scratch->meta.reverse_src_port << 16 | scratch->meta.reverse_dst_port;
+	entry->hash = connections_ipv6_hash(scratch->hash_seed, entry->key);
 	if (!connections_ipv6_find_entry(entry, hit))
 		return missed(0x0200004e);
-	if (unlikely(hit->table > 3) && !connections_ipv6_goes_on(hit, scratch->side)) {
+	if (unlikely(hit->table > 5) && !connections_ipv6_goes_on(hit, scratch->side)) {
 		entry->free = 0;
 		return missed(0x0200004e);
 	}
 	switch (hit->table) {
 	case TABLE_FLOW_IPV6:
+	case TABLE_FRAGMENT_IPV6:
 		asked(0x0200004e, ACTION_TRANSLATE_IPV6);
 		translate_ipv6(&hit->arguments.translate_ipv6, hit, scratch);
 		return true;
 	case TABLE_FLOW_REVERSE_IPV6:
 	case TABLE_FLOW_QUOTED_IPV6:
+	case TABLE_FRAGMENT_REPLY_IPV6:
 		asked(0x0200004e, ACTION_TRANSLATE_REPLY_IPV6);
 		translate_reply_ipv6(&hit->arguments.translate_reply_ipv6, hit, scratch);
 		return true;
@@ -5215,7 +5600,7 @@ static __always_inline bool apply_backend_ipv6(struct scratch *scratch)
 			return missed(0x02000044);
 		slot += value->ring_size + __sync_fetch_and_add(number, 1) % value->cycle_size;
 	} else {
-		u64 hash = mix64_final(mix64_word(mix64_word(mix64_word(mix64_word(mix64_word(hash_seed, scratch->headers.ipv6.src.high), scratch->headers.ipv6.src.low), scratch->headers.ipv6.dst.high), scratch->headers.ipv6.dst.low), (u64)scratch->meta.spread << 48 | (u64)scratch->meta.dst_port << 32 | (u64)scratch->meta.protocol << 24));
+		u64 hash = mix64_final(mix64_word(mix64_word(mix64_word(mix64_word(mix64_word(scratch->hash_seed, scratch->headers.ipv6.src.high), scratch->headers.ipv6.src.low), scratch->headers.ipv6.dst.high), scratch->headers.ipv6.dst.low), (u64)scratch->meta.spread << 48 | (u64)scratch->meta.dst_port << 32 | (u64)scratch->meta.protocol << 24));
 
 		slot += (u32)(hash >> 32) % value->ring_size;
 	}
@@ -5233,6 +5618,9 @@ static __always_inline bool apply_backend_ipv6(struct scratch *scratch)
 		return true;
 	case ACTION_TO_BACKEND_ACROSS_IPV6:
 		to_backend_across_ipv6(&member->arguments.to_backend_across_ipv6, scratch);
+		return true;
+	case ACTION_TO_DIRECT_BACKEND_IPV6:
+		to_direct_backend_ipv6(&member->arguments.to_direct_backend_ipv6, scratch);
 		return true;
 	default:
 		return false;
@@ -5406,7 +5794,7 @@ static __always_inline bool apply_proxy_ipv4(struct scratch *scratch)
 	value = entry_in(&array_maps_4_8, AT_PROXY_IPV4, &key);
 	if (!value || !value->ring_size)
 		return missed(0x02000038);
-	u64 hash = mix64_final(mix64_word(mix64_word(hash_seed, (u64)scratch->headers.ipv4.src << 32 | scratch->headers.ipv4.dst), (u64)scratch->meta.src_port << 48 | (u64)scratch->meta.dst_port << 32 | (u64)scratch->meta.protocol << 24));
+	u64 hash = mix64_final(mix64_word(mix64_word(scratch->hash_seed, (u64)scratch->headers.ipv4.src << 32 | scratch->headers.ipv4.dst), (u64)scratch->meta.src_port << 48 | (u64)scratch->meta.dst_port << 32 | (u64)scratch->meta.protocol << 24));
 	u32 slot = value->group_offset + (u32)(hash >> 32) % value->ring_size;
 	u32 *index = entry_in(&array_maps_4_4_mmapable, AT_PROXIES_IPV4_RING, &slot);
 	if (!index)
@@ -5563,7 +5951,7 @@ static __always_inline bool apply_proxy_ipv6(struct scratch *scratch)
 	value = entry_in(&array_maps_4_8, AT_PROXY_IPV6, &key);
 	if (!value || !value->ring_size)
 		return missed(0x02000068);
-	u64 hash = mix64_final(mix64_word(mix64_word(mix64_word(mix64_word(mix64_word(hash_seed, scratch->headers.ipv6.src.high), scratch->headers.ipv6.src.low), scratch->headers.ipv6.dst.high), scratch->headers.ipv6.dst.low), (u64)scratch->meta.src_port << 48 | (u64)scratch->meta.dst_port << 32 | (u64)scratch->meta.protocol << 24));
+	u64 hash = mix64_final(mix64_word(mix64_word(mix64_word(mix64_word(mix64_word(scratch->hash_seed, scratch->headers.ipv6.src.high), scratch->headers.ipv6.src.low), scratch->headers.ipv6.dst.high), scratch->headers.ipv6.dst.low), (u64)scratch->meta.src_port << 48 | (u64)scratch->meta.dst_port << 32 | (u64)scratch->meta.protocol << 24));
 	u32 slot = value->group_offset + (u32)(hash >> 32) % value->ring_size;
 	u32 *index = entry_in(&array_maps_4_4_mmapable, AT_PROXIES_IPV6_RING, &slot);
 	if (!index)
@@ -5678,7 +6066,7 @@ static __always_inline bool find_storage_host_ipv4(struct scratch *scratch, stru
 	entry->key[0] = (u64)scratch->meta.network << 48 | (u64)scratch->meta.service_id << 32 | ((struct u128){.high = 0, .low = (u64)0xffff << 32 | scratch->headers.ipv4.src}.high >> 32);
 	entry->key[1] = ((struct u128){.high = 0, .low = (u64)0xffff << 32 | scratch->headers.ipv4.src}.high << 32 | (struct u128){.high = 0, .low = (u64)0xffff << 32 | scratch->headers.ipv4.src}.low >> 32);
 	entry->key[2] = (((struct u128){.high = 0, .low = (u64)0xffff << 32 | scratch->headers.ipv4.src}.low) & 0xffffffffu) << 32;
-	entry->hash = affinities_hash(entry->key);
+	entry->hash = affinities_hash(scratch->hash_seed, entry->key);
 	if (!affinities_find_entry(entry, hit))
 		return missed(0x0200001c);
 	if (unlikely(hit->table > 4) && !affinities_goes_on(hit, scratch->side)) {
@@ -5720,7 +6108,7 @@ static __always_inline bool find_storage_host_ipv6(struct scratch *scratch, stru
 	entry->key[0] = (u64)scratch->meta.network << 48 | (u64)scratch->meta.service_id << 32 | (scratch->headers.ipv6.src.high >> 32);
 	entry->key[1] = (scratch->headers.ipv6.src.high << 32 | scratch->headers.ipv6.src.low >> 32);
 	entry->key[2] = (scratch->headers.ipv6.src.low & 0xffffffffu) << 32;
-	entry->hash = affinities_hash(entry->key);
+	entry->hash = affinities_hash(scratch->hash_seed, entry->key);
 	if (!affinities_find_entry(entry, hit))
 		return missed(0x0200004c);
 	if (unlikely(hit->table > 4) && !affinities_goes_on(hit, scratch->side)) {
@@ -5762,7 +6150,7 @@ static __always_inline bool find_affinity_ipv4(struct scratch *scratch, struct a
 	entry->key[0] = (u64)scratch->meta.network << 48 | (u64)scratch->meta.service_id << 32 | ((struct u128){.high = 0, .low = (u64)0xffff << 32 | scratch->headers.ipv4.src}.high >> 32);
 	entry->key[1] = ((struct u128){.high = 0, .low = (u64)0xffff << 32 | scratch->headers.ipv4.src}.high << 32 | (struct u128){.high = 0, .low = (u64)0xffff << 32 | scratch->headers.ipv4.src}.low >> 32);
 	entry->key[2] = (((struct u128){.high = 0, .low = (u64)0xffff << 32 | scratch->headers.ipv4.src}.low) & 0xffffffffu) << 32;
-	entry->hash = affinities_hash(entry->key);
+	entry->hash = affinities_hash(scratch->hash_seed, entry->key);
 	if (!affinities_find_entry(entry, hit))
 		return missed(0x0200001a);
 	if (unlikely(hit->table > 4) && !affinities_goes_on(hit, scratch->side)) {
@@ -5832,7 +6220,7 @@ static __always_inline bool find_affinity_ipv6(struct scratch *scratch, struct a
 	entry->key[0] = (u64)scratch->meta.network << 48 | (u64)scratch->meta.service_id << 32 | (scratch->headers.ipv6.src.high >> 32);
 	entry->key[1] = (scratch->headers.ipv6.src.high << 32 | scratch->headers.ipv6.src.low >> 32);
 	entry->key[2] = (scratch->headers.ipv6.src.low & 0xffffffffu) << 32;
-	entry->hash = affinities_hash(entry->key);
+	entry->hash = affinities_hash(scratch->hash_seed, entry->key);
 	if (!affinities_find_entry(entry, hit))
 		return missed(0x0200004a);
 	if (unlikely(hit->table > 4) && !affinities_goes_on(hit, scratch->side)) {
@@ -6271,6 +6659,121 @@ static __always_inline bool apply_crossing_ipv6(struct scratch *scratch)
 	}
 }
 
+/*
+ * Workloads of this device that other devices may choose as backends which answer by themselves.
+ */
+static __always_inline bool apply_direct_backend_ipv4(struct scratch *scratch)
+{
+	struct direct_backend_ipv4_value *value;
+	struct direct_backend_ipv4_key key = {
+		.network = scratch->meta.network,
+		.mac = scratch->headers.ethernet.dst,
+		.side = scratch->side,
+	};
+
+	if (!uses_direct_backend_ipv4)
+		return missed(0x02000021);
+	value = entry_in(&hash_maps_16_16, AT_DIRECT_BACKEND_IPV4, &key);
+	if (!value)
+		return missed(0x02000021);
+	asked(0x02000021, value->action);
+	switch (value->action) {
+	case ACTION_HAS_BACKEND:
+		has_backend(&value->arguments.has_backend, scratch);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * Workloads of this device that other devices may choose as backends which answer by themselves.
+ */
+static __always_inline bool apply_direct_backend_ipv6(struct scratch *scratch)
+{
+	struct direct_backend_ipv6_value *value;
+	struct direct_backend_ipv6_key key = {
+		.network = scratch->meta.network,
+		.mac = scratch->headers.ethernet.dst,
+		.side = scratch->side,
+	};
+
+	if (!uses_direct_backend_ipv6)
+		return missed(0x02000051);
+	value = entry_in(&hash_maps_16_16, AT_DIRECT_BACKEND_IPV6, &key);
+	if (!value)
+		return missed(0x02000051);
+	asked(0x02000051, value->action);
+	switch (value->action) {
+	case ACTION_HAS_BACKEND:
+		has_backend(&value->arguments.has_backend, scratch);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * Workloads that services have as backends, whole addresses: what is opened to them directly is learned.
+ * examples/shop.yaml:78 Workload shop/web-1
+ * examples/shop.yaml:91 Workload shop/web-2
+ * examples/shop.yaml:104 Workload shop/web-3
+ * examples/shop.yaml:130 Workload blue/blue-web
+ */
+static __always_inline bool apply_served_ipv4(struct scratch *scratch)
+{
+	struct served_ipv4_value *value;
+	struct served_ipv4_key *key = &scratch->served_ipv4;
+
+	key->prefix_len = 56;
+	key->side[0] = scratch->side;
+	write_u16(key->network, scratch->meta.network);
+	write_u32(key->address, scratch->meta.route_ipv4);
+
+	if (!uses_served_ipv4)
+		return missed(0x02000022);
+	value = entry_in(&lpm_trie_maps_11_16_sparse, AT_SERVED_IPV4, key);
+	if (!value)
+		return missed(0x02000022);
+	asked(0x02000022, value->action);
+	switch (value->action) {
+	case ACTION_HAS_SERVICES:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * Workloads that services have as backends, whole addresses: what is opened to them directly is learned.
+ * examples/shop.yaml:78 Workload shop/web-1
+ * examples/shop.yaml:91 Workload shop/web-2
+ * examples/shop.yaml:104 Workload shop/web-3
+ */
+static __always_inline bool apply_served_ipv6(struct scratch *scratch)
+{
+	struct served_ipv6_value *value;
+	struct served_ipv6_key *key = &scratch->served_ipv6;
+
+	key->prefix_len = 152;
+	key->side[0] = scratch->side;
+	write_u16(key->network, scratch->meta.network);
+	write_u128(key->address, &scratch->meta.route_ipv6);
+
+	if (!uses_served_ipv6)
+		return missed(0x02000052);
+	value = entry_in(&lpm_trie_maps_23_16_sparse, AT_SERVED_IPV6, key);
+	if (!value)
+		return missed(0x02000052);
+	asked(0x02000052, value->action);
+	switch (value->action) {
+	case ACTION_HAS_SERVICES:
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* Controls: what is to be done with a packet, in which order. */
 
 /* Which leg the packet is on, and in which network. */
@@ -6381,6 +6884,28 @@ __noinline enum next answer_nd(struct packet_context *ctx)
 	return GO_ON;
 }
 
+/* What a packet with IPv4 options says of its connection. */
+__noinline enum next read_behind_options(void)
+{
+	struct scratch *scratch = scratch_of_cpu();
+
+	if (!scratch)
+		return DONE;
+	if (has(scratch, HEADER_TCP)) {
+		scratch->meta.protocol = 6;
+		scratch->meta.src_port = scratch->headers.tcp.src_port;
+		scratch->meta.dst_port = scratch->headers.tcp.dst_port;
+		scratch->meta.tcp_flags = scratch->headers.tcp.flags;
+		scratch->meta.profile = 1;
+	} else if (has(scratch, HEADER_UDP)) {
+		scratch->meta.protocol = 17;
+		scratch->meta.src_port = scratch->headers.udp.src_port;
+		scratch->meta.dst_port = scratch->headers.udp.dst_port;
+		scratch->meta.profile = 4;
+	}
+	return GO_ON;
+}
+
 /* What a packet of SCTP says of its association. */
 __noinline enum next read_sctp_ipv4(void)
 {
@@ -6461,6 +6986,31 @@ __noinline enum next remember_entrance_ipv4(void)
 	return GO_ON;
 }
 
+/* A packet of no known connection, out of a tunnel: is it for a backend that answers by itself? */
+__noinline enum next meet_direct_ipv4(void)
+{
+	struct scratch *scratch = scratch_of_cpu();
+
+	if (!scratch)
+		return DONE;
+	if (apply_direct_backend_ipv4(scratch)) {
+		if (scratch->meta.decided) {
+			scratch->meta.source_nexthop = scratch->meta.way_back;
+		}
+		scratch->meta.decided = 1;
+		scratch->meta.new_src_ipv4 = scratch->headers.ipv4.src;
+		scratch->meta.new_dst_ipv4 = scratch->headers.ipv4.dst;
+		scratch->meta.new_dst_port = scratch->meta.dst_port;
+		scratch->meta.reverse_src_ipv4 = scratch->headers.ipv4.dst;
+		scratch->meta.reverse_dst_ipv4 = scratch->headers.ipv4.src;
+		scratch->meta.reverse_src_port = scratch->meta.dst_port;
+		scratch->meta.reverse_dst_port = scratch->meta.src_port;
+		scratch->meta.reverse_leg = 2;
+		scratch->meta.route_ipv4 = scratch->meta.nexthop;
+	}
+	return GO_ON;
+}
+
 /* A client of a service with affinity goes where it went, if not too long ago, and to a backend still. */
 __noinline enum next recall_ipv4(void)
 {
@@ -6486,7 +7036,7 @@ __noinline enum next refuse_ipv4(struct packet_context *ctx)
 
 	if (!scratch)
 		return DONE;
-	if (has(scratch, HEADER_VXLAN) || scratch->meta.tcp_flags & 4) {
+	if (has(scratch, HEADER_VXLAN) || scratch->meta.tcp_flags & 4 || (has(scratch, HEADER_TCP) && scratch->headers.ipv4.flags & 1) || has(scratch, HEADER_OPTIONS_32) || has(scratch, HEADER_OPTIONS_16) || has(scratch, HEADER_OPTIONS_8) || has(scratch, HEADER_OPTIONS_4)) {
 		return drop_for(&scratch->outcome, DROP_NO_BACKEND);
 	}
 	if (has(scratch, HEADER_TCP)) {
@@ -6672,6 +7222,18 @@ __noinline enum next decide_ipv4(struct packet_context *ctx)
 				}
 				apply_crossing_ipv4(scratch);
 			}
+			if (scratch->meta.answers_itself) {
+				scratch->meta.new_src_ipv4 = scratch->headers.ipv4.src;
+				scratch->meta.new_dst_ipv4 = scratch->headers.ipv4.dst;
+				scratch->meta.new_dst_port = scratch->meta.dst_port;
+				scratch->meta.reverse_src_ipv4 = scratch->headers.ipv4.dst;
+				scratch->meta.reverse_dst_ipv4 = scratch->headers.ipv4.src;
+				scratch->meta.reverse_src_port = scratch->meta.dst_port;
+				scratch->meta.reverse_dst_port = scratch->meta.src_port;
+				if (scratch->meta.protocol != 17) {
+					scratch->meta.profile = 15;
+				}
+			}
 		}
 	}
 	return GO_ON;
@@ -6721,27 +7283,47 @@ __noinline enum next redirect_in_ipv4(void)
 	return GO_ON;
 }
 
-/* An ICMP error: what becomes of answers to the packet that it quotes? */
+/* What becomes of answers to the packet that an ICMP error quotes, or what became of a fragment's first? */
 __noinline enum next relate_ipv4(void)
 {
 	struct scratch *scratch = scratch_of_cpu();
 
 	if (!scratch)
 		return DONE;
-	if (scratch->headers.quoted_ipv4.src == scratch->headers.ipv4.dst) {
-		scratch->meta.protocol = scratch->headers.quoted_ipv4.protocol;
-		if (has(scratch, HEADER_QUOTED_PORTS)) {
-			scratch->meta.src_port = scratch->headers.quoted_ports.dst_port;
-			scratch->meta.dst_port = scratch->headers.quoted_ports.src_port;
-		} else if (has(scratch, HEADER_QUOTED_UDP)) {
-			scratch->meta.src_port = scratch->headers.quoted_udp.dst_port;
-			scratch->meta.dst_port = scratch->headers.quoted_udp.src_port;
+	scratch->meta.reverse_network = scratch->meta.network;
+	scratch->meta.reverse_leg = scratch->meta.leg;
+	if (has(scratch, HEADER_QUOTED_IPV4) && (has(scratch, HEADER_QUOTED_PORTS) || has(scratch, HEADER_QUOTED_UDP))) {
+		if (scratch->headers.quoted_ipv4.src == scratch->headers.ipv4.dst) {
+			scratch->meta.protocol = scratch->headers.quoted_ipv4.protocol;
+			scratch->meta.reverse_src_ipv4 = scratch->headers.quoted_ipv4.dst;
+			scratch->meta.reverse_dst_ipv4 = scratch->headers.quoted_ipv4.src;
+			if (has(scratch, HEADER_QUOTED_PORTS)) {
+				scratch->meta.reverse_src_port = scratch->headers.quoted_ports.dst_port;
+				scratch->meta.reverse_dst_port = scratch->headers.quoted_ports.src_port;
+			} else if (has(scratch, HEADER_QUOTED_UDP)) {
+				scratch->meta.reverse_src_port = scratch->headers.quoted_udp.dst_port;
+				scratch->meta.reverse_dst_port = scratch->headers.quoted_udp.src_port;
+			}
 		}
+	} else if (scratch->headers.ipv4.fragment_offset != 0 && (scratch->headers.ipv4.protocol == 17 || (scratch->headers.ipv4.protocol == 6 && scratch->headers.ipv4.fragment_offset != 1))) {
+		scratch->meta.protocol = 44;
+		scratch->meta.reverse_src_ipv4 = scratch->headers.ipv4.src;
+		scratch->meta.reverse_dst_ipv4 = scratch->headers.ipv4.dst;
+		scratch->meta.reverse_src_port = scratch->headers.ipv4.identification;
+		scratch->meta.reverse_dst_port = scratch->headers.ipv4.protocol;
+	}
+	if (scratch->meta.protocol != 0) {
 		scratch->meta.decided = 1;
 		if (apply_flow_quoted_ipv4(scratch)) {
-			scratch->meta.related_src_ipv4 = scratch->headers.ipv4.src;
-			if (scratch->meta.new_src_ipv4 != scratch->headers.quoted_ipv4.dst) {
-				scratch->meta.related_src_ipv4 = scratch->meta.new_src_ipv4;
+			if (has(scratch, HEADER_QUOTED_IPV4) && (has(scratch, HEADER_QUOTED_PORTS) || has(scratch, HEADER_QUOTED_UDP))) {
+				scratch->meta.related_src_ipv4 = scratch->headers.ipv4.src;
+				if (scratch->meta.new_src_ipv4 != scratch->headers.quoted_ipv4.dst) {
+					scratch->meta.related_src_ipv4 = scratch->meta.new_src_ipv4;
+				}
+			} else if (scratch->meta.is_reply) {
+				count_packet(&service_replies, scratch->meta.service_id, scratch->packet.length);
+			} else {
+				count_packet(&service_requests, scratch->meta.service_id, scratch->packet.length);
 			}
 		}
 		scratch->meta.decided = 0;
@@ -6801,11 +7383,89 @@ __noinline enum next police_ipv4(void)
 	return GO_ON;
 }
 
+/* A connection that is opened without a service: is it to a workload that services have as a backend? */
+__noinline enum next share_backend_ipv4(void)
+{
+	struct scratch *scratch = scratch_of_cpu();
+
+	if (!scratch)
+		return DONE;
+	if (apply_served_ipv4(scratch)) {
+		scratch->meta.decided = 1;
+	}
+	return GO_ON;
+}
+
+/* What becomes of the first fragment of a packet is kept for the others. */
+__noinline enum next keep_fragment_reply_ipv4(void)
+{
+	struct scratch *scratch = scratch_of_cpu();
+
+	if (!scratch)
+		return DONE;
+	if (scratch->meta.translate && (has(scratch, HEADER_TCP) || has(scratch, HEADER_UDP)) && scratch->headers.ipv4.flags & 1) {
+		struct connections_ipv4_entry *entry = &scratch->fragment_reply_ipv4;
+
+		entry->key[0] = (u64)scratch->meta.network << 48 | (u64)scratch->meta.leg << 40 | 0x2c00000000ull | scratch->headers.ipv4.src;
+		entry->key[1] = (u64)scratch->headers.ipv4.dst << 32 | (u64)scratch->headers.ipv4.identification << 16 | scratch->headers.ipv4.protocol;
+		entry->hash = connections_ipv4_hash(scratch->hash_seed, entry->key);
+		scratch->fragment_reply_ipv4.now_ms = (u32)scratch->now_ms;
+		scratch->fragment_reply_ipv4.table = TABLE_FRAGMENT_REPLY_IPV4;
+		scratch->fragment_reply_ipv4.profile = 4;
+		scratch->fragment_reply_ipv4.counted = 0;
+		scratch->fragment_reply_ipv4.arguments.translate_reply_ipv4 = (struct translate_reply_ipv4){
+			.src = scratch->meta.new_src_ipv4,
+			.dst = scratch->meta.new_dst_ipv4,
+			.src_port = scratch->meta.new_src_port,
+			.dst_port = scratch->meta.new_dst_port,
+			.nexthop = scratch->meta.nexthop,
+			.service_id = scratch->meta.service_id,
+		};
+		if (uses_connections_ipv4 && connections_ipv4_renew_or_learn(&scratch->fragment_reply_ipv4, &scratch->connections_ipv4_half) == FLOW_FULL) {
+		}
+	}
+	return GO_ON;
+}
+
+/* What becomes of the first fragment of a packet is kept for the others. */
+__noinline enum next keep_fragment_ipv4(void)
+{
+	struct scratch *scratch = scratch_of_cpu();
+
+	if (!scratch)
+		return DONE;
+	if (scratch->meta.translate && (has(scratch, HEADER_TCP) || has(scratch, HEADER_UDP)) && scratch->headers.ipv4.flags & 1) {
+		struct connections_ipv4_entry *entry = &scratch->fragment_ipv4;
+
+		entry->key[0] = (u64)scratch->meta.network << 48 | (u64)scratch->meta.leg << 40 | 0x2c00000000ull | scratch->headers.ipv4.src;
+		entry->key[1] = (u64)scratch->headers.ipv4.dst << 32 | (u64)scratch->headers.ipv4.identification << 16 | scratch->headers.ipv4.protocol;
+		entry->hash = connections_ipv4_hash(scratch->hash_seed, entry->key);
+		scratch->fragment_ipv4.now_ms = (u32)scratch->now_ms;
+		scratch->fragment_ipv4.table = TABLE_FRAGMENT_IPV4;
+		scratch->fragment_ipv4.profile = 4;
+		scratch->fragment_ipv4.counted = 0;
+		scratch->fragment_ipv4.arguments.translate_ipv4 = (struct translate_ipv4){
+			.src = scratch->meta.new_src_ipv4,
+			.dst = scratch->meta.new_dst_ipv4,
+			.src_port = scratch->meta.new_src_port,
+			.dst_port = scratch->meta.new_dst_port,
+			.nexthop = scratch->meta.nexthop,
+			.service_id = scratch->meta.service_id,
+		};
+		if (uses_connections_ipv4 && connections_ipv4_renew_or_learn(&scratch->fragment_ipv4, &scratch->connections_ipv4_half) == FLOW_FULL) {
+		}
+	}
+	return GO_ON;
+}
+
 /* Find the decision for a packet of a network: a known flow's, or a new one. */
 static __always_inline enum next connection_ipv4(struct packet_context *ctx, struct scratch *scratch)
 {
 	scratch->meta.route_ipv4 = scratch->headers.ipv4.dst;
-	if (has(scratch, HEADER_TCP)) {
+	if (has(scratch, HEADER_OPTIONS_32) || has(scratch, HEADER_OPTIONS_16) || has(scratch, HEADER_OPTIONS_8) || has(scratch, HEADER_OPTIONS_4)) {
+		if (read_behind_options() == DONE)
+			return DONE;
+	} else if (has(scratch, HEADER_TCP)) {
 		scratch->meta.protocol = 6;
 		scratch->meta.src_port = scratch->headers.tcp.src_port;
 		scratch->meta.dst_port = scratch->headers.tcp.dst_port;
@@ -6825,22 +7485,26 @@ static __always_inline enum next connection_ipv4(struct packet_context *ctx, str
 			scratch->meta.opens = 1;
 			scratch->meta.reverse_network = scratch->meta.network;
 			if (scratch->meta.leg != 3 && scratch->meta.protocol == 6 && (scratch->meta.tcp_flags & 23) == 2) {
-				if (redirect_out_ipv4() == DONE)
+				if ((uses_proxy_ipv4 || uses_outbound_ipv4) && redirect_out_ipv4() == DONE)
 					return DONE;
 			}
 			if (has(scratch, HEADER_VXLAN)) {
 				if (remember_entrance_ipv4() == DONE)
 					return DONE;
 			}
+			if (has(scratch, HEADER_VXLAN)) {
+				if (meet_direct_ipv4() == DONE)
+					return DONE;
+			}
 			if (decide_ipv4(ctx) == DONE)
 				return DONE;
 			if (scratch->meta.leg != 3 && scratch->meta.protocol == 6 && (scratch->meta.tcp_flags & 23) == 2) {
-				if (redirect_in_ipv4() == DONE)
+				if ((uses_outbound_ipv4 || uses_inbound_ipv4) && redirect_in_ipv4() == DONE)
 					return DONE;
 			}
 		}
 	} else {
-		if (has(scratch, HEADER_QUOTED_IPV4) && (has(scratch, HEADER_QUOTED_PORTS) || has(scratch, HEADER_QUOTED_UDP))) {
+		if ((has(scratch, HEADER_QUOTED_IPV4) && (has(scratch, HEADER_QUOTED_PORTS) || has(scratch, HEADER_QUOTED_UDP))) || scratch->headers.ipv4.fragment_offset != 0) {
 			if (relate_ipv4() == DONE)
 				return DONE;
 		}
@@ -6851,7 +7515,7 @@ static __always_inline enum next connection_ipv4(struct packet_context *ctx, str
 		}
 	}
 	if (scratch->meta.opens) {
-		if (police_ipv4() == DONE)
+		if ((uses_isolated_source_ipv4 || uses_isolated_destination_ipv4) && police_ipv4() == DONE)
 			return DONE;
 		if (scratch->meta.protocol != 0) {
 			if (!scratch->meta.decided && (scratch->meta.protocol == 17 || (scratch->meta.tcp_flags & 23) == 2) && scratch->meta.leg != 4 && !has(scratch, HEADER_VXLAN)) {
@@ -6864,6 +7528,8 @@ static __always_inline enum next connection_ipv4(struct packet_context *ctx, str
 				scratch->meta.reverse_dst_port = scratch->meta.src_port;
 				scratch->meta.reverse_leg = 2;
 				scratch->meta.direct = 1;
+				if ((uses_served_ipv4) && share_backend_ipv4() == DONE)
+					return DONE;
 			}
 			if (scratch->meta.decided || scratch->meta.direct) {
 				u32 tried = 0, number = 0, next = 0;
@@ -6881,7 +7547,7 @@ static __always_inline enum next connection_ipv4(struct packet_context *ctx, str
 					found = !taken_flow_reverse_ipv4();
 				}
 				if (found && tried > 1) {
-					if (!(scratch->meta.protocol == 17 || (scratch->meta.tcp_flags & 23) == 2)) {
+					if (!(scratch->meta.protocol == 17 || (scratch->meta.tcp_flags & 23) == 2) || scratch->meta.answers_itself) {
 						return drop_for(&scratch->outcome, DROP_FLOW_CLASH);
 					}
 					if (scratch->meta.direct) {
@@ -6924,22 +7590,34 @@ static __always_inline enum next connection_ipv4(struct packet_context *ctx, str
 			.service_id = scratch->meta.service_id,
 		};
 		if (uses_connections_ipv4 && connections_ipv4_learn(&scratch->flow_ipv4, &scratch->connections_ipv4_half) == FLOW_FULL) {
-			return drop_for(&scratch->outcome, DROP_FLOW_TABLE_FULL);
+			if (scratch->meta.direct && scratch->meta.reverse_dst_port == scratch->meta.src_port) {
+				scratch->meta.decided = 0;
+			}
+			if (scratch->meta.decided) {
+				return drop_for(&scratch->outcome, DROP_FLOW_TABLE_FULL);
+			}
 		}
-		scratch->flow_reverse_ipv4.now_ms = (u32)scratch->now_ms;
-		scratch->flow_reverse_ipv4.table = TABLE_FLOW_REVERSE_IPV4;
-		scratch->flow_reverse_ipv4.profile = scratch->meta.profile;
-		scratch->flow_reverse_ipv4.counted = 0;
-		scratch->flow_reverse_ipv4.arguments.translate_reply_ipv4 = (struct translate_reply_ipv4){
-			.src = scratch->headers.ipv4.dst,
-			.dst = scratch->headers.ipv4.src,
-			.src_port = scratch->meta.dst_port,
-			.dst_port = scratch->meta.src_port,
-			.nexthop = scratch->meta.source_nexthop,
-			.service_id = scratch->meta.service_id,
-		};
-		if (uses_connections_ipv4 && connections_ipv4_learn(&scratch->flow_reverse_ipv4, &scratch->connections_ipv4_half) == FLOW_FULL) {
-			return drop_for(&scratch->outcome, DROP_FLOW_TABLE_FULL);
+		if (scratch->meta.decided) {
+			scratch->flow_reverse_ipv4.now_ms = (u32)scratch->now_ms;
+			scratch->flow_reverse_ipv4.table = TABLE_FLOW_REVERSE_IPV4;
+			scratch->flow_reverse_ipv4.profile = scratch->meta.profile;
+			scratch->flow_reverse_ipv4.counted = 0;
+			scratch->flow_reverse_ipv4.arguments.translate_reply_ipv4 = (struct translate_reply_ipv4){
+				.src = scratch->headers.ipv4.dst,
+				.dst = scratch->headers.ipv4.src,
+				.src_port = scratch->meta.dst_port,
+				.dst_port = scratch->meta.src_port,
+				.nexthop = scratch->meta.source_nexthop,
+				.service_id = scratch->meta.service_id,
+			};
+			if (uses_connections_ipv4 && connections_ipv4_learn(&scratch->flow_reverse_ipv4, &scratch->connections_ipv4_half) == FLOW_FULL) {
+				if (scratch->meta.direct && scratch->meta.reverse_dst_port == scratch->meta.src_port) {
+					scratch->meta.decided = 0;
+				}
+				if (scratch->meta.decided) {
+					return drop_for(&scratch->outcome, DROP_FLOW_TABLE_FULL);
+				}
+			}
 		}
 		if (scratch->meta.affinity_ms != 0) {
 			scratch->meta.affine_profile = 4;
@@ -6955,6 +7633,14 @@ static __always_inline enum next connection_ipv4(struct packet_context *ctx, str
 			if (scratch->meta.affinity_ms > 0x5265c00) {
 				scratch->meta.affine_profile = 5;
 			}
+			{
+				struct affinities_entry *entry = &scratch->affinity_ipv4;
+
+				entry->key[0] = (u64)scratch->meta.network << 48 | (u64)scratch->meta.service_id << 32 | ((struct u128){.high = 0, .low = (u64)0xffff << 32 | scratch->headers.ipv4.src}.high >> 32);
+				entry->key[1] = ((struct u128){.high = 0, .low = (u64)0xffff << 32 | scratch->headers.ipv4.src}.high << 32 | (struct u128){.high = 0, .low = (u64)0xffff << 32 | scratch->headers.ipv4.src}.low >> 32);
+				entry->key[2] = (((struct u128){.high = 0, .low = (u64)0xffff << 32 | scratch->headers.ipv4.src}.low) & 0xffffffffu) << 32;
+				entry->hash = affinities_hash(scratch->hash_seed, entry->key);
+			}
 			scratch->affinity_ipv4.now_ms = (u32)scratch->now_ms;
 			scratch->affinity_ipv4.table = TABLE_AFFINITY_IPV4;
 			scratch->affinity_ipv4.profile = scratch->meta.affine_profile;
@@ -6969,6 +7655,15 @@ static __always_inline enum next connection_ipv4(struct packet_context *ctx, str
 		scratch->meta.translate = 1;
 		scratch->meta.new_src_port = scratch->meta.reverse_dst_port;
 		count_packet(&service_requests, scratch->meta.service_id, scratch->packet.length);
+	}
+	if (scratch->headers.ipv4.flags & 1) {
+		if (scratch->meta.is_reply) {
+			if (keep_fragment_reply_ipv4() == DONE)
+				return DONE;
+		} else {
+			if (keep_fragment_ipv4() == DONE)
+				return DONE;
+		}
 	}
 	return GO_ON;
 }
@@ -7053,6 +7748,31 @@ __noinline enum next remember_entrance_ipv6(void)
 	return GO_ON;
 }
 
+/* A packet of no known connection, out of a tunnel: is it for a backend that answers by itself? */
+__noinline enum next meet_direct_ipv6(void)
+{
+	struct scratch *scratch = scratch_of_cpu();
+
+	if (!scratch)
+		return DONE;
+	if (apply_direct_backend_ipv6(scratch)) {
+		if (scratch->meta.decided) {
+			scratch->meta.source_nexthop = scratch->meta.way_back;
+		}
+		scratch->meta.decided = 1;
+		scratch->meta.new_src_ipv6 = scratch->headers.ipv6.src;
+		scratch->meta.new_dst_ipv6 = scratch->headers.ipv6.dst;
+		scratch->meta.new_dst_port = scratch->meta.dst_port;
+		scratch->meta.reverse_src_ipv6 = scratch->headers.ipv6.dst;
+		scratch->meta.reverse_dst_ipv6 = scratch->headers.ipv6.src;
+		scratch->meta.reverse_src_port = scratch->meta.dst_port;
+		scratch->meta.reverse_dst_port = scratch->meta.src_port;
+		scratch->meta.reverse_leg = 2;
+		scratch->meta.route_ipv6 = (struct u128){.high = 0, .low = scratch->meta.nexthop};
+	}
+	return GO_ON;
+}
+
 /* A client of a service with affinity goes where it went, if not too long ago, and to a backend still. */
 __noinline enum next recall_ipv6(void)
 {
@@ -7078,7 +7798,7 @@ __noinline enum next refuse_ipv6(struct packet_context *ctx)
 
 	if (!scratch)
 		return DONE;
-	if (has(scratch, HEADER_VXLAN) || scratch->meta.tcp_flags & 4) {
+	if (has(scratch, HEADER_VXLAN) || scratch->meta.tcp_flags & 4 || has(scratch, HEADER_FRAGMENT)) {
 		return drop_for(&scratch->outcome, DROP_NO_BACKEND);
 	}
 	if (has(scratch, HEADER_TCP)) {
@@ -7258,6 +7978,18 @@ __noinline enum next decide_ipv6(struct packet_context *ctx)
 				}
 				apply_crossing_ipv6(scratch);
 			}
+			if (scratch->meta.answers_itself) {
+				scratch->meta.new_src_ipv6 = scratch->headers.ipv6.src;
+				scratch->meta.new_dst_ipv6 = scratch->headers.ipv6.dst;
+				scratch->meta.new_dst_port = scratch->meta.dst_port;
+				scratch->meta.reverse_src_ipv6 = scratch->headers.ipv6.dst;
+				scratch->meta.reverse_dst_ipv6 = scratch->headers.ipv6.src;
+				scratch->meta.reverse_src_port = scratch->meta.dst_port;
+				scratch->meta.reverse_dst_port = scratch->meta.src_port;
+				if (scratch->meta.protocol != 17) {
+					scratch->meta.profile = 15;
+				}
+			}
 		}
 	}
 	return GO_ON;
@@ -7307,27 +8039,47 @@ __noinline enum next redirect_in_ipv6(void)
 	return GO_ON;
 }
 
-/* An ICMP error: what becomes of answers to the packet that it quotes? */
+/* What becomes of answers to the packet that an ICMP error quotes, or what became of a fragment's first? */
 __noinline enum next relate_ipv6(void)
 {
 	struct scratch *scratch = scratch_of_cpu();
 
 	if (!scratch)
 		return DONE;
-	if (is_equal_u128(&scratch->headers.quoted_ipv6.src, &scratch->headers.ipv6.dst)) {
-		scratch->meta.protocol = scratch->headers.quoted_ipv6.next_header;
-		if (has(scratch, HEADER_QUOTED_PORTS)) {
-			scratch->meta.src_port = scratch->headers.quoted_ports.dst_port;
-			scratch->meta.dst_port = scratch->headers.quoted_ports.src_port;
-		} else if (has(scratch, HEADER_QUOTED_UDP)) {
-			scratch->meta.src_port = scratch->headers.quoted_udp.dst_port;
-			scratch->meta.dst_port = scratch->headers.quoted_udp.src_port;
+	scratch->meta.reverse_network = scratch->meta.network;
+	scratch->meta.reverse_leg = scratch->meta.leg;
+	if (has(scratch, HEADER_QUOTED_IPV6) && (has(scratch, HEADER_QUOTED_PORTS) || has(scratch, HEADER_QUOTED_UDP))) {
+		if (is_equal_u128(&scratch->headers.quoted_ipv6.src, &scratch->headers.ipv6.dst)) {
+			scratch->meta.protocol = scratch->headers.quoted_ipv6.next_header;
+			scratch->meta.reverse_src_ipv6 = scratch->headers.quoted_ipv6.dst;
+			scratch->meta.reverse_dst_ipv6 = scratch->headers.quoted_ipv6.src;
+			if (has(scratch, HEADER_QUOTED_PORTS)) {
+				scratch->meta.reverse_src_port = scratch->headers.quoted_ports.dst_port;
+				scratch->meta.reverse_dst_port = scratch->headers.quoted_ports.src_port;
+			} else if (has(scratch, HEADER_QUOTED_UDP)) {
+				scratch->meta.reverse_src_port = scratch->headers.quoted_udp.dst_port;
+				scratch->meta.reverse_dst_port = scratch->headers.quoted_udp.src_port;
+			}
 		}
+	} else if (scratch->headers.fragment.offset != 0 && (scratch->headers.fragment.next_header == 17 || (scratch->headers.fragment.next_header == 6 && scratch->headers.fragment.offset != 1))) {
+		scratch->meta.protocol = 44;
+		scratch->meta.reverse_src_ipv6 = scratch->headers.ipv6.src;
+		scratch->meta.reverse_dst_ipv6 = scratch->headers.ipv6.dst;
+		scratch->meta.reverse_src_port = scratch->headers.fragment.identification >> 16;
+		scratch->meta.reverse_dst_port = scratch->headers.fragment.identification & 0xffff;
+	}
+	if (scratch->meta.protocol != 0) {
 		scratch->meta.decided = 1;
 		if (apply_flow_quoted_ipv6(scratch)) {
-			scratch->meta.related_src_ipv6 = scratch->headers.ipv6.src;
-			if (!is_equal_u128(&scratch->meta.new_src_ipv6, &scratch->headers.quoted_ipv6.dst)) {
-				scratch->meta.related_src_ipv6 = scratch->meta.new_src_ipv6;
+			if (has(scratch, HEADER_QUOTED_IPV6) && (has(scratch, HEADER_QUOTED_PORTS) || has(scratch, HEADER_QUOTED_UDP))) {
+				scratch->meta.related_src_ipv6 = scratch->headers.ipv6.src;
+				if (!is_equal_u128(&scratch->meta.new_src_ipv6, &scratch->headers.quoted_ipv6.dst)) {
+					scratch->meta.related_src_ipv6 = scratch->meta.new_src_ipv6;
+				}
+			} else if (scratch->meta.is_reply) {
+				count_packet(&service_replies, scratch->meta.service_id, scratch->packet.length);
+			} else {
+				count_packet(&service_requests, scratch->meta.service_id, scratch->packet.length);
 			}
 		}
 		scratch->meta.decided = 0;
@@ -7387,6 +8139,87 @@ __noinline enum next police_ipv6(void)
 	return GO_ON;
 }
 
+/* A connection that is opened without a service: is it to a workload that services have as a backend? */
+__noinline enum next share_backend_ipv6(void)
+{
+	struct scratch *scratch = scratch_of_cpu();
+
+	if (!scratch)
+		return DONE;
+	if (apply_served_ipv6(scratch)) {
+		scratch->meta.decided = 1;
+	}
+	return GO_ON;
+}
+
+/* What becomes of the first fragment of a packet is kept for the others. */
+__noinline enum next keep_fragment_reply_ipv6(void)
+{
+	struct scratch *scratch = scratch_of_cpu();
+
+	if (!scratch)
+		return DONE;
+	if (scratch->meta.translate && (has(scratch, HEADER_TCP) || has(scratch, HEADER_UDP)) && has(scratch, HEADER_FRAGMENT) && scratch->headers.fragment.flags && 1) {
+		struct connections_ipv6_entry *entry = &scratch->fragment_reply_ipv6;
+
+		entry->key[0] = (u64)scratch->meta.network << 48 | (u64)scratch->meta.leg << 40 | 0x2c00000000ull | (scratch->headers.ipv6.src.high >> 32);
+		entry->key[1] = (scratch->headers.ipv6.src.high << 32 | scratch->headers.ipv6.src.low >> 32);
+		entry->key[2] = (scratch->headers.ipv6.src.low & 0xffffffffu) << 32 | (scratch->headers.ipv6.dst.high >> 32);
+		entry->key[3] = (scratch->headers.ipv6.dst.high << 32 | scratch->headers.ipv6.dst.low >> 32);
+		entry->key[4] = (scratch->headers.ipv6.dst.low & 0xffffffffu) << 32 | (u64)(scratch->headers.fragment.identification >> 16) << 16 | (scratch->headers.fragment.identification & 0xffff);
+		entry->hash = connections_ipv6_hash(scratch->hash_seed, entry->key);
+		scratch->fragment_reply_ipv6.now_ms = (u32)scratch->now_ms;
+		scratch->fragment_reply_ipv6.table = TABLE_FRAGMENT_REPLY_IPV6;
+		scratch->fragment_reply_ipv6.profile = 4;
+		scratch->fragment_reply_ipv6.counted = 0;
+		scratch->fragment_reply_ipv6.arguments.translate_reply_ipv6 = (struct translate_reply_ipv6){
+			.src = scratch->meta.new_src_ipv6,
+			.dst = scratch->meta.new_dst_ipv6,
+			.src_port = scratch->meta.new_src_port,
+			.dst_port = scratch->meta.new_dst_port,
+			.nexthop = scratch->meta.nexthop,
+			.service_id = scratch->meta.service_id,
+		};
+		if (uses_connections_ipv6 && connections_ipv6_renew_or_learn(&scratch->fragment_reply_ipv6, &scratch->connections_ipv6_half) == FLOW_FULL) {
+		}
+	}
+	return GO_ON;
+}
+
+/* What becomes of the first fragment of a packet is kept for the others. */
+__noinline enum next keep_fragment_ipv6(void)
+{
+	struct scratch *scratch = scratch_of_cpu();
+
+	if (!scratch)
+		return DONE;
+	if (scratch->meta.translate && (has(scratch, HEADER_TCP) || has(scratch, HEADER_UDP)) && has(scratch, HEADER_FRAGMENT) && scratch->headers.fragment.flags && 1) {
+		struct connections_ipv6_entry *entry = &scratch->fragment_ipv6;
+
+		entry->key[0] = (u64)scratch->meta.network << 48 | (u64)scratch->meta.leg << 40 | 0x2c00000000ull | (scratch->headers.ipv6.src.high >> 32);
+		entry->key[1] = (scratch->headers.ipv6.src.high << 32 | scratch->headers.ipv6.src.low >> 32);
+		entry->key[2] = (scratch->headers.ipv6.src.low & 0xffffffffu) << 32 | (scratch->headers.ipv6.dst.high >> 32);
+		entry->key[3] = (scratch->headers.ipv6.dst.high << 32 | scratch->headers.ipv6.dst.low >> 32);
+		entry->key[4] = (scratch->headers.ipv6.dst.low & 0xffffffffu) << 32 | (u64)(scratch->headers.fragment.identification >> 16) << 16 | (scratch->headers.fragment.identification & 0xffff);
+		entry->hash = connections_ipv6_hash(scratch->hash_seed, entry->key);
+		scratch->fragment_ipv6.now_ms = (u32)scratch->now_ms;
+		scratch->fragment_ipv6.table = TABLE_FRAGMENT_IPV6;
+		scratch->fragment_ipv6.profile = 4;
+		scratch->fragment_ipv6.counted = 0;
+		scratch->fragment_ipv6.arguments.translate_ipv6 = (struct translate_ipv6){
+			.src = scratch->meta.new_src_ipv6,
+			.dst = scratch->meta.new_dst_ipv6,
+			.src_port = scratch->meta.new_src_port,
+			.dst_port = scratch->meta.new_dst_port,
+			.nexthop = scratch->meta.nexthop,
+			.service_id = scratch->meta.service_id,
+		};
+		if (uses_connections_ipv6 && connections_ipv6_renew_or_learn(&scratch->fragment_ipv6, &scratch->connections_ipv6_half) == FLOW_FULL) {
+		}
+	}
+	return GO_ON;
+}
+
 /* Find the decision for a packet of a network: a known flow's, or a new one. */
 static __always_inline enum next connection_ipv6(struct packet_context *ctx, struct scratch *scratch)
 {
@@ -7411,22 +8244,26 @@ static __always_inline enum next connection_ipv6(struct packet_context *ctx, str
 			scratch->meta.opens = 1;
 			scratch->meta.reverse_network = scratch->meta.network;
 			if (scratch->meta.leg != 3 && scratch->meta.protocol == 6 && (scratch->meta.tcp_flags & 23) == 2) {
-				if (redirect_out_ipv6() == DONE)
+				if ((uses_proxy_ipv6 || uses_outbound_ipv6) && redirect_out_ipv6() == DONE)
 					return DONE;
 			}
 			if (has(scratch, HEADER_VXLAN)) {
 				if (remember_entrance_ipv6() == DONE)
 					return DONE;
 			}
+			if (has(scratch, HEADER_VXLAN)) {
+				if (meet_direct_ipv6() == DONE)
+					return DONE;
+			}
 			if (decide_ipv6(ctx) == DONE)
 				return DONE;
 			if (scratch->meta.leg != 3 && scratch->meta.protocol == 6 && (scratch->meta.tcp_flags & 23) == 2) {
-				if (redirect_in_ipv6() == DONE)
+				if ((uses_outbound_ipv6 || uses_inbound_ipv6) && redirect_in_ipv6() == DONE)
 					return DONE;
 			}
 		}
 	} else {
-		if (has(scratch, HEADER_QUOTED_IPV6) && (has(scratch, HEADER_QUOTED_PORTS) || has(scratch, HEADER_QUOTED_UDP))) {
+		if ((has(scratch, HEADER_QUOTED_IPV6) && (has(scratch, HEADER_QUOTED_PORTS) || has(scratch, HEADER_QUOTED_UDP))) || has(scratch, HEADER_FRAGMENT)) {
 			if (relate_ipv6() == DONE)
 				return DONE;
 		}
@@ -7437,7 +8274,7 @@ static __always_inline enum next connection_ipv6(struct packet_context *ctx, str
 		}
 	}
 	if (scratch->meta.opens) {
-		if (police_ipv6() == DONE)
+		if ((uses_isolated_source_ipv6 || uses_isolated_destination_ipv6) && police_ipv6() == DONE)
 			return DONE;
 		if (scratch->meta.protocol != 0) {
 			if (!scratch->meta.decided && (scratch->meta.protocol == 17 || (scratch->meta.tcp_flags & 23) == 2) && scratch->meta.leg != 4 && !has(scratch, HEADER_VXLAN)) {
@@ -7450,6 +8287,8 @@ static __always_inline enum next connection_ipv6(struct packet_context *ctx, str
 				scratch->meta.reverse_dst_port = scratch->meta.src_port;
 				scratch->meta.reverse_leg = 2;
 				scratch->meta.direct = 1;
+				if ((uses_served_ipv6) && share_backend_ipv6() == DONE)
+					return DONE;
 			}
 			if (scratch->meta.decided || scratch->meta.direct) {
 				u32 tried = 0, number = 0, next = 0;
@@ -7467,7 +8306,7 @@ static __always_inline enum next connection_ipv6(struct packet_context *ctx, str
 					found = !taken_flow_reverse_ipv6();
 				}
 				if (found && tried > 1) {
-					if (!(scratch->meta.protocol == 17 || (scratch->meta.tcp_flags & 23) == 2)) {
+					if (!(scratch->meta.protocol == 17 || (scratch->meta.tcp_flags & 23) == 2) || scratch->meta.answers_itself) {
 						return drop_for(&scratch->outcome, DROP_FLOW_CLASH);
 					}
 					if (scratch->meta.direct) {
@@ -7510,22 +8349,34 @@ static __always_inline enum next connection_ipv6(struct packet_context *ctx, str
 			.service_id = scratch->meta.service_id,
 		};
 		if (uses_connections_ipv6 && connections_ipv6_learn(&scratch->flow_ipv6, &scratch->connections_ipv6_half) == FLOW_FULL) {
-			return drop_for(&scratch->outcome, DROP_FLOW_TABLE_FULL);
+			if (scratch->meta.direct && scratch->meta.reverse_dst_port == scratch->meta.src_port) {
+				scratch->meta.decided = 0;
+			}
+			if (scratch->meta.decided) {
+				return drop_for(&scratch->outcome, DROP_FLOW_TABLE_FULL);
+			}
 		}
-		scratch->flow_reverse_ipv6.now_ms = (u32)scratch->now_ms;
-		scratch->flow_reverse_ipv6.table = TABLE_FLOW_REVERSE_IPV6;
-		scratch->flow_reverse_ipv6.profile = scratch->meta.profile;
-		scratch->flow_reverse_ipv6.counted = 0;
-		scratch->flow_reverse_ipv6.arguments.translate_reply_ipv6 = (struct translate_reply_ipv6){
-			.src = scratch->headers.ipv6.dst,
-			.dst = scratch->headers.ipv6.src,
-			.src_port = scratch->meta.dst_port,
-			.dst_port = scratch->meta.src_port,
-			.nexthop = scratch->meta.source_nexthop,
-			.service_id = scratch->meta.service_id,
-		};
-		if (uses_connections_ipv6 && connections_ipv6_learn(&scratch->flow_reverse_ipv6, &scratch->connections_ipv6_half) == FLOW_FULL) {
-			return drop_for(&scratch->outcome, DROP_FLOW_TABLE_FULL);
+		if (scratch->meta.decided) {
+			scratch->flow_reverse_ipv6.now_ms = (u32)scratch->now_ms;
+			scratch->flow_reverse_ipv6.table = TABLE_FLOW_REVERSE_IPV6;
+			scratch->flow_reverse_ipv6.profile = scratch->meta.profile;
+			scratch->flow_reverse_ipv6.counted = 0;
+			scratch->flow_reverse_ipv6.arguments.translate_reply_ipv6 = (struct translate_reply_ipv6){
+				.src = scratch->headers.ipv6.dst,
+				.dst = scratch->headers.ipv6.src,
+				.src_port = scratch->meta.dst_port,
+				.dst_port = scratch->meta.src_port,
+				.nexthop = scratch->meta.source_nexthop,
+				.service_id = scratch->meta.service_id,
+			};
+			if (uses_connections_ipv6 && connections_ipv6_learn(&scratch->flow_reverse_ipv6, &scratch->connections_ipv6_half) == FLOW_FULL) {
+				if (scratch->meta.direct && scratch->meta.reverse_dst_port == scratch->meta.src_port) {
+					scratch->meta.decided = 0;
+				}
+				if (scratch->meta.decided) {
+					return drop_for(&scratch->outcome, DROP_FLOW_TABLE_FULL);
+				}
+			}
 		}
 		if (scratch->meta.affinity_ms != 0) {
 			scratch->meta.affine_profile = 4;
@@ -7541,6 +8392,14 @@ static __always_inline enum next connection_ipv6(struct packet_context *ctx, str
 			if (scratch->meta.affinity_ms > 0x5265c00) {
 				scratch->meta.affine_profile = 5;
 			}
+			{
+				struct affinities_entry *entry = &scratch->affinity_ipv6;
+
+				entry->key[0] = (u64)scratch->meta.network << 48 | (u64)scratch->meta.service_id << 32 | (scratch->headers.ipv6.src.high >> 32);
+				entry->key[1] = (scratch->headers.ipv6.src.high << 32 | scratch->headers.ipv6.src.low >> 32);
+				entry->key[2] = (scratch->headers.ipv6.src.low & 0xffffffffu) << 32;
+				entry->hash = affinities_hash(scratch->hash_seed, entry->key);
+			}
 			scratch->affinity_ipv6.now_ms = (u32)scratch->now_ms;
 			scratch->affinity_ipv6.table = TABLE_AFFINITY_IPV6;
 			scratch->affinity_ipv6.profile = scratch->meta.affine_profile;
@@ -7555,6 +8414,15 @@ static __always_inline enum next connection_ipv6(struct packet_context *ctx, str
 		scratch->meta.translate = 1;
 		scratch->meta.new_src_port = scratch->meta.reverse_dst_port;
 		count_packet(&service_requests, scratch->meta.service_id, scratch->packet.length);
+	}
+	if (has(scratch, HEADER_FRAGMENT)) {
+		if (scratch->meta.is_reply) {
+			if (keep_fragment_reply_ipv6() == DONE)
+				return DONE;
+		} else {
+			if (keep_fragment_ipv6() == DONE)
+				return DONE;
+		}
 	}
 	return GO_ON;
 }
@@ -7628,6 +8496,9 @@ __noinline enum next error_ipv4(struct packet_context *ctx)
 
 	if (!scratch)
 		return DONE;
+	if (has(scratch, HEADER_OPTIONS_32) || has(scratch, HEADER_OPTIONS_16) || has(scratch, HEADER_OPTIONS_8) || has(scratch, HEADER_OPTIONS_4)) {
+		return drop_for(&scratch->outcome, DROP_ERROR_NOT_SENT);
+	}
 	if (has(scratch, HEADER_TCP) || has(scratch, HEADER_UDP) || has(scratch, HEADER_SCTP)) {
 		{
 			u8 *wire = scratch->packet.wire;
@@ -7677,7 +8548,7 @@ __noinline enum next error_ipv4(struct packet_context *ctx)
 	return drop_for(&scratch->outcome, DROP_ERROR_NOT_SENT);
 }
 
-/* Tell the sender by ICMPv6 (RFC 4443), of TCP, UDP, SCTP only. */
+/* Tell the sender by ICMPv6 (RFC 4443), of TCP, UDP, SCTP only, and of the first fragment of these. */
 __noinline enum next error_ipv6(struct packet_context *ctx)
 {
 	struct scratch *scratch = scratch_of_cpu();
@@ -7685,6 +8556,47 @@ __noinline enum next error_ipv6(struct packet_context *ctx)
 	if (!scratch)
 		return DONE;
 	if (has(scratch, HEADER_TCP) || has(scratch, HEADER_UDP) || has(scratch, HEADER_SCTP)) {
+		if (has(scratch, HEADER_FRAGMENT)) {
+			{
+				u8 *wire = scratch->packet.wire;
+
+				/* error_ipv6 */
+				write_u32(wire, 0x60000000);
+				write_u16(wire + 4, 64);
+				write_u8(wire + 6, 58);
+				write_u8(wire + 7, 64);
+				write_u128(wire + 8, &scratch->meta.gateway_ipv6);
+				write_u128(wire + 24, &scratch->headers.ipv6.src);
+				/* error_icmpv6 */
+				write_u8(wire + 40, scratch->meta.error_type);
+				write_u8(wire + 41, scratch->meta.error_code);
+				write_u16(wire + 42, 0);
+				write_u32(wire + 44, scratch->meta.error_mtu);
+				/* what is quoted: the first 56 bytes from ipv6 on */
+				if (!packet_copy(ctx, &scratch->packet, scratch->position.ipv6, wire + 48, 56))
+					return unable(scratch);
+				write_u16(wire + 42, ~checksum_fold(checksum_sum(wire + 40, 64) + checksum_sum(wire + 8, 16) + checksum_sum(wire + 24, 16) + 64 + 58));
+				s32 moved = packet_quote(ctx, &scratch->packet, scratch->position.ipv6, 48, 56);
+
+				if (moved < 0)
+					return unable(scratch);
+				scratch->position.ethernet += moved - 48;
+				scratch->position.vlan += moved - 48;
+				scratch->packet.valid |= HEADER_ERROR_IPV6 | HEADER_ERROR_ICMPV6;
+			}
+			{
+				u8 *ethernet = packet_at(ctx, &scratch->packet, scratch->position.ethernet, 14);
+
+				if (!ethernet)
+					return unable(scratch);
+				scratch->meta.swap_mac = scratch->headers.ethernet.dst;
+				write_u48(ethernet, scratch->headers.ethernet.src);
+				scratch->headers.ethernet.dst = scratch->headers.ethernet.src;
+				write_u48(ethernet + 6, scratch->meta.swap_mac);
+				scratch->headers.ethernet.src = scratch->meta.swap_mac;
+			}
+			return reply_to(&scratch->outcome);
+		}
 		{
 			u8 *wire = scratch->packet.wire;
 
@@ -7884,7 +8796,7 @@ __noinline enum next send_related_ipv4(struct packet_context *ctx)
 static __always_inline enum next send_ipv4(struct packet_context *ctx, struct scratch *scratch)
 {
 	if (scratch->meta.encapsulate) {
-		scratch->meta.entropy = (mix64_final(mix64_word(mix64_word(hash_seed, (u64)scratch->meta.network << 48 | (u64)scratch->meta.leg << 40 | (u64)scratch->meta.protocol << 32 | scratch->headers.ipv4.src), (u64)scratch->headers.ipv4.dst << 32 | (u64)scratch->meta.src_port << 16 | scratch->meta.dst_port))) & 0x3fff;
+		scratch->meta.entropy = (mix64_final(mix64_word(mix64_word(scratch->hash_seed, (u64)scratch->meta.network << 48 | (u64)scratch->meta.leg << 40 | (u64)scratch->meta.protocol << 32 | scratch->headers.ipv4.src), (u64)scratch->headers.ipv4.dst << 32 | (u64)scratch->meta.src_port << 16 | scratch->meta.dst_port))) & 0x3fff;
 		scratch->meta.entropy = scratch->meta.entropy | 0xc000;
 	}
 	if (scratch->meta.translate && has(scratch, HEADER_TCP)) {
@@ -7945,6 +8857,27 @@ static __always_inline enum next send_ipv4(struct packet_context *ctx, struct sc
 	} else if (scratch->meta.translate && has(scratch, HEADER_QUOTED_IPV4)) {
 		if (send_related_ipv4(ctx) == DONE)
 			return DONE;
+	} else if (scratch->meta.translate) {
+		u32 ipv4_src = scratch->meta.new_src_ipv4;
+		u32 ipv4_dst = scratch->meta.new_dst_ipv4;
+		u8 ipv4_ttl = (u8)(scratch->headers.ipv4.ttl - 1);
+		u64 ipv4_addresses = changed_u32(scratch->headers.ipv4.src, ipv4_src) + changed_u32(scratch->headers.ipv4.dst, ipv4_dst);
+		u64 ipv4_changed = ipv4_addresses + changed_u16(scratch->headers.ipv4.ttl << 8, ipv4_ttl << 8);
+		u8 *ipv4 = packet_at(ctx, &scratch->packet, scratch->position.ipv4, 20);
+
+		if (!ipv4)
+			return unable(scratch);
+		write_u32(ipv4 + 12, ipv4_src);
+		scratch->headers.ipv4.src = ipv4_src;
+		write_u32(ipv4 + 16, ipv4_dst);
+		scratch->headers.ipv4.dst = ipv4_dst;
+		write_u8(ipv4 + 8, ipv4_ttl);
+		scratch->headers.ipv4.ttl = ipv4_ttl;
+		packet_fix_header(ipv4 + 10, ipv4_changed);
+		if (has(scratch, HEADER_TCP))
+			packet_fix_transport(ctx, &scratch->packet, scratch->position.tcp + 16, 0, ipv4_addresses, 0);
+		if (has(scratch, HEADER_UDP))
+			packet_fix_transport(ctx, &scratch->packet, scratch->position.udp + 6, 0, ipv4_addresses, CHECKSUM_MAY_BE_NONE);
 	} else {
 		u8 ipv4_ttl = (u8)(scratch->headers.ipv4.ttl - 1);
 		u64 ipv4_changed = changed_u16(scratch->headers.ipv4.ttl << 8, ipv4_ttl << 8);
@@ -8071,7 +9004,7 @@ __noinline enum next send_related_ipv6(struct packet_context *ctx)
 static __always_inline enum next send_ipv6(struct packet_context *ctx, struct scratch *scratch)
 {
 	if (scratch->meta.encapsulate) {
-		scratch->meta.entropy = (mix64_final(mix64_word(mix64_word(mix64_word(mix64_word(mix64_word(hash_seed, (u64)scratch->meta.network << 48 | (u64)scratch->meta.leg << 40 | (u64)scratch->meta.protocol << 32 | (scratch->headers.ipv6.src.high >> 32)), (scratch->headers.ipv6.src.high << 32 | scratch->headers.ipv6.src.low >> 32)), (scratch->headers.ipv6.src.low & 0xffffffffu) << 32 | (scratch->headers.ipv6.dst.high >> 32)), (scratch->headers.ipv6.dst.high << 32 | scratch->headers.ipv6.dst.low >> 32)), (scratch->headers.ipv6.dst.low & 0xffffffffu) << 32 | (u64)scratch->meta.src_port << 16 | scratch->meta.dst_port))) & 0x3fff;
+		scratch->meta.entropy = (mix64_final(mix64_word(mix64_word(mix64_word(mix64_word(mix64_word(scratch->hash_seed, (u64)scratch->meta.network << 48 | (u64)scratch->meta.leg << 40 | (u64)scratch->meta.protocol << 32 | (scratch->headers.ipv6.src.high >> 32)), (scratch->headers.ipv6.src.high << 32 | scratch->headers.ipv6.src.low >> 32)), (scratch->headers.ipv6.src.low & 0xffffffffu) << 32 | (scratch->headers.ipv6.dst.high >> 32)), (scratch->headers.ipv6.dst.high << 32 | scratch->headers.ipv6.dst.low >> 32)), (scratch->headers.ipv6.dst.low & 0xffffffffu) << 32 | (u64)scratch->meta.src_port << 16 | scratch->meta.dst_port))) & 0x3fff;
 		scratch->meta.entropy = scratch->meta.entropy | 0xc000;
 	}
 	if (scratch->meta.translate && has(scratch, HEADER_TCP)) {
@@ -8128,6 +9061,25 @@ static __always_inline enum next send_ipv6(struct packet_context *ctx, struct sc
 	} else if (scratch->meta.translate && has(scratch, HEADER_QUOTED_IPV6)) {
 		if (send_related_ipv6(ctx) == DONE)
 			return DONE;
+	} else if (scratch->meta.translate && has(scratch, HEADER_FRAGMENT)) {
+		u8 ipv6_hop_limit = (u8)(scratch->headers.ipv6.hop_limit - 1);
+		u64 ipv6_addresses = changed_u128(&scratch->headers.ipv6.src, &scratch->meta.new_src_ipv6) + changed_u128(&scratch->headers.ipv6.dst, &scratch->meta.new_dst_ipv6);
+		u64 ipv6_changed = ipv6_addresses + changed_u16(scratch->headers.ipv6.hop_limit, ipv6_hop_limit);
+		u8 *ipv6 = packet_at(ctx, &scratch->packet, scratch->position.ipv6, 40);
+
+		if (!ipv6)
+			return unable(scratch);
+		write_u128(ipv6 + 8, &scratch->meta.new_src_ipv6);
+		scratch->headers.ipv6.src = scratch->meta.new_src_ipv6;
+		write_u128(ipv6 + 24, &scratch->meta.new_dst_ipv6);
+		scratch->headers.ipv6.dst = scratch->meta.new_dst_ipv6;
+		write_u8(ipv6 + 7, ipv6_hop_limit);
+		scratch->headers.ipv6.hop_limit = ipv6_hop_limit;
+		if (has(scratch, HEADER_TCP))
+			packet_fix_transport(ctx, &scratch->packet, scratch->position.tcp + 16, 0, ipv6_addresses, CHECKSUM_OF_IPV6);
+		if (has(scratch, HEADER_UDP))
+			packet_fix_transport(ctx, &scratch->packet, scratch->position.udp + 6, 0, ipv6_addresses, CHECKSUM_OF_IPV6 | CHECKSUM_MAY_BE_NONE);
+		packet_sum_changed(ctx, ipv6_changed - ipv6_addresses);
 	} else {
 		u8 ipv6_hop_limit = (u8)(scratch->headers.ipv6.hop_limit - 1);
 		u64 ipv6_changed = changed_u16(scratch->headers.ipv6.hop_limit, ipv6_hop_limit);
@@ -8212,7 +9164,7 @@ static __always_inline enum next forward(struct packet_context *ctx, struct scra
 	}
 	if (scratch->meta.encapsulate) {
 		u16 outer_ipv4_checksum = ~checksum_fold(0xc511ull + scratch->meta.traffic_class + (u16)(scratch->meta.inner_length + 50) + scratch->meta.tunnel_src + scratch->meta.tunnel_dst);
-		u64 words[10] = {
+		u64 words[8] = {
 			(u64)scratch->meta.tunnel_dst_mac << 16 | ((u64)scratch->meta.tunnel_src_mac >> 32),
 			(u64)scratch->meta.tunnel_src_mac << 32 | (u64)scratch->meta.traffic_class | 0x8004500,
 			(u64)((u16)(scratch->meta.inner_length + 50)) << 48 | 0x40004011,
@@ -8294,6 +9246,7 @@ static __always_inline void begin(struct packet_context *ctx, struct scratch *sc
 	scratch->outcome = (struct outcome){.verdict = VERDICT_TO_KERNEL, .ingress_port = port};
 	scratch->now_ms = clock_ms();
 	scratch->side = side_of_tables();
+	scratch->hash_seed = hash_seed;
 	__builtin_memset(&scratch->meta, 0, sizeof(scratch->meta));
 	__builtin_memset(&scratch->later, 0, sizeof(scratch->later));
 	scratch->meta.ingress_port = port;
@@ -8368,9 +9321,15 @@ static __always_inline enum next fast_connection_ipv4(struct scratch *scratch, s
 			if (has(scratch, HEADER_VXLAN)) {
 				return UNDECIDED;
 			}
+			if (has(scratch, HEADER_VXLAN)) {
+				return UNDECIDED;
+			}
 			return UNDECIDED;
 		}
 	} else {
+		if ((has(scratch, HEADER_QUOTED_IPV4) && (has(scratch, HEADER_QUOTED_PORTS) || has(scratch, HEADER_QUOTED_UDP))) || scratch->headers.ipv4.fragment_offset != 0) {
+			return UNDECIDED;
+		}
 		if (!scratch->meta.translate) {
 			scratch->meta.opens = 1;
 			scratch->meta.reverse_network = scratch->meta.network;
@@ -8385,6 +9344,13 @@ static __always_inline enum next fast_connection_ipv4(struct scratch *scratch, s
 	}
 	if (scratch->meta.decided) {
 		return UNDECIDED;
+	}
+	if (scratch->headers.ipv4.flags & 1) {
+		if (scratch->meta.is_reply) {
+			return UNDECIDED;
+		} else {
+			return UNDECIDED;
+		}
 	}
 	return GO_ON;
 }
@@ -8411,6 +9377,9 @@ static __always_inline enum next fast_connection_ipv6(struct scratch *scratch, s
 			scratch->meta.opens = 1;
 			scratch->meta.reverse_network = scratch->meta.network;
 			if (scratch->meta.leg != 3 && scratch->meta.protocol == 6 && (scratch->meta.tcp_flags & 23) == 2) {
+				return UNDECIDED;
+			}
+			if (has(scratch, HEADER_VXLAN)) {
 				return UNDECIDED;
 			}
 			if (has(scratch, HEADER_VXLAN)) {
@@ -8482,7 +9451,7 @@ static __always_inline enum next fast_check_ipv6(struct packet_context *ctx, str
 static __always_inline enum next fast_send_ipv4(struct packet_context *ctx, struct scratch *scratch)
 {
 	if (scratch->meta.encapsulate) {
-		scratch->meta.entropy = (mix64_final(mix64_word(mix64_word(hash_seed, (u64)scratch->meta.network << 48 | (u64)scratch->meta.leg << 40 | (u64)scratch->meta.protocol << 32 | scratch->headers.ipv4.src), (u64)scratch->headers.ipv4.dst << 32 | (u64)scratch->meta.src_port << 16 | scratch->meta.dst_port))) & 0x3fff;
+		scratch->meta.entropy = (mix64_final(mix64_word(mix64_word(scratch->hash_seed, (u64)scratch->meta.network << 48 | (u64)scratch->meta.leg << 40 | (u64)scratch->meta.protocol << 32 | scratch->headers.ipv4.src), (u64)scratch->headers.ipv4.dst << 32 | (u64)scratch->meta.src_port << 16 | scratch->meta.dst_port))) & 0x3fff;
 		scratch->meta.entropy = scratch->meta.entropy | 0xc000;
 	}
 	if (scratch->meta.translate && has(scratch, HEADER_TCP)) {
@@ -8538,15 +9507,38 @@ static __always_inline enum next fast_send_ipv4(struct packet_context *ctx, stru
 		packet_fix_header(ipv4 + 10, ipv4_changed);
 		packet_fix_transport(ctx, &scratch->packet, scratch->position.udp + 6, udp_changed, ipv4_addresses, CHECKSUM_MAY_BE_NONE);
 	} else {
-		u8 ipv4_ttl = (u8)(scratch->headers.ipv4.ttl - 1);
-		u64 ipv4_changed = changed_u16(scratch->headers.ipv4.ttl << 8, ipv4_ttl << 8);
-		u8 *ipv4 = packet_at(ctx, &scratch->packet, scratch->position.ipv4, 20);
+		if (scratch->meta.translate) {
+			u32 ipv4_src = scratch->meta.new_src_ipv4;
+			u32 ipv4_dst = scratch->meta.new_dst_ipv4;
+			u8 ipv4_ttl = (u8)(scratch->headers.ipv4.ttl - 1);
+			u64 ipv4_addresses = changed_u32(scratch->headers.ipv4.src, ipv4_src) + changed_u32(scratch->headers.ipv4.dst, ipv4_dst);
+			u64 ipv4_changed = ipv4_addresses + changed_u16(scratch->headers.ipv4.ttl << 8, ipv4_ttl << 8);
+			u8 *ipv4 = packet_at(ctx, &scratch->packet, scratch->position.ipv4, 20);
 
-		if (!ipv4)
-			return unable(scratch);
-		write_u8(ipv4 + 8, ipv4_ttl);
-		scratch->headers.ipv4.ttl = ipv4_ttl;
-		packet_fix_header(ipv4 + 10, ipv4_changed);
+			if (!ipv4)
+				return unable(scratch);
+			write_u32(ipv4 + 12, ipv4_src);
+			scratch->headers.ipv4.src = ipv4_src;
+			write_u32(ipv4 + 16, ipv4_dst);
+			scratch->headers.ipv4.dst = ipv4_dst;
+			write_u8(ipv4 + 8, ipv4_ttl);
+			scratch->headers.ipv4.ttl = ipv4_ttl;
+			packet_fix_header(ipv4 + 10, ipv4_changed);
+			if (has(scratch, HEADER_TCP))
+				packet_fix_transport(ctx, &scratch->packet, scratch->position.tcp + 16, 0, ipv4_addresses, 0);
+			if (has(scratch, HEADER_UDP))
+				packet_fix_transport(ctx, &scratch->packet, scratch->position.udp + 6, 0, ipv4_addresses, CHECKSUM_MAY_BE_NONE);
+		} else {
+			u8 ipv4_ttl = (u8)(scratch->headers.ipv4.ttl - 1);
+			u64 ipv4_changed = changed_u16(scratch->headers.ipv4.ttl << 8, ipv4_ttl << 8);
+			u8 *ipv4 = packet_at(ctx, &scratch->packet, scratch->position.ipv4, 20);
+
+			if (!ipv4)
+				return unable(scratch);
+			write_u8(ipv4 + 8, ipv4_ttl);
+			scratch->headers.ipv4.ttl = ipv4_ttl;
+			packet_fix_header(ipv4 + 10, ipv4_changed);
+		}
 	}
 	return GO_ON;
 }
@@ -8555,7 +9547,7 @@ static __always_inline enum next fast_send_ipv4(struct packet_context *ctx, stru
 static __always_inline enum next fast_send_ipv6(struct packet_context *ctx, struct scratch *scratch)
 {
 	if (scratch->meta.encapsulate) {
-		scratch->meta.entropy = (mix64_final(mix64_word(mix64_word(mix64_word(mix64_word(mix64_word(hash_seed, (u64)scratch->meta.network << 48 | (u64)scratch->meta.leg << 40 | (u64)scratch->meta.protocol << 32 | (scratch->headers.ipv6.src.high >> 32)), (scratch->headers.ipv6.src.high << 32 | scratch->headers.ipv6.src.low >> 32)), (scratch->headers.ipv6.src.low & 0xffffffffu) << 32 | (scratch->headers.ipv6.dst.high >> 32)), (scratch->headers.ipv6.dst.high << 32 | scratch->headers.ipv6.dst.low >> 32)), (scratch->headers.ipv6.dst.low & 0xffffffffu) << 32 | (u64)scratch->meta.src_port << 16 | scratch->meta.dst_port))) & 0x3fff;
+		scratch->meta.entropy = (mix64_final(mix64_word(mix64_word(mix64_word(mix64_word(mix64_word(scratch->hash_seed, (u64)scratch->meta.network << 48 | (u64)scratch->meta.leg << 40 | (u64)scratch->meta.protocol << 32 | (scratch->headers.ipv6.src.high >> 32)), (scratch->headers.ipv6.src.high << 32 | scratch->headers.ipv6.src.low >> 32)), (scratch->headers.ipv6.src.low & 0xffffffffu) << 32 | (scratch->headers.ipv6.dst.high >> 32)), (scratch->headers.ipv6.dst.high << 32 | scratch->headers.ipv6.dst.low >> 32)), (scratch->headers.ipv6.dst.low & 0xffffffffu) << 32 | (u64)scratch->meta.src_port << 16 | scratch->meta.dst_port))) & 0x3fff;
 		scratch->meta.entropy = scratch->meta.entropy | 0xc000;
 	}
 	if (scratch->meta.translate && has(scratch, HEADER_TCP)) {
@@ -8688,7 +9680,7 @@ static __always_inline enum next fast_forward(struct packet_context *ctx, struct
 	}
 	if (scratch->meta.encapsulate) {
 		u16 outer_ipv4_checksum = ~checksum_fold(0xc511ull + scratch->meta.traffic_class + (u16)(scratch->meta.inner_length + 50) + scratch->meta.tunnel_src + scratch->meta.tunnel_dst);
-		u64 words[10] = {
+		u64 words[8] = {
 			(u64)scratch->meta.tunnel_dst_mac << 16 | ((u64)scratch->meta.tunnel_src_mac >> 32),
 			(u64)scratch->meta.tunnel_src_mac << 32 | (u64)scratch->meta.traffic_class | 0x8004500,
 			(u64)((u16)(scratch->meta.inner_length + 50)) << 48 | 0x40004011,
@@ -8813,8 +9805,11 @@ __noinline int fast_vxlan_ethernet_ipv4_tcp(struct packet_context *ctx, u32 port
 	scratch->headers.ipv4.header_length = read_u8(data + 64) & 15;
 	scratch->headers.ipv4.traffic_class = read_u8(data + 64 + 1);
 	scratch->headers.ipv4.total_length = read_u16(data + 64 + 2);
+	scratch->headers.ipv4.identification = read_u16(data + 64 + 4);
 	scratch->headers.ipv4.flags = read_u8(data + 64 + 6) >> 5;
+	scratch->headers.ipv4.fragment_offset = read_u16(data + 64 + 6) & 0x1fff;
 	scratch->headers.ipv4.ttl = read_u8(data + 64 + 8);
+	scratch->headers.ipv4.protocol = read_u8(data + 64 + 9);
 	scratch->headers.ipv4.src = read_u32(data + 64 + 12);
 	scratch->headers.ipv4.dst = read_u32(data + 64 + 16);
 	scratch->position.tcp = PACKET_ORIGIN + 84;
@@ -8849,8 +9844,11 @@ __noinline int fast_vxlan_ethernet_ipv4_udp(struct packet_context *ctx, u32 port
 	scratch->headers.ipv4.header_length = read_u8(data + 64) & 15;
 	scratch->headers.ipv4.traffic_class = read_u8(data + 64 + 1);
 	scratch->headers.ipv4.total_length = read_u16(data + 64 + 2);
+	scratch->headers.ipv4.identification = read_u16(data + 64 + 4);
 	scratch->headers.ipv4.flags = read_u8(data + 64 + 6) >> 5;
+	scratch->headers.ipv4.fragment_offset = read_u16(data + 64 + 6) & 0x1fff;
 	scratch->headers.ipv4.ttl = read_u8(data + 64 + 8);
+	scratch->headers.ipv4.protocol = read_u8(data + 64 + 9);
 	scratch->headers.ipv4.src = read_u32(data + 64 + 12);
 	scratch->headers.ipv4.dst = read_u32(data + 64 + 16);
 	scratch->position.udp = PACKET_ORIGIN + 84;
@@ -8941,8 +9939,11 @@ __noinline int fast_ethernet_ipv4_tcp(struct packet_context *ctx, u32 port)
 	scratch->headers.ipv4.header_length = read_u8(data + 14) & 15;
 	scratch->headers.ipv4.traffic_class = read_u8(data + 14 + 1);
 	scratch->headers.ipv4.total_length = read_u16(data + 14 + 2);
+	scratch->headers.ipv4.identification = read_u16(data + 14 + 4);
 	scratch->headers.ipv4.flags = read_u8(data + 14 + 6) >> 5;
+	scratch->headers.ipv4.fragment_offset = read_u16(data + 14 + 6) & 0x1fff;
 	scratch->headers.ipv4.ttl = read_u8(data + 14 + 8);
+	scratch->headers.ipv4.protocol = read_u8(data + 14 + 9);
 	scratch->headers.ipv4.src = read_u32(data + 14 + 12);
 	scratch->headers.ipv4.dst = read_u32(data + 14 + 16);
 	scratch->position.tcp = PACKET_ORIGIN + 34;
@@ -8975,8 +9976,11 @@ __noinline int fast_ethernet_ipv4_udp(struct packet_context *ctx, u32 port)
 	scratch->headers.ipv4.header_length = read_u8(data + 14) & 15;
 	scratch->headers.ipv4.traffic_class = read_u8(data + 14 + 1);
 	scratch->headers.ipv4.total_length = read_u16(data + 14 + 2);
+	scratch->headers.ipv4.identification = read_u16(data + 14 + 4);
 	scratch->headers.ipv4.flags = read_u8(data + 14 + 6) >> 5;
+	scratch->headers.ipv4.fragment_offset = read_u16(data + 14 + 6) & 0x1fff;
 	scratch->headers.ipv4.ttl = read_u8(data + 14 + 8);
+	scratch->headers.ipv4.protocol = read_u8(data + 14 + 9);
 	scratch->headers.ipv4.src = read_u32(data + 14 + 12);
 	scratch->headers.ipv4.dst = read_u32(data + 14 + 16);
 	scratch->position.udp = PACKET_ORIGIN + 34;
@@ -9064,13 +10068,16 @@ static __always_inline int fast_process(struct packet_context *ctx, u32 port)
 					return PACKET_UNDECIDED;
 				u8 ipv4_version = read_u8(data + 64) >> 4;
 				u8 ipv4_header_length = read_u8(data + 64) & 15;
-				u8 ipv4_flags = read_u8(data + 64 + 6) >> 5;
 				u16 ipv4_fragment_offset = read_u16(data + 64 + 6) & 0x1fff;
 				u8 ipv4_protocol = read_u8(data + 64 + 9);
-				if (ipv4_version == 4 && ipv4_header_length == 5 && !(ipv4_flags & 1) && !ipv4_fragment_offset && ipv4_protocol == 6) {
+				if (ipv4_version == 4 && ipv4_header_length == 5 && !ipv4_fragment_offset && ipv4_protocol == 6) {
+					if (data + 104 > end)
+						return PACKET_UNDECIDED;
+					if ((read_u8(data + 84 + 13) & 23) == 2)
+						return PACKET_UNDECIDED;
 					return fast_vxlan_ethernet_ipv4_tcp(ctx, port);
 				}
-				if (ipv4_version == 4 && ipv4_header_length == 5 && !(ipv4_flags & 1) && !ipv4_fragment_offset && ipv4_protocol == 17) {
+				if (ipv4_version == 4 && ipv4_header_length == 5 && !ipv4_fragment_offset && ipv4_protocol == 17) {
 					return fast_vxlan_ethernet_ipv4_udp(ctx, port);
 				}
 				return PACKET_UNDECIDED;
@@ -9081,6 +10088,10 @@ static __always_inline int fast_process(struct packet_context *ctx, u32 port)
 				u8 ipv6_version = read_u8(data + 64) >> 4;
 				u8 ipv6_next_header = read_u8(data + 64 + 6);
 				if (ipv6_version == 6 && ipv6_next_header == 6) {
+					if (data + 124 > end)
+						return PACKET_UNDECIDED;
+					if ((read_u8(data + 104 + 13) & 23) == 2)
+						return PACKET_UNDECIDED;
 					return fast_vxlan_ethernet_ipv6_tcp(ctx, port);
 				}
 				if (ipv6_version == 6 && ipv6_next_header == 17) {
@@ -9094,13 +10105,16 @@ static __always_inline int fast_process(struct packet_context *ctx, u32 port)
 		if (ethernet_type == 0x800) {
 			u8 ipv4_version = read_u8(data + 14) >> 4;
 			u8 ipv4_header_length = read_u8(data + 14) & 15;
-			u8 ipv4_flags = read_u8(data + 14 + 6) >> 5;
 			u16 ipv4_fragment_offset = read_u16(data + 14 + 6) & 0x1fff;
 			u8 ipv4_protocol = read_u8(data + 14 + 9);
-			if (ipv4_version == 4 && ipv4_header_length == 5 && !(ipv4_flags & 1) && !ipv4_fragment_offset && ipv4_protocol == 6) {
+			if (ipv4_version == 4 && ipv4_header_length == 5 && !ipv4_fragment_offset && ipv4_protocol == 6) {
+				if (data + 54 > end)
+					return PACKET_UNDECIDED;
+				if ((read_u8(data + 34 + 13) & 23) == 2)
+					return PACKET_UNDECIDED;
 				return fast_ethernet_ipv4_tcp(ctx, port);
 			}
-			if (ipv4_version == 4 && ipv4_header_length == 5 && !(ipv4_flags & 1) && !ipv4_fragment_offset && ipv4_protocol == 17) {
+			if (ipv4_version == 4 && ipv4_header_length == 5 && !ipv4_fragment_offset && ipv4_protocol == 17) {
 				return fast_ethernet_ipv4_udp(ctx, port);
 			}
 			return PACKET_UNDECIDED;
@@ -9111,6 +10125,10 @@ static __always_inline int fast_process(struct packet_context *ctx, u32 port)
 			u8 ipv6_version = read_u8(data + 14) >> 4;
 			u8 ipv6_next_header = read_u8(data + 14 + 6);
 			if (ipv6_version == 6 && ipv6_next_header == 6) {
+				if (data + 74 > end)
+					return PACKET_UNDECIDED;
+				if ((read_u8(data + 54 + 13) & 23) == 2)
+					return PACKET_UNDECIDED;
 				return fast_ethernet_ipv6_tcp(ctx, port);
 			}
 			if (ipv6_version == 6 && ipv6_next_header == 17) {
@@ -9128,13 +10146,16 @@ static __always_inline int fast_process(struct packet_context *ctx, u32 port)
 			return PACKET_UNDECIDED;
 		u8 ipv4_version = read_u8(data + 14) >> 4;
 		u8 ipv4_header_length = read_u8(data + 14) & 15;
-		u8 ipv4_flags = read_u8(data + 14 + 6) >> 5;
 		u16 ipv4_fragment_offset = read_u16(data + 14 + 6) & 0x1fff;
 		u8 ipv4_protocol = read_u8(data + 14 + 9);
-		if (ipv4_version == 4 && ipv4_header_length == 5 && !(ipv4_flags & 1) && !ipv4_fragment_offset && ipv4_protocol == 6) {
+		if (ipv4_version == 4 && ipv4_header_length == 5 && !ipv4_fragment_offset && ipv4_protocol == 6) {
+			if (data + 54 > end)
+				return PACKET_UNDECIDED;
+			if ((read_u8(data + 34 + 13) & 23) == 2)
+				return PACKET_UNDECIDED;
 			return fast_ethernet_ipv4_tcp(ctx, port);
 		}
-		if (ipv4_version == 4 && ipv4_header_length == 5 && !(ipv4_flags & 1) && !ipv4_fragment_offset && ipv4_protocol == 17) {
+		if (ipv4_version == 4 && ipv4_header_length == 5 && !ipv4_fragment_offset && ipv4_protocol == 17) {
 			return fast_ethernet_ipv4_udp(ctx, port);
 		}
 		return PACKET_UNDECIDED;
@@ -9145,6 +10166,10 @@ static __always_inline int fast_process(struct packet_context *ctx, u32 port)
 		u8 ipv6_version = read_u8(data + 14) >> 4;
 		u8 ipv6_next_header = read_u8(data + 14 + 6);
 		if (ipv6_version == 6 && ipv6_next_header == 6) {
+			if (data + 74 > end)
+				return PACKET_UNDECIDED;
+			if ((read_u8(data + 54 + 13) & 23) == 2)
+				return PACKET_UNDECIDED;
 			return fast_ethernet_ipv6_tcp(ctx, port);
 		}
 		if (ipv6_version == 6 && ipv6_next_header == 17) {

@@ -1,5 +1,5 @@
 // Services, tunnels and routes of the networks that a device serves.
-// Printed by Turnout from the pipeline turnout, version 9, for v1model (BMv2's simple_switch).
+// Printed by Turnout from the pipeline turnout, version 11, for v1model (BMv2's simple_switch).
 // docs/p4.md says where this target differs.
 // SPDX-License-Identifier: Apache-2.0
 #include <core.p4>
@@ -908,7 +908,7 @@ control remember_entrance_ipv4(inout headers_t hdr, inout metadata_t meta, inout
 /// Refuse a connection: TCP by a reset, UDP and SCTP by ICMP "port unreachable" from the service's own address.
 control refuse_ipv4(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard) {
     apply {
-        if (hdr.vxlan.isValid() || (meta.tcp_flags & 4) != 0) {
+        if (hdr.vxlan.isValid() || (meta.tcp_flags & 4) != 0 || (hdr.tcp.isValid() && (hdr.ipv4.flags & 1) != 0)) {
             drops.count(DROP_NO_BACKEND);
             mark_to_drop(standard);
             exit;
@@ -2333,7 +2333,7 @@ control error_ipv4(inout headers_t hdr, inout metadata_t meta, inout standard_me
     }
 }
 
-/// Tell the sender by ICMPv6 (RFC 4443), of TCP, UDP, SCTP only.
+/// Tell the sender by ICMPv6 (RFC 4443), of TCP, UDP, SCTP only, and of the first fragment of these.
 control error_ipv6(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard) {
     apply {
         if (hdr.tcp.isValid() || hdr.udp.isValid()) {
@@ -2808,6 +2808,6 @@ control deparse(packet_out packet, in headers_t hdr) {
     }
 }
 
-@pkginfo(name = "turnout", version = "9", organization = "turnout.dev")
+@pkginfo(name = "turnout", version = "11", organization = "turnout.dev")
 @brief("Services, tunnels and routes of the networks that a device serves.")
 V1Switch(parse(), verify_checksums(), process(), egress_nothing(), update_checksums(), deparse()) main;

@@ -70,8 +70,8 @@ def said(hop: dict[str, Any]) -> tuple[int, str]:
         (f"[{WEB[1]}]:5300", ("--protocol", "udp"), "delivered", True),
         (f"{SINGLE['near'][0]}:90", (), "delivered", True),
         (f"[{SINGLE['far'][1]}]:53", ("--protocol", "udp"), "delivered", True),
-        ("shop/web-3:22", ("-6",), "delivered", False),
-        ("shop/web-1:22", (), "delivered", False),
+        ("shop/web-3:22", ("-6",), "delivered", True),  # services have them as backends
+        ("shop/web-1:22", (), "delivered", True),
         (f"{WEB[0]}:81", (), "left to the kernel", False),
         ("10.99.0.1:80", (), "left to the kernel", False),
     ],

@@ -17,6 +17,7 @@ import pytest
 
 from runtime.bpf.namespaces import entered
 from runtime.lab.links import OUTSIDE
+from tests.root.end_to_end.narrow import FLAGS, NARROW, narrow_link
 from tests.root.end_to_end.shop import SINK_PORT, Policies, Shop, an_object, find, turnout
 from tests.root.end_to_end.test_outside import FAMILIES, PATIENCE_S, flooded_example, in_underlay
 from tests.root.end_to_end.traffic import ask, download, echo, family_of, path_mtu, provoke, sink
@@ -27,10 +28,6 @@ API, GATEWAY = ("203.0.113.9", "2001:db8:113::9"), ("100.64.0.3", "fd00:64::3")
 BACKENDS = {"red-1", "blue-1", "blue-2"}
 WEB, ECHO = 80, 53
 CLOSED = 9_999
-NARROW = 1300
-BEYOND = ("192.0.2.1/24", "2001:db8:beef::1/64"), ("192.0.2.2/24", "2001:db8:beef::2/64")
-"""The router's addresses towards a client beyond it, and that client's."""
-FLAGS = ("-4", "-6")
 FIRST = 9_000
 """Of source ports that nobody else here binds."""
 
@@ -210,34 +207,8 @@ def test_clients_are_told_by_the_service_that_nobody_listens(changing: Shop, fam
 
 @pytest.fixture(scope="module")
 def narrow(lab: Shop) -> Iterator[str]:
-    """A client's namespace behind the router, by a link that takes `NARROW` bytes towards it; it believes in 1500."""
-    name, underlay = f"{lab.underlay}.beyond", ["ip", "-netns", lab.underlay]
-    beyond = ["ip", "-netns", name]
-    enter = ["ip", "netns", "exec"]
-    commands = [
-        ["ip", "netns", "add", name],
-        [*underlay, "link", "add", "narrow0", "mtu", str(NARROW), "type", "veth", "peer", "name", "wide0"],
-        [*underlay, "link", "set", "wide0", "netns", name],
-        [*beyond, "link", "set", "wide0", "mtu", "1500", "up"],
-        [*underlay, "link", "set", "narrow0", "up"],
-        [*enter, lab.underlay, "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"],
-        [*enter, lab.underlay, "sysctl", "-qw", "net.ipv4.conf.all.rp_filter=0"],
-        [*enter, name, "ethtool", "-K", "wide0", "gro", "off"],
-    ]
-    for here, there, route in zip(*BEYOND, ("default", "default"), strict=True):
-        router = here.partition("/")[0]
-        commands += [
-            [*underlay, "address", "add", here, "dev", "narrow0", "nodad"],
-            [*beyond, "address", "add", there, "dev", "wide0", "nodad"],
-            [*beyond, "route", "add", route, "via", router],
-        ]
-    try:
-        for command in commands:
-            subprocess.run(command, check=True, capture_output=True, text=True, timeout=PATIENCE_S)
+    with narrow_link(lab.underlay) as name:
         yield name
-    finally:
-        subprocess.run([*underlay, "link", "del", "narrow0"], check=False, timeout=PATIENCE_S)
-        subprocess.run(["ip", "netns", "del", name], check=False, timeout=PATIENCE_S)
 
 
 @FAMILIES

@@ -121,14 +121,18 @@ def test_one_socket_asks_a_service_and_its_backend(shop: Shop, version: int, bac
             assert (answer, sender[:2]) == (b"datagram %d" % number, (address, port))
 
 
+@pytest.mark.parametrize("directly_first", [False, True], ids=["service-first", "direct-first"])
 @pytest.mark.parametrize("version", [4, 6])
-def test_one_port_for_connections_to_a_service_and_to_its_backends(shop: Shop, version: int) -> None:
+def test_one_port_for_connections_to_a_service_and_to_its_backends(
+    shop: Shop, version: int, directly_first: bool
+) -> None:
     """All are open at once: one of the direct ones would be the service's, seen from the backend."""
-    service, source = WEB[version == 6], ("", 9_100 + version)
+    service, source = WEB[version == 6], ("", 9_100 + version + 10 * directly_first)
     backends = {name.partition(".")[2]: ADDRESSES[name][version == 6] for name in (WEB_1, WEB_2, WEB_3)}
+    places = [("", (service, 80)), *((name, (address, 8080)) for name, address in backends.items())]
     with ExitStack() as opened, entered(shop.namespace(CLIENT)):
         clients: dict[str, socket.socket] = {}
-        for name, place in (("", (service, 80)), *((name, (address, 8080)) for name, address in backends.items())):
+        for name, place in reversed(places) if directly_first else places:
             client = opened.enter_context(socket.socket(family_of(service), socket.SOCK_STREAM))
             client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             client.settimeout(TIMEOUT_S)

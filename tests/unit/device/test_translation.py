@@ -10,7 +10,7 @@ from compiler.ir.nodes import Pipeline
 from compiler.ir.tables import Action, Param, Store
 from compiler.pipeline.assembly import pipeline
 from compiler.printers.layout import StoreLayout, layout
-from compiler.printers.store_programs import BEFORE_TABLES, argument_bytes, store_programs
+from compiler.printers.store_programs import BEFORE_TABLES, MAX_PROFILES, argument_bytes, store_programs
 from runtime.device.kernel.translation import changed_stores
 
 STORE, NAMES = "connections_ipv6", store_programs("connections_ipv6").before
@@ -83,19 +83,32 @@ def test_arguments_go_on_by_their_names(widths: dict[str, int], values: dict[str
 def test_slots_ways_tables_and_profiles() -> None:
     whole = pipeline()
     store = next(one for one in whole.stores if one.name == STORE)
-    numbered = tuple(replace(one, id=16 - one.id) for one in store.profiles)
+    numbered = tuple(replace(one, id=MAX_PROFILES - one.id) for one in store.profiles)
     after = with_store({"profiles": numbered, "size": store.size // 4, "ways": 2})
     (found,) = changed_stores(whole, after).translations
-    profiles = bytearray(16)
+    profiles = bytearray(MAX_PROFILES)
     for one in store.profiles:
-        profiles[one.id] = 16 - one.id
+        profiles[one.id] = MAX_PROFILES - one.id
     old = laid_out(whole)
     assert found.slots == store.size
     assert found.constants[NAMES.slots] == store.size
     assert found.constants[NAMES.ways] == store.ways
     assert found.constants[NAMES.bytes] == old.map.value_size - old.arguments_offset
     assert found.constants[NAMES.profiles] == bytes(profiles)
-    assert found.constants[NAMES.tables] == bytes([0, 1, 2, 3]).ljust(BEFORE_TABLES, b"\0")
+    assert found.constants[NAMES.tables] == bytes([0, 1, 2, 3, 4, 5]).ljust(BEFORE_TABLES, b"\0")
+
+
+def test_connections_of_version_9_go_on() -> None:
+    """Of a store without what kept fragments, and without profiles of backends that answer by themselves."""
+    kept = tuple(table for table in pipeline().tables if not table.name.startswith("fragment"))
+    stores = tuple(
+        replace(store, profiles=tuple(one for one in store.profiles if not one.name.startswith("direct")))
+        for store in pipeline().stores
+    )
+    before = replace(pipeline(), tables=kept, stores=stores)
+    assert {table.table for table in laid_out(before).tables} == {"flow_ipv6", "flow_reverse_ipv6", "flow_quoted_ipv6"}
+    found = changed_stores(before, pipeline())
+    assert found.losses == ()
 
 
 def without_a_profile() -> Pipeline:
@@ -111,7 +124,7 @@ def without_the_store() -> Pipeline:
     ("after", "reason"),
     [
         (with_params(nexthop=8), "argument nexthop of action translate_ipv6 goes from 16 bits to 8"),
-        (without_a_profile(), "it has no profile udp_stream any more"),
+        (without_a_profile(), "it has no profile direct_closing any more"),
         (
             replace(pipeline(), stores=tuple(s for s in pipeline().stores if s.name != STORE)),
             "the new pipeline has no such store",

@@ -154,6 +154,20 @@ def test_no_entry_points_to_an_empty_group_on_v1model(shop: str) -> None:
     assert len(lines(compiled(v1model, "dpu-a"), "service_ipv4")) == 3
 
 
+def test_backends_of_services_are_told_on_every_device(shop: str) -> None:
+    """Each once, in its network, wherever it is: a client behind this device may reach it."""
+    expected = [
+        *(f"served_ipv4 network=1 address=10.1.0.{host}/32 -> has_services()" for host in (11, 12, 13)),
+        "served_ipv4 network=2 address=10.1.0.11/32 -> has_services()",
+    ]
+    for device in ("dpu-a", "dpu-b"):
+        assert lines(compiled(shop, device), "served_ipv4") == expected
+    without = shop.replace("selector: {app: web}", "selector: {app: nothing}")
+    assert len(lines(compiled(without, "dpu-a"), "served_ipv4")) < len(expected)
+    v1model = shop.replace("  name: dpu-a\nspec:\n", "  name: dpu-a\nspec:\n  profile: v1model\n")
+    assert lines(compiled(v1model, "dpu-a"), "served_ipv4") == []
+
+
 def test_router_macs_differ_by_network(shop: str) -> None:
     macs = [router_mac(network) for network in policies(shop).networks]
     assert len(set(macs)) == len(macs)

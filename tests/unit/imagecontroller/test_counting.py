@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from agents.cluster.objects import Object, resource_of
 from agents.imagecontroller.translate.counting import PHASES, REASONS, ROLES, Counts, count
 from agents.imagecontroller.translate.deciding import World
-from agents.imagecontroller.wire import Object, resource_of
 from tests.unit.imagecontroller.test_deciding import NOW, SETTINGS, conversion, job, node
 
 

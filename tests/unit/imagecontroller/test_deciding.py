@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any, Final
 
 import pytest
 
+from agents.cluster import objects
+from agents.cluster.adoptions import Adopted
+from agents.cluster.objects import Object
 from agents.imagecontroller import wire
 from agents.imagecontroller.translate.deciding import (
     CreateJob,
@@ -19,7 +23,6 @@ from agents.imagecontroller.translate.deciding import (
     wait_s,
 )
 from agents.imagecontroller.translate.jobs import Settings, job_name, make_job
-from agents.imagecontroller.wire import Object
 
 NOW: Final = 1_800_000_000.0
 SETTINGS: Final = Settings(
@@ -41,7 +44,7 @@ def conversion(name: str = "web", generation: int = 1, **status: Any) -> Object:
 
 
 def node(name: str = "one", ready: str = "True", since_s: float = 0.0, **spec: Any) -> Object:
-    since = wire.timestamp(NOW - since_s)
+    since = objects.timestamp(NOW - since_s)
     conditions = [{"type": "Ready", "status": ready, "lastTransitionTime": since}]
     return {
         "metadata": {"name": name, "labels": {"converts": "yes"}},
@@ -64,7 +67,7 @@ def job(
     if report is not None:
         annotations[wire.REPORT_ANNOTATION] = report if isinstance(report, str) else json.dumps(report)
     words = {"reason": "BackoffLimitExceeded", "message": "too often"}
-    end = {"type": ended, "status": "True", "lastTransitionTime": wire.timestamp(NOW - ago_s), **words}
+    end = {"type": ended, "status": "True", "lastTransitionTime": objects.timestamp(NOW - ago_s), **words}
     return {
         **made,
         "metadata": {**made["metadata"], "uid": "job", "annotations": annotations, **metadata},
@@ -82,18 +85,18 @@ def decided(
 def created(decision: Decision) -> list[tuple[str, str]]:
     """(name, node) of Jobs."""
     jobs = [action.job for action in decision.actions if isinstance(action, CreateJob)]
-    return [(wire.name_of(one), wire.annotation(one, wire.NODE_ANNOTATION)) for one in jobs]
+    return [(objects.name_of(one), objects.annotation(one, wire.NODE_ANNOTATION)) for one in jobs]
 
 
 def deleted(decision: Decision) -> list[str]:
-    return [wire.name_of(action.job) for action in decision.actions if isinstance(action, DeleteJob)]
+    return [objects.name_of(action.job) for action in decision.actions if isinstance(action, DeleteJob)]
 
 
 def status(decision: Decision, name: str = "web") -> Object:
     (found,) = (
         action.status
         for action in decision.actions
-        if isinstance(action, WriteStatus) and wire.name_of(action.conversion) == name
+        if isinstance(action, WriteStatus) and objects.name_of(action.conversion) == name
     )
     return found
 
@@ -112,7 +115,7 @@ def told(decision: Decision) -> list[str]:
 
 def settled(of: Object, decision: Decision) -> Object:
     """The conversion with the status that was decided."""
-    return {**of, "status": status(decision, wire.name_of(of))}
+    return {**of, "status": status(decision, objects.name_of(of))}
 
 
 def test_a_new_one_gets_a_job() -> None:
@@ -199,7 +202,7 @@ def test_a_failed_attempt_is_followed_by_another_one_a_little_later(report: Any,
     soon = decided([web], [job(web, ended="Failed", ago_s=9, report=report)])
     assert created(soon) == []
     assert soon.again_at_s == NOW + 1
-    assert said(soon) == ("Pending", "Retrying", f"attempt 1 of 3: {why}; the next one at {wire.timestamp(NOW + 1)}")
+    assert said(soon) == ("Pending", "Retrying", f"attempt 1 of 3: {why}; the next one at {objects.timestamp(NOW + 1)}")
     then = decided([web], [job(web, ended="Failed", ago_s=10, report=report)])
     assert created(then) == [(job_name(web, 2), "one")]
     assert deleted(then) == []
@@ -304,7 +307,7 @@ def test_one_whose_job_the_server_refuses_leaves_the_node_to_others() -> None:
     held = World(conversions=[a, b], jobs=[], nodes=[node()], held=frozenset(["uid-a"]))
     found = decide(held, SETTINGS, lambda _: "", NOW)
     assert created(found) == [(job_name(b, 1), "one")]
-    assert [wire.name_of(action.conversion) for action in found.actions if isinstance(action, WriteStatus)] == ["b"]
+    assert [objects.name_of(action.conversion) for action in found.actions if isinstance(action, WriteStatus)] == ["b"]
 
 
 def test_a_spec_that_is_refused() -> None:
@@ -328,4 +331,87 @@ def test_times_of_conditions_stay_while_nothing_turns() -> None:
         NOW + 50,
     )
     times = [[one["lastTransitionTime"] for one in status(found)["conditions"]] for found in (later, done)]
-    assert times == [[wire.timestamp(NOW)] * 2, [wire.timestamp(NOW + 50), wire.timestamp(NOW)]]
+    assert times == [[objects.timestamp(NOW)] * 2, [objects.timestamp(NOW + 50), objects.timestamp(NOW)]]
+
+
+SERVING: Final = replace(SETTINGS, volume_server="nbds://{address}?tls-hostname={node}.volumes")
+IMAGE: Final = {"digest": "sha256:m", "platform": "linux/amd64"}
+
+
+def at(address: str, name: str = "one") -> Object:
+    found = node(name)
+    addresses = [{"type": "Hostname", "address": name}, {"type": "InternalIP", "address": address}]
+    return {**found, "status": {**found["status"], "addresses": addresses}}
+
+
+def serving(of: Object, there: list[Object], adopted: Adopted | None = None, **jobs: Any) -> Decision:
+    known = {} if adopted is None else {objects.uid_of(of): adopted}
+    world = World(conversions=[of], jobs=[job(of, **jobs)] if jobs else [], nodes=there, adopted=known)
+    return decide(world, SERVING, lambda _: "", NOW)
+
+
+def ended(of: Object, address: str = "10.0.0.1") -> Object:
+    report = {**DONE, "images": [IMAGE]}
+    return settled(of, serving(of, [at(address)], ended="Complete", report=report))
+
+
+def test_what_is_ready_says_where_its_volumes_are_and_what_they_are_of() -> None:
+    found = ended(conversion())["status"]
+    assert (found["server"], found["images"]) == ("nbds://10.0.0.1?tls-hostname=one.volumes", [IMAGE])
+    assert "adoption" not in found
+    assert ended(conversion(), "fd00::1")["status"]["server"] == "nbds://[fd00::1]?tls-hostname=one.volumes"
+    web = conversion()
+    running = status(serving(web, [at("10.0.0.1")], report={"phase": "Pulling", "progress": 1}))
+    assert running["server"] == ""
+
+
+@pytest.mark.parametrize("mode", ["block", "overlaybd"])
+def test_disks_are_read_by_nobody_else(mode: str) -> None:
+    web = conversion()
+    web["spec"]["imageMode"] = mode
+    assert ended(web)["status"]["server"] == ""
+
+
+def test_a_node_that_has_another_address_is_followed_when_all_is_done() -> None:
+    done = ended(conversion())
+    assert serving(done, [at("10.0.0.1")]).actions == []
+    assert status(serving(done, [at("10.0.0.2")]))["server"] == "nbds://10.0.0.2?tls-hostname=one.volumes"
+
+
+def test_volumes_that_have_gone_with_their_node_are_made_anew() -> None:
+    """Whether the Job that made them is still there or not; a node that is only not ready has them still."""
+    done = ended(conversion())
+    gone = serving(done, [at("10.0.0.2", "two")])
+    assert (created(gone), told(gone)) == ([(job_name(done, 1), "two")], ["NodeGone", "Started"])
+    assert (status(gone)["ready"], status(gone)["server"], status(gone)["blocks"]) == (False, "", [])
+    report = {**DONE, "images": [IMAGE]}
+    gone = serving(done, [at("10.0.0.2", "two")], ended="Complete", report=report)
+    assert (created(gone), told(gone)) == ([(job_name(done, 2), "two")], ["NodeGone", "Started"])
+    assert created(serving(done, [node(ready="Unknown", since_s=1e6), at("10.0.0.2", "two")])) == []
+    nowhere = serving(done, [])
+    assert said(nowhere) == ("Pending", "NoNode", "no ready node with converts=yes may convert")
+    assert (status(nowhere)["ready"], status(nowhere)["node"]) == (False, "")
+    assert serving(settled(done, nowhere), []).actions == []
+
+
+def test_how_many_nodes_have_it_is_told_when_that_changes() -> None:
+    done = ended(conversion())
+    some = serving(done, [at("10.0.0.1")], Adopted(nodes=1000, adopted=2, problems=("node-7: refused",)))
+    assert status(some)["adoption"] == {"nodes": 1000, "adopted": 2}
+    *_, found = status(some)["conditions"]
+    assert (found["type"], found["status"], found["reason"]) == ("Adopted", "False", "SomeNodes")
+    assert found["message"] == "2 of 1000 nodes have adopted it; node-7: refused"
+    there = {**done, "status": {**done["status"], **status(some)}}
+    assert serving(there, [at("10.0.0.1")]).actions == []
+    every = serving(there, [at("10.0.0.1")], Adopted(nodes=1000, adopted=1000))
+    *_, found = status(every)["conditions"]
+    assert (found["status"], found["reason"]) == ("True", "AllNodes")
+    assert [one["type"] for one in status(every)["conditions"]] == ["Ready", "Failed", "Adopted"]
+
+
+def test_what_was_adopted_stays_said_while_it_is_converted_anew() -> None:
+    done = ended(conversion())
+    there = status(serving(done, [at("10.0.0.1")], Adopted(nodes=1, adopted=1)))
+    anew = {**done, "status": {**done["status"], **there}, "metadata": {**done["metadata"], "generation": 2}}
+    kinds = {one["type"]: one["status"] for one in status(serving(anew, [at("10.0.0.1")]))["conditions"]}
+    assert kinds == {"Ready": "False", "Failed": "False", "Adopted": "True"}

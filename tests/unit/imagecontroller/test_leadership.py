@@ -7,10 +7,10 @@ from typing import Any, cast
 
 import pytest
 
-from agents.imagecontroller.errors import ClusterError, RefusedError
-from agents.imagecontroller.io.apiserver import ApiServer
+from agents.cluster.apiserver import ApiServer
+from agents.cluster.errors import ClusterError, RefusedError
+from agents.cluster.objects import Object
 from agents.imagecontroller.io.leadership import Leadership
-from agents.imagecontroller.wire import Object
 
 
 class Leases:

@@ -16,21 +16,22 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner
 
+from agents.cluster.apiserver import ApiServer
+from agents.cluster.connecting import Connection
+from agents.cluster.errors import ClusterError, RefusedError
+from agents.cluster.objects import Object
+from agents.cluster.observing import Restart
+from agents.cluster.watching import Watched
 from agents.imagecontroller.controller import Controller
-from agents.imagecontroller.errors import ClusterError, RefusedError
 from agents.imagecontroller.io.acting import Acting
-from agents.imagecontroller.io.apiserver import ApiServer
-from agents.imagecontroller.io.connecting import Connection
-from agents.imagecontroller.io.observing import Restart, Seen
-from agents.imagecontroller.io.watching import Watched
+from agents.imagecontroller.io.observing import Seen
 from agents.imagecontroller.metrics import PREFIX, Metrics
 from agents.imagecontroller.translate.counting import count
 from agents.imagecontroller.translate.deciding import OCCASIONS, Tell, World
 from agents.imagecontroller.translate.jobs import Settings
-from agents.imagecontroller.wire import Object
 from cli.main import app
+from tests.unit.cluster.test_watching import GONE, Script, event, listed, served, thing
 from tests.unit.imagecontroller.test_deciding import NOW, SETTINGS, conversion, decided, job
-from tests.unit.imagecontroller.test_watching import GONE, Script, event, listed, served, thing
 
 DOCS: Final = (Path(__file__).parents[3] / "docs" / "images.md").read_text()
 Found = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
@@ -171,7 +172,7 @@ def test_how_long_an_attempt_took(ended: str, reason: str) -> None:
 def test_watches_that_begin_again_and_requests(
     answer: tuple[int, bytes], why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agents.imagecontroller.io.watching._FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr("agents.cluster.watching._FIRST_WAIT_S", 0.01)
     metrics, stop, before_s = Metrics(), Event(), time.time()
     script = Script(listed(5, thing("a", 1)), answer)
     with served(script) as server:

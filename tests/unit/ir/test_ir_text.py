@@ -61,6 +61,8 @@ def test_pipelines_of_the_tests_read_back_equal(made: Pipeline) -> None:
         "apply t",
         "apply t {\n  hit {\n    run other\n  }\n}",
         "apply t {\n  miss {\n    reply\n  }\n}",
+        "apply t rarely meta.flag",
+        "apply t rarely meta.a == 2 {\n  hit {\n    reply\n  }\n}",
         "rewrite { one.left = 1  one.right = two.left }",
         "push {\n  one { }\n  two { left = 1:8  right = one.left }\n}",
         "pop one, two",
@@ -77,6 +79,13 @@ def test_pipelines_of_the_tests_read_back_equal(made: Pipeline) -> None:
 def test_statements_read_back_as_written(statement: str) -> None:
     read = from_text(FRAME % statement)
     assert body(read) == statement
+    assert from_text(to_text(read)) == read
+
+
+def test_a_control_that_is_idle_without_tables_reads_back() -> None:
+    text = (FRAME % "reply").replace("control go {", "control go idle_without one_table, other_table {")
+    read = from_text(text)
+    assert read.controls[0].idle_without == ("one_table", "other_table")
     assert from_text(to_text(read)) == read
 
 

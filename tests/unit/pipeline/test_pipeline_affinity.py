@@ -218,7 +218,18 @@ def test_what_p4_gets_remembers_nobody() -> None:
     left = {table.name for table in pipeline().tables} - {table.name for table in for_p4.tables}
     assert left == {
         f"{stem}_ipv{version}"
-        for stem in ("affinity", "affinity_backend", "storage_host", "crossing", "flow_quoted", *policing.STEMS)
+        for stem in (
+            "affinity",
+            "affinity_backend",
+            "storage_host",
+            "crossing",
+            "direct_backend",
+            "flow_quoted",
+            "fragment",
+            "fragment_reply",
+            "served",
+            *policing.STEMS,
+        )
         for version in (4, 6)
     }
     restricted = {action.name for action in for_p4.actions if action.restriction == "affinity_ms == 0"}

@@ -71,6 +71,7 @@ def test_a_burst_then_the_rate() -> None:
     assert device.open(9, 4000) == {"30": 4, "mesh_limit": 5}
 
 
+@pytest.mark.slow
 def test_the_rate_is_held_over_time() -> None:
     device = Device(clients="{connectionsPerSecond: 100, burst: 10}")
     went = Counter[str]()

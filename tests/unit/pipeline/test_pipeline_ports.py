@@ -105,9 +105,53 @@ def test_who_meets_nobody_keeps_its_port(version: int, src_port: int) -> None:
     assert len(node.model.learned(f"flow_ipv{version}")) == 1, "what is direct is not learned"
 
 
+def serve(node: Node, version: int) -> None:
+    """Services have web-1 as a backend."""
+    place = f"{ADDRESSES[version]['web-1']}/{32 if version == 4 else 128}"
+    entry = node.book.entry(f"served_ipv{version}", node.book.call("has_services"), network=SHOP, address=place)
+    node.model.insert(entry)
+
+
 @BOTH
-def test_a_direct_connection_that_was_there_before_is_not_changed(version: int) -> None:
-    """Nobody knows of it, so only a segment that opens one is given another port."""
+@pytest.mark.parametrize("protocol", [wire.TCP, wire.UDP])
+def test_a_direct_connection_to_a_backend_keeps_its_port(version: int, protocol: int) -> None:
+    node = node_of(version)
+    serve(node, version)
+    direct = directly(version, protocol=protocol)
+    assert seen(send(node, direct)) == direct, "it is translated to what it was"
+    assert len(node.model.learned(f"flow_ipv{version}")) == 1
+    called = by_service(version, OURS)
+    got = seen(send(node, called))
+    assert (got.src_port == 40000) == (protocol == wire.UDP)
+    assert answered(node, got) == called.turned
+    assert answered(node, direct) == direct.turned
+    assert seen(send(node, direct, "A")) == direct
+    assert seen(send(node, called, "A")) == got
+
+
+@BOTH
+def test_only_what_opens_a_direct_connection_is_learned(version: int) -> None:
+    node = node_of(version)
+    serve(node, version)
+    assert seen(send(node, directly(version), "A")).src_port == 40000
+    assert not node.model.learned(f"flow_ipv{version}")
+    assert send(node, ends(version, ADDRESSES[version]["web-2"], 8081, 40001)).verdict is VerdictKind.FORWARD
+    assert not node.model.learned(f"flow_ipv{version}"), "no service has that one"
+
+
+@BOTH
+def test_a_direct_connection_without_a_route_is_the_kernels(version: int) -> None:
+    node = node_of(version)
+    serve(node, version)
+    for entry in node.model.entries(f"route_ipv{version}"):
+        node.model.delete(entry.key)
+    assert send(node, directly(version)).verdict is VerdictKind.TO_KERNEL
+    assert not node.model.learned(f"flow_ipv{version}")
+
+
+@BOTH
+def test_a_direct_connection_that_nobody_knows_of_is_not_changed(version: int) -> None:
+    """Only a segment that opens one is given another port."""
     node = node_of(version)
     send(node, by_service(version, OURS))
     assert seen(send(node, directly(version), "A")).src_port == 40000

@@ -72,7 +72,7 @@ def fragments(dst: str) -> list[Packet]:
     return [*network.fragment(1000)]
 
 
-def test_fragments_and_options_are_routed_but_never_translated() -> None:
+def test_fragments_and_options_that_concern_nobody_are_routed() -> None:
     node = Node()
     with_options = IP(src="10.0.0.10", dst="10.0.0.11", options=[IPOption_NOP()] * 4) / TCP(sport=1, dport=81)
     hop_by_hop = IPv6(src="fd00::10", dst="fd00::11") / IPv6ExtHdrHopByHop() / TCP(sport=1, dport=81)
@@ -85,10 +85,10 @@ def test_fragments_and_options_are_routed_but_never_translated() -> None:
         assert outcome.packet[behind:] == sent[behind:]
 
 
-def test_fragments_and_options_to_a_service_are_left_alone() -> None:
+def test_later_fragments_and_extension_headers_to_a_service_are_left_alone() -> None:
     node = Node()
-    with_options = IP(src="10.0.0.10", dst=VIP[4], options=[IPOption_NOP()] * 4) / TCP(sport=1, dport=81)
-    for network in (*fragments(VIP[4]), with_options):
+    hop_by_hop = IPv6(src="fd00::10", dst=VIP[6]) / IPv6ExtHdrHopByHop() / TCP(sport=1, dport=81)
+    for network in (*fragments(VIP[4])[1:], hop_by_hop):
         sent = bytes(HEAD / network)
         outcome = node.interpreter.process(CLIENT_PORT, sent)
         assert (outcome.verdict, outcome.packet) == (VerdictKind.TO_KERNEL, sent)

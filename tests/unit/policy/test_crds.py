@@ -64,6 +64,14 @@ def test_columns_lead_to_fields_that_are_there() -> None:
             assert column["type"] in ("date", there.get(path, {}).get("type", "string")), (kind, path)
 
 
+def test_fields_to_choose_by_are_there_and_plain() -> None:
+    chosen = {kind: found["spec"]["versions"][0].get("selectableFields", []) for kind, found in BY_KIND.items()}
+    assert {kind: paths for kind, paths in chosen.items() if paths} == {
+        "ImageConversion": [{"jsonPath": ".status.ready"}]
+    }
+    assert dict(parts(schema_of("ImageConversion")))[".status.ready"]["type"] == "boolean"
+
+
 class Inner(Model):
     """What is
     within."""

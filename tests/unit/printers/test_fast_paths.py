@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from compiler.ir.expressions import Binary, Const, MetaRef, Operator
+from compiler.ir.expressions import Binary, Const, FieldRef, MetaRef, Operator
+from compiler.ir.headers import Match
 from compiler.ir.nodes import Pipeline
 from compiler.ir.statements import If, Run
 from compiler.pipeline.assembly import pipeline
+from compiler.printers.ebpf.fastkinds import Masked, masked
 from compiler.printers.ebpf.printing import pipeline_view, print_c
 from compiler.printers.ebpf.wire import sum_of_header
 from runtime.build import Hook, compile_source
@@ -45,6 +47,36 @@ def test_a_packet_is_taken_over_before_it_is_changed() -> None:
     before, after = re.split(r"\ttake_over\(scratch, known\);\n", bodies["fast_forward"])
     assert not re.search(r"packet_|forward_to|drop_for", before)
     assert "UNDECIDED" not in after
+
+
+def test_what_opens_a_connection_is_left_to_the_whole_program() -> None:
+    """Of TCP, by its flags, where they are in a packet of the kind; and once for each."""
+    fast = pipeline_view(pipeline(), {}).fast
+    assert fast is not None
+    lines = [line.strip() for line in fast.dispatch]
+    for kind, flags in (("ethernet_ipv4_tcp", "data + 34 + 13"), ("vxlan_ethernet_ipv6_tcp", "data + 104 + 13")):
+        called = lines.index(f"return fast_{kind}(ctx, port);")
+        assert lines[called - 2 : called] == [f"if ((read_u8({flags}) & 23) == 2)", "return PACKET_UNDECIDED;"]
+    assert sum("& 23) == 2" in line for line in lines) == sum("_tcp(ctx, port)" in line for line in lines)
+
+
+def test_a_hint_of_other_metadata_or_another_form_asks_nothing_of_the_packet() -> None:
+    flags = FieldRef(header="tcp", name="flags", width_bits=8)
+    known = {"tcp_flags": flags}
+    meta, two = MetaRef(name="tcp_flags", width_bits=8), Const(value=2, width_bits=8)
+    other = MetaRef(name="leg", width_bits=8)
+    is_two = Binary(operator=Operator.EQ, left=meta, right=two)
+    assert masked(is_two, known) == Masked(field=flags, match=Match(value=2))
+    assert masked(replace(is_two, left=other), known) is None
+    assert masked(replace(is_two, operator=Operator.NE), known) is None
+    assert masked(replace(is_two, right=meta), known) is None
+    assert masked(meta, known) is None
+
+
+def test_a_control_is_not_run_where_nothing_is_in_its_tables() -> None:
+    text = print_c(pipeline())
+    used = "uses_isolated_source_ipv4 || uses_isolated_destination_ipv4"
+    assert f"if (({used}) && police_ipv4() == DONE)" in text
 
 
 def test_what_is_cold_leads_to_the_whole_program() -> None:

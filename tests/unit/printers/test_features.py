@@ -31,15 +31,20 @@ AFFINITY = {f"uses_affinity_backend_ipv{version}" for version in (4, 6)}
 
 
 OUTSIDE = {
-    f"uses_{table}_ipv{version}" for table in ("eip", "entrance", "source_range", "crossing") for version in (4, 6)
+    f"uses_{table}_ipv{version}"
+    for table in ("eip", "entrance", "source_range", "crossing", "direct_backend")
+    for version in (4, 6)
 }
+
+
+SHARING = {f"uses_served_ipv{version}" for version in (4, 6)}
 
 
 POLICIES = {f"uses_{stem}_ipv{version}" for stem in policing.STEMS for version in (4, 6)}
 
 
 def test_the_whole_shop_uses_everything_but_what_few_have() -> None:
-    few = REDIRECTS | {"uses_storage"} | AFFINITY | OUTSIDE | POLICIES
+    few = REDIRECTS | {"uses_storage"} | AFFINITY | OUTSIDE | POLICIES | SHARING
     assert set(features(pipeline(), Entries())) == EVERYTHING | few
 
 
@@ -50,6 +55,10 @@ def test_policies_learn_connections_without_any_service() -> None:
 
 def test_what_another_device_let_in_is_learned_without_any_service() -> None:
     assert features_of_tables(pipeline(), frozenset({"port", "tunnel", "entrance_ipv4"}))["uses_connections_ipv4"]
+
+
+def test_connections_to_backends_are_learned_without_any_service() -> None:
+    assert features_of_tables(pipeline(), frozenset({"port", "served_ipv4"}))["uses_connections_ipv4"]
 
 
 def test_redirects_learn_connections_without_any_service() -> None:

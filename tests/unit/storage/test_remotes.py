@@ -61,6 +61,24 @@ def test_servers(text: str, host: str, port: int, shown: str) -> None:
     )
 
 
+def test_a_server_whose_certificate_names_something_else() -> None:
+    server = parse_server("nbds://[fd00::1]?tls-hostname=volumes.turnout-system")
+    assert server == Server(host="fd00::1", port=10_809, tls=True, tls_hostname="volumes.turnout-system")
+    assert str(server) == "nbds://[fd00::1]:10809?tls-hostname=volumes.turnout-system"
+    assert parse_server(str(server)) == server
+
+
+@pytest.mark.parametrize(
+    "text", ["nbd://a?tls-hostname=x", "a?tls-hostname=x", "nbds://a?x", "nbds://a?tls-hostname=", "nbds://a?x=y"]
+)
+def test_no_names_of_certificates(text: str) -> None:
+    with pytest.raises(ImageError) as refused:
+        parse_server(text)
+    assert (
+        str(refused.value) == f"'{text}' is no server of volumes: behind nbds://HOST[:PORT] may be ?tls-hostname=NAME"
+    )
+
+
 @pytest.mark.parametrize("text", ["", ":1", "a:0", "a:65536", "a:x", "a/b", "u@a", "fd00::1", "a b", "a:", "http://a"])
 def test_no_servers(text: str) -> None:
     with pytest.raises(ImageError) as refused:

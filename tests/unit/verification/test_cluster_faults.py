@@ -2,53 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-
 import pytest
 
-from compiler.ir.nodes import Pipeline
-from compiler.ir.statements import Statement
 from compiler.pipeline.assembly import pipeline
 from compiler.pipeline.notation import assign, meta
-from runtime.verification.cluster import Levels
-from runtime.verification.findings import Violation
 from runtime.verification.levels import small
-from runtime.verification.policies.plan import DEVICES
 from runtime.verification.stories import OUTSIDE, Story
-
-SLOTS = 16
-NO_LEVELS: Levels = dict.fromkeys(DEVICES, ())
-Body = tuple[Statement, ...]
-
-
-def in_action(name: str, change: Callable[[Body], Body]) -> Callable[[Pipeline], Pipeline]:
-    """Of IPv4, where each family has its own."""
-
-    def changed(whole: Pipeline) -> Pipeline:
-        names = [action.name for action in whole.actions if action.name.removesuffix("_ipv4") == name]
-        assert names, name
-        return replace(
-            whole,
-            actions=tuple(replace(a, body=change(a.body)) if a.name in names else a for a in whole.actions),
-        )
-
-    return changed
-
-
-def in_control(name: str, change: Callable[[Body], Body]) -> Callable[[Pipeline], Pipeline]:
-    def changed(whole: Pipeline) -> Pipeline:
-        assert any(control.name == name for control in whole.controls), name
-        controls = (replace(c, body=change(c.body)) if c.name == name else c for c in whole.controls)
-        return replace(whole, controls=tuple(controls))
-
-    return changed
-
-
-def without(word: str) -> Callable[[Body], Body]:
-    """Without the assignments to metadata of this name."""
-    return lambda body: tuple(statement for statement in body if f"name='{word}'" not in repr(statement))
-
+from tests.unit.verification.faulty import SLOTS, in_action, in_control, is_found, played, without
 
 FAULTS = {
     "who is denied is let in": in_action("deny_source", lambda _: ()),
@@ -63,20 +23,9 @@ FAULTS = {
 }
 
 
-def played(story: Story, changed: Pipeline) -> None:
-    story.run(NO_LEVELS, changed)
-
-
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_is_found(fault: str) -> None:
-    changed = FAULTS[fault](small(pipeline(), SLOTS))
-    found: list[str] = []
-    for story in OUTSIDE:
-        try:
-            played(story, changed)
-        except Violation as problem:
-            found.append(str(problem))
-    assert any("packets arrived" not in text for text in found), "by what holds of every packet, not by counting"
+    assert is_found(OUTSIDE, FAULTS[fault](small(pipeline(), SLOTS)))
 
 
 @pytest.mark.parametrize("story", OUTSIDE, ids=lambda story: story.name)

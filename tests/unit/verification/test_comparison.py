@@ -106,9 +106,9 @@ interpreter, from there:
   seek flow_reverse_ipv4 (network=1, leg=2, protocol=6, {WEB_TO_CLIENT}): free, 1 tried
   table route_ipv4 (network=1, dst=10.0.0.11): hit, via(nexthop=11)
   learn flow_ipv4 (network=1, leg=2, protocol=6, {CLIENT_TO_VIP}): translate_ipv4(src=10.0.0.10, dst=10.0.0.11, \
-src_port=4000, dst_port=8080, nexthop=11, service_id=1) as tcp_new in slot 8
+src_port=4000, dst_port=8080, nexthop=11, service_id=1) as tcp_new in slot 9
   learn flow_reverse_ipv4 (network=1, leg=2, protocol=6, {WEB_TO_CLIENT}): translate_reply_ipv4(src=10.96.0.10, \
-dst=10.0.0.10, src_port=80, dst_port=4000, nexthop=10, service_id=1) as tcp_new in slot 9
+dst=10.0.0.10, src_port=80, dst_port=4000, nexthop=10, service_id=1) as tcp_new in slot 10
   count service_requests[1]
   control forward
   table neighbor (nexthop=11): hit, deliver(network=1, port=17, mtu=1500, dst_mac=02:00:00:00:00:11, \

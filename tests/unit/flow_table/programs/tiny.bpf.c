@@ -6,12 +6,12 @@ enum { DATA, CLOSE, REOPEN };
 
 static const volatile u32 tiny_timeout_ms[] = {[NEW] = 60, [ESTABLISHED] = 1000, [CLOSING] = 120, [SHORT] = 30};
 static const volatile u8 tiny_rank[] = {[NEW] = 0, [ESTABLISHED] = 2, [CLOSING] = 1, [SHORT] = 0};
-static const volatile u16 tiny_moves[] = {
+static const volatile u32 tiny_moves[] = {
 	[DATA] = 1 << NEW | 1 << SHORT,
 	[CLOSE] = 1 << NEW | 1 << ESTABLISHED | 1 << SHORT,
 	[REOPEN] = 1 << CLOSING,
 };
-static const volatile u16 tiny_over = 1 << CLOSING;
+static const volatile u32 tiny_over = 1 << CLOSING;
 static const volatile struct flow_transition tiny_transitions[] = {
 	{.event = DATA, .current = NEW, .other = SHORT, .next = SHORT, .other_next = ESTABLISHED},
 	{.event = DATA, .current = NEW, .next = ESTABLISHED},
@@ -61,7 +61,7 @@ static __always_inline bool look_up(const u64 *key, struct tiny_hit *hit)
 {
 	u64 free;
 
-	return tiny_find_or_free(key, tiny_hash(key), hit, &free);
+	return tiny_find_or_free(key, tiny_hash(hash_seed, key), hit, &free);
 }
 
 SEC("syscall") int find(struct operation *operation)
@@ -92,7 +92,7 @@ static __always_inline int learn_one(struct operation *operation, u32 half, stru
 		.arguments = operation->arguments[half],
 	};
 
-	entry.hash = tiny_hash(entry.key);
+	entry.hash = tiny_hash(hash_seed, entry.key);
 	return tiny_learn(&entry, first);
 }
 
@@ -128,7 +128,7 @@ static __always_inline int learn_pair(const u64 *key)
 		entry.key[1] = key[!half];
 		entry.table = half + 1;
 		entry.counted = half ? 0 : 1 + key[0] % 7;
-		entry.hash = tiny_hash(entry.key);
+		entry.hash = tiny_hash(hash_seed, entry.key);
 		entry.arguments = arguments_of(entry.key);
 		if (tiny_learn(&entry, &first) == FLOW_FULL)
 			return FLOW_FULL;

@@ -3,7 +3,7 @@
 
 static const volatile u32 connections_ipv6_timeout_ms[] = {0, 60000, 1000};
 static const volatile u8 connections_ipv6_rank[] = {0, 0, 2};
-static const volatile u16 connections_ipv6_moves[] = {1 << 1};
+static const volatile u32 connections_ipv6_moves[] = {1 << 1};
 static const volatile struct flow_transition connections_ipv6_transitions[] = {{.event = 0, .current = 1, .next = 2}};
 
 struct decision {
@@ -47,7 +47,7 @@ SEC("syscall") int learn_and_find(struct operation *operation)
 	for (u32 i = 0; i < 5; i++)
 		entry.key[i] = operation->key[i];
 	entry.arguments = operation->decision;
-	entry.hash = connections_ipv6_hash(entry.key);
+	entry.hash = connections_ipv6_hash(hash_seed, entry.key);
 	operation->hash = entry.hash;
 	operation->learned = connections_ipv6_learn(&entry, &first);
 	if (!connections_ipv6_find_or_free(entry.key, entry.hash, &hit, &entry.free))

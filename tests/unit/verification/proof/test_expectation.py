@@ -118,6 +118,23 @@ def test_clients_outside_get_the_backends_of_the_address() -> None:
     assert from_outside(eip, "dpu-a", "192.0.2.1", "203.0.113.10", 81).is_untouched
 
 
+@pytest.mark.parametrize("device", ["dpu-a", "dpu-b"])
+def test_backends_that_answer_by_themselves_get_packets_as_they_are_sent(device: str) -> None:
+    direct = of_example("direct.yaml")
+    found = from_outside(direct, device, "192.0.2.1", "203.0.113.30", 80)
+    assert (found.places, found.is_direct) == (places(("10.1.0.11", 80), ("10.1.0.12", 80)), True)
+    inside = promised(direct, "shop/client", "10.96.0.10", 80)
+    assert (inside.places, inside.is_direct) == (found.places, False)
+    router = (
+        "gateway: 192.168.50.254\n    gatewayMac: 02:00:00:00:50:fe\n  ports:\n  - {id: 1, name: p0, type: uplink}\n"
+    )
+    ports = "  - {id: 16, name: web-2"
+    alone = of_example(
+        "direct.yaml", (router + ports, router.replace("    gatewayMac: 02:00:00:00:50:fe\n", "") + ports)
+    )
+    assert from_outside(alone, "dpu-a", "192.0.2.1", "203.0.113.30", 80).places == places(("10.1.0.11", 80))
+
+
 def test_clients_outside_that_are_not_let_in() -> None:
     ranges = ("  selector: {app: web}\n", "  selector: {app: web}\n  sourceRanges: {allow: [198.51.100.0/24]}\n")
     eip = of_example("eip.yaml", ranges)
@@ -136,7 +153,7 @@ def test_a_gateway_reaches_backends_of_all_networks() -> None:
     assert not doors(gateway, next(d for d in gateway.devices if d.name == "dpu-a"))
 
 
-@pytest.mark.parametrize("name", ["eip", "nodeport", "gateway", "netpol", "ipv6", "kubernetes"])
+@pytest.mark.parametrize("name", ["eip", "direct", "nodeport", "gateway", "netpol", "ipv6", "kubernetes"])
 def test_examples_keep_what_they_promise(name: str) -> None:
     """On the interpreter alone."""
     policies = load([ROOT / "examples" / f"{name}.yaml"]).policies

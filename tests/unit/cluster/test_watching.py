@@ -13,11 +13,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from agents.imagecontroller.errors import ClusterError, RefusedError
-from agents.imagecontroller.io.apiserver import ApiServer
-from agents.imagecontroller.io.connecting import Connection
-from agents.imagecontroller.io.watching import Watched
-from agents.imagecontroller.wire import Object, name_of
+from agents.cluster.apiserver import ApiServer
+from agents.cluster.connecting import Connection
+from agents.cluster.errors import ClusterError, RefusedError
+from agents.cluster.objects import Object, name_of
+from agents.cluster.watching import Watched
 
 PATH: Final = "/api/v1/things"
 GONE: Final = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version: 5 (9)"}
@@ -81,12 +81,14 @@ def served(script: Script) -> Generator[ApiServer]:
         http.server_close()
 
 
-def watched(script: Script, monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], list[dict[str, str]]]:
+def watched(
+    script: Script, monkeypatch: pytest.MonkeyPatch, fields: str = ""
+) -> tuple[list[str], list[dict[str, str]]]:
     """Names that are there when the script is at its end, and what was asked."""
-    monkeypatch.setattr("agents.imagecontroller.io.watching._FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr("agents.cluster.watching._FIRST_WAIT_S", 0.01)
     stop, over = Event(), Event()
     with served(script) as server:
-        found = Watched(server, PATH, lambda: over.set() if not script.answers else None, "app=web")
+        found = Watched(server, PATH, lambda: over.set() if not script.answers else None, "app=web", fields)
         thread = Thread(target=found.run, args=(stop,))
         thread.start()
         while script.answers:
@@ -177,3 +179,18 @@ def test_refusals_carry_the_servers_words() -> None:
             server.get(PATH)
         with pytest.raises(ClusterError, match=r"sent no JSON"):
             server.get(PATH)
+
+
+def test_a_server_that_knows_no_such_field_is_asked_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Kubernetes before 1.31 does not know those of definitions."""
+    words = {
+        "kind": "Status",
+        "code": 400,
+        "reason": "BadRequest",
+        "message": "field label not supported: status.ready",
+    }
+    names, asked = watched(Script((400, json.dumps(words).encode()), listed(5, thing("a", 1))), monkeypatch, "x=true")
+    assert names == ["a"]
+    assert [query.get("fieldSelector") for query in asked] == ["x=true", None, None]
+    names, asked = watched(Script(listed(5, thing("a", 1))), monkeypatch, "x=true")
+    assert [query.get("fieldSelector") for query in asked] == ["x=true", "x=true"]

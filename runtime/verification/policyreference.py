@@ -6,7 +6,7 @@ it; otherwise only what a rule of any of its policies allows. A rule without pee
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Any
@@ -25,9 +25,9 @@ class Pod:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """`protocol` is TCP, UDP or empty for what has no ports."""
+    """`protocol` is TCP, UDP, SCTP or empty for what has no ports. Who sends or gets it may be no workload."""
 
-    source: Pod
+    source: Pod | None
     destination: Pod | None
     source_address: str
     destination_address: str
@@ -47,6 +47,8 @@ class Reference:
         }
 
     def egress(self, c: Connection) -> bool:
+        if c.source is None:
+            return True
         peer, address = c.destination, c.destination_address
         return self._allows(c.source, "Egress", peer, address, c.protocol, c.port, server=c.destination)
 
@@ -58,6 +60,17 @@ class Reference:
 
     def concerns(self, pod: Pod) -> bool:
         return any(self._selects(namespace, spec, pod) for namespace, spec in self._policies)
+
+    def servers(
+        self, namespace: str, spec: Mapping[str, Any], kind: str, rule: Mapping[str, Any], pods: Iterable[Pod]
+    ) -> Iterator[Pod]:
+        """Those whose ports a rule of a policy means by names."""
+        given: Iterable[Mapping[str, Any]] = rule.get("to") or ({"namespaceSelector": {}},)
+        peers = [peer for peer in given if "ipBlock" not in peer]
+        for pod in pods:
+            is_peer = any(self._is_peer(namespace, peer, pod, "") for peer in peers)
+            if self._selects(namespace, spec, pod) if kind == "Ingress" else is_peer:
+                yield pod
 
     def _selects(self, namespace: str, spec: Mapping[str, Any], pod: Pod) -> bool:
         return pod.namespace == namespace and matches(spec["podSelector"], pod.labels)

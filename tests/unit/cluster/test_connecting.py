@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from agents.imagecontroller.errors import ClusterError
-from agents.imagecontroller.io import connecting
-from agents.imagecontroller.io.connecting import connection, own_namespace
+from agents.cluster import connecting
+from agents.cluster.connecting import connection, own_namespace
+from agents.cluster.errors import ClusterError
 from runtime.device.certificates import Validity, make_authority, make_client
 
 VALIDITY = Validity(now=datetime.now(UTC), days=1)
@@ -54,7 +54,7 @@ def test_a_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_token_in_a_file_is_read_again_after_a_minute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
-    monkeypatch.setattr("agents.imagecontroller.io.connecting.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("agents.cluster.connecting.time.monotonic", lambda: now[0])
     (tmp_path / "token").write_text("one\n")
     found = connection(written(tmp_path, {"tokenFile": "token"}))
     assert found.headers() == {"Authorization": "Bearer one"}

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from threading import Event, Lock
 from typing import Final
 
-from agents.imagecontroller.errors import ClusterError, RefusedError
-from agents.imagecontroller.io.apiserver import ApiServer, refusal_of
-from agents.imagecontroller.io.observing import NOBODY, Observer, Restart
-from agents.imagecontroller.wire import Object, key_of, resource_of, version_of
+from agents.cluster.apiserver import ApiServer, refusal_of
+from agents.cluster.errors import ClusterError, RefusedError
+from agents.cluster.objects import Object, key_of, resource_of, version_of
+from agents.cluster.observing import UNOBSERVED, RequestObserver, Restart
 
 _LOG: Final = logging.getLogger(__name__)
 _WATCH_S: Final = 300
@@ -28,12 +28,14 @@ class Watched:
         path: str,
         changed: Callable[[], None],
         selector: str = "",
-        observer: Observer = NOBODY,
+        fields: str = "",
+        observer: RequestObserver = UNOBSERVED,
     ) -> None:
         self._server, self._path, self._changed, self._observer = server, path, changed, observer
         self.resource, self.heard_at_s = resource_of(path), 0.0
         """When the server last told anything, in seconds since 1970."""
-        self._query = {"labelSelector": selector} if selector else {}
+        chosen = {"labelSelector": selector, "fieldSelector": fields}
+        self._query = {name: text for name, text in chosen.items() if text}
         self._objects: dict[str, Object] = {}
         self._lock, self._synced = Lock(), Event()
 
@@ -66,10 +68,16 @@ class Watched:
                     version = self._watch(version, stop)
                     self._observer.watch_restarted(self.resource, Restart.ENDED)
             except ClusterError as error:
+                self._doubt_fields(error)
                 self._observer.watch_restarted(self.resource, _why(error))
                 _LOG.warning("%s: %s; asked again in %.1f s", self._path, error, wait_s)
                 stop.wait(wait_s * random.uniform(0.75, 1.25))
                 wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
+
+    def _doubt_fields(self, error: ClusterError) -> None:
+        """A server before 1.31 knows no fields of ours to choose by (400): then all is watched."""
+        if isinstance(error, RefusedError) and error.code == 400:
+            self._query.pop("fieldSelector", None)
 
     def _list(self) -> str:
         items, version = self._server.list_all(self._path, self._query)

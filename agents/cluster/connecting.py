@@ -17,7 +17,7 @@ from typing import Any, Final, cast
 
 import yaml
 
-from agents.imagecontroller.errors import ClusterError
+from agents.cluster.errors import ClusterError
 
 ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _REREAD_S: Final = 60.0

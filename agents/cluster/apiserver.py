@@ -12,24 +12,24 @@ from urllib.parse import urlencode
 import urllib3
 from urllib3.exceptions import HTTPError
 
-from agents.imagecontroller.errors import ClusterError, RefusedError
-from agents.imagecontroller.io.connecting import Connection
-from agents.imagecontroller.io.observing import NO_ANSWER, NOBODY, Observer
-from agents.imagecontroller.wire import Object, resource_of
+from agents.cluster.connecting import Connection
+from agents.cluster.errors import ClusterError, RefusedError
+from agents.cluster.objects import Object, resource_of
+from agents.cluster.observing import NO_ANSWER, UNOBSERVED, RequestObserver
 
 MERGE: Final = "application/merge-patch+json"
 _JSON: Final = "application/json"
 _TIMEOUT: Final = urllib3.Timeout(connect=5, read=15)
 _PAGE: Final = 500
-_AGENT: Final = "turnout-image-controller"
 
 
 class ApiServer:
     """Used from several threads. Every method raises RefusedError for the server's no, ClusterError where it cannot be
     asked."""
 
-    def __init__(self, connection: Connection, observer: Observer = NOBODY) -> None:
-        self._connection, self._observer = connection, observer
+    def __init__(self, connection: Connection, observer: RequestObserver = UNOBSERVED, agent: str = "turnout") -> None:
+        """`agent` is who we say that we are."""
+        self._connection, self._observer, self._agent = connection, observer, agent
         self._pool = urllib3.PoolManager(maxsize=8, ssl_context=connection.context, retries=False, timeout=_TIMEOUT)
 
     def close(self) -> None:
@@ -95,7 +95,7 @@ class ApiServer:
             self._observer.answered(method, resource_of(path), told, time.monotonic() - began_s)
 
     def _headers(self, content: str = _JSON) -> dict[str, str]:
-        plain = {"Accept": _JSON, "Content-Type": content, "User-Agent": _AGENT}
+        plain = {"Accept": _JSON, "Content-Type": content, "User-Agent": self._agent}
         return {**plain, **self._connection.headers()}
 
     def _ask(

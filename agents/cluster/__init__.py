@@ -1,0 +1,1 @@
+"""A Kubernetes cluster as agents meet it: reaching the API server, asking it, and watching what there is."""
