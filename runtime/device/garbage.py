@@ -4,8 +4,9 @@ Left alone it looks at everything there is again and again: for a second, while 
 write is in no cycle and is freed without it; cycles are what gRPC leaves of each RPC. So each object is looked at once,
 with all that came since the last look, and what lives through that is never looked at again (`gc.freeze`). What was
 alive then and is in a cycle later stays: some kilobytes of the RPCs that were under way, each time that there are
-`MANY` objects more than before. A pipeline that has gone would leave most of a megabyte so; after a change of
-pipelines, all is looked at once more, unless there is so much that nobody would be served meanwhile.
+`MANY` objects more than before. A pipeline that has gone is in no cycle either: one of turnout's would be megabytes,
+and a controller may set one again and again. For what is in one all the same, all is looked at once more after a change
+of pipelines, unless there is so much that nobody would be served meanwhile.
 """
 
 from __future__ import annotations

@@ -21,11 +21,8 @@ ReadEntries = Callable[[p4r.TableEntry, TableCodec], Iterator[p4r.Entity]]
 
 
 class MeterReader:
-    """`read_entries` reads a table, with what lies beside its entries."""
-
-    def __init__(self, schema: Schema, contents: Contents, instance: Instance, read_entries: ReadEntries) -> None:
+    def __init__(self, schema: Schema, contents: Contents, instance: Instance) -> None:
         self._schema, self._contents, self._instance = schema, contents, instance
-        self._read_entries = read_entries
 
     def cells(self, request: p4r.MeterEntry) -> Iterator[p4r.Entity]:
         """One cell, all of a meter, or all of all meters; counters where they are asked for."""
@@ -43,8 +40,8 @@ class MeterReader:
         tallies = self._instance.meter_tallies(meter.name, first, count) if counted else None
         return _encoded_cells(meter, range(first, first + count), dict(self._contents.meters[meter.name]), tallies)
 
-    def of_entries(self, request: p4r.DirectMeterEntry) -> Iterator[p4r.Entity]:
-        """That of one entry, those of a table, or all."""
+    def of_entries(self, request: p4r.DirectMeterEntry, read_entries: ReadEntries) -> Iterator[p4r.Entity]:
+        """That of one entry, those of a table, or all; `read_entries` reads a table, with what lies beside entries."""
         asked = request.table_entry
         if asked.is_default_action:
             raise unimplemented("packets that miss a table are not metered")
@@ -52,21 +49,22 @@ class MeterReader:
             if asked.match or asked.priority:
                 raise invalid("match fields are named together with their table")
             codecs = [codec for codec in self._schema.tables.values() if codec.table.meter is not None]
-            return chain.from_iterable([self._of_table(request, codec) for codec in codecs])
+            return chain.from_iterable([_of_table(request, codec, read_entries) for codec in codecs])
         codec = self._schema.table(asked.table_id)
         if codec.table.meter is None:
             raise invalid(f"table {codec.name} has no direct meter")
-        return self._of_table(request, codec)
+        return _of_table(request, codec, read_entries)
 
-    def _of_table(self, request: p4r.DirectMeterEntry, codec: TableCodec) -> Iterator[p4r.Entity]:
-        asked = request.table_entry
-        wanted = p4r.TableEntry(
-            table_id=codec.table.id, match=asked.match, priority=asked.priority, meter_config=p4r.MeterConfig()
-        )
-        if request.HasField("counter_data"):
-            wanted.meter_counter_data.SetInParent()
-        entries = self._read_entries(wanted, codec)
-        return map(_direct_cell, entries) if not asked.match else iter([_direct_cell(the_one(entries, codec, asked))])
+
+def _of_table(request: p4r.DirectMeterEntry, codec: TableCodec, read_entries: ReadEntries) -> Iterator[p4r.Entity]:
+    asked = request.table_entry
+    wanted = p4r.TableEntry(
+        table_id=codec.table.id, match=asked.match, priority=asked.priority, meter_config=p4r.MeterConfig()
+    )
+    if request.HasField("counter_data"):
+        wanted.meter_counter_data.SetInParent()
+    entries = read_entries(wanted, codec)
+    return map(_direct_cell, entries) if not asked.match else iter([_direct_cell(the_one(entries, codec, asked))])
 
 
 def the_one(entries: Iterator[p4r.Entity], codec: TableCodec, asked: p4r.TableEntry) -> p4r.Entity:

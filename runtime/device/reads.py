@@ -52,9 +52,7 @@ class Reader:
         self._schema = schema
         self._contents = contents
         self._instance = instance
-        self._meters = MeterReader(
-            schema, contents, instance, lambda asked, codec: at_once(self._one_table(asked, codec))
-        )
+        self._meters = MeterReader(schema, contents, instance)
         self._digests = DigestReader(schema, contents)
         self._replication = ReplicationReader(schema, contents)
 
@@ -85,7 +83,7 @@ class Reader:
             case "meter_entry":
                 return _pieces(self._meters.cells(request.meter_entry))
             case "direct_meter_entry":
-                return _pieces(self._meters.of_entries(request.direct_meter_entry))
+                return _pieces(self._meters.of_entries(request.direct_meter_entry, self._read_table))
             case _:
                 return self._absent(kind, request)
 
@@ -128,6 +126,9 @@ class Reader:
             return _pieces((yield from self._one_table(request, codec)))
         rows = self._rows(request, codec)
         return _written(codec.rows, rows, (yield from self._tallies(request, codec, rows)))
+
+    def _read_table(self, request: p4r.TableEntry, codec: TableCodec) -> Iterator[p4r.Entity]:
+        return at_once(self._one_table(request, codec))
 
     def _one_table(self, request: p4r.TableEntry, codec: TableCodec) -> Steps[Iterator[p4r.Entity]]:
         if request.is_default_action:

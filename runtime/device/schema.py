@@ -20,7 +20,6 @@ from compiler.ir.entries import (
     GroupRef,
     Lpm,
     MatchValue,
-    MemberRef,
     Optional,
     Range,
     TableEntry,
@@ -36,16 +35,12 @@ from runtime.device.actioncodec import ActionChoice, action_choice
 from runtime.device.keyforms import KeyForm
 from runtime.device.matchcodec import MatchCodec, match_codec
 from runtime.device.portnames import NO_PORTS, PortNames
-from runtime.device.records import ActionSet, Row, RowAction, RowKey, WeightedAction
-from runtime.device.refusals import invalid, unimplemented
+from runtime.device.records import ActionSet, Row, RowAction, RowKey
+from runtime.device.refusals import invalid
+from runtime.device.rowactions import RowActionCodec, id_of
 from runtime.device.translation import NO_TRANSLATIONS, Ports, Translations, translations
-from runtime.device.watching import decode_watch, encode_watch
 from runtime.device.wireforms import TableForm, has_form
 from runtime.device.wirerows import RowForm
-
-_SET = p4r.ActionProfileActionSet
-_HASHED = (_SET.DEFAULT_MODE_DETERMINED_BY_ACTION_SELECTOR, _SET.HASH)
-_WEIGHED = (_SET.DEFAULT_SIZE_DETERMINED_BY_ACTION_SELECTOR, _SET.SUM_OF_WEIGHTS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +59,7 @@ class TableCodec:
     wildcards: tuple[MatchValue | None, ...]
     keys: KeyForm
     choice: ActionChoice
+    row_actions: RowActionCodec
     metering: frozenset[str] = frozenset()
     """The actions that execute the table's direct meter."""
     ports: Ports | None = None
@@ -72,12 +68,12 @@ class TableCodec:
     @cached_property
     def form(self) -> TableForm | None:
         """Recognises most entries without reading them field by field."""
-        return TableForm(self.table, self.actions, self.keys, self.decode_action) if self._has_forms else None
+        return TableForm(self.table, self.actions, self.keys, self.row_actions.decode) if self._has_forms else None
 
     @cached_property
     def rows(self) -> RowForm | None:
         """Writes them without making messages, where `form` reads them so."""
-        return RowForm(self.table, self.actions, self.action_bytes) if self._has_forms else None
+        return RowForm(self.table, self.actions, self.row_actions.to_bytes) if self._has_forms else None
 
     @property
     def _has_forms(self) -> bool:
@@ -102,22 +98,7 @@ class TableCodec:
 
     def decode_action(self, action: p4r.TableAction) -> RowAction:
         """Raises INVALID_ARGUMENT, PERMISSION_DENIED (an action that is only a default), UNIMPLEMENTED."""
-        kind = action.WhichOneof("type")
-        if kind is None:
-            raise invalid(f"table {self.name}: the action is missing")
-        if self.table.selector is None:
-            if kind != "action":
-                raise invalid(f"table {self.name} has no action profile: its entries carry an action, given is {kind}")
-            return self.choice.decode_for_entry(action.action)
-        match kind:
-            case "action_profile_member_id":
-                return MemberRef(member_id=_id(action.action_profile_member_id, f"table {self.name}: member id"))
-            case "action_profile_group_id":
-                return GroupRef(group_id=_id(action.action_profile_group_id, f"table {self.name}: group id"))
-            case "action_profile_action_set":
-                return self._decode_action_set(action.action_profile_action_set, self.table.selector)
-            case "action":
-                raise invalid(f"table {self.name} has an action profile: its entries carry a member, a group or a set")
+        return self.row_actions.decode(action)
 
     def decode_default(self, action: p4r.TableAction) -> ActionCall:
         """The action of a default entry. Raises INVALID_ARGUMENT, PERMISSION_DENIED (an action only for entries)."""
@@ -137,7 +118,7 @@ class TableCodec:
             entry.idle_timeout_ns = row.idle_timeout_ns
         if row.controller_metadata:
             entry.controller_metadata = row.controller_metadata  # pyright: ignore[reportDeprecated]
-        self._encode_action(entry.action, row.action)
+        self.row_actions.encode_into(entry.action, row.action)
         return entry
 
     def encode_matches(self, matches: tuple[MatchValue, ...]) -> Iterable[p4r.FieldMatch]:
@@ -155,7 +136,7 @@ class TableCodec:
         )
         if row.controller_metadata:
             entry.controller_metadata = row.controller_metadata  # pyright: ignore[reportDeprecated]
-        self._encode_action(entry.action, row.action)
+        self.row_actions.encode_into(entry.action, row.action)
         return entry
 
     def default_entry(self, modified: Row | None) -> TableEntry:
@@ -223,47 +204,6 @@ class TableCodec:
             raise invalid(f"table {self.name}: an entry has no priority (only exact and lpm fields), given {priority}")
         return priority
 
-    def _decode_action_set(self, given: p4r.ActionProfileActionSet, selector: Selector) -> ActionSet:
-        where = f"table {self.name}, action set"
-        mode, semantics = given.action_selection_mode, given.size_semantics
-        if mode not in _HASHED or semantics not in _WEIGHED:
-            raise unimplemented(f"{where}: members are chosen by hash, and weights are what counts; nothing else is")
-        actions = tuple(self._decode_weighted(one, where) for one in given.action_profile_actions)
-        total = sum(one.weight for one in actions)
-        if total > selector.max_group_size:
-            raise invalid(f"{where}: the weights sum to {total}, at most {selector.max_group_size} are possible")
-        return ActionSet(actions, int(mode), int(semantics))
-
-    def _decode_weighted(self, given: p4r.ActionProfileAction, where: str) -> WeightedAction:
-        if given.weight <= 0:
-            raise invalid(f"{where}: a weight is above 0, given is {given.weight}")
-        return WeightedAction(
-            self.choice.decode_for_entry(given.action), given.weight, decode_watch(given, where, self.ports)
-        )
-
-    def action_bytes(self, action: RowAction) -> bytes:
-        """The `p4.v1.TableAction` of a row."""
-        made = p4r.TableAction()
-        self._encode_action(made, action)
-        return made.SerializeToString()
-
-    def _encode_action(self, into: p4r.TableAction, action: RowAction) -> None:
-        match action:
-            case ActionCall():
-                into.action.CopyFrom(self.choice.encode(action))
-            case MemberRef():
-                into.action_profile_member_id = action.member_id
-            case GroupRef():
-                into.action_profile_group_id = action.group_id
-            case ActionSet():
-                into.action_profile_action_set.action_selection_mode = _SET.ActionSelectionMode.ValueType(action.mode)
-                into.action_profile_action_set.size_semantics = _SET.SizeSemantics.ValueType(action.semantics)
-                into.action_profile_action_set.SetInParent()
-                for one in action.actions:
-                    encoded = p4r.ActionProfileAction(action=self.choice.encode(one.call), weight=one.weight)
-                    encode_watch(one.watch, encoded, self.ports)
-                    into.action_profile_action_set.action_profile_actions.append(encoded)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schema:
@@ -280,35 +220,35 @@ class Schema:
 
     def table(self, table_id: int) -> TableCodec:
         """Raises INVALID_ARGUMENT."""
-        found = self.tables.get(_id(table_id, "table id"))
+        found = self.tables.get(id_of(table_id, "table id"))
         if found is None:
             raise invalid(f"the pipeline has no table of id {table_id:#010x}")
         return found
 
     def selector(self, profile_id: int) -> tuple[Selector, TableCodec]:
         """Raises INVALID_ARGUMENT."""
-        found = self.selectors.get(_id(profile_id, "action profile id"))
+        found = self.selectors.get(id_of(profile_id, "action profile id"))
         if found is None or found.table.selector is None:
             raise invalid(f"the pipeline has no action profile of id {profile_id:#010x}")
         return found.table.selector, found
 
     def counter(self, counter_id: int) -> Counter:
         """Raises INVALID_ARGUMENT."""
-        found = self.counters.get(_id(counter_id, "counter id"))
+        found = self.counters.get(id_of(counter_id, "counter id"))
         if found is None:
             raise invalid(f"the pipeline has no counter of id {counter_id:#010x}")
         return found
 
     def meter(self, meter_id: int) -> Meter:
         """Raises INVALID_ARGUMENT."""
-        found = self.meters.get(_id(meter_id, "meter id"))
+        found = self.meters.get(id_of(meter_id, "meter id"))
         if found is None:
             raise invalid(f"the pipeline has no meter of id {meter_id:#010x}")
         return found
 
     def digest(self, digest_id: int) -> Digest:
         """Raises INVALID_ARGUMENT."""
-        found = self.digests.get(_id(digest_id, "digest id"))
+        found = self.digests.get(id_of(digest_id, "digest id"))
         if found is None:
             raise invalid(f"the pipeline has no digest of id {digest_id:#010x}")
         return found
@@ -333,6 +273,8 @@ def schema(pipeline: Pipeline, ports: PortNames = NO_PORTS) -> Schema:
 def table_codec(table: Table, actions: Mapping[str, Action], translated: Translations = NO_TRANSLATIONS) -> TableCodec:
     """`actions` as a codec has them."""
     types = translated.types
+    where = f"table {table.name}"
+    choice = action_choice(where, table.actions, actions, types)
     matches = tuple(match_codec(table.name, key, types[key.type] if key.type else None) for key in table.keys)
     return TableCodec(
         table=table,
@@ -341,7 +283,8 @@ def table_codec(table: Table, actions: Mapping[str, Action], translated: Transla
         positions={codec.id: position for position, codec in enumerate(matches)},
         wildcards=tuple(codec.wildcard for codec in matches),
         keys=KeyForm(table.keys),
-        choice=action_choice(f"table {table.name}", table.actions, actions, types),
+        choice=choice,
+        row_actions=RowActionCodec(where=where, selector=table.selector, choice=choice, ports=translated.ports),
         ports=translated.ports,
         metering=frozenset(ref.name for ref in table.actions if _is_metering(actions[ref.name])),
     )
@@ -354,12 +297,6 @@ def _is_metering(action: Action) -> bool:
 def cookie_of(entry: p4r.TableEntry) -> int:
     """`controller_metadata`, which is deprecated and kept all the same."""
     return entry.controller_metadata  # pyright: ignore[reportDeprecated]
-
-
-def _id(value: int, what: str) -> int:
-    if value == 0:
-        raise invalid(f"{what} is missing")
-    return value
 
 
 def _shown(value: MatchValue, codec: MatchCodec) -> str:

@@ -42,22 +42,9 @@ class Writer:
         self._instance = instance
         self._undo = instance.undo
         self.runs = Runs(schema, contents, instance)
-        meters = MeterWriter(schema, contents, instance)
-        digests = DigestWriter(schema, contents, instance.undo)
-        replication = ReplicationWriter(schema, contents, instance)
-        self._appliers: dict[str, Callable[[int, p4r.Entity], None]] = {
-            "table_entry": lambda kind, entity: self._table_entry(kind, entity.table_entry),
-            "action_profile_member": lambda kind, entity: self._member(kind, entity.action_profile_member),
-            "action_profile_group": lambda kind, entity: self._group(kind, entity.action_profile_group),
-            "counter_entry": lambda kind, entity: self._counter(kind, entity.counter_entry),
-            "direct_counter_entry": lambda kind, entity: self._direct_counter(kind, entity.direct_counter_entry),
-            "digest_entry": lambda kind, entity: digests.entry(kind, entity.digest_entry),
-            "packet_replication_engine_entry": lambda kind, entity: replication.entry(
-                kind, entity.packet_replication_engine_entry
-            ),
-            "meter_entry": lambda kind, entity: meters.cells(kind, entity.meter_entry),
-            "direct_meter_entry": lambda kind, entity: meters.of_entry(kind, entity.direct_meter_entry),
-        }
+        self._meters = MeterWriter(schema, contents, instance)
+        self._digests = DigestWriter(schema, contents, instance.undo)
+        self._replication = ReplicationWriter(schema, contents, instance)
 
     def apply_all(
         self, updates: Sequence[p4r.Update], atomicity: Atomicity = CONTINUE, raw: bytes | None = None
@@ -78,13 +65,30 @@ class Writer:
     def _apply(self, update: p4r.Update) -> None:
         if update.type not in (INSERT, MODIFY, DELETE):
             raise invalid("the update has no type: it is one of INSERT, MODIFY, DELETE")
-        kind = update.entity.WhichOneof("entity")
-        if kind is None:
-            raise invalid("the update has no entity")
-        applier = self._appliers.get(kind)
-        if applier is None:
-            raise unimplemented(f"{kind}: this device has none")
-        applier(update.type, update.entity)
+        entity = update.entity
+        match entity.WhichOneof("entity"):
+            case None:
+                raise invalid("the update has no entity")
+            case "table_entry":
+                self._table_entry(update.type, entity.table_entry)
+            case "action_profile_member":
+                self._member(update.type, entity.action_profile_member)
+            case "action_profile_group":
+                self._group(update.type, entity.action_profile_group)
+            case "counter_entry":
+                self._counter(update.type, entity.counter_entry)
+            case "direct_counter_entry":
+                self._direct_counter(update.type, entity.direct_counter_entry)
+            case "digest_entry":
+                self._digests.entry(update.type, entity.digest_entry)
+            case "packet_replication_engine_entry":
+                self._replication.entry(update.type, entity.packet_replication_engine_entry)
+            case "meter_entry":
+                self._meters.cells(update.type, entity.meter_entry)
+            case "direct_meter_entry":
+                self._meters.of_entry(update.type, entity.direct_meter_entry)
+            case kind:
+                raise unimplemented(f"{kind}: this device has none")
 
     # table entries
 

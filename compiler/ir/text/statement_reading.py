@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any, ClassVar
 
 from compiler.ir.expressions import Expr, FieldRef, MetaRef, ParamRef
 from compiler.ir.statements import (
@@ -46,32 +47,6 @@ class StatementReader:
     def __init__(self, expressions: ExpressionReader) -> None:
         self._expressions = expressions
         self._cursor = expressions.cursor
-        self._readers: dict[str, Callable[[Span], Statement]] = {
-            "if": self._if,
-            "apply": self._apply,
-            "run": lambda span: Run(control=self._cursor.name("a control"), span=span),
-            "rewrite": self._rewrite,
-            "push": self._push,
-            "pop": lambda span: Pop(headers=self._cursor.names(), span=span),
-            "push_vlan": lambda span: PushVlan(vlan_id=self._expressions.read(), span=span),
-            "pop_vlan": lambda span: PopVlan(span=span),
-            "truncate": self._truncate,
-            "learn": self._learn,
-            "renew": lambda span: replace(self._learn(span), renews=True),
-            "seek": self._seek,
-            "advance": lambda span: Advance(event=self._cursor.name("an event"), span=span),
-            "count": self._count,
-            "execute": self._execute,
-            "execute_direct": lambda span: ExecuteDirect(target=self._into(), span=span),
-            "forward": lambda span: Forward(port=self._expressions.read(), span=span),
-            "reply": lambda span: Reply(span=span),
-            "to_kernel": lambda span: ToKernel(span=span),
-            "punt": self._punt,
-            "multicast": self._multicast,
-            "clone": self._clone,
-            "digest": self._digest,
-            "drop": lambda span: Drop(reason=self._cursor.name("a drop reason"), span=span),
-        }
 
     def read_block(self) -> tuple[Statement, ...]:
         """Statements in braces."""
@@ -90,7 +65,7 @@ class StatementReader:
         if read is None:
             cursor.expected("a statement")
         cursor.advance()
-        return read(span)
+        return read(self, span)
 
     def _assign(self, span: Span) -> Assign:
         target = self._expressions.read_field()
@@ -229,3 +204,31 @@ class StatementReader:
         if not isinstance(target, MetaRef):
             self._cursor.refuse("a value goes into metadata", span=place)
         return target
+
+    _readers: ClassVar[Mapping[str, Callable[[Any, Span], Statement]]] = {
+        "if": _if,
+        "apply": _apply,
+        "run": lambda self, span: Run(control=self._cursor.name("a control"), span=span),
+        "rewrite": _rewrite,
+        "push": _push,
+        "pop": lambda self, span: Pop(headers=self._cursor.names(), span=span),
+        "push_vlan": lambda self, span: PushVlan(vlan_id=self._expressions.read(), span=span),
+        "pop_vlan": lambda _, span: PopVlan(span=span),
+        "truncate": _truncate,
+        "learn": _learn,
+        "renew": lambda self, span: replace(self._learn(span), renews=True),
+        "seek": _seek,
+        "advance": lambda self, span: Advance(event=self._cursor.name("an event"), span=span),
+        "count": _count,
+        "execute": _execute,
+        "execute_direct": lambda self, span: ExecuteDirect(target=self._into(), span=span),
+        "forward": lambda self, span: Forward(port=self._expressions.read(), span=span),
+        "reply": lambda _, span: Reply(span=span),
+        "to_kernel": lambda _, span: ToKernel(span=span),
+        "punt": _punt,
+        "multicast": _multicast,
+        "clone": _clone,
+        "digest": _digest,
+        "drop": lambda self, span: Drop(reason=self._cursor.name("a drop reason"), span=span),
+    }
+    """By the first word. They refer to no reader: one that has read is freed at once, and all its tokens."""

@@ -81,20 +81,21 @@ def _check_select(state: State, expressions: Expressions, report: Report) -> Non
 
 
 def _is_loop_free(names: Names, report: Report) -> bool:
-    done: set[str] = set()
+    return _leads_to_no_loop(names.pipeline.parser[0].name, (), set(), names, report)
 
-    def visit(name: str, path: tuple[str, ...]) -> bool:
-        if name in path:
-            message = f"the parser loops: {' -> '.join((*path[path.index(name) :], name))}"
-            report.add(codes.PARSER_LOOP, names.states[name].span, message)
-            return False
-        if name == ACCEPT or name in done:
-            return True
-        free = all(visit(target, (*path, name)) for target in dict.fromkeys(_targets(names.states[name])))
-        done.add(name)
-        return free
 
-    return visit(names.pipeline.parser[0].name, ())
+def _leads_to_no_loop(name: str, path: tuple[str, ...], done: set[str], names: Names, report: Report) -> bool:
+    """Of a state that `path` leads to; `done` are those that have been asked of."""
+    if name in path:
+        message = f"the parser loops: {' -> '.join((*path[path.index(name) :], name))}"
+        report.add(codes.PARSER_LOOP, names.states[name].span, message)
+        return False
+    if name == ACCEPT or name in done:
+        return True
+    targets = dict.fromkeys(_targets(names.states[name]))
+    free = all(_leads_to_no_loop(target, (*path, name), done, names, report) for target in targets)
+    done.add(name)
+    return free
 
 
 def _check_order(names: Names, report: Report) -> None:

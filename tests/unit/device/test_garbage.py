@@ -10,12 +10,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from finsy.proto import p4r
 
+from compiler.pipeline.assembly import pipeline
+from compiler.printers.bundle import write_bundle
+from compiler.printers.p4info import p4info
 from runtime.device import garbage
 from runtime.device.garbage import Remains
+from runtime.device.loaded import loaded, read_config
+from runtime.device.modeltarget import ModelTarget
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 """What is collected here may be another test's."""
+FEW = 50
+"""Objects that the standard library leaves; a pipeline is tens of thousands."""
 
 
 @dataclass(eq=False)
@@ -52,6 +60,27 @@ def test_a_pipeline_that_has_gone_is_freed_once_a_change_is_over(monkeypatch: py
     remains.expect()
     remains.clear()
     assert left() is None
+
+
+def test_a_pipeline_that_has_gone_is_in_no_cycle() -> None:
+    """Else a device to which one is given again and again grows by megabytes each time, while it is not idle."""
+    target, config = ModelTarget(), p4r.ForwardingPipelineConfig(p4info=p4info(pipeline()))
+    config.p4_device_config = write_bundle(pipeline())
+
+    def come_and_go() -> None:
+        bundle = read_config(config)
+        given = loaded(config, bundle.pipeline, target.prepare(bundle))
+        given.instance.activate()
+        given.instance.remove()
+
+    come_and_go()
+    gc.collect()
+    gc.disable()
+    try:
+        come_and_go()
+        assert gc.collect() <= FEW
+    finally:
+        gc.enable()
 
 
 def test_a_device_with_very_many_entries_goes_on_serving(monkeypatch: pytest.MonkeyPatch) -> None:
