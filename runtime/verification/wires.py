@@ -8,11 +8,13 @@ card (`PACKET_VNET_HDR`). The kernel takes a tag out of a sent frame before tc s
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import select
 import socket
 import struct
 import subprocess
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +30,10 @@ SOL_PACKET, PACKET_AUXDATA, PACKET_VNET_HDR, PACKET_IGNORE_OUTGOING = 263, 8, 15
 TP_STATUS_VLAN_VALID = 1 << 4
 _AUXDATA = struct.Struct("=I12xHH")
 _LONGEST, _ANCILLARY = 1 << 17, 256
+LINK_PATIENCE_S, LINK_PAUSE_S = 10.0, 0.001
+_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_RUNNING = 0x8913, 0x8914, 1 << 6
+_FLAGS = struct.Struct("16sH14x")
+"""`struct ifreq` with flags."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +45,7 @@ class Received:
 
 
 class Wires:
-    """Near ends are interfaces for programs, far ends are sockets here. Close them, or use them as a context."""
+    """Near ends are interfaces for programs, far ends are sockets here. Close them."""
 
     def __init__(self) -> None:
         self._near = _new_namespace()
@@ -75,6 +81,8 @@ class Wires:
         with entered(_path(self._far)):
             _run("ip", "link", "set", name, "up")
             self._ends[name] = _packet_socket(name)
+        with self.near():
+            await_sending(name)
         self._poll.register(self._ends[name], select.POLLIN)
         return self.ifindex[name]
 
@@ -102,6 +110,25 @@ class Wires:
         """The far ends at which a frame waits, once there is one or time is up."""
         ready = {descriptor for descriptor, _ in self._poll.poll(timeout_s * 1000)}
         return tuple(name for name, end in self._ends.items() if end.fileno() in ready)
+
+
+def await_sending(name: str) -> None:
+    """Until an interface of this namespace, the end of its pair that was set up first, sends what it is given.
+
+    The kernel's link watch puts the queues of that end to work, and what was sent before is lost: at once, as it does
+    not for the other end, and right after the interface counts as running, in the same hold of the lock that setting
+    flags takes, too (net/core/link_watch.c, `linkwatch_do_dev`). Raises `TimeoutError`.
+    """
+    end, asked = time.monotonic() + LINK_PATIENCE_S, _FLAGS.pack(name.encode(), 0)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as any_socket:
+        while True:
+            answer = fcntl.ioctl(any_socket, _SIOCGIFFLAGS, asked)
+            if _FLAGS.unpack(answer)[1] & _IFF_RUNNING:
+                fcntl.ioctl(any_socket, _SIOCSIFFLAGS, answer)
+                return
+            if time.monotonic() > end:
+                raise TimeoutError(f"{name} is up, but does not run")
+            time.sleep(LINK_PAUSE_S)
 
 
 def _tagged(frame: bytes, ancillary: list[tuple[int, int, bytes]]) -> bytes:
