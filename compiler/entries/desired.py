@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 
 from compiler.diagnostic import Diagnostic, Report
 from compiler.entries import codes, numbers
@@ -11,13 +12,14 @@ from compiler.entries.crossing import Crossings
 from compiler.entries.directing import DirectWays, direct_networks
 from compiler.entries.entering import crossing_entries, entering_entries
 from compiler.entries.limiting import limit_entries, limiters
-from compiler.entries.networking import network_entries, uplink_entries, way_to
+from compiler.entries.networking import network_entries, uplink_entries, ways_into
 from compiler.entries.policing import policing_entries
-from compiler.entries.reachability import Local, places, served_networks
+from compiler.entries.reachability import Local, served_networks
 from compiler.entries.redirecting import proxy_entries, rule_entries
 from compiler.entries.servicing import ServiceNumbers, service_entries
 from compiler.entries.sharing import served_entries
 from compiler.entries.sizes import check_sizes
+from compiler.entries.succeeding import hand_over
 from compiler.entries.vocabulary import Vocabulary
 from compiler.ir.entries import ActionCall, Entries, TableEntry, numbers_of
 from compiler.ir.nodes import Pipeline
@@ -53,19 +55,20 @@ def compile_entries(
 def _entries(words: Vocabulary, policies: PolicySet, device: Device, previous: Entries, report: Report) -> Entries:
     hops = numbers.next_hops(previous)
     networks = served_networks(device, policies)
+    ways = {network.name: ways_into(words, policies, device, network, report) for network in networks}
+    hand_over(hops, list(chain.from_iterable(ways.values())), words, previous)
     wired: list[TableEntry] = [*uplink_entries(words, device)]
     to_proxies: dict[str, ActionCall] = {}
     own_hops: dict[str, int] = {}
     for network in networks:
-        homes = places(policies, device, network)
-        wired.extend(network_entries(words, device, network, homes, hops, report))
+        wired.extend(network_entries(words, device, network, ways[network.name], hops))
         wired.extend(entering_entries(words, policies, device, network, hops))
-        for home in homes:
-            call = way_to(words, device, network, home, report) if isinstance(home, Local) else None
-            if call is not None:
-                own_hops[home.workload.key] = hops.of(call)
-                if home.workload.type is WorkloadType.PROXY:
-                    to_proxies[home.workload.key] = call
+        for way in ways[network.name]:
+            if isinstance(way.place, Local):
+                workload = way.place.workload
+                own_hops[workload.key] = hops.of(way.call)
+                if workload.type is WorkloadType.PROXY:
+                    to_proxies[workload.key] = way.call
     served = {network.name for network in networks}
     services = [s for s in policies.services if s.network.name in served or s.is_across]
     direct = DirectWays(words, policies, device, hops)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import assert_never
 
 from compiler.diagnostic import Report
 from compiler.entries import codes
 from compiler.entries.identity import router_mac
 from compiler.entries.numbers import Numbers
-from compiler.entries.reachability import Local, Place, Remote, Unreachable
+from compiler.entries.reachability import Local, Place, Remote, Unreachable, places
+from compiler.entries.succeeding import Way
 from compiler.entries.vocabulary import Vocabulary, mac_number
 from compiler.ir.entries import ActionCall, TableEntry
-from compiler.policy.policyset import Address, Device, Network, Underlay, WorkloadType
+from compiler.policy.policyset import Address, Device, Network, PolicySet, Underlay, WorkloadType
 from compiler.span import InternalError, Span
 
 VXLAN_OVERHEAD = 50
@@ -30,24 +31,26 @@ def network_entries(
     words: Vocabulary,
     device: Device,
     network: Network,
-    homes: tuple[Place, ...],
+    ways: Iterable[Way],
     hops: Numbers[ActionCall],
-    report: Report,
 ) -> Iterator[TableEntry]:
-    """All that one network needs on one device, but for its services."""
+    """All that one network needs on one device, but for its services; `ways` lead to its workloads."""
     owner = f"Network {network.name}"
     yield from _gateway_entries(words, network, owner)
     yield from enter_tunnel(words, device, network)
     seen: set[int] = set()
-    for home in homes:
-        call = way_to(words, device, network, home, report)
-        if call is None:
-            continue
-        hop = hops.of(call)
+    for way in ways:
+        hop = hops.of(way.call)
         if hop not in seen:
             seen.add(hop)
-            yield words.entry("neighbor", call, *_origin(home), nexthop=hop)
-        yield from _address_entries(words, network, home, hop)
+            yield words.entry("neighbor", way.call, *_origin(way.place), nexthop=hop)
+        yield from _address_entries(words, network, way.place, hop)
+
+
+def ways_into(words: Vocabulary, policies: PolicySet, device: Device, network: Network, report: Report) -> list[Way]:
+    """The ways to all workloads of a network that can be reached."""
+    found = ((place, way_to(words, device, network, place, report)) for place in places(policies, device, network))
+    return [Way(place=place, network=network, call=call) for place, call in found if call is not None]
 
 
 def _origin(home: Place) -> tuple[Span, str]:

@@ -2,7 +2,7 @@
 
 A number that live flows carry must never change its meaning, so what a device already holds is looked at first: the
 same thing keeps its number, and a new thing gets one that nothing uses. Without a device the numbers follow from the
-policies alone.
+policies alone. (Another way to the same workloads is the same next hop: `compiler.entries.succeeding`.)
 
 A next hop that has gone is held no more, while flows still carry its number. So a new one does not get the lowest free
 number, which is likely to be that, but one that follows from what it is.
@@ -57,6 +57,10 @@ class Numbers(Generic[Thing]):
 
     def knows(self, thing: Thing) -> bool:
         return thing in self._known
+
+    def hand_over(self, old: Thing, new: Thing) -> None:
+        """Let a new thing have the number of a known one, which is known no more."""
+        self._known[new] = self._known.pop(old)
 
     def of(self, thing: Thing) -> int:
         """The number of a thing; raises NumbersUsedUpError when all are taken."""

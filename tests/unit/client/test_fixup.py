@@ -97,6 +97,13 @@ def other_next_hop(documents: list[dict[str, Any]]) -> None:
     find(documents, "Device", "dpu-a")["spec"]["ports"][2]["mtu"] = 1400
 
 
+def other_device(documents: list[dict[str, Any]]) -> None:
+    """web-1 goes to where web-3 is."""
+    find(documents, "Workload", "web-1")["spec"]["node"] = "node-b"
+    port = find(documents, "Device", "dpu-a")["spec"]["ports"].pop(2)
+    find(documents, "Device", "dpu-b")["spec"]["ports"].append(port)
+
+
 def one_more(documents: list[dict[str, Any]]) -> None:
     find(documents, "Workload", "client")["metadata"]["labels"] = {"app": "web"}
 
@@ -130,7 +137,8 @@ K, D, E, A = Fate.KEEP, Fate.DRAIN, Fate.END, Fate.ANEW
         (without_web_1, [D, K, D, E], [E, K, E, E]),
         (without_service, [D, D, D, E], [E, E, E, E]),
         (other_port, [D, D, D, K], [E, E, E, K]),
-        (other_next_hop, [A, K, A, A], [A, K, A, A]),
+        (other_next_hop, [K, K, K, K], [K, K, K, K]),
+        (other_device, [A, K, A, A], [A, K, A, A]),
     ],
 )
 def test_what_a_change_makes_of_connections(change: Change | None, drained: list[Fate], reset: list[Fate]) -> None:
@@ -148,7 +156,7 @@ def test_a_backend_that_comes_concerns_no_connection() -> None:
     assert not any(map(concerns_connections, difference(BEFORE, entries(one_more, BEFORE)).steps))
 
 
-@pytest.mark.parametrize("change", [without_web_1, without_service, other_port, other_next_hop])
+@pytest.mark.parametrize("change", [without_web_1, without_service, other_port, other_next_hop, other_device])
 def test_what_concerns_connections_is_one_stretch_of_the_plan(change: Change) -> None:
     plan = difference(BEFORE, entries(change, BEFORE))
     before, concerning, behind = split(plan)
@@ -174,4 +182,4 @@ def test_words() -> None:
     assert fix_up(ALL, BEFORE, DRAIN).words == "4 go on"
     assert fix_up(ALL, entries(without_web_1, BEFORE), DRAIN).words == "1 goes on, 2 drain, 1 ends"
     assert fix_up(ALL, entries(without_web_1, BEFORE), RESET).words == "1 goes on, 3 end"
-    assert fix_up([WEB_1], entries(other_next_hop, BEFORE), RESET).words == "1 is decided anew"
+    assert fix_up([WEB_1], entries(other_device, BEFORE), RESET).words == "1 is decided anew"
