@@ -83,6 +83,9 @@ _TO_FEW = PlannedRanges(allow=(1, 7), deny=(3, 9))
 """All but one of the clients that have no address of a network inside."""
 _SHOWN_TO_FEW = replace(_SHOWN, services=(replace(_SHOWN.services[0], ranges=_TO_FEW), _SHOWN.services[1]))
 _HIDDEN = replace(_SHOWN, services=(_WEB,))
+_ALONE = replace(_SHOWN, workloads=(_NEAR, _STRANGER), services=_SHOWN.services[:1])
+_ALONE_IN_IPV6 = replace(_ALONE, workloads=(replace(_NEAR, versions=(6,)), _STRANGER))
+"""The address that its MAC address is derived from has gone."""
 _ENTER = Enter(device="dpu-a", client=0, service=1, version=4, src_port=1024)
 _SETTLED = tuple(Restart(device=device, how="fitting") for device in DEVICES)
 
@@ -357,6 +360,20 @@ STORIES = (
             replace(_QUERY, service=1, src_port=1030),
         ),
         arrives=56,
+    ),
+    Story(
+        name="connections of one source port stay apart when their server gets another MAC address",
+        plans=(_ALONE, _ALONE_IN_IPV6),
+        steps=(
+            Adopt(),
+            *(
+                Exchange(call=Call(client=0, service=at, version=6, src_port=1024))  # from and to one workload
+                for at in (1, 3)
+            ),
+            Apply(),
+            *(More(back=3, flags="PA") for _ in range(8)),  # the one that got a port of its own, first
+        ),
+        arrives=16,
     ),
     Story(
         name="nobody reaches another network",
