@@ -66,6 +66,9 @@ _INWARDS = PlannedIsolation(
 _OUTWARDS = PlannedIsolation(egress=(PlannedGrant(peers=(_WEB,)), PlannedGrant(ports=(_UDP_7,))))
 GUARDED = replace(TWINS, isolations=(_INWARDS, _OUTWARDS))
 _NOBODY = replace(TWINS, isolations=(replace(_INWARDS, ingress=()), replace(_OUTWARDS, egress=())))
+_ACROSS = replace(TWINS, workloads=(*TWINS.workloads[:1], *TWINS.workloads[2:]))
+_DENIED_ACROSS = replace(_ACROSS, isolations=(PlannedIsolation(app="web", ingress=()),))
+"""The one backend is behind the other device, and may not be called any more."""
 _BY_NAME = replace(
     TWINS,
     isolations=(
@@ -273,6 +276,18 @@ ISOLATED = (
             *_entering(1026, 0, 1),
         ),
         arrives=84,
+    ),
+    Story(
+        name="a server that may not be called any more goes on by itself, and is answered",
+        plans=(_ACROSS, _DENIED_ACROSS),
+        steps=(
+            Exchange(call=_CALL),
+            Apply(),
+            More(back=1, flags=""),  # is dropped
+            Answer(back=1, flags=""),  # a flow of its own now
+            More(back=2, flags=""),
+        ),
+        arrives=6,
     ),
     Story(
         name="what goes by a proxy is asked as if it did not",

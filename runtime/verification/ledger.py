@@ -40,7 +40,7 @@ class Connection:
     has_data: dict[bool, bool] = field(default_factory=_nothing_sent)
     is_over: bool = False
     has_ended: bool = False
-    """A write has ended it, and no packet with something wrong in it may have opened it again."""
+    """A write has ended it, and no packet of its server, or with something wrong in it, may have opened it again."""
     drains: bool | None = True
     """It goes on when its backend goes, or policies deny it, until it ends by itself; else it ends then. None: one of
     both."""

@@ -91,7 +91,8 @@ class Witness:
         has_learned = journey.has_learned
         if has_learned:
             if connection is not None:
-                connection.is_over = True  # kept by one more device, which may yet forget it, or as another one
+                # Kept by one more device, which may yet forget it, or as another one, which its server may have opened.
+                connection.is_over, connection.has_ended = True, False
             self._open(origin, speaker, ends, journey, got)
         elif journey.is_known and connection is not None:
             if (
