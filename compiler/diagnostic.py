@@ -189,7 +189,8 @@ class Renderer:
         start = min(max(span.column - 1, 0), len(line))
         same_line = span.end_column is not None and span.end_line in (None, span.line)
         end = min(span.end_column - 1, len(line)) if same_line and span.end_column is not None else len(line.rstrip())
-        text, start, end = _window(printable(line), start, max(end, start))
+        text, start, end = _window(line, start, max(end, start))
+        text = printable(text)  # as many characters; of a line that is a whole file, only those that are shown
         gutter = f"{span.line:>5} | "
         carets = "^" * max(1, sum(1 if c == "\t" else _cells(c) for c in text[start:end]))
         return [gutter + text.rstrip(), " " * (len(gutter) - 2) + "| " + _padding(text[:start]) + carets]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from compiler import diagnostic
 from compiler.diagnostic import Code, Diagnostic, did_you_mean, nearest, render_all, sorted_diagnostics, summary
 from compiler.span import Span
 
@@ -37,6 +38,19 @@ def test_long_lines_are_cut_around_the_mark() -> None:
     _, text, carets = render("x" * 5000 + "HERE" + "y" * 5000, 5001, 5005)
     assert len(text) < 150
     assert text[carets.index("^") : carets.rindex("^") + 1] == "HERE"
+
+
+def test_of_a_line_that_is_a_whole_file_only_what_is_shown_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a compact JSON with a mistake in each of its objects takes minutes."""
+    looked_at: list[int] = []
+
+    def looking(text: str) -> str:
+        looked_at.append(len(text))
+        return text
+
+    monkeypatch.setattr(diagnostic, "printable", looking)
+    render("x" * 500_000 + "HERE" + "y" * 500_000, 500_001, 500_005)
+    assert max(looked_at) < 200
 
 
 def test_control_characters_do_not_reach_the_terminal() -> None:
