@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from compiler.diagnostic import Report
 from compiler.entries.networking import enter_tunnel, set_gateway, underlay_mac, way_out, way_to
 from compiler.entries.numbers import Numbers
-from compiler.entries.reachability import Local, Place, homes, place_of, places
+from compiler.entries.reachability import Homes, Local, Place
 from compiler.entries.vocabulary import Vocabulary, mac_number
 from compiler.ir.entries import ActionCall, TableEntry
-from compiler.policy.policyset import OUTSIDE, Backend, Device, Network, PolicySet, Port, Service
+from compiler.policy.policyset import OUTSIDE, Backend, Device, Network, PolicySet, Service
 from compiler.span import InternalError
 
 
@@ -47,12 +47,12 @@ class Crossings:
 
     words: Vocabulary
     policies: PolicySet
+    homes: Homes
     device: Device
     hops: Numbers[ActionCall]
     numbers: Numbers[ActionCall]
     report: Report
     _entries: dict[tuple[str, int], TableEntry] = field(default_factory=dict[tuple[str, int], TableEntry])
-    _homes: dict[str, tuple[Device, Port]] = field(default_factory=dict[str, tuple[Device, Port]])
     _found: dict[tuple[str, str], int | None] = field(default_factory=dict[tuple[str, str], "int | None"])
 
     def number_of(self, family: str, backend: Backend) -> int | None:
@@ -62,10 +62,7 @@ class Crossings:
             raise InternalError(f"backend {backend.address} has no network of its own")
         key = (family, workload.key)
         if key not in self._found:
-            if not self._homes:
-                self._homes.update(homes(self.policies))
-            place = place_of(self._homes.get(workload.key), self.device, workload)
-            self._found[key] = self._cross(family, network, place)
+            self._found[key] = self._cross(family, network, self.homes.place(self.device, workload))
         return self._found[key]
 
     def _cross(self, family: str, network: Network, place: Place) -> int | None:
@@ -108,7 +105,7 @@ class Crossings:
 
     def _ways_into(self, network: Network) -> Iterator[TableEntry]:
         """To all workloads of a network: a backend that a service no longer has still keeps its connections."""
-        for place in places(self.policies, self.device, network):
+        for place in self.homes.places(self.device, network):
             way = way_to(self.words, self.device, network, place, Report())
             if way is not None:
                 inwards = self._from_outside(way)

@@ -14,7 +14,7 @@ from compiler.entries.entering import crossing_entries, entering_entries
 from compiler.entries.limiting import limit_entries, limiters
 from compiler.entries.networking import network_entries, uplink_entries, ways_into
 from compiler.entries.policing import policing_entries
-from compiler.entries.reachability import Local, served_networks
+from compiler.entries.reachability import Homes, Local, served_networks
 from compiler.entries.redirecting import proxy_entries, rule_entries
 from compiler.entries.servicing import ServiceNumbers, service_entries
 from compiler.entries.sharing import served_entries
@@ -55,14 +55,15 @@ def compile_entries(
 def _entries(words: Vocabulary, policies: PolicySet, device: Device, previous: Entries, report: Report) -> Entries:
     hops = numbers.next_hops(previous)
     networks = served_networks(device, policies)
-    ways = {network.name: ways_into(words, policies, device, network, report) for network in networks}
+    homes = Homes(policies)
+    ways = {network.name: ways_into(words, homes, device, network, report) for network in networks}
     hand_over(hops, list(chain.from_iterable(ways.values())), words, previous)
     wired: list[TableEntry] = [*uplink_entries(words, device)]
     to_proxies: dict[str, ActionCall] = {}
     own_hops: dict[str, int] = {}
     for network in networks:
         wired.extend(network_entries(words, device, network, ways[network.name], hops))
-        wired.extend(entering_entries(words, policies, device, network, hops))
+        wired.extend(entering_entries(words, policies, homes, device, network, hops))
         for way in ways[network.name]:
             if isinstance(way.place, Local):
                 workload = way.place.workload
@@ -71,8 +72,8 @@ def _entries(words: Vocabulary, policies: PolicySet, device: Device, previous: E
                     to_proxies[workload.key] = way.call
     served = {network.name for network in networks}
     services = [s for s in policies.services if s.network.name in served or s.is_across]
-    direct = DirectWays(words, policies, device, hops)
-    crossings = Crossings(words, policies, device, hops, numbers.crossings(previous), report)
+    direct = DirectWays(words, policies, homes, device, hops)
+    crossings = Crossings(words, policies, homes, device, hops, numbers.crossings(previous), report)
     serving = service_entries(
         words,
         services,

@@ -14,11 +14,11 @@ from functools import cached_property
 from compiler.diagnostic import Report
 from compiler.entries.networking import way_out, way_to
 from compiler.entries.numbers import Numbers
-from compiler.entries.reachability import Place, Remote, homes, place_of, places
+from compiler.entries.reachability import Homes, Place, Remote
 from compiler.entries.vocabulary import Vocabulary, mac_number
 from compiler.ir.entries import ActionCall, TableEntry
 from compiler.pipeline import serverreturn
-from compiler.policy.policyset import Backend, Device, Network, PolicySet, Port, Protocol, ServerReturn, Service
+from compiler.policy.policyset import Backend, Device, Network, PolicySet, Protocol, ServerReturn, Service
 from compiler.policy.policyset import WorkloadType as Type
 from compiler.policy.serverreturns import device_of_workloads, met_by_proxies, why_not
 
@@ -35,13 +35,10 @@ class DirectWays:
 
     words: Vocabulary
     policies: PolicySet
+    homes: Homes
     device: Device
     hops: Numbers[ActionCall]
     _entries: dict[int, TableEntry] = field(default_factory=dict[int, TableEntry])
-
-    @cached_property
-    def _homes(self) -> Mapping[str, tuple[Device, Port]]:
-        return homes(self.policies)
 
     @cached_property
     def _devices(self) -> Mapping[str, Device]:
@@ -56,7 +53,7 @@ class DirectWays:
         workload = backend.workload
         if workload is None or why_not(backend, protocol, self._devices, self._at_proxies) is not None:
             return None
-        place = place_of(self._homes.get(workload.key), self.device, workload)
+        place = self.homes.place(self.device, workload)
         way = self._way(service.network, place)
         return None if way is None else self._keep(way, place)
 
@@ -77,7 +74,7 @@ class DirectWays:
 
         What leads to a workload that was a backend stays as long as the workload does: connections may drain there.
         """
-        for place in places(self.policies, self.device, network):
+        for place in self.homes.places(self.device, network):
             way = self._way(network, place) if isinstance(place, Remote) else None
             if way is not None and self.hops.knows(way):
                 self._keep(way, place)
@@ -90,7 +87,7 @@ class DirectWays:
         out = way_out(self.words, self.device, network)
         back = self.hops.of(out)
         yield self.words.entry("neighbor", out, self.device.span, f"Device {self.device.name}", nexthop=back)
-        for place in places(self.policies, self.device, network):
+        for place in self.homes.places(self.device, network):
             workload = place.workload
             way = None if isinstance(place, Remote) else self._way(network, place)
             if way is None or workload.type is Type.PROXY:

@@ -14,7 +14,7 @@ from compiler.entries.crossing import across_services, gateways_into
 from compiler.entries.identity import router_mac
 from compiler.entries.networking import tunnel_to, underlay_mac, way_out
 from compiler.entries.numbers import Numbers
-from compiler.entries.reachability import reaches, served_networks
+from compiler.entries.reachability import Homes, reaches
 from compiler.entries.vocabulary import Vocabulary, mac_number
 from compiler.ir.entries import ActionCall, TableEntry
 from compiler.ir.hashing import mix64
@@ -27,15 +27,16 @@ _OWNER_SEED: Final = 0x6F757473696465
 
 
 def entering_entries(
-    words: Vocabulary, policies: PolicySet, device: Device, network: Network, hops: Numbers[ActionCall]
+    words: Vocabulary, policies: PolicySet, homes: Homes, device: Device, network: Network, hops: Numbers[ActionCall]
 ) -> Iterator[TableEntry]:
     """All that a network with external addresses needs on a device, but for its services."""
     fronts = _fronts(policies, network)
     offered = next((port for s in policies.services if s.network.name == network.name for port in s.node_ports), None)
     is_entered = bool(fronts) or offered is not None
-    entrances = entrances_of(policies, network) if is_entered else ()
-    for there in dict.fromkeys((*entrances, *gateways_into(policies, network))):
-        if there.name != device.name and reaches(device, there):
+    entrances = _letting_in(homes, network) if is_entered else ()
+    others = {there.name: there for there in (*entrances, *gateways_into(policies, network))}
+    for name, there in others.items():
+        if name != device.name and reaches(device, there):
             yield from _entrance(words, device, there, network, hops)
     if is_entered and device.lets_in:
         enter = yield from _way_back(words, device, network, hops)
@@ -64,7 +65,11 @@ def entrances_of(policies: PolicySet, network: Network) -> tuple[Device, ...]:
     """The devices that let clients outside into a network; of `OUTSIDE` all that are gateways of any family."""
     if network.id == OUTSIDE.id:
         return tuple(device for device in policies.devices if across_services(policies, device))
-    return tuple(d for d in policies.devices if d.lets_in and network in served_networks(d, policies))
+    return _letting_in(Homes(policies), network)
+
+
+def _letting_in(homes: Homes, network: Network) -> tuple[Device, ...]:
+    return tuple(device for device in homes.devices(network) if device.lets_in)
 
 
 def _fronts(policies: PolicySet, network: Network) -> dict[Address, list[tuple[Service, Span]]]:

@@ -9,11 +9,11 @@ from compiler.diagnostic import Report
 from compiler.entries import codes
 from compiler.entries.identity import router_mac
 from compiler.entries.numbers import Numbers
-from compiler.entries.reachability import Local, Place, Remote, Unreachable, places
+from compiler.entries.reachability import Homes, Local, Place, Remote, Unreachable
 from compiler.entries.succeeding import Way
 from compiler.entries.vocabulary import Vocabulary, mac_number
 from compiler.ir.entries import ActionCall, TableEntry
-from compiler.policy.policyset import Address, Device, Network, PolicySet, Underlay, WorkloadType
+from compiler.policy.policyset import Address, Device, Network, Underlay, WorkloadType
 from compiler.span import InternalError, Span
 
 VXLAN_OVERHEAD = 50
@@ -47,9 +47,9 @@ def network_entries(
         yield from _address_entries(words, network, way.place, hop)
 
 
-def ways_into(words: Vocabulary, policies: PolicySet, device: Device, network: Network, report: Report) -> list[Way]:
+def ways_into(words: Vocabulary, homes: Homes, device: Device, network: Network, report: Report) -> list[Way]:
     """The ways to all workloads of a network that can be reached."""
-    found = ((place, way_to(words, device, network, place, report)) for place in places(policies, device, network))
+    found = ((place, way_to(words, device, network, place, report)) for place in homes.places(device, network))
     return [Way(place=place, network=network, call=call) for place, call in found if call is not None]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 
 from compiler.policy.policyset import Device, Network, PolicySet, Port, Workload
@@ -37,23 +38,36 @@ class Unreachable:
 Place = Local | Remote | Unreachable
 
 
-def places(policies: PolicySet, device: Device, network: Network) -> tuple[Place, ...]:
-    """The place of every workload of a network, sorted as the policies are."""
-    found = homes(policies)
-    members = (workload for workload in policies.workloads if workload.network.name == network.name)
-    return tuple(place_of(found.get(workload.key), device, workload) for workload in members)
+class Homes:
+    """The port that each workload of policies is behind, and who is in each network, and where: looked for once."""
+
+    def __init__(self, policies: PolicySet) -> None:
+        self._homes: dict[str, tuple[Device, Port]] = {}
+        self._devices: defaultdict[str, dict[str, Device]] = defaultdict(dict)
+        for device in policies.devices:
+            for port in device.ports:
+                if port.workload is not None:
+                    self._homes[port.workload.key] = device, port
+                    self._devices[port.workload.network.name][device.name] = device
+        self._members: defaultdict[str, list[Workload]] = defaultdict(list)
+        for workload in policies.workloads:
+            self._members[workload.network.name].append(workload)
+
+    def place(self, device: Device, workload: Workload) -> Place:
+        """Of a workload, seen from a device."""
+        home = self._homes.get(workload.key)
+        return Unreachable(workload=workload) if home is None else _place(*home, device, workload)
+
+    def places(self, device: Device, network: Network) -> tuple[Place, ...]:
+        """Of every workload of a network, sorted as the policies are."""
+        return tuple(self.place(device, workload) for workload in self._members.get(network.name, ()))
+
+    def devices(self, network: Network) -> tuple[Device, ...]:
+        """Those that have a workload of a network behind a port, sorted as the policies are."""
+        return tuple(self._devices.get(network.name, {}).values())
 
 
-def homes(policies: PolicySet) -> dict[str, tuple[Device, Port]]:
-    """The port that each workload is behind, by the workload's key."""
-    return {p.workload.key: (d, p) for d in policies.devices for p in d.ports if p.workload is not None}
-
-
-def place_of(home: tuple[Device, Port] | None, device: Device, workload: Workload) -> Place:
-    """The place of a workload whose `home` is known, seen from a device."""
-    if home is None:
-        return Unreachable(workload=workload)
-    there, port = home
+def _place(there: Device, port: Port, device: Device, workload: Workload) -> Place:
     if there.name == device.name:
         return Local(port=port, workload=workload)
     if there.underlay is None or device.underlay is None or not device.uplinks:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Network
 from typing import Final
 
@@ -202,7 +203,7 @@ class Underlay:
     mtu: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Device:
     """A DPU. `address` is where its P4Runtime server listens: `unix:/path` or `host:port`. Ports are sorted by id.
 
@@ -221,7 +222,7 @@ class Device:
     labels: Labels = ()
     span: Span = field(default=NOWHERE, compare=False)
 
-    @property
+    @cached_property
     def uplinks(self) -> tuple[Port, ...]:
         return tuple(port for port in self.ports if port.type is PortType.UPLINK)
 

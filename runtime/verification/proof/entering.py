@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import ip_address
 
-from compiler.entries.reachability import Local, Remote, homes, place_of, served_networks
+from compiler.entries.reachability import Homes, Local, Remote, served_networks
 from compiler.policy.policyset import Address, Backend, Device, Front, Network, PolicySet, Service, ServicePort
 from compiler.policy.serverreturns import device_of_workloads, met_by_proxies, why_not
 from runtime.verification.speaking import Speaker, outsider
@@ -77,12 +77,9 @@ def network_entered(policies: PolicySet, device: str, address: Address) -> str |
 
 def reached(policies: PolicySet, device: Device, backends: tuple[Backend, ...]) -> tuple[Backend, ...]:
     """Those of a service without a network that something leads to from a device."""
-    found = homes(policies)
+    homes = Homes(policies)
     return tuple(
-        b
-        for b in backends
-        if b.workload is not None
-        and isinstance(place_of(found.get(b.workload.key), device, b.workload), Local | Remote)
+        b for b in backends if b.workload is not None and isinstance(homes.place(device, b.workload), Local | Remote)
     )
 
 

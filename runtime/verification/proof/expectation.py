@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from compiler.entries.reachability import Local, Remote, places
+from compiler.entries.reachability import Homes, Local, Remote
 from compiler.policy.policyset import Address, Device, PolicySet, Service, ServicePort, Workload, WorkloadType
 from runtime.verification import wire
 from runtime.verification.proof import entering, isolations, redirects
@@ -184,7 +184,7 @@ def _of_service(
 
 def _reached(policies: PolicySet, device: Device, sender: Workload) -> Iterator[Address]:
     """The addresses of the sender's network that something leads to from its device."""
-    for place in places(policies, device, sender.network):
+    for place in Homes(policies).places(device, sender.network):
         if isinstance(place, Local | Remote):
             yield from place.workload.addresses
 
