@@ -183,6 +183,11 @@ class Kernel:
         ended = [self._end(end_context(self.layout, table, key, 0)) for table in tables]
         if any(one.busy for one in ended):
             return Deleted(removed=0, busy=True)
+        return self.remove_ended(key)
+
+    def remove_ended(self, key: Words) -> Deleted:
+        """Remove it if it was ended, and somebody was at it then."""
+        tables = [table.table for table in self.layout.tables]
         removed = [self._end(remove_ended_context(self.layout, table, key)) for table in tables]
         return Deleted(removed=sum(one.removed for one in removed), busy=any(one.busy for one in removed))
 
