@@ -7,6 +7,7 @@ one of `ALLOWED_IN_CI`.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator
 from typing import Final
 
@@ -23,6 +24,11 @@ from runtime.applied import FOLDER
 # How long an example takes says how busy the machine is.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+# A shell has its background jobs ignore it, and so would all commands that tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _broadcast(_link: Packet, _network: Packet) -> str:
