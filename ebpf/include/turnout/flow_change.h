@@ -305,6 +305,14 @@ static __always_inline u64 FLOW(still_free)(const struct FLOW(entry) *entry, con
 	return free;
 }
 
+/* Whether the first half has this very key, as of a packet that is its own answer: from an address and port to themselves. */
+static __always_inline bool FLOW(is_own)(const struct FLOW(entry) *entry, const struct flow_half *first)
+{
+	struct FLOW(slot) *slot = FLOW(at)(first->slot - 1);
+
+	return slot && FLOW(has_key)(slot, entry->key);
+}
+
 /*
  * Learn an entry for this packet; the second one becomes the pair of the first. Returns enum flow_learned. After
  * FLOW_FULL and FLOW_KNOWN the packet has left nothing behind, a first half neither. A function of its own to the
@@ -322,8 +330,9 @@ __noinline int FLOW(learn)(const struct FLOW(entry) *entry, struct flow_half *fi
 	 * Mostly there is a free slot, known since the key was looked for. One that another CPU fills at this moment may look
 	 * free, too: it cannot be had then, and `search` tells what became of it.
 	 */
-	u64 score = first->slot && !first->took_free ? FLOW_SCORE_NONE
-							: FLOW(free_score)(FLOW(still_free)(entry, first));
+	u64 score = first->slot && (!first->took_free || FLOW(is_own)(entry, first))
+			    ? FLOW_SCORE_NONE
+			    : FLOW(free_score)(FLOW(still_free)(entry, first));
 	bool is_seen = score != FLOW_SCORE_NONE, was_searched = false;
 #pragma clang loop unroll(disable)
 	for (u32 attempt = !is_seen; attempt <= FLOW_ATTEMPTS && FLOW(is_there)(first); attempt++) {
