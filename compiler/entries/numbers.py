@@ -58,6 +58,11 @@ class Numbers(Generic[Thing]):
     def knows(self, thing: Thing) -> bool:
         return thing in self._known
 
+    @property
+    def known(self) -> Mapping[Thing, int]:
+        """The numbers of all things that have one."""
+        return self._known
+
     def hand_over(self, old: Thing, new: Thing) -> None:
         """Let a new thing have the number of a known one, which is known no more."""
         self._known[new] = self._known.pop(old)

@@ -35,11 +35,13 @@ class Way:
 
 
 def hand_over(hops: Numbers[ActionCall], ways: Sequence[Way], words: Vocabulary, previous: Entries) -> None:
-    """Let new ways have the numbers that those before them had; `ways` are all that the device is going to have."""
+    """Let new ways have the numbers that those before them had; `ways` are all that the device is going to have.
+
+    `hops` have given out no number yet.
+    """
     wanted = {way.call for way in ways}
-    new = {call for call in wanted if not hops.knows(call)}
-    held = _held(previous).items()
-    gone = {hop: c for hop, c in held if c not in wanted and hops.knows(c) and hops.of(c) == hop}
+    new = wanted - hops.known.keys()
+    gone = {hop: call for call, hop in hops.known.items() if call not in wanted}
     if not new or not gone:
         return
     led_to = _led_to(previous, gone)
@@ -54,17 +56,6 @@ def hand_over(hops: Numbers[ActionCall], ways: Sequence[Way], words: Vocabulary,
             if before <= leads_to[call] or _is_same_home(words, gone[hop], call):
                 hops.hand_over(gone[hop], call)
                 break
-
-
-def _held(previous: Entries) -> dict[int, ActionCall]:
-    found: dict[int, ActionCall] = {}
-    for entry in previous.table_entries:
-        match entry:
-            case TableEntry(table="neighbor", matches=(Exact(value=hop),), action=ActionCall() as call):
-                found[hop] = call
-            case _:
-                pass
-    return found
 
 
 def _led_to(previous: Entries, gone: Mapping[int, ActionCall]) -> dict[int, set[_Address]]:
