@@ -8,7 +8,6 @@ card (`PACKET_VNET_HDR`). The kernel takes a tag out of a sent frame before tc s
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import os
 import select
 import socket
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runtime.bpf.errors import KernelRefusal
+from runtime.bpf.interfaces import IFF_RUNNING, read_flags, set_flags
 from runtime.bpf.namespaces import CLONE_NEWNET, OWN, entered
 from runtime.verification.offloads import SIZE, VnetHeader, completed, decode
 
@@ -31,9 +31,6 @@ TP_STATUS_VLAN_VALID = 1 << 4
 _AUXDATA = struct.Struct("=I12xHH")
 _LONGEST, _ANCILLARY = 1 << 17, 256
 LINK_PATIENCE_S, LINK_PAUSE_S = 10.0, 0.001
-_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_RUNNING = 0x8913, 0x8914, 1 << 6
-_FLAGS = struct.Struct("16sH14x")
-"""`struct ifreq` with flags."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,16 +116,12 @@ def await_sending(name: str) -> None:
     not for the other end, and right after the interface counts as running, in the same hold of the lock that setting
     flags takes, too (net/core/link_watch.c, `linkwatch_do_dev`). Raises `TimeoutError`.
     """
-    end, asked = time.monotonic() + LINK_PATIENCE_S, _FLAGS.pack(name.encode(), 0)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as any_socket:
-        while True:
-            answer = fcntl.ioctl(any_socket, _SIOCGIFFLAGS, asked)
-            if _FLAGS.unpack(answer)[1] & _IFF_RUNNING:
-                fcntl.ioctl(any_socket, _SIOCSIFFLAGS, answer)
-                return
-            if time.monotonic() > end:
-                raise TimeoutError(f"{name} is up, but does not run")
-            time.sleep(LINK_PAUSE_S)
+    end = time.monotonic() + LINK_PATIENCE_S
+    while not (flags := read_flags(name)) & IFF_RUNNING:
+        if time.monotonic() > end:
+            raise TimeoutError(f"{name} is up, but does not run")
+        time.sleep(LINK_PAUSE_S)
+    set_flags(name, flags)
 
 
 def _tagged(frame: bytes, ancillary: list[tuple[int, int, bytes]]) -> bytes:

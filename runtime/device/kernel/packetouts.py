@@ -11,12 +11,12 @@ import errno
 import fcntl
 import os
 import socket
-import struct
 from collections.abc import Callable
 from pathlib import Path
 
 from runtime.bpf.attach import Attachment, attach_tc
 from runtime.bpf.errors import BpfError
+from runtime.bpf.interfaces import IFF_UP, REQUEST, read_flags, set_flags
 from runtime.bpf.program import Program
 from runtime.bpf.queries import Hook
 from runtime.device.refusals import Code, RefusedError, exhausted, invalid
@@ -24,10 +24,8 @@ from runtime.device.refusals import Code, RefusedError, exhausted, invalid
 _TUN = Path("/dev/net/tun")
 _NAME = b"turnout-cpu%d"
 """The kernel puts the first free number in."""
-_TUNSETIFF, _SIOCGIFFLAGS, _SIOCSIFFLAGS = 0x400454CA, 0x8913, 0x8914
-_IFF_UP, _IFF_TAP, _IFF_NO_PI = 0x1, 0x2, 0x1000
-_REQUEST = struct.Struct("16sH22x")
-"""`struct ifreq` with flags."""
+_TUNSETIFF = 0x400454CA
+_IFF_TAP, _IFF_NO_PI = 0x2, 0x1000
 _FULL = (errno.EAGAIN, errno.ENOBUFS)
 
 
@@ -78,17 +76,14 @@ class CpuPort:
         os.close(self._fd)
 
     def _made(self) -> str:
-        given = fcntl.ioctl(self._fd, _TUNSETIFF, _REQUEST.pack(_NAME, _IFF_TAP | _IFF_NO_PI))
-        return _REQUEST.unpack(given)[0].rstrip(b"\0").decode()
+        given = fcntl.ioctl(self._fd, _TUNSETIFF, REQUEST.pack(_NAME, _IFF_TAP | _IFF_NO_PI))
+        return REQUEST.unpack(given)[0].rstrip(b"\0").decode()
 
     def _bring_up(self) -> None:
         """Without IPv6, with which the kernel would talk to nobody on it."""
         with contextlib.suppress(OSError):
             Path(f"/proc/sys/net/ipv6/conf/{self.name}/disable_ipv6").write_text("1")
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-            name = self.name.encode()
-            flags = _REQUEST.unpack(fcntl.ioctl(any_socket, _SIOCGIFFLAGS, _REQUEST.pack(name, 0)))[1]
-            fcntl.ioctl(any_socket, _SIOCSIFFLAGS, _REQUEST.pack(name, flags | _IFF_UP))
+        set_flags(self.name, read_flags(self.name) | IFF_UP)
 
 
 def _refusal(problem: OSError, where: str, length: int) -> RefusedError:
