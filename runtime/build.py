@@ -24,6 +24,16 @@ class Hook(Enum):
     TC = "turnout_tc"
     XDP = "turnout_xdp"
 
+    @property
+    def whole(self) -> str:
+        """The program that packets go on to which the first one leaves undecided; not in every ELF."""
+        return f"whole_{self.name.lower()}"
+
+    @property
+    def programs(self) -> frozenset[str]:
+        """All that packets pass."""
+        return frozenset({self.value, self.whole})
+
 
 def compile_source(source: str, hook: Hook, *, defines: Mapping[str, str] | None = None) -> bytes:
     """The ELF of printed C for one hook. Raises `ToolchainMissing`, `CompileError`."""

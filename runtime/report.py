@@ -81,7 +81,8 @@ def _measured(plain: Report, pipeline: Pipeline, objects: Mapping[Hook, bytes], 
             with load(elf, LoadSettings(name=pipeline.name, constants=constants)) as loaded:
                 is_first = hook is Hook.TC and constants is everything
                 # The programs of the stores are the same in every object and whatever is in use.
-                shown = loaded.programs.values() if is_first else (loaded.program(hook.value),)
+                passed = (program for name, program in loaded.programs.items() if name in hook.programs)
+                shown = loaded.programs.values() if is_first else passed
                 programs += (program_cost(program, label) for program in shown)
                 maps = map_costs(loaded) if is_first else maps
     return replace(plain, kernel=platform.release(), maps=maps, programs=tuple(programs))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from types import TracebackType
 
 from bench.packets.addresses import CLIENT_PORT, Version
@@ -83,6 +84,14 @@ class LoadedPipeline:
             self._slow = load(self._elf, self._slow_settings())
         return self._slow.program(self.hook.value)
 
+    def pin(self, path: Path, *, is_fast: bool) -> None:
+        """Pin what runs, and beside it the array that leads to the rest of its way. Maps stay with programs."""
+        program = self.program(is_fast=is_fast)
+        program.pin(path)
+        rest = self._loaded if is_fast else self._slow
+        assert rest is not None
+        rest.map("own_whole").pin(path.with_name(f"{path.name}_rest"))
+
     def come_in_on(self, port: int) -> None:
         """Test runs come in on this port from now on; 0: on none of the device's."""
         interfaces = Interfaces(self._loaded.map(DIRECT), self._loaded.map(OTHER))
@@ -109,10 +118,9 @@ class LoadedPipeline:
         return counts[0], counts[1]
 
     def _slow_settings(self) -> LoadSettings:
-        others = frozenset(self._loaded.programs) - {self.hook.value}
-        shared = {name: own.fd for name, own in self._loaded.maps.items() if not name.startswith(".")}
+        others = frozenset(self._loaded.programs) - self.hook.programs
         constants = {**self._settings.constants, FAST_PATH: 0}
-        return replace(self._settings, constants=constants, reuse=shared, skip=others)
+        return replace(self._settings, constants=constants, reuse=self._loaded.sharable, skip=others)
 
     def _fill(self, entries: Entries) -> None:
         undo = UndoLog()

@@ -53,12 +53,12 @@ def _cases() -> Iterator[Case]:
 
 
 def _pins(case: Case) -> Iterator[Path]:
-    """With the fast path, and without. A program keeps its maps, so nothing else must stay."""
+    """With the fast path, and without."""
     with LoadedPipeline(case.hook, case.slots, case.version, entries(case.services)) as subject:
         subject.come_in_on(case.kind.port)
         for is_fast in (True, False):
             path = PINS / (_name(case) if is_fast else f"{_name(case)}_whole")
-            subject.program(is_fast=is_fast).pin(path)
+            subject.pin(path, is_fast=is_fast)
             yield path
 
 

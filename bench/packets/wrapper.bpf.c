@@ -8,8 +8,6 @@
  */
 #include "turnout/bpf.h"
 
-static long (*const bpf_tail_call)(void *ctx, const void *map, u32 index) = (void *)12;
-
 #define TUNNEL_BYTES 50
 
 enum slot { SLOT_TARGET, SLOT_NOTHING, SLOT_GROW, SLOT_SHRINK, SLOTS };
@@ -27,7 +25,7 @@ struct {
 } frames SEC(".maps");
 
 struct {
-	int (*type)[3]; /* BPF_MAP_TYPE_PROG_ARRAY */
+	int (*type)[BPF_MAP_TYPE_PROG_ARRAY];
 	int (*max_entries)[SLOTS];
 	u32 *key;
 	u32 *value;

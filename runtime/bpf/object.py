@@ -21,6 +21,7 @@ from types import TracebackType
 
 from runtime.bpf.bpffs import pin_name
 from runtime.bpf.btf import Variable
+from runtime.bpf.constants import MapType
 from runtime.bpf.elf import Handle, MapSpec, Source, map_spec, opened, with_words
 from runtime.bpf.errors import KernelRefusal, ProgramRefused, UnknownName
 from runtime.bpf.library import check, check_pointer, libbpf
@@ -88,6 +89,17 @@ class Object:
         if name not in self.programs:
             raise UnknownName("program", name, tuple(self.programs))
         return self.programs[name]
+
+    @property
+    def sharable(self) -> dict[str, int]:
+        """Descriptors of the maps that another load of the same ELF can `reuse`.
+
+        All but those that hold what is a load's own: sections of globals, and arrays of its programs.
+        """
+        maps = self.maps.items()
+        return {
+            name: held.fd for name, held in maps if not name.startswith(".") and held.details.type != MapType.PROG_ARRAY
+        }
 
     def close(self) -> None:
         """Close all descriptors; twice is fine."""

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from compiler.ir.entries import EntryKey, TableEntry
 from compiler.ir.nodes import Pipeline
 from runtime.bpf.object import LoadSettings, Object, load
-from runtime.bpf.program import Program
 from runtime.build import Hook
 from runtime.device.kernel.variants import Variants
 from runtime.verification.kernel_level import compiled
@@ -30,7 +29,7 @@ class RestartingLevel(TestRunLevel):
         super().__init__(pipeline, hook, hash_seed=hash_seed)
         self._held: dict[str, set[EntryKey]] = defaultdict(set)
         self._again: list[Object] = []
-        self._variants = self._new_variants(self.program)
+        self._variants = self._new_variants(self._object)
 
     def close(self) -> None:
         self._variants.close()
@@ -75,7 +74,7 @@ class RestartingLevel(TestRunLevel):
         while self._again:
             self._again.pop().close()
         self._again.append(self._loaded_over_maps({}))
-        self._variants = self._new_variants(_program(self._again[0], self.hook))
+        self._variants = self._new_variants(self._again[0])
 
     def _held_tables(self) -> frozenset[str]:
         return frozenset(table for table, keys in self._held.items() if keys)
@@ -83,23 +82,16 @@ class RestartingLevel(TestRunLevel):
     def _learned_tables(self) -> frozenset[str]:
         return frozenset(t.name for t in self.pipeline.tables if t.store is not None and self.learned(t.name))
 
-    def _new_variants(self, whole: Program) -> Variants:
-        made = Variants(
-            self.pipeline, whole, self._loaded_over_maps, lambda loaded: _program(loaded, self.hook), self._activate
-        )
+    def _new_variants(self, whole: Object) -> Variants:
+        made = Variants(self.pipeline, whole, self._loaded_over_maps, self._activate)
         made.activate()
         return made
 
-    def _activate(self, program: Program) -> None:
-        self.program = program
+    def _activate(self, loaded: Object) -> None:
+        self.program = loaded.program(self.hook.value)
 
     def _loaded_over_maps(self, flags: Mapping[str, int]) -> Object:
-        own = {name: held.fd for name, held in self._object.maps.items() if not name.startswith(".")}
-        others = frozenset(name for name in self._object.programs if name != self.hook.value)
+        others = frozenset(self._object.programs) - self.hook.programs
         constants = {**self.constants, **flags}
-        settings = LoadSettings(name="verification", constants=constants, reuse=own, skip=others)
+        settings = LoadSettings(name="verification", constants=constants, reuse=self._object.sharable, skip=others)
         return load(compiled(self.pipeline, self.hook), settings)
-
-
-def _program(loaded: Object, hook: Hook) -> Program:
-    return loaded.program(hook.value)

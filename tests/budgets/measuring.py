@@ -52,7 +52,7 @@ def measure(objects: Mapping[Hook, bytes], compiler: str) -> Budget:
 def _shown(profile: str, hook: Hook, loaded: Object) -> Iterator[ProgramCost]:
     """The programs of the stores are the same in every object, whatever is in use."""
     for name, program in loaded.programs.items():
-        if name == hook.value or (profile == WHOLE and hook is Hook.TC):
+        if name in hook.programs or (profile == WHOLE and hook is Hook.TC):
             yield program_cost(program, profile)
 
 

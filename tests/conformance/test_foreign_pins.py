@@ -145,6 +145,7 @@ def refused(device: Killable, *words: str) -> None:
     ("name", "wanted"),
     [
         ("dispatch_tc", "a map of type prog_array with keys of 4 and values of 4 bytes, 1 at most"),
+        ("dispatch_whole", "a map of type prog_array with keys of 4 and values of 4 bytes, 1 at most"),
         ("egress", "a map of type array with keys of 4 and values of 8 bytes, 512 at most"),
         ("port_of_ifindex", "a map of type array with keys of 4 and values of 8 bytes, 65536 at most"),
         ("port_of_other_ifindex", "a map of type hash with keys of 4 and values of 4 bytes, 1024 at most"),

@@ -182,6 +182,7 @@ def test_the_pipeline_outlives_its_device(kernel: Kernel, config: p4r.Forwarding
     assert kernel.programs("rep16") == [DISPATCHER]
     assert {pin.name for pin in (kernel.state / "bpf").iterdir() if "." not in pin.name} == {
         "dispatch_tc",
+        "dispatch_whole",
         "egress",
         "pipeline_1",
         "port_1",

@@ -10,7 +10,7 @@ from compiler.ir.entries import EntryKey
 from compiler.printers.layout import layout
 from compiler.printers.layout_store import StoreLayout
 from compiler.printers.store_programs import delete_slot_context
-from runtime.bpf.program import Program
+from runtime.bpf.object import Object
 from runtime.device.refusals import RefusedError
 from tests.races.hammering import Hammered
 from tests.races.places import exact, group, neighbor, service_entry
@@ -122,6 +122,6 @@ class Device:
             self.delete([EntryKey(table=slot.table.table, matches=exact(*slot.key)) for slot in found])
 
 
-def swap(hammered: Hammered, programs: tuple[Program, ...], draw: random.Random) -> Step:
+def swap(hammered: Hammered, programs: tuple[Object, ...], draw: random.Random) -> Step:
     """Another program of the same pipeline takes over."""
     return lambda: hammered.activate(draw.choice(programs))

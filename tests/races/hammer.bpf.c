@@ -8,8 +8,6 @@
 #include "turnout/verdict.h"
 #include "turnout/wire.h"
 
-static long (*const bpf_tail_call)(void *ctx, const void *map, u32 index) = (void *)12;
-
 #define CLIENT 1
 #define BACKEND 2
 #define SERVICE 3
@@ -73,7 +71,7 @@ struct {
 } deleted SEC(".maps");
 
 struct {
-	int (*type)[3]; /* BPF_MAP_TYPE_PROG_ARRAY */
+	int (*type)[BPF_MAP_TYPE_PROG_ARRAY];
 	int (*max_entries)[1];
 	u32 *key;
 	u32 *value;

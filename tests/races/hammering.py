@@ -28,7 +28,8 @@ from runtime.bpf.program import Program
 from runtime.bpf.testrun import SkbContext, pinned_to_cpu, run_skb, run_syscall, run_xdp
 from runtime.bpf.toolchain import compile_c
 from runtime.build import Hook, compile_source
-from runtime.device.kernel.instance import TC_PROGRAM, KernelInstance
+from runtime.device.kernel.dispatcher import TC_PROGRAM
+from runtime.device.kernel.instance import KernelInstance
 from runtime.device.kernel.interfaces import DIRECT, OTHER, Interfaces
 from runtime.verification.book import Book
 from runtime.verification.vector import in_order
@@ -63,8 +64,8 @@ class Hammered:
         self._loaded = load(self._elf, LoadSettings(name="races", constants=self._constants))
         self._frames = frames(places)
         self._hammer = self._load_hammer()
-        alias = Object(self._loaded.maps, {**self._loaded.programs, TC_PROGRAM: self.program}, self._loaded.variables)
-        self.device = KernelInstance(pipeline, alias, HASH_SEED, self.variant, self.activate)
+        self.first = self._alias(self._loaded)
+        self.device = KernelInstance(pipeline, self.first, HASH_SEED, self.variant, self.activate)
         self._variants: list[Object] = []
         self._sends = itertools.count(1)
         """Counts without a lock, as both threads do."""
@@ -91,15 +92,20 @@ class Hammered:
 
     def variant(self, flags: Mapping[str, int]) -> Object:
         """The program with other flags over the same maps, under the name that a device knows."""
-        own = {name: held.fd for name, held in self._loaded.maps.items() if not name.startswith(".")}
-        others = frozenset(name for name in self._loaded.programs if name != self.hook.value)
-        settings = LoadSettings(name="races", constants={**self._constants, **flags}, reuse=own, skip=others)
+        others = frozenset(self._loaded.programs) - self.hook.programs
+        own, constants = self._loaded.sharable, {**self._constants, **flags}
+        settings = LoadSettings(name="races", constants=constants, reuse=own, skip=others)
         made = load(self._elf, settings)
         self._variants.append(made)
-        return Object(made.maps, {TC_PROGRAM: made.program(self.hook.value)}, made.variables)
+        return self._alias(made)
 
-    def activate(self, program: Program) -> None:
-        self._hammer.map("programs").update_fd(_U32.pack(0), program.fd)
+    def _alias(self, loaded: Object) -> Object:
+        """As a device knows it. Its array of programs is left open for packets that are in it when it is closed."""
+        maps = {name: held for name, held in loaded.maps.items() if name != "own_whole"}
+        return Object(maps, {**loaded.programs, TC_PROGRAM: loaded.program(self.hook.value)}, loaded.variables)
+
+    def activate(self, loaded: Object) -> None:
+        self._hammer.map("programs").update_fd(_U32.pack(0), loaded.program(TC_PROGRAM).fd)
 
     def pass_time(self, step_ms: int) -> None:
         self.now_ms += step_ms

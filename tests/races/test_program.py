@@ -16,7 +16,6 @@ from compiler.printers.layout import layout
 from compiler.printers.layout_store import StoreLayout
 from compiler.printers.store_programs import StoreEvent
 from runtime.build import Hook
-from runtime.device.kernel.instance import TC_PROGRAM
 from runtime.verification.levels import small
 from tests.races.beside import Device, swap
 from tests.races.hammering import Hammered, Seen
@@ -105,9 +104,9 @@ def test_another_program_takes_over(hammered: Hammered) -> None:
     """One without code for tables that hold nothing, and one without the fast path, where there is one."""
     unused = {"uses_arp": 0, "uses_nd": 0, "uses_tunnel": 0, "uses_network": 0}
     flags = [unused, *({name: 0} for name in ("uses_fast_path",) if name in hammered.constants)]
-    others = tuple(hammered.variant(each).program(TC_PROGRAM) for each in flags)
+    others = tuple(hammered.variant(each) for each in flags)
     device = Device(hammered)
-    change = swap(hammered, (hammered.program, *others), random.Random(7))
+    change = swap(hammered, (hammered.first, *others), random.Random(7))
     expect_right(hammered, hammered.hammer(SECONDS, device.any_of(change, change, device.pass_time, device.sweep)))
 
 

@@ -9,11 +9,13 @@
 
 #define MAX_PORTS 512
 
-/* A packet that nothing was decided about. */
+/* A packet that nothing was decided about, and one that there is no program for. */
 #if defined(TURNOUT_XDP)
 #define VERDICT_NONE XDP_PASS
+#define VERDICT_LOST XDP_ABORTED
 #else
 #define VERDICT_NONE TCX_NEXT
+#define VERDICT_LOST TC_ACT_SHOT
 #endif
 
 enum verdict { VERDICT_TO_KERNEL, VERDICT_FORWARD, VERDICT_REPLY, VERDICT_DROP, VERDICT_PUNT, VERDICT_MULTICAST };

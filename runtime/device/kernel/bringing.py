@@ -36,10 +36,10 @@ def reading(settings: LoadSettings, translations: Sequence[Translation], before:
     return replace(settings, constants=constants, reuse=reuse, any_size=frozenset(before))
 
 
-def without_before(pipeline: Pipeline, maps: Mapping[str, Map]) -> dict[str, Map]:
-    """The maps that are a program's own."""
+def sharable(pipeline: Pipeline, loaded: Object) -> dict[str, int]:
+    """As `Object.sharable`, without the maps that are looked into."""
     others = {store_programs(store.name).before.map for store in pipeline.stores}
-    return {name: held for name, held in maps.items() if name not in others}
+    return {name: fd for name, fd in loaded.sharable.items() if name not in others}
 
 
 def maps_before(translations: Sequence[Translation]) -> Mapping[str, str]:

@@ -21,7 +21,7 @@ from runtime.bpf.constants import MapType
 from runtime.bpf.library import check, libbpf
 from runtime.bpf.maps import Map, MapDetails, MapShape
 from runtime.device.kernel.attaching import EGRESS_SHAPE, MOST_OTHERS
-from runtime.device.kernel.dispatcher import DISPATCH_SHAPE
+from runtime.device.kernel.dispatcher import DISPATCH_SHAPE, WHOLE_SHAPE
 from runtime.device.kernel.interfaces import DIRECT_SHAPE, other_shape
 from runtime.device.kernel.predecessor import SIDE_WORD
 from runtime.device.owners import foreign_owner
@@ -37,7 +37,9 @@ _TYPES = {
     MapKind.LPM_TRIE: MapType.LPM_TRIE,
     MapKind.PERCPU_ARRAY: MapType.PERCPU_ARRAY,
 }
-_SHAPES = {shape.name: shape for shape in (DISPATCH_SHAPE, EGRESS_SHAPE, DIRECT_SHAPE, other_shape(MOST_OTHERS))}
+_SHAPES = {
+    shape.name: shape for shape in (DISPATCH_SHAPE, WHOLE_SHAPE, EGRESS_SHAPE, DIRECT_SHAPE, other_shape(MOST_OTHERS))
+}
 
 
 def check_pins(pins: Path) -> None:

@@ -26,11 +26,11 @@ from compiler.span import InternalError
 from runtime.bpf.errors import BpfError
 from runtime.bpf.maps import Map
 from runtime.bpf.object import Object
-from runtime.bpf.program import Program
 from runtime.device.contents import Contents
 from runtime.device.filling import fill
 from runtime.device.findings import Found
 from runtime.device.kernel.bringing import Bringing
+from runtime.device.kernel.dispatcher import TC_PROGRAM
 from runtime.device.kernel.explaining import explained
 from runtime.device.kernel.failover import Failover
 from runtime.device.kernel.grace import GracePeriods
@@ -62,7 +62,6 @@ from runtime.device.target import (
 from runtime.device.undo import UndoLog
 
 LOG = logging.getLogger("turnout.device")
-TC_PROGRAM = "turnout_tc"
 READ_AT_ONCE = 1000
 """Entries whose counters are found without a pause."""
 
@@ -80,7 +79,7 @@ class KernelInstance:
         loaded: Object,
         hash_seed: int,
         load_variant: LoadVariant,
-        activate: Callable[[Program], None],
+        activate: Callable[[Object], None],
         ports: PortStates | None = None,
         send: Send = _sends_nothing,
         *,
@@ -91,6 +90,7 @@ class KernelInstance:
 
         Raises `UnknownName` when the ELF is not that of the pipeline.
         """
+        loaded.program(TC_PROGRAM)
         self.undo = UndoLog()
         self._grace = GracePeriods()
         self._sides = Sides(loaded.map(SIDE_MAP), self.undo, self._grace.wait, takes_over=takes_over)
@@ -98,7 +98,7 @@ class KernelInstance:
         self._pipeline = pipeline
         self._loaded = loaded
         self._ports = PortStates(()) if ports is None else ports
-        self._variants = Variants(pipeline, loaded.program(TC_PROGRAM), load_variant, _program, activate)
+        self._variants = Variants(pipeline, loaded, load_variant, activate)
         self._held: Counter[str] = Counter()
         self._indices = indices or {}
         maps = open_maps(pipeline, loaded, hash_seed, self._sides, self.undo, self._ports, self._indices)
@@ -483,7 +483,3 @@ def _nothing_pinned(place: str) -> None:
 def _named(key: TableEntry | EntryKey) -> Matches:
     """What names an entry within its table; only tables with masks have priorities."""
     return with_priority(key.matches, key.priority) if key.priority else key.matches
-
-
-def _program(loaded: Object) -> Program:
-    return loaded.program(TC_PROGRAM)

@@ -27,15 +27,14 @@ class Places:
         self._last = max((int(name.removeprefix(_PREFIX)) for name in self._names()), default=0)
 
     def pin(self, maps: Mapping[str, Map]) -> str:
-        """Keep maps under a new place. Sections of globals are the program's own. Raises `BpfError`, OSError."""
+        """Keep maps under a new place. Raises `BpfError`, OSError."""
         self._last += 1
         place = f"{_PREFIX}{self._last}"
         folder = self._pins / place
         folder.mkdir(mode=0o700)
         try:
             for name, held in maps.items():
-                if not name.startswith("."):
-                    held.pin(folder / name)
+                held.pin(folder / name)
         except (BpfError, OSError):
             self.remove(place)
             raise

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from compiler.ir.controller import CPU_PORT
+from compiler.ir.nodes import Pipeline
 from compiler.printers.bundle import Bundle
 from compiler.span import InternalError
 from runtime.bpf.elf import opened
@@ -18,13 +19,12 @@ from runtime.bpf.errors import BpfError
 from runtime.bpf.machine import machine_constants
 from runtime.bpf.maps import Map
 from runtime.bpf.object import LoadSettings, Object, load
-from runtime.bpf.program import Program
 from runtime.device.kernel.attaching import Ports
-from runtime.device.kernel.bringing import reading, without_before
-from runtime.device.kernel.dispatcher import SLOT, load_dispatcher, make_prog_array
+from runtime.device.kernel.bringing import reading, sharable
+from runtime.device.kernel.dispatcher import TC_PROGRAM, WHOLE_PROGRAM, Dispatch, load_dispatcher
 from runtime.device.kernel.foreignpins import check_pins, without_foreign
 from runtime.device.kernel.indexpins import index_maps
-from runtime.device.kernel.instance import TC_PROGRAM, KernelInstance
+from runtime.device.kernel.instance import KernelInstance
 from runtime.device.kernel.packetouts import CpuPort, PacketSocket
 from runtime.device.kernel.places import Places
 from runtime.device.kernel.ports import PortSpec
@@ -64,16 +64,14 @@ class KernelTarget:
         except (BpfError, OSError) as problem:
             raise TargetError(str(problem)) from problem
         self._places = Places(self._state.pins)
-        dispatch = self._state.pins / "dispatch_tc"
-        is_there = dispatch.exists()
         with ExitStack() as undo:
             try:
-                self._prog_array = Map.pinned(dispatch) if is_there else make_prog_array()
-                undo.callback(self._prog_array.close)
+                self._dispatch = Dispatch(self._state.pins)
+                undo.callback(self._dispatch.close)
+                is_there = not self._dispatch.is_new
                 if not is_there:
-                    self._prog_array.pin(dispatch)
                     undo.callback(self._state.remove_pins)
-                self._dispatcher = load_dispatcher(self._prog_array)
+                self._dispatcher = load_dispatcher(self._dispatch.first)
                 undo.callback(self._dispatcher.close)
                 self._ports = Ports(ports, self._dispatcher, self._state.pins)
                 undo.callback(self._ports.close)
@@ -175,10 +173,8 @@ class KernelTarget:
         except (BpfError, ValueError) as problem:
             raise PipelineRefusedError(str(problem)) from problem
 
-        own = without_before(bundle.pipeline, loaded.maps)
-
         def load_variant(flags: Mapping[str, int]) -> Object:
-            return load(elf, _variant(settings, loaded, own, flags))
+            return load(elf, _variant(settings, loaded, bundle.pipeline, flags))
 
         with ExitStack() as undo:
             undo.callback(loaded.close)
@@ -186,14 +182,15 @@ class KernelTarget:
                 indices = index_maps(bundle.pipeline)
                 for held in indices.values():
                     undo.callback(held.close)
-                place = self._places.pin({**own, **indices})
+                own = sharable(bundle.pipeline, loaded)
+                place = self._places.pin({**{name: loaded.map(name) for name in own}, **indices})
                 undo.callback(self._places.remove, place)
                 made = KernelInstance(
                     bundle.pipeline,
                     loaded,
                     self._hash_seed,
                     load_variant,
-                    self._activate,
+                    self._dispatch.activate,
                     self._ports.states,
                     self.send,
                     indices=indices,
@@ -239,12 +236,9 @@ class KernelTarget:
         self._packet_socket.close()
         self._ports.close()
         self._dispatcher.close()
-        self._prog_array.close()
+        self._dispatch.close()
         if self._ephemeral:
             self._state.remove_pins()
-
-    def _activate(self, program: Program) -> None:
-        self._prog_array.update_fd(SLOT, program.fd)
 
     def _settings(self, elf: bytes, name: str, shared: Mapping[str, Map]) -> LoadSettings:
         """Constants by the names that the ELF has; in place of its maps the device's own and `shared`."""
@@ -256,17 +250,18 @@ class KernelTarget:
         known = {variable.name for variable in variables}
         given = {HASH_SEED: self._hash_seed, **machine_constants()}
         constants |= {name: value for name, value in given.items() if name in known}
+        given_maps = {**self._ports.maps, **self._dispatch.maps, **shared}
         return LoadSettings(
             name=name,
             constants=constants,
-            reuse={name: own.fd for name, own in {**self._ports.maps, **shared}.items() if name in maps},
+            reuse={name: own.fd for name, own in given_maps.items() if name in maps},
             log_dir=self._state.verifier_logs,
         )
 
 
-def _variant(whole: LoadSettings, loaded: Object, maps: Mapping[str, Map], flags: Mapping[str, int]) -> LoadSettings:
-    """The same program with other flags, on maps of the one that is loaded, and none of the store's programs."""
+def _variant(whole: LoadSettings, loaded: Object, pipeline: Pipeline, flags: Mapping[str, int]) -> LoadSettings:
+    """The same programs with other flags, on maps of those that are loaded, and none of the store's programs."""
     constants = {name: flags.get(name, value) for name, value in whole.constants.items()}
-    own = {name: held.fd for name, held in maps.items() if not name.startswith(".")}
-    others = frozenset(name for name in loaded.programs if name != TC_PROGRAM)
-    return replace(whole, constants=constants, reuse=own, skip=others)
+    own = sharable(pipeline, loaded)
+    others = frozenset(loaded.programs) - {TC_PROGRAM, WHOLE_PROGRAM}
+    return replace(whole, constants=constants, reuse={**whole.reuse, **own}, skip=others)

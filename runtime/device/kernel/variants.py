@@ -1,4 +1,4 @@
-"""Programs of one pipeline over the same maps: one with code for all tables, one with code for those in use.
+"""Programs of one pipeline over the same maps: with code for all tables, or for those in use.
 
 The printed C has a constant `uses_<table>` for each table; where it is 0 the verifier takes the code out. The whole
 program is loaded first and always at hand: as soon as an entry goes into a table that the running program has no code
@@ -17,7 +17,6 @@ from compiler.ir.nodes import Pipeline
 from compiler.printers.features import features_of_tables
 from runtime.bpf.errors import BpfError
 from runtime.bpf.object import Object
-from runtime.bpf.program import Program
 
 _NOTHING: frozenset[str] = frozenset()
 LOG = logging.getLogger("turnout.device")
@@ -33,13 +32,15 @@ class Variants:
     def __init__(
         self,
         pipeline: Pipeline,
-        whole: Program,
+        whole: Object,
         load: LoadVariant,
-        program_of: Callable[[Object], Program],
-        activate: Callable[[Program], None],
+        activate: Callable[[Object], None],
     ) -> None:
-        self._pipeline, self._whole, self._load, self._program_of = pipeline, whole, load, program_of
-        self._activate = activate
+        """`activate` lets packets pass what was loaded, which stays open until something else has taken over.
+
+        Raises `BpfError`.
+        """
+        self._pipeline, self._whole, self._load, self._activate = pipeline, whole, load, activate
         self._everything: Flags = dict.fromkeys(features_of_tables(pipeline, _NOTHING), 1)
         self._running: Flags = self._everything
         self._wanted: Flags = self._everything
@@ -104,7 +105,7 @@ class Variants:
             fitted.close()
             return
         try:
-            self._activate(self._program_of(fitted))
+            self._activate(fitted)
         except BpfError as problem:
             LOG.warning("the program without unused tables cannot take over; the whole one goes on: %s", problem)
             fitted.close()
@@ -123,12 +124,12 @@ class Variants:
         if not self._renewing.done():
             return False
         renewing, self._renewing = self._renewing, None
-        renewed = renewing.result()
-        if self._renewed is not None:
-            self._renewed.close()
-        self._renewed, self._whole = renewed, self._program_of(renewed)
+        before, self._renewed = self._renewed, renewing.result()
+        self._whole = self._renewed
         if self._is_active and self._fitted is None:
             self.activate()
+        if before is not None:
+            before.close()
         return True
 
     def close(self) -> None:

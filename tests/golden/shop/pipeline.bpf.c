@@ -9254,9 +9254,9 @@ static __always_inline void begin(struct packet_context *ctx, struct scratch *sc
 }
 
 /*
- * The fast path: packets of known connections, and those that concern nobody. For each kind of packet a function in which
+ * The fast path: packets of known connections, and those that concern nobody. For each kind of packet a way in which
  * the scratch memory is a variable of its own, so that the compiler keeps in registers what that kind needs. It changes
- * nothing before take_over; until then a packet may be undecided, and process() begins with it anew.
+ * nothing before take_over; until then a packet may be undecided, and the whole program begins with it anew.
  */
 const volatile u8 uses_fast_path = 1;
 
@@ -9785,7 +9785,7 @@ static __always_inline int fast_done(struct packet_context *ctx, struct scratch 
 }
 
 /* outer_ethernet, outer_ipv4, outer_udp, vxlan, ethernet, ipv4, tcp */
-__noinline int fast_vxlan_ethernet_ipv4_tcp(struct packet_context *ctx, u32 port)
+static __always_inline int fast_vxlan_ethernet_ipv4_tcp(struct packet_context *ctx, u32 port)
 {
 	const u8 *data = (const u8 *)(unsigned long)ctx->data;
 	struct scratch own, *scratch = &own;
@@ -9824,7 +9824,7 @@ __noinline int fast_vxlan_ethernet_ipv4_tcp(struct packet_context *ctx, u32 port
 }
 
 /* outer_ethernet, outer_ipv4, outer_udp, vxlan, ethernet, ipv4, udp */
-__noinline int fast_vxlan_ethernet_ipv4_udp(struct packet_context *ctx, u32 port)
+static __always_inline int fast_vxlan_ethernet_ipv4_udp(struct packet_context *ctx, u32 port)
 {
 	const u8 *data = (const u8 *)(unsigned long)ctx->data;
 	struct scratch own, *scratch = &own;
@@ -9858,7 +9858,7 @@ __noinline int fast_vxlan_ethernet_ipv4_udp(struct packet_context *ctx, u32 port
 }
 
 /* outer_ethernet, outer_ipv4, outer_udp, vxlan, ethernet, ipv6, tcp */
-__noinline int fast_vxlan_ethernet_ipv6_tcp(struct packet_context *ctx, u32 port)
+static __always_inline int fast_vxlan_ethernet_ipv6_tcp(struct packet_context *ctx, u32 port)
 {
 	const u8 *data = (const u8 *)(unsigned long)ctx->data;
 	struct scratch own, *scratch = &own;
@@ -9892,7 +9892,7 @@ __noinline int fast_vxlan_ethernet_ipv6_tcp(struct packet_context *ctx, u32 port
 }
 
 /* outer_ethernet, outer_ipv4, outer_udp, vxlan, ethernet, ipv6, udp */
-__noinline int fast_vxlan_ethernet_ipv6_udp(struct packet_context *ctx, u32 port)
+static __always_inline int fast_vxlan_ethernet_ipv6_udp(struct packet_context *ctx, u32 port)
 {
 	const u8 *data = (const u8 *)(unsigned long)ctx->data;
 	struct scratch own, *scratch = &own;
@@ -9921,7 +9921,7 @@ __noinline int fast_vxlan_ethernet_ipv6_udp(struct packet_context *ctx, u32 port
 }
 
 /* ethernet, ipv4, tcp */
-__noinline int fast_ethernet_ipv4_tcp(struct packet_context *ctx, u32 port)
+static __always_inline int fast_ethernet_ipv4_tcp(struct packet_context *ctx, u32 port)
 {
 	const u8 *data = (const u8 *)(unsigned long)ctx->data;
 	struct scratch own, *scratch = &own;
@@ -9958,7 +9958,7 @@ __noinline int fast_ethernet_ipv4_tcp(struct packet_context *ctx, u32 port)
 }
 
 /* ethernet, ipv4, udp */
-__noinline int fast_ethernet_ipv4_udp(struct packet_context *ctx, u32 port)
+static __always_inline int fast_ethernet_ipv4_udp(struct packet_context *ctx, u32 port)
 {
 	const u8 *data = (const u8 *)(unsigned long)ctx->data;
 	struct scratch own, *scratch = &own;
@@ -9990,7 +9990,7 @@ __noinline int fast_ethernet_ipv4_udp(struct packet_context *ctx, u32 port)
 }
 
 /* ethernet, ipv6, tcp */
-__noinline int fast_ethernet_ipv6_tcp(struct packet_context *ctx, u32 port)
+static __always_inline int fast_ethernet_ipv6_tcp(struct packet_context *ctx, u32 port)
 {
 	const u8 *data = (const u8 *)(unsigned long)ctx->data;
 	struct scratch own, *scratch = &own;
@@ -10022,7 +10022,7 @@ __noinline int fast_ethernet_ipv6_tcp(struct packet_context *ctx, u32 port)
 }
 
 /* ethernet, ipv6, udp */
-__noinline int fast_ethernet_ipv6_udp(struct packet_context *ctx, u32 port)
+static __always_inline int fast_ethernet_ipv6_udp(struct packet_context *ctx, u32 port)
 {
 	const u8 *data = (const u8 *)(unsigned long)ctx->data;
 	struct scratch own, *scratch = &own;
@@ -10181,7 +10181,7 @@ static __always_inline int fast_process(struct packet_context *ctx, u32 port)
 }
 
 /* The way of any packet through the pipeline. */
-__noinline int process(struct packet_context *ctx, u32 port)
+static __always_inline int process(struct packet_context *ctx, u32 port)
 {
 	struct scratch *scratch = scratch_of_cpu();
 
@@ -10201,6 +10201,53 @@ __noinline int process(struct packet_context *ctx, u32 port)
 	return verdict_done(ctx, &scratch->outcome);
 }
 
+/*
+ * The way of any packet is a program of its own, which the first one goes on to by a tail call: a packet on the fast path
+ * returns from one function only, and neither program saves registers for the other.
+ */
+#if defined(TURNOUT_XDP)
+SEC("xdp") int whole_xdp(struct xdp_md *ctx)
+#else
+SEC("tc") int whole_tc(struct __sk_buff *ctx)
+#endif
+{
+	return process(ctx, port_of(ctx->ingress_ifindex));
+}
+
+#if defined(TURNOUT_TC)
+/* A device's, which outlives it: the program that goes with the one in the dispatcher. */
+struct {
+	int (*type)[BPF_MAP_TYPE_PROG_ARRAY];
+	int (*max_entries)[1];
+	u32 *key;
+	u32 *value;
+} dispatch_whole SEC(".maps");
+#endif
+
+/* Of whoever loads this file alone: the kernel empties it with the last descriptor or pin of this map. */
+struct {
+	int (*type)[BPF_MAP_TYPE_PROG_ARRAY];
+	int (*max_entries)[1];
+	u32 *key;
+	int (*values[])(struct packet_context *ctx);
+} own_whole SEC(".maps") = {
+#if defined(TURNOUT_XDP)
+	.values = {whole_xdp},
+#else
+	.values = {whole_tc},
+#endif
+};
+
+/* Never comes back, unless nobody says what the whole program is: then the packet is lost. */
+static __always_inline int whole(struct packet_context *ctx)
+{
+#if defined(TURNOUT_TC)
+	bpf_tail_call(ctx, &dispatch_whole, 0);
+#endif
+	bpf_tail_call(ctx, &own_whole, 0);
+	return VERDICT_LOST;
+}
+
 #if defined(TURNOUT_XDP)
 SEC("xdp") int turnout_xdp(struct xdp_md *ctx)
 #else
@@ -10210,7 +10257,7 @@ SEC("tc") int turnout_tc(struct __sk_buff *ctx)
 	u32 port = port_of(ctx->ingress_ifindex);
 	int verdict = fast_process(ctx, port);
 
-	return verdict == PACKET_UNDECIDED ? process(ctx, port) : verdict;
+	return verdict == PACKET_UNDECIDED ? whole(ctx) : verdict;
 }
 
 char LICENSE[] SEC("license") = "GPL";

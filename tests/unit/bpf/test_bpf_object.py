@@ -184,6 +184,15 @@ def test_a_given_map_is_used(program_elf: Elf) -> None:
 
 
 @pytest.mark.root
+def test_what_another_load_can_share(basics: Object) -> None:
+    shape = MapShape(name="own", type=MapType.PROG_ARRAY, key_size=4, value_size=4, max_entries=1)
+    with Map.create(shape) as own:
+        loaded = Object({**basics.maps, "own": own}, basics.programs, basics.variables)
+        assert loaded.sharable["table"] == basics.map("table").fd
+        assert {".rodata", "own"} <= set(loaded.maps) - set(loaded.sharable)
+
+
+@pytest.mark.root
 def test_a_given_map_of_another_shape_is_refused(program_elf: Elf) -> None:
     shape = MapShape(name="small", type=MapType.HASH, key_size=4, value_size=4, max_entries=16)
     with Map.create(shape) as small, pytest.raises(KernelRefusal) as caught:

@@ -32,7 +32,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], KernelInstanc
 
     def make() -> KernelInstance:
         loaded = load(elf)
-        maps = {name: held.fd for name, held in loaded.maps.items() if not name.startswith(".")}
+        maps = loaded.sharable
 
         def load_variant(flags: Mapping[str, int]) -> Object:
             return load(elf, LoadSettings(constants=dict(flags), reuse=maps))

@@ -35,14 +35,16 @@ class Running:
         source = small(pipeline())
         elf = compiled(source, Hook.TC)
         self.loaded = load(elf)
-        own = {name: held.fd for name, held in self.loaded.maps.items() if not name.startswith(".")}
-        others = frozenset(name for name in self.loaded.programs if name != Hook.TC.value)
+        others = frozenset(self.loaded.programs) - Hook.TC.programs
 
         def load_variant(flags: Mapping[str, int]) -> Object:
-            return load(elf, LoadSettings(constants=dict(flags), reuse=own, skip=others))
+            return load(elf, LoadSettings(constants=dict(flags), reuse=self.loaded.sharable, skip=others))
 
-        self.instance = KernelInstance(source, self.loaded, 0, load_variant, self.programs.append)
+        self.instance = KernelInstance(source, self.loaded, 0, load_variant, self._activate)
         Interfaces(self.loaded.map(DIRECT), self.loaded.map(OTHER)).put(IFINDEX, CLIENT_PORT)
+
+    def _activate(self, loaded: Object) -> None:
+        self.programs.append(loaded.program(Hook.TC.value))
 
     def verdict(self) -> int:
         return run_skb(self.programs[-1].fd, SYN, SkbContext(ingress_ifindex=IFINDEX)).verdict

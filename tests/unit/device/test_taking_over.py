@@ -54,7 +54,7 @@ class Device:
         instance.activate()
 
     def _instance(self, *, takes_over: bool) -> KernelInstance:
-        maps = {name: held.fd for name, held in self.object.maps.items() if not name.startswith(".")}
+        maps = self.object.sharable
 
         def load_variant(flags: Mapping[str, int]) -> Object:
             return load(self._elf, LoadSettings(constants=dict(flags), reuse=maps))

@@ -47,10 +47,10 @@ def kernel() -> Kernel:
 
 @pytest.fixture
 def variants(kernel: Kernel) -> Variants:
-    def program_of(_: object) -> Any:
-        return f"fitted {len(kernel.loaded)}"
+    def activate(loaded: object) -> None:
+        kernel.running.append(f"fitted {len(kernel.loaded)}" if loaded is kernel else loaded)
 
-    return Variants(pipeline(), cast("Any", "whole"), kernel.load, program_of, kernel.running.append)
+    return Variants(pipeline(), cast("Any", "whole"), kernel.load, activate)
 
 
 def settle(variants: Variants, tables: frozenset[str] = FIRST) -> None:
