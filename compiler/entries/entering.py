@@ -7,7 +7,7 @@ of the devices, so that all agree without talking, and a device that comes or go
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import Final
 
 from compiler.entries.crossing import across_services, gateways_into
@@ -42,7 +42,7 @@ def entering_entries(
         enter = yield from _way_back(words, device, network, hops)
         yield from _own_entries(words, device, enter, fronts, entrances)
         if offered is not None:
-            yield from _host_entries(words, device, enter, offered)
+            yield from _host_entries(words, device, enter, dict.fromkeys(device.host_addresses, offered))
 
 
 def crossing_entries(
@@ -59,6 +59,8 @@ def crossing_entries(
         for address, services in fronts.items():
             gateways = tuple(d for d in policies.devices if d.gateway_address(address.version) is not None)
             yield from _own_entries(words, device, enter, {address: services}, gateways)
+        called = {f.address: f.port for s in across_services(policies, device) for f in s.node_fronts(device)}
+        yield from _host_entries(words, device, enter, called)
 
 
 def entrances_of(policies: PolicySet, network: Network) -> tuple[Device, ...]:
@@ -107,10 +109,15 @@ def _way_back(
     return words.call("enter_from_outside", network=network.id, nexthop=hop, signature=signature)
 
 
-def _host_entries(words: Vocabulary, device: Device, enter: ActionCall, offered: ServicePort) -> Iterator[TableEntry]:
-    """What is sent to the host may be for a node port. Who asks for its MAC address is answered by the host itself."""
+def _host_entries(
+    words: Vocabulary, device: Device, enter: ActionCall, called: Mapping[Address, ServicePort]
+) -> Iterator[TableEntry]:
+    """What is sent to the host may be for a node port. Who asks for its MAC address is answered by the host itself.
+
+    `called` are the host's addresses, each with a node port there.
+    """
     mac = mac_number(underlay_mac(device))
-    for address in device.host_addresses:
+    for address, offered in called.items():
         owner = f"Node {device.node.name}"
         yield words.entry(f"eip_ipv{address.version}", enter, offered.node_port_span, owner, address=address, mac=mac)
 

@@ -307,7 +307,7 @@ def _called_directly(
 def _staying_entries(words: Vocabulary, target: _Target) -> Iterator[TableEntry]:
     """Of a service with affinity those that the client's next connection might get, of a portal more (`keepers`)."""
     for call, backend in target.keepers:
-        address, port = call.arguments
+        address, port, *crossing = call.arguments
         yield words.entry(
             f"affinity_backend_{target.family}",
             words.call("may_stay"),
@@ -316,6 +316,7 @@ def _staying_entries(words: Vocabulary, target: _Target) -> Iterator[TableEntry]
             service_id=target.number,
             address=address,
             port=port,
+            crossing=crossing[0] if crossing else 0,
         )
 
 

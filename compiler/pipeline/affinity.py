@@ -4,7 +4,8 @@ One store for both families: a client is a 128-bit address, an IPv4 one as RFC 4
 asked at a connection's first packet, of a service that asks for affinity alone (`ASKED` in the service's entry), and
 told behind it, when the connection has been learned. An entry counts for `affinity_ms` since the client's last new
 connection, as the service says it now, and only while its backend is one that the service has: `affinity_backend` has
-those. Else the choice is made anew, by the service's algorithm, and remembered.
+those, each by the crossing that leads to it where it is in a network of its own (`compiler.pipeline.gateway`), since
+its address may be another's there. Else the choice is made anew, by the service's algorithm, and remembered.
 
 So a client keeps its backend as with kube-proxy (its chains of iptables: `recent --rcheck --seconds --reap`): packets
 of known connections do not prolong it. What a connection carries is its own decision, whatever is remembered of its
@@ -18,6 +19,7 @@ from compiler.ir.nodes import Control
 from compiler.ir.statements import Statement
 from compiler.ir.tables import Action, ActionRef, Key, Param, Profile, Store, Table
 from compiler.pipeline.family import IPV4, Family
+from compiler.pipeline.gateway import ACROSS_BITS
 from compiler.pipeline.lifetimes import ESTABLISHED_MS
 from compiler.pipeline.notation import (
     any_of,
@@ -38,6 +40,7 @@ from compiler.pipeline.notation import (
     sub,
     when,
 )
+from compiler.pipeline.ports import ACROSS
 
 CLIENTS = 1 << 16
 """Clients of services, of both families together."""
@@ -49,7 +52,7 @@ KEPT_MS = 0xFFFFFFFF
 TABLE, BACKEND_TABLE = "affinity", "affinity_backend"
 ASKED = "affinity_ms"
 """What a service's action says of it: a parameter, and metadata of this name."""
-METADATA = ("affine_address", "affine_port", "affine_since_ms", "affine_profile")
+METADATA = ("affine_address", "affine_port", "affine_since_ms", "affine_across", "affine_profile")
 """Of this module alone."""
 _TABLE, _ACTION = 0x02000000, 0x01000070
 _MAPPED = 0xFFFF
@@ -79,13 +82,16 @@ ACTIONS = (
             Param(name="address", id=1, width_bits=128, format="ipv6"),
             Param(name="port", id=2, width_bits=16),
             Param(name="since_ms", id=3, width_bits=32),
+            Param(name="crossing", id=4, width_bits=ACROSS_BITS),
         ),
         body=(
             assign(meta("affine_address"), param("address", 128)),
             assign(meta("affine_port"), param("port", 16)),
             assign(meta("affine_since_ms"), param("since_ms", 32)),
+            assign(meta("affine_across"), param("crossing", ACROSS_BITS)),
         ),
-        doc="The client's last connection went to this backend, at this time: the low 32 bits of the device's clock.",
+        doc="The client's last connection went to this backend, at this time: the low 32 bits of the device's clock. "
+        "`crossing` leads to a backend in a network of its own; 0: it is in the service's.",
         span=here(1),
     ),
     Action(
@@ -143,6 +149,7 @@ def tables(family: Family) -> tuple[Table, ...]:
                 Key(name="service_id", id=1, expr=meta("service_id")),
                 Key(name="address", id=2, expr=_remembered(family), format=family.name),
                 Key(name="port", id=3, expr=meta("affine_port")),
+                Key(name="crossing", id=4, expr=meta("affine_across")),
             ),
             actions=(ActionRef(name="may_stay"), _MISS),
             default_action="miss",
@@ -175,6 +182,7 @@ def remembering(family: Family) -> tuple[Statement, ...]:
                 mapped(family, meta(family.named("new_dst"))),
                 meta("new_dst_port"),
                 _now_ms(),
+                meta(ACROSS),
                 profile=meta("affine_profile"),
                 renews=True,
             ),
@@ -188,6 +196,7 @@ def _recall(family: Family) -> Control:
         on_hit=(
             assign(meta(family.named("new_dst")), _remembered(family)),
             assign(meta("new_dst_port"), meta("affine_port")),
+            assign(meta(ACROSS), meta("affine_across")),
         ),
     )
     is_recent = any_of(gt(meta(ASKED), LONGEST_MS), lt(sub(_now_ms(), meta("affine_since_ms")), meta(ASKED)))

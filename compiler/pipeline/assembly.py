@@ -29,7 +29,7 @@ from compiler.pipeline.metadata import LEG_UPLINK, METADATA
 from compiler.pipeline.notation import all_of, drop, eq, field, gt, here, meta, ne, negate, run, valid, when
 from compiler.pipeline.parsing import PARSER
 
-VERSION = "11"
+VERSION = "12"
 """Raised with every change of a table, an action or an id."""
 
 DROP_REASONS = (

@@ -58,6 +58,7 @@ _DECLARED = {
     "affine_address": 128,
     "affine_port": 16,
     "affine_since_ms": 32,
+    "affine_across": 14,
     "affine_profile": 8,
     "profile": 8,
     "across": 14,

@@ -113,15 +113,15 @@ def check_externals(
             network, other, at = networks.setdefault(address, (service.network, service, span))
             if network.name != service.network.name:
                 message = (
-                    f"external address {address} is one of {_words_of(service.network)} here, and one of "
-                    f"{_words_of(network)} of service '{other.key}'"
+                    f"external address {address} is one of {network_words(service.network)} here, and one of "
+                    f"{network_words(network)} of service '{other.key}'"
                 )
                 related = (Related(message="the other one", span=at),)
                 report.add(codes.EXTERNAL_IN_TWO_NETWORKS, span, message, related=related)
     _check_ways_in(services, devices, report)
 
 
-def _words_of(network: Network) -> str:
+def network_words(network: Network) -> str:
     return "no network" if network.id == OUTSIDE.id else f"network '{network.name}'"
 
 

@@ -33,18 +33,12 @@ def check_gateway_service(located: Located[kinds.DpuService], report: Report) ->
         report.add(codes.MISSING_FIELD, located.at("spec"), message, expected=expected, hint=hint)
     for path, what, is_there in (
         (("spec", "addresses"), "cluster IPs", bool(spec.addresses)),
-        (("spec", "sessionAffinity"), "sessionAffinity ClientIP", spec.session_affinity != "None"),
         (("spec", "internalTrafficPolicy"), "internalTrafficPolicy", spec.internal_traffic_policy != "Cluster"),
-        (("spec", "externalTrafficPolicy"), "externalTrafficPolicy Local", spec.external_traffic_policy == "Local"),
         (("spec", "serverReturn"), "serverReturn Direct", spec.server_return == "Direct"),
     ):
         if is_there:
             message = f"service '{name}' has no network, and so cannot have {what}"
             report.add(codes.CONFLICTING_FIELDS, located.key(*path), message, expected="'network', or nothing of it")
-    for index, port in enumerate(spec.ports):
-        if port.node_port is not None:
-            message = f"service '{name}' has no network, and so no node ports"
-            report.add(codes.CONFLICTING_FIELDS, located.key("spec", "ports", index, "nodePort"), message)
     for index, backend in enumerate(spec.backends):
         if backend.network is not None and backend.workload is not None:
             message = "a workload is in its own network"

@@ -2,7 +2,8 @@
 
 A node port belongs to the whole cluster, as in Kubernetes: one number and protocol is one service's. Packets to it come
 in as those to an external address do, but for a network that is found by the address of the device: so the services of
-one network alone may have node ports at a device, and that address is nobody's inside.
+one network alone, or those without a network alone, may have node ports at a device, and that address is nobody's
+inside.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Final
 
 from compiler.diagnostic import Related, Report
 from compiler.policy import codes, kinds
+from compiler.policy.externals import network_words
 from compiler.policy.kubernetes import KubernetesService
 from compiler.policy.located import Located
 from compiler.policy.policyset import Address, Device, Protocol, Service, ServicePort, Workload
@@ -149,15 +151,17 @@ def _at(services: Iterable[Service], device: Device) -> Iterator[Offered]:
         return
     served = {port.workload.network.name for port in device.ports if port.workload is not None}
     for service in services:
-        if service.node_ports and service.network.name in served:
+        is_at = bool(service.node_fronts(device)) if service.is_across else service.network.name in served
+        if service.node_ports and is_at:
             yield service, service.node_ports[0]
 
 
 def _in_two_networks(device: Device, here: Offered, first: Offered, report: Report) -> None:
     service, port = here
     message = (
-        f"device '{device.name}' has node ports of network '{service.network.name}' here, and of network "
-        f"'{first[0].network.name}' of service '{first[0].key}'"
+        f"device '{device.name}' has node ports of {network_words(service.network)} here, and of "
+        f"{network_words(first[0].network)} of "
+        f"service '{first[0].key}'"
     )
     related = (Related(message="the other one", span=first[1].node_port_span),)
     report.add(codes.EXTERNAL_IN_TWO_NETWORKS, port.node_port_span, message, related=related)

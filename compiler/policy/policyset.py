@@ -389,19 +389,22 @@ class Service:
 
         These have the families that the service has. One without a network is called at gateways of the family alone.
         """
-        return (
-            *(
-                Front(address=a, number=p.port, port=p, span=p.span)
-                for a in self.vips
-                if not self.is_across or device.gateway_address(a.version) is not None
-                for p in self.ports
-            ),
-            *(
-                Front(address=a, number=p.node_port, port=p, span=p.node_port_span)
-                for a in (device.host_addresses if device.lets_in else ())
-                if self.address(a.version) is not None
-                for p in self.node_ports
-            ),
+        own = (
+            Front(address=a, number=p.port, port=p, span=p.span)
+            for a in self.vips
+            if not self.is_across or device.gateway_address(a.version) is not None
+            for p in self.ports
+        )
+        return (*own, *self.node_fronts(device))
+
+    def node_fronts(self, device: Device) -> tuple[Front, ...]:
+        """Where it is called by its node ports, at a device that serves its network or is a gateway."""
+        families = {address.version for address in (self.vips if self.is_across else self.addresses)}
+        return tuple(
+            Front(address=a, number=p.node_port, port=p, span=p.node_port_span)
+            for a in (device.host_addresses if device.lets_in else ())
+            if a.version in families and (not self.is_across or device.gateway_address(a.version) is not None)
+            for p in self.node_ports
         )
 
     @property

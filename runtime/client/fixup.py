@@ -282,7 +282,7 @@ def _stays(entries: Entries, family: str) -> dict[int, frozenset[tuple[int, int]
     found: defaultdict[int, set[tuple[int, int]]] = defaultdict(set)
     for entry in entries.table_entries:
         if entry.table == f"affinity_backend_{family}":
-            number, address, port = (match.value for match in entry.matches if isinstance(match, Exact))
+            number, address, port, _ = (match.value for match in entry.matches if isinstance(match, Exact))
             found[number].add((address, port))
     return {number: frozenset(places) for number, places in found.items()}
 

@@ -29,9 +29,9 @@ def nodes_called(service: Service, version: int, views: Mapping[str, PolicySet])
             device.node.name
             for policies in views.values()
             for device in entrances_of(policies, service.network)
-            if device.name in views and service.address(version) is not None
-            for address in device.host_addresses
-            if address.version == version
+            if device.name in views
+            for front in service.node_fronts(device)
+            if front.address.version == version
         }
     )
 
@@ -46,6 +46,6 @@ def _entrance(
         return network, answering(target, services, [d for d in entrances_of(policies, network) if d.name in views])
     for service in policies.services:
         for device in entrances_of(policies, service.network) if service.node_ports else ():
-            if device.name in views and target in device.host_addresses:
+            if device.name in views and any(target == front.address for front in service.node_fronts(device)):
                 return service.network, device
     return None, None

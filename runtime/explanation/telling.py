@@ -224,7 +224,7 @@ def _backend(hop: Hop, hit: trace.Hit, network: str) -> tuple[str, Span]:
     if "crossing" not in arguments:
         words = address_words(hop.live.policies, network, ip_address(address), port)
         return words, hop.live.backend_span(hit.span, address, port)
-    there = hop.live.network_of(hop.live.crossing(int(arguments["crossing"])).get("network", 0))
+    there = _network_across(hop, int(arguments["crossing"]))
     words = f"{address_words(hop.live.policies, there, ip_address(address), port)} of network {there}"
     return words, hop.live.backend_span(hit.span, address, port, there)
 
@@ -232,8 +232,14 @@ def _backend(hop: Hop, hit: trace.Hit, network: str) -> tuple[str, Span]:
 def _remembered(hop: Hop, hit: trace.Hit, network: str) -> str:
     """The backend in words; an IPv4 address stands in an IPv6 one there."""
     arguments = dict(hit.arguments)
-    address, port = IPv6Address(arguments["address"]), int(arguments["port"])
-    return f"backend {address_words(hop.live.policies, network, address.ipv4_mapped or address, port)}"
+    address, port, crossing = IPv6Address(arguments["address"]), int(arguments["port"]), int(arguments["crossing"])
+    there = _network_across(hop, crossing) if crossing else network
+    words = address_words(hop.live.policies, there, address.ipv4_mapped or address, port)
+    return f"backend {words} of network {there}" if crossing else f"backend {words}"
+
+
+def _network_across(hop: Hop, crossing: int) -> str:
+    return hop.live.network_of(hop.live.crossing(crossing).get("network", 0))
 
 
 def fate_words(way: Way, network: str) -> str:

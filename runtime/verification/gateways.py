@@ -7,7 +7,7 @@ an answer goes to the client whose call it answers, and to no other one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
@@ -22,6 +22,7 @@ from runtime.verification import wire
 from runtime.verification.findings import Violation
 from runtime.verification.outsiders import (
     DEVICES,
+    FIRST_NODE_PORT,
     NETWORKS,
     PORTS,
     ROUTER_MAC,
@@ -31,6 +32,7 @@ from runtime.verification.outsiders import (
     external,
     manifest,
     network_manifests,
+    node_address,
 )
 from runtime.verification.speaking import Ends, framed
 
@@ -51,16 +53,29 @@ def gateway_address(device: int, version: int) -> Address:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gateways:
     """`families` are those of the gateway addresses of each device, none for one that is no gateway. Of the backends
-    `isolated` are those whose NetworkPolicy lets nobody but the gateways in, `closed` those that it lets nobody to."""
+    `isolated` are those whose NetworkPolicy lets nobody but the gateways in, `closed` those that it lets nobody to.
+    Clients are remembered for `affinity_s`; with `is_local` a gateway has the backends alone that are behind it. With
+    `at_nodes` the service is called at the gateways' own addresses as well."""
 
     families: tuple[frozenset[int], frozenset[int]]
     backends: frozenset[Place]
     algorithm: str = "Maglev"
     isolated: frozenset[Place] = frozenset()
     closed: frozenset[Place] = frozenset()
+    affinity_s: int = 0
+    is_local: bool = False
+    at_nodes: bool = False
+
+    def backends_at(self, device: int) -> frozenset[Place]:
+        """Those that a gateway sends connections to."""
+        return frozenset(place for place in self.backends if not self.is_local or place[0] == device)
 
     def has_gateway(self, device: int, version: int) -> bool:
         return version in self.families[device]
+
+    def lets_in(self, call: Call) -> bool:
+        """Whether a call enters a network where it comes in."""
+        return self.has_gateway(call.device, call.version) and (self.at_nodes or not call.is_at_node)
 
 
 def gateways() -> st.SearchStrategy[Gateways]:
@@ -74,7 +89,16 @@ def gateways() -> st.SearchStrategy[Gateways]:
         algorithm=st.sampled_from(ALGORITHMS),
         isolated=none | places,
         closed=none | none | places,
-    )
+        affinity_s=st.sampled_from((0, 0, 1, 60)),
+        is_local=st.sampled_from((False, False, True)),
+        at_nodes=st.sampled_from((True, True, False)),
+    ).map(_counting)
+
+
+def _counting(world: Gateways) -> Gateways:
+    """Connections of clients that are remembered are not counted, so no service asks for both."""
+    is_counting = world.algorithm == "LeastConnections"
+    return replace(world, affinity_s=0) if is_counting else world
 
 
 @lru_cache(maxsize=256)
@@ -92,7 +116,7 @@ def name_of(place: Place) -> str:
 def _manifests(world: Gateways) -> list[dict[str, Any]]:
     found = network_manifests()
     for number, name in enumerate(DEVICES):
-        found.append(manifest("Node", f"node-{number}", {}))
+        found.append(manifest("Node", f"node-{number}", {"addresses": [str(node_address(number, 6))]}))
         spec = device_manifest(number, has_router=True)
         own = [str(gateway_address(number, version)) for version in sorted(world.families[number])]
         found.append(manifest("Device", name, spec | {"gatewayAddresses": own}))
@@ -105,15 +129,20 @@ def _manifests(world: Gateways) -> list[dict[str, Any]]:
             found.append(workload)
     ports = [
         {"name": f"p{port}", "protocol": wire.PROTOCOL_NAMES[protocol], "port": port, "targetPort": target}
+        | ({"nodePort": FIRST_NODE_PORT + port} if world.at_nodes else {})
         for port, (protocol, target) in PORTS.items()
     ]
-    service = {
+    service: dict[str, Any] = {
         "type": "LoadBalancer",
         "externalAddresses": [str(external(0, version)) for version in (4, 6)],
         "ports": ports,
         "backends": [{"workload": name_of(place)} for place in sorted(world.backends)],
         "algorithm": world.algorithm,
+        "externalTrafficPolicy": "Local" if world.is_local else "Cluster",
     }
+    if world.affinity_s:
+        service["sessionAffinity"] = "ClientIP"
+        service["sessionAffinityConfig"] = {"clientIP": {"timeoutSeconds": world.affinity_s}}
     found.append(manifest("DpuService", "across", service))
     found.extend(_isolation(world, place) for place in sorted(world.isolated | world.closed))
     return found
@@ -130,7 +159,7 @@ def _isolation(world: Gateways, place: Place) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """What a client outside sends to the uplink of a device."""
+    """What a client outside sends to the uplink of a device; `is_at_node`: to the device's own address."""
 
     device: int
     version: int
@@ -138,15 +167,17 @@ class Call:
     src_port: int
     port: int
     flags: str = "S"
+    is_at_node: bool = False
 
     @property
     def ends(self) -> Ends:
+        dst = node_address(self.device, self.version) if self.is_at_node else external(0, self.version)
         return Ends(
             protocol=PORTS[self.port][0],
             src=CLIENTS[self.version][self.client],
             src_port=self.src_port,
-            dst=external(0, self.version),
-            dst_port=self.port,
+            dst=dst,
+            dst_port=self.port + FIRST_NODE_PORT if self.is_at_node else self.port,
         )
 
     def frame(self) -> bytes:
@@ -166,4 +197,5 @@ def calls() -> st.SearchStrategy[Call]:
         src_port=st.sampled_from((80, 1023, 1024, 4000, 4001)),
         port=st.sampled_from((80, 80, 53)),
         flags=st.sampled_from(("S", "S", "A", "PA", "FA", "R")),
+        is_at_node=st.sampled_from((False, False, True)),
     )

@@ -192,4 +192,4 @@ def _service_entries(
     if service.affinity_ms and service.may_stay:
         for host, port in dict.fromkeys((host, port) for host, port, _ in service.backends):
             table, at = f"affinity_backend_ipv{version}", address(version, host)
-            yield book.entry(table, book.call("may_stay"), service_id=number, address=at, port=port)
+            yield book.entry(table, book.call("may_stay"), service_id=number, address=at, port=port, crossing=0)

@@ -108,7 +108,8 @@ def _frontend(change: Change) -> TableEntry:
 
 def _staying(change: Change, at: int) -> TableEntry:
     table, address = f"affinity_backend_ipv{change.version}", ADDRESSES[change.version]["web-1"]
-    return BOOK.entry(table, BOOK.call("may_stay"), service_id=_number(change), address=address, port=_port(change, at))
+    call, port = BOOK.call("may_stay"), _port(change, at)
+    return BOOK.entry(table, call, service_id=_number(change), address=address, port=port, crossing=0)
 
 
 def remembered(comparison: Comparison, steps: Iterable[Open | Change | int | None]) -> None:

@@ -20,6 +20,7 @@ WORLD = Gateways(
     isolated=frozenset({(0, 1)}),
 )
 """Both networks behind the gateway itself, one of them behind another device as well."""
+REMEMBERING = replace(WORLD, affinity_s=1)
 SRC_PORTS = (80, 1023, 1024, 4000)
 
 
@@ -28,13 +29,18 @@ def crossed(level: Level) -> None:
     for number, name in enumerate(DEVICES):
         comparison = Comparison([level])
         other = Comparison((), pipeline=comparison.pipeline)
-        _call(Fabric({name: comparison, DEVICES[1 - number]: other}, policies_of(WORLD)))
+        fabric = Fabric({name: comparison, DEVICES[1 - number]: other}, policies_of(REMEMBERING))
+        _call(fabric)
+        fabric.adopt(policies_of(WORLD))
+        for of in DEVICES:
+            fabric.write(of)
+        _call(fabric)
+        _cut_off(fabric)
         comparison.compare_state()
 
 
 def _call(fabric: Fabric) -> None:
-    """Each client calls from each port, and whoever is reached answers; at one instant all draw alike. Then no way
-    leads into networks any more."""
+    """Each client calls from each port, and whoever is reached answers; at one instant all draw alike."""
     for port, src_port, client, version in product((80, 53), SRC_PORTS, range(len(CLIENTS[4])), (4, 6)):
         call = Call(device=0, version=version, client=client, src_port=src_port, port=port)
         journey = fabric.send(DEVICES[0], UPLINK, call.frame())
@@ -45,6 +51,10 @@ def _call(fabric: Fabric) -> None:
         fabric.send(DEVICES[0], UPLINK, replace(call, flags="A").frame())
         for comparison in fabric.comparisons.values():
             comparison.wait(client)
+
+
+def _cut_off(fabric: Fabric) -> None:
+    """No way leads into networks any more."""
     for entry in fabric.held[DEVICES[0]].table_entries:
         if entry.table.startswith(gateway.TABLE):
             fabric.comparisons[DEVICES[0]].delete(entry)

@@ -1,5 +1,5 @@
 /*
- * turnout, version 11. Services, tunnels and routes of the networks that a device serves.
+ * turnout, version 12. Services, tunnels and routes of the networks that a device serves.
  *
  * Printed from the pipeline's IR; compiled with TURNOUT_TC and with TURNOUT_XDP. A packet is parsed into the scratch
  * memory of its CPU, runs through the controls, which look tables up, and leaves as the outcome says.
@@ -621,12 +621,16 @@ struct remembered {
 	u16 port;
 	u8 padding18[2];
 	u32 since_ms;
+	u16 crossing;
+	u8 padding26[6];
 };
-_Static_assert(sizeof(struct remembered) == 24, "struct remembered");
+_Static_assert(sizeof(struct remembered) == 32, "struct remembered");
 _Static_assert(__builtin_offsetof(struct remembered, address) == 0, "struct remembered");
 _Static_assert(__builtin_offsetof(struct remembered, port) == 16, "struct remembered");
 _Static_assert(__builtin_offsetof(struct remembered, padding18) == 18, "struct remembered");
 _Static_assert(__builtin_offsetof(struct remembered, since_ms) == 20, "struct remembered");
+_Static_assert(__builtin_offsetof(struct remembered, crossing) == 24, "struct remembered");
+_Static_assert(__builtin_offsetof(struct remembered, padding26) == 26, "struct remembered");
 
 struct isolate_source {
 	u16 policy;
@@ -1363,7 +1367,7 @@ struct affinity_backend_ipv4_key {
 	u8 padding3[1];
 	u32 address;
 	u16 port;
-	u8 padding10[2];
+	u16 crossing;
 };
 _Static_assert(sizeof(struct affinity_backend_ipv4_key) == 12, "struct affinity_backend_ipv4_key");
 _Static_assert(__builtin_offsetof(struct affinity_backend_ipv4_key, service_id) == 0, "struct affinity_backend_ipv4_key");
@@ -1371,7 +1375,7 @@ _Static_assert(__builtin_offsetof(struct affinity_backend_ipv4_key, side) == 2, 
 _Static_assert(__builtin_offsetof(struct affinity_backend_ipv4_key, padding3) == 3, "struct affinity_backend_ipv4_key");
 _Static_assert(__builtin_offsetof(struct affinity_backend_ipv4_key, address) == 4, "struct affinity_backend_ipv4_key");
 _Static_assert(__builtin_offsetof(struct affinity_backend_ipv4_key, port) == 8, "struct affinity_backend_ipv4_key");
-_Static_assert(__builtin_offsetof(struct affinity_backend_ipv4_key, padding10) == 10, "struct affinity_backend_ipv4_key");
+_Static_assert(__builtin_offsetof(struct affinity_backend_ipv4_key, crossing) == 10, "struct affinity_backend_ipv4_key");
 
 struct affinity_backend_ipv4_value {
 	u32 action; /* enum action; 0: no entry */
@@ -1387,7 +1391,8 @@ struct affinity_backend_ipv6_key {
 	u8 padding3[5];
 	struct u128 address;
 	u16 port;
-	u8 padding26[6];
+	u16 crossing;
+	u8 padding28[4];
 };
 _Static_assert(sizeof(struct affinity_backend_ipv6_key) == 32, "struct affinity_backend_ipv6_key");
 _Static_assert(__builtin_offsetof(struct affinity_backend_ipv6_key, service_id) == 0, "struct affinity_backend_ipv6_key");
@@ -1395,7 +1400,8 @@ _Static_assert(__builtin_offsetof(struct affinity_backend_ipv6_key, side) == 2, 
 _Static_assert(__builtin_offsetof(struct affinity_backend_ipv6_key, padding3) == 3, "struct affinity_backend_ipv6_key");
 _Static_assert(__builtin_offsetof(struct affinity_backend_ipv6_key, address) == 8, "struct affinity_backend_ipv6_key");
 _Static_assert(__builtin_offsetof(struct affinity_backend_ipv6_key, port) == 24, "struct affinity_backend_ipv6_key");
-_Static_assert(__builtin_offsetof(struct affinity_backend_ipv6_key, padding26) == 26, "struct affinity_backend_ipv6_key");
+_Static_assert(__builtin_offsetof(struct affinity_backend_ipv6_key, crossing) == 26, "struct affinity_backend_ipv6_key");
+_Static_assert(__builtin_offsetof(struct affinity_backend_ipv6_key, padding28) == 28, "struct affinity_backend_ipv6_key");
 
 struct affinity_backend_ipv6_value {
 	u32 action; /* enum action; 0: no entry */
@@ -2102,7 +2108,7 @@ static const volatile struct flow_transition affinities_transitions[0] = {
 union affinities_arguments {
 	struct remembered remembered;
 };
-_Static_assert(sizeof(union affinities_arguments) == 24, "union affinities_arguments");
+_Static_assert(sizeof(union affinities_arguments) == 32, "union affinities_arguments");
 
 #define FLOW_STORE affinities
 #define FLOW_KEY_WORDS 3
@@ -3397,6 +3403,7 @@ struct metadata {
 	u16 service_id;
 	u16 spread;
 	u16 affine_port;
+	u16 affine_across; /* 14 bits */
 	u16 across; /* 14 bits */
 	u16 way_back;
 	u16 nexthop;
@@ -4700,12 +4707,13 @@ static __always_inline void classify_storage(const struct classify_storage *argu
 	scratch->meta.storage_class = arguments->traffic_class;
 }
 
-/* The client's last connection went to this backend, at this time: the low 32 bits of the device's clock. */
+/* The client's last connection went to this backend, at this time: the low 32 bits of the device's clock. `crossing` leads to a backend in a network of its own; 0: it is in the service's. */
 static __always_inline void remembered(const struct remembered *arguments, struct scratch *scratch)
 {
 	scratch->meta.affine_address = arguments->address;
 	scratch->meta.affine_port = arguments->port;
 	scratch->meta.affine_since_ms = arguments->since_ms;
+	scratch->meta.affine_across = arguments->crossing;
 }
 
 /* A client that is remembered with this backend stays with it. */
@@ -6190,6 +6198,7 @@ static __always_inline bool apply_affinity_backend_ipv4(struct scratch *scratch)
 		.service_id = scratch->meta.service_id,
 		.address = scratch->meta.affine_address.low & 0xffffffffu,
 		.port = scratch->meta.affine_port,
+		.crossing = scratch->meta.affine_across,
 		.side = scratch->side,
 	};
 
@@ -6262,6 +6271,7 @@ static __always_inline bool apply_affinity_backend_ipv6(struct scratch *scratch)
 	key->service_id = scratch->meta.service_id;
 	key->address = scratch->meta.affine_address;
 	key->port = scratch->meta.affine_port;
+	key->crossing = scratch->meta.affine_across;
 	key->side = scratch->side;
 
 	if (!uses_affinity_backend_ipv6)
@@ -7023,6 +7033,7 @@ __noinline enum next recall_ipv4(void)
 			if (apply_affinity_backend_ipv4(scratch)) {
 				scratch->meta.new_dst_ipv4 = scratch->meta.affine_address.low & 0xffffffffu;
 				scratch->meta.new_dst_port = scratch->meta.affine_port;
+				scratch->meta.across = scratch->meta.affine_across;
 			}
 		}
 	}
@@ -7648,6 +7659,7 @@ static __always_inline enum next connection_ipv4(struct packet_context *ctx, str
 				.address = (struct u128){.high = 0, .low = (u64)0xffff << 32 | scratch->meta.new_dst_ipv4},
 				.port = scratch->meta.new_dst_port,
 				.since_ms = scratch->now_ms & 0xffffffffu,
+				.crossing = scratch->meta.across,
 			};
 			if (uses_affinities && affinities_renew_or_learn(&scratch->affinity_ipv4, &scratch->affinities_half) == FLOW_FULL) {
 			}
@@ -7785,6 +7797,7 @@ __noinline enum next recall_ipv6(void)
 			if (apply_affinity_backend_ipv6(scratch)) {
 				scratch->meta.new_dst_ipv6 = scratch->meta.affine_address;
 				scratch->meta.new_dst_port = scratch->meta.affine_port;
+				scratch->meta.across = scratch->meta.affine_across;
 			}
 		}
 	}
@@ -8407,6 +8420,7 @@ static __always_inline enum next connection_ipv6(struct packet_context *ctx, str
 				.address = scratch->meta.new_dst_ipv6,
 				.port = scratch->meta.new_dst_port,
 				.since_ms = scratch->now_ms & 0xffffffffu,
+				.crossing = scratch->meta.across,
 			};
 			if (uses_affinities && affinities_renew_or_learn(&scratch->affinity_ipv6, &scratch->affinities_half) == FLOW_FULL) {
 			}

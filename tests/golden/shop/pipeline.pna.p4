@@ -1,5 +1,5 @@
 // Services, tunnels and routes of the networks that a device serves.
-// Printed by Turnout from the pipeline turnout, version 11, for the Portable NIC Architecture.
+// Printed by Turnout from the pipeline turnout, version 12, for the Portable NIC Architecture.
 // docs/p4.md says where this target differs.
 // SPDX-License-Identifier: Apache-2.0
 #include <core.p4>
@@ -2549,6 +2549,6 @@ control deparse(packet_out packet, in headers_t before, in metadata_t meta, in p
     }
 }
 
-@pkginfo(name = "turnout", version = "11", organization = "turnout.dev")
+@pkginfo(name = "turnout", version = "12", organization = "turnout.dev")
 @brief("Services, tunnels and routes of the networks that a device serves.")
 PNA_NIC(parse(), before_main(), process(), deparse()) main;

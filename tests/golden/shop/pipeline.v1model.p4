@@ -1,5 +1,5 @@
 // Services, tunnels and routes of the networks that a device serves.
-// Printed by Turnout from the pipeline turnout, version 11, for v1model (BMv2's simple_switch).
+// Printed by Turnout from the pipeline turnout, version 12, for v1model (BMv2's simple_switch).
 // docs/p4.md says where this target differs.
 // SPDX-License-Identifier: Apache-2.0
 #include <core.p4>
@@ -2808,6 +2808,6 @@ control deparse(packet_out packet, in headers_t hdr) {
     }
 }
 
-@pkginfo(name = "turnout", version = "11", organization = "turnout.dev")
+@pkginfo(name = "turnout", version = "12", organization = "turnout.dev")
 @brief("Services, tunnels and routes of the networks that a device serves.")
 V1Switch(parse(), verify_checksums(), process(), egress_nothing(), update_checksums(), deparse()) main;

@@ -111,6 +111,61 @@ def test_many_connections_at_once(lab: Shop, family: int) -> None:
 
 
 @FAMILIES
+def test_a_client_that_is_remembered_stays_with_its_backend(changing: Shop, family: int) -> None:
+    """Two backends have one address; each is remembered as its network's."""
+    policies = changing.changed()
+    spec = find(policies, "DpuService", "api", "default")["spec"]
+    spec |= {"algorithm": "RoundRobin", "sessionAffinity": "ClientIP"}
+    changing.applied(policies)
+    others = [f"198.51.100.{host}" if family == 0 else f"2001:db8:51::{host}" for host in range(80, 86)]
+    length = (32, 128)[family]
+    kept: dict[str, set[str]] = {}
+    try:
+        for other in others:
+            in_underlay(changing, "address", "replace", f"{other}/{length}", "dev", "underlay0", "nodad")
+        for number, other in enumerate(5 * others):
+            with entered(changing.underlay):
+                client = socket.create_connection((API[family], WEB), PATIENCE_S, (other, FIRST + 200 + number))
+            with client:
+                client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                backend, seen = read(client).rpartition(b"\r\n")[2].decode().split()
+            assert seen == GATEWAY[family]
+            kept.setdefault(other, set()).add(backend)
+    finally:
+        for other in others:
+            in_underlay(changing, "address", "del", f"{other}/{length}", "dev", "underlay0")
+    assert all(len(backends) == 1 for backends in kept.values()), kept
+    assert set[str]().union(*kept.values()) == BACKENDS
+
+
+@FAMILIES
+def test_a_local_policy_keeps_clients_behind_the_gateway(changing: Shop, family: int) -> None:
+    policies = changing.changed()
+    find(policies, "DpuService", "api", "default")["spec"]["externalTrafficPolicy"] = "Local"
+    changing.applied(policies)
+    answers = [ask(changing.underlay, API[family], WEB, timeout_s=PATIENCE_S) for _ in range(10)]
+    assert {(answer.server, answer.seen) for answer in answers} == {("blue-2", GATEWAY[family])}
+    find(policies, "DpuService", "api", "default")["spec"]["backends"] = [{"workload": "red-1"}]
+    changing.applied(policies)
+    with entered(changing.underlay), pytest.raises(ConnectionRefusedError):
+        socket.create_connection((API[family], WEB), PATIENCE_S)
+
+
+def test_node_ports_at_a_gateway(changing: Shop) -> None:
+    """Backends of both networks answer at the gateway's own address; any other port of it is its host's."""
+    policies = changing.changed()
+    ports = find(policies, "DpuService", "api", "default")["spec"]["ports"]
+    ports[0]["nodePort"], ports[1]["nodePort"] = 30_080, 30_053
+    changing.applied(policies)
+    node = "192.168.50.3"
+    answers = [ask(changing.underlay, node, 30_080, timeout_s=PATIENCE_S) for _ in range(40)]
+    assert {answer.server for answer in answers} == BACKENDS
+    assert {answer.seen for answer in answers} == {GATEWAY[0]}
+    assert echo(changing.underlay, node, 30_053, b"datagram") == node
+    assert "node port of default/api:http" in told(changing, "explain", f"{OUTSIDE[0]}", f"{node}:30080")
+
+
+@FAMILIES
 def test_clients_are_told_by_the_gateway_what_is_too_large(changing: Shop, family: int) -> None:
     changing.applied(backed_by(changing, "red-1"))
     told = provoke(changing.underlay, API[family], ECHO, size=1440)

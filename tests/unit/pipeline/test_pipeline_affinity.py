@@ -53,7 +53,8 @@ class Sticky:
     def staying(self, at: int) -> TableEntry:
         book, address = self.node.book, ADDRESSES[self.version]["web-1"]
         table = f"affinity_backend_ipv{self.version}"
-        return book.entry(table, book.call("may_stay"), service_id=SERVICE, address=address, port=BACKEND_PORT + at)
+        call, port = book.call("may_stay"), BACKEND_PORT + at
+        return book.entry(table, call, service_id=SERVICE, address=address, port=port, crossing=0)
 
     def group(self, backends: range | list[int]) -> Group:
         members = tuple(WeightedMember(member_id=500 + at, weight=1) for at in backends)
@@ -168,7 +169,7 @@ def test_what_is_remembered_of_a_client() -> None:
     at = service.opens(after_ms=5_000)
     (entry,) = service.node.model.learned("affinity_ipv4")
     assert entry.key.matches == (Exact(value=SHOP), Exact(value=SERVICE), Exact(value=mapped("client")))
-    assert entry.action.arguments == (mapped("web-1"), BACKEND_PORT + at, service.node.clock.now_ms & 0xFFFF_FFFF)
+    assert entry.action.arguments == (mapped("web-1"), BACKEND_PORT + at, service.node.clock.now_ms & 0xFFFF_FFFF, 0)
 
 
 def mapped(name: str) -> int:

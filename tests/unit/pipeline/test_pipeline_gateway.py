@@ -15,8 +15,8 @@ from runtime.verification import wire
 from runtime.verification.comparison import Comparison
 from runtime.verification.fabric import End, Fabric, Journey
 from runtime.verification.frames import recomputed
-from runtime.verification.gateways import CLIENTS, Call, Gateways, Place, gateway_address, policies_of
-from runtime.verification.outsiders import DEVICES, UPLINK, answered_to, backend, external, port_of
+from runtime.verification.gateways import CLIENTS, Call, Gateways, Place, call_frame, gateway_address, policies_of
+from runtime.verification.outsiders import DEVICES, UPLINK, answered_to, backend, external, node_address, port_of
 from runtime.verification.speaking import Ends, ends_of
 
 BOTH = pytest.mark.parametrize("version", [4, 6])
@@ -105,6 +105,75 @@ def test_one_port_may_go_to_backends_of_both_networks(version: int) -> None:
     assert [got(journey).src_port for journey in journeys] == [4000, 4000]
     for client, journey in enumerate(journeys):
         assert answer(fabric, journey).dst == CLIENTS[version][client]
+
+
+def opened(fabric: Fabric, version: int, client: int, src_ports: range) -> set[Place]:
+    """Where the connections of a client go."""
+    return {place_of(send(fabric, call(version, src_port, client))) for src_port in src_ports}
+
+
+@BOTH
+def test_a_client_that_is_remembered_stays_with_a_backend_of_one_network(version: int) -> None:
+    """Backends of both networks have one address: it is the crossing that tells them apart."""
+    fabric = fabric_of(replace(EDGE, algorithm="RoundRobin", affinity_s=60))
+    first, second = (opened(fabric, version, client, range(4000, 4020)) for client in (0, 1))
+    assert (len(first), len(second)) == (1, 1)
+    assert first != second
+    for comparison in fabric.comparisons.values():
+        comparison.wait(60_001)
+    assert len({next(iter(opened(fabric, version, 0, range(port, port + 1)))) for port in (5000, 5001)}) == 1
+
+
+@BOTH
+def test_a_client_does_not_stay_with_another_backend_of_the_same_address(version: int) -> None:
+    """Nor with one that the service has no longer."""
+    world = replace(EDGE, algorithm="RoundRobin", affinity_s=60)
+    fabric = fabric_of(world)
+    (place,) = opened(fabric, version, 0, range(4000, 4001))
+    fabric.adopt(policies_of(replace(world, backends=EVERYWHERE - {place})))
+    for name in DEVICES:
+        fabric.write(name)
+    (other,) = opened(fabric, version, 0, range(4001, 4010))
+    assert other != place
+    assert opened(fabric, version, 0, range(4010, 4020)) == {other}
+
+
+@BOTH
+def test_clients_call_node_ports_at_gateways(version: int) -> None:
+    world = replace(EDGE, at_nodes=True)
+    fabric, at_node = fabric_of(world), replace(call(version), is_at_node=True)
+    journey = send(fabric, at_node)
+    assert (got(journey).src, got(journey).dst_port) == (gateway_address(0, version), 8080)
+    assert answer(fabric, journey) == at_node.ends.turned
+    elsewhere = replace(at_node, device=1)
+    assert send(fabric, elsewhere).end is End.UNTOUCHED, "no gateway: it is the host's"
+    fabric.adopt(policies_of(EDGE))
+    for name in DEVICES:
+        fabric.write(name)
+    assert send(fabric, replace(at_node, src_port=5000)).end is End.UNTOUCHED
+
+
+@BOTH
+def test_what_is_sent_to_the_host_of_a_gateway_and_to_no_node_port_is_left_to_it(version: int) -> None:
+    fabric = fabric_of(replace(EDGE, at_nodes=True))
+    ends = replace(call(version).ends, dst=node_address(0, version), dst_port=22)
+    for flags in ("S", "A"):
+        journey = fabric.send(DEVICES[0], UPLINK, call_frame(ends, 0, flags))
+        assert journey is not None
+        assert journey.end is End.UNTOUCHED
+
+
+@BOTH
+def test_a_local_policy_keeps_to_the_backends_behind_the_gateway(version: int) -> None:
+    fabric = fabric_of(replace(EDGE, algorithm="RoundRobin", is_local=True))
+    assert opened(fabric, version, 0, range(4000, 4010)) == {(0, 0), (0, 1)}
+    assert got(send(fabric, call(version, 4100))).src == gateway_address(0, version)
+
+
+@BOTH
+def test_a_local_policy_without_a_backend_behind_the_gateway_refuses(version: int) -> None:
+    fabric = fabric_of(replace(EDGE, backends=frozenset({(1, 0)}), is_local=True))
+    assert send(fabric, call(version)).end is End.ANSWERED
 
 
 @BOTH
