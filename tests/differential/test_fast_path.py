@@ -26,8 +26,8 @@ from runtime.verification.testrun_level import FIRST_IFINDEX, LOOPBACK, TestRunL
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 SLOTS = 64
 WHOLE = {"uses_fast_path": 0}
-UNDECIDED = "return verdict == PACKET_UNDECIDED ? process(ctx, port) : verdict;"
-MARKED = "return verdict == PACKET_UNDECIDED ? (clock_test_ms() & 1 ? 77 : process(ctx, port)) : verdict;"
+UNDECIDED = "return verdict == PACKET_UNDECIDED ? whole(ctx) : verdict;"
+MARKED = "return verdict == PACKET_UNDECIDED ? (clock_test_ms() & 1 ? 77 : whole(ctx)) : verdict;"
 SYNTHETIC = 77
 """What the marked program returns for a packet that the whole program would get, at odd milliseconds."""
 
