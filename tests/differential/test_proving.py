@@ -132,6 +132,13 @@ def test_without_programs_the_interpreter_is_held_to_the_policies(shop: PolicySe
 
 
 @pytest.mark.slow
+def test_all_backends_of_a_service_that_remembers_clients_are_reached(shop: PolicySet) -> None:
+    remembering = replace(shop, services=tuple(replace(service, affinity_s=3_600) for service in shop.services))
+    proof = Prover(pipeline=SOURCE, policies=remembering, levels=[]).prove(shop.devices[0], EFFORT)
+    assert (proof.found, proof.coverage.missed, proof.coverage.backends) == (None, [], 13)
+
+
+@pytest.mark.slow
 def test_a_seed_gives_the_same_proof(shop: PolicySet) -> None:
     (device, *_), effort = shop.devices, Effort(packets=3_000, seed=7)
     first, second = (Prover(pipeline=SOURCE, policies=shop, levels=[]).prove(device, effort) for _ in range(2))

@@ -120,7 +120,7 @@ class Course:
                         yield
 
     def spreading(self) -> Iterator[None]:
-        """Connections from one source until each backend has had one."""
+        """Connections from one source until each backend has had one; so far apart that it is not remembered."""
         for service in self.talks.policies.services:
             for port in service.ports:
                 for version in (4, 6):
@@ -146,6 +146,8 @@ class Course:
         for _ in range(PATIENCE * -(-sum(weights) // min(weights)) if weights else 0):
             if not left:
                 return
+            if service.affinity_s:
+                self.talks.trial.do(Pause(ms=1000 * service.affinity_s + 1))
             talk = self.talks.open(client, port.protocol.number, address, number)
             if talk is not None:
                 left.discard(talk.place)
