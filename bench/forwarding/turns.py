@@ -68,7 +68,10 @@ class Forwarding:
         return self._timed(Course(name="no node", port=port, sent=self._courses[mode, way].sent), milliseconds)
 
     def _open(self, lane: Lane) -> None:
-        """A packet of each flow and an answer to it. Ports of fewer flows are among them."""
+        """A packet of each flow and an answer to it. Ports of fewer flows are among them.
+
+        Both ends have asked for each other before: while a neighbour is sought, nodes keep some hundred packets only.
+        """
         count = max(FLOWS.values())
         answers = Course(name=f"{lane.way.name}, answers", port=lane.server_port, sent=answers_on(lane, count))
         self._send(_calls(lane, count), 1, is_shuffled=False)
