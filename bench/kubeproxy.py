@@ -1,4 +1,4 @@
-"""Turnout beside kube-proxy in both of its modes: calls to a service, and how long services take to program.
+"""Turnout beside kube-proxy in both of its modes: calls to a service, packets a node forwards to it, and programming.
 
 etcd, kube-apiserver and kube-proxy are the real ones (tests/peers/build). Clients, servers, nodes and the Services are
 the same for all; in each round every way has a short turn, in an order drawn anew, and ratios are taken within rounds.
@@ -19,8 +19,9 @@ from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from bench.forwarding.turns import FLOWS, forwarding
 from bench.kube.cluster import Cluster, cluster, kube_program
-from bench.kube.comparing import PAIRS, Traffic, measure, ratios
+from bench.kube.comparing import MODES, PAIRS, Traffic, measure, measure_bare, ratios
 from bench.kube.pictures import draw_programming, draw_traffic
 from bench.kube.programming import CHANGES, Size, programmed, services_of
 from bench.kube.proxying import Mode, node_of
@@ -34,7 +35,7 @@ from bench.report.results import save_json, table
 NAME = "kubeproxy"
 SIZES, QUICK_SIZES = (10, 1_000, 5_000, 10_000), (10,)
 QUICK_CHANGES = 10
-BUDGET_S, QUICK_BUDGET_S = 60.0, 20.0
+BUDGET_S, QUICK_BUDGET_S = 90.0, 40.0
 """Of traffic, at the first and at the last size."""
 TRAFFIC_HEADER = ("medians", "unit", "services", "place", *NAMES)
 RATIO_HEADER = ("speed, more is better", "services", "place", *(f"{way} / {base}" for way, base in PAIRS))
@@ -46,6 +47,8 @@ class Found:
     sizes: Sequence[Size]
     traffic: Mapping[int, Traffic]
     """By the number of services."""
+    bare_ns: Sequence[float]
+    """What a forwarded packet takes without a node: it is made, comes in, is counted and dropped."""
 
 
 def main() -> None:
@@ -73,7 +76,7 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 def measured(program: Path, sizes: Sequence[int], changes: int, budget_s: float) -> Found:
     """All of it, in namespaces that are gone afterwards. Raises `TrafficError`."""
-    found, traffic = list[Size](), dict[int, Traffic]()
+    found, traffic, bare_ns = list[Size](), dict[int, Traffic](), list[float]()
     with ExitStack() as undo:
         folder = Path(undo.enter_context(TemporaryDirectory(prefix="turnout-bench-")))
         control = undo.enter_context(cluster(program, LAB, folder))
@@ -89,23 +92,26 @@ def measured(program: Path, sizes: Sequence[int], changes: int, budget_s: float)
             there = len(services)
             found.append(programmed(control, spaces, size, changes))
             if size in (sizes[0], sizes[-1]):
-                traffic[size] = _traffic(control, plain, nodes, size, changes, budget_s)
-    return Found(sizes=found, traffic=traffic)
+                traffic[size], bare = _traffic(control, plain, nodes, size, changes, budget_s)
+                bare_ns += bare
+    return Found(sizes=found, traffic=traffic, bare_ns=bare_ns)
 
 
 def _traffic(
     control: Cluster, plain: KernelWay, nodes: Mapping[Mode, KernelWay], size: int, changes: int, budget_s: float
-) -> Traffic:
-    with ways(control, plain, nodes, services_of(size, changes)) as (found, proxies):
+) -> tuple[Traffic, list[float]]:
+    with ways(control, plain, nodes, services_of(size, changes)) as (lanes, proxies):
+        found = [lane.way for lane in lanes]
         servers, clients = (
             [*dict.fromkeys(names)] for names in zip(*((w.server, w.client) for w in found), strict=True)
         )
-        with programs(servers, clients) as asking:
-            traffic = measure(found, asking, budget_s)
+        with programs(servers, clients) as asking, forwarding(lanes) as making:
+            turns = {**dict.fromkeys(MODES, asking), **dict.fromkeys(FLOWS, making)}
+            traffic, bare_ns = measure(found, turns, budget_s), measure_bare(found, making)
         for proxy in proxies:
             if not proxy.connections():
                 raise TrafficError(f"kube-proxy ({proxy.mode}) has translated no connection")
-    return traffic
+    return traffic, bare_ns
 
 
 def shown(found: Found) -> str:
@@ -114,7 +120,9 @@ def shown(found: Found) -> str:
         table(RATIO_HEADER, [row for size, traffic in found.traffic.items() for row in _ratio_rows(size, traffic)]),
         table(PROGRAM_HEADER, [row for size in found.sizes for row in _program_rows(size)]),
     )
-    return "\n\n".join(tables)
+    bare = Spread.of(found.bare_ns)
+    without = f"a forwarded packet without a node between: {bare.median:.0f} ns (from {bare.min:.0f} to {bare.max:.0f})"
+    return "\n\n".join((*tables, without))
 
 
 def _traffic_rows(size: int, traffic: Traffic) -> Iterator[tuple[str, ...]]:
@@ -176,7 +184,11 @@ def _record(found: Found) -> dict[str, object]:
         for metric, figures in one.items()
         for way, values in figures.items()
     ]
-    return {"programming": [asdict(size) for size in found.sizes], "traffic": traffic}
+    return {
+        "programming": [asdict(size) for size in found.sizes],
+        "traffic": traffic,
+        "forwarded without a node, ns": found.bare_ns,
+    }
 
 
 if __name__ == "__main__":

@@ -6,27 +6,53 @@ import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
+from bench.forwarding.turns import FLOWS, Forwarding
 from bench.kube.ways import KERNEL, PLACES, PROXIES, SERVICE, TURNOUT
 from bench.lab.metrics import METRICS, Metric
 from bench.lab.places import Way
-from bench.lab.programs import Outcome, Programs
+from bench.lab.programs import Outcome
 from bench.report.figures import Interval, interval_of_ratio
 
 MODES = ("requests", "connects", "bursts", "round_trips")
 """Of ask.c."""
 LEAST_ROUNDS = 10
 TURN_MS = 30
+BARE_TURNS = 10
 STEADY = 0.02
+
+
+class Turns(Protocol):
+    """What makes the traffic of some modes."""
+
+    def turn(self, mode: str, way: Way, milliseconds: int) -> Outcome: ...
+
+
+def _per_second(outcome: Outcome) -> float:
+    return outcome.per_second
+
+
+def _cpu_ns(outcome: Outcome) -> float:
+    return outcome.cpu_ns / outcome.count
 
 
 def _p50_us(outcome: Outcome) -> float:
     return outcome.p50 / 1000
 
 
+def _forwarded(mode: str, flows: int) -> tuple[Metric, Metric]:
+    of = f"{flows:,} flow{'s' if flows > 1 else ''}"
+    return (
+        Metric(name=f"forwarded, {of}", unit="packets/s", mode=mode, of=_per_second),
+        Metric(name=f"CPU a forwarded packet, {of}", unit="ns", mode=mode, of=_cpu_ns, is_smaller_better=True),
+    )
+
+
 CHOSEN = (
     *(metric for metric in METRICS if metric.mode in MODES),
     Metric(name="connection, p50", unit="us", mode="connects", of=_p50_us, is_smaller_better=True),
+    *(metric for mode, flows in FLOWS.items() for metric in _forwarded(mode, flows)),
 )
 PAIRS = (
     (SERVICE, TURNOUT),
@@ -49,19 +75,25 @@ class Ratio:
     speed: Interval
 
 
-def measure(ways: Sequence[Way], clients: Programs, budget_s: float) -> Traffic:
-    """Turns of all ways, in an order drawn anew, until the ratios are known or time is up."""
+def measure(ways: Sequence[Way], turns: Mapping[str, Turns], budget_s: float) -> Traffic:
+    """Turns of all ways in these modes, in an order drawn anew, until the ratios are known or time is up."""
     found: dict[Metric, dict[Way, list[float]]] = {metric: {way: [] for way in ways} for metric in CHOSEN}
     order, end, rounds = random.Random(0), time.monotonic() + budget_s, 0
     while rounds < LEAST_ROUNDS or (time.monotonic() < end and not _is_settled(found)):
-        for mode in MODES:
+        for mode, making in turns.items():
             for way in order.sample(ways, len(ways)):
-                outcome = clients.turn(mode, way, TURN_MS)
+                outcome = making.turn(mode, way, TURN_MS)
                 for metric, figures in found.items():
                     if metric.mode == mode:
                         figures[way].append(metric.of(outcome))
         rounds += 1
     return found
+
+
+def measure_bare(ways: Sequence[Way], making: Forwarding) -> list[float]:
+    """Nanoseconds of a forwarded packet that no node forwards, of several turns."""
+    direct, mode = next(way for way in ways if way.name.endswith(KERNEL)), next(iter(FLOWS))
+    return [_cpu_ns(making.bare(mode, direct, TURN_MS)) for _ in range(BARE_TURNS)]
 
 
 def ratios(found: Traffic) -> Iterator[Ratio]:

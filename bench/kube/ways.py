@@ -9,13 +9,15 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from bench.forwarding.flows import End
+from bench.forwarding.lanes import Lane, Port
 from bench.kube.cluster import Cluster
 from bench.kube.objects import CALLED, Served, as_text
 from bench.kube.programming import sought
 from bench.kube.proxying import Mode, Proxy, proxying
 from bench.kube.turnouts import FABRIC
 from bench.lab.kernelway import ADDRESSES, CLIENT, FAR, NEAR, KernelWay
-from bench.lab.places import DIRECT_PORT, SETTLE_S, Way, lab
+from bench.lab.places import DIRECT_PORT, SERVED_PORT, SETTLE_S, Way, lab
 from bench.lab.programs import TrafficError
 from runtime.bpf.namespaces import entered
 from runtime.lab.topology import Topology
@@ -33,8 +35,11 @@ UNSERVED_S = 1.0
 @contextmanager
 def ways(
     cluster: Cluster, plain: KernelWay, nodes: Mapping[Mode, KernelWay], services: Sequence[Served]
-) -> Generator[tuple[tuple[Way, ...], tuple[Proxy, ...]]]:
-    """kube-proxies and a lab that have the services; gone afterwards. Raises `TrafficError`."""
+) -> Generator[tuple[tuple[Lane, ...], tuple[Proxy, ...]]]:
+    """kube-proxies and a lab that have the services, and the ways through them; gone afterwards.
+
+    Raises `TrafficError`.
+    """
     for node in nodes.values():
         _check_unserved(node)
     with ExitStack() as undo:
@@ -47,25 +52,52 @@ def ways(
         (folder / "services.yaml").write_text(as_text(services))
         topology = undo.enter_context(lab(folder, LAB))
         time.sleep(SETTLE_S)
-        yield tuple(way for place in PLACES for way in _ways(place, topology, plain, nodes)), proxies
+        yield tuple(lane for place in PLACES for lane in _lanes(place, topology, plain, nodes)), proxies
 
 
-def _ways(place: str, topology: Topology, plain: KernelWay, nodes: Mapping[Mode, KernelWay]) -> list[Way]:
+def _lanes(place: str, topology: Topology, plain: KernelWay, nodes: Mapping[Mode, KernelWay]) -> list[Lane]:
     server = PLACES[place]
+    direct, called = ADDRESSES[server], CALLED[server]
+    client_port, server_port = _port(topology, CLIENT), _port(topology, server)
     spaces = {workload.key.rpartition("/")[2]: workload.namespace for workload in topology.workloads}
     found = [
-        _way(place, KERNEL, plain.namespace(CLIENT), plain.namespace(server), ADDRESSES[server]),
-        _way(place, TURNOUT, spaces[CLIENT], spaces[server], ADDRESSES[server]),
+        _kernel_lane(place, KERNEL, plain, direct),
+        *(_kernel_lane(place, PROXIES[mode], node, called) for mode, node in nodes.items()),
     ]
-    for mode, node in nodes.items():
-        ends = node.namespace(CLIENT), node.namespace(server)
-        found.append(_way(place, PROXIES[mode], *ends, CALLED[server]))
-    found.append(_way(place, SERVICE, spaces[CLIENT], spaces[server], CALLED[server]))
-    return found
+    for name, address in ((TURNOUT, direct), (SERVICE, called)):
+        way = _way(place, name, spaces[CLIENT], spaces[server], address)
+        found.append(_lane(way, server, client_port, server_port))
+    return sorted(found, key=lambda lane: NAMES.index(lane.way.name.removeprefix(f"{place}: ")))
+
+
+def _kernel_lane(place: str, name: str, node: KernelWay, address: str) -> Lane:
+    server = PLACES[place]
+    client_port, server_port = (
+        Port(namespace=space, interface=interface) for space, interface in map(node.port, (CLIENT, server))
+    )
+    ends = node.namespace(CLIENT), node.namespace(server)
+    return _lane(_way(place, name, *ends, address), server, client_port, server_port)
 
 
 def _way(place: str, name: str, client: str, server: str, address: str) -> Way:
     return Way(name=f"{place}: {name}", client=client, server=server, address=address)
+
+
+def _lane(way: Way, server: str, client_port: Port, server_port: Port) -> Lane:
+    """What is not called by its own address is behind a service, which leads to another port."""
+    port = DIRECT_PORT if way.address == ADDRESSES[server] else SERVED_PORT
+    served = End(address=ADDRESSES[server], port=port)
+    return Lane(way=way, client=ADDRESSES[CLIENT], served=served, client_port=client_port, server_port=server_port)
+
+
+def _port(topology: Topology, workload: str) -> Port:
+    """The representor of a workload."""
+    return next(
+        Port(namespace=device.namespace, interface=port.interface)
+        for device in topology.devices
+        for port in device.ports
+        if port.workload is not None and port.workload.key.rpartition("/")[2] == workload
+    )
 
 
 def _check_unserved(node: KernelWay) -> None:

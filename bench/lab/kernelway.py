@@ -45,6 +45,11 @@ class KernelWay:
             found += [(self.namespace(node), name) for name in (*workloads, "uplink", "tunnel")]
         return tuple(found)
 
+    def port(self, workload: str) -> tuple[str, str]:
+        """Namespace and name of the node's interface that leads to a workload."""
+        node = next(node for node, workloads in _NODES.items() if workload in workloads)
+        return self.namespace(node), workload
+
     def build(self) -> None:
         ip_batch([f"netns add {self.namespace(name)}" for name in _SPACES])
         for node in _NODES:

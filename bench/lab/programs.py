@@ -51,7 +51,7 @@ class Programs:
     def __init__(self, clients: Mapping[str, subprocess.Popen[str]], servers: Mapping[str, int]) -> None:
         self._clients = clients
         self._servers = servers
-        self._softirq = tuple(_threads_named(f"ksoftirqd/{ONE_CPU}"))
+        self._softirq = tuple(threads_named(f"ksoftirqd/{ONE_CPU}"))
 
     def turn(self, mode: str, way: Way, milliseconds: int) -> Outcome:
         """Let the way's client send for so long. Raises `TrafficError`."""
@@ -126,7 +126,7 @@ def _stream(pipe: IO[str] | None) -> IO[str]:
     return pipe
 
 
-def _threads_named(name: str) -> Iterator[int]:
+def threads_named(name: str) -> Iterator[int]:
     """Process ids of kernel threads; none in a container that does not see them."""
     for comm in Path("/proc").glob("[0-9]*/comm"):
         try:
