@@ -11,10 +11,13 @@ from compiler.ir.tables import Action, Counter, Meter, Store, Table
 from compiler.ir.translation import TranslatedType
 from compiler.span import NOWHERE, Span
 
+HOT, WARM = "hot", "warm"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Control:
-    """One concern of the pipeline. `hot` says that every packet of a known flow passes it (C prints it inline).
+    """One concern of the pipeline. `hot` says that every packet of a known flow passes it, `warm` that most of those do
+    that open one. Both change how fast it is alone: C prints such controls inline.
 
     `idle_without` names tables. While none of them has an entry, nobody sees whether the control was run, so it may be
     left out; the caller's word for that, which differential tests hold it to.
@@ -23,6 +26,7 @@ class Control:
     name: str
     body: tuple[Statement, ...]
     hot: bool = False
+    warm: bool = False
     idle_without: tuple[str, ...] = ()
     doc: str = ""
     span: Span = field(default=NOWHERE, compare=False, repr=False)

@@ -137,6 +137,7 @@ def decide(
                 ),
             ),
         ),
+        warm=True,
         doc=(decide.__doc__ or "").partition("\n")[0],
         span=here(),
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from compiler.ir.controller import PACKET_IN, PACKET_OUT, ControllerHeader, Digest
 from compiler.ir.headers import Field, Header, HeaderType, State
-from compiler.ir.nodes import Control, DropReason, Pipeline
+from compiler.ir.nodes import HOT, WARM, Control, DropReason, Pipeline
 from compiler.ir.tables import Action, Counter, Meter, Store, Table
 from compiler.ir.text.declaration_reading import DeclarationReader
 from compiler.ir.text.expression_reading import ExpressionReader
@@ -18,7 +18,7 @@ from compiler.span import Span
 
 _PARTS = (
     *("header_type", "header", "metadata", "state", "store", "action", "table", "counter", "drop_reason"),
-    *("meter", "control", "hot", PACKET_IN, PACKET_OUT, "digest", "type"),
+    *("meter", "control", HOT, WARM, PACKET_IN, PACKET_OUT, "digest", "type"),
 )
 
 
@@ -100,8 +100,8 @@ class _PipelineReader:
         doc, span = cursor.doc(), cursor.span()
         if has_doc and any(cursor.is_at(word) for word in ("header", "metadata", "type")):
             cursor.refuse(f"a {cursor.token.text} has no doc comment")
-        is_hot = cursor.take_if("hot")
-        if is_hot and not cursor.is_at("control"):
+        heat = next((word for word in (HOT, WARM) if cursor.take_if(word)), "")
+        if heat and not cursor.is_at("control"):
             cursor.expected("'control'")
         word = cursor.token.text
         if cursor.token.kind is not TokenKind.NAME or word not in _PARTS:
@@ -140,7 +140,7 @@ class _PipelineReader:
             case "drop_reason":
                 parts.drop_reasons.append(self._declarations.drop_reason(doc))
             case _:
-                parts.controls.append(self._tables.control(doc, span, hot=is_hot))
+                parts.controls.append(self._tables.control(doc, span, heat=heat))
 
     def _header(self, span: Span) -> Header:
         """A header, whose fields can be read from now on."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from compiler.ir.nodes import Control
+from compiler.ir.nodes import HOT, WARM, Control
 from compiler.ir.tables import (
     Action,
     ActionRef,
@@ -88,7 +88,7 @@ class TableReader:
             name=name, id=number, params=tuple(params), body=body, restriction=restriction, doc=doc, span=span
         )
 
-    def control(self, doc: str, span: Span, *, hot: bool) -> Control:
+    def control(self, doc: str, span: Span, *, heat: str) -> Control:
         name = self._cursor.name("a control")
         tables: list[str] = []
         if self._cursor.take_if("idle_without"):
@@ -96,7 +96,15 @@ class TableReader:
             while self._cursor.take_if(","):
                 tables.append(self._cursor.name("a table"))
         body = self._statements.read_block()
-        return Control(name=name, body=body, hot=hot, idle_without=tuple(tables), doc=doc, span=span)
+        return Control(
+            name=name,
+            body=body,
+            hot=heat == HOT,
+            warm=heat == WARM,
+            idle_without=tuple(tables),
+            doc=doc,
+            span=span,
+        )
 
     def table(self, doc: str, span: Span) -> Table:
         cursor = self._cursor

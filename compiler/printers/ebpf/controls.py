@@ -110,20 +110,20 @@ class Printer:
     """The action that is being printed, empty in a control."""
 
     def control(self, control: Control) -> FunctionView:
-        """A hot control is inline; any other is a function of its own to the verifier.
+        """A hot or warm control is inline; any other is a function of its own to the verifier.
 
         Such a one looks the scratch memory up again: to kernels before 6.2 memory that a function is given is no key of
         a map.
         """
         lines = Lines()
-        if not control.hot:
+        if not _is_inline(control):
             lines.add("struct scratch *scratch = scratch_of_cpu();", "", "if (!scratch)", "\treturn DONE;")
         self._body(lines, control.body, frozenset())
         if not (control.body and isinstance(control.body[-1], _VERDICTS)):
             lines.add("return GO_ON;")
         given = ["struct packet_context *ctx"] if needs_context(self.pipeline, control.body) else []
-        given += ["struct scratch *scratch"] if control.hot else []
-        kind = "static __always_inline" if control.hot else "__noinline"
+        given += ["struct scratch *scratch"] if _is_inline(control) else []
+        kind = "static __always_inline" if _is_inline(control) else "__noinline"
         return FunctionView(
             name=control.name,
             signature=f"{kind} enum next {control.name}({', '.join(given) or 'void'})",
@@ -300,7 +300,7 @@ class Printer:
 
     def call_of(self, control: Control) -> str:
         given = ["ctx"] if needs_context(self.pipeline, control.body) else []
-        given += ["scratch"] if control.hot else []
+        given += ["scratch"] if _is_inline(control) else []
         return f"{control.name}({', '.join(given)})"
 
     def _seek(self, lines: Lines, statement: Seek, valid: Valid) -> None:
@@ -387,3 +387,7 @@ def _known(condition: Expr) -> Valid:
             return _known(left) | _known(right)
         case _:
             return frozenset()
+
+
+def _is_inline(control: Control) -> bool:
+    return control.hot or control.warm

@@ -7186,12 +7186,8 @@ __noinline enum next refuse_ipv4(struct packet_context *ctx)
 }
 
 /* A packet of no known connection, and not the proxy's: does it open one to a service, and to which backend? */
-__noinline enum next decide_ipv4(struct packet_context *ctx)
+static __always_inline enum next decide_ipv4(struct packet_context *ctx, struct scratch *scratch)
 {
-	struct scratch *scratch = scratch_of_cpu();
-
-	if (!scratch)
-		return DONE;
 	if (!scratch->meta.decided) {
 		scratch->meta.reverse_leg = scratch->meta.leg;
 		scratch->meta.reverse_src_ipv4 = scratch->headers.ipv4.src;
@@ -7507,7 +7503,7 @@ static __always_inline enum next connection_ipv4(struct packet_context *ctx, str
 				if (meet_direct_ipv4() == DONE)
 					return DONE;
 			}
-			if (decide_ipv4(ctx) == DONE)
+			if (decide_ipv4(ctx, scratch) == DONE)
 				return DONE;
 			if (scratch->meta.leg != 3 && scratch->meta.protocol == 6 && (scratch->meta.tcp_flags & 23) == 2) {
 				if ((uses_outbound_ipv4 || uses_inbound_ipv4) && redirect_in_ipv4() == DONE)
@@ -7944,12 +7940,8 @@ __noinline enum next refuse_ipv6(struct packet_context *ctx)
 }
 
 /* A packet of no known connection, and not the proxy's: does it open one to a service, and to which backend? */
-__noinline enum next decide_ipv6(struct packet_context *ctx)
+static __always_inline enum next decide_ipv6(struct packet_context *ctx, struct scratch *scratch)
 {
-	struct scratch *scratch = scratch_of_cpu();
-
-	if (!scratch)
-		return DONE;
 	if (!scratch->meta.decided) {
 		scratch->meta.reverse_leg = scratch->meta.leg;
 		scratch->meta.reverse_src_ipv6 = scratch->headers.ipv6.src;
@@ -8268,7 +8260,7 @@ static __always_inline enum next connection_ipv6(struct packet_context *ctx, str
 				if (meet_direct_ipv6() == DONE)
 					return DONE;
 			}
-			if (decide_ipv6(ctx) == DONE)
+			if (decide_ipv6(ctx, scratch) == DONE)
 				return DONE;
 			if (scratch->meta.leg != 3 && scratch->meta.protocol == 6 && (scratch->meta.tcp_flags & 23) == 2) {
 				if ((uses_outbound_ipv6 || uses_inbound_ipv6) && redirect_in_ipv6() == DONE)

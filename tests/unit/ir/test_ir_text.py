@@ -142,6 +142,7 @@ def test_mistakes(statement: str, message: str, hint: str | None) -> None:
         (r'pipeline "\q"', r"x.ir:1:10: error[E0561]: '\"\q\"' is no string".replace("\\\"", '"')),
         ('pipeline "x" version "1" main a drops b\n/// no\nmetadata { }', "x.ir:3:1: error[E0561]: a metadata has"),
         ('pipeline "x" version "1" main a drops b hot table', "x.ir:1:45: error[E0561]: expected 'control', found"),
+        ('pipeline "x" version "1" main a drops b warm hot', "x.ir:1:46: error[E0561]: expected 'control', found"),
         ('pipeline "x" version "1" main a drops b header h: t', "x.ir:1:41: error[E0505]: there is no header type 't'"),
     ],
 )  # fmt: skip
