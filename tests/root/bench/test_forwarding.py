@@ -18,7 +18,7 @@ from bench.lab.programs import TrafficError
 from runtime.bpf.testrun import run_xdp
 
 PREFIX = "turnout-test-forward"
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.alone]
 
 
 @pytest.fixture(scope="module")
