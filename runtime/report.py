@@ -78,7 +78,7 @@ def _measured(plain: Report, pipeline: Pipeline, objects: Mapping[Hook, bytes], 
     everything = dict.fromkeys(flags, 1)
     for hook, elf in objects.items():
         for label, constants in (("all tables in use", everything), ("as these policies", flags)):
-            with load(elf, LoadSettings(name=pipeline.name, constants=constants)) as loaded:
+            with load(elf, LoadSettings(name=pipeline.name, constants=constants, skip=hook.not_taken(elf))) as loaded:
                 is_first = hook is Hook.TC and constants is everything
                 # The programs of the stores are the same in every object and whatever is in use.
                 passed = (program for name, program in loaded.programs.items() if name in hook.programs)

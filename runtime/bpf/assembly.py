@@ -61,6 +61,16 @@ def call(helper: int) -> bytes:
     return _INSTRUCTION.pack(0x85, 0, 0, helper)
 
 
+def call_function(offset: int) -> bytes:
+    """Call a function of the program, so many instructions behind the next one."""
+    return _INSTRUCTION.pack(0x85, 1 << 4, 0, offset)
+
+
+def load_map(register: int, map_fd: int) -> bytes:
+    """`register = map`, which takes two instructions."""
+    return _INSTRUCTION.pack(0x18, register | 1 << 4, 0, map_fd) + _INSTRUCTION.pack(0, 0, 0, 0)
+
+
 def leave() -> bytes:
     """Return r0."""
     return _INSTRUCTION.pack(0x95, 0, 0, 0)

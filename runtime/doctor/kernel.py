@@ -22,6 +22,7 @@ REMEDIES: Final = {
     "bpffs": "run as root; CONFIG_BPF_SYSCALL",
     "tc programs": "CONFIG_NET_CLS_BPF, CONFIG_NET_CLS_ACT",
     "jit": "CONFIG_BPF_JIT, sysctl net.core.bpf_jit_enable=1",
+    "tail calls": "CONFIG_BPF_JIT, sysctl net.core.bpf_jit_enable=1; on arm64 a kernel from 6.0 on",
     "tcx": "a kernel from 6.6 on",
     "memlock": "a kernel from 5.11 on, or run as root",
     "kernel btf": "CONFIG_DEBUG_INFO_BTF",

@@ -130,9 +130,11 @@ class KernelLevel(KernelState):
         sizes = {selector.ring.name: RING_SLOTS for selector in selectors}
         own = {"hash_seed": hash_seed, "test_mode": 1, TRACING: int(traces)}
         self.constants = {**own, **machine_constants(), **(flags or {})}
-        loaded = load(source, LoadSettings(name="verification", max_entries=sizes, constants=self.constants))
+        skip = hook.not_taken(source)
+        settings = LoadSettings(name="verification", max_entries=sizes, constants=self.constants, skip=skip)
+        loaded = load(source, settings)
         super().__init__(pipeline, made, loaded, is_traced=traces)
-        self.program = self._object.program(hook.value)
+        self.program = hook.first(self._object)
         self.interfaces = Interfaces(self._object.map(DIRECT), self._object.map(OTHER))
         self._rows: dict[str, dict[bytes, _Row]] = defaultdict(dict)
         self._now_ns = 0

@@ -88,10 +88,11 @@ class RestartingLevel(TestRunLevel):
         return made
 
     def _activate(self, loaded: Object) -> None:
-        self.program = loaded.program(self.hook.value)
+        self.program = self.hook.first(loaded)
 
     def _loaded_over_maps(self, flags: Mapping[str, int]) -> Object:
-        others = frozenset(self._object.programs) - self.hook.programs
+        source = compiled(self.pipeline, self.hook)
+        others = frozenset(self._object.programs) - self.hook.programs | self.hook.not_taken(source)
         constants = {**self.constants, **flags}
         settings = LoadSettings(name="verification", constants=constants, reuse=self._object.sharable, skip=others)
-        return load(compiled(self.pipeline, self.hook), settings)
+        return load(source, settings)

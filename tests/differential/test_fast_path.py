@@ -12,6 +12,7 @@ import pytest
 
 from compiler.pipeline.assembly import pipeline
 from compiler.printers.ebpf.printing import print_c
+from runtime.bpf import chains
 from runtime.bpf.testrun import SkbContext, pinned_to_cpu, run_skb, run_xdp
 from runtime.build import Hook, compile_source
 from runtime.verification.book import Book
@@ -72,6 +73,21 @@ def test_known_flows_and_the_underlay_take_the_fast_path(hook: Hook, version: in
 @pytest.mark.parametrize("hook", Hook, ids=lambda hook: hook.name)
 def test_the_whole_program_alone(hook: Hook) -> None:
     with TestRunLevel(small(pipeline(), SLOTS), hook, flags=WHOLE) as level:
+        comparison = Comparison([level])
+        comparison.fill(device_entries("A", book=Book(comparison.names)))
+        for _, port, packet in vectors():
+            comparison.wait(7)
+            comparison.process(port, packet)
+        comparison.compare_state()
+
+
+@pytest.mark.parametrize("hook", Hook, ids=lambda hook: hook.name)
+def test_where_no_program_with_functions_may_go_on_to_another_the_whole_one_is_all(
+    hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chains, "takes_chains", lambda: False)
+    with TestRunLevel(small(pipeline(), SLOTS), hook) as level:
+        assert level.program.name == hook.whole
         comparison = Comparison([level])
         comparison.fill(device_entries("A", book=Book(comparison.names)))
         for _, port, packet in vectors():

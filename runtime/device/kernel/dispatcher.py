@@ -13,6 +13,7 @@ import struct
 from contextlib import ExitStack
 from pathlib import Path
 
+from runtime.bpf.chains import passed_first
 from runtime.bpf.constants import TCX_NEXT, MapType, ProgramType
 from runtime.bpf.errors import BpfError
 from runtime.bpf.library import check, libbpf
@@ -60,7 +61,7 @@ class Dispatch:
 
         The second update is of the same kind as the first, so what the kernel can refuse it refuses at once.
         """
-        first, whole = loaded.program(TC_PROGRAM), loaded.programs.get(WHOLE_PROGRAM)
+        first, whole = first_of(loaded), loaded.programs.get(WHOLE_PROGRAM)
         if whole is not None:
             self.whole.update_fd(SLOT, whole.fd)
         self.first.update_fd(SLOT, first.fd)
@@ -70,6 +71,11 @@ class Dispatch:
     def close(self) -> None:
         self.whole.close()
         self.first.close()
+
+
+def first_of(loaded: Object) -> Program:
+    """What packets begin with. Raises `UnknownName`."""
+    return passed_first(loaded, TC_PROGRAM, WHOLE_PROGRAM)
 
 
 def _pinned(path: Path, shape: MapShape) -> Map:

@@ -30,7 +30,7 @@ from runtime.device.contents import Contents
 from runtime.device.filling import fill
 from runtime.device.findings import Found
 from runtime.device.kernel.bringing import Bringing
-from runtime.device.kernel.dispatcher import TC_PROGRAM
+from runtime.device.kernel.dispatcher import first_of
 from runtime.device.kernel.explaining import explained
 from runtime.device.kernel.failover import Failover
 from runtime.device.kernel.grace import GracePeriods
@@ -90,7 +90,7 @@ class KernelInstance:
 
         Raises `UnknownName` when the ELF is not that of the pipeline.
         """
-        loaded.program(TC_PROGRAM)
+        first_of(loaded)
         self.undo = UndoLog()
         self._grace = GracePeriods()
         self._sides = Sides(loaded.map(SIDE_MAP), self.undo, self._grace.wait, takes_over=takes_over)

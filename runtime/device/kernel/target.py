@@ -14,6 +14,7 @@ from compiler.ir.controller import CPU_PORT
 from compiler.ir.nodes import Pipeline
 from compiler.printers.bundle import Bundle
 from compiler.span import InternalError
+from runtime.bpf.chains import not_taken
 from runtime.bpf.elf import opened
 from runtime.bpf.errors import BpfError
 from runtime.bpf.machine import machine_constants
@@ -255,6 +256,7 @@ class KernelTarget:
             name=name,
             constants=constants,
             reuse={name: own.fd for name, own in given_maps.items() if name in maps},
+            skip=not_taken(elf, TC_PROGRAM, WHOLE_PROGRAM),
             log_dir=self._state.verifier_logs,
         )
 
@@ -263,5 +265,5 @@ def _variant(whole: LoadSettings, loaded: Object, pipeline: Pipeline, flags: Map
     """The same programs with other flags, on maps of those that are loaded, and none of the store's programs."""
     constants = {name: flags.get(name, value) for name, value in whole.constants.items()}
     own = sharable(pipeline, loaded)
-    others = frozenset(loaded.programs) - {TC_PROGRAM, WHOLE_PROGRAM}
+    others = whole.skip | frozenset(loaded.programs) - {TC_PROGRAM, WHOLE_PROGRAM}
     return replace(whole, constants=constants, reuse={**whole.reuse, **own}, skip=others)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from runtime.bpf import chains
 from runtime.bpf.bpffs import mount_bpffs, remove_pin, unmount_bpffs
 from runtime.bpf.errors import KernelRefusal
 from runtime.bpf.object import LoadSettings, Object, load
@@ -70,7 +71,8 @@ def programs(dispatch: Dispatch, verdict: int, *, has_whole: bool = True) -> Obj
     defines = {"TURNOUT_TC": "1"} | ({"WHOLE": "1"} if has_whole else {})
     elf = compile_c(SOURCE, include_dirs=[INCLUDE], defines=defines)
     reuse = {name: held.fd for name, held in dispatch.maps.items()}
-    return load(elf, LoadSettings(constants={"verdict": verdict}, reuse=reuse))
+    skip = chains.not_taken(elf, TC_PROGRAM, WHOLE_PROGRAM)
+    return load(elf, LoadSettings(constants={"verdict": verdict}, reuse=reuse, skip=skip))
 
 
 def verdict(dispatch: Dispatch) -> int:
@@ -123,6 +125,18 @@ def test_an_earlier_device_had_one_array_only(pins: Path) -> None:
         assert verdict(dispatch) == 7
         activate(dispatch, 6)
         assert verdict(dispatch) == 6
+
+
+def test_on_a_kernel_without_chains_the_second_program_is_all(pins: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chains, "takes_chains", lambda: False)
+    with opened(pins) as dispatch:
+        for wanted in (6, 7):
+            activate(dispatch, wanted)
+            assert verdict(dispatch) == wanted
+        with programs(dispatch, 4) as loaded:
+            assert TC_PROGRAM not in loaded.programs
+        with programs(dispatch, 4, has_whole=False) as loaded:
+            assert TC_PROGRAM in loaded.programs, "which has no second one, and so no chain"
 
 
 def test_what_the_kernel_refuses_changes_nothing(pins: Path) -> None:
