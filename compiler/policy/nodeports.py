@@ -160,8 +160,7 @@ def _in_two_networks(device: Device, here: Offered, first: Offered, report: Repo
     service, port = here
     message = (
         f"device '{device.name}' has node ports of {network_words(service.network)} here, and of "
-        f"{network_words(first[0].network)} of "
-        f"service '{first[0].key}'"
+        f"{network_words(first[0].network)} of service '{first[0].key}'"
     )
     related = (Related(message="the other one", span=first[1].node_port_span),)
     report.add(codes.EXTERNAL_IN_TWO_NETWORKS, port.node_port_span, message, related=related)

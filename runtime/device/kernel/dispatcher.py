@@ -43,12 +43,12 @@ class Dispatch:
     """Both arrays of a device, by their pins, which keep what packets pass alive. Raises `KernelRefusal`."""
 
     def __init__(self, pins: Path) -> None:
-        """Go on with what is pinned there, or begin."""
+        """Go on with what is pinned there, or begin. The first one comes last: without it nothing has begun."""
         self.is_new = not (pins / DISPATCH_SHAPE.name).exists()
         with ExitStack() as undo:
-            self.first = _pinned(pins / DISPATCH_SHAPE.name, DISPATCH_SHAPE)
-            undo.callback(self.first.close)
             self.whole = _pinned(pins / WHOLE_SHAPE.name, WHOLE_SHAPE)
+            undo.callback(self.whole.close)
+            self.first = _pinned(pins / DISPATCH_SHAPE.name, DISPATCH_SHAPE)
             undo.pop_all()
 
     @property
