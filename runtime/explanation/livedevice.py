@@ -203,8 +203,8 @@ def _as_of_now(read: LearnedRead) -> LearnedRead:
 
     A packet that was dropped behind the look-up counts here, too; such ones are rare (`flow_clash`, `flow_table_full`).
     """
-    address, port, _ = read.action.arguments
-    return replace(read, action=replace(read.action, arguments=(address, port, NOW_MS - read.idle_ms)))
+    address, port, _, crossing = read.action.arguments
+    return replace(read, action=replace(read.action, arguments=(address, port, NOW_MS - read.idle_ms, crossing)))
 
 
 def _running(name: str, session: Session, pipeline: Pipeline) -> Pipeline:

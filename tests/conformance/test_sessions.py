@@ -57,7 +57,8 @@ def test_an_id_in_use_ends_the_stream(connect: Connect, next_id: int) -> None:
         two.receive()
     assert refused.value.code == "INVALID_ARGUMENT"
     assert refused.value.text == f"election id {next_id} is already used by another client of this role"
-    assert one.is_silent()
+    # Packets may come to the primary: the pipeline of another test is still there, and kernels speak now and then.
+    assert not any(message.HasField("arbitration") for message in one.all_waiting())
 
 
 def test_another_device_ends_the_stream(connect: Connect, next_id: int) -> None:

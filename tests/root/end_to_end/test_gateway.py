@@ -131,6 +131,12 @@ def test_a_client_that_is_remembered_stays_with_its_backend(changing: Shop, fami
                 backend, seen = read(client).rpartition(b"\r\n")[2].decode().split()
             assert seen == GATEWAY[family]
             kept.setdefault(other, set()).add(backend)
+        host = API[0] if family == 0 else f"[{API[1]}]"
+        explained = told(changing, "explain", others[0], f"{host}:{WEB}")
+        (backend,) = kept[others[0]]
+        said = re.search(r"the client's last new connection, [0-9.]+ s ago, went to backend (.*)", explained)
+        assert said, explained
+        assert f"({backend}) of network {backend.partition('-')[0]}" in said.group(1).replace("default/", "")
     finally:
         for other in others:
             in_underlay(changing, "address", "del", f"{other}/{length}", "dev", "underlay0")
