@@ -70,15 +70,19 @@ def test_known_flows_and_the_underlay_take_the_fast_path(hook: Hook, version: in
         )
 
 
+def every_vector(level: TestRunLevel) -> None:
+    comparison = Comparison([level])
+    comparison.fill(device_entries("A", book=Book(comparison.names)))
+    for _, port, packet in vectors():
+        comparison.wait(7)
+        comparison.process(port, packet)
+    comparison.compare_state()
+
+
 @pytest.mark.parametrize("hook", Hook, ids=lambda hook: hook.name)
 def test_the_whole_program_alone(hook: Hook) -> None:
     with TestRunLevel(small(pipeline(), SLOTS), hook, flags=WHOLE) as level:
-        comparison = Comparison([level])
-        comparison.fill(device_entries("A", book=Book(comparison.names)))
-        for _, port, packet in vectors():
-            comparison.wait(7)
-            comparison.process(port, packet)
-        comparison.compare_state()
+        every_vector(level)
 
 
 @pytest.mark.parametrize("hook", Hook, ids=lambda hook: hook.name)
@@ -88,12 +92,7 @@ def test_where_no_program_with_functions_may_go_on_to_another_the_whole_one_is_a
     monkeypatch.setattr(chains, "takes_chains", lambda: False)
     with TestRunLevel(small(pipeline(), SLOTS), hook) as level:
         assert level.program.name == hook.whole
-        comparison = Comparison([level])
-        comparison.fill(device_entries("A", book=Book(comparison.names)))
-        for _, port, packet in vectors():
-            comparison.wait(7)
-            comparison.process(port, packet)
-        comparison.compare_state()
+        every_vector(level)
 
 
 @pytest.fixture(scope="module", params=Hook, ids=lambda hook: hook.name)
