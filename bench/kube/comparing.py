@@ -10,7 +10,7 @@ from typing import Protocol
 
 from bench.forwarding.turns import FLOWS, Forwarding
 from bench.kube.ways import KERNEL, PLACES, PROXIES, SERVICE, TURNOUT
-from bench.lab.metrics import METRICS, Metric
+from bench.lab.metrics import METRICS, Metric, per_second
 from bench.lab.places import Way
 from bench.lab.programs import Outcome
 from bench.report.figures import Interval, interval_of_ratio
@@ -29,10 +29,6 @@ class Turns(Protocol):
     def turn(self, mode: str, way: Way, milliseconds: int) -> Outcome: ...
 
 
-def _per_second(outcome: Outcome) -> float:
-    return outcome.per_second
-
-
 def _cpu_ns(outcome: Outcome) -> float:
     return outcome.cpu_ns / outcome.count
 
@@ -44,7 +40,7 @@ def _p50_us(outcome: Outcome) -> float:
 def _forwarded(mode: str, flows: int) -> tuple[Metric, Metric]:
     of = f"{flows:,} flow{'s' if flows > 1 else ''}"
     return (
-        Metric(name=f"forwarded, {of}", unit="packets/s", mode=mode, of=_per_second),
+        Metric(name=f"forwarded, {of}", unit="packets/s", mode=mode, of=per_second),
         Metric(name=f"CPU a forwarded packet, {of}", unit="ns", mode=mode, of=_cpu_ns, is_smaller_better=True),
     )
 

@@ -22,7 +22,7 @@ class Metric:
     """A few rounds say what it is. Not so the slowest requests: they tell of the machine as well."""
 
 
-def _per_second(outcome: Outcome) -> float:
+def per_second(outcome: Outcome) -> float:
     return outcome.per_second
 
 
@@ -48,9 +48,9 @@ def _cpu_of_kb_ns(outcome: Outcome) -> float:
 
 METRICS = (
     Metric(name="TCP, one stream", unit="Gbit/s", mode="stream", of=_gbps),
-    Metric(name="requests, one connection", unit="1/s", mode="requests", of=_per_second),
-    Metric(name="requests, a connection each", unit="1/s", mode="connects", of=_per_second),
-    Metric(name="UDP, 64 bytes", unit="packets/s", mode="bursts", of=_per_second),
+    Metric(name="requests, one connection", unit="1/s", mode="requests", of=per_second),
+    Metric(name="requests, a connection each", unit="1/s", mode="connects", of=per_second),
+    Metric(name="UDP, 64 bytes", unit="packets/s", mode="bursts", of=per_second),
     Metric(name="CPU a KB of the stream", unit="ns", mode="stream", of=_cpu_of_kb_ns, is_smaller_better=True),
     Metric(name="CPU a request", unit="us", mode="requests", of=_cpu_us, is_smaller_better=True),
     Metric(name="CPU a connection", unit="us", mode="connects", of=_cpu_us, is_smaller_better=True),

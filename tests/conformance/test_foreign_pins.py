@@ -17,7 +17,7 @@ import pytest
 from runtime.bpf.bpffs import remove_tree
 from runtime.bpf.constants import MapType
 from runtime.bpf.maps import Map, MapShape
-from runtime.device.kernel.dispatcher import load_dispatcher, make_prog_array
+from runtime.device.kernel.dispatcher import DISPATCH_SHAPE, load_dispatcher
 from tests.conformance.client import Client
 from tests.conformance.kernel import Topology, topology
 from tests.conformance.killing import Killable
@@ -77,7 +77,7 @@ def a_map_of_the_same_sizes(path: Path) -> None:
 
 
 def a_program(path: Path) -> None:
-    with make_prog_array() as array, closing(load_dispatcher(array)) as program:
+    with Map.create(DISPATCH_SHAPE) as array, closing(load_dispatcher(array)) as program:
         program.pin(path)
 
 

@@ -34,11 +34,6 @@ _TAIL_CALL = 12
 _R0, _R2, _R3 = 0, 2, 3
 
 
-def make_prog_array() -> Map:
-    """Raises `KernelRefusal`."""
-    return Map.create(DISPATCH_SHAPE)
-
-
 class Dispatch:
     """Both arrays of a device, by their pins, which keep what packets pass alive. Raises `KernelRefusal`."""
 
