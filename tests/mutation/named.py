@@ -176,6 +176,12 @@ NAMED: tuple[ChangedPipeline | SubstitutedText, ...] = (
         new="u64 youth = 1u + FLOW(age_ms)(slot, entry->now_ms);",
     ),
     SubstitutedText(
+        name="a slot that is another's made ready",
+        file="flow_change.h",
+        old="if (slot && score != FLOW_SCORE_NONE)",
+        new="if (slot)",
+    ),
+    SubstitutedText(
         name="expires a millisecond late",
         file="flow_change.h",
         old="FLOW(age_ms)(slot, now_ms) >= FLOW(timeout_ms)[profile]",

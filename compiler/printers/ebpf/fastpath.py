@@ -334,7 +334,7 @@ class FastPrinter(Printer):
 
     def _table_call(self, table: str) -> str:
         if self.usage.names.tables[table].store:
-            return f"find_{table}(scratch, &known->{table})"
+            return f"find_{table}(scratch, &known->{table}, true)"
         return Printer._table_call(self, table)
 
 

@@ -78,13 +78,19 @@ def functions_of(table: Table, printer: Printer) -> tuple[FunctionView, ...]:
 def _taken_view(table: Table, printer: Printer) -> FunctionView:
     """Whether a learned table has an entry for the packet, be it one that the program before has.
 
-    By itself, for the verifier: a loop asks it for one key after the other.
+    By itself, for the verifier: a loop asks it for one key after the other. Who asks is about to learn this key, and
+    those that it has missed in the store's other tables: their slots are made ready.
     """
-    name, lines = printer.layout.store_of(table.name).store.name, Lines()
+    store, lines = printer.layout.store_of(table.name), Lines()
+    name, usage = store.store.name, printer.usage
     lines.add("struct scratch *scratch = scratch_of_cpu();", "", f"if (!scratch || !{flag(name)})", "\treturn 0;")
     lines.add(f"struct {name}_entry *entry = &scratch->{table.name};", "")
     learned_key(lines, name, table)
-    lines.add(f"return {name}_holds(entry, scratch->side) || {name}_was_there(entry);")
+    with lines.block(f"if ({name}_holds(entry, scratch->side) || {name}_was_there(entry))"):
+        lines.add("return 1;")
+    missed = (f"&scratch->{t.table}" for t in store.tables if t.table in usage.applied & usage.learned)
+    lines.extend(f"{name}_make_ready({one}, (u32)scratch->now_ms);" for one in (*missed, "entry"))
+    lines.add("return 0;")
     return FunctionView(
         signature=f"__noinline u32 {taken(table.name)}(void)",
         doc=f"Whether {table.name} has an entry for the packet; if not, it may be learned.",
@@ -301,7 +307,7 @@ def _learned(lines: Lines, table: Table, printer: Printer, store: StoreLayout) -
     lines.add(f"struct {name}_entry *entry = &scratch->{table.name};", "")
     _miss(lines, table, printer, f"!{flag(name)}")
     learned_key(lines, name, table)
-    _miss(lines, table, printer, f"!{name}_find_entry(entry, hit)")
+    _miss(lines, table, printer, f"!{name}_find_entry(entry, hit, is_likely)")
     with lines.block(f"if (unlikely(hit->table > {len(store.tables)}) && !{name}_goes_on(hit, scratch->side))"):
         lines.add("entry->free = 0;", f"return missed({table_id(table)});")
     lines.add("switch (hit->table) {")

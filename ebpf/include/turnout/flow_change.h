@@ -163,6 +163,20 @@ static __always_inline u64 FLOW(free_score)(u64 free)
 	return FLOW_SCORE_FREE | position;
 }
 
+/*
+ * Ask for the cache line of the slot that Learn will take for this key, if it is free: what is decided meanwhile takes as
+ * long as the line does. A store does it, which a CPU goes on behind, as it cannot behind a load; there is no other way for
+ * a BPF program. In a free slot `seen_ms` means nothing; in one that another CPU has just taken, it is as late as that.
+ */
+static __always_inline void FLOW(make_ready)(const struct FLOW(entry) *entry, u32 now_ms)
+{
+	u64 score = FLOW(free_score)(entry->free);
+	struct FLOW(slot) *slot = FLOW(at)(FLOW(index)(entry->hash, (u32)score & (2 * FLOW_WAYS - 1)));
+
+	if (slot && score != FLOW_SCORE_NONE)
+		*(volatile u32 *)&slot->seen_ms = now_ms;
+}
+
 /* The lowest score, with FLOW_SCORE_CHANGING set in `changing` if a slot was being changed. */
 static __always_inline u64 FLOW(search)(const struct FLOW(entry) *entry, u32 first, u64 *changing)
 {

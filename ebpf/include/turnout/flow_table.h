@@ -513,10 +513,15 @@ __noinline u32 FLOW(look_up)(struct FLOW(entry) *entry, u64 *head)
 }
 #endif
 
-/* The entry that `entry` has the key and the hash of, and false if there is none; then its `free` is what `has_tag` says. */
-static __always_inline bool FLOW(find_entry)(struct FLOW(entry) *entry, struct FLOW(hit) *hit)
+/*
+ * The entry that `entry` has the key and the hash of, and false if there is none; then its `free` is what `has_tag` says.
+ * Where most that ask have one (`is_likely`), the first place is looked at before the tags. Where they have none, the tags
+ * tell it, which are in a cache rather than a slot that nobody has used.
+ */
+static __always_inline bool FLOW(find_entry)(struct FLOW(entry) *entry, struct FLOW(hit) *hit, const bool is_likely)
 {
 #ifdef FLOW_ALONE
+	(void)is_likely;
 	u64 head = 0;
 	u32 found = FLOW(look_up)(entry, &head);
 
@@ -530,6 +535,8 @@ static __always_inline bool FLOW(find_entry)(struct FLOW(entry) *entry, struct F
 		hit->argument_words[i] = entry->argument_words[i];
 	return true;
 #else
+	if (!is_likely && !FLOW(has_tag)(entry->hash, &entry->free))
+		return false;
 	return FLOW(find_or_free)(entry->key, entry->hash, hit, &entry->free);
 #endif
 }
@@ -552,7 +559,7 @@ static __always_inline bool FLOW(holds)(struct FLOW(entry) *entry, u32 side)
 {
 	struct FLOW(hit) hit;
 
-	if (!FLOW(find_entry)(entry, &hit))
+	if (!FLOW(find_entry)(entry, &hit, false))
 		return false;
 	if (FLOW(goes_on)(&hit, side))
 		return true;

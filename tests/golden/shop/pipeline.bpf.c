@@ -4771,7 +4771,12 @@ __noinline u32 taken_flow_reverse_ipv4(void)
 	entry->key[0] = (u64)scratch->meta.reverse_network << 48 | (u64)scratch->meta.reverse_leg << 40 | (u64)scratch->meta.protocol << 32 | scratch->meta.reverse_src_ipv4;
 	entry->key[1] = (u64)scratch->meta.reverse_dst_ipv4 << 32 | (u64)scratch->meta.reverse_src_port << 16 | scratch->meta.reverse_dst_port;
 	entry->hash = connections_ipv4_hash(scratch->hash_seed, entry->key);
-	return connections_ipv4_holds(entry, scratch->side) || connections_ipv4_was_there(entry);
+	if (connections_ipv4_holds(entry, scratch->side) || connections_ipv4_was_there(entry)) {
+		return 1;
+	}
+	connections_ipv4_make_ready(&scratch->flow_ipv4, (u32)scratch->now_ms);
+	connections_ipv4_make_ready(entry, (u32)scratch->now_ms);
+	return 0;
 }
 
 /* How many entries of connections_ipv4 count for the member in a slot of the ring. */
@@ -4814,7 +4819,12 @@ __noinline u32 taken_flow_reverse_ipv6(void)
 	entry->key[3] = (scratch->meta.reverse_dst_ipv6.high << 32 | scratch->meta.reverse_dst_ipv6.low >> 32);
 	entry->key[4] = (scratch->meta.reverse_dst_ipv6.low & 0xffffffffu) << 32 | (u64)scratch->meta.reverse_src_port << 16 | scratch->meta.reverse_dst_port;
 	entry->hash = connections_ipv6_hash(scratch->hash_seed, entry->key);
-	return connections_ipv6_holds(entry, scratch->side) || connections_ipv6_was_there(entry);
+	if (connections_ipv6_holds(entry, scratch->side) || connections_ipv6_was_there(entry)) {
+		return 1;
+	}
+	connections_ipv6_make_ready(&scratch->flow_ipv6, (u32)scratch->now_ms);
+	connections_ipv6_make_ready(entry, (u32)scratch->now_ms);
+	return 0;
 }
 
 /* How many entries of connections_ipv6 count for the member in a slot of the ring. */
@@ -5217,7 +5227,7 @@ static __always_inline bool apply_source_range_ipv6(struct scratch *scratch)
 /*
  * Known connections, by the tuple of the packet that opened them.
  */
-static __always_inline bool find_flow_ipv4(struct scratch *scratch, struct connections_ipv4_hit *hit)
+static __always_inline bool find_flow_ipv4(struct scratch *scratch, struct connections_ipv4_hit *hit, const bool is_likely)
 {
 	struct connections_ipv4_entry *entry = &scratch->flow_ipv4;
 
@@ -5226,7 +5236,7 @@ static __always_inline bool find_flow_ipv4(struct scratch *scratch, struct conne
 	entry->key[0] = (u64)scratch->meta.network << 48 | (u64)scratch->meta.leg << 40 | (u64)scratch->meta.protocol << 32 | scratch->headers.ipv4.src;
 	entry->key[1] = (u64)scratch->headers.ipv4.dst << 32 | (u64)scratch->meta.src_port << 16 | scratch->meta.dst_port;
 	entry->hash = connections_ipv4_hash(scratch->hash_seed, entry->key);
-	if (!connections_ipv4_find_entry(entry, hit))
+	if (!connections_ipv4_find_entry(entry, hit, is_likely))
 		return missed(0x02000011);
 	if (unlikely(hit->table > 5) && !connections_ipv4_goes_on(hit, scratch->side)) {
 		entry->free = 0;
@@ -5253,8 +5263,8 @@ static __always_inline bool apply_flow_ipv4(struct scratch *scratch)
 {
 	struct connections_ipv4_hit hit;
 
-	if (!find_flow_ipv4(scratch, &hit) &&
-	    !(connections_ipv4_reach(&scratch->flow_ipv4, &scratch->connections_ipv4_half) && find_flow_ipv4(scratch, &hit)))
+	if (!find_flow_ipv4(scratch, &hit, false) &&
+	    !(connections_ipv4_reach(&scratch->flow_ipv4, &scratch->connections_ipv4_half) && find_flow_ipv4(scratch, &hit, true)))
 		return false;
 	connections_ipv4_use(&hit, (u32)scratch->now_ms, scratch->packet.length);
 	return true;
@@ -5263,7 +5273,7 @@ static __always_inline bool apply_flow_ipv4(struct scratch *scratch)
 /*
  * The same connections, by what their packets without ports have: the tuple of answers to the packet that an ICMP error quotes, the identification of a fragment.
  */
-static __always_inline bool find_flow_quoted_ipv4(struct scratch *scratch, struct connections_ipv4_hit *hit)
+static __always_inline bool find_flow_quoted_ipv4(struct scratch *scratch, struct connections_ipv4_hit *hit, const bool is_likely)
 {
 	struct connections_ipv4_entry *entry = &scratch->flow_quoted_ipv4;
 
@@ -5272,7 +5282,7 @@ static __always_inline bool find_flow_quoted_ipv4(struct scratch *scratch, struc
 	entry->key[0] = (u64)scratch->meta.reverse_network << 48 | (u64)scratch->meta.reverse_leg << 40 | (u64)scratch->meta.protocol << 32 | scratch->meta.reverse_src_ipv4;
 	entry->key[1] = (u64)scratch->meta.reverse_dst_ipv4 << 32 | (u64)scratch->meta.reverse_src_port << 16 | scratch->meta.reverse_dst_port;
 	entry->hash = connections_ipv4_hash(scratch->hash_seed, entry->key);
-	if (!connections_ipv4_find_entry(entry, hit))
+	if (!connections_ipv4_find_entry(entry, hit, is_likely))
 		return missed(0x0200001e);
 	if (unlikely(hit->table > 5) && !connections_ipv4_goes_on(hit, scratch->side)) {
 		entry->free = 0;
@@ -5299,7 +5309,7 @@ static __always_inline bool apply_flow_quoted_ipv4(struct scratch *scratch)
 {
 	struct connections_ipv4_hit hit;
 
-	if (!find_flow_quoted_ipv4(scratch, &hit))
+	if (!find_flow_quoted_ipv4(scratch, &hit, false))
 		return false;
 	connections_ipv4_use(&hit, (u32)scratch->now_ms, scratch->packet.length);
 	return true;
@@ -5442,7 +5452,7 @@ static __always_inline bool apply_route_ipv4(struct scratch *scratch)
 /*
  * Known connections, by the tuple of the packet that opened them.
  */
-static __always_inline bool find_flow_ipv6(struct scratch *scratch, struct connections_ipv6_hit *hit)
+static __always_inline bool find_flow_ipv6(struct scratch *scratch, struct connections_ipv6_hit *hit, const bool is_likely)
 {
 	struct connections_ipv6_entry *entry = &scratch->flow_ipv6;
 
@@ -5454,7 +5464,7 @@ static __always_inline bool find_flow_ipv6(struct scratch *scratch, struct conne
 	entry->key[3] = (scratch->headers.ipv6.dst.high << 32 | scratch->headers.ipv6.dst.low >> 32);
 	entry->key[4] = (scratch->headers.ipv6.dst.low & 0xffffffffu) << 32 | (u64)scratch->meta.src_port << 16 | scratch->meta.dst_port;
 	entry->hash = connections_ipv6_hash(scratch->hash_seed, entry->key);
-	if (!connections_ipv6_find_entry(entry, hit))
+	if (!connections_ipv6_find_entry(entry, hit, is_likely))
 		return missed(0x02000041);
 	if (unlikely(hit->table > 5) && !connections_ipv6_goes_on(hit, scratch->side)) {
 		entry->free = 0;
@@ -5481,8 +5491,8 @@ static __always_inline bool apply_flow_ipv6(struct scratch *scratch)
 {
 	struct connections_ipv6_hit hit;
 
-	if (!find_flow_ipv6(scratch, &hit) &&
-	    !(connections_ipv6_reach(&scratch->flow_ipv6, &scratch->connections_ipv6_half) && find_flow_ipv6(scratch, &hit)))
+	if (!find_flow_ipv6(scratch, &hit, false) &&
+	    !(connections_ipv6_reach(&scratch->flow_ipv6, &scratch->connections_ipv6_half) && find_flow_ipv6(scratch, &hit, true)))
 		return false;
 	connections_ipv6_use(&hit, (u32)scratch->now_ms, scratch->packet.length);
 	return true;
@@ -5491,7 +5501,7 @@ static __always_inline bool apply_flow_ipv6(struct scratch *scratch)
 /*
  * The same connections, by what their packets without ports have: the tuple of answers to the packet that an ICMP error quotes, the identification of a fragment.
  */
-static __always_inline bool find_flow_quoted_ipv6(struct scratch *scratch, struct connections_ipv6_hit *hit)
+static __always_inline bool find_flow_quoted_ipv6(struct scratch *scratch, struct connections_ipv6_hit *hit, const bool is_likely)
 {
 	struct connections_ipv6_entry *entry = &scratch->flow_quoted_ipv6;
 
@@ -5503,7 +5513,7 @@ static __always_inline bool find_flow_quoted_ipv6(struct scratch *scratch, struc
 	entry->key[3] = (scratch->meta.reverse_dst_ipv6.high << 32 | scratch->meta.reverse_dst_ipv6.low >> 32);
 	entry->key[4] = (scratch->meta.reverse_dst_ipv6.low & 0xffffffffu) << 32 | (u64)scratch->meta.reverse_src_port << 16 | scratch->meta.reverse_dst_port;
 	entry->hash = connections_ipv6_hash(scratch->hash_seed, entry->key);
-	if (!connections_ipv6_find_entry(entry, hit))
+	if (!connections_ipv6_find_entry(entry, hit, is_likely))
 		return missed(0x0200004e);
 	if (unlikely(hit->table > 5) && !connections_ipv6_goes_on(hit, scratch->side)) {
 		entry->free = 0;
@@ -5530,7 +5540,7 @@ static __always_inline bool apply_flow_quoted_ipv6(struct scratch *scratch)
 {
 	struct connections_ipv6_hit hit;
 
-	if (!find_flow_quoted_ipv6(scratch, &hit))
+	if (!find_flow_quoted_ipv6(scratch, &hit, false))
 		return false;
 	connections_ipv6_use(&hit, (u32)scratch->now_ms, scratch->packet.length);
 	return true;
@@ -6065,7 +6075,7 @@ static __always_inline bool apply_storage(struct scratch *scratch)
 /*
  * Hosts of portals, by any packet that they send: a host keeps its target while it has connections.
  */
-static __always_inline bool find_storage_host_ipv4(struct scratch *scratch, struct affinities_hit *hit)
+static __always_inline bool find_storage_host_ipv4(struct scratch *scratch, struct affinities_hit *hit, const bool is_likely)
 {
 	struct affinities_entry *entry = &scratch->storage_host_ipv4;
 
@@ -6075,7 +6085,7 @@ static __always_inline bool find_storage_host_ipv4(struct scratch *scratch, stru
 	entry->key[1] = ((struct u128){.high = 0, .low = (u64)0xffff << 32 | scratch->headers.ipv4.src}.high << 32 | (struct u128){.high = 0, .low = (u64)0xffff << 32 | scratch->headers.ipv4.src}.low >> 32);
 	entry->key[2] = (((struct u128){.high = 0, .low = (u64)0xffff << 32 | scratch->headers.ipv4.src}.low) & 0xffffffffu) << 32;
 	entry->hash = affinities_hash(scratch->hash_seed, entry->key);
-	if (!affinities_find_entry(entry, hit))
+	if (!affinities_find_entry(entry, hit, is_likely))
 		return missed(0x0200001c);
 	if (unlikely(hit->table > 4) && !affinities_goes_on(hit, scratch->side)) {
 		entry->free = 0;
@@ -6098,7 +6108,7 @@ static __always_inline bool apply_storage_host_ipv4(struct scratch *scratch)
 {
 	struct affinities_hit hit;
 
-	if (!find_storage_host_ipv4(scratch, &hit))
+	if (!find_storage_host_ipv4(scratch, &hit, false))
 		return false;
 	affinities_use(&hit, (u32)scratch->now_ms, scratch->packet.length);
 	return true;
@@ -6107,7 +6117,7 @@ static __always_inline bool apply_storage_host_ipv4(struct scratch *scratch)
 /*
  * Hosts of portals, by any packet that they send: a host keeps its target while it has connections.
  */
-static __always_inline bool find_storage_host_ipv6(struct scratch *scratch, struct affinities_hit *hit)
+static __always_inline bool find_storage_host_ipv6(struct scratch *scratch, struct affinities_hit *hit, const bool is_likely)
 {
 	struct affinities_entry *entry = &scratch->storage_host_ipv6;
 
@@ -6117,7 +6127,7 @@ static __always_inline bool find_storage_host_ipv6(struct scratch *scratch, stru
 	entry->key[1] = (scratch->headers.ipv6.src.high << 32 | scratch->headers.ipv6.src.low >> 32);
 	entry->key[2] = (scratch->headers.ipv6.src.low & 0xffffffffu) << 32;
 	entry->hash = affinities_hash(scratch->hash_seed, entry->key);
-	if (!affinities_find_entry(entry, hit))
+	if (!affinities_find_entry(entry, hit, is_likely))
 		return missed(0x0200004c);
 	if (unlikely(hit->table > 4) && !affinities_goes_on(hit, scratch->side)) {
 		entry->free = 0;
@@ -6140,7 +6150,7 @@ static __always_inline bool apply_storage_host_ipv6(struct scratch *scratch)
 {
 	struct affinities_hit hit;
 
-	if (!find_storage_host_ipv6(scratch, &hit))
+	if (!find_storage_host_ipv6(scratch, &hit, false))
 		return false;
 	affinities_use(&hit, (u32)scratch->now_ms, scratch->packet.length);
 	return true;
@@ -6149,7 +6159,7 @@ static __always_inline bool apply_storage_host_ipv6(struct scratch *scratch)
 /*
  * Clients of services with affinity, and the backends of their last connections.
  */
-static __always_inline bool find_affinity_ipv4(struct scratch *scratch, struct affinities_hit *hit)
+static __always_inline bool find_affinity_ipv4(struct scratch *scratch, struct affinities_hit *hit, const bool is_likely)
 {
 	struct affinities_entry *entry = &scratch->affinity_ipv4;
 
@@ -6159,7 +6169,7 @@ static __always_inline bool find_affinity_ipv4(struct scratch *scratch, struct a
 	entry->key[1] = ((struct u128){.high = 0, .low = (u64)0xffff << 32 | scratch->headers.ipv4.src}.high << 32 | (struct u128){.high = 0, .low = (u64)0xffff << 32 | scratch->headers.ipv4.src}.low >> 32);
 	entry->key[2] = (((struct u128){.high = 0, .low = (u64)0xffff << 32 | scratch->headers.ipv4.src}.low) & 0xffffffffu) << 32;
 	entry->hash = affinities_hash(scratch->hash_seed, entry->key);
-	if (!affinities_find_entry(entry, hit))
+	if (!affinities_find_entry(entry, hit, is_likely))
 		return missed(0x0200001a);
 	if (unlikely(hit->table > 4) && !affinities_goes_on(hit, scratch->side)) {
 		entry->free = 0;
@@ -6182,7 +6192,7 @@ static __always_inline bool apply_affinity_ipv4(struct scratch *scratch)
 {
 	struct affinities_hit hit;
 
-	if (!find_affinity_ipv4(scratch, &hit))
+	if (!find_affinity_ipv4(scratch, &hit, false))
 		return false;
 	affinities_use(&hit, (u32)scratch->now_ms, scratch->packet.length);
 	return true;
@@ -6220,7 +6230,7 @@ static __always_inline bool apply_affinity_backend_ipv4(struct scratch *scratch)
 /*
  * Clients of services with affinity, and the backends of their last connections.
  */
-static __always_inline bool find_affinity_ipv6(struct scratch *scratch, struct affinities_hit *hit)
+static __always_inline bool find_affinity_ipv6(struct scratch *scratch, struct affinities_hit *hit, const bool is_likely)
 {
 	struct affinities_entry *entry = &scratch->affinity_ipv6;
 
@@ -6230,7 +6240,7 @@ static __always_inline bool find_affinity_ipv6(struct scratch *scratch, struct a
 	entry->key[1] = (scratch->headers.ipv6.src.high << 32 | scratch->headers.ipv6.src.low >> 32);
 	entry->key[2] = (scratch->headers.ipv6.src.low & 0xffffffffu) << 32;
 	entry->hash = affinities_hash(scratch->hash_seed, entry->key);
-	if (!affinities_find_entry(entry, hit))
+	if (!affinities_find_entry(entry, hit, is_likely))
 		return missed(0x0200004a);
 	if (unlikely(hit->table > 4) && !affinities_goes_on(hit, scratch->side)) {
 		entry->free = 0;
@@ -6253,7 +6263,7 @@ static __always_inline bool apply_affinity_ipv6(struct scratch *scratch)
 {
 	struct affinities_hit hit;
 
-	if (!find_affinity_ipv6(scratch, &hit))
+	if (!find_affinity_ipv6(scratch, &hit, false))
 		return false;
 	affinities_use(&hit, (u32)scratch->now_ms, scratch->packet.length);
 	return true;
@@ -9318,7 +9328,7 @@ static __always_inline enum next fast_connection_ipv4(struct scratch *scratch, s
 	} else {
 	}
 	if (scratch->meta.protocol != 0) {
-		if (!find_flow_ipv4(scratch, &known->flow_ipv4)) {
+		if (!find_flow_ipv4(scratch, &known->flow_ipv4, true)) {
 			scratch->meta.opens = 1;
 			scratch->meta.reverse_network = scratch->meta.network;
 			if (scratch->meta.leg != 3 && scratch->meta.protocol == 6 && (scratch->meta.tcp_flags & 23) == 2) {
@@ -9379,7 +9389,7 @@ static __always_inline enum next fast_connection_ipv6(struct scratch *scratch, s
 	} else {
 	}
 	if (scratch->meta.protocol != 0) {
-		if (!find_flow_ipv6(scratch, &known->flow_ipv6)) {
+		if (!find_flow_ipv6(scratch, &known->flow_ipv6, true)) {
 			scratch->meta.opens = 1;
 			scratch->meta.reverse_network = scratch->meta.network;
 			if (scratch->meta.leg != 3 && scratch->meta.protocol == 6 && (scratch->meta.tcp_flags & 23) == 2) {
