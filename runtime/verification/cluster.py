@@ -133,10 +133,7 @@ class Cluster:
         for step in steps:
             self.do(step)
         self.finish()
-        return Compared(
-            packets=sum(comparison.compared.packets for comparison in self._all),
-            states=sum(comparison.compared.states for comparison in self._all),
-        )
+        return Compared.sum(comparison.compared for comparison in self._all)
 
     def finish(self) -> None:
         self.fabric.compare_state()

@@ -57,6 +57,14 @@ class Compared:
     packets: int = 0
     states: int = 0
 
+    @classmethod
+    def sum(cls, parts: Iterable[Compared]) -> Compared:
+        whole = cls()
+        for one in parts:
+            whole.packets += one.packets
+            whole.states += one.states
+        return whole
+
 
 class Comparison:
     """New devices, on levels that may have served others before. What the levels differ in raises `Difference`."""

@@ -33,6 +33,9 @@ from runtime.verification.restarting import RestartingLevel
 from runtime.verification.scenes import Scene
 from runtime.verification.shop import device_entries
 from runtime.verification.strategies import BOUNDED, FAULTY, RUNS, Step, scenes
+from tests.differential.direct import search_direct
+from tests.differential.gateway import search_gateway
+from tests.differential.outside import search_outside
 
 SLOTS = 16
 """So few that connections push each other out."""
@@ -40,7 +43,6 @@ EXAMPLES = int(os.environ.get("TURNOUT_EXAMPLES", "60"))
 SEED = os.environ.get("TURNOUT_SEED")
 """None: examples follow from the test's own code, and are the same until that changes."""
 Test = TypeVar("Test", bound=Callable[..., Any])
-Call = TypeVar("Call")
 
 
 def searched(max_examples: int) -> Callable[[Test], Test]:
@@ -51,14 +53,6 @@ def searched(max_examples: int) -> Callable[[Test], Test]:
         return bounded if SEED is None else seed(int(SEED))(bounded)
 
     return decorate
-
-
-def steps_of(calls: st.SearchStrategy[Call]) -> st.SearchStrategy[list[tuple[Call, bool, int, int]]]:
-    """What is sent, whether those who get a packet tell its sender that it is too big; then so many ms pass, and the
-    policies are those of this number, if there are.
-    """
-    step = st.tuples(calls, st.booleans(), st.sampled_from((0, 0, 1, 70_000)), st.integers(0, 7))
-    return st.lists(step, min_size=1, max_size=30)
 
 
 @contextmanager
@@ -138,6 +132,9 @@ class Search:
 SEARCHES = (
     Search(name="devices", play=search_devices, examples=60),
     Search(name="clusters", play=search_clusters, examples=40),
+    Search(name="outside", play=search_outside, examples=40),
+    Search(name="gateways", play=search_gateway, examples=40),
+    Search(name="direct", play=search_direct, examples=40),
     Search(name="malformed", play=search_malformed, examples=60),
     Search(name="policies", play=search_policies, examples=40),
 )

@@ -5,14 +5,16 @@
     make soak SECONDS=60 TURNOUT_SEED=7
 
 A round plays some examples of one search with a seed of its own; TURNOUT_SEED and the number of rounds say all of
-them. Interrupted, it says what it has done so far. A difference is kept as a vector in tests/differential/vectors,
-which the ordinary suite plays from then on; what else does not hold is printed as Hypothesis has shrunk it.
+them. Interrupted or ended (SIGINT, SIGTERM), it says what it has done so far. A difference is kept as a vector in
+tests/differential/vectors, which the ordinary suite plays from then on; what else does not hold is printed as
+Hypothesis has shrunk it.
 """
 
 from __future__ import annotations
 
 import os
 import secrets
+import signal
 import sys
 import time
 import traceback
@@ -110,6 +112,8 @@ def seconds_asked() -> float:
 
 def main() -> int:
     """1 when something was found."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     soak = Soak(int(SEED) if SEED else secrets.randbelow(HIGHEST_SEED))
     console = Console(stderr=True)
     print(f"seed {soak.first_seed}", flush=True)

@@ -13,24 +13,14 @@ from compiler.pipeline.ports import FIRST_PORT, TRIES
 from runtime.verification import wire
 from runtime.verification.cluster import Levels
 from runtime.verification.comparison import Comparison
-from runtime.verification.fabric import End, Fabric, Journey
-from runtime.verification.gateways import (
-    CLIENTS,
-    Call,
-    Gateways,
-    call_frame,
-    calls,
-    gateway_address,
-    gateways,
-    policies_of,
-)
-from runtime.verification.outsiders import DEVICES, PORTS, UPLINK, answered_to, backend, external, port_of
+from runtime.verification.fabric import End, Fabric
+from runtime.verification.gateways import CLIENTS, Gateways, call_frame, gateway_address, policies_of
+from runtime.verification.outsiders import DEVICES, UPLINK, answered_to, backend, external, port_of
 from runtime.verification.speaking import Ends, ends_of
-from runtime.verification.telling import check_complaint
-from tests.differential.searches import EXAMPLES, loaded_levels, searched, steps_of
+from tests.differential.gateway import search_gateway
+from tests.differential.searches import EXAMPLES, loaded_levels, searched
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
-STEPS = steps_of(calls())
 BOTH = frozenset({4, 6})
 
 
@@ -40,64 +30,10 @@ def levels() -> Generator[Levels]:
         yield made
 
 
-def check(world: Gateways, call: Call, journey: Journey) -> tuple[Ends, int] | None:
-    """What a backend got of a call, and its network; None when none did. That this is right."""
-    if not world.lets_in(call):
-        assert journey.end is End.UNTOUCHED, journey
-        return None
-    backends = world.backends_at(call.device)
-    if not backends and not journey.is_known:
-        assert journey.end in (End.ANSWERED, End.DROPPED), journey
-        return None
-    if journey.end is End.DROPPED:
-        denied = {"ingress_denied"} if world.isolated | world.closed else set[str]()
-        gone = {"no_neighbor"} if journey.is_known else set[str]()  # to a network that no service crosses any more
-        reasons = {"flow_clash", "flow_table_full"} | denied | gone
-        assert journey.last.outcome.drop_reason in reasons, journey
-        return None
-    number, network = DEVICES.index(journey.last.device), (journey.last.outcome.egress_port or 0) - port_of(0)
-    assert (journey.end, network in (0, 1)) == (End.DELIVERED, True), journey
-    assert journey.is_known or (number, network) in backends - world.closed, journey
-    got = ends_of(journey.frame)
-    assert got is not None
-    assert (got.dst, got.dst_port) == (backend(number, call.version), PORTS[call.port][1])
-    assert got.src == gateway_address(call.device, call.version), "a backend sees the gateway, and no client"
-    assert got.src_port >= FIRST_PORT
-    return got, network
-
-
-def check_answer(call: Call, journey: Journey) -> None:
-    """It leaves the gateway that let the call in, for the client, from the address that was called."""
-    assert (journey.end, journey.last.device) == (End.LEFT, DEVICES[call.device]), journey
-    assert ends_of(journey.frame) == call.ends.turned
-
-
 @searched(EXAMPLES // 3)
-@given(states=st.lists(gateways(), min_size=1, max_size=3), steps=STEPS)
-def test_any_gateways(levels: Levels, states: list[Gateways], steps: list[tuple[Call, bool, int, int]]) -> None:
-    present = states[0]
-    fabric = Fabric({name: Comparison(levels[name]) for name in DEVICES}, policies_of(present))
-    for call, tells, passing_ms, which in steps:
-        journey = fabric.send(DEVICES[call.device], UPLINK, call.frame())
-        found = check(present, call, journey) if journey is not None else None
-        if journey is not None and found is not None:
-            got, network = found
-            answer = answered_to(got, network, "SA" if call.flags == "S" else "A")
-            back = fabric.send(journey.last.device, port_of(network), answer)
-            if tells:
-                check_complaint(fabric, journey, call.frame())
-            if back is not None:
-                check_answer(call, back)
-                if tells:
-                    check_complaint(fabric, back, answer)
-        for comparison in fabric.comparisons.values():
-            comparison.wait(passing_ms)
-        if which < len(states):
-            present = states[which]
-            fabric.adopt(policies_of(present))
-            for name in DEVICES:
-                fabric.write(name)
-    fabric.compare_state()
+@given(data=st.data())
+def test_any_gateways(levels: Levels, data: st.DataObject) -> None:
+    search_gateway(levels, data)
 
 
 SLOTS = 256
