@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 
+from runtime.lab.links import SWITCH_SYSCTLS
 from runtime.lab.netns import ip_batch, path_of, set_sysctls
 
 MTU = 1450
@@ -65,6 +66,7 @@ class KernelWay:
 
     def _connect_nodes(self) -> None:
         switch = self.namespace(_SWITCH)
+        set_sysctls(switch, SWITCH_SYSCTLS)
         ip_batch([f"link add bridge mtu {UNDERLAY_MTU} type bridge stp_state 0 forward_delay 0"], namespace=switch)
         ip_batch(["link set bridge up"], namespace=switch)
         for node, address in _UNDERLAY.items():

@@ -43,7 +43,14 @@ LOOPBACK_SYSCTLS = {
 }
 """Of a workload that has the address of a service besides: on its links it neither answers nor asks by that."""
 
-UNDERLAY_SYSCTLS = {
+SWITCH_SYSCTLS = {
+    "net/bridge/bridge-nf-call-iptables": "0",
+    "net/bridge/bridge-nf-call-ip6tables": "0",
+    "net/bridge/bridge-nf-call-arptables": "0",
+}
+"""Of a bridge that stands for a switch: what it passes on is no business of netfilter (br_netfilter)."""
+
+UNDERLAY_SYSCTLS = SWITCH_SYSCTLS | {
     "net/ipv4/ip_forward": "1",
     "net/ipv4/conf/all/rp_filter": "0",
     "net/ipv4/conf/default/rp_filter": "0",
