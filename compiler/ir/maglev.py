@@ -65,7 +65,7 @@ def build_ring(members: Sequence[tuple[int, int]], size: int | None = None) -> t
     for member, weight in ordered:
         turns += [(member, _walk(member, size))] * min(weight, size)
     ring = [_FREE] * size
-    # This loop is a third of what a device needs for a group.
+    # Devices have a program for this loop (ebpf/include/turnout/rings.h).
     for member, walk in islice(cycle(turns), size):
         for slot in walk:
             if ring[slot] == _FREE:
@@ -74,11 +74,15 @@ def build_ring(members: Sequence[tuple[int, int]], size: int | None = None) -> t
     return tuple(ring)
 
 
-def _walk(member: int, size: int) -> Iterator[int]:
-    """A member's permutation of the slots: `offset`, and on from there by `skip`."""
+def permutation(member: int, size: int) -> tuple[int, int]:
+    """The first slot that a member takes when it is free, and how far it is, modulo `size`, to each next one."""
     words = (member << 32,)  # its 32 bits, as `mix64` lays them into a word
-    offset = mix64_words(_OFFSET_SEED, words) % size
-    skip = mix64_words(_SKIP_SEED, words) % (size - 1) + 1
+    return mix64_words(_OFFSET_SEED, words) % size, mix64_words(_SKIP_SEED, words) % (size - 1) + 1
+
+
+def _walk(member: int, size: int) -> Iterator[int]:
+    """A member's permutation of the slots."""
+    offset, skip = permutation(member, size)
     if size > _BYTE:
         return map(size.__rmod__, range(offset, offset + skip * size, skip))
     multiples = _multiples(skip, size)

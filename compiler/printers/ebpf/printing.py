@@ -107,6 +107,7 @@ class PipelineView:
     meters: tuple[metering.MeterView, ...]
     has_direct_meters: bool
     has_idle_timeouts: bool
+    has_rings: bool
     states: tuple[parser.StateView, ...]
     deepest: int
     action_functions: tuple[controls.FunctionView, ...]
@@ -178,6 +179,7 @@ def pipeline_view(pipeline: Pipeline, provenance: Mapping[str, Sequence[str]]) -
         later=_later(pipeline, laid, arrays),
         meters=metering.meter_views(laid, arrays),
         has_direct_meters=any(meter.table for meter in laid.meters),
+        has_rings=any(table.selector is not None for table in laid.tables),
         has_idle_timeouts=any(table.seen is not None for table in laid.tables),
         states=tuple(parser.state_view(state, used) for state in parser.in_order(pipeline)),
         deepest=parser.deepest(pipeline, used),

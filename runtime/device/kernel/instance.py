@@ -246,10 +246,7 @@ class KernelInstance:
         self._failover.close()
         if self._upcalls is not None:
             self._upcalls.close()
-        for beside in self._besides.values():
-            beside.close()
-        for selector in self._selectors.values():
-            selector.close()
+        self._maps.close()
         self._sides.close()
         self._grace.close()
         self._variants.close()

@@ -19,6 +19,7 @@ from runtime.device.kernel.failover import Follower
 from runtime.device.kernel.indexpins import pin_name
 from runtime.device.kernel.metermaps import MeterMap
 from runtime.device.kernel.replicationmap import ReplicationMap
+from runtime.device.kernel.ringfiller import RingFiller, ring_filler
 from runtime.device.kernel.selectormaps import SelectorMaps
 from runtime.device.kernel.sides import Sides
 from runtime.device.kernel.stores import StoreMap, Stores
@@ -44,12 +45,23 @@ class OpenMaps:
     stores: Stores
     replication: ReplicationMap | None
     """None for a pipeline that makes no copies of packets."""
+    filler: RingFiller | None
+    """None for a pipeline without selectors, and for one that was compiled before there was such a program."""
 
     @property
     def followers(self) -> tuple[Follower, ...]:
         """What depends on which ports are up."""
         copying = () if self.replication is None else (self.replication,)
         return (*self.selectors.values(), *copying)
+
+    def close(self) -> None:
+        """What is mapped. The maps themselves stay the caller's."""
+        for beside in self.besides.values():
+            beside.close()
+        for selector in self.selectors.values():
+            selector.close()
+        if self.filler is not None:
+            self.filler.close()
 
 
 def open_maps(
@@ -67,8 +79,13 @@ def open_maps(
     """
     plan = layout(pipeline)
     tables = {table.table: _table(table, loaded, sides, undo, indices.get(pin_name(table))) for table in plan.tables}
+    filler = ring_filler(loaded)
     chosen = [
-        (table.table, table.selector, _selector(plan, table.selector, loaded, tables[table.table], sides, undo, ports))
+        (
+            table.table,
+            table.selector,
+            _selector(plan, table.selector, loaded, tables[table.table], sides, undo, ports, filler),
+        )
         for table in plan.tables
         if table.selector is not None
     ]
@@ -83,6 +100,7 @@ def open_maps(
         counters={c.counter: CounterMap(loaded.map(c.map.name)) for c in plan.counters},
         stores=_stores(plan, loaded, hash_seed, sides, undo),
         replication=_replication(plan, loaded, sides, undo, ports),
+        filler=filler,
     )
 
 
@@ -114,11 +132,12 @@ def _selector(
     sides: Sides,
     undo: UndoLog,
     ports: PortStates,
+    filler: RingFiller | None,
 ) -> SelectorMaps:
     ring, members = loaded.map(selector.ring.name), loaded.map(selector.members.name)
     counts = next((store.counts for store in plan.stores if store.store.name == selector.counts_in), None)
     numbers = CountedNumbers(loaded.map(counts.name), undo) if counts is not None else None
-    return SelectorMaps(selector, ring, members, table, sides, undo, ports.down, numbers)
+    return SelectorMaps(selector, ring, members, table, sides, undo, ports.down, numbers, filler)
 
 
 def _replication(plan: Layout, loaded: Object, sides: Sides, undo: UndoLog, ports: PortStates) -> ReplicationMap | None:

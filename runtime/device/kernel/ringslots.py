@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import mmap
-import struct
 from array import array
 from collections.abc import Sequence
 
@@ -21,6 +20,13 @@ WINDOW = 1 << 20
 """Bytes, a multiple of every page size."""
 STRIDE = 8
 """Bytes from one slot of four bytes to the next: the kernel rounds up (`Map.memory`)."""
+
+
+def strided(values: Sequence[int]) -> bytes:
+    """Values of 32 bits as they lie in the map's memory."""
+    slots = array("I", bytes(STRIDE * len(values)))
+    slots[::2] = array("I", values)
+    return slots.tobytes()
 
 
 class RingSlots:
@@ -39,24 +45,22 @@ class RingSlots:
             self._window.close()
             self._window = None
 
-    def fill(self, first: int, values: Sequence[int]) -> None:
-        """Write slots that no packet reads. Raises `BpfError`."""
+    def fill(self, first: int, slots: bytes) -> None:
+        """Write slots that no packet reads, as `strided` makes them. Raises `BpfError`."""
         if not self._is_shared:
-            self.overwrite(first, values)
+            self.overwrite(first, slots)
             return
-        slots = array("I", bytes(STRIDE * len(values)))
-        slots[::2] = array("I", values)
-        raw, at = memoryview(slots).cast("B"), first * STRIDE
+        raw, at = memoryview(slots), first * STRIDE
         while raw:
             window, start = self._window_at(at)
             room = len(window) - start
             window[start : start + len(raw)] = raw[:room]
             raw, at = raw[room:], at + room
 
-    def overwrite(self, first: int, values: Sequence[int]) -> None:
+    def overwrite(self, first: int, slots: bytes) -> None:
         """Write slots that packets may be reading: each of them is the old one or the new one. Raises `BpfError`."""
-        packed = struct.Struct(f"={len(values)}I")
-        self._held.update_batch(packed.pack(*range(first, first + len(values))), packed.pack(*values))
+        values = array("I", slots)[::2]
+        self._held.update_batch(array("I", range(first, first + len(values))).tobytes(), values.tobytes())
 
     def _window_at(self, at: int) -> tuple[mmap.mmap, int]:
         """What is mapped around a byte, and where in it that is."""

@@ -9,16 +9,18 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Collection, Container, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import partial
 
 from compiler.ir.entries import Group, GroupRef, Member, MemberRef
-from compiler.ir.turns import Slots, living_slots, slots_of_one
+from compiler.ir.turns import Slots, living_cycle, living_slots, slots_of_one
 from compiler.printers.layout import GroupSlice, SelectorLayout
 from runtime.bpf.maps import Map
 from runtime.device.kernel.countednumbers import CountedNumbers
 from runtime.device.kernel.mapfaults import refusals_of
 from runtime.device.kernel.packing import call_packer
-from runtime.device.kernel.ringslots import RingSlots
+from runtime.device.kernel.ringfiller import RingFiller
+from runtime.device.kernel.ringslots import STRIDE, RingSlots, strided
 from runtime.device.kernel.selectorpins import Kept, Target
 from runtime.device.kernel.sides import Sides
 from runtime.device.kernel.slices import Slice, Slices
@@ -28,6 +30,22 @@ from runtime.device.refusals import RefusedError, exhausted
 from runtime.device.undo import UndoLog
 
 EMPTY = Slice(offset=0, size=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ring:
+    """The ring of a group, and the cycle of turns behind it, as places in the array of members (`strided`)."""
+
+    slots: bytes
+    cycle_size: int = 0
+
+    @property
+    def size(self) -> int:
+        return len(self.slots) // STRIDE
+
+
+def _ring(slots: Slots, places: Mapping[int, int]) -> _Ring:
+    return _Ring(slots=strided([places[member] for member in slots.members]), cycle_size=slots.cycle_size)
 
 
 class SelectorMaps:
@@ -43,11 +61,14 @@ class SelectorMaps:
         undo: UndoLog,
         down_ports: Container[int] = (),
         numbers: CountedNumbers | None = None,
+        filler: RingFiller | None = None,
     ) -> None:
         """`down_ports` are those that are down now; whoever changes them has groups rebuilt.
 
-        `numbers` are those by which learned entries count for members, where they do.
+        `numbers` are those by which learned entries count for members, where they do. `filler` makes rings of members
+        whose ports are all up; without it they are made here.
         """
+        self._filler = filler
         self._down_ports = down_ports
         self._layout = selector
         self._in_turn = selector.turns is not None
@@ -152,10 +173,10 @@ class SelectorMaps:
         try:
             self._lead_to(target, self._write_ring(ring))
         except RefusedError:
-            if (len(ring.members), ring.cycle_size) != (old.size, old.cycle):
+            if (ring.size, ring.cycle_size) != (old.size, old.cycle):
                 raise
             with self._refusals():
-                self._ring.overwrite(old.offset, ring.members)
+                self._ring.overwrite(old.offset, ring.slots)
 
     # entries of the table
 
@@ -186,16 +207,25 @@ class SelectorMaps:
         groups = (g for g in self._groups.values() if any(one.member_id == member_id for one in g.members))
         return [*([alone] if alone in self._slice_of else []), *(GroupRef(group_id=group.id) for group in groups)]
 
-    def _ring_of(self, group: Group) -> Slots:
-        """The ring, and the cycle of turns behind it, as places in the array of members."""
-        places = {one.member_id: self._place_of[one.member_id].offset for one in group.members}
-        slots = living_slots(group.members, self._down_ports, in_turn=self._in_turn)
-        return Slots(members=tuple(map(places.__getitem__, slots.members)), cycle_size=slots.cycle_size)
+    def _ring_of(self, group: Group) -> _Ring:
+        members, down = group.members, self._down_ports
+        places = {one.member_id: self._place_of[one.member_id].offset for one in members}
+        if self._filler is None or (down and any(port in down for port in group.watched_ports)):
+            return _ring(living_slots(members, down, in_turn=self._in_turn), places)
+        with self._refusals():
+            ring = self._filler.fill(members, places)
+        if ring is None:
+            return _ring(living_slots(members, down, in_turn=self._in_turn), places)
+        if not self._in_turn:
+            return _Ring(slots=ring)
+        cycle = living_cycle(members, ())
+        return _Ring(slots=ring + strided([places[number] for number in cycle]), cycle_size=len(cycle))
 
-    def _ring_for(self, target: Target) -> Slots:
+    def _ring_for(self, target: Target) -> _Ring:
         match target:
             case MemberRef():
-                return slots_of_one(self._place_of[target.member_id].offset, in_turn=self._in_turn)
+                number = target.member_id
+                return _ring(slots_of_one(number, in_turn=self._in_turn), {number: self._place_of[number].offset})
             case GroupRef():
                 return self._ring_of(self._groups[target.group_id])
 
@@ -214,8 +244,8 @@ class SelectorMaps:
             self._table.modify(matches, _value(ring))
         self._give_back(self._slots, old)
 
-    def _write_ring(self, ring: Slots) -> Slice:
-        wanted = len(ring.members)
+    def _write_ring(self, ring: _Ring) -> Slice:
+        wanted = ring.size
         if not wanted:
             return EMPTY
         found = self._take(self._slots, wanted)
@@ -227,7 +257,7 @@ class SelectorMaps:
         slots = Slice(offset=found.offset, size=wanted, cycle=ring.cycle_size)
         self._undo.note(partial(self._slots.give_back, slots))
         with self._refusals():
-            self._ring.fill(slots.offset, ring.members)
+            self._ring.fill(slots.offset, ring.slots)
         return slots
 
     def _refusals(self) -> AbstractContextManager[None]:

@@ -12,6 +12,7 @@
 #include "turnout/meter.h"
 #include "turnout/packet.h"
 #include "turnout/random.h"
+#include "turnout/rings.h"
 #include "turnout/trace.h"
 #include "turnout/verdict.h"
 

@@ -10,7 +10,7 @@ import pytest
 from runtime.bpf.constants import MapFlag, MapType
 from runtime.bpf.errors import KernelRefusal
 from runtime.bpf.maps import Map, MapShape
-from runtime.device.kernel.ringslots import STRIDE, WINDOW, RingSlots
+from runtime.device.kernel.ringslots import STRIDE, WINDOW, RingSlots, strided
 
 IN_A_WINDOW = WINDOW // STRIDE
 SLOTS = 3 * IN_A_WINDOW + 100
@@ -36,7 +36,7 @@ def found(held: Map, first: int, count: int) -> list[int]:
 @pytest.mark.parametrize("first", [0, 7, IN_A_WINDOW - 3, 2 * IN_A_WINDOW, SLOTS - 6])
 def test_what_is_written_is_found_and_nothing_beside_it(held: Map, first: int) -> None:
     slots, values = RingSlots(held), [5, 0xFFFFFFFF, 0, 1, 2, 3]
-    slots.fill(first, values)
+    slots.fill(first, strided(values))
     slots.close()
     before = [0] if first else []
     behind = [0] if first + len(values) < SLOTS else []
@@ -46,9 +46,9 @@ def test_what_is_written_is_found_and_nothing_beside_it(held: Map, first: int) -
 def test_slots_of_several_windows_and_back_again(held: Map) -> None:
     slots = RingSlots(held)
     values = [at % 251 for at in range(2 * IN_A_WINDOW)]
-    slots.fill(IN_A_WINDOW - 5, values)
-    slots.fill(1, [9])
-    slots.overwrite(2, [8, 7])
+    slots.fill(IN_A_WINDOW - 5, strided(values))
+    slots.fill(1, strided([9]))
+    slots.overwrite(2, strided([8, 7]))
     slots.close()
     assert found(held, IN_A_WINDOW - 5, len(values)) == values
     assert found(held, 0, 5) == [0, 9, 8, 7, 0]
@@ -59,4 +59,4 @@ def test_a_window_that_the_kernel_refuses() -> None:
         slots = RingSlots(held)
         held.freeze()
         with pytest.raises(KernelRefusal, match="share memory of map ring"):
-            slots.fill(0, [1])
+            slots.fill(0, strided([1]))
