@@ -25,7 +25,8 @@ SEED = "turnout"
 SLOTS = 16
 """So few that connections push each other out."""
 NOT_RUN = frozenset({"trace.h", "flow_before.h", "rings.h"})
-"""Empty unless somebody looks; run only where a store has another layout than before; run by devices, which no check has."""
+"""Empty unless somebody looks; run only where a store has another layout than before, and by devices alone, which no
+check has."""
 
 
 @cache
