@@ -91,23 +91,29 @@ class Crossings:
         return self.words.call(way.action, **self.words.arguments(way) | changed)
 
     def entries(self) -> Iterator[TableEntry]:
-        """What crossings need besides services: next hops, the networks' tunnels, and who tells of errors."""
+        """What crossings need besides services: next hops, the networks' tunnels, and who tells of errors.
+
+        Of a network whose backends cannot be reached from here, too: those that it had before keep their connections.
+        """
         yield from self._entries.values()
-        if not self._entries:
+        networks = crossed_networks(self.policies, self.device)
+        if not networks:
             return
         addresses = {version: self.device.gateway_address(version) for version in (4, 6)}
         yield set_gateway(self.words, OUTSIDE, addresses, f"Network {OUTSIDE.name}")
-        for network in crossed_networks(self.policies, self.device):
+        for network in networks:
             gateways = {version: network.gateway(version) for version in (4, 6)}
             yield set_gateway(self.words, network, gateways, f"Network {network.name}")
             yield from enter_tunnel(self.words, self.device, network)
             yield from self._ways_into(network)
 
     def _ways_into(self, network: Network) -> Iterator[TableEntry]:
-        """To all workloads of a network: a backend that a service no longer has still keeps its connections."""
+        """To all workloads of a network, and back: a backend that a service no longer has still keeps its connections."""
+        owner, back = f"Network {network.name}", way_out(self.words, self.device, network)
+        yield self.words.entry("neighbor", back, self.device.span, owner, nexthop=self.hops.of(back))
         for place in self.homes.places(self.device, network):
             way = way_to(self.words, self.device, network, place, Report())
             if way is not None:
                 inwards = self._from_outside(way)
                 span, hop = place.workload.span, self.hops.of(inwards)
-                yield self.words.entry("neighbor", inwards, span, f"Network {network.name}", nexthop=hop)
+                yield self.words.entry("neighbor", inwards, span, owner, nexthop=hop)

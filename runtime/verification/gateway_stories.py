@@ -63,6 +63,12 @@ _MESH = replace(
     ),
     redirects=(PlannedRedirect(network=0, app="web", inbound=PlannedDirection()),),
 )
+_UNREACHED = PlannedWorkload(network=0, host=14, place="bare")
+_OF_UNREACHED = replace(
+    CROSSED,
+    workloads=(*CROSSED.workloads, _UNREACHED),
+    crossings=(replace(_ACROSS, backends=(PlannedFarBackend(workload=len(CROSSED.workloads)),)),),
+)
 _ENTER = Enter(device="dpu-a", client=0, service=0, version=4, src_port=1024)
 _LATER = (Pause(ms=7_440_000), SweepAll())
 
@@ -135,6 +141,17 @@ GATEWAYS = (
             ),
         ),
         arrives=288,
+    ),
+    Story(
+        name="connections go on when the only backends that are left cannot be reached",
+        plans=(_OF_ONE, _OF_UNREACHED),
+        steps=(
+            *(Exchange(call=call) for call in _entering(2000, 0)),
+            Apply(),
+            *(More(back=back, flags="PA") for back in range(12)),
+            *(Answer(back=back, flags="A") for back in range(12)),
+        ),
+        arrives=72,
     ),
     Story(
         name="what is written step by step at gateways, programs that change, and a killed one",
