@@ -108,7 +108,7 @@ class Crossings:
             yield from self._ways_into(network)
 
     def _ways_into(self, network: Network) -> Iterator[TableEntry]:
-        """To all workloads of a network, and back: a backend that a service no longer has still keeps its connections."""
+        """To all workloads of a network, and back: a backend that a service no longer has keeps its connections."""
         owner, back = f"Network {network.name}", way_out(self.words, self.device, network)
         yield self.words.entry("neighbor", back, self.device.span, owner, nexthop=self.hops.of(back))
         for place in self.homes.places(self.device, network):
