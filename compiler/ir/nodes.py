@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from compiler.ir.controller import PACKET_IN, PACKET_OUT, ControllerHeader, Digest
 from compiler.ir.headers import Field, Header, HeaderType, State
@@ -11,13 +12,21 @@ from compiler.ir.tables import Action, Counter, Meter, Store, Table
 from compiler.ir.translation import TranslatedType
 from compiler.span import NOWHERE, Span
 
-HOT, WARM = "hot", "warm"
+
+class Heat(StrEnum):
+    """Which packets pass a control: HOT those of known flows, WARM most of those that open one, COLD all others.
+
+    The values are the words of the text form.
+    """
+
+    COLD = ""
+    WARM = "warm"
+    HOT = "hot"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Control:
-    """One concern of the pipeline. `hot` says that every packet of a known flow passes it, `warm` that most of those do
-    that open one. Both change how fast it is alone: C prints such controls inline.
+    """One concern of the pipeline. `heat` changes how fast it is alone: C prints hot and warm controls inline.
 
     `idle_without` names tables. While none of them has an entry, nobody sees whether the control was run, so it may be
     left out; the caller's word for that, which differential tests hold it to.
@@ -25,8 +34,7 @@ class Control:
 
     name: str
     body: tuple[Statement, ...]
-    hot: bool = False
-    warm: bool = False
+    heat: Heat = Heat.COLD
     idle_without: tuple[str, ...] = ()
     doc: str = ""
     span: Span = field(default=NOWHERE, compare=False, repr=False)

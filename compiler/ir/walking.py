@@ -23,7 +23,7 @@ from compiler.ir.expressions import (
     Random,
     Slice,
 )
-from compiler.ir.nodes import Pipeline
+from compiler.ir.nodes import Heat, Pipeline
 from compiler.ir.statements import (
     Advance,
     Apply,
@@ -150,7 +150,7 @@ def hot_tables(pipeline: Pipeline) -> frozenset[str]:
     return frozenset(
         s.table
         for control in pipeline.controls
-        if control.hot
+        if control.heat is Heat.HOT
         for s in statements(control.body)
         if isinstance(s, Apply)
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from compiler.ir.nodes import Control, DropReason, Pipeline
+from compiler.ir.nodes import Control, DropReason, Heat, Pipeline
 from compiler.ir.tables import Counter
 from compiler.pipeline import (
     admission,
@@ -74,7 +74,7 @@ INGRESS = Control(
             ),
         ),
     ),
-    hot=True,
+    heat=Heat.HOT,
     doc="What no policy concerns runs off the end, untouched.",
     span=here(1),
 )
@@ -99,7 +99,7 @@ SERVE = Control(
         when(ne(meta("nexthop"), 0), run("forward")),
         when(valid("vxlan"), drop("no_route")),
     ),
-    hot=True,
+    heat=Heat.HOT,
     doc="What is in a network: its connection, its way out.",
     span=here(1),
 )

@@ -5,7 +5,7 @@ Asked by `compiler.pipeline.connections` at a connection's first packet only.
 
 from __future__ import annotations
 
-from compiler.ir.nodes import Control
+from compiler.ir.nodes import Control, Heat
 from compiler.ir.statements import Statement
 from compiler.ir.tables import Action, ActionRef, Key, Param, Selector, Table
 from compiler.ir.turns import MAX_COUNTED
@@ -137,7 +137,7 @@ def decide(
                 ),
             ),
         ),
-        warm=True,
+        heat=Heat.WARM,
         doc=(decide.__doc__ or "").partition("\n")[0],
         span=here(),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from compiler.ir.nodes import Control
+from compiler.ir.nodes import Control, Heat
 from compiler.ir.tables import Action, ActionRef, Key, Param, Table
 from compiler.pipeline import outside
 from compiler.pipeline.metadata import LEG_NETWORK, LEG_PROXY, LEG_UPLINK
@@ -146,7 +146,7 @@ CLASSIFY = Control(
             ),
         ),
     ),
-    hot=True,
+    heat=Heat.HOT,
     doc="Which leg the packet is on, and in which network.",
     span=here(1),
 )

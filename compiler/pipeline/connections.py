@@ -7,7 +7,7 @@ nor those of `compiler.pipeline.balancing`, which decides for the first packet.
 
 from __future__ import annotations
 
-from compiler.ir.nodes import Control
+from compiler.ir.nodes import Control, Heat
 from compiler.ir.statements import Statement
 from compiler.ir.tables import Action, ActionRef, Key, MatchKind, Param, Table
 from compiler.pipeline import (
@@ -303,7 +303,7 @@ def _connection(family: Family) -> Control:
             _learn(family),
             fragments.keeping(family),
         ),
-        hot=True,
+        heat=Heat.HOT,
         doc=_connection.__doc__ or "",
         span=here(),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from compiler.ir.expressions import Concat, Const, Expr, Extend, width_bits
-from compiler.ir.nodes import Control
+from compiler.ir.nodes import Control, Heat
 from compiler.ir.statements import Statement
 from compiler.ir.tables import Action, ActionRef, Key, Param, Table
 from compiler.pipeline import associations, fragments, options, related
@@ -173,7 +173,7 @@ _CHECK_IPV4 = Control(
             ),
         ),
     ),
-    hot=True,
+    heat=Heat.HOT,
     doc="Time to live and size (RFC 1812, sections 5.3.1 and 4.2.2.7; RFC 1191).",
     span=here(1),
 )
@@ -189,7 +189,7 @@ _CHECK_IPV6 = Control(
             otherwise=(when(gt(network_length(), meta("mtu")), *icmp_error(2, 0, meta("mtu"))),),
         ),
     ),
-    hot=True,
+    heat=Heat.HOT,
     doc="Hop limit and size (RFC 8200, sections 3 and 5; RFC 4443, sections 3.2 and 3.3).",
     span=here(1),
 )
@@ -328,7 +328,7 @@ def _send(family: Family) -> Control:
                 ),
             ),
         ),
-        hot=True,
+        heat=Heat.HOT,
         doc=_send.__doc__ or "",
         span=here(),
     )
@@ -394,7 +394,7 @@ FORWARD = Control(
         ),
         forward(meta("egress_port")),
     ),
-    hot=True,
+    heat=Heat.HOT,
     doc="Send a packet whose next hop is known.",
     span=here(1),
 )

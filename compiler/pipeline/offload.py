@@ -18,7 +18,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 
-from compiler.ir.nodes import Control, Pipeline
+from compiler.ir.nodes import Control, Heat, Pipeline
 from compiler.ir.statements import Statement
 from compiler.ir.tables import Store, Transition
 from compiler.pipeline import balancing, connections
@@ -134,7 +134,7 @@ def _connection(family: Family) -> Control:
             ),
             when(decided, *connections.use_decision()),
         ),
-        hot=True,
+        heat=Heat.HOT,
         doc=_connection.__doc__ or "",
         span=here(),
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from compiler.ir.controller import PACKET_IN, PACKET_OUT, ControllerHeader, Digest
 from compiler.ir.headers import Case, Header, HeaderType, Match, State
-from compiler.ir.nodes import HOT, WARM, Control, DropReason, Pipeline
+from compiler.ir.nodes import Control, DropReason, Pipeline
 from compiler.ir.tables import (
     Action,
     ActionRef,
@@ -260,7 +260,7 @@ def _reason_lines(reason: DropReason) -> Iterator[str]:
 def _control_lines(control: Control) -> Iterator[str]:
     yield from _doc_lines(control.doc)
     idle = f" idle_without {', '.join(control.idle_without)}" if control.idle_without else ""
-    heat = f"{HOT} " if control.hot else f"{WARM} " if control.warm else ""
+    heat = f"{control.heat} " if control.heat else ""
     yield f"{heat}control {control.name}{idle} {{"
     yield from block_lines(control.body)
     yield "}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from compiler.ir.controller import PACKET_IN, PACKET_OUT, ControllerHeader, Digest
 from compiler.ir.headers import Field, Header, HeaderType, State
-from compiler.ir.nodes import HOT, WARM, Control, DropReason, Pipeline
+from compiler.ir.nodes import Control, DropReason, Heat, Pipeline
 from compiler.ir.tables import Action, Counter, Meter, Store, Table
 from compiler.ir.text.declaration_reading import DeclarationReader
 from compiler.ir.text.expression_reading import ExpressionReader
@@ -18,7 +18,7 @@ from compiler.span import Span
 
 _PARTS = (
     *("header_type", "header", "metadata", "state", "store", "action", "table", "counter", "drop_reason"),
-    *("meter", "control", HOT, WARM, PACKET_IN, PACKET_OUT, "digest", "type"),
+    *("meter", "control", *filter(None, Heat), PACKET_IN, PACKET_OUT, "digest", "type"),
 )
 
 
@@ -100,7 +100,7 @@ class _PipelineReader:
         doc, span = cursor.doc(), cursor.span()
         if has_doc and any(cursor.is_at(word) for word in ("header", "metadata", "type")):
             cursor.refuse(f"a {cursor.token.text} has no doc comment")
-        heat = next((word for word in (HOT, WARM) if cursor.take_if(word)), "")
+        heat = next((heat for heat in Heat if heat and cursor.take_if(heat)), Heat.COLD)
         if heat and not cursor.is_at("control"):
             cursor.expected("'control'")
         word = cursor.token.text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from compiler.ir.nodes import HOT, WARM, Control
+from compiler.ir.nodes import Control, Heat
 from compiler.ir.tables import (
     Action,
     ActionRef,
@@ -88,7 +88,7 @@ class TableReader:
             name=name, id=number, params=tuple(params), body=body, restriction=restriction, doc=doc, span=span
         )
 
-    def control(self, doc: str, span: Span, *, heat: str) -> Control:
+    def control(self, doc: str, span: Span, *, heat: Heat) -> Control:
         name = self._cursor.name("a control")
         tables: list[str] = []
         if self._cursor.take_if("idle_without"):
@@ -99,8 +99,7 @@ class TableReader:
         return Control(
             name=name,
             body=body,
-            hot=heat == HOT,
-            warm=heat == WARM,
+            heat=heat,
             idle_without=tuple(tables),
             doc=doc,
             span=span,

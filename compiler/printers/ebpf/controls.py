@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from compiler.ir.expressions import Binary, Expr, FieldRef, IsValid, NetworkLength, Operator
-from compiler.ir.nodes import Control, Pipeline
+from compiler.ir.nodes import Control, Heat, Pipeline
 from compiler.ir.statements import (
     Advance,
     Apply,
@@ -390,4 +390,4 @@ def _known(condition: Expr) -> Valid:
 
 
 def _is_inline(control: Control) -> bool:
-    return control.hot or control.warm
+    return control.heat is not Heat.COLD

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from compiler.ir.expressions import Binary, Expr, FieldRef, IsValid, MetaRef, Operator
-from compiler.ir.nodes import Control
+from compiler.ir.nodes import Control, Heat
 from compiler.ir.statements import (
     Apply,
     Assign,
@@ -86,7 +86,7 @@ def fast_view(printer: Printer) -> FastView | None:
     """None for a pipeline without a fast path: one whose packets meet no learned entries has none."""
     pipeline, usage = printer.pipeline, printer.usage
     fast = FastPrinter(pipeline=pipeline, usage=usage, layout=printer.layout, gathered=printer.gathered)
-    if not usage.names.controls[pipeline.main].hot or not fast.hits():
+    if usage.names.controls[pipeline.main].heat is not Heat.HOT or not fast.hits():
         return None
     found = kinds(pipeline, usage, fast.reaches_forward)
     fast = replace(fast, headers=frozenset(name for kind in found for name in kind.names))
@@ -213,7 +213,7 @@ class FastPrinter(Printer):
     def is_cold(self, statement: Statement) -> bool:
         match statement:
             case Run(control=control):
-                return not self.usage.names.controls[control].hot
+                return self.usage.names.controls[control].heat is not Heat.HOT
             case Apply(table=name):
                 table = self.usage.names.tables[name]
                 if table.store:

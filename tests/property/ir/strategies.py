@@ -30,7 +30,7 @@ from compiler.ir.expressions import (
     Slice,
 )
 from compiler.ir.headers import ACCEPT, Case, Checksum, Coverage, Field, Header, HeaderType, Match, State
-from compiler.ir.nodes import Control, DropReason, Pipeline
+from compiler.ir.nodes import Control, DropReason, Heat, Pipeline
 from compiler.ir.statements import (
     Advance,
     Apply,
@@ -362,7 +362,7 @@ def pipelines(draw: st.DrawFn) -> Pipeline:
         Run(control="side"),
         If(condition=IsValid(header=names[place]), then=last, otherwise=end),
     )
-    heat = draw(st.sampled_from(("", "hot", "warm")))
+    heat = draw(st.sampled_from(Heat))
     return Pipeline(
         name=draw(st.text(max_size=5)),
         version="1",
@@ -380,7 +380,7 @@ def pipelines(draw: st.DrawFn) -> Pipeline:
         drop_counter="drops",
         meters=(Meter(name="metered", id=0x14000001, size=9, unit=unit, type=draw(_TYPES), doc=draw(doc_texts)),),
         drop_reasons=(DropReason(name="bad", id=1, doc=draw(doc_texts)),),
-        controls=(Control(name="main", body=body, hot=heat == "hot", warm=heat == "warm"), side),
+        controls=(Control(name="main", body=body, heat=heat), side),
         main="main",
         packet_in=ControllerHeader(id=0x04000001, fields=PACKET_IN_FIELDS, doc=draw(doc_texts)),
         doc=draw(doc_texts),

@@ -9,7 +9,7 @@ import pytest
 
 from compiler.ir.expressions import Binary, Const, FieldRef, MetaRef, Operator
 from compiler.ir.headers import Match
-from compiler.ir.nodes import Pipeline
+from compiler.ir.nodes import Heat, Pipeline
 from compiler.ir.statements import If, Run
 from compiler.pipeline.assembly import pipeline
 from compiler.printers.ebpf.fastkinds import Masked, masked
@@ -21,8 +21,8 @@ from runtime.build import Hook, compile_source
 def cooled(*names: str) -> Pipeline:
     """The pipeline with some of its hot controls cold."""
     whole = pipeline()
-    assert {control.name for control in whole.controls if control.hot} >= set(names)
-    controls = tuple(replace(c, hot=False) if c.name in names else c for c in whole.controls)
+    assert {control.name for control in whole.controls if control.heat is Heat.HOT} >= set(names)
+    controls = tuple(replace(c, heat=Heat.COLD) if c.name in names else c for c in whole.controls)
     return replace(whole, controls=controls)
 
 
@@ -105,7 +105,7 @@ def test_no_fast_path_where_something_cold_follows_a_change() -> None:
 
 def test_no_fast_path_without_hot_controls() -> None:
     whole = pipeline()
-    cold = replace(whole, controls=tuple(replace(control, hot=False) for control in whole.controls))
+    cold = replace(whole, controls=tuple(replace(control, heat=Heat.COLD) for control in whole.controls))
     assert pipeline_view(cold, {}).fast is None
 
 
