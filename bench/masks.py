@@ -18,8 +18,8 @@ from bench.report.results import save_json, table
 from compiler.ir.entries import ActionCall, Exact, TableEntry, Ternary
 from compiler.ir.nodes import Pipeline
 from compiler.ir.text import from_text
+from runtime.bpf.chains import Hook
 from runtime.bpf.testrun import pinned_to_cpu, run_xdp
-from runtime.build import Hook
 from runtime.verification.testrun_level import LOOPBACK, TestRunLevel
 
 NAME = "masks"

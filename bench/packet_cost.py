@@ -19,8 +19,8 @@ from bench.packets.rounds import Samples, measure
 from bench.report.figures import Spread, ratio
 from bench.report.machine import free_memory_mb, machine, one_line
 from bench.report.results import save_json, table
+from runtime.bpf.chains import Hook
 from runtime.bpf.testrun import pinned_to_cpu
-from runtime.build import Hook
 
 NAME = "packet_cost"
 ROUNDS, REPEAT = 41, 30_000

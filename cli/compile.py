@@ -24,8 +24,9 @@ from compiler.printers.ebpf.printing import print_c
 from compiler.printers.p4.printing import print_pna, print_v1model
 from compiler.printers.p4.provenance import provenance
 from compiler.printers.p4info import p4info
+from runtime.bpf.chains import Hook
 from runtime.bpf.errors import BpfError
-from runtime.build import Hook, compile_source
+from runtime.build import compile_source
 from runtime.client.entries_text import entries_text
 from runtime.report import report, report_text
 

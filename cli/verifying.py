@@ -11,8 +11,9 @@ from compiler.entries.desired import compile_entries
 from compiler.ir.nodes import Pipeline
 from compiler.pipeline.assembly import pipeline
 from compiler.policy.policyset import Device, PolicySet
+from runtime.bpf.chains import Hook
 from runtime.bpf.errors import BpfError
-from runtime.build import Hook, build_objects
+from runtime.build import build_objects
 from runtime.client.entries_text import entries_text
 from runtime.verification.proof.machine import machine
 from runtime.verification.proof.proving import Effort, Proof, Prover

@@ -7,44 +7,15 @@ Called by `turnout compile`, `turnout apply` and tests.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum
 
 from compiler.ir.nodes import Pipeline
 from compiler.ir.walking import clones, multicasts
 from compiler.printers.bundle import write_bundle
 from compiler.printers.ebpf.printing import INCLUDE, print_c
-from runtime.bpf.chains import not_taken, passed_first
-from runtime.bpf.elf import Source
-from runtime.bpf.object import Object
-from runtime.bpf.program import Program
+from runtime.bpf.chains import Hook
 from runtime.bpf.toolchain import compile_c
 
 SOURCE_NAME = "pipeline.bpf.c"
-
-
-class Hook(Enum):
-    """Where a program is attached, with the name of its program."""
-
-    TC = "turnout_tc"
-    XDP = "turnout_xdp"
-
-    @property
-    def whole(self) -> str:
-        """The program that packets go on to which the first one leaves undecided; not in every ELF."""
-        return f"whole_{self.name.lower()}"
-
-    @property
-    def programs(self) -> frozenset[str]:
-        """All that packets pass."""
-        return frozenset({self.value, self.whole})
-
-    def first(self, loaded: Object) -> Program:
-        """What packets begin with. Raises `UnknownName`."""
-        return passed_first(loaded, self.value, self.whole)
-
-    def not_taken(self, elf: Source) -> frozenset[str]:
-        """What this kernel does not take of an ELF, and can do without. Raises `KernelRefusal`."""
-        return not_taken(elf, self.value, self.whole)
 
 
 def compile_source(source: str, hook: Hook, *, defines: Mapping[str, str] | None = None) -> bytes:

@@ -16,9 +16,9 @@ from typing import Any
 from compiler.ir.entries import Entries
 from compiler.ir.nodes import Pipeline
 from compiler.printers.features import features
+from runtime.bpf.chains import Hook
 from runtime.bpf.errors import BpfError
 from runtime.bpf.object import LoadSettings, load
-from runtime.build import Hook
 from runtime.costs import MapCost, ProgramCost, map_costs, program_cost
 
 MIB = 1 << 20

@@ -19,8 +19,8 @@ from compiler.entries.desired import compile_entries
 from compiler.ir.entries import Entries
 from compiler.pipeline.assembly import pipeline
 from compiler.policy.loading import load_text
+from runtime.bpf.chains import Hook
 from runtime.bpf.testrun import pinned_to_cpu
-from runtime.build import Hook
 from runtime.verification.testrun_level import TestRunLevel
 from runtime.verification.vector import in_order
 

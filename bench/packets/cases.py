@@ -33,7 +33,7 @@ from bench.packets.frames import (
     udp_frames,
 )
 from bench.packets.wrapper import Frames
-from runtime.build import Hook
+from runtime.bpf.chains import Hook
 
 MILLION = 1_000_000
 _SLOTS_A_FLOW = 8

@@ -17,11 +17,12 @@ from compiler.printers.ebpf.printing import print_c
 from compiler.printers.features import features
 from compiler.printers.layout import MapLayout, layout
 from compiler.printers.store_programs import StoreEvent, store_programs
+from runtime.bpf.chains import Hook
 from runtime.bpf.machine import machine_constants
 from runtime.bpf.maps import Map
 from runtime.bpf.object import LoadSettings, Object, load
 from runtime.bpf.program import Program
-from runtime.build import Hook, compile_source
+from runtime.build import compile_source
 from runtime.device.kernel.interfaces import DIRECT, OTHER, Interfaces
 from runtime.device.kernel.ports import MAX_PORT, Delivery
 from runtime.device.kernel.selectormaps import SelectorMaps

@@ -14,7 +14,7 @@ from bench.packets.rounds import Samples
 from bench.report.drawing import label_bar
 from bench.report.figures import Spread
 from bench.report.results import picture_path
-from runtime.build import Hook
+from runtime.bpf.chains import Hook
 
 _VERSION_COLOURS = {4: "#1f6f8b", 6: "#e07a5f"}
 _BY_HAND = "#6c757d"

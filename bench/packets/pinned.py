@@ -20,7 +20,7 @@ from bench.packets.loading import LoadedPipeline
 from bench.packets.wrapper import Frames
 from bench.report.results import FOLDER
 from runtime.bpf.bpffs import mount_bpffs, unmount_bpffs
-from runtime.build import Hook
+from runtime.bpf.chains import Hook
 
 PINS = FOLDER / "pins"
 _ETHERNET = 1

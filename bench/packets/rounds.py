@@ -15,7 +15,7 @@ from bench.packets.entries import MOST_SERVICES, entries
 from bench.packets.loading import LoadedPipeline
 from bench.packets.reference import NAME, XDP_TX, loaded_reference
 from bench.packets.wrapper import HarnessError, Wrapper
-from runtime.build import Hook
+from runtime.bpf.chains import Hook
 
 RESTORE_RUNS = 20_000
 WARMING = 65_536

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from compiler.printers.ebpf.printing import INCLUDE
+from runtime.bpf.chains import Hook
 from runtime.bpf.object import LoadSettings, load
 from runtime.bpf.program import Program
 from runtime.bpf.testrun import SkbContext, SkbRun, XdpRun, run_skb, run_xdp
 from runtime.bpf.toolchain import compile_c
-from runtime.build import Hook
 
 SOURCE = Path(__file__).with_name("wrapper.bpf.c")
 LOOPBACK = 1

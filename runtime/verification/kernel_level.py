@@ -45,10 +45,11 @@ from compiler.printers.store_programs import (
     store_programs,
     sweep_context,
 )
+from runtime.bpf.chains import Hook
 from runtime.bpf.machine import machine_constants
 from runtime.bpf.object import LoadSettings, load
 from runtime.bpf.testrun import run_syscall
-from runtime.build import Hook, compile_source
+from runtime.build import compile_source
 from runtime.device.kernel.comparing import Changes
 from runtime.device.kernel.defaultmaps import DefaultMap
 from runtime.device.kernel.interfaces import DIRECT, OTHER, Interfaces

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 
 from compiler.ir.entries import EntryKey, TableEntry
 from compiler.ir.nodes import Pipeline
+from runtime.bpf.chains import Hook
 from runtime.bpf.object import LoadSettings, Object, load
-from runtime.build import Hook
 from runtime.device.kernel.variants import Variants
 from runtime.verification.kernel_level import compiled
 from runtime.verification.levels import HASH_SEED

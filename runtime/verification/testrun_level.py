@@ -12,8 +12,8 @@ from dataclasses import replace
 
 from compiler.ir.interpreter import Outcome, VerdictKind
 from compiler.ir.nodes import Pipeline
+from runtime.bpf.chains import Hook
 from runtime.bpf.testrun import MIN_FRAME, SkbContext, pinned_to_cpu, run_skb, run_xdp
-from runtime.build import Hook
 from runtime.verification.kernel_level import KernelLevel
 from runtime.verification.kernel_state import Left
 from runtime.verification.levels import HASH_SEED, LONGEST_FRAME, Contradiction

@@ -21,11 +21,11 @@ from compiler.ir.nodes import Pipeline
 from compiler.ir.statements import Assign
 from runtime.bpf.assembly import call, leave, load_instructions, set_register
 from runtime.bpf.attach import FILTER_HANDLE, FILTER_PRIORITY, attach_tc
+from runtime.bpf.chains import Hook
 from runtime.bpf.constants import ProgramType
 from runtime.bpf.program import Program
 from runtime.bpf.queries import Hook as AttachHook
 from runtime.bpf.testrun import MIN_FRAME, pinned_to_cpu
-from runtime.build import Hook
 from runtime.verification.kernel_level import KernelLevel
 from runtime.verification.kernel_state import Left
 from runtime.verification.levels import HASH_SEED, LONGEST_FRAME, Contradiction

@@ -10,9 +10,9 @@ from compiler.entries.desired import compile_entries
 from compiler.pipeline.assembly import pipeline
 from compiler.policy.loading import load as load_policies
 from compiler.printers.features import features
+from runtime.bpf.chains import Hook
 from runtime.bpf.maps import possible_cpus
 from runtime.bpf.object import LoadSettings, Object, load
-from runtime.build import Hook
 from runtime.costs import MapCost, ProgramCost, map_costs, program_cost
 from tests.budgets.table import Budget, Costs
 

@@ -9,8 +9,9 @@ import pytest
 
 from compiler.pipeline.assembly import pipeline
 from compiler.printers.ebpf.printing import print_c
+from runtime.bpf.chains import Hook
 from runtime.bpf.toolchain import find_compiler
-from runtime.build import Hook, compile_source
+from runtime.build import compile_source
 from tests.budgets.golden import hold
 from tests.budgets.measuring import measure
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from compiler.pipeline.assembly import pipeline
 from compiler.policy.loading import load_text
+from runtime.bpf.chains import Hook
 from runtime.bpf.testrun import MIN_FRAME, pinned_to_cpu
-from runtime.build import Hook
 from runtime.verification.book import Book
 from runtime.verification.cluster import Cluster, Levels
 from runtime.verification.cluster_steps import RUNS as CLUSTER_RUNS

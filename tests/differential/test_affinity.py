@@ -9,8 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from compiler.pipeline.assembly import pipeline
+from runtime.bpf.chains import Hook
 from runtime.bpf.testrun import pinned_to_cpu
-from runtime.build import Hook
 from runtime.verification.comparison import Comparison
 from runtime.verification.levels import small
 from runtime.verification.testrun_level import TestRunLevel

@@ -21,9 +21,9 @@ from compiler.printers.store_programs import (
     remove_ended_context,
     store_programs,
 )
+from runtime.bpf.chains import Hook
 from runtime.bpf.object import LoadSettings, Object, load
 from runtime.bpf.testrun import run_syscall
-from runtime.build import Hook
 from runtime.verification.book import Book
 from runtime.verification.comparison import Comparison
 from runtime.verification.kernel_level import compiled

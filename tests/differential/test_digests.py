@@ -8,8 +8,8 @@ import pytest
 
 from compiler.ir.entries import ActionCall, Exact, TableEntry
 from compiler.ir.interpreter import SentDigest
+from runtime.bpf.chains import Hook
 from runtime.bpf.testrun import pinned_to_cpu
-from runtime.build import Hook
 from runtime.verification.comparison import Comparison
 from runtime.verification.testrun_level import TestRunLevel
 from runtime.verification.vector import PacketIn

@@ -13,8 +13,9 @@ import pytest
 from compiler.pipeline.assembly import pipeline
 from compiler.printers.ebpf.printing import print_c
 from runtime.bpf import chains
+from runtime.bpf.chains import Hook
 from runtime.bpf.testrun import SkbContext, pinned_to_cpu, run_skb, run_xdp
-from runtime.build import Hook, compile_source
+from runtime.build import compile_source
 from runtime.verification.book import Book
 from runtime.verification.comparison import Comparison
 from runtime.verification.frames import frame, tcp, tunnelled, udp

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from compiler.ir.entries import ActionCall, EntryKey, Exact, Lpm, TableEntry
 from compiler.printers.features import features_of_tables
-from runtime.build import Hook
+from runtime.bpf.chains import Hook
 from runtime.verification.comparison import Comparison
 from runtime.verification.testrun_level import TestRunLevel
 from tests.pipelines.fixed import fixed_pipeline, frame

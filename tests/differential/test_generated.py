@@ -15,8 +15,8 @@ from compiler.ir.interpreter import VerdictKind
 from compiler.ir.names import Names
 from compiler.pipeline.assembly import pipeline
 from compiler.printers.features import features
+from runtime.bpf.chains import Hook
 from runtime.bpf.testrun import pinned_to_cpu
-from runtime.build import Hook
 from runtime.verification.book import Book
 from runtime.verification.cluster import Levels
 from runtime.verification.comparison import Comparison

@@ -14,9 +14,10 @@ from compiler.ir.text import from_text
 from compiler.printers.ebpf.printing import print_c
 from compiler.printers.layout import layout
 from compiler.printers.store_programs import StoreEvent, end_context, store_programs
+from runtime.bpf.chains import Hook
 from runtime.bpf.object import LoadSettings, Object, load
 from runtime.bpf.testrun import SkbContext, run_skb, run_syscall
-from runtime.build import Hook, compile_source
+from runtime.build import compile_source
 from runtime.device.kernel.bringing import Bringing, reading
 from runtime.device.kernel.instance import KernelInstance
 from runtime.device.kernel.interfaces import DIRECT, OTHER, Interfaces

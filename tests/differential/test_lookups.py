@@ -14,8 +14,9 @@ from compiler.ir.nodes import Pipeline
 from compiler.ir.tables import Table
 from compiler.pipeline.assembly import pipeline
 from compiler.printers.ebpf.printing import print_c
+from runtime.bpf.chains import Hook
 from runtime.bpf.testrun import pinned_to_cpu
-from runtime.build import Hook, compile_source
+from runtime.build import compile_source
 from runtime.verification.book import Book
 from runtime.verification.comparison import Comparison
 from runtime.verification.findings import Difference

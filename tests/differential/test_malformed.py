@@ -8,8 +8,8 @@ import pytest
 
 from compiler.ir.interpreter import VerdictKind
 from compiler.pipeline.assembly import pipeline
+from runtime.bpf.chains import Hook
 from runtime.bpf.testrun import MIN_FRAME, pinned_to_cpu
-from runtime.build import Hook
 from runtime.verification.book import Book
 from runtime.verification.comparison import Comparison
 from runtime.verification.levels import Level, small

@@ -14,9 +14,10 @@ from compiler.ir.entries import ActionCall, EntryKey, Exact, MeterConfig, TableE
 from compiler.ir.interpreter import Model
 from compiler.ir.metering import Color
 from compiler.printers.ebpf.printing import print_c
+from runtime.bpf.chains import Hook
 from runtime.bpf.object import Object, load
 from runtime.bpf.testrun import SkbContext, run_skb
-from runtime.build import Hook, compile_source
+from runtime.build import compile_source
 from runtime.device.kernel.instance import KernelInstance
 from runtime.device.kernel.interfaces import DIRECT, OTHER, Interfaces
 from runtime.device.modeltarget import ModelInstance, ModelTarget

@@ -16,8 +16,8 @@ import pytest
 
 from compiler.ir.entries import MeterConfig
 from compiler.printers.layout import layout
+from runtime.bpf.chains import Hook
 from runtime.bpf.testrun import SkbContext, pinned_to_cpu, run_skb
-from runtime.build import Hook
 from runtime.device.kernel.grace import GracePeriods
 from runtime.device.kernel.metermaps import MeterMap
 from runtime.device.kernel.sides import SIDE_MAP, Sides

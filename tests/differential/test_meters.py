@@ -14,7 +14,7 @@ from compiler.ir.entries import MeterConfig
 from compiler.ir.interpreter import VerdictKind
 from compiler.ir.interpreter.matching import NS_PER_MS
 from compiler.ir.metering import MAX_RATE, NS_PER_S
-from runtime.build import Hook
+from runtime.bpf.chains import Hook
 from runtime.verification.interpreter_level import InterpreterLevel
 from runtime.verification.testrun_level import TestRunLevel
 from runtime.verification.vector import PacketIn

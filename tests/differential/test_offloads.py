@@ -19,9 +19,9 @@ import pytest
 from compiler.ir.entries import ActionCall, TableEntry
 from compiler.pipeline.assembly import pipeline
 from runtime.bpf.attach import Attachment, attach_tc
+from runtime.bpf.chains import Hook
 from runtime.bpf.namespaces import entered
 from runtime.bpf.queries import Hook as AttachHook
-from runtime.build import Hook
 from runtime.verification.kernel_level import KernelLevel
 from runtime.verification.shop import ADDRESSES, CLIENT_PORT, GATEWAY, MACS, VIP, WEB_1_PORT, device_entries
 from runtime.verification.vector import in_order

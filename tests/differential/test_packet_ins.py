@@ -13,8 +13,8 @@ from scapy.packet import Packet, Raw
 from compiler.ir.entries import ActionCall, Exact, TableEntry
 from compiler.ir.interpreter import Tally, VerdictKind
 from compiler.ir.nodes import Pipeline
+from runtime.bpf.chains import Hook
 from runtime.bpf.testrun import pinned_to_cpu
-from runtime.build import Hook
 from runtime.verification.comparison import Comparison
 from runtime.verification.levels import LONGEST_FRAME
 from runtime.verification.testrun_level import TestRunLevel

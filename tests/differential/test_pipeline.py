@@ -9,7 +9,7 @@ import pytest
 from compiler.ir.entries import Entries
 from compiler.pipeline.assembly import pipeline
 from compiler.printers.features import features
-from runtime.build import Hook
+from runtime.bpf.chains import Hook
 from runtime.verification.book import Book
 from runtime.verification.comparison import Comparison
 from runtime.verification.levels import small

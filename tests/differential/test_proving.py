@@ -13,7 +13,7 @@ from scapy.utils import PcapNgReader
 from compiler.pipeline.assembly import pipeline
 from compiler.policy.loading import load
 from compiler.policy.policyset import PolicySet
-from runtime.build import Hook
+from runtime.bpf.chains import Hook
 from runtime.verification.levels import Level, small
 from runtime.verification.proof.proving import Effort, Proof, Prover
 from runtime.verification.testrun_level import TestRunLevel

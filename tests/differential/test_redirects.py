@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 
 from compiler.pipeline.assembly import pipeline
+from runtime.bpf.chains import Hook
 from runtime.bpf.testrun import pinned_to_cpu
-from runtime.build import Hook
 from runtime.verification.comparison import Comparison
 from runtime.verification.isolations import isolations
 from runtime.verification.levels import small

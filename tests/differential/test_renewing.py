@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compiler.ir.interpreter import trace
-from runtime.build import Hook
+from runtime.bpf.chains import Hook
 from runtime.verification.comparison import Comparison
 from runtime.verification.interpreter_level import InterpreterLevel
 from runtime.verification.testrun_level import TestRunLevel

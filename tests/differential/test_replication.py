@@ -12,8 +12,8 @@ from scapy.packet import Packet, Raw
 from compiler.ir.controller import CPU_PORT
 from compiler.ir.entries import CloneSession, MulticastGroup, Replica
 from compiler.ir.interpreter import Copy, VerdictKind
+from runtime.bpf.chains import Hook
 from runtime.bpf.testrun import pinned_to_cpu
-from runtime.build import Hook
 from runtime.verification.comparison import Comparison
 from runtime.verification.testrun_level import TestRunLevel
 from runtime.verification.wire_level import WireLevel

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compiler.pipeline.assembly import pipeline
+from runtime.bpf.chains import Hook
 from runtime.bpf.testrun import pinned_to_cpu
-from runtime.build import Hook
 from runtime.verification.comparison import Comparison
 from runtime.verification.levels import small
 from runtime.verification.meshes import Segment

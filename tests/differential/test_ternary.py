@@ -24,7 +24,7 @@ from compiler.ir.entries import (
     Ternary,
     WeightedMember,
 )
-from runtime.build import Hook
+from runtime.bpf.chains import Hook
 from runtime.device.masks import MaskCount
 from runtime.device.refusals import RefusedError
 from runtime.verification.comparison import Comparison

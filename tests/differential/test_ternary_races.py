@@ -11,9 +11,10 @@ import pytest
 
 from compiler.ir.entries import ActionCall, Exact, Lpm, Optional, Range, TableEntry, Ternary
 from compiler.printers.ebpf.printing import print_c
+from runtime.bpf.chains import Hook
 from runtime.bpf.object import Object, load
 from runtime.bpf.testrun import SkbContext, run_skb
-from runtime.build import Hook, compile_source
+from runtime.build import compile_source
 from runtime.device.kernel.instance import KernelInstance
 from runtime.device.kernel.interfaces import DIRECT, OTHER, Interfaces
 from tests.pipelines.acl import acl_pipeline, probe

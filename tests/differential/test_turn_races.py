@@ -12,8 +12,8 @@ import pytest
 from compiler.ir.entries import Group, GroupRef, Member, WeightedMember
 from compiler.ir.names import Names
 from compiler.pipeline.assembly import pipeline
+from runtime.bpf.chains import Hook
 from runtime.bpf.testrun import SkbContext, pinned_to_cpu, run_skb
-from runtime.build import Hook
 from runtime.verification.book import Book
 from runtime.verification.frames import frame, tcp
 from runtime.verification.shop import ADDRESSES, CLIENT_PORT, GATEWAY, MACS, SHOP, VIP, device_entries

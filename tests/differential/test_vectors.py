@@ -9,8 +9,8 @@ import pytest
 
 from compiler.ir.names import Names
 from compiler.pipeline.assembly import pipeline
+from runtime.bpf.chains import Hook
 from runtime.bpf.testrun import pinned_to_cpu
-from runtime.build import Hook
 from runtime.verification.comparison import run
 from runtime.verification.levels import small
 from runtime.verification.restarting import RestartingLevel

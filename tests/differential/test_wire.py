@@ -10,8 +10,8 @@ from hypothesis import given, settings
 
 from compiler.ir.interpreter import VerdictKind
 from compiler.pipeline.assembly import pipeline
+from runtime.bpf.chains import Hook
 from runtime.bpf.testrun import pinned_to_cpu
-from runtime.build import Hook
 from runtime.verification.book import Book
 from runtime.verification.comparison import Comparison
 from runtime.verification.levels import Level, small

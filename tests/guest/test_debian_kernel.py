@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import pytest
 
 from compiler.pipeline.assembly import pipeline
-from runtime.build import Hook
+from runtime.bpf.chains import Hook
 from runtime.verification.kernel_level import compiled
 from runtime.verification.levels import small
 from tests.budgets.golden import GOLDENS

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from runtime.build import Hook
+from runtime.bpf.chains import Hook
 from tests.mutation.mutant import TextMutant
 from tests.mutation.sites import numbered
 

@@ -19,8 +19,8 @@ from types import FrameType
 from typing import Protocol
 
 from compiler.ir.nodes import Pipeline
+from runtime.bpf.chains import Hook
 from runtime.bpf.errors import BpfError, CompileError
-from runtime.build import Hook
 from runtime.verification.interpreter_level import InterpreterLevel
 from runtime.verification.testrun_level import TestRunLevel
 from tests.mutation.catalogue import is_worth_running, source

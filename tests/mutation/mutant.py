@@ -15,7 +15,7 @@ from typing import Any
 
 from compiler.ir.nodes import Pipeline
 from compiler.ir.text import to_text
-from runtime.build import Hook
+from runtime.bpf.chains import Hook
 from tests.mutation.sites import Path, changed_lines, with_at
 
 PRINTED = "pipeline.bpf.c"

@@ -11,7 +11,7 @@ from compiler.ir.nodes import Control, Pipeline
 from compiler.ir.statements import Apply, Assign, If, Rewrite, Seek, Statement
 from compiler.ir.tables import Action, Table
 from compiler.pipeline.headers import TCP_RST
-from runtime.build import Hook
+from runtime.bpf.chains import Hook
 from tests.mutation.mutant import PRINTED, ChangedPipeline, SubstitutedText
 
 Named = TypeVar("Named", Control, Action, Table)

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from compiler.ir.nodes import Pipeline
 from compiler.printers.ebpf.printing import INCLUDE, print_c
+from runtime.bpf.chains import Hook
 from runtime.bpf.toolchain import compile_c
-from runtime.build import SOURCE_NAME, Hook
+from runtime.build import SOURCE_NAME
 from tests.mutation.mutant import PRINTED, ChangedPipeline, InC, PipelineMutant, SubstitutedText, TextMutant
 
 _NO_WARNINGS = '#pragma clang diagnostic ignored "-Weverything"\n'

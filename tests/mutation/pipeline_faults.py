@@ -34,7 +34,7 @@ from compiler.ir.statements import (
 )
 from compiler.ir.tables import Action, Profile, Selector, Store, Table, Transition
 from compiler.ir.verifier import verify
-from runtime.build import Hook
+from runtime.bpf.chains import Hook
 from tests.mutation.mutant import PipelineMutant
 from tests.mutation.sites import Path, numbered, walk
 

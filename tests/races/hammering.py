@@ -23,12 +23,12 @@ from compiler.pipeline.ports import FIRST_PORT
 from compiler.printers.ebpf.printing import INCLUDE, print_c
 from compiler.printers.layout_store import Slot, StoreLayout
 from compiler.printers.store_programs import store_programs
+from runtime.bpf.chains import Hook
 from runtime.bpf.object import LoadSettings, Object, load
 from runtime.bpf.program import Program
 from runtime.bpf.testrun import SkbContext, pinned_to_cpu, run_skb, run_syscall, run_xdp
 from runtime.bpf.toolchain import compile_c
-from runtime.build import Hook, compile_source
-from runtime.device.kernel.dispatcher import TC_PROGRAM
+from runtime.build import compile_source
 from runtime.device.kernel.instance import KernelInstance
 from runtime.device.kernel.interfaces import DIRECT, OTHER, Interfaces
 from runtime.verification.book import Book
@@ -102,10 +102,10 @@ class Hammered:
     def _alias(self, loaded: Object) -> Object:
         """As a device knows it. Its array of programs is left open for packets that are in it when it is closed."""
         maps = {name: held for name, held in loaded.maps.items() if name != "own_whole"}
-        return Object(maps, {**loaded.programs, TC_PROGRAM: loaded.program(self.hook.value)}, loaded.variables)
+        return Object(maps, {**loaded.programs, Hook.TC.value: loaded.program(self.hook.value)}, loaded.variables)
 
     def activate(self, loaded: Object) -> None:
-        self._hammer.map("programs").update_fd(_U32.pack(0), loaded.program(TC_PROGRAM).fd)
+        self._hammer.map("programs").update_fd(_U32.pack(0), loaded.program(Hook.TC.value).fd)
 
     def pass_time(self, step_ms: int) -> None:
         self.now_ms += step_ms

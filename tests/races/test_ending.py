@@ -14,9 +14,10 @@ import pytest
 
 from compiler.printers.ebpf.printing import print_c
 from compiler.printers.store_programs import StoreEvent, store_programs
+from runtime.bpf.chains import Hook
 from runtime.bpf.object import Object, load
 from runtime.bpf.testrun import SkbContext, run_skb
-from runtime.build import Hook, compile_source
+from runtime.build import compile_source
 from runtime.device.kernel.instance import KernelInstance
 from runtime.device.kernel.interfaces import DIRECT, OTHER, Interfaces
 from runtime.device.kernel.stores import StoreMap

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from compiler.pipeline.assembly import pipeline
-from runtime.build import Hook
+from runtime.bpf.chains import Hook
 from runtime.verification.levels import small
 from tests.mutation.mutant import SubstitutedText
 from tests.mutation.objects import changed_object

@@ -15,7 +15,7 @@ from compiler.pipeline.assembly import pipeline
 from compiler.printers.layout import layout
 from compiler.printers.layout_store import StoreLayout
 from compiler.printers.store_programs import StoreEvent
-from runtime.build import Hook
+from runtime.bpf.chains import Hook
 from runtime.verification.levels import small
 from tests.races.beside import Device, swap
 from tests.races.hammering import Hammered, Seen

@@ -13,7 +13,7 @@ import struct
 from contextlib import ExitStack
 from pathlib import Path
 
-from runtime.bpf.chains import passed_first
+from runtime.bpf.chains import Hook
 from runtime.bpf.constants import TCX_NEXT, MapType, ProgramType
 from runtime.bpf.errors import BpfError
 from runtime.bpf.library import check, libbpf
@@ -23,9 +23,6 @@ from runtime.bpf.program import Program
 
 DISPATCH_SHAPE = MapShape(name="dispatch_tc", type=MapType.PROG_ARRAY, key_size=4, value_size=4, max_entries=1)
 WHOLE_SHAPE = MapShape(name="dispatch_whole", type=MapType.PROG_ARRAY, key_size=4, value_size=4, max_entries=1)
-TC_PROGRAM = "turnout_tc"
-WHOLE_PROGRAM = "whole_tc"
-"""What it leaves undecided; not in every ELF."""
 SLOT = struct.pack("=I", 0)
 _INSTRUCTION = struct.Struct("<BBhi")
 _LD_IMM64, _MOV64_IMM, _CALL, _EXIT = 0x18, 0xB7, 0x85, 0x95
@@ -56,7 +53,7 @@ class Dispatch:
 
         The second update is of the same kind as the first, so what the kernel can refuse it refuses at once.
         """
-        first, whole = first_of(loaded), loaded.programs.get(WHOLE_PROGRAM)
+        first, whole = Hook.TC.first(loaded), loaded.programs.get(Hook.TC.whole)
         if whole is not None:
             self.whole.update_fd(SLOT, whole.fd)
         self.first.update_fd(SLOT, first.fd)
@@ -66,11 +63,6 @@ class Dispatch:
     def close(self) -> None:
         self.whole.close()
         self.first.close()
-
-
-def first_of(loaded: Object) -> Program:
-    """What packets begin with. Raises `UnknownName`."""
-    return passed_first(loaded, TC_PROGRAM, WHOLE_PROGRAM)
 
 
 def _pinned(path: Path, shape: MapShape) -> Map:

@@ -23,6 +23,7 @@ from compiler.ir.interpreter.matching import initial_entry
 from compiler.ir.nodes import Pipeline
 from compiler.printers.layout import Layout, TableLayout, layout
 from compiler.span import InternalError
+from runtime.bpf.chains import Hook
 from runtime.bpf.errors import BpfError
 from runtime.bpf.maps import Map
 from runtime.bpf.object import Object
@@ -30,7 +31,6 @@ from runtime.device.contents import Contents
 from runtime.device.filling import fill
 from runtime.device.findings import Found
 from runtime.device.kernel.bringing import Bringing
-from runtime.device.kernel.dispatcher import first_of
 from runtime.device.kernel.explaining import explained
 from runtime.device.kernel.failover import Failover
 from runtime.device.kernel.grace import GracePeriods
@@ -90,7 +90,7 @@ class KernelInstance:
 
         Raises `UnknownName` when the ELF is not that of the pipeline.
         """
-        first_of(loaded)
+        Hook.TC.first(loaded)
         self.undo = UndoLog()
         self._grace = GracePeriods()
         self._sides = Sides(loaded.map(SIDE_MAP), self.undo, self._grace.wait, takes_over=takes_over)

@@ -14,7 +14,7 @@ from compiler.ir.controller import CPU_PORT
 from compiler.ir.nodes import Pipeline
 from compiler.printers.bundle import Bundle
 from compiler.span import InternalError
-from runtime.bpf.chains import not_taken
+from runtime.bpf.chains import Hook
 from runtime.bpf.elf import opened
 from runtime.bpf.errors import BpfError
 from runtime.bpf.machine import machine_constants
@@ -22,7 +22,7 @@ from runtime.bpf.maps import Map
 from runtime.bpf.object import LoadSettings, Object, load
 from runtime.device.kernel.attaching import Ports
 from runtime.device.kernel.bringing import reading, sharable
-from runtime.device.kernel.dispatcher import TC_PROGRAM, WHOLE_PROGRAM, Dispatch, load_dispatcher
+from runtime.device.kernel.dispatcher import Dispatch, load_dispatcher
 from runtime.device.kernel.foreignpins import check_pins, without_foreign
 from runtime.device.kernel.indexpins import index_maps
 from runtime.device.kernel.instance import KernelInstance
@@ -256,7 +256,7 @@ class KernelTarget:
             name=name,
             constants=constants,
             reuse={name: own.fd for name, own in given_maps.items() if name in maps},
-            skip=not_taken(elf, TC_PROGRAM, WHOLE_PROGRAM),
+            skip=Hook.TC.not_taken(elf),
             log_dir=self._state.verifier_logs,
         )
 
@@ -265,5 +265,5 @@ def _variant(whole: LoadSettings, loaded: Object, pipeline: Pipeline, flags: Map
     """The same programs with other flags, on maps of those that are loaded, and none of the store's programs."""
     constants = {name: flags.get(name, value) for name, value in whole.constants.items()}
     own = sharable(pipeline, loaded)
-    others = whole.skip | frozenset(loaded.programs) - {TC_PROGRAM, WHOLE_PROGRAM}
+    others = whole.skip | frozenset(loaded.programs) - Hook.TC.programs
     return replace(whole, constants=constants, reuse={**whole.reuse, **own}, skip=others)

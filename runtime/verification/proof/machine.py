@@ -8,8 +8,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from compiler.ir.nodes import Pipeline
+from runtime.bpf.chains import Hook
 from runtime.bpf.errors import BpfError
-from runtime.build import Hook
 from runtime.verification.levels import Level
 from runtime.verification.testrun_level import TestRunLevel
 from runtime.verification.wire_level import WireLevel

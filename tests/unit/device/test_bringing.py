@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from runtime.bpf.chains import Hook
 from runtime.bpf.errors import BpfError
 from runtime.bpf.object import LoadSettings, Object, load
-from runtime.build import Hook
 from runtime.device.kernel.bringing import Bringing
 from runtime.device.kernel.instance import KernelInstance
 from runtime.verification.kernel_level import compiled

@@ -10,11 +10,12 @@ import pytest
 
 from runtime.bpf import chains
 from runtime.bpf.bpffs import mount_bpffs, remove_pin, unmount_bpffs
+from runtime.bpf.chains import Hook
 from runtime.bpf.errors import KernelRefusal
 from runtime.bpf.object import LoadSettings, Object, load
 from runtime.bpf.testrun import run_skb
 from runtime.bpf.toolchain import compile_c
-from runtime.device.kernel.dispatcher import SLOT, TC_PROGRAM, WHOLE_PROGRAM, Dispatch, load_dispatcher
+from runtime.device.kernel.dispatcher import SLOT, Dispatch, load_dispatcher
 
 pytestmark = pytest.mark.root
 
@@ -71,7 +72,7 @@ def programs(dispatch: Dispatch, verdict: int, *, has_whole: bool = True) -> Obj
     defines = {"TURNOUT_TC": "1"} | ({"WHOLE": "1"} if has_whole else {})
     elf = compile_c(SOURCE, include_dirs=[INCLUDE], defines=defines)
     reuse = {name: held.fd for name, held in dispatch.maps.items()}
-    skip = chains.not_taken(elf, TC_PROGRAM, WHOLE_PROGRAM)
+    skip = Hook.TC.not_taken(elf)
     return load(elf, LoadSettings(constants={"verdict": verdict}, reuse=reuse, skip=skip))
 
 
@@ -134,16 +135,16 @@ def test_on_a_kernel_without_chains_the_second_program_is_all(pins: Path, monkey
             activate(dispatch, wanted)
             assert verdict(dispatch) == wanted
         with programs(dispatch, 4) as loaded:
-            assert TC_PROGRAM not in loaded.programs
+            assert Hook.TC.value not in loaded.programs
         with programs(dispatch, 4, has_whole=False) as loaded:
-            assert TC_PROGRAM in loaded.programs, "which has no second one, and so no chain"
+            assert Hook.TC.value in loaded.programs, "which has no second one, and so no chain"
 
 
 def test_what_the_kernel_refuses_changes_nothing(pins: Path) -> None:
     with opened(pins) as dispatch:
         activate(dispatch, 6)
         with programs(dispatch, 4) as loaded:
-            mixed = {TC_PROGRAM: loaded.program(TC_PROGRAM), WHOLE_PROGRAM: loaded.program("whole_xdp")}
+            mixed = {Hook.TC.value: loaded.program(Hook.TC.value), Hook.TC.whole: loaded.program("whole_xdp")}
             with pytest.raises(KernelRefusal):
                 dispatch.activate(Object({}, mixed, ()))
         assert verdict(dispatch) == 6

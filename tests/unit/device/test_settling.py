@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import pytest
 
 from compiler.pipeline.assembly import pipeline
+from runtime.bpf.chains import Hook
 from runtime.bpf.object import LoadSettings, Object, load
 from runtime.bpf.program import Program
 from runtime.bpf.testrun import SkbContext, run_skb
-from runtime.build import Hook
 from runtime.device.kernel.instance import KernelInstance
 from runtime.device.kernel.interfaces import DIRECT, OTHER, Interfaces
 from runtime.verification.kernel_level import compiled

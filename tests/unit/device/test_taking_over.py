@@ -18,11 +18,11 @@ from compiler.ir.text import from_text
 from compiler.ir.verifier import check
 from compiler.printers.bundle import Bundle
 from compiler.printers.layout import GroupSlice, layout
+from runtime.bpf.chains import Hook
 from runtime.bpf.constants import MapFlag, MapType
 from runtime.bpf.maps import Map, MapShape
 from runtime.bpf.object import LoadSettings, Object, load
 from runtime.bpf.testrun import SkbContext, run_skb
-from runtime.build import Hook
 from runtime.device.journal.replay import carry, replayed
 from runtime.device.kernel.indexpins import index_maps
 from runtime.device.kernel.instance import KernelInstance

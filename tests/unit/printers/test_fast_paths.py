@@ -15,7 +15,8 @@ from compiler.pipeline.assembly import pipeline
 from compiler.printers.ebpf.fastkinds import Masked, masked
 from compiler.printers.ebpf.printing import pipeline_view, print_c
 from compiler.printers.ebpf.wire import sum_of_header
-from runtime.build import Hook, compile_source
+from runtime.bpf.chains import Hook
+from runtime.build import compile_source
 
 
 def cooled(*names: str) -> Pipeline:

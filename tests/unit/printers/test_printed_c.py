@@ -11,9 +11,10 @@ from compiler.ir.text import from_text
 from compiler.ir.verifier import check
 from compiler.pipeline.assembly import pipeline
 from compiler.printers.ebpf.printing import print_c
+from runtime.bpf.chains import Hook
 from runtime.bpf.errors import ToolchainMissing
 from runtime.bpf.toolchain import Compiler, compile_c, find_compiler, zig_compiler
-from runtime.build import Hook, build_bundle, compile_source
+from runtime.build import build_bundle, compile_source
 from tests.goldens import GOLDEN, held
 from tests.unit.printers.examples import PRINTED, ROOT, example_provenance
 
