@@ -1,6 +1,6 @@
 /*
- * The ring of a group as compiler.ir.maglev.build_ring makes it, filled here because each slot takes an interpreter of
- * Python a hundred times as long. The device puts the members into ring_seats, marks the slots of ring_slots as free, runs
+ * The ring of a group as compiler.ir.maglev.build_ring makes it, filled here because that takes Python eight times as
+ * long. The device puts the members into ring_seats, marks the slots of ring_slots as free, runs
  * fill_ring until `left` is 0, and copies the slots to where the group has its own. One ring at a time.
  */
 #ifndef TURNOUT_RINGS_H
@@ -66,7 +66,7 @@ __noinline u32 fill_some_of_ring(void)
 	if (!state)
 		return 0;
 #pragma clang loop unroll(disable)
-	for (u64 i = 0; i < RING_STRIDE; i++) {	/* 64 bits: a register of 32 that is put on the stack is a number that some verifiers no longer know */
+	for (u64 i = 0; i < RING_STRIDE; i++) {	/* of 64 bits, or on the stack the verifier knows it no longer */
 		u32 number = state->seat;
 		struct ring_seat *seat = bpf_map_lookup_elem(&ring_seats, &number);
 		if (!seat || !state->left)
