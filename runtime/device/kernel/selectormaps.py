@@ -292,10 +292,10 @@ class SelectorMaps:
                 self._members.update_batch(places, b"".join(unwritten.values()))
 
     def _take(self, slices: Slices, size: int) -> Slice | None:
-        """None when there are none, not even once the last batch has settled."""
+        """None when there are none, not even of those that the batches before have given back."""
         taken = slices.take(size)
         if taken is None:
-            self._sides.settle()
+            self._sides.release_all()
             taken = slices.take(size)
         return taken
 

@@ -240,7 +240,10 @@ class Sides:
         return sum(part.lag for part in self._parts)
 
     def settle(self) -> None:
-        """Wait until both sides hold the same, and what rests can be used again. Raises `RefusedError`."""
+        """Wait until both sides hold the same. What rests can be used again then, where that took waiting for packets.
+
+        Raises `RefusedError`.
+        """
         settling, self._settling = self._settling, None
         if settling is not None:
             try:
@@ -251,6 +254,13 @@ class Sides:
         if behind:
             self._catch_up(behind)
         if settling is not None or behind:
+            self._release()
+
+    def release_all(self) -> None:
+        """Wait until all that rested when the last batch ended can be used again. Raises `RefusedError`."""
+        self.settle()
+        if self._is_unreleased:
+            self._catch_up([])
             self._release()
 
     def tick(self) -> None:

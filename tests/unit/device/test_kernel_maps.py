@@ -553,6 +553,28 @@ def test_a_batch_that_fails_in_its_midst_leaves_what_was(selected: Selected) -> 
     assert selected.actions(6) == [call(10 + number) for number in build_ring([(1, 1), (2, 1)])]
 
 
+def test_rings_that_rest_are_waited_for_where_there_is_no_other(
+    pipeline: Pipeline, made: list[Map], selected: Selected
+) -> None:
+    """Also behind one new entry of another table, which waits for no packet, so that nothing is released by itself."""
+    maps, held, layout = selected.maps, selected.held, laid_out(pipeline, "exact")
+    counters = create(made, layout.counters) if layout.counters is not None else None
+    beside = TableMap(layout, create(made, layout.map), counters, None, held.sides, held.undo)
+    fitting = selected.selector.ring.max_entries // 251
+    maps.insert_member(member(1, 11))
+    for number in range(1, fitting + 1):
+        maps.insert_group(group(number, (1, 1)))
+    beside.insert((Exact(value=1), Exact(value=2)), SEND)
+    held.sides.commit()
+    for number in range(1, fitting + 1):
+        maps.delete_group(number)
+    held.sides.commit()
+    assert held.waits == 0
+    for number in range(1, fitting + 1):
+        maps.insert_group(group(number, (1, 1)))
+    assert held.waits == 1
+
+
 def test_full_rings_are_named_and_nothing_changes(selected: Selected) -> None:
     maps = selected.maps
     maps.insert_member(member(1, 11))
