@@ -392,8 +392,8 @@ def _next_hops(entries: Entries, family: str, there: frozenset[int]) -> dict[tup
 
 def split(plan: Plan) -> tuple[tuple[Step, ...], tuple[Step, ...], tuple[Step, ...]]:
     """The steps before, at and behind what concerns connections; the middle is to be one batch with their deletions."""
-    steps = plan.steps
-    at = [number for number, step in enumerate(steps) if concerns_connections(step)]
+    steps, first = plan.steps, plan.unreferred
+    at = [number for number, step in enumerate(steps) if number >= first and concerns_connections(step)]
     if not at:
         return steps, (), ()
     return steps[: at[0]], steps[at[0] : at[-1] + 1], steps[at[-1] + 1 :]

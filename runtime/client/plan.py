@@ -1,8 +1,9 @@
 """The difference between what a device holds and what it should hold, in an order that breaks no working service.
 
 What is referred to comes before what refers to it, additions come before removals: members, groups, then tables from
-the next hop back to the port; removals the other way round. Stopped anywhere, a plan leaves every service that worked
-before working as before or as wanted. Learned tables are never part of it. Pure: no sockets here.
+the next hop back to the port; removals the other way round. First of all goes what nothing leads to, as a plan that was
+stopped may leave it: there may be no room for both. Stopped anywhere, a plan leaves every service that worked before
+working as before or as wanted. Learned tables are never part of it. Pure: no sockets here.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
-from compiler.ir.entries import Entries, Group, Member, TableEntry
+from compiler.ir.entries import Entries, Group, GroupRef, Member, MemberRef, TableEntry
 
 Entity = Member | Group | TableEntry
 E = TypeVar("E", Member, Group, TableEntry)
@@ -76,10 +77,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Steps in the order in which they are to be written; `unchanged` counts what stays."""
+    """Steps in the order in which they are to be written; `unchanged` counts what stays.
+
+    So many of the first steps take away what nothing leads to.
+    """
 
     steps: tuple[Step, ...]
     unchanged: int
+    unreferred: int = 0
 
     def count(self, kind: Kind) -> int:
         return sum(step.kind is kind for step in self.steps)
@@ -92,8 +97,37 @@ def difference(present: Entries, desired: Entries) -> Plan:
     entries = _compare(present.table_entries, desired.table_entries, lambda e: e.key)
     put = [step for part in (members, groups, entries) for step in _in_order(part.put)]
     removed = [step for part in (entries, groups, members) for step in reversed(_in_order(part.removed))]
+    is_referred = _referred(present, [step.entity for step in groups.removed])
+    first, last = [s for s in removed if not is_referred(s.entity)], [s for s in removed if is_referred(s.entity)]
     unchanged = members.unchanged + groups.unchanged + entries.unchanged
-    return Plan(steps=(*put, *removed), unchanged=unchanged)
+    return Plan(steps=(*first, *put, *last), unchanged=unchanged, unreferred=len(first))
+
+
+def _referred(present: Entries, going: Sequence[Entity]) -> Callable[[Entity], bool]:
+    """Whether something leads to a group or member of the device: groups that stay, or go later, lead to members."""
+    groups, members = set[int](), set[int]()
+    for entry in present.table_entries:
+        match entry.action:
+            case GroupRef(group_id=number):
+                groups.add(number)
+            case MemberRef(member_id=number):
+                members.add(number)
+            case _:
+                pass
+    alone = {(g.selector, g.id) for g in going if isinstance(g, Group) and g.id not in groups}
+    staying = (group for group in present.groups if (group.selector, group.id) not in alone)
+    members.update(member.member_id for group in staying for member in group.members)
+
+    def is_referred(entity: Entity) -> bool:
+        match entity:
+            case Group():
+                return (entity.selector, entity.id) not in alone
+            case Member():
+                return entity.id in members
+            case _:
+                return True
+
+    return is_referred
 
 
 @dataclass(frozen=True, slots=True)

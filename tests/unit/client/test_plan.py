@@ -115,3 +115,26 @@ def test_equal_states_need_nothing(state: Entries) -> None:
 def test_a_changed_entity_says_what_it_was() -> None:
     plan = difference(Entries(members=(member(1, 1),)), Entries(members=(member(1, 2),)))
     assert plan.steps == (Step(kind=Kind.MODIFY, entity=member(1, 2), before=member(1, 1)),)
+
+
+def test_what_nothing_leads_to_goes_first() -> None:
+    """As a plan that was stopped leaves it. What something leads to goes behind what replaces it, as do its members."""
+    present = Entries(
+        members=(member(1, 1), member(2, 2), member(3, 3)),
+        groups=(group(1, (1,)), group(2, (1, 2))),
+        table_entries=(backend(1),),
+    )
+    desired = Entries(members=(member(4, 4),), groups=(group(3, (4,)),), table_entries=(backend(3),))
+    plan = difference(present, desired)
+    assert [(str(step.kind), step.entity) for step in plan.steps] == [
+        ("-", group(2, (1, 2))),
+        ("-", member(3, 3)),
+        ("-", member(2, 2)),
+        ("+", member(4, 4)),
+        ("+", group(3, (4,))),
+        ("+", backend(3)),
+        ("-", backend(1)),
+        ("-", group(1, (1,))),
+        ("-", member(1, 1)),
+    ]
+    assert plan.unreferred == 3
