@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
-from compiler.ir.entries import Entries, Group, GroupRef, Member, MemberRef, TableEntry
+from compiler.ir.entries import ActionCall, Entries, Exact, Group, GroupRef, Member, MemberRef, TableEntry
 
 Entity = Member | Group | TableEntry
 E = TypeVar("E", Member, Group, TableEntry)
@@ -56,6 +56,8 @@ REFERENCE_ORDER = (
     "port",
 )
 """Tables so that each comes after those that its entries lead to; tables not named here come last."""
+_SERVICE, _BACKEND = "service_", "backend_"
+"""Tables of services, and of what they lead to by their number, one for each family."""
 
 
 class Kind(StrEnum):
@@ -97,37 +99,35 @@ def difference(present: Entries, desired: Entries) -> Plan:
     entries = _compare(present.table_entries, desired.table_entries, lambda e: e.key)
     put = [step for part in (members, groups, entries) for step in _in_order(part.put)]
     removed = [step for part in (entries, groups, members) for step in reversed(_in_order(part.removed))]
-    is_referred = _referred(present, [step.entity for step in groups.removed])
-    first, last = [s for s in removed if not is_referred(s.entity)], [s for s in removed if is_referred(s.entity)]
+    idle = _idle(present, removed)
+    first, last = [s for s in removed if id(s.entity) in idle], [s for s in removed if id(s.entity) not in idle]
     unchanged = members.unchanged + groups.unchanged + entries.unchanged
     return Plan(steps=(*first, *put, *last), unchanged=unchanged, unreferred=len(first))
 
 
-def _referred(present: Entries, going: Sequence[Entity]) -> Callable[[Entity], bool]:
-    """Whether something leads to a group or member of the device: groups that stay, or go later, lead to members."""
-    groups, members = set[int](), set[int]()
-    for entry in present.table_entries:
-        match entry.action:
-            case GroupRef(group_id=number):
-                groups.add(number)
-            case MemberRef(member_id=number):
-                members.add(number)
-            case _:
-                pass
-    alone = {(g.selector, g.id) for g in going if isinstance(g, Group) and g.id not in groups}
-    staying = (group for group in present.groups if (group.selector, group.id) not in alone)
-    members.update(member.member_id for group in staying for member in group.members)
+def _idle(present: Entries, removed: Sequence[Step]) -> set[int]:
+    """What goes and nothing leads to, by `id`: backends of no service, and what nothing else leads to."""
+    served = {
+        (entry.table.removeprefix(_SERVICE), entry.action.arguments[0])
+        for entry in present.table_entries
+        if entry.table.startswith(_SERVICE) and isinstance(entry.action, ActionCall) and entry.action.arguments
+    }
+    going = [step.entity for step in removed]
+    idle = {
+        id(e) for e in going if isinstance(e, TableEntry) and e.table.startswith(_BACKEND) and not _numbers(e) <= served
+    }
+    actions = [entry.action for entry in present.table_entries if id(entry) not in idle]
+    groups = {action.group_id for action in actions if isinstance(action, GroupRef)}
+    idle |= {id(e) for e in going if isinstance(e, Group) and e.id not in groups}
+    members = {action.member_id for action in actions if isinstance(action, MemberRef)}
+    members |= {one.member_id for group in present.groups if id(group) not in idle for one in group.members}
+    return idle | {id(e) for e in going if isinstance(e, Member) and e.id not in members}
 
-    def is_referred(entity: Entity) -> bool:
-        match entity:
-            case Group():
-                return (entity.selector, entity.id) not in alone
-            case Member():
-                return entity.id in members
-            case _:
-                return True
 
-    return is_referred
+def _numbers(entry: TableEntry) -> set[tuple[str, int]]:
+    """Family and number of the service that an entry of `backend_*` is for."""
+    family = entry.table.removeprefix(_BACKEND)
+    return {(family, match.value) for match in entry.matches if isinstance(match, Exact)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,21 +120,25 @@ def test_a_changed_entity_says_what_it_was() -> None:
 def test_what_nothing_leads_to_goes_first() -> None:
     """As a plan that was stopped leaves it. What something leads to goes behind what replaces it, as do its members."""
     present = Entries(
-        members=(member(1, 1), member(2, 2), member(3, 3)),
-        groups=(group(1, (1,)), group(2, (1, 2))),
-        table_entries=(backend(1),),
+        members=(member(1, 1), member(2, 2), member(3, 3), member(5, 5)),
+        groups=(group(1, (1,)), group(2, (1, 2)), group(4, (5,))),
+        table_entries=(backend(1), service(1, 10), backend(4)),
     )
-    desired = Entries(members=(member(4, 4),), groups=(group(3, (4,)),), table_entries=(backend(3),))
+    desired = Entries(members=(member(4, 4),), groups=(group(3, (4,)),), table_entries=(backend(3), service(3, 10)))
     plan = difference(present, desired)
     assert [(str(step.kind), step.entity) for step in plan.steps] == [
+        ("-", backend(4)),
+        ("-", group(4, (5,))),
         ("-", group(2, (1, 2))),
+        ("-", member(5, 5)),
         ("-", member(3, 3)),
         ("-", member(2, 2)),
         ("+", member(4, 4)),
         ("+", group(3, (4,))),
         ("+", backend(3)),
+        ("~", service(3, 10)),
         ("-", backend(1)),
         ("-", group(1, (1,))),
         ("-", member(1, 1)),
     ]
-    assert plan.unreferred == 3
+    assert plan.unreferred == 6
