@@ -107,6 +107,8 @@ def difference(present: Entries, desired: Entries) -> Plan:
 
 def _idle(present: Entries, removed: Sequence[Step]) -> set[int]:
     """What goes and nothing leads to, by `id`: backends of no service, and what nothing else leads to."""
+    if not removed:
+        return set()
     served = {
         (entry.table.removeprefix(_SERVICE), entry.action.arguments[0])
         for entry in present.table_entries
