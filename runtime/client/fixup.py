@@ -19,7 +19,7 @@ from compiler.pipeline.headers import PROTOCOL_SCTP, PROTOCOL_TCP
 from compiler.pipeline.metadata import LEG_OUTSIDE
 from compiler.pipeline.storage import LAST_SERVICE
 from runtime.client import networkpolicies
-from runtime.client.plan import Kind, Plan, Step
+from runtime.client.plan import Kind, Plan, Step, served_numbers
 from runtime.client.sourceranges import TABLES, SourceRanges
 
 CONNECTION_TABLES = ("flow_ipv4", "flow_ipv6")
@@ -263,17 +263,13 @@ class _Future:
 
 def _backends(entries: Entries, family: str) -> dict[int, frozenset[tuple[int, int]]]:
     """Addresses and ports by the number of the service. Of a service without an entry there are none."""
-    served = {
-        entry.action.arguments[0]
-        for entry in entries.table_entries
-        if entry.table == f"service_{family}" and isinstance(entry.action, ActionCall) and entry.action.arguments
-    }
+    served = served_numbers(entries)
     found = _arguments_by_key(entries, f"backend_{family}", f"backends_{family}")
     stays = _stays(entries, family)
     return {
         number: frozenset(map(_pair, of_members)) | stays.get(number, frozenset())
         for number, of_members in found.items()
-        if number in served
+        if (family, number) in served
     }
 
 

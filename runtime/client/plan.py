@@ -109,11 +109,7 @@ def _idle(present: Entries, removed: Sequence[Step]) -> set[int]:
     """What goes and nothing leads to, by `id`: backends of no service, and what nothing else leads to."""
     if not removed:
         return set()
-    served = {
-        (entry.table.removeprefix(_SERVICE), entry.action.arguments[0])
-        for entry in present.table_entries
-        if entry.table.startswith(_SERVICE) and isinstance(entry.action, ActionCall) and entry.action.arguments
-    }
+    served = served_numbers(present)
     going = [step.entity for step in removed]
     idle = {
         id(e) for e in going if isinstance(e, TableEntry) and e.table.startswith(_BACKEND) and not _numbers(e) <= served
@@ -124,6 +120,15 @@ def _idle(present: Entries, removed: Sequence[Step]) -> set[int]:
     members = {action.member_id for action in actions if isinstance(action, MemberRef)}
     members |= {one.member_id for group in present.groups if id(group) not in idle for one in group.members}
     return idle | {id(e) for e in going if isinstance(e, Member) and e.id not in members}
+
+
+def served_numbers(entries: Entries) -> set[tuple[str, int]]:
+    """Families and numbers of the services that have an entry."""
+    return {
+        (entry.table.removeprefix(_SERVICE), entry.action.arguments[0])
+        for entry in entries.table_entries
+        if entry.table.startswith(_SERVICE) and isinstance(entry.action, ActionCall) and entry.action.arguments
+    }
 
 
 def _numbers(entry: TableEntry) -> set[tuple[str, int]]:

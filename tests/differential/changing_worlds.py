@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from compiler.policy.policyset import PolicySet
 from runtime.verification.cluster import Levels
 from runtime.verification.comparison import Compared, Comparison
-from runtime.verification.fabric import Fabric
+from runtime.verification.fabric import Fabric, Journey
 from runtime.verification.outsiders import DEVICES
+from runtime.verification.telling import check_complaint
 
 World = TypeVar("World")
 Call = TypeVar("Call")
@@ -49,6 +50,26 @@ def play_changes(
                 fabric.write(name)
     fabric.compare_state()
     return Compared.sum(comparison.compared for comparison in fabric.comparisons.values())
+
+
+def answer_back(
+    fabric: Fabric,
+    journey: Journey,
+    sent: bytes,
+    port: int,
+    answer: bytes,
+    check: Callable[[Journey], None],
+    *,
+    tells: bool,
+) -> None:
+    """Who got a call answers on a port of its device; `check` sees where that went."""
+    back = fabric.send(journey.last.device, port, answer)
+    if tells:
+        check_complaint(fabric, journey, sent)
+    if back is not None:
+        check(back)
+        if tells:
+            check_complaint(fabric, back, answer)
 
 
 def some_of(worlds: st.SearchStrategy[World]) -> st.SearchStrategy[list[World]]:

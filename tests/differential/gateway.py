@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from hypothesis import strategies as st
 
 from compiler.pipeline.ports import FIRST_PORT
@@ -11,8 +13,7 @@ from runtime.verification.fabric import End, Fabric, Journey
 from runtime.verification.gateways import Call, Gateways, calls, gateway_address, gateways, policies_of
 from runtime.verification.outsiders import DEVICES, PORTS, UPLINK, answered_to, backend, port_of
 from runtime.verification.speaking import Ends, ends_of
-from runtime.verification.telling import check_complaint
-from tests.differential.changing_worlds import play_changes, some_of
+from tests.differential.changing_worlds import answer_back, play_changes, some_of
 
 
 def search_gateway(levels: Levels, data: st.DataObject) -> Compared:
@@ -26,13 +27,8 @@ def _meet(fabric: Fabric, present: Gateways, call: Call, tells: bool) -> None:
         return
     got, network = found
     answer = answered_to(got, network, "SA" if call.flags == "S" else "A")
-    back = fabric.send(journey.last.device, port_of(network), answer)
-    if tells:
-        check_complaint(fabric, journey, call.frame())
-    if back is not None:
-        _check_answer(call, back)
-        if tells:
-            check_complaint(fabric, back, answer)
+    check = partial(_check_answer, call)
+    answer_back(fabric, journey, call.frame(), port_of(network), answer, check, tells=tells)
 
 
 def _check(world: Gateways, call: Call, journey: Journey) -> tuple[Ends, int] | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from hypothesis import strategies as st
 
 from compiler.pipeline.ports import FIRST_PORT
@@ -23,8 +25,7 @@ from runtime.verification.outsiders import (
     port_of,
 )
 from runtime.verification.speaking import Ends, ends_of
-from runtime.verification.telling import check_complaint
-from tests.differential.changing_worlds import play_changes, some_of
+from tests.differential.changing_worlds import answer_back, play_changes, some_of
 
 
 def search_outside(levels: Levels, data: st.DataObject) -> Compared:
@@ -37,14 +38,8 @@ def _meet(fabric: Fabric, present: Outside, call: Call, tells: bool) -> None:
     network = present.network_of(call)
     if journey is None or got is None or network is None:
         return
-    answered = answer(call, network, got)
-    back = fabric.send(journey.last.device, port_of(network), answered)
-    if tells:
-        check_complaint(fabric, journey, call.frame())
-    if back is not None:
-        _check_answer(call, back)
-        if tells:
-            check_complaint(fabric, back, answered)
+    answered, check = answer(call, network, got), partial(_check_answer, call)
+    answer_back(fabric, journey, call.frame(), port_of(network), answered, check, tells=tells)
 
 
 def _check(outside: Outside, call: Call, journey: Journey) -> Ends | None:

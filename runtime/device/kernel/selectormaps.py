@@ -210,10 +210,10 @@ class SelectorMaps:
     def _ring_of(self, group: Group) -> _Ring:
         members, down = group.members, self._down_ports
         places = {one.member_id: self._place_of[one.member_id].offset for one in members}
-        if self._filler is None or (down and any(port in down for port in group.watched_ports)):
-            return _ring(living_slots(members, down, in_turn=self._in_turn), places)
-        with self._refusals():
-            ring = self._filler.fill(members, places)
+        ring = None
+        if self._filler is not None and not any(port in down for port in group.watched_ports):
+            with self._refusals():
+                ring = self._filler.fill(members, places)
         if ring is None:
             return _ring(living_slots(members, down, in_turn=self._in_turn), places)
         if not self._in_turn:

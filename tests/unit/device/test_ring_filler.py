@@ -39,6 +39,7 @@ def filler() -> Generator[RingFiller]:
 @example(weights={5: 1, 6: 3}, first_place=9)
 @example(weights={1: 131_072, 2: 1}, first_place=0)
 @example(weights=MANY, first_place=1)
+@example(weights=dict.fromkeys(range(MAX_SEATS), 1), first_place=0)
 @settings(max_examples=60, deadline=None)
 def test_slot_by_slot(filler: RingFiller, weights: dict[int, int], first_place: int) -> None:
     places = {member: first_place + number for number, member in enumerate(weights)}
