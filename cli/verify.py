@@ -41,6 +41,8 @@ def verify(
     As root on the programs in the kernel; without root only the interpreter is held to what the policies say.
     A counter-example is told in few steps, and ends with status 1.
     """
+    if record is not None and not record.is_dir():
+        raise fail(f"{record} is no folder: 'turnout compile -o {record}' makes it")
     loaded = load_policies(policies)
     devices = _chosen(loaded, device or [])
     loaded.report(d for one in devices for d in compile_entries(loaded.set, one).diagnostics)
@@ -101,6 +103,8 @@ def _print(proofs: tuple[Any, ...], record: Verification, missing: str, output: 
     for proof in proofs:
         for missed in proof.coverage.missed:
             sys.stdout.write(f"\n{proof.device}: no connection has reached {missed}\n")
+        for other in proof.coverage.not_given:
+            sys.stdout.write(f"\n{proof.device}: by source, and none of the sources here is given {other}\n")
         if proof.found is not None:
             sys.stdout.write(f"\ncounter-example for {proof.device}:\n{proof.found.text}\n")
     sys.stdout.write("".join(f"\n{name} {found}" for name, found in record.program.items()) + "\n")
@@ -116,7 +120,7 @@ def _row(proof: Any) -> dict[str, object]:
         "connections": proof.flows,
         "states": proof.states,
         "calls": covered.calls,
-        "backends": f"{covered.backends - len(covered.missed)} of {covered.backends}",
+        "backends": f"{covered.backends - len(covered.missed) - len(covered.not_given)} of {covered.backends}",
         "policies": "all tried" if proof.is_whole else "not all tried",
     }
 
@@ -127,6 +131,7 @@ def _print_plain(proofs: tuple[Any, ...], record: Verification, missing: str, ou
         **json.loads(record.to_json()),
         "not_run": missing,
         "unreached_backends": {proof.device: proof.coverage.missed for proof in proofs},
+        "backends_of_other_sources": {proof.device: proof.coverage.not_given for proof in proofs},
         "counter_examples": found,
     }
     if output is Output.JSON:
@@ -153,7 +158,6 @@ def write_record(folder: Path, record: Verification) -> None:
     """Beside what `turnout compile` has written, and into its bundle if it is the one that was verified."""
     data, bundle = record.to_json(), folder / BUNDLE
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         (folder / VERIFICATION).write_bytes(data)
         if bundle.is_file():
             found = read_bundle(bundle.read_bytes())

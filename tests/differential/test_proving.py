@@ -12,7 +12,7 @@ from scapy.utils import PcapNgReader
 
 from compiler.pipeline.assembly import pipeline
 from compiler.policy.loading import load
-from compiler.policy.policyset import PolicySet
+from compiler.policy.policyset import Algorithm, PolicySet
 from runtime.bpf.chains import Hook
 from runtime.verification.levels import Level, small
 from runtime.verification.proof.proving import Effort, Proof, Prover
@@ -123,6 +123,18 @@ def test_faults_of_the_pipeline_break_what_policies_promise(shop: PolicySet, nam
     proof = Prover(pipeline=found.change(SOURCE), policies=shop, levels=[]).prove(shop.devices[0], EFFORT)
     assert proof.found is not None
     assert "should be delivered" in proof.found.text
+
+
+@pytest.mark.slow
+def test_where_the_source_decides_every_source_is_tried(shop: PolicySet) -> None:
+    """What none of them is given is told as such: it may be what other sources are given."""
+    by_source = tuple(replace(service, algorithm=Algorithm.SOURCE_HASH) for service in shop.services)
+    proof = Prover(pipeline=SOURCE, policies=replace(shop, services=by_source), levels=[]).prove(
+        shop.devices[0], EFFORT
+    )
+    assert (proof.found, proof.coverage.missed, proof.coverage.backends) == (None, [], 13)
+    assert 0 < len(proof.coverage.not_given) < 8
+    assert all(" of shop/web" in told for told in proof.coverage.not_given)
 
 
 @pytest.mark.slow

@@ -6,11 +6,12 @@ out is said by `expectation`, what must hold anyway by `crossing`; all else is t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 
 from compiler.entries.vocabulary import mac_number
-from compiler.policy.policyset import Address, Device, Front, Service, ServicePort
+from compiler.policy.policyset import Address, Algorithm, Device, Front, Service, ServicePort
 from runtime.verification import wire
 from runtime.verification.malformed.bytewise import SHORTEST
 from runtime.verification.malformed.catalogue import FAULTS
@@ -39,6 +40,8 @@ class Coverage:
     backends: int = 0
     missed: list[str] = field(default_factory=list[str])
     """Backends that no connection has reached."""
+    not_given: list[str] = field(default_factory=list[str])
+    """Backends of services that choose by source, which none of the sources here is given; others may be."""
     questions: int = 0
     strangers: int = 0
     damaged: int = 0
@@ -120,7 +123,7 @@ class Course:
                         yield
 
     def spreading(self) -> Iterator[None]:
-        """Connections from one source until each backend has had one; so far apart that it is not remembered."""
+        """Connections until each backend has had one, so far apart that it is not remembered."""
         for service in self.talks.policies.services:
             for port in service.ports:
                 for version in (4, 6):
@@ -128,22 +131,24 @@ class Course:
 
     def _spread(self, service: Service, port: ServicePort, version: int) -> Iterator[None]:
         address = service.address(version)
-        clients = (s for s in self.here if s.network == service.network.name and s.workload.address(version))
-        client = next(clients, None)
-        if client is not None and address is not None:
-            yield from self._reach_all(service, port, client, address, port.port)
+        clients = [s for s in self.here if s.network == service.network.name and s.workload.address(version)]
+        if clients and address is not None:
+            yield from self._reach_all(service, port, clients, address, port.port)
 
     def _reach_all(
-        self, service: Service, port: ServicePort, client: Speaker, address: Address, number: int
+        self, service: Service, port: ServicePort, clients: Sequence[Speaker], address: Address, number: int
     ) -> Iterator[None]:
-        """`number` is that of the port at the address."""
-        ends = self.talks.ends(client, port.protocol.number, address, number)
+        """From each client when the source decides, else from the first. `number`: of the port at the address."""
+        ends = self.talks.ends(clients[0], port.protocol.number, address, number)
         if ends is None:
             return
-        left = set(expectation(self.talks.policies, client, ends).places)
+        left = set(expectation(self.talks.policies, clients[0], ends).places)
         self.coverage.backends += len(left)
         weights = [backend.weight for backend in port.backends_of(address.version)]
-        for _ in range(PATIENCE * -(-sum(weights) // min(weights)) if weights else 0):
+        is_by_source = service.algorithm is Algorithm.SOURCE_HASH
+        enough = PATIENCE * -(-sum(weights) // min(weights)) if weights else 0
+        calling: Iterable[Speaker] = clients if is_by_source else repeat(clients[0], enough)
+        for client in calling:
             if not left:
                 return
             if service.affinity_s:
@@ -152,14 +157,16 @@ class Course:
             if talk is not None:
                 left.discard(talk.place)
             yield
-        self.coverage.missed += [f"{place[0]} port {place[1]} of {service.key}" for place in sorted(left, key=str)]
+        unreached = self.coverage.not_given if is_by_source else self.coverage.missed
+        unreached += [f"{place[0]} port {place[1]} of {service.key}" for place in sorted(left, key=str)]
 
     def entering(self) -> Iterator[None]:
         """Clients outside, at each address and port that lets them in here, with one of each range that is named; then
         until each backend has had a connection. And who has the address?"""
         for service, front in doors(self.talks.policies, self.device):
             number, address = front.port.protocol.number, front.address
-            for client in callers(self.talks.policies, self.device, service, address.version):
+            clients = tuple(callers(self.talks.policies, self.device, service, address.version))
+            for client in clients:
                 yield from self._ask(question(client, address))
                 talk = self.talks.open(client, number, address, front.number)
                 if talk is not None:
@@ -168,7 +175,10 @@ class Course:
                 yield
                 self.talks.open(client, number, address, UNKNOWN_PORT)
                 yield
-                yield from self._reach_all(service, front.port, client, address, front.number)
+                if service.algorithm is not Algorithm.SOURCE_HASH:
+                    yield from self._reach_all(service, front.port, (client,), address, front.number)
+            if clients and service.algorithm is Algorithm.SOURCE_HASH:
+                yield from self._reach_all(service, front.port, clients, address, front.number)
 
     def visiting(self) -> Iterator[None]:
         """From workload to workload of a network, without a service; and to a port of a service that it has not."""

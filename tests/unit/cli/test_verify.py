@@ -94,6 +94,15 @@ def test_devices_that_are_not_there(words: tuple[str, ...], told: str) -> None:
     assert (status, explained) == (1, told)
 
 
+def test_a_folder_for_the_record_that_is_not_there(tmp_path: Path) -> None:
+    """Said before anything is tried."""
+    folder = tmp_path / "build"
+    status, told, explained = run(EXAMPLE, "-o", str(folder))
+    assert (status, told) == (1, "")
+    assert explained == f"turnout: error: {folder} is no folder: 'turnout compile -o {folder}' makes it\n"
+    assert not folder.exists()
+
+
 def test_refused_policies_are_not_proved(tmp_path: Path) -> None:
     path = tmp_path / "bad.yaml"
     path.write_text("kind: Nothing\n")
