@@ -74,6 +74,7 @@ def build_ring(members: Sequence[tuple[int, int]], size: int | None = None) -> t
     return tuple(ring)
 
 
+@lru_cache(maxsize=4096)
 def permutation(member: int, size: int) -> tuple[int, int]:
     """The first slot that a member takes when it is free, and how far it is, modulo `size`, to each next one."""
     words = (member << 32,)  # its 32 bits, as `mix64` lays them into a word

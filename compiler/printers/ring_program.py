@@ -12,12 +12,13 @@ from typing import Final
 PROGRAM: Final = "fill_ring"
 SEATS: Final = "ring_seats"
 """The map of members: as shared memory, one behind the other."""
-SLOTS: Final = "ring_slots"
-"""The map of slots: as shared memory 8 bytes each, the place of a member in the first four."""
+SPACE: Final = "ring_space"
+"""The map of the ring: as shared memory a bit a slot that is not free, then slots of 8 bytes: the place of a member."""
+TAKEN_BYTES: Final = 1 << 14
+"""Of bits, before the slots."""
+SLOT_BYTES: Final = 8
 MAX_SEATS: Final = 4096
-FREE: Final = struct.pack("=II", 0xFFFFFFFF, 0)
-"""A slot that no member has."""
-LOOKS: Final = 1 << 14
+LOOKS: Final = 1 << 15
 """At a slot in one run, at most."""
 _SEAT = struct.Struct("=IIII")
 _FILLING = struct.Struct("=IIIII")

@@ -107,12 +107,12 @@ def _alone(batch: Batch, runs: Runs) -> Iterator[int | None]:
             if at % RUN == 0 or (at % FEW == 0 and runs.are_slow):
                 yield from runs.finish()
             yield None
-        given = recognised or runs.recognise(updates[at])
-        if given is not None and runs.take(at, given):
+        given = runs.recognise(updates[at]) if recognised is None else recognised
+        if given and runs.take(at, given):
             continue
         if runs.are_open:
             yield from runs.finish()
-            if given is not None and runs.take(at, given):
+            if given and runs.take(at, given):
                 continue
         yield at
     yield from runs.finish()

@@ -16,6 +16,8 @@ import gc
 
 MANY = 40_000
 """Objects that came and have not gone: a look at those takes some 4 ms."""
+MANY_AT_WORK = 2 * MANY
+"""The same while there is something to do; less waits until that is done."""
 MOST = 500_000
 """Objects that are looked at all at once: a fifth of a second."""
 _UNSEEN, _MIDDLE, _NEVER = 5 * MANY, 10, 1_000_000
@@ -59,8 +61,8 @@ class Remains:
         self._may_be_there = False
 
 
-def look() -> None:
+def look(many: int = MANY) -> None:
     """Called once a second, and between the slices of long work."""
-    if gc.get_count()[0] >= MANY:
+    if gc.get_count()[0] >= many:
         gc.collect(0)
         gc.freeze()

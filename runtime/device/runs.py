@@ -25,7 +25,7 @@ from runtime.device.refusals import RefusedError
 from runtime.device.schema import Schema
 from runtime.device.target import Instance
 from runtime.device.wireforms import Recognised
-from runtime.device.wireupdates import Given, WireUpdates
+from runtime.device.wireupdates import Answer, Given, WireUpdates
 
 INSERT, MODIFY, DELETE = p4r.Update.INSERT, p4r.Update.MODIFY, p4r.Update.DELETE
 
@@ -160,7 +160,7 @@ class Runs:
         """Whether any is of a table whose entries the target takes one by one."""
         return not all(self._instance.takes_many(run.table.codec.name) for run in self._open)
 
-    def recognised(self, raw: bytes | None, count: int) -> Iterator[Given | None]:
+    def recognised(self, raw: bytes | None, count: int) -> Iterator[Answer]:
         """Each of the updates in a `p4.v1.WriteRequest`. None: it is still to be tried by `recognise`."""
         return self._wire.read(raw, count) if raw is not None else repeat(None, count)
 

@@ -32,7 +32,9 @@ class SelectorContents:
     next_hidden_id: int = 1
     references: Referring | None = None
     """Of members that may refer to entries."""
-    _uses: Counter[MemberRef | GroupRef] = field(default_factory=lambda: Counter())
+    _member_uses: Counter[int] = field(default_factory=lambda: Counter())
+    """By id: entries and groups with the member."""
+    _group_uses: Counter[int] = field(default_factory=lambda: Counter())
 
     @property
     def member_count(self) -> int:
@@ -86,10 +88,12 @@ class SelectorContents:
         match reference:
             case MemberRef():
                 self.find_member(reference.member_id)
+                uses = self._member_uses[reference.member_id]
             case GroupRef():
                 self.find_group(reference.group_id)
-        if self._uses[reference]:
-            raise precondition(f"{self._named(reference)}: it is in use ({self._uses[reference]} references)")
+                uses = self._group_uses[reference.group_id]
+        if uses:
+            raise precondition(f"{self._named(reference)}: it is in use ({uses} references)")
 
     def check_use(self, action: RowAction, replaced: RowAction | None) -> None:
         match action:
@@ -107,8 +111,10 @@ class SelectorContents:
 
     def note_use(self, action: RowAction, step: int) -> None:
         match action:
-            case MemberRef() | GroupRef():
-                self._uses[action] += step
+            case MemberRef():
+                _count(self._member_uses, action.member_id, step)
+            case GroupRef():
+                _count(self._group_uses, action.group_id, step)
             case ActionSet():
                 self.set_count += step
                 self.total_weight += step * set_weight(action)
@@ -160,7 +166,7 @@ class SelectorContents:
     def _note_group(self, group: Group, step: int) -> None:
         self.total_weight += step * _weight(group)
         for member in group.members:
-            self._uses[MemberRef(member_id=member.member_id)] += step
+            _count(self._member_uses, member.member_id, step)
 
     def _check_style(self, *, one_shot: bool) -> None:
         if one_shot and (self.members or self.groups):
@@ -169,12 +175,13 @@ class SelectorContents:
             raise invalid(f"table {self.table} is programmed with action sets; members and groups cannot be mixed in")
 
     def _check_group(self, group: Group, old_weight: int) -> None:
-        where = self._named(GroupRef(group_id=group.id))
         for member in group.members:
             if member.member_id not in self.members:
+                where = self._named(GroupRef(group_id=group.id))
                 raise not_found(f"{where}: there is no member {member.member_id}")
         weight, most = _weight(group), group.max_size or self.selector.max_group_size
         if weight > most:
+            where = self._named(GroupRef(group_id=group.id))
             raise exhausted(f"{where}: the weights sum to {weight}, at most {most} are possible")
         self._check_total(weight - old_weight)
 
@@ -195,6 +202,14 @@ class SelectorContents:
                 return f"action profile {self.selector.name}, member {reference.member_id}"
             case GroupRef():
                 return f"action profile {self.selector.name}, group {reference.group_id}"
+
+
+def _count(uses: Counter[int], number: int, step: int) -> None:
+    left = uses[number] + step
+    if left:
+        uses[number] = left
+    else:
+        del uses[number]
 
 
 def set_weight(action: ActionSet) -> int:

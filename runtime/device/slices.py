@@ -61,7 +61,7 @@ async def _go_on(work: Steps[T], step: Step) -> T:
             begun = time.monotonic()
         elif time.monotonic() - begun >= SLICE_S:
             await asyncio.sleep(0)
-            garbage.look()
+            garbage.look(garbage.MANY_AT_WORK)
             begun = time.monotonic()
         try:
             step = resume()

@@ -8,19 +8,21 @@ change left it. What packets write too, as counters, is set when everything else
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import TypeVar, cast
+from typing import Any, TypeAlias, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 _ABSENT = object()
 Inverse = Callable[[], object]
+Was: TypeAlias = tuple[dict[Any, Any], Hashable, object]
+"""What a dictionary held by a key, or `_ABSENT`: one object where a function that sets it would be four."""
 
 
 class UndoLog:
     """Of one instance of a pipeline, from one commit to the next."""
 
     def __init__(self) -> None:
-        self._inverses: list[Inverse] = []
+        self._inverses: list[Inverse | Was] = []
         self._finals: list[Callable[[], Inverse | None]] = []
         self._is_undoing = False
 
@@ -31,19 +33,15 @@ class UndoLog:
 
     def put(self, held: dict[K, V], key: K, value: V) -> None:
         """Set `held[key]`, and note what it was."""
-        old = held.get(key, _ABSENT)
+        if not self._is_undoing:
+            self._inverses.append((held, key, held.get(key, _ABSENT)))
         held[key] = value
-        if self._is_undoing:
-            return
-        if old is _ABSENT:
-            self._inverses.append(lambda: held.pop(key))
-        else:
-            self._inverses.append(lambda: held.__setitem__(key, cast("V", old)))
 
     def pop(self, held: dict[K, V], key: K) -> V:
         """Take `held[key]` out, and note what it was."""
         value = held.pop(key)
-        self.note(lambda: held.__setitem__(key, value))
+        if not self._is_undoing:
+            self._inverses.append((held, key, value))
         return value
 
     def at_commit(self, final: Callable[[], Inverse | None]) -> None:
@@ -64,7 +62,7 @@ class UndoLog:
         self._is_undoing = True
         try:
             while len(self._inverses) > mark:
-                self._inverses.pop()()
+                _undo(self._inverses.pop())
         finally:
             self._is_undoing = False
 
@@ -79,3 +77,14 @@ class UndoLog:
         """Nothing of what was noted will be undone any more."""
         self._inverses.clear()
         self._finals.clear()
+
+
+def _undo(inverse: Inverse | Was) -> None:
+    if callable(inverse):
+        inverse()
+        return
+    held, key, old = inverse
+    if old is _ABSENT:
+        del held[key]
+    else:
+        held[key] = old

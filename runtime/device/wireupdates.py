@@ -1,8 +1,9 @@
 """The updates of a request where they lie in its bytes, recognised there: no message is made of any of them. Pure.
 
 A `p4.v1.WriteRequest` is a few fields and, one behind the other, its updates. Where an update is no more than its type
-and an entry, a table's form (`runtime.device.wireforms`) reads the entry in place. For anything else, and for all that
-comes once another field lies between updates, the answer is None, and whoever asks looks at the message: so the bytes
+and an entry, a table's form (`runtime.device.wireforms`) reads the entry in place; where it is short and no more than
+its type and something that is no entry, as members and groups are, the answer is `NO_ENTRY`. For anything else, and for
+all that comes once another field lies between updates, it is None, and whoever asks looks at the message: so the bytes
 have been decoded before, and these say nothing that the message does not (tests/property/test_wire_updates.py).
 """
 
@@ -12,7 +13,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import repeat
-from typing import TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from runtime.device import wirepatterns as wire
 from runtime.device.wireforms import Recognised
@@ -21,6 +22,9 @@ Read: TypeAlias = Callable[[bytes, int, int], Recognised | None]
 """A `p4.v1.TableEntry` between two places in a request."""
 Given: TypeAlias = tuple[int, int, Recognised]
 """An update: its type, the id of its table, its entry."""
+NO_ENTRY: Final = False
+"""What an update is about is no entry of a table."""
+Answer: TypeAlias = Given | Literal[False] | None
 REMEMBERED = 4096
 """Beginnings of updates: a few for each table and length."""
 _UPDATE = wire.tag(4)
@@ -34,6 +38,10 @@ _BEGINNING = re.compile(
     rb"([\x80-\xff]*[\x00-\x7f])",
     re.DOTALL,
 )
+_ENTRY = wire.tag(2)
+"""`p4.v1.Entity.table_entry`."""
+_OTHER = re.compile(re.escape(_UPDATE) + rb"[\x00-\x7f]\x08[\x01-\x03]\x12.[\x02-\x7a]", re.DOTALL)
+"""Updates, then type and entity, then a field of that; all lengths are of one byte."""
 _FIXED = {1: 8, 5: 4}
 """Bytes of a value, by its wire type."""
 _GROUP = frozenset({3, 4})
@@ -64,7 +72,7 @@ class WireUpdates:
         self._forms = forms
         self._places: dict[bytes, _Place] = {}
 
-    def read(self, raw: bytes, count: int) -> Iterator[Given | None]:
+    def read(self, raw: bytes, count: int) -> Iterator[Answer]:
         """All `count` updates of a request in their order; `raw` has been decoded without an error."""
         at, place_of = _first(raw), self._places.get
         for done in range(count):
@@ -74,6 +82,10 @@ class WireUpdates:
             size = raw[at + 1]
             if size <= wire.LONGEST_BYTE:
                 head, end = raw[at : at + _SHORT], at + 2 + size
+                if head[6:7] != _ENTRY and _is_of_another(head):
+                    yield NO_ENTRY
+                    at = end
+                    continue
             else:
                 head, end = raw[at : at + _LONG], _end(raw, at + 1)
             place = place_of(head) or self._find(head)
@@ -101,6 +113,12 @@ class WireUpdates:
         if len(ends) > 1 or form is None:
             return None  # there is more in it than an entry
         return _Place(kind=found[2][0], table=table, start=found.start(5), stop=ends.pop(), read=form)
+
+
+def _is_of_another(head: bytes) -> bool:
+    """Whether a short update ends where its entity does, and that where its first field does, which is no entry."""
+    is_so = _OTHER.match(head) is not None and head[6] & 7 == wire.LENGTH and head[6:7] != _ENTRY
+    return is_so and len(head) > 7 and head[1] - 4 == head[5] == head[7] + 2  # what tags, type and lengths take
 
 
 def _first(raw: bytes) -> int:

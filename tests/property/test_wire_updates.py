@@ -7,7 +7,7 @@ from finsy.proto import U128, p4r
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.device.wireupdates import REMEMBERED, Given, WireUpdates
+from runtime.device.wireupdates import NO_ENTRY, REMEMBERED, Answer, WireUpdates
 from tests.property.wire_entries import CODECS, any_entries, plainly, right_entries
 
 KINDS = (p4r.Update.INSERT, p4r.Update.MODIFY, p4r.Update.DELETE)
@@ -20,12 +20,19 @@ def _entry_update(kind: p4r.Update.Type.ValueType, entry: p4r.TableEntry) -> p4r
     return p4r.Update(type=kind, entity=p4r.Entity(table_entry=entry))
 
 
+def _member_update(kind: p4r.Update.Type.ValueType, size: int) -> p4r.Update:
+    """Of a member with an argument of so many bytes."""
+    action = p4r.Action(action_id=7, params=[p4r.Action.Param(param_id=1, value=bytes(size))])
+    return p4r.Update(type=kind, entity=p4r.Entity(action_profile_member=p4r.ActionProfileMember(action=action)))
+
+
 OTHERS = st.sampled_from(
     [
         p4r.Update(),
         p4r.Update(type=p4r.Update.INSERT),
         p4r.Update(type=p4r.Update.DELETE, entity=p4r.Entity(table_entry=p4r.TableEntry())),
         p4r.Update(type=p4r.Update.INSERT, entity=p4r.Entity(meter_entry=p4r.MeterEntry(meter_id=5))),
+        *(_member_update(kind, size) for kind in KINDS for size in (0, 9, 300)),
         p4r.Update(type=p4r.Update.INSERT, entity=p4r.Entity(table_entry=p4r.TableEntry(table_id=0x02000FFF))),
     ]
 )
@@ -44,7 +51,7 @@ def requests(draw: st.DrawFn, updates: st.SearchStrategy[p4r.Update]) -> p4r.Wri
     return made
 
 
-def _read(raw: bytes) -> list[Given | None]:
+def _read(raw: bytes) -> list[Answer]:
     count = len(p4r.WriteRequest.FromString(raw).updates)
     return list(WireUpdates(FORMS).read(raw, count))
 
@@ -52,7 +59,9 @@ def _read(raw: bytes) -> list[Given | None]:
 def _check(raw: bytes) -> None:
     """What is recognised is what the messages say."""
     for found, update in zip(_read(raw), p4r.WriteRequest.FromString(raw).updates, strict=True):
-        if found is not None:
+        if found is NO_ENTRY:
+            assert update.entity.WhichOneof("entity") != "table_entry"
+        elif found:
             kind, table, reading = found
             assert (kind, table) == (update.type, update.entity.table_entry.table_id)
             assert reading == plainly(CODECS[table], update.entity.table_entry)
@@ -65,7 +74,7 @@ def test_what_controllers_send_is_recognised(request: p4r.WriteRequest) -> None:
     for found, update in zip(_read(raw), request.updates, strict=True):
         codec = CODECS[update.entity.table_entry.table_id]
         assert codec.form is not None
-        assert found is not None
+        assert found
         assert found[2] == codec.form.read(update.entity.table_entry.SerializeToString())
 
 
@@ -118,6 +127,11 @@ def test_an_entry_that_comes_twice_is_one(entries: list[p4r.TableEntry]) -> None
     """Protobuf merges what comes again."""
     update = b"".join(_entry_update(KINDS[0], entry).SerializeToString() for entry in entries)
     _check(bytes((UPDATES << 3 | 2,)) + _length(update) + update)
+
+
+def test_what_is_no_entry_is_known_where_it_is_short() -> None:
+    request = p4r.WriteRequest(updates=[_member_update(kind, size) for kind in KINDS for size in (0, 9, 300)])
+    assert _read(request.SerializeToString()) == [NO_ENTRY, NO_ENTRY, None] * 3
 
 
 def test_no_more_is_remembered_than_said() -> None:

@@ -9,9 +9,9 @@
 #include "bpf.h"
 
 #define RING_SLOTS 131071	/* of the largest ring */
+#define RING_WORDS 2048		/* a bit a slot */
 #define RING_SEATS 4096		/* members of a group; larger ones are not filled here */
-#define RING_FREE 0xffffffff
-#define RING_STRIDE 64
+#define RING_STRIDE 128
 #define RING_STRIDES 256
 
 /* A member: what its slots hold, which slot of its permutation comes next and how far it is to the one behind. */
@@ -20,6 +20,12 @@ struct ring_seat {
 	u32 next;
 	u32 step;	/* below the size of the ring */
 	u32 weight;	/* slots in a row, at least 1 */
+};
+
+/* `taken` has a bit a slot, beside the slots, for it is what the program looks at most and fits the nearest cache. */
+struct ring_space {
+	u64 taken[RING_WORDS];
+	u64 slots[RING_SLOTS];
 };
 
 /* The context of fill_ring: how far the ring is, at first that seat 0 has its turn. */
@@ -42,10 +48,10 @@ struct {
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY];
 	int (*map_flags)[BPF_F_MMAPABLE];
-	int (*max_entries)[RING_SLOTS];
+	int (*max_entries)[1];
 	u32 *key;
-	u32 *value;
-} ring_slots SEC(".maps");
+	struct ring_space *value;
+} ring_space SEC(".maps");
 
 struct {
 	int (*type)[BPF_MAP_TYPE_ARRAY];
@@ -62,28 +68,40 @@ __noinline u32 fill_some_of_ring(void)
 {
 	u32 zero = 0;
 	struct ring_filling *state = bpf_map_lookup_elem(&ring_state, &zero);
+	struct ring_space *space = bpf_map_lookup_elem(&ring_space, &zero);
 
-	if (!state)
+	if (!state || !space || !state->left)
 		return 0;
+	u32 number = state->seat;
+	struct ring_seat *seat = bpf_map_lookup_elem(&ring_seats, &number);
+	if (!seat)
+		return 0;
+	u64 at = seat->next, step = seat->step, size = state->size;
 #pragma clang loop unroll(disable)
 	for (u64 i = 0; i < RING_STRIDE; i++) {	/* of 64 bits, or on the stack the verifier knows it no longer */
-		u32 number = state->seat;
-		struct ring_seat *seat = bpf_map_lookup_elem(&ring_seats, &number);
-		if (!seat || !state->left)
+		u64 slot = at, bit = 1ULL << (at & 63);
+		if (slot >= RING_SLOTS)
 			break;
-		u32 at = seat->next, next = at + seat->step;
-		u32 *slot = bpf_map_lookup_elem(&ring_slots, &at);
-		if (!slot)
-			break;
-		seat->next = next < state->size ? next : next - state->size;
-		if (*slot != RING_FREE)
+		at += step;
+		at = at < size ? at : at - size;
+		if (space->taken[slot >> 6] & bit)
 			continue;
-		*slot = seat->place;
+		space->taken[slot >> 6] |= bit;
+		space->slots[slot] = seat->place;
 		state->left--;
 		state->due = (state->due ? state->due : seat->weight) - 1;
-		if (!state->due)
-			state->seat = number + 1 < state->seats ? number + 1 : 0;
+		if (state->due)
+			continue;
+		seat->next = at;
+		state->seat = state->seat + 1 < state->seats ? state->seat + 1 : 0;
+		number = state->seat;
+		seat = bpf_map_lookup_elem(&ring_seats, &number);
+		if (!seat || !state->left)
+			return state->left;
+		at = seat->next;
+		step = seat->step;
 	}
+	seat->next = at;
 	return state->left;
 }
 

@@ -8,12 +8,13 @@ from contextlib import ExitStack
 from compiler.ir.entries import WeightedMember
 from compiler.ir.maglev import permutation, ring_size
 from compiler.printers.ring_program import (
-    FREE,
     LOOKS,
     MAX_SEATS,
     PROGRAM,
     SEATS,
-    SLOTS,
+    SLOT_BYTES,
+    SPACE,
+    TAKEN_BYTES,
     context_of,
     pack_seats,
     slots_left,
@@ -28,16 +29,16 @@ from runtime.device.refusals import internal
 class RingFiller:
     """One for all selectors of a device: it fills one ring at a time."""
 
-    def __init__(self, program: Program, seats: Map, slots: Map) -> None:
+    def __init__(self, program: Program, seats: Map, space: Map) -> None:
         self._program = program
         with ExitStack() as undo:
             self._seats = undo.enter_context(seats.memory())
-            self._slots = undo.enter_context(slots.memory())
+            self._space = undo.enter_context(space.memory())
             undo.pop_all()
 
     def close(self) -> None:
         self._seats.close()
-        self._slots.close()
+        self._space.close()
 
     def fill(self, members: Sequence[WeightedMember], places: Mapping[int, int]) -> bytes | None:
         """The ring of all of a group's members: what `ringslots.strided` makes of their places. None: too many members.
@@ -52,17 +53,16 @@ class RingFiller:
             for number, weight in sorted((member.member_id, member.weight) for member in members)
         )
         self._seats[: len(seats)] = seats
-        end = size * len(FREE)
-        self._slots[:end] = FREE * size
+        self._space[: size // 8 + 1] = bytes(size // 8 + 1)
         context = context_of(size, len(members))
         for _ in range(len(members) * size // LOOKS + 2):  # no member looks at a slot twice
             context = run_syscall(self._program.fd, context).context
             if not slots_left(context):
-                return self._slots[:end]
+                return self._space[TAKEN_BYTES : TAKEN_BYTES + size * SLOT_BYTES]
         raise internal(f"the program {PROGRAM} left {slots_left(context)} of {size} slots of a ring free")
 
 
 def ring_filler(loaded: Object) -> RingFiller | None:
     """None for an ELF that was compiled before there was such a program. Raises `UnknownName`, `OSError`."""
     program = loaded.programs.get(PROGRAM)
-    return None if program is None else RingFiller(program, loaded.map(SEATS), loaded.map(SLOTS))
+    return None if program is None else RingFiller(program, loaded.map(SEATS), loaded.map(SPACE))

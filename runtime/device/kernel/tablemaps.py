@@ -11,7 +11,7 @@ from compiler.printers.layout import GroupSlice, TableLayout
 from runtime.bpf.maps import Map
 from runtime.device.kernel.comparing import Changes
 from runtime.device.kernel.countermaps import DirectCounters, direct_counters
-from runtime.device.kernel.packing import key_packer, value_packer
+from runtime.device.kernel.packing import group_packer, key_packer, value_packer
 from runtime.device.kernel.sides import Sides
 from runtime.device.records import ZERO, Row, Tally
 from runtime.device.undo import UndoLog
@@ -41,6 +41,7 @@ class TableMap:
         """Direct counter of each entry, by key."""
         self.pack_key = key_packer(table)
         self._pack_value = value_packer(table)
+        self._pack_group = group_packer(table)
 
     @property
     def counters(self) -> DirectCounters | None:
@@ -126,8 +127,7 @@ class TableMap:
     def _encode(self, value: ActionCall | GroupSlice, index: int) -> bytes:
         if isinstance(value, ActionCall):
             return self._layout.encode_value(value, index)
-        group = GroupSlice(offset=value.offset, size=value.size, cycle=value.cycle, counter=index, rank=value.rank)
-        return self._layout.encode_group(group)
+        return self._pack_group(value, index)
 
     def _write(self, key: bytes, value: bytes | None) -> None:
         layout, place = self._layout.place(key)

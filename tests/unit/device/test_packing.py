@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import given
@@ -14,8 +15,8 @@ from compiler.ir.tables import MatchKind, Table
 from compiler.ir.text import from_text
 from compiler.ir.verifier import check
 from compiler.pipeline.assembly import pipeline as whole_pipeline
-from compiler.printers.layout import layout
-from runtime.device.kernel.packing import call_packer, key_packer, value_packer
+from compiler.printers.layout import GroupSlice, layout
+from runtime.device.kernel.packing import call_packer, group_packer, key_packer, value_packer
 from runtime.device.keyforms import KeyForm
 
 WHOLE: Pipeline = whole_pipeline()
@@ -71,3 +72,13 @@ def test_members(data: st.DataObject) -> None:
     arguments = tuple(data.draw(st.integers(0, (1 << one.width_bits) - 1)) for one in action.params)
     call = ActionCall(action=action.name, arguments=arguments)
     assert call_packer(member)(call, number) == member.encode(call, number)
+
+
+@given(st.data())
+def test_groups(data: st.DataObject) -> None:
+    """Of tables whose packets are counted, and of others; with a cycle of turns or without."""
+    table = data.draw(st.sampled_from([table for pipeline, table in KEYED if pipeline is WHOLE and table.selector]))
+    plan, counter = layout(WHOLE).table(table.name), data.draw(st.integers(0, (1 << 32) - 1))
+    size = data.draw(st.integers(0, 1 << 20))
+    group = GroupSlice(offset=data.draw(st.integers(0, 1 << 20)), size=size, cycle=data.draw(st.integers(0, size)))
+    assert group_packer(plan)(group, counter) == plan.encode_group(replace(group, counter=counter))
