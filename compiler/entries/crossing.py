@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from compiler.diagnostic import Report
 from compiler.entries.networking import enter_tunnel, set_gateway, underlay_mac, way_out, way_to
-from compiler.entries.numbers import Numbers
+from compiler.entries.numbers import NextHops, Numbers
 from compiler.entries.reachability import Homes, Local, Place
 from compiler.entries.vocabulary import Vocabulary, mac_number
 from compiler.ir.entries import ActionCall, TableEntry
@@ -49,7 +49,7 @@ class Crossings:
     policies: PolicySet
     homes: Homes
     device: Device
-    hops: Numbers[ActionCall]
+    hops: NextHops
     numbers: Numbers[ActionCall]
     report: Report
     _entries: dict[tuple[str, int], TableEntry] = field(default_factory=dict[tuple[str, int], TableEntry])

@@ -19,7 +19,7 @@ from compiler.entries.redirecting import proxy_entries, rule_entries
 from compiler.entries.servicing import ServiceNumbers, service_entries
 from compiler.entries.sharing import served_entries
 from compiler.entries.sizes import check_sizes
-from compiler.entries.succeeding import hand_over
+from compiler.entries.succeeding import next_hops
 from compiler.entries.vocabulary import Vocabulary
 from compiler.ir.entries import ActionCall, Entries, TableEntry, numbers_of
 from compiler.ir.nodes import Pipeline
@@ -53,11 +53,11 @@ def compile_entries(
 
 
 def _entries(words: Vocabulary, policies: PolicySet, device: Device, previous: Entries, report: Report) -> Entries:
-    hops = numbers.next_hops(previous)
     networks = served_networks(device, policies)
     homes = Homes(policies)
     ways = {network.name: ways_into(words, homes, device, network, report) for network in networks}
-    hand_over(hops, list(chain.from_iterable(ways.values())), words, previous)
+    directly = direct_networks(policies) if device.profile is not Profile.V1MODEL else frozenset[str]()
+    hops = next_hops(list(chain.from_iterable(ways.values())), directly, words, previous)
     wired: list[TableEntry] = [*uplink_entries(words, device)]
     to_proxies: dict[str, ActionCall] = {}
     own_hops: dict[str, int] = {}
@@ -67,7 +67,7 @@ def _entries(words: Vocabulary, policies: PolicySet, device: Device, previous: E
         for way in ways[network.name]:
             if isinstance(way.place, Local):
                 workload = way.place.workload
-                own_hops[workload.key] = hops.of(way.call)
+                own_hops[workload.key] = hops.to(way.mover, way.call)
                 if workload.type is WorkloadType.PROXY:
                     to_proxies[workload.key] = way.call
     served = {network.name for network in networks}
@@ -87,7 +87,6 @@ def _entries(words: Vocabulary, policies: PolicySet, device: Device, previous: E
     )
     wired.extend(crossing_entries(words, policies, device, hops))
     wired.extend(crossings.entries())
-    directly = direct_networks(policies) if device.profile is not Profile.V1MODEL else frozenset[str]()
     for network in networks:
         if network.name in directly:
             wired.extend(direct.entries(network))

@@ -13,7 +13,7 @@ from functools import cached_property
 
 from compiler.diagnostic import Report
 from compiler.entries.networking import way_out, way_to
-from compiler.entries.numbers import Numbers
+from compiler.entries.numbers import NextHops
 from compiler.entries.reachability import Homes, Place, Remote
 from compiler.entries.vocabulary import Vocabulary, mac_number
 from compiler.ir.entries import ActionCall, TableEntry
@@ -37,7 +37,7 @@ class DirectWays:
     policies: PolicySet
     homes: Homes
     device: Device
-    hops: Numbers[ActionCall]
+    hops: NextHops
     _entries: dict[int, TableEntry] = field(default_factory=dict[int, TableEntry])
 
     @cached_property

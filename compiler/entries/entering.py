@@ -13,7 +13,7 @@ from typing import Final
 from compiler.entries.crossing import across_services, gateways_into
 from compiler.entries.identity import router_mac
 from compiler.entries.networking import tunnel_to, underlay_mac, way_out
-from compiler.entries.numbers import Numbers
+from compiler.entries.numbers import NextHops
 from compiler.entries.reachability import Homes, reaches
 from compiler.entries.vocabulary import Vocabulary, mac_number
 from compiler.ir.entries import ActionCall, TableEntry
@@ -27,7 +27,7 @@ _OWNER_SEED: Final = 0x6F757473696465
 
 
 def entering_entries(
-    words: Vocabulary, policies: PolicySet, homes: Homes, device: Device, network: Network, hops: Numbers[ActionCall]
+    words: Vocabulary, policies: PolicySet, homes: Homes, device: Device, network: Network, hops: NextHops
 ) -> Iterator[TableEntry]:
     """All that a network with external addresses needs on a device, but for its services."""
     fronts = _fronts(policies, network)
@@ -45,9 +45,7 @@ def entering_entries(
             yield from _host_entries(words, device, enter, dict.fromkeys(device.host_addresses, offered))
 
 
-def crossing_entries(
-    words: Vocabulary, policies: PolicySet, device: Device, hops: Numbers[ActionCall]
-) -> Iterator[TableEntry]:
+def crossing_entries(words: Vocabulary, policies: PolicySet, device: Device, hops: NextHops) -> Iterator[TableEntry]:
     """What lets clients outside in to services without a network, on a device that is a gateway of any."""
     if across_services(policies, device):
         fronts = {
@@ -85,7 +83,7 @@ def _fronts(policies: PolicySet, network: Network) -> dict[Address, list[tuple[S
 
 
 def _entrance(
-    words: Vocabulary, device: Device, there: Device, network: Network, hops: Numbers[ActionCall]
+    words: Vocabulary, device: Device, there: Device, network: Network, hops: NextHops
 ) -> Iterator[TableEntry]:
     tunnel = tunnel_to(words, device, there, network)
     hop = hops.of(tunnel)
@@ -98,7 +96,7 @@ def _entrance(
 
 
 def _way_back(
-    words: Vocabulary, device: Device, network: Network, hops: Numbers[ActionCall]
+    words: Vocabulary, device: Device, network: Network, hops: NextHops
 ) -> Generator[TableEntry, None, ActionCall]:
     """The way back to clients outside; what lets them into the network is given back."""
     out = way_out(words, device, network)

@@ -8,7 +8,7 @@ from typing import assert_never
 from compiler.diagnostic import Report
 from compiler.entries import codes
 from compiler.entries.identity import router_mac
-from compiler.entries.numbers import Numbers
+from compiler.entries.numbers import NextHops
 from compiler.entries.reachability import Homes, Local, Place, Remote, Unreachable
 from compiler.entries.succeeding import Way
 from compiler.entries.vocabulary import Vocabulary, mac_number
@@ -32,7 +32,7 @@ def network_entries(
     device: Device,
     network: Network,
     ways: Iterable[Way],
-    hops: Numbers[ActionCall],
+    hops: NextHops,
 ) -> Iterator[TableEntry]:
     """All that one network needs on one device, but for its services; `ways` lead to its workloads."""
     owner = f"Network {network.name}"
@@ -40,7 +40,7 @@ def network_entries(
     yield from enter_tunnel(words, device, network)
     seen: set[int] = set()
     for way in ways:
-        hop = hops.of(way.call)
+        hop = hops.to(way.mover, way.call)
         if hop not in seen:
             seen.add(hop)
             yield words.entry("neighbor", way.call, *_origin(way.place), nexthop=hop)

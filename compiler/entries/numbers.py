@@ -2,7 +2,8 @@
 
 A number that live flows carry must never change its meaning, so what a device already holds is looked at first: the
 same thing keeps its number, and a new thing gets one that nothing uses. Without a device the numbers follow from the
-policies alone. (Another way to the same workloads is the same next hop: `compiler.entries.succeeding`.)
+policies alone. (Another way to the same workloads is the same next hop: `compiler.entries.succeeding`, which also says
+what next hops a device has held.)
 
 A next hop that has gone is held no more, while flows still carry its number. So a new one does not get the lowest free
 number, which is likely to be that, but one that follows from what it is.
@@ -11,6 +12,7 @@ number, which is likely to be that, but one that follows from what it is.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from compiler.ir.entries import ActionCall, Entries, EntryKey, Exact, TableEntry
@@ -83,31 +85,43 @@ class Numbers(Generic[Thing]):
         return known
 
 
-def next_hops(previous: Entries) -> Numbers[ActionCall]:
-    """Next hops by the action that reaches them."""
-    held = [entry for entry in previous.table_entries if entry.table == "neighbor"]
-    known: dict[ActionCall, int] = {}
-    for entry in held:
-        if isinstance(entry.action, ActionCall):
-            known.setdefault(entry.action, _first_match(entry))
-    return Numbers(known, map(_first_match, held), _hop_number)
+@dataclass(frozen=True, slots=True, order=True)
+class Mover:
+    """A workload that may move: the number of its network, and the first of its addresses with its version."""
+
+    network: int
+    version: int
+    address: int
+
+
+class NextHops(Numbers["ActionCall | Mover"]):
+    """Next hops by the action that reaches them, and some by the workload that they lead to, whatever reaches it."""
+
+    def __init__(self, known: Mapping[ActionCall | Mover, int], used: Iterable[int], movers: Iterable[Mover]) -> None:
+        super().__init__(known, used, _hop_number)
+        self._movers = frozenset(movers)
+
+    def to(self, mover: Mover | None, call: ActionCall) -> int:
+        """The next hop to a workload, which is reached by this action."""
+        return self.of(mover if mover is not None and mover in self._movers else call)
 
 
 def crossings(previous: Entries) -> Numbers[ActionCall]:
     """Crossings by what they lead to. One number is the same in both families."""
     held = [entry for entry in previous.table_entries if entry.table.startswith(f"{gateway.TABLE}_")]
-    known = {entry.action: _first_match(entry) for entry in held if isinstance(entry.action, ActionCall)}
-    return Numbers(known, map(_first_match, held), last=(1 << gateway.ACROSS_BITS) - 1, of_what="ways into networks")
+    known = {entry.action: first_match(entry) for entry in held if isinstance(entry.action, ActionCall)}
+    return Numbers(known, map(first_match, held), last=(1 << gateway.ACROSS_BITS) - 1, of_what="ways into networks")
 
 
-def _hop_number(call: ActionCall) -> int:
-    return _hash_of(_HOP_SEED, call) % LAST + 1
+def _hop_number(hop: ActionCall | Mover) -> int:
+    arguments = hop.arguments if isinstance(hop, ActionCall) else (hop.network, hop.version, hop.address)
+    return _hash_of(_HOP_SEED, arguments) % LAST + 1
 
 
-def _hash_of(seed: int, call: ActionCall) -> int:
-    """`mix64` of the arguments, 128 bits each: two words."""
+def _hash_of(seed: int, arguments: Iterable[int]) -> int:
+    """`mix64` of numbers of 128 bits: two words each."""
     words: list[int] = []
-    for argument in call.arguments:
+    for argument in arguments:
         words += (argument >> 64, argument & MASK)
     return mix64_words(seed, words)
 
@@ -131,7 +145,8 @@ def _services(previous: Entries, first: int, last: int) -> Numbers[EntryKey]:
     return Numbers(known, used, first=first, last=last)
 
 
-def _first_match(entry: TableEntry) -> int:
+def first_match(entry: TableEntry) -> int:
+    """The number that an entry is about, in tables whose first key is that."""
     match entry.matches[0]:
         case Exact(value=value):
             return value
@@ -160,7 +175,7 @@ def member_ids(calls: Mapping[ActionCall, object], previous: Entries, selector: 
                 ids[call] = kept
                 continue
         seed, identity = (_DIRECT_SEED, _place(call)) if _is_direct(call) else (_MEMBER_SEED, call)
-        candidate = _hash_of(seed, identity) >> (64 - _MEMBER_BITS)
+        candidate = _hash_of(seed, identity.arguments) >> (64 - _MEMBER_BITS)
         while candidate in used or candidate == 0:
             candidate = (candidate + 1) % (1 << _MEMBER_BITS)
         ids[call] = candidate

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_network
 
-from compiler.entries.numbers import Numbers, member_ids
+from compiler.entries.numbers import NextHops, member_ids
 from compiler.entries.vocabulary import Vocabulary
 from compiler.ir.entries import (
     ActionCall,
@@ -120,7 +120,7 @@ def proxy_entries(
     words: Vocabulary,
     networks: Iterable[Network],
     device: Device,
-    hops: Numbers[ActionCall],
+    hops: NextHops,
     ways: dict[str, ActionCall],
     previous: Entries,
 ) -> Entries:
@@ -143,7 +143,7 @@ def _family_proxies(
     family: str,
     networks: tuple[Network, ...],
     device: Device,
-    hops: Numbers[ActionCall],
+    hops: NextHops,
     ways: dict[str, ActionCall],
     previous: Entries,
 ) -> Entries:

@@ -4,21 +4,27 @@ Known connections carry the number. A workload that gets another MAC address, MT
 in the underlay, so keeps its connections, with their backends and their ports: the one entry of the next hop is
 modified. A number is handed over only where nothing else can be meant by it: no other way needs it, and every address
 that it has led to belongs to where it leads now, or it leads to the same port and VLAN as before.
+
+Workloads behind another device share the next hop that leads there, so one that moves behind a third one would take
+another. Virtual machines do move, so each has a next hop of its own, wherever it is, and takes it along.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from compiler.entries.numbers import Numbers
+from compiler.entries.numbers import Mover, NextHops, first_match
 from compiler.entries.reachability import Place
 from compiler.entries.vocabulary import Vocabulary
 from compiler.ir.entries import ActionCall, Entries, Exact, Lpm, TableEntry
-from compiler.policy.policyset import Network
+from compiler.policy.policyset import Network, WorkloadType
 
 _ROUTES = ("route_ipv4", "route_ipv6")
+_ENTRANCES = ("entrance_ipv4", "entrance_ipv6")
+MOST_MOVERS = 8192
+"""Half of what the table of next hops holds; more virtual machines share those of their devices."""
 _HOME = ("network", "port", "vlan")
 """What is the same of two next hops to one port, whatever frames look like there."""
 _Address = tuple[str, int, int]
@@ -27,30 +33,84 @@ _Address = tuple[str, int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Way:
-    """How a workload is reached."""
+    """How a workload is reached. `mover` is one that may move, and then takes its next hop along."""
 
     place: Place
     network: Network
     call: ActionCall
 
+    @property
+    def mover(self) -> Mover | None:
+        """None for workloads that stay where they are: what a Pod moves to is another Pod."""
+        workload = self.place.workload
+        if workload.type is not WorkloadType.VM:
+            return None
+        return min(Mover(self.network.id, address.version, int(address)) for address in workload.addresses)
 
-def hand_over(hops: Numbers[ActionCall], ways: Sequence[Way], words: Vocabulary, previous: Entries) -> None:
-    """Let new ways have the numbers that those before them had; `ways` are all that the device is going to have.
 
-    `hops` have given out no number yet.
+def next_hops(ways: Sequence[Way], directly: Container[str], words: Vocabulary, previous: Entries) -> NextHops:
+    """Those that a device holds, for what is going to hold them; `ways` are all that it is going to have.
+
+    `directly` are the names of networks in which a workload may have several next hops: nothing is taken along there.
     """
+    led_to = _led_to(previous)
+    movers, known = _movers((way for way in ways if way.network.name not in directly), led_to, _shared(previous))
+    kept = set(known.values())
+    held = {first_match(entry): entry.action for entry in previous.table_entries if entry.table == "neighbor"}
+    by_call: dict[ActionCall | Mover, int] = {}
+    for hop in sorted(held.keys() - kept, key=lambda hop: (-len(led_to.get(hop, ())), hop)):
+        call = held[hop]
+        if isinstance(call, ActionCall):
+            by_call.setdefault(call, hop)
+    hops = NextHops({**by_call, **known}, held, movers)
+    _hand_over(hops, [way for way in ways if way.mover not in movers], led_to, words)
+    return hops
+
+
+def _movers(
+    ways: Iterable[Way], led_to: Mapping[int, set[_Address]], shared: Container[int]
+) -> tuple[set[Mover], dict[ActionCall | Mover, int]]:
+    """Workloads with a next hop of their own, and those that they have: what has led to them and to nobody else."""
+    hop_of = {address: hop for hop, addresses in led_to.items() for address in addresses}
+    movers: set[Mover] = set()
+    known: dict[ActionCall | Mover, int] = {}
+    others: list[Mover] = []
+    for way in ways:
+        mover, addresses = way.mover, _addresses(way)
+        if mover is None:
+            continue
+        before = {hop_of[address] for address in addresses if address in hop_of}
+        own = {hop for hop in before if led_to[hop] <= addresses and hop not in shared}
+        if own:
+            known[mover] = min(own)
+            movers.add(mover)
+        else:
+            others.append(mover)
+    movers.update(others[: max(0, MOST_MOVERS - len(movers))])
+    return movers, known
+
+
+def _shared(previous: Entries) -> frozenset[int]:
+    """Next hops to devices that let clients outside in, who are answered by these."""
+    calls = (entry.action for entry in previous.table_entries if entry.table.startswith(_ENTRANCES))
+    return frozenset(call.arguments[0] for call in calls if isinstance(call, ActionCall) and call.arguments)
+
+
+def _hand_over(hops: NextHops, ways: Sequence[Way], led_to: Mapping[int, set[_Address]], words: Vocabulary) -> None:
+    """Let new ways have the numbers that those before them had."""
     wanted = {way.call for way in ways}
     new = wanted - hops.known.keys()
-    gone = {hop: call for call, hop in hops.known.items() if call not in wanted}
+    gone = {hop: call for call, hop in hops.known.items() if isinstance(call, ActionCall) and call not in wanted}
     if not new or not gone:
         return
-    led_to = _led_to(previous, gone)
     leads_to: defaultdict[ActionCall, set[_Address]] = defaultdict(set)
     for way in ways:
         if way.call in new:
             leads_to[way.call] |= _addresses(way)
     heirs = {address: call for call, addresses in leads_to.items() for address in addresses}
     for hop, before in sorted(led_to.items()):
+        if hop not in gone:
+            continue
         calls = {heirs[address] for address in before if address in heirs}
         for call in sorted(calls, key=lambda call: call.arguments):
             if before <= leads_to[call] or _is_same_home(words, gone[hop], call):
@@ -58,14 +118,14 @@ def hand_over(hops: Numbers[ActionCall], ways: Sequence[Way], words: Vocabulary,
                 break
 
 
-def _led_to(previous: Entries, gone: Mapping[int, ActionCall]) -> dict[int, set[_Address]]:
-    """The addresses of workloads that had these next hops; of hops that no route led to, nothing."""
+def _led_to(previous: Entries) -> dict[int, set[_Address]]:
+    """The addresses of workloads by the next hop that routes led to them by."""
     found: defaultdict[int, set[_Address]] = defaultdict(set)
     for entry in previous.table_entries:
         match entry:
             case TableEntry(
                 table=table, matches=(Exact(value=network), Lpm(value=address)), action=ActionCall(arguments=(hop,))
-            ) if table in _ROUTES and hop in gone:
+            ) if table in _ROUTES:
                 found[hop].add((table, network, address))
             case _:
                 pass

@@ -303,8 +303,12 @@ class Cluster:
                 return None
 
     def _today(self, speaker: Speaker) -> Speaker:
-        """The same workload as the policies have it now; as it was when they have it no more."""
-        return speaker_at(self.fabric.policies, speaker.device, speaker.port.id) or speaker
+        """The same workload as the policies have it now, wherever; as it was when they have it no more."""
+        here = speaker_at(self.fabric.policies, speaker.device, speaker.port.id)
+        if here is not None:
+            return here
+        key = speaker.workload.key
+        return next((one for one in speakers(self.fabric.policies) if one.workload.key == key), speaker)
 
     def _called(self, client: Speaker, call: Call) -> Ends | None:
         src = client.workload.address(call.version)

@@ -38,6 +38,8 @@ class Connection:
     to: Ends
     seen_ms: dict[bool, int]
     has_data: dict[bool, bool] = field(default_factory=_nothing_sent)
+    has_moved: bool = False
+    """Its server has: until all devices know, its packets may not arrive."""
     is_over: bool = False
     has_ended: bool = False
     """A write has ended it, and no packet of its server, or with something wrong in it, may have opened it again."""
@@ -128,7 +130,12 @@ class Ledger:
         for connection in self._by_call.values():
             connection.is_over, connection.has_ended = True, False
 
-    def keep(self, there: Collection[PlannedWorkload | Entrance]) -> None:
-        """Only connections between these have promises."""
+    def keep(self, there: Collection[PlannedWorkload | Entrance], moved: Collection[PlannedWorkload] = ()) -> None:
+        """Only connections between these have promises. `moved` are those that connections of one device go on with."""
+        now = {one.wherever: one for one in moved}
         for connection in self._by_call.values():
+            is_of_one = isinstance(connection.client, PlannedWorkload) and len(connection.kept_at) == 1
+            server = now.get(connection.server.wherever)
+            if server is not None and server != connection.server and is_of_one:
+                connection.server, connection.has_moved = server, True
             connection.is_over |= connection.client not in there or connection.server not in there

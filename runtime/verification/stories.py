@@ -56,6 +56,15 @@ _ONLY_FAR = replace(SHOP, services=(replace(_WEB, app="", backends=(PlannedBacke
 _WITHOUT_NEAR = replace(SHOP, workloads=(_CLIENT, _FAR, _STRANGER))
 _NEW = PlannedWorkload(network=0, host=13)
 SHOP_OF_ONE = replace(SHOP, services=(replace(_WEB, app="", backends=(PlannedBackend(workload=1),)),))
+_BY_CHANCE = replace(
+    SHOP,
+    workloads=(*SHOP.workloads, PlannedWorkload(network=0, host=15, place="dpu-b")),
+    services=(replace(_WEB, algorithm="Random"),),
+)
+"""Both backends on the other device are known by what leads there, unless one of them may move."""
+_MOVED = replace(
+    _BY_CHANCE, workloads=tuple(replace(one, place="dpu-a") if one == _FAR else one for one in _BY_CHANCE.workloads)
+)
 _CALL = Call(client=0, service=1, version=4, src_port=1024)
 _QUERY = Call(client=0, service=0, version=4, src_port=1024)
 _MESH = replace(
@@ -87,6 +96,7 @@ _ALONE = replace(_SHOWN, workloads=(_NEAR, _STRANGER), services=_SHOWN.services[
 _ALONE_IN_IPV6 = replace(_ALONE, workloads=(replace(_NEAR, versions=(6,)), _STRANGER))
 """The address that its MAC address is derived from has gone."""
 _ENTER = Enter(device="dpu-a", client=0, service=1, version=4, src_port=1024)
+_ALL_GO_ON = tuple(step for back in range(8) for step in (More(back=back, flags="PA"), Answer(back=back, flags="PA")))
 _SETTLED = tuple(Restart(device=device, how="fitting") for device in DEVICES)
 
 
@@ -313,6 +323,15 @@ STORIES = (
             More(back=5, flags="A"),
         ),
         arrives=8,
+    ),
+    Story(
+        name="a virtual machine keeps its connections when it moves to its client's device, and back",
+        plans=(_BY_CHANCE, _MOVED, _BY_CHANCE),
+        steps=(
+            *_both(*(replace(_CALL, src_port=1024 + number) for number in range(4))),
+            *(step for _ in range(2) for step in (Apply(), *_ALL_GO_ON)),
+        ),
+        arrives=64,
     ),
     Story(
         name="connections stay with their proxy, or without one, when redirects come and go",

@@ -35,10 +35,13 @@ class Witness:
         self._returning = Returning()
 
     def adopt(self, plan: PolicyPlan) -> None:
-        """Connections whose client or server has gone or moved are promised nothing any more."""
+        """Connections whose client or server has gone, or moved without being one that may, are promised nothing."""
         self._plan = plan
         self._plans.append(plan)
-        self._ledger.keep((*plan.everyone, *entrances(plan)))
+        there = (*plan.everyone, *entrances(plan))
+        is_joined = plan.underlay in ("shared", "routed")
+        moved = [one for one in plan.everyone if one.may_move and one.place in DEVICES] if is_joined else []
+        self._ledger.keep(there, moved)
         self._ledger.keep_across({device: crossed_networks(plan, device) for device in DEVICES})
         self._returning.forget_all()
 
@@ -161,6 +164,8 @@ class Witness:
         if not is_known and not connection.is_promised(self._now_ms(connection)):
             return
         network, is_settled = connection.server.network, self._fabric.is_settled
+        if connection.has_moved and not is_settled:
+            return
         if policed.may_stop(self._plan, journey, network, connection.kept_at, is_settled=is_settled):
             return
         if got != wanted or self._receiver(journey) != (connection.server if is_client else connection.client):

@@ -116,7 +116,7 @@ def _underlay(plan: PolicyPlan, name: str) -> Manifest | None:
 
 def _workload(workload: PlannedWorkload) -> Manifest:
     spec: Manifest = {
-        "type": "Proxy" if workload.is_proxy else "Pod",
+        "type": "Proxy" if workload.is_proxy else "VM" if workload.may_move else "Pod",
         "network": planned.network_name(workload.network),
         "node": planned.node_of(workload),
         "addresses": [str(planned.workload_address(workload, version)) for version in workload.versions],

@@ -7,7 +7,7 @@ two plans of the same shape are two states of one cluster.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address
 
 Address = IPv4Address | IPv6Address
@@ -57,6 +57,16 @@ class PlannedWorkload:
     @property
     def is_proxy(self) -> bool:
         return self.host in PROXY_PLACES
+
+    @property
+    def may_move(self) -> bool:
+        """Whether it is a virtual machine: connections to it go on when it moves behind another device."""
+        return self.host % 2 == 0 and not self.is_proxy
+
+    @property
+    def wherever(self) -> PlannedWorkload:
+        """What is the same of it before it moves and behind that."""
+        return replace(self, place="", vlan=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

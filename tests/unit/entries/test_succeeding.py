@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from compiler.entries import succeeding
 from compiler.entries.desired import compile_entries
 from compiler.ir.entries import ActionCall, Entries, Exact, Lpm, TableEntry
 from compiler.policy.loading import load_text
@@ -135,6 +136,101 @@ def test_a_way_that_somebody_else_still_needs_keeps_its_number() -> None:
     after = compiled(beside, previous=before)
     assert hops(after)[0] != hops(before)[0], "the tunnel has a number already"
     assert changed_alike(before, after) == {}
+
+
+# virtual machines: each has a next hop of its own
+
+VM = "type: VM\n  network: shop\n  "
+POD = "type: Pod\n  network: shop\n  "
+VM_1 = SHOP.replace(POD + NODE_OF_1, VM + NODE_OF_1)
+VM_3 = SHOP.replace(POD + NODE_OF_3, VM + NODE_OF_3)
+ON_A = AT_18 + AT_B.replace("id: 16", "id: 19")
+"""The ports of dpu-a with web-3 behind the last of them."""
+BLUE_AT_B = "  - {id: 20, name: blue-web, type: workload, workload: blue/blue-web}\n"
+POD_4 = """
+---
+apiVersion: turnout.dev/v1alpha1
+kind: Workload
+metadata: {name: web-4, namespace: shop}
+spec: {type: Pod, network: shop, node: node-b, addresses: [10.1.0.14]}
+"""
+
+
+def moved_to_a(text: str) -> str:
+    """web-3 comes from dpu-b to dpu-a."""
+    assert text.count(AT_B) == text.count(AT_18) == text.count(NODE_OF_3) == 1
+    return text.replace(AT_B, "").replace(AT_18, ON_A).replace(NODE_OF_3, NODE_OF_3.replace("node-b", "node-a"))
+
+
+def moved_to_b(text: str) -> str:
+    """web-1 goes from dpu-a to dpu-b, where web-3 is."""
+    assert text.count(AT_17) == text.count(AT_B) == text.count(NODE_OF_1) == 1
+    return text.replace(AT_17, "").replace(AT_B, AT_B + AT_17).replace(NODE_OF_1, NODE_OF_1.replace("-a", "-b"))
+
+
+def hop_of(entries: Entries, last: int) -> int:
+    """Of 10.1.0.LAST."""
+    return routes(entries)["route_ipv4", 1, 0x0A010000 + last]
+
+
+def test_a_virtual_machine_takes_its_next_hop_along_and_comes_back_with_it() -> None:
+    before = compiled(VM_1)
+    away = compiled(moved_to_b(VM_1), previous=before)
+    back = compiled(VM_1, previous=away)
+    assert routes(away) == routes(before) == routes(back)
+    hop = hop_of(before, 11)
+    assert [neighbors(one)[hop].action for one in (before, away, back)] == ["deliver", "encapsulate", "deliver"]
+    assert hop_of(away, 13) != hop, "web-3 is a Pod: it is reached by what leads to its device"
+
+
+def test_one_that_comes_leaves_the_way_there_to_the_others() -> None:
+    with_4 = VM_3.replace(BLUE_AT_B, BLUE_AT_B + "  - {id: 22, name: web-4, type: workload, workload: shop/web-4}\n")
+    before = compiled(with_4 + POD_4)
+    after = compiled(moved_to_a(with_4 + POD_4), previous=before)
+    assert routes(after) == routes(before)
+    assert hop_of(before, 13) != hop_of(before, 14)
+    assert neighbors(before)[hop_of(before, 13)] == neighbors(before)[hop_of(before, 14)]
+    assert neighbors(after)[hop_of(after, 13)].action == "deliver"
+    assert neighbors(after)[hop_of(after, 14)] == neighbors(before)[hop_of(before, 14)]
+
+
+def test_one_that_has_shared_a_next_hop_gets_its_own() -> None:
+    """As Pods do, and as they did before they had their own."""
+    with_4 = SHOP.replace(BLUE_AT_B, BLUE_AT_B + "  - {id: 22, name: web-4, type: workload, workload: shop/web-4}\n")
+    before = compiled(with_4 + POD_4)
+    assert hop_of(before, 13) == hop_of(before, 14)
+    after = compiled(with_4.replace(POD + NODE_OF_3, VM + NODE_OF_3) + POD_4, previous=before)
+    assert hop_of(after, 14) == hop_of(before, 14)
+    assert hop_of(after, 13) != hop_of(after, 14)
+
+
+def test_one_without_others_keeps_what_led_to_it() -> None:
+    before = compiled(SHOP)
+    assert routes(compiled(VM_3, previous=before)) == routes(before)
+
+
+def test_what_answers_clients_outside_leads_to_its_device_for_ever() -> None:
+    """Their connections know it as well, so a virtual machine may not take it along."""
+    eip = (Path(__file__).parents[3] / "examples" / "eip.yaml").read_text()
+    entered = [
+        (device.name, entry.action.arguments[0])
+        for device in policies(eip).devices
+        for entry in compiled(eip, device.name).table_entries
+        if entry.table.startswith("entrance_") and isinstance(entry.action, ActionCall)
+    ]
+    assert any(hop in routes(compiled(eip, name)).values() for name, hop in entered), "Pods are reached by it, too"
+    for name, hop in entered:
+        before = compiled(eip, name)
+        after = compiled(eip.replace("type: Pod", "type: VM"), name, before)
+        assert neighbors(after)[hop] == neighbors(before)[hop]
+        assert hop not in routes(after).values()
+
+
+def test_more_of_them_than_there_is_room_for_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(succeeding, "MOST_MOVERS", 0)
+    before = compiled(VM_3)
+    monkeypatch.setattr(succeeding, "MOST_MOVERS", 1)
+    assert routes(compiled(VM_3, previous=before)) == routes(before)
 
 
 def changed_alike(before: Entries, after: Entries) -> dict[int, str]:
