@@ -71,14 +71,12 @@ def _movers(
     ways: Iterable[Way], led_to: Mapping[int, set[_Address]], shared: Container[int]
 ) -> tuple[set[Mover], dict[ActionCall | Mover, int]]:
     """Workloads with a next hop of their own, and those that they have: what has led to them and to nobody else."""
-    hop_of = {address: hop for hop, addresses in led_to.items() for address in addresses}
+    moving = [(way.mover, _addresses(way)) for way in ways if way.mover is not None]
+    hop_of = {address: hop for hop, addresses in led_to.items() for address in addresses} if moving else {}
     movers: set[Mover] = set()
     known: dict[ActionCall | Mover, int] = {}
     others: list[Mover] = []
-    for way in ways:
-        mover, addresses = way.mover, _addresses(way)
-        if mover is None:
-            continue
+    for mover, addresses in moving:
         before = {hop_of[address] for address in addresses if address in hop_of}
         own = {hop for hop in before if led_to[hop] <= addresses and hop not in shared}
         if own:

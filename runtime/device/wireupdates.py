@@ -116,8 +116,8 @@ class WireUpdates:
 
 
 def _is_of_another(head: bytes) -> bool:
-    """Whether a short update ends where its entity does, and that where its first field does, which is no entry."""
-    is_so = _OTHER.match(head) is not None and head[6] & 7 == wire.LENGTH and head[6:7] != _ENTRY
+    """Whether a short update ends where its entity does, and that where its first field does."""
+    is_so = _OTHER.match(head) is not None and head[6] & 7 == wire.LENGTH
     return is_so and len(head) > 7 and head[1] - 4 == head[5] == head[7] + 2  # what tags, type and lengths take
 
 
