@@ -236,8 +236,21 @@ FRAGMENTS = (
     ),
 )
 
+MOVING = (
+    Story(
+        name="a virtual machine keeps its connections when it moves to its client's device, and back",
+        plans=(_BY_CHANCE, _MOVED, _BY_CHANCE),
+        steps=(
+            *_both(*(replace(_CALL, src_port=1024 + number) for number in range(4))),
+            *(step for _ in range(2) for step in (Apply(), *_ALL_GO_ON)),
+        ),
+        arrives=64,
+    ),
+)
+
 STORIES = (
     *OUTSIDE,
+    *MOVING,
     *FRAGMENTS,
     Story(name="calls and answers", plans=(SHOP,), steps=(*_both(_CALL, _QUERY),), arrives=16),
     Story(
@@ -323,15 +336,6 @@ STORIES = (
             More(back=5, flags="A"),
         ),
         arrives=8,
-    ),
-    Story(
-        name="a virtual machine keeps its connections when it moves to its client's device, and back",
-        plans=(_BY_CHANCE, _MOVED, _BY_CHANCE),
-        steps=(
-            *_both(*(replace(_CALL, src_port=1024 + number) for number in range(4))),
-            *(step for _ in range(2) for step in (Apply(), *_ALL_GO_ON)),
-        ),
-        arrives=64,
     ),
     Story(
         name="connections stay with their proxy, or without one, when redirects come and go",

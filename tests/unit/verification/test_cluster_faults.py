@@ -1,13 +1,15 @@
-"""A pipeline with a fault in what concerns clients outside: stories of made-up clusters do not get to their end."""
+"""A pipeline with a fault in what concerns clients outside, or next hops that stay behind when a virtual machine moves:
+stories of made-up clusters do not get to their end."""
 
 from __future__ import annotations
 
 import pytest
 
+from compiler.entries import succeeding
 from compiler.pipeline.assembly import pipeline
 from compiler.pipeline.notation import assign, meta
 from runtime.verification.levels import small
-from runtime.verification.stories import OUTSIDE, Story
+from runtime.verification.stories import MOVING, OUTSIDE, Story
 from tests.unit.verification.faulty import SLOTS, in_action, in_control, is_found, played, without
 
 FAULTS = {
@@ -28,6 +30,11 @@ def test_a_fault_is_found(fault: str) -> None:
     assert is_found(OUTSIDE, FAULTS[fault](small(pipeline(), SLOTS)))
 
 
-@pytest.mark.parametrize("story", OUTSIDE, ids=lambda story: story.name)
+@pytest.mark.parametrize("story", [*OUTSIDE, *MOVING], ids=lambda story: story.name)
 def test_without_a_fault_nothing_is_found(story: Story) -> None:
     played(story, small(pipeline(), SLOTS))
+
+
+def test_a_virtual_machine_without_a_next_hop_of_its_own_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(succeeding, "MOST_MOVERS", 0)
+    assert is_found(MOVING, small(pipeline(), SLOTS))
