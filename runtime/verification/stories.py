@@ -65,6 +65,8 @@ _BY_CHANCE = replace(
 _MOVED = replace(
     _BY_CHANCE, workloads=tuple(replace(one, place="dpu-a") if one == _FAR else one for one in _BY_CHANCE.workloads)
 )
+_BY_CHANCE_SHOWN = replace(_BY_CHANCE, underlay="routed", services=(replace(_BY_CHANCE.services[0], is_shown=True),))
+_MOVED_SHOWN = replace(_BY_CHANCE_SHOWN, workloads=_MOVED.workloads)
 _CALL = Call(client=0, service=1, version=4, src_port=1024)
 _QUERY = Call(client=0, service=0, version=4, src_port=1024)
 _MESH = replace(
@@ -245,6 +247,19 @@ MOVING = (
             *(step for _ in range(2) for step in (Apply(), *_ALL_GO_ON)),
         ),
         arrives=64,
+    ),
+    Story(
+        name="clients outside are answered by one that has moved, once they have said something",
+        plans=(_BY_CHANCE_SHOWN, _MOVED_SHOWN, _BY_CHANCE_SHOWN),
+        steps=(
+            *(Exchange(call=call) for call in _entering(0)),
+            Apply(),
+            *(Answer(back=back, flags="PA") for back in (0, 5, 10, 15)),  # to what each server said last
+            *(4 * [Answer(back=3, flags="PA")]),
+            Apply(),
+            *(8 * [Answer(back=3, flags="PA")]),
+        ),
+        arrives=32,
     ),
 )
 
