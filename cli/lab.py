@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from cli.console import FAILED, Output, fail, print_rows, say
+from runtime.applied import applied_folder, forget_applied
 from runtime.lab.errors import LabError
 from runtime.lab.names import check_lab_name
 from runtime.lab.status import MemberStatus, exec_command, recorded, status
@@ -70,12 +71,22 @@ def lab_up(
 
 @app.command("down")
 def lab_down(name: LabName = "lab") -> None:
-    """Remove a lab and all that runs in it."""
+    """Remove a lab and all that runs in it, and the records of what was applied to its devices."""
+    listens = _listens(name)
     try:
         was_up = down(name)
     except LabError as error:
         raise fail(str(error)) from error
+    forget_applied(applied_folder(), listens)
     say(f"lab '{name}' {'removed' if was_up else 'was not up'}")
+
+
+def _listens(name: str) -> tuple[str, ...]:
+    """Where the devices of a lab are reached; of one that is not up, nothing."""
+    try:
+        return recorded(name).listens
+    except LabError:
+        return ()
 
 
 @app.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})

@@ -7,9 +7,10 @@ recorded texts once more. The records lie where `apply` runs, not on devices, wh
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -57,6 +58,14 @@ def write_applied(folder: Path, record: Applied) -> None:
 def read_applied(folder: Path) -> dict[str, Applied]:
     """The records by the device's name, sorted; empty when nothing was applied from here. Raises `AppliedError`."""
     return {record.device: record for record in map(_read, sorted(folder.glob("*.json")))}
+
+
+def forget_applied(folder: Path, addresses: Collection[str]) -> None:
+    """Remove the records of devices that were reached there: they are no more. What is no record is left alone."""
+    for path in folder.glob("*.json"):
+        with contextlib.suppress(AppliedError, OSError):
+            if _read(path).address in addresses:
+                path.unlink()
 
 
 def _read(path: Path) -> Applied:

@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from runtime.applied import FOLDER, Applied, AppliedError, applied_folder, read_applied, write_applied
+from runtime.applied import (
+    FOLDER,
+    Applied,
+    AppliedError,
+    applied_folder,
+    forget_applied,
+    read_applied,
+    write_applied,
+)
 
 RECORD = Applied(device="dpu-a", address="unix:/run/turnout/dpu-a.sock", sources={"shop.yaml": "kind: Network\n"})
 
@@ -22,6 +30,16 @@ def test_comes_back_and_is_replaced(tmp_path: Path) -> None:
     assert read_applied(folder) == {"dpu-a": later, "dpu-b": other}
     assert folder.stat().st_mode & 0o777 == 0o700
     assert sorted(path.name for path in folder.iterdir()) == ["dpu-a.json", "dpu-b.json"]
+
+
+def test_devices_that_are_no_more_are_forgotten(tmp_path: Path) -> None:
+    other = Applied(device="dpu-b", address="dpu-b:9559", sources={})
+    for record in (RECORD, other):
+        write_applied(tmp_path, record)
+    (tmp_path / "x.json").write_text("no record")
+    forget_applied(tmp_path, (RECORD.address, "unix:/elsewhere"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dpu-b.json", "x.json"]
+    forget_applied(tmp_path / "nowhere", (RECORD.address,))
 
 
 def test_no_folder_is_no_record(tmp_path: Path) -> None:
