@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from compiler.entries.numbers import Mover, NextHops, first_match
 from compiler.entries.reachability import Place
@@ -53,32 +54,62 @@ def next_hops(ways: Sequence[Way], directly: Container[str], words: Vocabulary, 
 
     `directly` are the names of networks in which a workload may have several next hops: nothing is taken along there.
     """
-    led_to = _led_to(previous)
-    movers, known = _movers((way for way in ways if way.network.name not in directly), led_to, _shared(previous))
+    before = _Before(previous)
+    movers, known = _movers((way for way in ways if way.network.name not in directly), before)
     kept = set(known.values())
     held = {first_match(entry): entry.action for entry in previous.table_entries if entry.table == "neighbor"}
-    by_call: dict[ActionCall | Mover, int] = {}
-    for hop in sorted(held.keys() - kept, key=lambda hop: (-len(led_to.get(hop, ())), hop)):
-        call = held[hop]
-        if isinstance(call, ActionCall):
-            by_call.setdefault(call, hop)
+    alike: defaultdict[ActionCall, list[int]] = defaultdict(list)
+    for hop, call in held.items():
+        if hop not in kept and isinstance(call, ActionCall):
+            alike[call].append(hop)
+    by_call = {call: before.foremost(of_call) for call, of_call in alike.items()}
     hops = NextHops({**by_call, **known}, held, movers)
-    _hand_over(hops, [way for way in ways if way.mover not in movers], led_to, words)
+    _hand_over(hops, [way for way in ways if way.mover not in movers], before, words)
     return hops
 
 
-def _movers(
-    ways: Iterable[Way], led_to: Mapping[int, set[_Address]], shared: Container[int]
-) -> tuple[set[Mover], dict[ActionCall | Mover, int]]:
+class _Before:
+    """What a device holds. Each part is looked for when it is asked for: mostly never."""
+
+    def __init__(self, entries: Entries) -> None:
+        self._entries = entries
+
+    @cached_property
+    def led_to(self) -> Mapping[int, set[_Address]]:
+        """The addresses of workloads by the next hop that routes led to them by."""
+        found: defaultdict[int, set[_Address]] = defaultdict(set)
+        for entry in self._entries.table_entries:
+            match entry:
+                case TableEntry(
+                    table=table, matches=(Exact(value=network), Lpm(value=address)), action=ActionCall(arguments=(hop,))
+                ) if table in _ROUTES:
+                    found[hop].add((table, network, address))
+                case _:
+                    pass
+        return found
+
+    @cached_property
+    def shared(self) -> frozenset[int]:
+        """Next hops to devices that let clients outside in, who are answered by these."""
+        calls = (entry.action for entry in self._entries.table_entries if entry.table in _ENTRANCES)
+        return frozenset(call.arguments[0] for call in calls if isinstance(call, ActionCall))
+
+    def foremost(self, hops: Sequence[int]) -> int:
+        """Of next hops with one way the one that most led by."""
+        return hops[0] if len(hops) == 1 else min(hops, key=lambda hop: (-len(self.led_to.get(hop, ())), hop))
+
+
+def _movers(ways: Iterable[Way], before: _Before) -> tuple[set[Mover], dict[ActionCall | Mover, int]]:
     """Workloads with a next hop of their own, and those that they have: what has led to them and to nobody else."""
     moving = [(way.mover, _addresses(way)) for way in ways if way.mover is not None]
-    hop_of = {address: hop for hop, addresses in led_to.items() for address in addresses} if moving else {}
+    led_to = before.led_to if moving else dict[int, set[_Address]]()
+    hop_of = {address: hop for hop, addresses in led_to.items() for address in addresses}
     movers: set[Mover] = set()
     known: dict[ActionCall | Mover, int] = {}
     others: list[Mover] = []
     for mover, addresses in moving:
-        before = {hop_of[address] for address in addresses if address in hop_of}
-        own = {hop for hop in before if led_to[hop] <= addresses and hop not in shared}
+        had = {hop_of[address] for address in addresses if address in hop_of}
+        own = {hop for hop in had if led_to[hop] <= addresses and hop not in before.shared}
         if own:
             known[mover] = min(own)
             movers.add(mover)
@@ -88,13 +119,7 @@ def _movers(
     return movers, known
 
 
-def _shared(previous: Entries) -> frozenset[int]:
-    """Next hops to devices that let clients outside in, who are answered by these."""
-    calls = (entry.action for entry in previous.table_entries if entry.table.startswith(_ENTRANCES))
-    return frozenset(call.arguments[0] for call in calls if isinstance(call, ActionCall) and call.arguments)
-
-
-def _hand_over(hops: NextHops, ways: Sequence[Way], led_to: Mapping[int, set[_Address]], words: Vocabulary) -> None:
+def _hand_over(hops: NextHops, ways: Sequence[Way], before: _Before, words: Vocabulary) -> None:
     """Let new ways have the numbers that those before them had."""
     wanted = {way.call for way in ways}
     new = wanted - hops.known.keys()
@@ -106,28 +131,13 @@ def _hand_over(hops: NextHops, ways: Sequence[Way], led_to: Mapping[int, set[_Ad
         if way.call in new:
             leads_to[way.call] |= _addresses(way)
     heirs = {address: call for call, addresses in leads_to.items() for address in addresses}
-    for hop, before in sorted(led_to.items()):
-        if hop not in gone:
-            continue
-        calls = {heirs[address] for address in before if address in heirs}
+    for hop in sorted(gone.keys() & before.led_to.keys()):
+        led_to = before.led_to[hop]
+        calls = {heirs[address] for address in led_to if address in heirs}
         for call in sorted(calls, key=lambda call: call.arguments):
-            if before <= leads_to[call] or _is_same_home(words, gone[hop], call):
+            if led_to <= leads_to[call] or _is_same_home(words, gone[hop], call):
                 hops.hand_over(gone[hop], call)
                 break
-
-
-def _led_to(previous: Entries) -> dict[int, set[_Address]]:
-    """The addresses of workloads by the next hop that routes led to them by."""
-    found: defaultdict[int, set[_Address]] = defaultdict(set)
-    for entry in previous.table_entries:
-        match entry:
-            case TableEntry(
-                table=table, matches=(Exact(value=network), Lpm(value=address)), action=ActionCall(arguments=(hop,))
-            ) if table in _ROUTES:
-                found[hop].add((table, network, address))
-            case _:
-                pass
-    return found
 
 
 def _addresses(way: Way) -> set[_Address]:
