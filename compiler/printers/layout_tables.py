@@ -11,10 +11,12 @@ from compiler.printers.layout_maps import SIDE, SIDE_BITS, SIDES, U32, MapKind, 
 from compiler.printers.layout_struct import Member, StructLayout, natural, packed, with_byte
 from compiler.printers.layout_ternary import MASK_ID, MaskLayout, Place, has_masks, mask_layout, place_limit
 from compiler.printers.layout_values import (
+    GROUP_WORDS,
     ActionLayout,
     GroupSlice,
     SelectorLayout,
     ValueLayout,
+    group_words,
     selector_layout,
     value_layout,
 )
@@ -135,13 +137,7 @@ class TableLayout:
 
     def encode_group(self, group: GroupSlice) -> bytes:
         """The value of a table with a selector."""
-        words = {
-            "group_offset": group.offset,
-            "ring_size": group.size - group.cycle,
-            "cycle_size": group.cycle,
-            "counter": group.counter,
-            "rank": group.rank,
-        }
+        words = dict(zip(GROUP_WORDS, group_words(group, group.counter), strict=True))
         return self._group().encode([words[member.name] for member in self._group().members])
 
     def decode_group(self, raw: bytes) -> GroupSlice:

@@ -104,6 +104,15 @@ class GroupSlice:
     rank: int = 0
 
 
+GROUP_WORDS: tuple[str, ...] = ("group_offset", "ring_size", "cycle_size", "counter", "rank")
+"""What the value of a selector table may hold, of which each table has some."""
+
+
+def group_words(group: GroupSlice, counter: int) -> tuple[int, ...]:
+    """Those of a slice, in the order of `GROUP_WORDS`."""
+    return group.offset, group.size - group.cycle, group.cycle, counter, group.rank
+
+
 def action_layout(action: Action) -> ActionLayout:
     arguments = natural(action.name, ((p.name, p.width_bits) for p in action.params))
     return ActionLayout(name=action.name, number=action.id & (1 << ACTION_BITS) - 1, arguments=arguments)

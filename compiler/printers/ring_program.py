@@ -16,7 +16,6 @@ SPACE: Final = "ring_space"
 """The map of the ring: as shared memory a bit a slot that is not free, then slots of 8 bytes: the place of a member."""
 TAKEN_BYTES: Final = 1 << 14
 """Of bits, before the slots."""
-SLOT_BYTES: Final = 8
 MAX_SEATS: Final = 4096
 LOOKS: Final = 1 << 15
 """At a slot in one run, at most."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from compiler.ir.entries import ActionCall, MatchValue, numbers_of
 from compiler.ir.nodes import Pipeline
@@ -20,6 +20,7 @@ from compiler.ir.tables import Action, Table
 from runtime.device.records import ActionSet, RowAction
 from runtime.device.refusals import invalid, precondition
 
+T = TypeVar("T")
 Fields: TypeAlias = tuple[str, ...]
 Claims: TypeAlias = tuple[tuple["Targets", Values], ...]
 """What one entry or member refers to."""
@@ -40,7 +41,7 @@ class Targets:
 
     def note(self, values: Values, step: int) -> None:
         """There is one more, or one less."""
-        _add(self.present, values, step)
+        add_uses(self.present, values, step)
 
 
 @dataclass(slots=True)
@@ -142,7 +143,7 @@ def check_claims(where: str, claims: Claims) -> None:
 
 def note_claims(claims: Claims, step: int) -> None:
     for targets, values in claims:
-        _add(targets.used, values, step)
+        add_uses(targets.used, values, step)
 
 
 def references(pipeline: Pipeline, numbers: Mapping[str, Targets]) -> References:
@@ -199,7 +200,8 @@ def _values(matches: Sequence[MatchValue], places: tuple[int, ...]) -> Values:
     return tuple(numbers_of(matches[place])[0] for place in places)
 
 
-def _add(counts: Counter[Values], values: Values, step: int) -> None:
-    counts[values] += step
-    if not counts[values]:
-        del counts[values]
+def add_uses(counts: Counter[T], used: T, step: int) -> None:
+    """So many more, or fewer; what is not used any more is counted no more."""
+    counts[used] += step
+    if not counts[used]:
+        del counts[used]

@@ -161,7 +161,10 @@ class Runs:
         return not all(self._instance.takes_many(run.table.codec.name) for run in self._open)
 
     def recognised(self, raw: bytes | None, count: int) -> Iterator[Answer]:
-        """Each of the updates in a `p4.v1.WriteRequest`. None: it is still to be tried by `recognise`."""
+        """Each of the updates in a `p4.v1.WriteRequest`. None: it is still to be tried by `recognise`.
+
+        `NO_ENTRY`: it is about something else.
+        """
         return self._wire.read(raw, count) if raw is not None else repeat(None, count)
 
     def recognise(self, update: p4r.Update) -> Given | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from compiler.ir.entries import Group, GroupRef, Member, MemberRef
 from compiler.ir.tables import Selector
 from runtime.device.records import ActionSet, RowAction
-from runtime.device.referring import Referring, check_claims, note_claims
+from runtime.device.referring import Referring, add_uses, check_claims, note_claims
 from runtime.device.refusals import exhausted, exists, invalid, not_found, precondition
 
 
@@ -112,9 +112,9 @@ class SelectorContents:
     def note_use(self, action: RowAction, step: int) -> None:
         match action:
             case MemberRef():
-                _count(self._member_uses, action.member_id, step)
+                add_uses(self._member_uses, action.member_id, step)
             case GroupRef():
-                _count(self._group_uses, action.group_id, step)
+                add_uses(self._group_uses, action.group_id, step)
             case ActionSet():
                 self.set_count += step
                 self.total_weight += step * set_weight(action)
@@ -166,7 +166,7 @@ class SelectorContents:
     def _note_group(self, group: Group, step: int) -> None:
         self.total_weight += step * _weight(group)
         for member in group.members:
-            _count(self._member_uses, member.member_id, step)
+            add_uses(self._member_uses, member.member_id, step)
 
     def _check_style(self, *, one_shot: bool) -> None:
         if one_shot and (self.members or self.groups):
@@ -202,14 +202,6 @@ class SelectorContents:
                 return f"action profile {self.selector.name}, member {reference.member_id}"
             case GroupRef():
                 return f"action profile {self.selector.name}, group {reference.group_id}"
-
-
-def _count(uses: Counter[int], number: int, step: int) -> None:
-    left = uses[number] + step
-    if left:
-        uses[number] = left
-    else:
-        del uses[number]
 
 
 def set_weight(action: ActionSet) -> int:

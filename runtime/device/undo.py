@@ -26,22 +26,20 @@ class UndoLog:
         self._finals: list[Callable[[], Inverse | None]] = []
         self._is_undoing = False
 
-    def note(self, inverse: Inverse) -> None:
+    def note(self, inverse: Inverse | Was) -> None:
         """`inverse` undoes what has just been done. It does not fail; what it does is not noted in its turn."""
         if not self._is_undoing:
             self._inverses.append(inverse)
 
     def put(self, held: dict[K, V], key: K, value: V) -> None:
         """Set `held[key]`, and note what it was."""
-        if not self._is_undoing:
-            self._inverses.append((held, key, held.get(key, _ABSENT)))
+        self.note((held, key, held.get(key, _ABSENT)))
         held[key] = value
 
     def pop(self, held: dict[K, V], key: K) -> V:
         """Take `held[key]` out, and note what it was."""
         value = held.pop(key)
-        if not self._is_undoing:
-            self._inverses.append((held, key, value))
+        self.note((held, key, value))
         return value
 
     def at_commit(self, final: Callable[[], Inverse | None]) -> None:

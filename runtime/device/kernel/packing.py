@@ -15,15 +15,13 @@ from compiler.ir.entries import ActionCall
 from compiler.ir.tables import MatchKind
 from compiler.printers.layout import GroupSlice, MapKind, StructLayout, TableLayout, ValueLayout
 from compiler.printers.layout_maps import SIDE_BITS
-from compiler.printers.layout_values import VALUE_HEAD
+from compiler.printers.layout_values import GROUP_WORDS, VALUE_HEAD, group_words
 from compiler.span import InternalError
 from runtime.device.keyforms import number_sizes, unpacker
 from runtime.device.records import RowKey
 
 PackKey = Callable[[RowKey], bytes]
 """From a key of `runtime.device.keyforms` to the one in the map, on side 0."""
-SLICE_WORDS = ("group_offset", "ring_size", "cycle_size", "counter", "rank")
-"""What the value of a table with a selector may hold, as `TableLayout.encode_group` names it."""
 PackValue = Callable[[ActionCall, int], bytes]
 """From an action and the index of its entry's direct counter."""
 
@@ -63,26 +61,22 @@ def value_packer(table: TableLayout) -> PackValue:
     return call_packer(table.value) if table.value is not None else _takes_none
 
 
-def _takes_none(call: ActionCall, counter: int) -> bytes:
-    raise InternalError(f"a table with a selector takes no actions: {call}, counter {counter}")
+def _takes_none(given: ActionCall | GroupSlice, counter: int) -> bytes:
+    raise InternalError(f"a table takes actions, or groups where it has a selector, but not {given}, counter {counter}")
 
 
 def group_packer(table: TableLayout) -> Callable[[GroupSlice, int], bytes]:
     """From a slice of the ring and the index of an entry's direct counter; of a table with a selector."""
     if table.group is None:
-        return _takes_no_group
+        return _takes_none
     pack = _packer(table.group, "", table.group.size)
-    places = [SLICE_WORDS.index(member.name) for member in table.group.members]
+    places = [GROUP_WORDS.index(member.name) for member in table.group.members]
 
     def packed(group: GroupSlice, counter: int) -> bytes:
-        words = (group.offset, group.size - group.cycle, group.cycle, counter, group.rank)
+        words = group_words(group, counter)
         return pack(*[words[place] for place in places])
 
     return packed
-
-
-def _takes_no_group(group: GroupSlice, counter: int) -> bytes:
-    raise InternalError(f"a table without a selector takes no groups: {group}, counter {counter}")
 
 
 def call_packer(value: ValueLayout) -> PackValue:

@@ -12,7 +12,6 @@ from compiler.printers.ring_program import (
     MAX_SEATS,
     PROGRAM,
     SEATS,
-    SLOT_BYTES,
     SPACE,
     TAKEN_BYTES,
     context_of,
@@ -23,6 +22,7 @@ from runtime.bpf.maps import Map
 from runtime.bpf.object import Object
 from runtime.bpf.program import Program
 from runtime.bpf.testrun import run_syscall
+from runtime.device.kernel.ringslots import STRIDE
 from runtime.device.refusals import internal
 
 
@@ -58,7 +58,7 @@ class RingFiller:
         for _ in range(len(members) * size // LOOKS + 2):  # no member looks at a slot twice
             context = run_syscall(self._program.fd, context).context
             if not slots_left(context):
-                return self._space[TAKEN_BYTES : TAKEN_BYTES + size * SLOT_BYTES]
+                return self._space[TAKEN_BYTES : TAKEN_BYTES + size * STRIDE]
         raise internal(f"the program {PROGRAM} left {slots_left(context)} of {size} slots of a ring free")
 
 
