@@ -90,6 +90,14 @@ class Deferred:
         return len(old)
 
     def insert_member(self, member: Member) -> None: ...
+
+    @property
+    def takes_many_members(self) -> bool:
+        return True
+
+    def insert_members(self, members: Sequence[Member]) -> int:
+        return len(members)
+
     def modify_member(self, member: Member) -> None: ...
     def delete_member(self, selector: str, member_id: int) -> None: ...
     def insert_group(self, group: Group) -> None: ...

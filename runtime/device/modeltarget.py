@@ -324,6 +324,13 @@ class ModelInstance:
     def insert_member(self, member: Member) -> None:
         self._insert(member)
 
+    @property
+    def takes_many_members(self) -> bool:
+        return False
+
+    def insert_members(self, members: Sequence[Member]) -> int:
+        return done_one_by_one(self.insert_member, members, self.undo)
+
     def modify_member(self, member: Member) -> None:
         self._modify(member, self.model.selection(member.selector).member(member.id))
 

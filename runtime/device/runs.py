@@ -1,5 +1,6 @@
 """Updates of a batch that are handed to the target together: the same kind of update to entries of the same table.
 
+New members of an action profile are handed over so, too (`runtime.device.memberruns`).
 Most batches are many like updates. Each is recognised by its bytes (`runtime.device.wireforms`), checked against the
 contents and noted there, one by one and in order; the target is then given all of a run at once, which for the kernel
 is one system call and not a thousand. What is not recognised or does not pass its check is not taken: the caller does
@@ -12,22 +13,44 @@ server's affair), but an entry is in one of them only, and they are finished in 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator
 from functools import partial
 from itertools import repeat
-from typing import TypeGuard
+from typing import Any, Protocol, TypeGuard
 
 from finsy.proto import p4r
 
 from runtime.device.contents import Contents, TableContents
+from runtime.device.memberruns import MemberRun
 from runtime.device.records import ActionSet, Row, RowAction, RowKey
 from runtime.device.refusals import RefusedError
 from runtime.device.schema import Schema
+from runtime.device.selectorcontents import SelectorContents
 from runtime.device.target import Instance
 from runtime.device.wireforms import Recognised
-from runtime.device.wireupdates import Answer, Given, WireUpdates
+from runtime.device.wireupdates import PROFILE, TABLE, Answer, Given, Read, Source, WireUpdates
 
 INSERT, MODIFY, DELETE = p4r.Update.INSERT, p4r.Update.MODIFY, p4r.Update.DELETE
+
+
+class AnyRun(Protocol):
+    """Of entries, or of members."""
+
+    @property
+    def kind(self) -> int: ...
+
+    @property
+    def keys(self) -> Collection[RowKey | int]:
+        """Of the entries, or ids of the members."""
+        ...
+
+    def take(self, place: int, recognised: Any) -> bool: ...
+    def hand_over(self, instance: Instance) -> list[int]: ...
+    def is_slow(self, instance: Instance) -> bool:
+        """Whether the target takes them one by one."""
+        ...
+
+    def take_back(self) -> None: ...
 
 
 class Run:
@@ -44,6 +67,10 @@ class Run:
         """As they are to be; for DELETE, as they were."""
         self._old: list[Row] = []
         self._is_plain, self._there, self._size = table.is_plain, table.rows, table.codec.table.size
+
+    @property
+    def keys(self) -> Collection[RowKey]:
+        return self.rows
 
     def take(self, place: int, recognised: Recognised) -> bool:
         """Whether the update passes its check. It is noted then.
@@ -108,12 +135,18 @@ class Run:
             done = instance.modify_rows(codec, rows)
         else:
             done = instance.delete_rows(codec, rows)
-        self.take_back(done, len(rows))
-        instance.undo.note(partial(self.take_back, 0, done))
+        self._forget(done, len(rows))
+        instance.undo.note(partial(self._forget, 0, done))
         return self.places[done:]
 
-    def take_back(self, first: int, end: int) -> None:
-        """These updates have not taken effect after all."""
+    def is_slow(self, instance: Instance) -> bool:
+        return not instance.takes_many(self.table.codec.name)
+
+    def take_back(self) -> None:
+        """None of it has taken effect after all."""
+        self._forget(0, len(self.rows))
+
+    def _forget(self, first: int, end: int) -> None:
         for at, row in reversed(list(enumerate(self.rows.values()))[first:end]):
             if self.kind == INSERT:
                 self.table.remove(row.key)
@@ -123,16 +156,24 @@ class Run:
                 self.table.add(row)
 
 
-class _TableRuns:
-    """What is open of one table, at most one run a kind, and the entries in there."""
+class _RunsOf:
+    """What is open of one table, or of one profile's members: at most one run a kind, and what is in there."""
 
-    __slots__ = ("contents", "keys", "open", "read")
+    __slots__ = ("contents", "keys", "open", "read", "stands_alone")
 
-    def __init__(self, contents: TableContents, read: Callable[[bytes], Recognised | None]) -> None:
+    def __init__(self, contents: TableContents | SelectorContents, read: Read) -> None:
         self.contents = contents
         self.read = read
-        self.open: dict[int, Run] = {}
-        self.keys: set[RowKey] = set()
+        self.open: dict[int, AnyRun] = {}
+        self.keys: set[RowKey | int] = set()
+        self.stands_alone = isinstance(contents, SelectorContents) or contents.references is not None
+        """What others may refer to, or refers to others, waits for all that came before: the target may refuse that."""
+
+    def begin(self, kind: int) -> AnyRun | None:
+        """None where updates of a kind are not for runs."""
+        if isinstance(self.contents, TableContents):
+            return Run(kind, self.contents)
+        return MemberRun(self.contents) if kind == INSERT else None
 
 
 class Runs:
@@ -140,16 +181,17 @@ class Runs:
 
     def __init__(self, schema: Schema, contents: Contents, instance: Instance) -> None:
         self._instance = instance
-        forms = {
-            number: codec.form
+        self._sources: dict[Source, _RunsOf] = {
+            (TABLE, number): _RunsOf(contents.tables[codec.name], codec.form.read_within)
             for number, codec in schema.tables.items()
             if codec.name in contents.tables and codec.form is not None
         }
-        self._tables = {
-            number: _TableRuns(contents.tables[schema.tables[number].name], form.read) for number, form in forms.items()
-        }
-        self._wire = WireUpdates({number: form.read_within for number, form in forms.items()})
-        self._open: list[Run] = []
+        for number, codec in schema.selectors.items():
+            held = contents.tables[codec.name].selector
+            if held is not None and codec.members is not None:
+                self._sources[PROFILE, number] = _RunsOf(held, codec.members.read_within)
+        self._wire = WireUpdates({source: runs.read for source, runs in self._sources.items()})
+        self._open: list[tuple[_RunsOf, AnyRun]] = []
 
     @property
     def are_open(self) -> bool:
@@ -157,8 +199,8 @@ class Runs:
 
     @property
     def are_slow(self) -> bool:
-        """Whether any is of a table whose entries the target takes one by one."""
-        return not all(self._instance.takes_many(run.table.codec.name) for run in self._open)
+        """Whether the target takes any of it one by one."""
+        return any(run.is_slow(self._instance) for _, run in self._open)
 
     def recognised(self, raw: bytes | None, count: int) -> Iterator[Answer]:
         """Each of the updates in a `p4.v1.WriteRequest`. None: it is still to be tried by `recognise`.
@@ -168,53 +210,55 @@ class Runs:
         return self._wire.read(raw, count) if raw is not None else repeat(None, count)
 
     def recognise(self, update: p4r.Update) -> Given | None:
-        """None: it is not for a run."""
+        """None: it is not for a run, or a member, which is recognised in its request alone."""
         entry = update.entity.table_entry  # of another kind of entity it is empty, and of no table
-        table = self._tables.get(entry.table_id)
-        found = table.read(entry.SerializeToString()) if table is not None else None
-        return None if found is None else (update.type, entry.table_id, found)
+        source = TABLE, entry.table_id
+        table = self._sources.get(source)
+        if table is None:
+            return None
+        raw = entry.SerializeToString()
+        found = table.read(raw, 0, len(raw))
+        return None if found is None else (update.type, source, found)
 
     def take(self, place: int, given: Given) -> bool:
         """Whether the update is part of a run now; if not, nothing has happened."""
-        kind, number, recognised = given
-        table, key = self._tables[number], recognised[0]
-        if key in table.keys:
+        kind, source, recognised = given
+        runs, key = self._sources[source], recognised[0]
+        if key in runs.keys:
             return False
-        run = table.open.get(kind)
+        run = runs.open.get(kind)
         if run is None:
-            run = Run(kind, table.contents)
-            if not self._may_stand_beside_others(run) or not run.take(place, recognised):
+            run = runs.begin(kind) if self._may_stand_beside_others(runs) else None
+            if run is None or not run.take(place, recognised):
                 return False
-            table.open[kind] = run
-            self._open.append(run)
+            runs.open[kind] = run
+            self._open.append((runs, run))
         elif not run.take(place, recognised):
             return False
-        table.keys.add(key)
+        runs.keys.add(key)
         return True
 
-    def _may_stand_beside_others(self, run: Run) -> bool:
-        """What others may refer to, or refers to others, waits for all that came before: the target may refuse that."""
-        return not self._open or not (run.table.references or self._open[-1].table.references)
+    def _may_stand_beside_others(self, runs: _RunsOf) -> bool:
+        return not self._open or not (runs.stands_alone or self._open[-1][0].stands_alone)
 
     def finish(self) -> list[int]:
         """Have the target do all that is open. Returns the places of updates that it has not done."""
         left: list[int] = []
         while self._open:
-            left += self._open[0].hand_over(self._instance)
-            self._close(self._open[0])
+            left += self._open[0][1].hand_over(self._instance)
+            self._close(*self._open[0])
         return sorted(left)
 
     def abandon(self) -> None:
         """Something unforeseen has happened: what is open never was."""
-        for run in self._open[::-1]:
-            run.take_back(0, len(run.rows))
-            self._close(run)
+        for runs, run in self._open[::-1]:
+            run.take_back()
+            self._close(runs, run)
 
-    def _close(self, run: Run) -> None:
-        self._open.remove(run)
-        table = self._tables[run.table.codec.table.id]
-        del table.open[run.kind]
-        table.keys.difference_update(run.rows)
+    def _close(self, runs: _RunsOf, run: AnyRun) -> None:
+        self._open.remove((runs, run))
+        del runs.open[run.kind]
+        runs.keys.difference_update(run.keys)
 
 
 def _is_plain(row: Row | None) -> TypeGuard[Row]:

@@ -40,6 +40,7 @@ from runtime.device.refusals import invalid
 from runtime.device.rowactions import RowActionCodec, id_of
 from runtime.device.translation import NO_TRANSLATIONS, Ports, Translations, translations
 from runtime.device.wireforms import TableForm, has_form
+from runtime.device.wiremembers import MemberForm, member_form
 from runtime.device.wirerows import RowForm
 
 
@@ -74,6 +75,11 @@ class TableCodec:
     def rows(self) -> RowForm | None:
         """Writes them without making messages, where `form` reads them so."""
         return RowForm(self.table, self.actions, self.row_actions.to_bytes) if self._has_forms else None
+
+    @cached_property
+    def members(self) -> MemberForm | None:
+        """Recognises members of its selector so."""
+        return member_form(self.table, self.actions)
 
     @property
     def _has_forms(self) -> bool:

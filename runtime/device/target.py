@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from compiler.ir.entries import (
     ActionCall,
@@ -34,6 +34,7 @@ from runtime.device.schema import TableCodec
 from runtime.device.slices import Steps
 from runtime.device.undo import UndoLog
 
+T = TypeVar("T")
 MAX_PORT = 511
 """Ports are 1 to this; 0 is none."""
 
@@ -215,6 +216,16 @@ class Instance(Protocol):
         ...
 
     def insert_member(self, member: Member) -> None: ...
+
+    @property
+    def takes_many_members(self) -> bool:
+        """Whether `insert_members` does many together."""
+        ...
+
+    def insert_members(self, members: Sequence[Member]) -> int:
+        """As many inserts of one selector's, in order. Returns how many are done, as `insert_rows` does."""
+        ...
+
     def modify_member(self, member: Member) -> None: ...
     def delete_member(self, selector: str, member_id: int) -> None: ...
     def insert_group(self, group: Group) -> None: ...
@@ -352,13 +363,13 @@ class Target(Protocol):
         ...
 
 
-def done_one_by_one(change: Callable[[Row], None], rows: Sequence[Row], undo: UndoLog) -> int:
+def done_one_by_one(change: Callable[[T], None], given: Sequence[T], undo: UndoLog) -> int:
     """What `Instance.insert_rows` and the like return, of a target that knows no better than one after the other."""
-    for at, row in enumerate(rows):
+    for at, one in enumerate(given):
         mark = undo.mark
         try:
-            change(row)
+            change(one)
         except RefusedError:
             undo.back_to(mark)
             return at
-    return len(rows)
+    return len(given)

@@ -12,26 +12,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from finsy.proto import p4r
 
-from compiler.ir.entries import ActionCall
 from compiler.ir.expressions import width_bits
 from compiler.ir.tables import Action, Key, MatchKind, Param, Table
-from compiler.span import InternalError
 from runtime.device import wirepatterns as wire
 from runtime.device.keyforms import KeyForm
 from runtime.device.records import ActionSet, RowAction, RowKey
 from runtime.device.refusals import RefusedError
+from runtime.device.wirecalls import Calls, Groups, of_numbers
 
 Recognised: TypeAlias = tuple[RowKey, RowAction | None, bytes, int]
 """Key, action (None when the message has none), metadata, controller_metadata."""
 DecodeAction: TypeAlias = Callable[[p4r.TableAction], RowAction]
-Groups: TypeAlias = tuple[Any, ...]
-"""Of a match: bytes, or None."""
-_Call: TypeAlias = tuple[str, int, Callable[[Groups], tuple[int, ...]]]
-"""An action, its group, and its arguments in those behind it."""
 
 REMEMBERED = 4096
 """Actions and metadata are kept by their bytes, for entries share them (next hops, owners); then all are forgotten."""
@@ -42,10 +37,6 @@ _METADATA_TAG = wire.tag(11)[0]
 _CALL_TAG = wire.varint(1 << 3 | wire.LENGTH)
 """`p4.v1.TableAction.action`."""
 _PREFIX_TAG = wire.varint(wire.PREFIX_LEN << 3 | wire.VARINT)[0]
-_ACTION_ID, _PARAMS = 1, 4
-"""Of `p4.v1.Action`."""
-_SHORT, _NOTHING = rb"[\x00-\x7f]", rb"(?!)"
-"""A length below 128; what never matches."""
 _BEHIND = frozenset({"metadata", "controller_metadata"})
 _KNOWN = {
     Table: {"name", "id", "keys", "actions", "default_action", "size", "counter_id", "selector", "doc", "span"},
@@ -66,8 +57,9 @@ class TableForm:
         patterns = [_key_pattern(key) for key in table.keys]
         self._given = len(patterns)
         """The group of what a `TableAction` is, where it is a plain call of at most 127 bytes."""
-        calls, self._calls = _calls(table, actions, self._given + 1)
-        given = rb"(?:" + re.escape(_ACTION_TAG) + _SHORT + rb"(" + calls + rb"))?"
+        self._calls = Calls(() if table.selector is not None else offered(table, actions), self._given + 1)
+        call = _CALL_TAG + wire.SHORT + self._calls.pattern
+        given = rb"(?:" + re.escape(_ACTION_TAG) + wire.SHORT + rb"(" + call + rb"))?"
         pattern = head + b"".join(pattern for pattern, _ in patterns) + given
         self._match = re.compile(pattern, re.DOTALL).match
         self._key_of = _key_of(table.keys, [start for _, start in patterns], keys.pack)
@@ -97,7 +89,7 @@ class TableForm:
             size = len(given)
             if raw[end - size - 1] != size or given[1] != size - 2:
                 return None  # there is more in it than what was matched
-            action = self._remembered.get(given) or self._remember(given, self._call(groups))
+            action = self._remembered.get(given) or self._remember(given, self._calls.of(groups))
         elif end == stop:
             return key, None, b"", 0
         else:
@@ -110,13 +102,6 @@ class TableForm:
         rest = raw[end:stop]
         behind = self._rests.get(rest) or self._read_rest(rest)
         return None if behind is None else (key, action, *behind)
-
-    def _call(self, groups: Groups) -> ActionCall:
-        """The one that was matched."""
-        for name, marker, arguments_of in self._calls:
-            if groups[marker] is not None:
-                return ActionCall(action=name, arguments=arguments_of(groups))
-        raise InternalError("a call was matched, and none of the actions")
 
     def _read_action(self, raw: bytes) -> RowAction | None:
         try:
@@ -148,11 +133,20 @@ class TableForm:
 
 def has_form(table: Table, actions: Mapping[str, Action]) -> bool:
     """Whether entries of a table can be recognised so; those of others are always read the plain way."""
-    offered = [actions[ref.name] for ref in table.actions]
-    nodes = [table, *table.keys, *offered, *(param for action in offered for param in action.params)]
-    if any(_has_more(node) for node in nodes):
+    if any(_has_more(node) for node in (table, *table.keys)) or not have_forms(table, actions):
         return False
     return bool(table.keys) and all(key.match in (MatchKind.EXACT, MatchKind.LPM) for key in table.keys)
+
+
+def have_forms(table: Table, actions: Mapping[str, Action]) -> bool:
+    """Whether all calls of a table's actions can be recognised so."""
+    named = [actions[ref.name] for ref in table.actions]
+    return not any(_has_more(node) for node in (*named, *(param for action in named for param in action.params)))
+
+
+def offered(table: Table, actions: Mapping[str, Action]) -> list[Action]:
+    """Those that entries, or members, may have."""
+    return [actions[ref.name] for ref in table.actions if ref.in_entries]
 
 
 def _has_more(node: Table | Key | Action | Param) -> bool:
@@ -170,7 +164,7 @@ def _key_pattern(key: Key) -> tuple[bytes, int]:
 def _key_of(keys: Sequence[Key], starts: list[int], pack: Callable[..., RowKey]) -> Callable[[Groups], RowKey | None]:
     """From the groups of a match to the key; None where a prefix is none."""
     if all(key.match is MatchKind.EXACT for key in keys):
-        return _of_numbers("pack(%s)", 0, starts, {"pack": pack})
+        return of_numbers("pack(%s)", 0, starts, {"pack": pack})
     plan = [(start, key.match is MatchKind.LPM, width_bits(key.expr)) for start, key in zip(starts, keys, strict=True)]
 
     def packed(groups: Groups) -> RowKey | None:
@@ -190,15 +184,6 @@ def _key_of(keys: Sequence[Key], starts: list[int], pack: Callable[..., RowKey])
     return packed
 
 
-def _of_numbers(form: str, first: int, starts: Sequence[int], names: dict[str, Any]) -> Callable[[Groups], Any]:
-    """A function of the values in groups from the first, each from its start.
-
-    It is one expression, as one would write it by hand for these fields: a loop over them takes three times as long.
-    """
-    numbers = "".join(f"number(groups[{at}][{start}:], 'big')," for at, start in enumerate(starts, first))
-    return eval(f"lambda groups: {form % numbers}", {"number": int.from_bytes, **names})
-
-
 def _prefix(field: bytes, start: int) -> tuple[int, int]:
     """Value and length: one byte behind its tag, or the two of 128."""
     size, length = (2, field[-1]) if field[-2] == _PREFIX_TAG else (3, wire.LONGEST_BYTE + 1)
@@ -215,23 +200,3 @@ def _action_at(raw: bytes, at: int) -> tuple[bytes, int]:
         if raw[at + 2] > wire.LONGEST_BYTE:
             return b"", at
     return raw[start : start + size], start + size
-
-
-def _calls(table: Table, actions: Mapping[str, Action], group: int) -> tuple[bytes, tuple[_Call, ...]]:
-    """A pattern of what entries of a direct table may call, and how to read it when its first group is `group`."""
-    if table.selector is not None:
-        return _NOTHING, ()
-    patterns: list[bytes] = []
-    found: list[_Call] = []
-    for action in (actions[ref.name] for ref in table.actions if ref.in_entries):
-        if action.restriction:
-            continue  # its arguments are checked where they are decoded
-        params = [wire.param_pattern(_PARAMS, param.id, param.width_bits) for param in action.params]
-        head = re.escape(wire.number_field(_ACTION_ID, action.id))
-        patterns.append(rb"(" + head + b"".join(pattern for pattern, _ in params) + rb")")
-        arguments_of = _of_numbers("(%s)", group + 1, [start for _, start in params], {})
-        found.append((action.name, group, arguments_of))
-        group += 1 + len(params)
-    if not patterns:
-        return _NOTHING, ()
-    return _CALL_TAG + _SHORT + rb"(?:" + b"|".join(patterns) + rb")", tuple(found)

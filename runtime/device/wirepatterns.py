@@ -20,6 +20,8 @@ PARAM_ID, PARAM_VALUE = 2, 3
 ANY_LENGTH = rb"(?:[\x00-\x7f]|[\x80-\xff][\x00-\x7f])"
 LONGEST_BYTE = 127
 """A number above it takes two bytes, or more."""
+SHORT, NOTHING = rb"[\x00-\x7f]", rb"(?!)"
+"""A length of one byte; what never matches."""
 
 
 def varint(value: int) -> bytes:

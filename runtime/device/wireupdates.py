@@ -1,10 +1,11 @@
 """The updates of a request where they lie in its bytes, recognised there: no message is made of any of them. Pure.
 
 A `p4.v1.WriteRequest` is a few fields and, one behind the other, its updates. Where an update is no more than its type
-and an entry, a table's form (`runtime.device.wireforms`) reads the entry in place; where it is short and no more than
-its type and something that is no entry, as members and groups are, the answer is `NO_ENTRY`. For anything else, and for
-all that comes once another field lies between updates, it is None, and whoever asks looks at the message: so the bytes
-have been decoded before, and these say nothing that the message does not (tests/property/test_wire_updates.py).
+and an entry, a table's form (`runtime.device.wireforms`) reads the entry in place; where it is a member, that of its
+profile does (`runtime.device.wiremembers`). Where it is short and no more than its type and something else, as a group
+is, the answer is `NO_ENTRY`. For anything else, and for all that comes once another field lies between updates, it is
+None, and whoever asks looks at the message: so the bytes have been decoded before, and these say nothing that the
+message does not (tests/property/test_wire_updates.py).
 """
 
 from __future__ import annotations
@@ -17,13 +18,18 @@ from typing import Final, Literal, TypeAlias
 
 from runtime.device import wirepatterns as wire
 from runtime.device.wireforms import Recognised
+from runtime.device.wiremembers import RecognisedMember
 
-Read: TypeAlias = Callable[[bytes, int, int], Recognised | None]
-"""A `p4.v1.TableEntry` between two places in a request."""
-Given: TypeAlias = tuple[int, int, Recognised]
-"""An update: its type, the id of its table, its entry."""
+Read: TypeAlias = Callable[[bytes, int, int], Recognised | RecognisedMember | None]
+"""A `p4.v1.TableEntry` or `p4.v1.ActionProfileMember` between two places in a request."""
+Source: TypeAlias = tuple[int, int]
+"""What an update is about: `TABLE` and the id of a table, `PROFILE` and that of an action profile."""
+Given: TypeAlias = tuple[int, Source, Recognised | RecognisedMember]
+"""An update: its type, what it is about, its entry or member."""
+TABLE, PROFILE = 2, 3
+"""The fields `table_entry` and `action_profile_member` of `p4.v1.Entity`."""
 NO_ENTRY: Final = False
-"""What an update is about is no entry of a table."""
+"""What an update is about is neither an entry of a table nor a member."""
 Answer: TypeAlias = Given | Literal[False] | None
 REMEMBERED = 4096
 """Beginnings of updates: a few for each table and length."""
@@ -31,15 +37,16 @@ _UPDATE = wire.tag(4)
 """`p4.v1.WriteRequest.updates`."""
 _SHORT, _LONG = 13, 16
 """Bytes before the first match field: tags, type, id, and three lengths of one byte, or of two at most."""
+_SHORT_MEMBER = 14
+"""The same before a member's id. Ids of action profiles begin with 0x11 and so take a byte more."""
 _LENGTH = rb"(" + wire.ANY_LENGTH + rb")"
 _BEGINNING = re.compile(
-    re.escape(_UPDATE) + _LENGTH + rb"\x08([\x01-\x03])\x12" + _LENGTH + rb"\x12" + _LENGTH + rb"(\x08)"
-    # updates; type, entity; table_entry; table_id
+    re.escape(_UPDATE) + _LENGTH + rb"\x08([\x01-\x03])\x12" + _LENGTH + rb"([\x12\x1a])" + _LENGTH + rb"(\x08)"
+    # updates; type, entity; table_entry or action_profile_member; table_id or action_profile_id
     rb"([\x80-\xff]*[\x00-\x7f])",
     re.DOTALL,
 )
-_ENTRY = wire.tag(2)
-"""`p4.v1.Entity.table_entry`."""
+_ENTRY, _MEMBER = wire.tag(TABLE), wire.tag(PROFILE)
 _OTHER = re.compile(re.escape(_UPDATE) + rb"[\x00-\x7f]\x08[\x01-\x03]\x12.[\x02-\x7a]", re.DOTALL)
 """Updates, then type and entity, then a field of that; all lengths are of one byte."""
 _FIXED = {1: 8, 5: 4}
@@ -54,21 +61,21 @@ def _nothing(_raw: bytes, _start: int, _stop: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Of an update that begins in some way: its type, its table, where its entry is, counted from there, its form."""
+    """Of an update that begins in some way: its type, whose it is, where its entry is, counted from there, its form."""
 
     kind: int = 0
-    table: int = 0
+    source: Source = (TABLE, 0)
     start: int = 0
     stop: int = 0
     read: Read = _nothing
 
 
 class WireUpdates:
-    """Of one pipeline. `forms` are those of its tables, by id."""
+    """Of one pipeline. `forms` are those of its tables and action profiles."""
 
     __slots__ = ("_forms", "_places")
 
-    def __init__(self, forms: Mapping[int, Read]) -> None:
+    def __init__(self, forms: Mapping[Source, Read]) -> None:
         self._forms = forms
         self._places: dict[bytes, _Place] = {}
 
@@ -82,7 +89,10 @@ class WireUpdates:
             size = raw[at + 1]
             if size <= wire.LONGEST_BYTE:
                 head, end = raw[at : at + _SHORT], at + 2 + size
-                if head[6:7] != _ENTRY and _is_of_another(head):
+                field = head[6:7]
+                if field == _MEMBER:
+                    head = raw[at : at + _SHORT_MEMBER]
+                elif field != _ENTRY and _is_of_another(head):
                     yield NO_ENTRY
                     at = end
                     continue
@@ -90,7 +100,7 @@ class WireUpdates:
                 head, end = raw[at : at + _LONG], _end(raw, at + 1)
             place = place_of(head) or self._find(head)
             found = place.read(raw, at + place.start, at + place.stop)
-            yield None if found is None else (place.kind, place.table, found)
+            yield None if found is None else (place.kind, place.source, found)
             at = end
 
     @property
@@ -107,12 +117,12 @@ class WireUpdates:
         found = _BEGINNING.match(head)
         if found is None:
             return None
-        ends = {found.end(group) + _number(found[group]) for group in (1, 3, 4)}
-        table = _number(found[6])
-        form = self._forms.get(table)
+        ends = {found.end(group) + _number(found[group]) for group in (1, 3, 5)}
+        source = found[4][0] >> 3, _number(found[7])
+        form = self._forms.get(source)
         if len(ends) > 1 or form is None:
             return None  # there is more in it than an entry
-        return _Place(kind=found[2][0], table=table, start=found.start(5), stop=ends.pop(), read=form)
+        return _Place(kind=found[2][0], source=source, start=found.start(6), stop=ends.pop(), read=form)
 
 
 def _is_of_another(head: bytes) -> bool:

@@ -7,12 +7,14 @@ from typing import TypeAlias
 from finsy.proto import p4r
 from hypothesis import strategies as st
 
+from compiler.ir.entries import ActionCall
 from compiler.ir.expressions import MetaRef, width_bits
 from compiler.ir.tables import Action, ActionRef, Key, MatchKind, Param, Selector, Table
 from runtime.device.records import RowAction
 from runtime.device.refusals import RefusedError
 from runtime.device.schema import TableCodec, table_codec
 
+PROFILE_ID = 0x11000001
 Reading: TypeAlias = tuple[bytes, RowAction | None, bytes, int]
 """Key, action, metadata, controller_metadata."""
 
@@ -37,7 +39,7 @@ def table_of(number: int, *keys: tuple[int, MatchKind], selector: bool = False) 
         Key(name=f"k{at}", id=at, expr=MetaRef(name=f"m{width}", width_bits=width), match=kind)
         for at, (width, kind) in enumerate(keys, 1)
     )
-    chosen = Selector(name="hops", id=0x11000001, size=9, max_group_size=3, inputs=()) if selector else None
+    chosen = Selector(name="hops", id=PROFILE_ID, size=9, max_group_size=3, inputs=()) if selector else None
     return Table(
         name=f"t{number}",
         id=0x02000000 + number,
@@ -58,6 +60,8 @@ TABLES = (
     table_of(202, (16, EXACT), selector=True),
 )
 CODECS = {table.id: table_codec(table, {action.name: action for action in ACTIONS}) for table in TABLES}
+SELECTING = CODECS[TABLES[-1].id]
+"""The one whose entries have members of the profile `PROFILE_ID`."""
 
 
 def _bytes(width: int) -> st.SearchStrategy[bytes]:
@@ -136,6 +140,35 @@ def right_entries(draw: st.DrawFn) -> p4r.TableEntry:
         entry.metadata = draw(st.binary(max_size=3) | st.just(bytes(200)))
         entry.controller_metadata = draw(st.integers(0, (1 << 64) - 1))  # pyright: ignore[reportDeprecated]
     return entry
+
+
+@st.composite
+def right_members(draw: st.DrawFn) -> p4r.ActionProfileMember:
+    """What a controller sends."""
+    member = p4r.ActionProfileMember(action_profile_id=PROFILE_ID, member_id=draw(_member_ids))
+    member.action.CopyFrom(draw(_action(is_right=True)).action)
+    return member
+
+
+_member_ids = st.integers(1, 300) | st.integers(1, (1 << 32) - 1) | st.sampled_from([127, 128, (1 << 28) - 1, 1 << 28])
+
+
+@st.composite
+def any_members(draw: st.DrawFn) -> p4r.ActionProfileMember:
+    member = draw(right_members())
+    if draw(st.booleans()):
+        member.action.CopyFrom(draw(_action(is_right=False)).action)
+    left_out = draw(st.sampled_from(["", "action_profile_id", "member_id", "action"]))
+    kept = ((field, value) for field, value in member.ListFields() if field.name != left_out)
+    return p4r.ActionProfileMember(**{field.name: value for field, value in kept})
+
+
+def member_plainly(member: p4r.ActionProfileMember) -> tuple[int, ActionCall] | None:
+    """As `plainly`, of one of the profile `PROFILE_ID`."""
+    try:
+        return member.member_id, SELECTING.choice.decode_for_entry(member.action)
+    except RefusedError:
+        return None
 
 
 def _rare(entry: p4r.TableEntry, which: str) -> None:

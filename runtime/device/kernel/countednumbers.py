@@ -7,7 +7,7 @@ all numbers those are free that no member has and for which nothing counts, whic
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from compiler.ir.turns import MAX_COUNTED
@@ -46,12 +46,40 @@ class CountedNumbers:
 
     def take(self, member_id: int) -> int:
         """For a new member. There are as many as a selector may have members, so one is always left."""
+        last = self._last
         number = self._expected.pop(member_id, 0) or self._left.get(member_id, 0) or self._free()
-        if number in self._left_by:
-            self._undo.pop(self._left, self._undo.pop(self._left_by, number))
+        self._undo.note(partial(self._go_back, last))
+        self._not_left_any_more(number)
         self._undo.put(self._numbers, member_id, number)
         self._undo.put(self._used, number, member_id)
         return number
+
+    def take_many(self, member_ids: Sequence[int]) -> list[int]:
+        """The same for many, of which none is there, and none twice."""
+        if any(member_id in self._expected or member_id in self._left for member_id in member_ids):
+            return [self.take(member_id) for member_id in member_ids]
+        found: list[int] = []
+        self._undo.note(partial(self._forget_many, member_ids, found, self._last))
+        for member_id in member_ids:
+            number = self._free()
+            self._not_left_any_more(number)
+            self._used[number] = member_id
+            found.append(number)
+        self._numbers.update(zip(member_ids, found, strict=True))
+        return found
+
+    def _forget_many(self, member_ids: Sequence[int], found: Sequence[int], last: int) -> None:
+        for member_id, number in zip(member_ids, found, strict=False):
+            self._numbers.pop(member_id, None)
+            del self._used[number]
+        self._go_back(last)
+
+    def _go_back(self, last: int) -> None:
+        self._last = last
+
+    def _not_left_any_more(self, number: int) -> None:
+        if number in self._left_by:
+            self._undo.pop(self._left, self._undo.pop(self._left_by, number))
 
     def of(self, member_id: int) -> int:
         return self._numbers[member_id]
@@ -78,7 +106,6 @@ class CountedNumbers:
                 continue
             count = self._count(number)
             if not count:
-                self._undo.note(partial(setattr, self, "_last", self._last))
                 self._last = number
                 return number
             if fewest is None or count < fewest[0]:

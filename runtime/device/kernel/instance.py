@@ -349,6 +349,13 @@ class KernelInstance:
     def insert_member(self, member: Member) -> None:
         self._selectors_by_name[member.selector].insert_member(member)
 
+    @property
+    def takes_many_members(self) -> bool:
+        return True
+
+    def insert_members(self, members: Sequence[Member]) -> int:
+        return self._selectors_by_name[members[0].selector].insert_members(members)
+
     def modify_member(self, member: Member) -> None:
         self._selectors_by_name[member.selector].modify_member(member)
 

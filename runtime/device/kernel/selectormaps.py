@@ -7,10 +7,11 @@ entries are pointed there, on the side that no packet reads. The old places rest
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Collection, Container, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
+from itertools import repeat
 
 from compiler.ir.entries import Group, GroupRef, Member, MemberRef
 from compiler.ir.turns import Slots, living_cycle, living_slots, slots_of_one
@@ -27,6 +28,7 @@ from runtime.device.kernel.slices import Slice, Slices
 from runtime.device.kernel.tablemaps import Matches, TableMap
 from runtime.device.kernel.ternarymaps import TernaryMap
 from runtime.device.refusals import RefusedError, exhausted
+from runtime.device.target import done_one_by_one
 from runtime.device.undo import UndoLog
 
 EMPTY = Slice(offset=0, size=0)
@@ -85,7 +87,7 @@ class SelectorMaps:
         self._pack_member = call_packer(selector.member)
         self._unwritten: dict[int, bytes] | None = None
         """Members that this batch puts into the map before packets see it, by place; None where it has none yet."""
-        self._place_of: dict[int, Slice] = {}
+        self._place_of: dict[int, int] = {}
         """Where in the array of members each one is, by member id."""
         self._groups: dict[int, Group] = {}
         self._slice_of: dict[Target, Slice] = {}
@@ -93,7 +95,7 @@ class SelectorMaps:
         """The entries that refer to a group or member, in the order of their coming."""
         self._reference_of: dict[Matches, Target] = {}
         self._expected: dict[Target, Slice] = {}
-        self._expected_places: dict[int, Slice] = {}
+        self._expected_places: dict[int, int] = {}
 
     def close(self) -> None:
         """The map of the ring may be closed after this."""
@@ -103,10 +105,10 @@ class SelectorMaps:
         """Packets read these maps already; what is kept of them is about to come. Before anything is inserted."""
         self.expect_numbers(found.numbers)
         self._expected = found.slices
-        self._expected_places = {member: Slice(offset=place, size=1) for member, place in found.places.items()}
+        self._expected_places = dict(found.places)
         self._slots.occupy(found.read, found.slices.values())
-        led_to = (Slice(offset=place, size=1) for place in found.led_to if place < self._layout.members.max_entries)
-        self._places.occupy(led_to, self._expected_places.values())
+        led_to = (place for place in found.led_to if place < self._layout.members.max_entries)
+        self._places.occupy(map(_single, led_to), map(_single, found.places.values()))
 
     def expect_numbers(self, numbers: Mapping[int, int]) -> None:
         """By which entries that go on count for members that are about to come, by id. Before any is inserted."""
@@ -122,8 +124,26 @@ class SelectorMaps:
     def insert_member(self, member: Member) -> None:
         if self._numbers is not None:
             self._numbers.take(member.id)
-        place = self._expected_places.pop(member.id, None) or self._write_member(member)
-        self._undo.put(self._place_of, member.id, place)
+        place = self._expected_places.pop(member.id, None)
+        self._undo.put(self._place_of, member.id, self._write_member(member) if place is None else place)
+
+    def insert_members(self, members: Sequence[Member]) -> int:
+        """As if they came one after the other. Returns how many there are places for."""
+        if self._expected_places:
+            return done_one_by_one(self.insert_member, members, self._undo)
+        places = self._take_places(len(members))
+        ids = [member.id for member in members[: len(places)]]
+        self._undo.note(partial(self._forget_members, ids))
+        numbers = self._numbers.take_many(ids) if self._numbers is not None else repeat(0)
+        pack = self._pack_member
+        actions = (member.action for member in members)
+        self._write_later({place: pack(call, number) for place, call, number in zip(places, actions, numbers)})  # noqa: B905
+        self._place_of.update(zip(ids, places, strict=True))
+        return len(ids)
+
+    def _forget_members(self, ids: Sequence[int]) -> None:
+        for member_id in ids:
+            self._place_of.pop(member_id, None)
 
     def modify_member(self, member: Member) -> None:
         """Every group that has it, and every entry that names it, is led to the new place."""
@@ -132,12 +152,12 @@ class SelectorMaps:
         rings = {target: self._write_ring(self._ring_for(target)) for target in self._users_of(member.id)}
         for target, ring in rings.items():
             self._lead_to(target, ring)
-        self._give_back(self._places, old)
+        self._give_back(self._places, _single(old))
 
     def delete_member(self, member_id: int) -> None:
         if self._numbers is not None:
             self._numbers.give_back(member_id)
-        self._give_back(self._places, self._undo.pop(self._place_of, member_id))
+        self._give_back(self._places, _single(self._undo.pop(self._place_of, member_id)))
 
     def insert_group(self, group: Group) -> None:
         target = GroupRef(group_id=group.id)
@@ -209,7 +229,7 @@ class SelectorMaps:
 
     def _ring_of(self, group: Group) -> _Ring:
         members, down = group.members, self._down_ports
-        places = {one.member_id: self._place_of[one.member_id].offset for one in members}
+        places = {one.member_id: self._place_of[one.member_id] for one in members}
         ring = None
         if self._filler is not None and not any(port in down for port in group.watched_ports):
             with self._refusals():
@@ -225,7 +245,7 @@ class SelectorMaps:
         match target:
             case MemberRef():
                 number = target.member_id
-                return _ring(slots_of_one(number, in_turn=self._in_turn), {number: self._place_of[number].offset})
+                return _ring(slots_of_one(number, in_turn=self._in_turn), {number: self._place_of[number]})
             case GroupRef():
                 return self._ring_of(self._groups[target.group_id])
 
@@ -248,7 +268,10 @@ class SelectorMaps:
         wanted = ring.size
         if not wanted:
             return EMPTY
-        found = self._take(self._slots, wanted)
+        found = self._slots.take(wanted)
+        if found is None:  # but for what the batches before have given back
+            self._sides.release_all()
+            found = self._slots.take(wanted)
         if found is None:
             raise exhausted(
                 f"action profile {self._layout.name}: its rings are full: {wanted} slots are needed in one piece, "
@@ -263,23 +286,35 @@ class SelectorMaps:
     def _refusals(self) -> AbstractContextManager[None]:
         return refusals_of(f"action profile {self._layout.name}")
 
-    def _write_member(self, member: Member) -> Slice:
-        place = self._take(self._places, 1)
-        if place is None:
+    def _write_member(self, member: Member) -> int:
+        places = self._take_places(1)
+        if not places:
             most = self._layout.members.max_entries
             raise exhausted(f"action profile {self._layout.name}: all {most} places of members are taken; try again")
-        self._undo.note(partial(self._places.give_back, place))
         number = self._numbers.of(member.id) if self._numbers is not None else 0
-        self._write_later(place.offset, self._pack_member(member.action, number))
-        return place
+        self._write_later({places[0]: self._pack_member(member.action, number)})
+        return places[0]
 
-    def _write_later(self, place: int, value: bytes) -> None:
+    def _take_places(self, count: int) -> list[int]:
+        """Of so many members; fewer when there are no more, not even of those that batches before have given back."""
+        places = self._places.take_single(count)
+        if len(places) < count:
+            self._sides.release_all()
+            places += self._places.take_single(count - len(places))
+        self._undo.note(partial(self._give_back_places, places))
+        return places
+
+    def _give_back_places(self, places: Iterable[int]) -> None:
+        for place in places:
+            self._places.give_back(_single(place))
+
+    def _write_later(self, values: Mapping[int, bytes]) -> None:
         """With all others of this batch; those taken back before are written as well, to places that nobody reads."""
         if self._unwritten is None:
             self._unwritten = {}
             self._undo.note(self._write_none)
             self._undo.at_commit(self._write_members)
-        self._unwritten[place] = value
+        self._unwritten.update(values)
 
     def _write_none(self) -> None:
         self._unwritten = None
@@ -290,14 +325,6 @@ class SelectorMaps:
             places = struct.pack(f"={len(unwritten)}I", *unwritten)
             with self._refusals():
                 self._members.update_batch(places, b"".join(unwritten.values()))
-
-    def _take(self, slices: Slices, size: int) -> Slice | None:
-        """None when there are none, not even of those that the batches before have given back."""
-        taken = slices.take(size)
-        if taken is None:
-            self._sides.release_all()
-            taken = slices.take(size)
-        return taken
 
     def _give_back(self, slices: Slices, used: Slice) -> None:
         if used.size:
@@ -314,6 +341,10 @@ class SelectorMaps:
         self._undo.pop(entries, matches)
         if not entries and isinstance(target, MemberRef):  # its slice was only for entries
             self._give_back(self._slots, self._undo.pop(self._slice_of, target))
+
+
+def _single(place: int) -> Slice:
+    return Slice(offset=place, size=1)
 
 
 def _value(used: Slice) -> GroupSlice:

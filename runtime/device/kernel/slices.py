@@ -53,6 +53,16 @@ class Slices:
             return Slice(offset=offset, size=size)
         return None
 
+    def take_single(self, count: int) -> list[int]:
+        """So many slices of one slot, as they would be taken one after the other: their places; fewer if there are."""
+        found: list[int] = []
+        while self._free and len(found) < count:
+            offset, length = self._free[0]
+            part = min(length, count - len(found))
+            found += range(offset, offset + part)
+            self._free[:1] = [(offset + part, length - part)] if part < length else []
+        return found
+
     def give_back(self, used: Slice) -> None:
         self._resting.append(used)
 

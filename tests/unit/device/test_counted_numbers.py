@@ -148,3 +148,31 @@ def test_numbers_go_round(tiny: Callable[[], tuple[CountedNumbers, Counts, UndoL
     for member in range(20):
         assert made.take(member) == member % 4 + 1
         made.give_back(member)
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.lists(st.integers(1, 9), unique=True, max_size=5)), max_size=8),
+    st.sets(st.integers(1, 12)),
+)
+def test_many_are_taken_as_one_by_one(batches: list[tuple[bool, list[int]]], counted: set[int]) -> None:
+    """Each batch gives some back, or takes those that are not there, and half of them come to nothing."""
+    (many, many_counts, many_undo), (single, single_counts, single_undo) = numbers(), numbers()
+    there: set[int] = set()
+    many_counts.of |= dict.fromkeys(counted, 3)
+    single_counts.of |= many_counts.of
+    for at, (takes, members) in enumerate(batches):
+        chosen = [one for one in members if (one in there) is not takes]
+        if takes:
+            assert many.take_many(chosen) == [single.take(one) for one in chosen]
+        else:
+            for one in chosen:
+                many.give_back(one)
+                single.give_back(one)
+        if at % 2:
+            there = there | set(chosen) if takes else there - set(chosen)
+            end_batch(many_undo)
+            end_batch(single_undo)
+        else:
+            many_undo.back_to(0)
+            single_undo.back_to(0)
+        assert [many.of(one) for one in there] == [single.of(one) for one in there]

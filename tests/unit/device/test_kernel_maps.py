@@ -364,6 +364,21 @@ def test_a_group_is_a_maglev_ring(selected: Selected) -> None:
     assert selected.actions(7) == [call(10 + number) for number in build_ring([(1, 1), (2, 3)])]
 
 
+def test_many_members_come_as_one_by_one(selected: Selected) -> None:
+    """Those of a batch that fails have gone, and as many as there are places for are told."""
+    maps, most = selected.maps, selected.selector.members.max_entries
+    assert maps.insert_members([member(number, 10 + number) for number in (1, 2)]) == 2
+    selected.undo.back_to(0)
+    assert maps.insert_members([member(number, 20 + number) for number in (1, 2, 3)]) == 3
+    maps.insert_group(group(5, (1, 1), (3, 1)))
+    maps.insert_entry((Exact(value=7),), GroupRef(group_id=5))
+    assert selected.actions(7) == [call(20 + number) for number in build_ring([(1, 1), (3, 1)])]
+    left = maps.insert_members([member(number, 1) for number in range(4, most + 9)])
+    assert most - 5 <= left <= most - 3
+    maps.modify_group(group(5, (2, 1)))
+    assert set(selected.actions(7)) == {call(22)}
+
+
 def watching(number: int) -> Group:
     """Members 1 and 2, which watch ports 11 and 12."""
     members = tuple(WeightedMember(member_id=m, watch=Watch(port=10 + m)) for m in (1, 2))

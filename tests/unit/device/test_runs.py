@@ -10,6 +10,7 @@ from google.protobuf import text_format
 from hypothesis import given
 from hypothesis import strategies as st
 
+from compiler.ir.entries import Member
 from compiler.ir.nodes import Pipeline
 from compiler.printers.bundle import Bundle
 from runtime.device.batch import CONTINUE, ROLLBACK, Atomicity, Batch
@@ -53,7 +54,8 @@ class Device:
         entries = {name: list(model.entries(name)) for name in self.contents.tables}
         by_key = {name: {entry.key: entry.action for entry in found} for name, found in entries.items()}
         rows = {name: table.rows for name, table in self.contents.tables.items()}
-        return by_key, rows
+        selected = {name: (one.members, one.groups) for name, one in self.contents.selectors.items()}
+        return by_key, rows, selected
 
 
 def _exact(a: int, c: int) -> str:
@@ -70,10 +72,19 @@ def _lpm(a: int, b: int) -> str:
 
 SMALL = st.integers(0, 3)
 ENTRIES = st.builds(_exact, SMALL, SMALL) | st.builds(_lpm, SMALL, SMALL) | st.just("table_id: 0x02000077")
-OTHERS = st.sampled_from(
+MEMBERS = st.builds(
+    "action_profile_member {{ action_profile_id: 0x11000001 member_id: {} action {{ action_id: {} }} }}".format,
+    st.sampled_from([1, 2, 3, 300, 0]),
+    st.sampled_from([0x01000002, 0x01000003]),
+)
+GROUPS = st.builds(
+    "action_profile_group {{ action_profile_id: 0x11000001 group_id: {} {} }}".format,
+    st.integers(1, 2),
+    st.lists(st.builds("members {{ member_id: {} weight: 1 }}".format, st.integers(1, 3)), max_size=2).map(" ".join),
+)
+OTHERS = GROUPS | st.sampled_from(
     [
-        "action_profile_member { action_profile_id: 0x11000001 member_id: 1 action { action_id: 0x01000002 } }",
-        "action_profile_member { action_profile_id: 0x11000001 member_id: 0 action { action_id: 0x01000002 } }",
+        r"table_entry { table_id: 0x02000004 match { field_id: 1 exact { value: '\003' } } action { action_profile_group_id: 1 } }",  # noqa: E501
         r"table_entry { table_id: 0x02000004 match { field_id: 1 exact { value: '\001' } } action { action_profile_member_id: 1 } }",  # noqa: E501
         r"table_entry { table_id: 0x02000004 match { field_id: 1 exact { value: '\002' } } action { action_profile_action_set { action_profile_actions { action { action_id: 0x01000002 } weight: 1 } } } }",  # noqa: E501
         "meter_entry { }",
@@ -84,7 +95,7 @@ OTHERS = st.sampled_from(
 @st.composite
 def updates(draw: st.DrawFn) -> p4r.Update:
     entry = f"table_entry {{ {draw(ENTRIES)} {draw(st.sampled_from(ACTIONS))} metadata: '{draw(SMALL)}' }}"
-    entity = draw(st.just(entry) | st.just(entry) | OTHERS)
+    entity = draw(st.just(entry) | MEMBERS | OTHERS)
     return text_format.Parse(f"type: {draw(st.sampled_from(KINDS))} entity {{ {entity} }}", p4r.Update())
 
 
@@ -102,6 +113,37 @@ def test_a_batch_is_its_updates(pipeline: Pipeline, batches: list[tuple[Atomicit
         assert _told(together.writer.apply_all(batch, atomicity)) == expected
         assert _told(at_once(in_place.writer.steps(Batch(batch, atomicity, raw)))) == expected
         assert together.held() == in_place.held() == alone.held()
+
+
+def _members(*numbers: int) -> list[p4r.Update]:
+    texts = [
+        f"type: INSERT entity {{ action_profile_member {{ action_profile_id: 0x11000001 member_id: {number} "
+        "action { action_id: 0x01000002 } } }"
+        for number in numbers
+    ]
+    return [text_format.Parse(text, p4r.Update()) for text in texts]
+
+
+def test_new_members_are_handed_over_together(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the target does two of them, the third is tried alone; one that is there is refused in its place."""
+    device, asked = Device(pipeline), list[list[int]]()
+    insert_members = device.instance.insert_members
+
+    def some(members: Sequence[Member]) -> int:
+        asked.append([member.id for member in members])
+        return insert_members(members[:2])
+
+    monkeypatch.setattr(device.instance, "insert_members", some)
+    updates = _members(5, 6, 7, 5, 8)
+    raw = p4r.WriteRequest(updates=updates).SerializeToString()
+    outcomes = at_once(device.writer.steps(Batch(updates, CONTINUE, raw)))
+    refused = "action profile hops, member 5: it is there already"
+    assert _told(outcomes) == [None, None, None, (6, refused), None]
+    assert asked == [[5, 6, 7], [8]]
+    (held,) = device.contents.selectors.values()
+    assert list(held.members) == [5, 6, 7, 8]
+    assert at_once(device.writer.steps(Batch(_members(9, 9), ROLLBACK, None)))[1] is not None
+    assert list(held.members) == [5, 6, 7, 8]
 
 
 class Reluctant:
