@@ -19,8 +19,7 @@ AT_ONCE = 1000
 def fill(instance: Instance, contents: Contents, advance: Advance = unwatched) -> None:
     """`advance` is told how many entries more are in. Raises `RefusedError`: the target cannot hold them."""
     for selector in contents.selectors.values():
-        for member in selector.members.values():
-            instance.insert_member(member)
+        _insert_members(instance, list(selector.members.values()))
         for group in selector.groups.values():
             instance.insert_group(group)
     for meter, configs in contents.meters.items():
@@ -38,6 +37,12 @@ def fill(instance: Instance, contents: Contents, advance: Advance = unwatched) -
             instance.commit()
             advance(len(piece))
     instance.commit()
+
+
+def _insert_members(instance: Instance, members: Sequence[Member]) -> None:
+    done = instance.insert_members(members) if members else 0
+    for member in members[done:]:
+        instance.insert_member(member)
 
 
 def _insert(instance: Instance, table: TableContents, rows: Sequence[Row]) -> None:

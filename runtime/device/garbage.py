@@ -20,6 +20,8 @@ MANY_AT_WORK = 2 * MANY
 """The same while there is something to do; less waits until that is done."""
 MOST = 500_000
 """Objects that are looked at all at once: a fifth of a second."""
+PATIENCE = 30
+"""Looks for which what a change of pipelines left waits at most, while others are being served."""
 _UNSEEN, _MIDDLE, _NEVER = 5 * MANY, 10, 1_000_000
 """Python looks by itself only where nobody calls `look`."""
 
@@ -47,18 +49,27 @@ class Remains:
     """Whether a change of pipelines may have left something."""
 
     def __init__(self) -> None:
-        self._may_be_there = False
+        self._waits = 0
+        """Looks until all is looked at; 0: nothing is expected."""
 
     def expect(self) -> None:
-        self._may_be_there = True
+        self._waits = PATIENCE
 
-    def clear(self) -> None:
-        """While nothing is being changed: look at all, once for all changes since the last time."""
-        if self._may_be_there and gc.get_freeze_count() <= MOST:
+    def clear(self, *, is_quiet: bool) -> None:
+        """While nothing is being changed: look at all, once for all changes since the last time.
+
+        Not right behind a write, whose writer may be about to send more.
+        """
+        if not self._waits:
+            return
+        self._waits -= 1
+        if not is_quiet and self._waits:
+            return
+        self._waits = 0
+        if gc.get_freeze_count() <= MOST:
             gc.unfreeze()
             gc.collect()
             gc.freeze()
-        self._may_be_there = False
 
 
 def look(many: int = MANY) -> None:

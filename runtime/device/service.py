@@ -85,6 +85,8 @@ class Service:
         self._complaints = complaints
         self._changing = Turns()
         self._remains = garbage.Remains()
+        self._taken_before = 0
+        """Turns until the last tick."""
         self._contents = asyncio.Lock()
         journal, replay = kept.journal, kept.replay
         self._arbitration = Arbitration(callers.device_id, journal.note_election, journal.note_role)
@@ -228,9 +230,10 @@ class Service:
     def tick(self) -> None:
         """About once a second; passed over while something is being changed."""
         self._complaints.tick()
-        garbage.look()
+        is_quiet, self._taken_before = self._changing.taken == self._taken_before, self._changing.taken
+        garbage.look(garbage.MANY if is_quiet else garbage.MANY_AT_WORK)
         if not self._changing.locked():
-            self._remains.clear()
+            self._remains.clear(is_quiet=is_quiet)
             self._configs.tick()
             self._compaction.tick()
             self._idling.tick()

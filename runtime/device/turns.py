@@ -21,6 +21,8 @@ class Turns:
         self._waiting: dict[Hashable, deque[asyncio.Future[None]]] = {}
         """By who waits; the first one's turn is next, and then it goes to the end."""
         self._watching: list[asyncio.Future[None]] = []
+        self.taken = 0
+        """How many there have been."""
         self.doing = ""
         """What is done in the turn that is under way, and since when (`time.monotonic`)."""
         self.since_s = 0.0
@@ -39,6 +41,7 @@ class Turns:
         if self._is_held:
             await self._wait(who)
         self._is_held, self._holder = True, who
+        self.taken += 1
         self.doing, self.since_s = what, time.monotonic()
         try:
             yield

@@ -55,10 +55,22 @@ def test_a_pipeline_that_has_gone_is_freed_once_a_change_is_over(monkeypatch: py
     monkeypatch.setattr(garbage, "MOST", sys.maxsize)
     remains, left = Remains(), gone_pipeline()
     gc.collect()
-    remains.clear()
+    remains.clear(is_quiet=True)
     assert left() is not None
     remains.expect()
-    remains.clear()
+    remains.clear(is_quiet=True)
+    assert left() is None
+
+
+def test_what_has_gone_waits_while_others_are_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But not for ever."""
+    monkeypatch.setattr(garbage, "MOST", sys.maxsize)
+    remains, left = Remains(), gone_pipeline()
+    remains.expect()
+    for _ in range(garbage.PATIENCE - 1):
+        remains.clear(is_quiet=False)
+        assert left() is not None
+    remains.clear(is_quiet=False)
     assert left() is None
 
 
@@ -87,5 +99,5 @@ def test_a_device_with_very_many_entries_goes_on_serving(monkeypatch: pytest.Mon
     monkeypatch.setattr(garbage, "MOST", 1)
     remains, left = Remains(), gone_pipeline()
     remains.expect()
-    remains.clear()
+    remains.clear(is_quiet=True)
     assert left() is not None
