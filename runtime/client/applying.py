@@ -42,6 +42,8 @@ MOST_IN_ONE_STEP = 50_000
 """Half of what a device takes in a Write (docs/device.md)."""
 BATCH = 1000
 """Updates in a Write. A batch with one refused update answers with an error for each (35 bytes of metadata each)."""
+FIRST_BATCH = 500
+"""The device has nothing to do until the first one is there."""
 
 Answer = Callable[[], list[p4r.Error | None]]
 """Waits for what became of each update."""
@@ -240,6 +242,7 @@ def cookie(config: bytes) -> int:
 
 
 def _batches(steps: Sequence[Step]) -> Iterator[list[Step]]:
-    rest = iter(steps)
-    while batch := list(islice(rest, BATCH)):
+    rest, size = iter(steps), FIRST_BATCH
+    while batch := list(islice(rest, size)):
         yield batch
+        size = BATCH

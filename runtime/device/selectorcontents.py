@@ -142,15 +142,14 @@ class SelectorContents:
 
     def add_group(self, group: Group) -> None:
         """Note a new group, or new members of one."""
-        if group.id in self.groups:
-            self.remove_group(group.id)
+        old = self.groups.get(group.id)
         self.groups[group.id] = group
-        self._note_group(group, 1)
+        self._note_group(old, group)
 
     def remove_group(self, group_id: int) -> Group:
         """The group that was there."""
         group = self.groups.pop(group_id)
-        self._note_group(group, -1)
+        self._note_group(group, None)
         return group
 
     def take_hidden_ids(self, count: int) -> range:
@@ -163,10 +162,14 @@ class SelectorContents:
         """The last ones that were taken came to nothing: replaying what succeeded gives the same ids then."""
         self.next_hidden_id = ids.start
 
-    def _note_group(self, group: Group, step: int) -> None:
-        self.total_weight += step * _weight(group)
-        for member in group.members:
-            add_uses(self._member_uses, member.member_id, step)
+    def _note_group(self, old: Group | None, new: Group | None) -> None:
+        """Of a thousand members, one is another one as a rule."""
+        self.total_weight += _weight(new) - _weight(old)
+        before, now = _ids(old), _ids(new)
+        for member_id in now - before:
+            add_uses(self._member_uses, member_id, 1)
+        for member_id in before - now:
+            add_uses(self._member_uses, member_id, -1)
 
     def _check_style(self, *, one_shot: bool) -> None:
         if one_shot and (self.members or self.groups):
@@ -208,5 +211,9 @@ def set_weight(action: ActionSet) -> int:
     return sum(one.weight for one in action.actions)
 
 
-def _weight(group: Group) -> int:
-    return sum(member.weight for member in group.members)
+def _weight(group: Group | None) -> int:
+    return sum([member.weight for member in group.members]) if group is not None else 0
+
+
+def _ids(group: Group | None) -> set[int]:
+    return {member.member_id for member in group.members} if group is not None else set()

@@ -351,22 +351,20 @@ def _decode_tally(data: p4r.CounterData, where: str) -> Tally:
 def _decode_members(
     given: p4r.ActionProfileGroup, where: str, ports: Ports | None, has_port: Callable[[int], bool]
 ) -> tuple[WeightedMember, ...]:
-    members: list[WeightedMember] = []
-    seen: set[int] = set()
+    members: dict[int, WeightedMember] = {}
     for one in given.members:
-        if not one.member_id:
+        number, weight, watch = one.member_id, one.weight, None
+        if not number:
             raise invalid(f"{where}: member id is missing")
-        if one.member_id in seen:
-            raise invalid(f"{where}: member {one.member_id} is there twice; its weight says how often it counts")
-        if one.weight <= 0:
-            raise invalid(f"{where}: member {one.member_id} has weight {one.weight}; a weight is above 0")
-        watch = None
+        if number in members:
+            raise invalid(f"{where}: member {number} is there twice; its weight says how often it counts")
+        if weight <= 0:
+            raise invalid(f"{where}: member {number} has weight {weight}; a weight is above 0")
         if one.WhichOneof("watch_kind") is not None:
-            watch = decode_watch(one, f"{where}, member {one.member_id}", ports)
-            check_watch(watch, has_port, f"{where}, member {one.member_id}")
-        seen.add(one.member_id)
-        members.append(WeightedMember(member_id=one.member_id, weight=one.weight, watch=watch))
-    return tuple(members)
+            watch = decode_watch(one, f"{where}, member {number}", ports)
+            check_watch(watch, has_port, f"{where}, member {number}")
+        members[number] = WeightedMember(member_id=number, weight=weight, watch=watch)
+    return tuple(members.values())
 
 
 def hidden_group(selector: str, row: Row, action: ActionSet) -> Group:

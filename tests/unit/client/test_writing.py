@@ -56,17 +56,18 @@ def test_one_batch_is_under_way_while_the_next_is_made(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(Contents, "updates", updates)
     monkeypatch.setattr(applying, "BATCH", 2)
+    monkeypatch.setattr(applying, "FIRST_BATCH", 1)
     counts: list[int] = []
     peer, meanwhile = cast(Any, Peer(said)), lambda: said.append("meanwhile")
     failures = list(perform(peer, outlook(5), pipeline(), bytes, counts.append, meanwhile))
     assert said == [
-        *("made [1, 2]", "sent [1, 2]", "meanwhile"),
-        *("made [3, 4]", "waited for [1, 2]", "sent [3, 4]", "meanwhile"),
-        *("made [5]", "waited for [3, 4]", "sent [5]", "meanwhile"),
-        "waited for [5]",
+        *("made [1]", "sent [1]", "meanwhile"),
+        *("made [2, 3]", "waited for [1]", "sent [2, 3]", "meanwhile"),
+        *("made [4, 5]", "waited for [2, 3]", "sent [4, 5]", "meanwhile"),
+        "waited for [4, 5]",
     ]
     assert [(cast(Member, failure.step.entity).id, failure.text) for failure in failures] == [(3, "no 3")]
-    assert counts == [2, 2, 1]
+    assert counts == [1, 2, 2]
 
 
 def test_nothing_to_write() -> None:
