@@ -1,6 +1,6 @@
 """Members of action profiles recognised in their wire form, as `wireforms` recognises entries. Pure.
 
-A form says what the codec of the member's action would, or nothing (tests/property/test_wire_forms.py).
+A form says what the codec of the member's action would, or nothing (tests/property/test_wire_updates.py).
 """
 
 from __future__ import annotations
