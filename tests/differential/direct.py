@@ -1,9 +1,12 @@
 """Backends of any policies that answer by themselves, while these change.
 
-One gets what was sent, and its answer leaves at its own device.
+One gets what was sent, and its answer leaves at its own device. It gets another source port of a connection that comes
+by another device while its own knows one with the same ends; answers have the client's again.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from hypothesis import strategies as st
 
@@ -26,7 +29,7 @@ from runtime.verification.directs import (
 )
 from runtime.verification.fabric import End, Fabric, Journey
 from runtime.verification.outsiders import CLIENTS, DEVICES, ROUTER_MAC, UNDERLAY_MACS, UPLINK
-from runtime.verification.speaking import ends_of
+from runtime.verification.speaking import Ends, ends_of
 from tests.differential.changing_worlds import play_changes, some_of
 
 _ROUTERS = st.sampled_from((frozenset({0, 1}), frozenset({0, 1}), frozenset({0})))
@@ -37,24 +40,27 @@ _GONE = {"no_neighbor", "no_route"}
 
 def search_direct(levels: Levels, data: st.DataObject) -> Compared:
     worlds = _ROUTERS.flatmap(lambda routers: some_of(directs(routers)))
-    return play_changes(levels, data, worlds=worlds, calls=calls(), policies_of=policies_of, meet=_meet)
+    return play_changes(levels, data, worlds=worlds, calls=calls(), policies_of=policies_of, meet=meet)
 
 
-def _meet(fabric: Fabric, present: Directs, call: Call, tells: bool) -> None:
+def meet(fabric: Fabric, present: Directs, call: Call, tells: bool) -> None:
+    """Somebody calls and is answered; then told of as too big, if somebody tells."""
     journey = fabric.send(DEVICES[call.device], UPLINK, call.frame())
-    number = _check(present, call, journey) if journey is not None else None
-    if journey is None or number is None:
+    met = _check(present, call, journey) if journey is not None else None
+    if journey is None or met is None:
         return
-    frame = answered_by(number, call.ends, "SA" if call.flags == "S" else "A")
+    number, got = met
+    frame = answered_by(number, got, "SA" if call.flags == "S" else "A")
     back = fabric.send(journey.last.device, port_of(number), frame)
     if back is not None:
         _check_answer(call, number, back)
-        if tells and back.end is End.LEFT:
+        if tells and back.end is End.LEFT and got == call.ends:
             _check_told(fabric, call, number, back)
 
 
-def _check(world: Directs, call: Call, journey: Journey) -> int | None:
-    """The workload that got a call as it was sent; None when none did. That this is right."""
+def _check(world: Directs, call: Call, journey: Journey) -> tuple[int, Ends] | None:
+    """The workload that got a call to the address that was called, and what it got; None when none did. That it is
+    right."""
     if call.device not in world.routers:
         assert journey.end is End.UNTOUCHED, journey
         return None
@@ -75,8 +81,9 @@ def _check(world: Directs, call: Call, journey: Journey) -> int | None:
     if got.dst != external(call.version):
         assert got.dst == address_of(number, call.version)
         return None
-    assert got == call.ends
-    return number
+    assert got == call.ends or device_of(number) != call.device, journey
+    assert replace(got, src_port=call.src_port) == call.ends, journey
+    return number, got
 
 
 def _check_answer(call: Call, number: int, journey: Journey) -> None:

@@ -86,7 +86,7 @@ class Soak:
 
     def _keep(self, name: str, problem: AssertionError) -> None:
         """The first of each kind."""
-        kind = f"{type(problem).__name__}: {str(problem).splitlines()[0][:60]}"
+        kind = f"{type(problem).__name__}: {''.join(str(problem).splitlines()[:1])[:60]}"
         if kind in self.found:
             return
         self.found[kind] = name
