@@ -72,12 +72,8 @@ class TableForm:
         """How many actions, or metadata, whichever are more."""
         return max(len(self._remembered), len(self._rests))
 
-    def read(self, raw: bytes) -> Recognised | None:
-        """`raw` is a `p4.v1.TableEntry` as protobuf writes it."""
-        return self.read_within(raw, 0, len(raw))
-
     def read_within(self, raw: bytes, start: int, stop: int) -> Recognised | None:
-        """The same of what lies between two places."""
+        """A `p4.v1.TableEntry` as protobuf writes it, between two places."""
         found = self._match(raw, start, stop)
         if found is None:
             return None
