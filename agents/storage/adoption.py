@@ -17,7 +17,6 @@ from agents.storage.io.volumefiles import write_remote, write_trace
 from agents.storage.translate.modes import EROFS, OVERLAYFS
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.remotes import CATALOG, CatalogImage, CatalogVolume, RemoteVolume, Server, parse_catalog
-from agents.storage.wire.traces import Trace
 
 _MOST_CATALOG_BYTES: Final = 256 << 20
 _MODES: Final = (EROFS.name, OVERLAYFS.name)
@@ -61,9 +60,8 @@ def record_image(one: CatalogImage, server: Server, store: Store) -> StoredImage
         if there is None or served.digest in {volume.digest for volume in there.volumes}:
             write_remote(store.folder, served.digest, RemoteVolume(server=server, size_bytes=served.size_bytes))
     for served in one.volumes:
-        if served.trace:
-            trace = Trace(volume=served.digest, size_bytes=served.size_bytes, extents=served.trace)
-            write_trace(store.folder, trace)
+        if served.trace is not None:
+            write_trace(store.folder, served.trace)
     volumes = tuple(map(_volume, one.volumes)) if there is None else there.volumes
     try:
         for name in one.names:

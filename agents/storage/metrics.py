@@ -45,6 +45,7 @@ class Metrics:
             "Bytes of volumes on other nodes that were seen to be here before a container asked.",
             "why",
         )
+        self._preloaded = counter("preloaded_bytes", "Bytes of files that were brought into memory for a start.")
         self._copies = counter("copies", "Copies of such volumes that were all here, by what came of it.", "result")
         self._daemons = counter("daemon_starts", "Storage daemons that were started.", "purpose", "reason")
         self._layers = counter("cached_layers", "Layers that were put into the layer cache.")
@@ -63,6 +64,8 @@ class Metrics:
                 self._attach_seconds.labels(place).observe(float(event.fields["seconds"]))
             case Kind.FETCHED:
                 self._fetched.labels(event.fields["why"]).inc(float(event.fields["bytes"]))
+            case Kind.PRELOADED:
+                self._preloaded.inc(float(event.fields["bytes"]))
             case Kind.DAEMON_STARTED:
                 self._daemons.labels(event.fields["purpose"], event.fields["reason"]).inc()
             case _:

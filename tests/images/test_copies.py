@@ -16,7 +16,7 @@ from agents.storage.io.mounts import reads_of
 from agents.storage.io.pacing import Reads
 from agents.storage.io.reachability import Reachability
 from agents.storage.io.remotevolumes import Ahead, RemoteVolumes
-from agents.storage.io.volumefiles import trace_path, write_trace
+from agents.storage.io.volumefiles import read_trace, trace_path, write_trace
 from agents.storage.snapshotter import Snapshotter
 from agents.storage.wire.remotes import RemoteVolume
 from agents.storage.wire.traces import Trace
@@ -244,6 +244,12 @@ def test_a_start_is_traced_and_the_trace_goes_with_the_image(pair: Pair) -> None
     (row,) = json.loads(done.stdout)
     assert (row["volume"], row["size"]) == (volume.digest, volume.size_bytes)
     assert len(FIRST) < row["read"] < len(FIRST) + Path("/bin/busybox").stat().st_size + 300_000
+    trace = read_trace(pair.there, volume.digest, volume.size_bytes)
+    assert trace is not None
+    lengths = {one.path: sum(read.length for read in trace.files if read.path == one.path) for one in trace.files}
+    assert lengths.pop(b"bin/busybox") > 100_000
+    assert lengths.pop(b"read") == len(FIRST)
+    assert sum(lengths.values()) < 64 << 10  # of what lies beside
     pair.server.publish()
     pair.adopt()
     assert trace_path(pair.here, volume.digest).read_bytes() == path.read_bytes()

@@ -24,6 +24,7 @@ class Kind(StrEnum):
     VOLUME_DETACHED = "volume-detached"
     DISK_ATTACHED = "disk-attached"
     FETCHED = "fetched"
+    PRELOADED = "preloaded"
     COPY_COMPLETED = "copy-completed"
     COPY_REFUSED = "copy-refused"
     DAEMON_STARTED = "daemon-started"

@@ -10,8 +10,10 @@ The thread may end at any instant: what has been fetched is in the daemon's list
 from __future__ import annotations
 
 import logging
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from threading import Event, Thread
 from typing import Final
@@ -19,6 +21,7 @@ from typing import Final
 from agents.storage.io.events import Events, Kind
 from agents.storage.io.nbdclient import NbdClient
 from agents.storage.io.pacing import Pace, Reads
+from agents.storage.io.preloading import Arrivals
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.traces import Extents
 
@@ -38,9 +41,9 @@ _AGAIN_S: Final = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """Fetch `ahead`, and all else if `whole`. `reads` tells what goes before that, of all volumes that come the same
-    way: what containers have read so far, and what is being read ahead. `finish` is called when all is there, and asks
-    whether that is still wanted."""
+    """Fetch `ahead`, telling `arrivals` how far that is, and all else if `whole`. `reads` tells what goes before that,
+    of all volumes that come the same way: what containers have read so far, and what is being read ahead. `finish` is
+    called when all is there, and asks whether that is still wanted."""
 
     digest: str
     size_bytes: int
@@ -49,6 +52,7 @@ class Task:
     whole: bool
     reads: Callable[[], Reads]
     finish: Callable[[Callable[[], bool]], None]
+    arrivals: Arrivals = field(default_factory=Arrivals)
     events: Events = field(default_factory=Events)
 
 
@@ -112,12 +116,17 @@ class Filling:
 
     def _ahead(self, client: NbdClient) -> None:
         pieces = list(_pieces(self._task.ahead, _AHEAD_BYTES))
+        ends = list(accumulate(length for _, length in self._task.ahead))
+        fetched = 0
         for batch in _batches(pieces):
             if not self.is_wanted:
                 return
             client.cache(batch, _AHEAD_AT_ONCE)
+            fetched += sum(length for _, length in batch)
+            self._task.arrivals.reached(bisect_right(ends, fetched))
             self._tell("trace", batch)
             self._keep(client, batch)
+        self._task.arrivals.end()
         client.flush()
 
     def _fill(self, client: NbdClient) -> None:

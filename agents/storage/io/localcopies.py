@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from agents.storage.io.files import fsync_directory
+from agents.storage.io.storagedaemon import file_node
 from agents.storage.io.volumefiles import hexadecimal, remote_path, volume_path
 from agents.storage.translate.qcow2 import copied_bytes, empty_copy, most_copy_bytes
 from agents.storage.wire.errors import ImageError
@@ -36,13 +37,11 @@ class LocalCopy:
     data: Path
 
     def node(self, backing: dict[str, Any]) -> dict[str, Any]:
-        """For a storage daemon: what is not in the copy comes from `backing`."""
-        return {
-            "driver": "qcow2",
-            "file": {"driver": "file", "filename": str(self.list)},
-            "data-file": {"driver": "file", "filename": str(self.data)},
-            "backing": backing,
-        }
+        """For a storage daemon: what is not in the copy comes from `backing`. Nothing waits for the disk: a copy is of
+        one boot, and is written down as a whole when it is whole."""
+        files = {"data-file": self.data, "file": self.list}
+        lazily = {name: {**file_node(path), "cache": {"no-flush": True}} for name, path in files.items()}
+        return {"driver": "qcow2", **lazily, "backing": backing}
 
 
 class LocalCopies:

@@ -27,17 +27,28 @@ from agents.storage.io import mounts
 from agents.storage.io.events import Events, Kind
 from agents.storage.io.files import fsync_directory, held_bytes
 from agents.storage.io.nbdtls import NbdTls
+from agents.storage.io.preloading import Preloading
 from agents.storage.io.quotas import Quotas
 from agents.storage.io.reachability import Reachability
 from agents.storage.io.remotevolumes import Ahead, RemoteVolumes
-from agents.storage.io.volumefiles import find_volume, remote_path, remote_volume, volume_path, volume_paths
+from agents.storage.io.volumefiles import (
+    find_volume,
+    read_trace,
+    remote_path,
+    remote_volume,
+    volume_path,
+    volume_paths,
+)
 from agents.storage.translate.overlaying import BELOW_ALL
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.remotes import RemoteVolume
 from agents.storage.wire.snapshots import Kind as SnapshotKind
 from agents.storage.wire.snapshots import Usage
+from agents.storage.wire.traces import FileReads
 
 _LOG: Final = logging.getLogger(__name__)
+_PRELOAD_S: Final = 5.0
+"""So long one that is to end is waited for."""
 _UNREACHABLE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 
@@ -54,9 +65,12 @@ class SnapshotFiles:
         self._snapshots, self._volumes, self._attached = (root / name for name in ("snapshots", "volumes", "attached"))
         for folder in (root, self._snapshots, self._volumes, self._attached):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._events = events or Events()
+        self._events, self._ahead = events or Events(), ahead or Ahead()
+        self._preloadings: dict[str, Preloading] = {}
         self.reachability, self._quotas = Reachability(tls), Quotas(root)
-        self._remote = RemoteVolumes(root, store, ahead, events=self._events, tls=tls, reachability=self.reachability)
+        self._remote = RemoteVolumes(
+            root, store, self._ahead, events=self._events, tls=tls, reachability=self.reachability
+        )
 
     def upper(self, key: int) -> Path:
         return self._snapshots / str(key) / "fs"
@@ -168,7 +182,37 @@ class SnapshotFiles:
         mounts.decompress_at_once(target)
         at = "" if remote is None else str(remote.server)
         self._events.tell(Kind.VOLUME_ATTACHED, volume=digest, at=at, seconds=time.monotonic() - begun)
+        self._preload(digest, target, volume.stat().st_size if remote is None else remote.size_bytes, remote)
         return target
+
+    def _preload(self, digest: str, target: Path, size_bytes: int, remote: RemoteVolume | None) -> None:
+        """Of a volume elsewhere, behind what is read ahead of it: what is not would be in the way of containers."""
+        arrivals = self._remote.arrivals(digest)
+        if self._ahead.most_bytes and (remote is None or arrivals is not None):
+            self._stop_preloading({digest})
+            self._preloadings[digest] = Preloading(
+                digest,
+                target,
+                lambda: self._files_read(digest, size_bytes),
+                self._ahead.most_bytes,
+                None if remote is None else arrivals,
+                self._events,
+            )
+
+    def _files_read(self, digest: str, size_bytes: int) -> FileReads:
+        try:
+            trace = read_trace(self._store, digest, size_bytes)
+        except ImageError as error:
+            _LOG.warning("nothing is brought into memory: %s", error)
+            return ()
+        return () if trace is None else trace.files
+
+    def _stop_preloading(self, digests: Set[str]) -> list[Preloading]:
+        """Those that may have files open yet."""
+        ending = [self._preloadings.pop(digest) for digest in digests & self._preloadings.keys()]
+        for one in ending:
+            one.stop()
+        return ending
 
     def close(self) -> None:
         """What is attached stays."""
@@ -182,7 +226,10 @@ class SnapshotFiles:
 
     def detach_all_but(self, needed: Set[str]) -> None:
         """Unmount what no snapshot needs. One that somebody looks into stays for the next time."""
+        ending = self._stop_preloading(self._preloadings.keys() - needed)
         self._detach_remote(needed)
+        for one in ending:  # what it waited for in the kernel has failed by now
+            one.wait(_PRELOAD_S)
         kept = {self.attached(digest) for digest in needed}
         for target in sorted(set(self._attached.iterdir()) - kept):
             try:

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from select import select
 from threading import Lock
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from agents.storage.io.events import Events, Kind
 from agents.storage.io.qmp import TIMEOUT_S, DaemonGoneError, Qmp
@@ -23,6 +23,8 @@ from agents.storage.wire.errors import ImageError
 
 PROGRAM: Final = "qemu-storage-daemon"
 _DELETED: Final = "BLOCK_EXPORT_DELETED"
+_AIO: Final = "aio"
+_IO_URING: Final = "io_uring"
 
 
 class StorageDaemon:
@@ -172,7 +174,7 @@ def add(qmp: Qmp, name: str, node: dict[str, Any], export: dict[str, Any]) -> No
     """A node and an export of it, both of that name, of 31 characters at most. Where the export cannot be had there is
     no node either."""
     if name not in nodes(qmp):
-        qmp.execute("blockdev-add", {"node-name": name, **node})
+        _add_node(qmp, {"node-name": name, **node})
     try:
         qmp.execute("block-export-add", {"id": name, "node-name": name, **export})
     except DaemonGoneError:
@@ -180,6 +182,29 @@ def add(qmp: Qmp, name: str, node: dict[str, Any], export: dict[str, Any]) -> No
     except ImageError:
         qmp.execute("blockdev-del", {"node-name": name})
         raise
+
+
+def file_node(path: Path) -> dict[str, Any]:
+    """A file whose reads and writes cost no thread's turn each, where io_uring is to be had."""
+    return {"driver": "file", "filename": str(path), _AIO: _IO_URING}
+
+
+def _add_node(qmp: Qmp, node: dict[str, Any]) -> None:
+    """Without io_uring where the daemon was built without it, or the kernel does not let it (io_uring_disabled)."""
+    try:
+        qmp.execute("blockdev-add", node)
+    except DaemonGoneError:
+        raise
+    except ImageError as error:
+        if _IO_URING not in str(error):
+            raise
+        qmp.execute("blockdev-add", _by_threads(node))
+
+
+def _by_threads(node: dict[str, Any]) -> dict[str, Any]:
+    kept = {name: value for name, value in node.items() if (name, value) != (_AIO, _IO_URING)}
+    inner = {name: cast("dict[str, Any]", value) for name, value in kept.items() if isinstance(value, dict)}
+    return {**kept, **{name: _by_threads(value) for name, value in inner.items()}}
 
 
 def remove(qmp: Qmp, name: str) -> None:

@@ -1,5 +1,5 @@
-"""Records which blocks of an image's volumes a start reads: the image's program runs here, on volumes whose every read
-a storage daemon writes down.
+"""Records which blocks of an image's volumes a start reads, and which files these are of: the image's program runs
+here, on volumes whose every read a storage daemon writes down.
 
 The program has a mount, a process and a network namespace of its own (loopback alone), the image as its root, and a
 writable layer that is thrown away. It is no sandbox: an image that is traced is trusted as one that is run.
@@ -17,13 +17,15 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from agents.storage.io import mounts
+from agents.storage.io.filemaps import mapped_files
 from agents.storage.io.loops import loop_device
 from agents.storage.io.remotevolumes import AHEAD_KIB
 from agents.storage.io.storagedaemon import StorageDaemon, add, volume_id
 from agents.storage.io.volumefiles import hexadecimal
+from agents.storage.translate.filereads import file_reads
 from agents.storage.translate.modes import EROFS
 from agents.storage.wire.errors import ImageError
-from agents.storage.wire.traces import Trace, log_to_extents
+from agents.storage.wire.traces import MOST_FILES, Extents, FileReads, Trace, log_to_extents
 
 _SCRIPT: Final = """
 root=$1; shift
@@ -120,4 +122,16 @@ def _trace(folder: Path, digest: str, file: Path) -> Trace:
         content = log.read_bytes()
     except FileNotFoundError as error:
         raise ImageError("this qemu-storage-daemon writes no log of what is read (--trace)") from error
-    return Trace(volume=digest, size_bytes=size, extents=log_to_extents(content, size))
+    extents = log_to_extents(content, size)
+    return Trace(volume=digest, size_bytes=size, extents=extents, files=_files(folder, file, extents))
+
+
+def _files(folder: Path, file: Path, extents: Extents) -> FileReads:
+    """The first ones, where there are more than a trace has."""
+    mounted = folder / "files"
+    mounted.mkdir(exist_ok=True)
+    mounts.mount(file, mounted, None)
+    try:
+        return file_reads(extents, mapped_files(mounted))[:MOST_FILES]
+    finally:
+        mounts.unmount(mounted)

@@ -15,19 +15,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from agents.storage.io.files import appearing, publish
 from agents.storage.io.nbdtls import CREDENTIALS, NbdTls
 from agents.storage.io.qmp import Qmp
-from agents.storage.io.storagedaemon import StorageDaemon, add, exports, remove, volume_id
+from agents.storage.io.storagedaemon import StorageDaemon, add, exports, file_node, remove, volume_id
 from agents.storage.io.store import Store, StoredImage, Volume
 from agents.storage.io.volumefiles import hexadecimal, read_trace, volume_path
 from agents.storage.translate.modes import BLOCK
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.oci import make_image, parse_manifest
 from agents.storage.wire.remotes import CATALOG, CatalogImage, CatalogVolume, Server, catalog_to_json
-from agents.storage.wire.traces import Extents
+from agents.storage.wire.traces import Trace
 
 _LOG: Final = logging.getLogger(__name__)
 _PURPOSE: Final = "serving volumes"
@@ -148,23 +148,21 @@ def _catalogued(store: Store, stored: StoredImage) -> CatalogImage:
             size_bytes=one.size_bytes,
             role=one.role,
             layers=one.layers,
-            trace=_extents(store.folder, one),
+            trace=_trace(store.folder, one),
         )
         for one in stored.volumes
     )
     return CatalogImage(image=image, mode=stored.mode, names=stored.names, volumes=volumes)
 
 
-def _extents(folder: Path, volume: Volume) -> Extents:
-    """None where the trace is no good: what is served does not depend on it."""
+def _trace(folder: Path, volume: Volume) -> Trace | None:
+    """None where there is none, or it is no good: what is served does not depend on it."""
     try:
-        trace = read_trace(folder, volume.digest, volume.size_bytes)
+        return read_trace(folder, volume.digest, volume.size_bytes)
     except ImageError as error:
         _LOG.warning("a trace is not served: %s", error)
-        return ()
-    return () if trace is None else trace.extents
+        return None
 
 
 def _export(qmp: Qmp, path: Path, name: str) -> None:
-    node: dict[str, Any] = {"driver": "file", "filename": str(path), "read-only": True}
-    add(qmp, volume_id(name), node, {"type": "nbd", "name": name})
+    add(qmp, volume_id(name), {**file_node(path), "read-only": True}, {"type": "nbd", "name": name})

@@ -16,7 +16,7 @@ from typing import Any, Final, cast
 
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.oci import Image, make_image, parse_manifest
-from agents.storage.wire.traces import Extents, parse_extents
+from agents.storage.wire.traces import Trace, parse_extents, parse_files, plain_files
 
 CATALOG: Final = "catalog"
 """Name of the catalog among what a server exports; volumes are exported by their digest, without `sha256:`."""
@@ -57,8 +57,8 @@ class CatalogVolume:
     size_bytes: int
     role: str
     layers: int
-    trace: Extents = ()
-    """What a start reads, as far as it has been recorded."""
+    trace: Trace | None = None
+    """What a start reads, where that has been recorded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +106,7 @@ def catalog_to_json(images: Sequence[CatalogImage]) -> bytes:
 def _plain(one: CatalogImage) -> dict[str, Any]:
     volumes = [
         {"digest": v.digest, "recipe": v.recipe, "sizeBytes": v.size_bytes, "role": v.role, "layers": v.layers}
-        | ({"trace": v.trace} if v.trace else {})
+        | ({} if v.trace is None else {"trace": v.trace.extents, "files": plain_files(v.trace.files)})
         for v in one.volumes
     ]
     return {
@@ -153,8 +153,14 @@ def _volume(fields: dict[str, Any], what: str) -> CatalogVolume:
         size_bytes=size_bytes,
         role=_text(fields, "role", what),
         layers=_number(fields, "layers", what),
-        trace=parse_extents(fields.get("trace", []), size_bytes, f"{what}, the trace of volume {digest}"),
+        trace=_trace(fields, digest, size_bytes, f"{what}, the trace of volume {digest}"),
     )
+
+
+def _trace(fields: dict[str, Any], digest: str, size_bytes: int, what: str) -> Trace | None:
+    extents = parse_extents(fields.get("trace", []), size_bytes, what)
+    files = parse_files(fields.get("files"), extents, what)
+    return Trace(volume=digest, size_bytes=size_bytes, extents=extents, files=files) if extents else None
 
 
 def _fields(data: bytes, what: str) -> dict[str, Any]:
