@@ -14,7 +14,7 @@ import yaml
 from cli.console import Output
 from compiler.diagnostic import diagnostic_to_json, sorted_diagnostics, summary
 from compiler.entries.desired import compile_entries
-from compiler.policy import Loaded, load
+from compiler.policy.loading import Loaded, load
 
 
 def check(

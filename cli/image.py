@@ -21,14 +21,13 @@ from cli.console import FAILED, Output, fail, print_rows, say
 from cli.imageconvert import convert_command
 from cli.imagestore import (
     COLUMNS,
-    STORE,
     ImageArgument,
     ModeOption,
     OutputOption,
-    StoreOption,
     opened_store,
     row_of,
 )
+from cli.places import STORE, StoreOption
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, help=__doc__)
 app.command("convert")(convert_command)

@@ -15,7 +15,7 @@ from agents.imageadopter.metrics import Metrics
 from agents.imageadopter.tlsfiles import keep_copied
 from cli.clusteraccess import KubeconfigOption, connected
 from cli.console import say
-from cli.imagestore import STORE, StoreOption
+from cli.places import STORE, StoreOption
 from cli.serving import HealthOption, InsecureOption, MetricsOption, health_address, metrics_address, serve
 from cli.volumetls import CaOption, CertOption, KeyOption, volume_tls
 

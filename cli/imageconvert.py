@@ -16,7 +16,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from agents.storage.conversion import Converted, OnProgress, convert
 from agents.storage.io.conversionrecords import Wanted, recording
-from agents.storage.io.registries import RegistryOptions
+from agents.storage.io.registryoptions import RegistryOptions
 from agents.storage.io.store import Store
 from agents.storage.publication import publish
 from agents.storage.translate import modes
@@ -25,7 +25,8 @@ from agents.storage.wire.errors import ImageError
 from agents.storage.wire.oci import Platform
 from cli.console import Output, fail, print_rows
 from cli.imagereporting import reported
-from cli.imagestore import COLUMNS, STORE, Compression, Mode, OutputOption, StoreOption, opened_store, row_of
+from cli.imagestore import COLUMNS, Compression, Mode, OutputOption, opened_store, row_of
+from cli.places import STORE, StoreOption
 from cli.policies import load_policies, load_policy_text
 from cli.registryoptions import CaOption, CredentialsOption, MirrorOption, PlainOption, registries
 from compiler.policy.imagenames import ImageName, ImageNameError, RegistryImage, parse_destination, parse_image_name

@@ -18,7 +18,8 @@ from agents.storage.wire.errors import ImageError
 from agents.storage.wire.remotes import Server, parse_server
 from cli.console import Output, fail, print_rows, say
 from cli.image import app
-from cli.imagestore import COLUMNS, STORE, OutputOption, StoreOption, opened_store, row_of
+from cli.imagestore import COLUMNS, OutputOption, opened_store, row_of
+from cli.places import STORE, StoreOption
 from cli.volumetls import CaOption, CertOption, KeyOption, volume_tls
 
 __all__ = ["app"]

@@ -1,4 +1,4 @@
-"""What the commands of `turnout image` share: where the store is, how it is opened, an image as a row."""
+"""What the commands of `turnout image` share: how the store is opened, an image as a row."""
 
 from __future__ import annotations
 
@@ -16,10 +16,6 @@ from agents.storage.wire.errors import ImageError
 from cli.console import Output, fail
 from compiler.policy.imagekinds import MODE_ALIASES
 
-STORE = Path("/var/lib/turnout/images")
-StoreOption = Annotated[
-    Path, typer.Option("--store", envvar="TURNOUT_IMAGES", help="Folder that converted images are kept in.")
-]
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="Form of the result on stdout.")]
 
 

@@ -16,10 +16,10 @@ from agents.storage.io.volumefiles import volume_path, write_trace
 from agents.storage.translate.modes import BLOCK
 from agents.storage.volumestatus import stored_volumes
 from agents.storage.wire.errors import ImageError
-from cli.agent import ROOT
 from cli.console import Output, fail, print_rows
 from cli.imageserving import app
-from cli.imagestore import STORE, ImageArgument, ModeOption, OutputOption, StoreOption, opened_store
+from cli.imagestore import ImageArgument, ModeOption, OutputOption, opened_store
+from cli.places import ROOT, STORE, StoreOption
 
 __all__ = ["app"]
 

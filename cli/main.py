@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import gc
-import importlib
-import os
 import sys
 from importlib.metadata import version
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
-from compiler.collection import collection_paused
+from cli.lazygroup import lazy_group
 
 COMMANDS = {
     "check": ("cli.check", "Check policies and explain every mistake."),
@@ -30,7 +27,7 @@ COMMANDS = {
     "doctor": ("cli.doctor", "What this machine can do, and what to install."),
     "shell": ("cli.shell", "Open p4runtime-shell on a device."),
 }
-"""Command -> module and help. A module has an `app`, or a function named like the command."""
+"""Command -> module and help."""
 ENVIRONMENT = {"device": {"GRPC_EXPERIMENTS": "-event_engine_listener"}}
 """What libraries of a command read when they are imported, where the caller's environment has nothing of its own.
 
@@ -39,40 +36,8 @@ another and to a third, for which a single write waits about a tenth longer.
 """
 
 
-class LazyGroup(TyperGroup):
-    """Knows its commands by name; imports a command's module when it is called or asked for help."""
-
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
-        return list(COMMANDS)
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
-        if cmd_name not in COMMANDS:
-            return None
-        for name, value in ENVIRONMENT.get(cmd_name, {}).items():
-            os.environ.setdefault(name, value)
-        with collection_paused():
-            module = importlib.import_module(COMMANDS[cmd_name][0])
-        gc.freeze()
-        command = _command_of(module, cmd_name)
-        command.name = cmd_name
-        return command
-
-    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
-
-
-def _command_of(module: Any, name: str) -> Any:
-    app = getattr(module, "app", None)
-    if isinstance(app, typer.Typer):
-        return typer.main.get_command(app)
-    single = typer.Typer(add_completion=False)
-    single.command(name)(getattr(module, name))
-    return typer.main.get_command(single)
-
-
 app = typer.Typer(
-    cls=LazyGroup,
+    cls=lazy_group(COMMANDS, ENVIRONMENT),
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,

@@ -9,8 +9,7 @@ from typing import Annotated
 import typer
 
 from agents.storage.io.credentials import CredentialFile
-from agents.storage.io.registries import RegistryOptions
-from agents.storage.io.registryhttp import Connection
+from agents.storage.io.registryoptions import Connection, RegistryOptions
 
 _CREDENTIALS = "A config.json; default: where docker and podman look."
 _CA = "PEM file of authorities to trust besides the system's."

@@ -18,7 +18,8 @@ from agents.storage.io.volumefiles import find_volume, remote_volume
 from agents.storage.translate.platforms import machine_platform
 from agents.storage.volumestatus import HERE
 from cli.console import Output, print_rows
-from cli.imagestore import STORE, OutputOption, StoreOption, opened_store
+from cli.imagestore import OutputOption, opened_store
+from cli.places import STORE, StoreOption
 from cli.policies import load_policies
 from compiler.policy.policyset import ImageConversion
 

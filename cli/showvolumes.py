@@ -11,9 +11,9 @@ import typer
 from agents.storage.statusservice import ask_volumes
 from agents.storage.volumestatus import VolumeStatus
 from agents.storage.wire.errors import ImageError
-from cli.agent import SOCKET
 from cli.console import Output, fail, print_rows
 from cli.imagestore import OutputOption
+from cli.places import SOCKET
 
 COLUMNS: Final = (
     *("volume", "role", "size", "here", "at", "traced"),

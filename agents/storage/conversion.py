@@ -14,7 +14,8 @@ from pathlib import Path
 from agents.storage.io.adoptionrecords import disown
 from agents.storage.io.ingest import ingest_layers, layer_path
 from agents.storage.io.layouts import Layout
-from agents.storage.io.registries import Registry, RegistryOptions
+from agents.storage.io.registries import Registry
+from agents.storage.io.registryoptions import RegistryOptions
 from agents.storage.io.signatures import require_signature
 from agents.storage.io.sources import Source, read_image
 from agents.storage.io.store import Store, StoredImage, Volume

@@ -28,7 +28,7 @@ from agents.storage.io.events import Events, Kind
 from agents.storage.io.files import fsync_directory, only_one
 from agents.storage.io.ingest import ingest_layers, layer_path
 from agents.storage.io.leavingentries import LeavingEntries
-from agents.storage.io.registries import RegistryOptions
+from agents.storage.io.registryoptions import RegistryOptions
 from agents.storage.io.trees import LayerFiles
 from agents.storage.io.volumefiles import SUFFIX, volume_path, write_volume
 from agents.storage.translate.erofs import plan

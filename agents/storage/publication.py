@@ -18,7 +18,7 @@ from typing import BinaryIO
 from agents.storage.conversion import Converted, OnProgress, PhaseCounter, no_progress, open_source
 from agents.storage.io.destinations import Destination, Way
 from agents.storage.io.ingest import PARALLEL
-from agents.storage.io.registries import RegistryOptions
+from agents.storage.io.registryoptions import RegistryOptions
 from agents.storage.io.sources import Source
 from agents.storage.io.store import Store
 from agents.storage.io.uploads import OnBytes

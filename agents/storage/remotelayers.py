@@ -15,10 +15,9 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
-from agents.storage.conversion import open_source, write_layers
 from agents.storage.io.chains import CHANGES, Chain, find_chain, image_of, volumes_of
 from agents.storage.io.fairlock import FairLock
-from agents.storage.io.registries import RegistryOptions
+from agents.storage.io.registryoptions import RegistryOptions
 from agents.storage.io.snapshotdb import Snapshot, SnapshotDb
 from agents.storage.io.snapshotfiles import SnapshotFiles
 from agents.storage.io.volumefiles import find_volume, remote_volume
@@ -153,6 +152,8 @@ class RemoteLayers:
         if chain.volume is not None and chain.volume != snapshot.volume:
             self._files.pin(self._store, chain.volume)
             return chain.volume, chain.folders
+        from agents.storage.conversion import open_source, write_layers  # half of the agent's memory, seldom needed
+
         image, names = image_of(self._store, chain.image)
         problems: list[str] = []
         for name in names:

@@ -23,7 +23,7 @@ from agents.storage.io.events import Events
 from agents.storage.io.fairlock import FairLock
 from agents.storage.io.files import only_one
 from agents.storage.io.nbdtls import NbdTls
-from agents.storage.io.registries import RegistryOptions
+from agents.storage.io.registryoptions import RegistryOptions
 from agents.storage.io.remotevolumes import Ahead
 from agents.storage.io.snapshotdb import Snapshot, SnapshotDb
 from agents.storage.io.snapshotfiles import SnapshotFiles, layer_folders

@@ -115,12 +115,16 @@ class Machines:
         inside(NODE, self._stargz.restart)
         self._connected(STARGZ)
 
-    def restart_agent(self, *, copies: bool) -> None:
-        """With volumes elsewhere, whatever was fetched before; it reads ahead and keeps copies if that is said."""
+    def restart_agent(self, *, copies: bool, here: bool) -> None:
+        """With volumes elsewhere, whatever was fetched before, or all of them `here`; it reads ahead and keeps copies if
+        that is said."""
         self._agent.end()
-        for path in (self._agent.store / "volumes").glob("*.erofs"):
+        volumes = self._agent.store / "volumes"
+        for path in volumes.glob("*.erofs"):
             path.unlink()
         self._adopt()
+        for path in (self.folder / "served" / "volumes").glob("*.erofs") if here else ():
+            os.link(path, volumes / path.name)
         self._agent = Agent(self.folder, *(() if copies else ("--read-ahead", "0", "--no-local-copies")))
         inside(NODE, self._agent.start)
         self._connected(TURNOUT)

@@ -26,8 +26,8 @@ _PODS_AT_ONCE = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Way:
-    """`is_pulled`: the image is there before, unpacked, and only memory is cold. `is_copied`: what the trace names is
-    read ahead, and the rest fetched."""
+    """`is_pulled`: the image is there before, unpacked, and only memory is cold. Of volumes elsewhere, `is_copied`: what
+    the trace names is read ahead, and the rest fetched; `is_here`: they are on the node, whole, before."""
 
     name: str
     key: str
@@ -35,6 +35,7 @@ class Way:
     snapshotter: str
     is_pulled: bool = False
     is_copied: bool = False
+    is_here: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +58,7 @@ WAYS: Sequence[Way] = (
     Way(name="overlayfs, pulled", key="pulled", snapshotter="overlayfs"),
     Way(name="turnout, volumes elsewhere", key="elsewhere", snapshotter=TURNOUT),
     Way(name="turnout, read ahead", key="ahead", snapshotter=TURNOUT, is_copied=True),
+    Way(name="turnout, volumes here", key="here", snapshotter=TURNOUT, is_copied=True, is_here=True),
     Way(name="stargz, lazily pulled", key="stargz", snapshotter=STARGZ),
     Way(name="erofs of containerd 2, pulled", key="erofs", snapshotter=EROFS),
     Way(name="overlayfs, there before", key="before", snapshotter="overlayfs", is_pulled=True),
@@ -103,7 +105,7 @@ class Starter:
         begun = time.perf_counter()
         cri, image = self._machines.cri(way.snapshotter), self._machines.image(content, way.snapshotter)
         if way.snapshotter == TURNOUT:
-            self._machines.restart_agent(copies=way.is_copied)
+            self._machines.restart_agent(copies=way.is_copied, here=way.is_here)
         if way.snapshotter == STARGZ:
             self._machines.restart_stargz()
         try:

@@ -12,7 +12,7 @@ import pytest
 
 from agents.storage.conversion import convert
 from agents.storage.io import uploads
-from agents.storage.io.registries import RegistryOptions
+from agents.storage.io.registryoptions import RegistryOptions
 from agents.storage.io.store import Store
 from agents.storage.publication import Published, publish
 from agents.storage.translate.platforms import parse_platform

@@ -16,8 +16,7 @@ import pytest
 
 from agents.storage.conversion import Converted, convert
 from agents.storage.io.credentials import CredentialFile
-from agents.storage.io.registries import RegistryOptions
-from agents.storage.io.registryhttp import Connection
+from agents.storage.io.registryoptions import Connection, RegistryOptions
 from agents.storage.io.store import Store
 from agents.storage.translate.platforms import parse_platform
 from agents.storage.wire.challenges import Challenge, parse_challenge

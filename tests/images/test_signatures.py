@@ -16,7 +16,7 @@ import pytest
 import urllib3
 
 from agents.storage.conversion import convert, no_progress
-from agents.storage.io.registries import RegistryOptions
+from agents.storage.io.registryoptions import RegistryOptions
 from agents.storage.io.store import Store
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.oci import INDEX_TYPES

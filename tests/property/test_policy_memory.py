@@ -15,10 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from compiler.diagnostic import Report
-from compiler.policy import load, load_texts
 from compiler.policy.division import divided
 from compiler.policy.document import Node, read_documents
-from compiler.policy.loading import Loaded
+from compiler.policy.loading import Loaded, load, load_texts
 from compiler.policy.memory import Memory
 from runtime.verification.policies.drawing import plans
 from runtime.verification.policies.manifests import manifests, to_yaml

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from compiler.diagnostic import has_errors
-from compiler.policy import PolicySet, load_text
+from compiler.policy.loading import load_text
+from compiler.policy.policyset import PolicySet
 from compiler.policy.validation import MODELS
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from compiler.policy import load
+from compiler.policy.loading import load
 from compiler.policy.memory import Memory
 from runtime import policymemory
 from runtime.policymemory import MOST_FILES, code_digest, memory_folder, read_memory, write_memory

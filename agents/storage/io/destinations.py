@@ -10,8 +10,9 @@ import urllib3
 
 from agents.storage.io.credentials import CredentialFile
 from agents.storage.io.httprequests import refusal
-from agents.storage.io.registries import RegistryOptions, own_host
+from agents.storage.io.registries import own_host
 from agents.storage.io.registryhttp import RegistryHttp
+from agents.storage.io.registryoptions import RegistryOptions
 from agents.storage.io.uploads import OnBytes, Upload, send_blob
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.oci import Descriptor

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import BinaryIO, Final, TypeVar
 
 import urllib3
@@ -14,7 +13,8 @@ from urllib3.exceptions import HTTPError
 from agents.storage.io.credentials import CredentialFile
 from agents.storage.io.httprequests import UnreachableError
 from agents.storage.io.registrydocuments import document_of, find_document, referrer_pages
-from agents.storage.io.registryhttp import Connection, RegistryHttp
+from agents.storage.io.registryhttp import RegistryHttp
+from agents.storage.io.registryoptions import RegistryOptions
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.oci import INDEX_TYPES, MANIFEST_TYPES, Descriptor
 from agents.storage.wire.signatures import Referrer, parse_referrers, referrers_tag
@@ -26,15 +26,6 @@ _BREAKS: Final = 8
 """How often a blob's connection may break; progress in between does not count them anew, so a bad one ends."""
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegistryOptions:
-    """`mirrors` maps a registry to hosts that are asked before it."""
-
-    connection: Connection = field(default_factory=Connection)
-    credentials: CredentialFile | None = None
-    mirrors: dict[str, tuple[str, ...]] = field(default_factory=lambda: {})
 
 
 def own_host(image: RegistryImage) -> str:

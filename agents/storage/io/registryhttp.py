@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 from urllib.parse import urljoin, urlsplit
 
@@ -14,18 +12,10 @@ import urllib3
 from agents.storage.io.credentials import Credentials
 from agents.storage.io.httprequests import TRIES, Requests, is_loopback, refusal
 from agents.storage.io.registrylogin import RegistryLogin
+from agents.storage.io.registryoptions import Connection
 from agents.storage.wire.errors import ImageError
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Connection:
-    """How registries are reached. `ca_file` is trusted besides the system's authorities."""
-
-    ca_file: Path | None = None
-    plain_http: bool = False
-    verify: bool = True
 
 
 class RegistryHttp:

@@ -27,9 +27,9 @@ def test_what_is_chosen() -> None:
 
 def test_ways() -> None:
     """What ./setup does not install is measured when it is asked for."""
-    usual = ["pulled", "elsewhere", "ahead", "before"]
+    usual = ["pulled", "elsewhere", "ahead", "here", "before"]
     assert [way.key for way in parse_plan((), "").ways] == usual
-    assert [way.key for way in parse_plan(("--all",), "").ways] == [*usual[:3], "stargz", "erofs", "before"]
+    assert [way.key for way in parse_plan(("--all",), "").ways] == [*usual[:4], "stargz", "erofs", "before"]
     assert parse_plan(("--ways", "erofs,ahead"), "").snapshotters == {"erofs", "turnout"}
 
 
@@ -49,7 +49,7 @@ def test_cases_of_a_round() -> None:
         (("--links", "0"), "argument --links: '0' is no number above 0"),
         (("--rounds", "-1"), "argument --rounds: '-1' is no number above 0"),
         (("--images", "web,java"), "argument --images: 'java' is none of web, python, jdk, large"),
-        (("--ways", "x"), "argument --ways: 'x' is none of pulled, elsewhere, ahead, stargz, erofs, before"),
+        (("--ways", "x"), "argument --ways: 'x' is none of pulled, elsewhere, ahead, here, stargz, erofs, before"),
     ],
 )
 def test_what_is_no_plan(words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ from google.protobuf import text_format
 
 from compiler.entries.desired import compile_entries
 from compiler.pipeline.assembly import pipeline
-from compiler.policy import load
+from compiler.policy.loading import load
 from compiler.printers.features import features
 from runtime.client.entries_text import entries_text
 from tests.goldens import GOLDEN as GOLDENS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from compiler.policy import load_texts
+from compiler.policy.loading import load_texts
 from compiler.policy.policyset import Protocol
 from tests.unit.entries.test_entering import compiled, lines
 

@@ -9,7 +9,7 @@ import pytest
 from compiler.diagnostic import Code
 from compiler.entries import codes
 from compiler.entries.desired import compile_entries
-from compiler.policy import load_text
+from compiler.policy.loading import load_text
 
 ROOT = Path(__file__).parents[3]
 ALL_CODES = [value for value in vars(codes).values() if isinstance(value, Code)]

@@ -7,8 +7,9 @@ import math
 import pytest
 
 from compiler.diagnostic import Report
-from compiler.policy import codes, load_text
+from compiler.policy import codes
 from compiler.policy.document import MAX_DEPTH, node_to_plain, read_documents
+from compiler.policy.loading import load_text
 from compiler.policy.located import locate
 from compiler.policy.scalar import resolve_plain
 

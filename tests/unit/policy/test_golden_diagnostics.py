@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from compiler.diagnostic import Code
-from compiler.policy import codes, load_text
+from compiler.policy import codes
+from compiler.policy.loading import load_text
 from tests.goldens import held
 
 ROOT = Path(__file__).parents[3]

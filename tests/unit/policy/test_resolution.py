@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from compiler.policy import Loaded, PolicySet, load, load_text, load_texts, workload_mac
-from compiler.policy.identity import assign_network_ids
-from compiler.policy.policyset import Algorithm, Profile, Service, TrafficPolicy
+from compiler.policy.identity import assign_network_ids, workload_mac
+from compiler.policy.loading import Loaded, load, load_text, load_texts
+from compiler.policy.policyset import Algorithm, PolicySet, Profile, Service, TrafficPolicy
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 FABRIC = """

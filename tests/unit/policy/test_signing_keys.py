@@ -6,7 +6,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from compiler.policy import load_text
+from compiler.policy.loading import load_text
 from compiler.policy.signingkeys import SigningKeyError, parse_signing_key
 from tests.images.signing import PrivateKey, make_keys, private_pem, public_pem
 

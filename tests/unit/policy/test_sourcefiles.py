@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from compiler.policy import codes, load, sourcefiles
+from compiler.policy import codes, sourcefiles
+from compiler.policy.loading import load
 
 NETWORK = """apiVersion: turnout.dev/v1alpha1
 kind: Network

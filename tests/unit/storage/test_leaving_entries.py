@@ -10,7 +10,7 @@ import typer
 from agents.storage.io.containerdsnapshots import labelled
 from agents.storage.io.leavingentries import LeavingEntries
 from agents.storage.wire.errors import ImageError
-from cli.agent import storage
+from cli.storageagent import storage
 
 DIFF_ID = f"sha256:{'ab' * 32}"
 
