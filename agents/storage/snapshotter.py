@@ -13,7 +13,7 @@ attached outside of the lock, after the row is committed: a daemon that hangs ke
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Final
 
@@ -177,15 +177,15 @@ class Snapshotter:
 
     def _lowers(self, key: int) -> tuple[Path, ...]:
         """Folders of what lies below, the nearest first; a volume has all that is below itself, and is attached."""
+        below = tuple(_down_to_root(self._db.ancestors(key)))
+        attached = self._files.attach_all([one.volume for one in below if one.volume is not None])
         lowers: list[Path] = []
-        for ancestor in self._db.ancestors(key):
-            if ancestor.volume is None:
-                lowers += [] if ancestor.hollow else [self._files.upper(ancestor.id)]
-                continue
-            attached = self._files.attach(ancestor.volume)
-            if ancestor.folders != CHANGES:
-                return (*lowers, *layer_folders(attached, ancestor.folders))
-            lowers.append(attached)
+        for ancestor in below:
+            if ancestor.volume is not None:
+                folders = 0 if ancestor.folders == CHANGES else ancestor.folders
+                lowers += layer_folders(attached[ancestor.volume], folders)
+            elif not ancestor.hollow:
+                lowers.append(self._files.upper(ancestor.id))
         return tuple(lowers)
 
     def _mounts(self, key: int, kind: Kind, lowers: Sequence[Path]) -> tuple[Mount, ...]:
@@ -310,3 +310,11 @@ class Snapshotter:
             if idle:
                 self._remote.filling.release()
         self._disks.rest()
+
+
+def _down_to_root(line: Iterable[Snapshot]) -> Iterator[Snapshot]:
+    """Up to the first that has all that is below itself."""
+    for one in line:
+        yield one
+        if one.volume is not None and one.folders != CHANGES:
+            return

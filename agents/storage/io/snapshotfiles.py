@@ -18,7 +18,8 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -159,6 +160,15 @@ class SnapshotFiles:
     def elsewhere(self, digest: str) -> RemoteVolume | None:
         """Where the volume would be read from, were it attached now; None where it is here."""
         return remote_volume(self._found(digest))
+
+    def attach_all(self, digests: Sequence[str]) -> Mapping[str, Path]:
+        """Where each is mounted, all at once: one on another node has a daemon to be started. Raises what one of them
+        raises when all are done."""
+        wanted = tuple(dict.fromkeys(digests))
+        if len(wanted) < 2:
+            return {digest: self.attach(digest) for digest in wanted}
+        with ThreadPoolExecutor(len(wanted), thread_name_prefix="attach") as threads:
+            return dict(zip(wanted, threads.map(self.attach, wanted), strict=True))
 
     def attach(self, digest: str) -> Path:
         """Where the volume is mounted, read-only: once, whoever asks. One on another node is mounted anew where the
