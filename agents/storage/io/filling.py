@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import logging
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
@@ -30,8 +31,6 @@ EXPORT: Final = "copy"
 """What the daemon calls it to us."""
 _AHEAD_BYTES, _AHEAD_AT_ONCE = 1 << 18, 6
 _FILL_BYTES, _FILL_AT_ONCE = 1 << 17, 4
-_BATCH_BYTES: Final = 1 << 21
-"""Between two looks at whether to end."""
 _FLUSH_BYTES: Final = 1 << 25
 """What is fetched again, at most, when the daemon dies."""
 _ANSWER_S: Final = 60.0
@@ -61,7 +60,6 @@ class Filling:
 
     def __init__(self, task: Task, again_s: float = _AGAIN_S) -> None:
         self._task, self._again_s, self._stop = task, again_s, Event()
-        self._flushed = self._passed = 0
         self.done_bytes = 0
         """How much of the volume is there, as far as it has been gone over from the beginning."""
         self.is_reading_ahead = False
@@ -115,57 +113,42 @@ class Filling:
             self.is_reading_ahead = False
 
     def _ahead(self, client: NbdClient) -> None:
-        pieces = list(_pieces(self._task.ahead, _AHEAD_BYTES))
+        """The answers come in any order; what counts is what has come without a gap."""
+        pieces = deque(_pieces(self._task.ahead, _AHEAD_BYTES))
         ends = list(accumulate(length for _, length in self._task.ahead))
-        fetched = 0
-        for batch in _batches(pieces):
+        fetched, early = 0, set[int]()
+        for offset, length in client.cache(tuple(pieces), _AHEAD_AT_ONCE, _FLUSH_BYTES):
+            self._tell("trace", length)
+            early.add(offset)
+            while pieces and pieces[0][0] in early:
+                early.remove(pieces[0][0])
+                fetched += pieces.popleft()[1]
+            self._task.arrivals.reached(bisect_right(ends, fetched))
             if not self.is_wanted:
                 return
-            client.cache(batch, _AHEAD_AT_ONCE)
-            fetched += sum(length for _, length in batch)
-            self._task.arrivals.reached(bisect_right(ends, fetched))
-            self._tell("trace", batch)
-            self._keep(client, batch)
         self._task.arrivals.end()
         client.flush()
 
     def _fill(self, client: NbdClient) -> None:
-        self.done_bytes = 0
+        self.done_bytes = flushed = 0
         pace = Pace(self._task.reads, self._stop.wait)
         while self.is_wanted and self.done_bytes < self._task.size_bytes:
             length = min(pace.next_bytes(lambda: self.is_wanted), self._task.size_bytes - self.done_bytes)
-            batch = list(_pieces(((self.done_bytes, length),), _FILL_BYTES))
-            client.cache(batch, _FILL_AT_ONCE)
-            self._tell("rest", batch)
+            for _ in client.cache(_pieces(((self.done_bytes, length),), _FILL_BYTES), _FILL_AT_ONCE):
+                pass
+            self._tell("rest", length)
             pace.answered()
             self.done_bytes += length
-            self._keep(client, batch)
+            if self.done_bytes - flushed >= _FLUSH_BYTES:
+                client.flush()
+                flushed = self.done_bytes
         client.flush()
 
-    def _tell(self, why: str, batch: Sequence[tuple[int, int]]) -> None:
-        self._task.events.tell(Kind.FETCHED, why=why, bytes=sum(length for _, length in batch))
-
-    def _keep(self, client: NbdClient, batch: Sequence[tuple[int, int]]) -> None:
-        self._passed += sum(length for _, length in batch)
-        if self._passed - self._flushed >= _FLUSH_BYTES:
-            client.flush()
-            self._flushed = self._passed
+    def _tell(self, why: str, length: int) -> None:
+        self._task.events.tell(Kind.FETCHED, why=why, bytes=length)
 
 
 def _pieces(extents: Extents, most: int) -> Iterator[tuple[int, int]]:
     for start, length in extents:
         for offset in range(start, start + length, most):
             yield offset, min(most, start + length - offset)
-
-
-def _batches(pieces: Sequence[tuple[int, int]]) -> Iterator[Sequence[tuple[int, int]]]:
-    batch: list[tuple[int, int]] = []
-    total = 0
-    for piece in pieces:
-        batch.append(piece)
-        total += piece[1]
-        if total >= _BATCH_BYTES:
-            yield batch
-            batch, total = [], 0
-    if batch:
-        yield batch

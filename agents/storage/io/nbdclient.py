@@ -10,10 +10,11 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from agents.storage.io.nbdtls import NbdTls, said
 from agents.storage.wire import nbd
@@ -24,6 +25,22 @@ TIMEOUT_S: Final = 5.0
 _PIECE: Final = 1 << 20
 _MOST_AT_ONCE: Final = 16
 T = TypeVar("T")
+
+
+class _Request(NamedTuple):
+    command: nbd.Command
+    offset: int
+    length: int
+
+
+def _caching(pieces: Iterable[tuple[int, int]], flush_bytes: int | None) -> Iterator[_Request]:
+    asked = 0
+    for piece in pieces:
+        yield _Request(nbd.Command.CACHE, *piece)
+        asked += piece[1]
+        if flush_bytes is not None and asked >= flush_bytes:
+            yield _Request(nbd.Command.FLUSH, 0, 0)
+            asked = 0
 
 
 class NbdClient:
@@ -58,37 +75,41 @@ class NbdClient:
 
     def read(self) -> bytes:
         """All of it."""
-        pieces = [(offset, min(_PIECE, self.size - offset)) for offset in range(0, self.size, _PIECE)]
-        found = dict(self._answers(nbd.Command.READ, pieces))
-        return b"".join(found[offset] for offset, _ in pieces)
+        places = range(0, self.size, _PIECE)
+        requests = (_Request(nbd.Command.READ, offset, min(_PIECE, self.size - offset)) for offset in places)
+        found = {request.offset: data for request, data in self._answers(requests)}
+        return b"".join(found[offset] for offset in places)
 
-    def cache(self, pieces: Sequence[tuple[int, int]], at_once: int) -> None:
-        """Have the server fetch them, so many at the same time."""
-        for _ in self._answers(nbd.Command.CACHE, pieces, at_once):
-            pass
+    def cache(
+        self, pieces: Iterable[tuple[int, int]], at_once: int, flush_bytes: int | None = None
+    ) -> Iterator[tuple[int, int]]:
+        """Have the server fetch them, so many at the same time, and write down what it has behind each `flush_bytes`.
+        Gives each when it is there, in whatever order that is, and asks for more only as long as somebody goes on."""
+        for request, _ in self._answers(_caching(pieces, flush_bytes), at_once):
+            if request.command is nbd.Command.CACHE:
+                yield request.offset, request.length
 
     def flush(self) -> None:
         """What the server knows is written down by it."""
-        for _ in self._answers(nbd.Command.FLUSH, [(0, 0)]):
+        for _ in self._answers([_Request(nbd.Command.FLUSH, 0, 0)]):
             pass
 
-    def _answers(
-        self, command: nbd.Command, pieces: Sequence[tuple[int, int]], at_once: int = _MOST_AT_ONCE
-    ) -> Iterator[tuple[int, bytes]]:
-        """Offset and data of each, in the order they come in; some requests are always under way."""
-        waiting: dict[int, tuple[int, int]] = {}
-        left = list(enumerate(pieces))[::-1]
-        while left or waiting:
-            while left and len(waiting) < at_once:
-                handle, piece = left.pop()
-                waiting[handle] = piece
-                self._send(nbd.request(command, handle, *piece))
+    def _answers(self, requests: Iterable[_Request], at_once: int = _MOST_AT_ONCE) -> Iterator[tuple[_Request, bytes]]:
+        """Each with its data, in the order they come in; some requests are always under way."""
+        waiting: dict[int, _Request] = {}
+        left = enumerate(requests)
+        while True:
+            for handle, request in islice(left, at_once - len(waiting)):
+                waiting[handle] = request
+                self._send(nbd.request(request.command, handle, request.offset, request.length))
+            if not waiting:
+                return
             self._deadline = time.monotonic() + self._timeout_s
             handle, error = self._parsed(nbd.reply, self._receive(nbd.REPLY.size))
-            offset, length = waiting.pop(handle)
+            request = waiting.pop(handle)
             if error:
-                raise ImageError(f"{self._what}: {os.strerror(error)} at byte {offset}")
-            yield offset, self._receive(length) if command is nbd.Command.READ else b""
+                raise ImageError(f"{self._what}: {os.strerror(error)} at byte {request.offset}")
+            yield request, self._receive(request.length) if request.command is nbd.Command.READ else b""
 
     def _negotiated(self, export: str, context: ssl.SSLContext | None, host: str) -> int:
         """The export's size."""
