@@ -51,10 +51,13 @@ def storage(
     read_ahead: Annotated[
         str,
         typer.Option(
-            "--read-ahead", help="How much of a volume on another node is fetched by its trace at most; 0 for none."
+            "--read-ahead",
+            help="How much of a volume is read before containers ask, by its trace, at most; 0 for none.",
         ),
     ] = "1G",
-    local_copies: Annotated[bool, typer.Option(help="Fetch the rest of such a volume, too, and keep it here.")] = True,
+    local_copies: Annotated[
+        bool, typer.Option(help="Fetch the rest of a volume on another node, too, and keep it here.")
+    ] = True,
     layer_cache: Annotated[
         Path | None,
         typer.Option("--layer-cache", help="Folder to keep filled for containerd's own EROFS snapshotter."),

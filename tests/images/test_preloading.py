@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import mmap
 import os
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from agents.storage.conversion import convert, no_progress
-from agents.storage.io import mounts
+from agents.storage.io import mounts, tracing
 from agents.storage.io.events import Event, Events, Kind
 from agents.storage.io.filemaps import mapped_files
 from agents.storage.io.mounts import reads_of
@@ -21,7 +22,7 @@ from agents.storage.io.remotevolumes import Ahead
 from agents.storage.io.store import Store
 from agents.storage.io.volumefiles import volume_path, write_trace
 from agents.storage.snapshotter import Snapshotter
-from agents.storage.translate.filereads import file_reads
+from agents.storage.translate.filereads import Mapped, file_reads
 from agents.storage.translate.modes import EROFS, Mode
 from agents.storage.wire.traces import FileRead, FileReads, Trace
 from compiler.policy.imagenames import parse_image_name
@@ -184,6 +185,21 @@ def test_what_does_not_come_is_not_waited_for(mounted: tuple[Path, Path]) -> Non
     arrivals.end()
     preloading.wait(5)
     assert [one.fields["bytes"] for one in told] == [PAGE]
+
+
+def test_where_the_kernel_does_not_say_where_files_lie_a_trace_has_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """EROFS before Linux 5.15."""
+
+    def refused(root: Path) -> Iterator[Mapped]:
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    monkeypatch.setattr(tracing, "mapped_files", refused)
+    volume = volume_of(tmp_path, LAYER, EROFS)
+    assert tracing.files_of(tmp_path, volume, ((0, 4096),)) == ()
+    assert "the trace has no files: Operation not supported" in caplog.text
+    assert not mounts.is_mounted(tmp_path / "files")
 
 
 def _open_files() -> int:

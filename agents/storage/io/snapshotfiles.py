@@ -226,6 +226,7 @@ class SnapshotFiles:
 
     def close(self) -> None:
         """What is attached stays."""
+        self._stop_preloading(set(self._preloadings))
         self._remote.close()
 
     def is_attached(self, digest: str) -> bool:

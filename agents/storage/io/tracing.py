@@ -7,6 +7,7 @@ writable layer that is thrown away. It is no sandbox: an image that is traced is
 
 from __future__ import annotations
 
+import logging
 import shutil
 import subprocess
 from collections.abc import Generator, Sequence
@@ -27,6 +28,7 @@ from agents.storage.translate.modes import EROFS
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.traces import MOST_FILES, Extents, FileReads, Trace, log_to_extents
 
+_LOG: Final = logging.getLogger(__name__)
 _SCRIPT: Final = """
 root=$1; shift
 ip link set lo up
@@ -123,15 +125,18 @@ def _trace(folder: Path, digest: str, file: Path) -> Trace:
     except FileNotFoundError as error:
         raise ImageError("this qemu-storage-daemon writes no log of what is read (--trace)") from error
     extents = log_to_extents(content, size)
-    return Trace(volume=digest, size_bytes=size, extents=extents, files=_files(folder, file, extents))
+    return Trace(volume=digest, size_bytes=size, extents=extents, files=files_of(folder, file, extents))
 
 
-def _files(folder: Path, file: Path, extents: Extents) -> FileReads:
-    """The first ones, where there are more than a trace has."""
+def files_of(folder: Path, file: Path, extents: Extents) -> FileReads:
+    """The first ones, where there are more than a trace has; none where the kernel does not say where files lie."""
     mounted = folder / "files"
     mounted.mkdir(exist_ok=True)
     mounts.mount(file, mounted, None)
     try:
         return file_reads(extents, mapped_files(mounted))[:MOST_FILES]
+    except OSError as error:
+        _LOG.warning("the trace has no files: %s", error.strerror)
+        return ()
     finally:
         mounts.unmount(mounted)
