@@ -15,10 +15,10 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
-from agents.storage.io.chains import CHANGES, Chain, find_chain, image_of, volumes_of
+from agents.storage.io.chains import Chain, find_chain, image_of, volumes_of
 from agents.storage.io.fairlock import FairLock
 from agents.storage.io.registryoptions import RegistryOptions
-from agents.storage.io.snapshotdb import Snapshot, SnapshotDb
+from agents.storage.io.snapshotdb import Snapshot, SnapshotDb, content
 from agents.storage.io.snapshotfiles import SnapshotFiles
 from agents.storage.io.volumefiles import find_volume, remote_volume
 from agents.storage.translate.modes import EROFS
@@ -125,14 +125,12 @@ class RemoteLayers:
             snapshot = self._db.find(name)
             if snapshot.hollow:
                 return snapshot, "is part of a converted image; its own layers are needed now"
-            line, needed = (snapshot, *self._db.ancestors(snapshot.id)), self._db.needed()
+            line, needed = content((snapshot, *self._db.ancestors(snapshot.id))), self._db.needed()
         for one in line:
             problem = "" if one.volume is None or one.volume in needed else self._problem(one.volume)
             if problem:
                 what = "is of a converted image whose volume is not to be had"
                 return one, f"{what}: {problem}; its layers are needed now"
-            if one.volume is not None and one.folders != CHANGES:
-                return None
         return None
 
     def _problem(self, volume: str) -> str:

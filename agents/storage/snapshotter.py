@@ -13,11 +13,10 @@ attached outside of the lock, after the row is committed: a daemon that hangs ke
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Final
 
-from agents.storage.io.chains import CHANGES
 from agents.storage.io.disks import Disks
 from agents.storage.io.events import Events
 from agents.storage.io.fairlock import FairLock
@@ -25,7 +24,7 @@ from agents.storage.io.files import only_one
 from agents.storage.io.nbdtls import NbdTls
 from agents.storage.io.registryoptions import RegistryOptions
 from agents.storage.io.remotevolumes import Ahead
-from agents.storage.io.snapshotdb import Snapshot, SnapshotDb
+from agents.storage.io.snapshotdb import Snapshot, SnapshotDb, content
 from agents.storage.io.snapshotfiles import SnapshotFiles, layer_folders
 from agents.storage.io.store import Store
 from agents.storage.remotelayers import RemoteLayers
@@ -177,13 +176,12 @@ class Snapshotter:
 
     def _lowers(self, key: int) -> tuple[Path, ...]:
         """Folders of what lies below, the nearest first; a volume has all that is below itself, and is attached."""
-        below = tuple(_down_to_root(self._db.ancestors(key)))
+        below = tuple(content(self._db.ancestors(key)))
         attached = self._files.attach_all([one.volume for one in below if one.volume is not None])
         lowers: list[Path] = []
         for ancestor in below:
             if ancestor.volume is not None:
-                folders = 0 if ancestor.folders == CHANGES else ancestor.folders
-                lowers += layer_folders(attached[ancestor.volume], folders)
+                lowers += layer_folders(attached[ancestor.volume], max(0, ancestor.folders))
             elif not ancestor.hollow:
                 lowers.append(self._files.upper(ancestor.id))
         return tuple(lowers)
@@ -310,11 +308,3 @@ class Snapshotter:
             if idle:
                 self._remote.filling.release()
         self._disks.rest()
-
-
-def _down_to_root(line: Iterable[Snapshot]) -> Iterator[Snapshot]:
-    """Up to the first that has all that is below itself."""
-    for one in line:
-        yield one
-        if one.volume is not None and one.folders != CHANGES:
-            return

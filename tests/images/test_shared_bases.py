@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,8 +11,9 @@ import pytest
 from agents.storage.conversion import Converted
 from agents.storage.io.housekeeping import collect
 from agents.storage.io.store import Store
+from agents.storage.snapshotter import Snapshotter
 from agents.storage.translate.modes import BLOCK
-from agents.storage.wire.snapshots import REF_LABEL
+from agents.storage.wire.snapshots import REF_LABEL, SnapshotExistsError
 from tests.images.agent import mounted, mounted_below
 from tests.images.archives import LayoutWriter, Tar, digest
 from tests.images.containerd import chain_id
@@ -160,6 +161,55 @@ def test_changes_lie_over_what_another_image_left_hollow(node: Node) -> None:
     with mounted(node.agent.call("Mounts", key="over"), node.folder / "mnt") as root:
         assert [(root / "etc" / name).read_text() for name in ("hollow", "top")] == ["filled", "volumes"]
     node.agent.call("Remove", key="over")
+
+
+def test_what_a_volume_holds_already_is_not_attached_of_another_image(tmp_path: Path) -> None:
+    """`next` parts from `shop` in the middle of the volume that holds what shop changes. Their common snapshot has a
+    volume of its own, which containers of shop do not need."""
+    base = _large("base", 100_000)
+    two, three = Tar().add("a", data=b"2").add("b", data=b"2"), Tar().add(".wh.a").add("c", data=b"3")
+    shop = (base, two.finished(), three.finished(), Tar().add("b", data=b"4").finished())
+    later = (*shop[:3], _large("later", 100_000))
+    _store(tmp_path, "web", base, _large("web", 100_000))
+    images = {"shop": _store(tmp_path, "shop", *shop).image, "later": _store(tmp_path, "later", *later).image}
+    ends = {name: [volume.layers for volume in image.volumes] for name, image in images.items()}
+    assert ends == {"shop": [1, 4], "later": [1, 3, 4]}
+    root = tmp_path / "root"
+    snapshots = Snapshotter(root, tmp_path / "store")
+    try:
+        for layers in (shop, later):
+            _claim(snapshots, [digest(layer) for layer in layers])
+        for name, layers, count in (("shop", shop, 2), ("later", later, 3)):
+            mounts = snapshots.prepare(name, chain_id([digest(layer) for layer in layers]), {})
+            expected = {volume.digest.removeprefix("sha256:") for volume in images[name].volumes}
+            assert {place.name for place in (root / "attached").iterdir()} == expected
+            (lower,) = (one for one in mounts[0].options if one.startswith("lowerdir="))
+            assert lower.count(":") + 1 == count
+            target = tmp_path / f"mnt-{name}"
+            target.mkdir()
+            subprocess.run(["mount", "-t", "overlay", "-o", ",".join(mounts[0].options), "overlay", target], check=True)
+            try:
+                found = {path.name: path.read_bytes()[:1] for path in target.iterdir()}
+            finally:
+                subprocess.run(["umount", target], check=True)
+            top = {"b": b"4"} if name == "shop" else {"b": b"2", "later": b"s"}
+            assert found == {"base": b"s", "c": b"3", **top}
+            held = {one.volume for one in snapshots.volumes() if one.use is not None and one.use.containers == (name,)}
+            assert held == {volume.digest for volume in images[name].volumes}
+            snapshots.remove(name)
+            assert list((root / "attached").iterdir()) == []
+    finally:
+        snapshots.close()
+
+
+def _claim(snapshots: Snapshotter, diff_ids: Sequence[str]) -> None:
+    """As containerd asks for the layers of an image that it pulls."""
+    parent = ""
+    for count in range(1, len(diff_ids) + 1):
+        chain = chain_id(diff_ids[:count])
+        with pytest.raises(SnapshotExistsError):
+            snapshots.prepare(f"extract-{count}-{chain}", parent, {REF_LABEL: chain})
+        parent = chain
 
 
 def test_a_divided_image_is_mounted_by_hand(tmp_path: Path) -> None:

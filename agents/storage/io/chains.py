@@ -9,13 +9,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from agents.storage.translate.modes import BLOCK, EROFS, OVERLAYFS
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.oci import Image, make_image, parse_manifest
-
-CHANGES: Final = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +27,8 @@ class Chain:
     volume: str | None
     """Digest of a volume that has these layers; None where they are only the lower part of what was merged into one."""
     folders: int
-    """How many folders of the volume they are (mode overlayfs); 0 where its root is what they give together, and
-    CHANGES where that is what the layers above `below` change."""
+    """How many folders of the volume they are (mode overlayfs); 0 where its root is what they give together. Negative
+    where that is what so many layers, those above `below`, change."""
     size_bytes: int
     is_disk: bool
     below: tuple[Chain, ...] = ()
@@ -42,7 +40,7 @@ class Chain:
         somebody who knows that the others are what is usual."""
         if self.volume is None:
             return 0
-        return 1 if self.folders > 0 else 2 if self.folders == CHANGES else 4 if self.is_disk else 3
+        return 1 if self.folders > 0 else 2 if self.folders < 0 else 4 if self.is_disk else 3
 
 
 def chain_ids(diff_ids: Sequence[str]) -> tuple[str, ...]:
@@ -79,13 +77,14 @@ def _chain(chains: tuple[str, ...], layers: int, image: int, volumes: Sequence[t
     apart = ends[0][1][3] == OVERLAYFS.role
     held = next((row for end, row in ends if end == layers or apart), None)
     below = [end for end, _ in reversed(ends) if end < layers] if held is not None and not apart else []
+    is_changes = held is not None and held[3] == EROFS.part(1).role
     return Chain(
         id=chains[layers - 1],
         parent=chains[layers - 2] if layers > 1 else "",
         layers=layers,
         image=image,
         volume=None if held is None else held[1],
-        folders=layers if apart else CHANGES if held is not None and held[3] == EROFS.part(1).role else 0,
+        folders=layers if apart else max(below, default=0) - layers if is_changes else 0,
         size_bytes=held[2] if held is not None and (not apart or layers == len(chains)) else 0,
         is_disk=ends[0][1][3] == BLOCK.role,
         below=tuple(_chain(chains, end, image, volumes) for end in below),

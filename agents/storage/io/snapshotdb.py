@@ -1,10 +1,10 @@
 """Snapshots as rows: names, kinds, exact parents, labels, and where the content of each is. SQLite, one file.
 
 What is in a snapshot is a folder of its own, unless `volume` names one that holds it with everything below: as the
-volume's root, or as its lowest `folders` folders, which overlayfs puts together. Where `folders` is CHANGES, the volume
-holds what it and the hollow ones below it change, and lies over what is below these. A hollow
-snapshot is a chain ID of a converted image that lies below the image's volume: a name without content, until somebody
-needs it.
+volume's root, or as its lowest `folders` folders, which overlayfs puts together. Where `folders` is negative, the
+volume holds what this snapshot and those below it change, so many of them together, and lies over what is below these;
+what they have themselves, of another image, is of no use then. A hollow snapshot is a chain ID of a converted image
+that lies below the image's volume: a name without content, until somebody needs it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,29 +60,28 @@ _ANCESTORS: Final = (
     "WITH RECURSIVE chain (id, depth) AS (SELECT parent, 0 FROM snapshots WHERE id = ?"
     " UNION ALL SELECT s.parent, depth + 1 FROM chain JOIN snapshots AS s ON s.id = chain.id)"
 )
-_NEEDED: Final = """
-WITH RECURSIVE used (id, volume, folders) AS (
-    SELECT parent.id, parent.volume, parent.folders
+_USED: Final = """
+WITH RECURSIVE used (top, id, volume, hides, goes_on) AS (
+    SELECT {top}, parent.id, parent.volume, max(0, -parent.folders - 1), parent.volume IS NULL OR parent.folders < 0
     FROM snapshots AS own JOIN snapshots AS parent ON own.parent = parent.id
     WHERE own.kind != 3
     UNION
-    SELECT parent.id, parent.volume, parent.folders FROM used JOIN snapshots AS own ON own.id = used.id
-    JOIN snapshots AS parent ON own.parent = parent.id WHERE used.volume IS NULL OR used.folders < 0
+    SELECT
+        used.top,
+        parent.id,
+        CASE WHEN hides THEN NULL ELSE parent.volume END,
+        CASE WHEN hides THEN hides - 1 ELSE max(0, -parent.folders - 1) END,
+        hides OR parent.volume IS NULL OR parent.folders < 0
+    FROM used JOIN snapshots AS own ON own.id = used.id
+    JOIN snapshots AS parent ON own.parent = parent.id WHERE goes_on
 )
-SELECT DISTINCT volume FROM used WHERE volume IS NOT NULL
 """
-_HOLDERS: Final = """
-WITH RECURSIVE used (top, id, volume, folders) AS (
-    SELECT own.id, parent.id, parent.volume, parent.folders
-    FROM snapshots AS own JOIN snapshots AS parent ON own.parent = parent.id
-    WHERE own.kind != 3
-    UNION
-    SELECT used.top, parent.id, parent.volume, parent.folders FROM used JOIN snapshots AS own ON own.id = used.id
-    JOIN snapshots AS parent ON own.parent = parent.id WHERE used.volume IS NULL OR used.folders < 0
+"""`content`, of all active snapshots and views, or, by `top`, of each."""
+_NEEDED: Final = _USED.format(top="0") + "SELECT DISTINCT volume FROM used WHERE volume IS NOT NULL"
+_HOLDERS: Final = _USED.format(top="own.id") + (
+    "SELECT DISTINCT used.volume, top, name FROM used JOIN snapshots AS own ON own.id = top"
+    " WHERE used.volume IS NOT NULL ORDER BY name"
 )
-SELECT DISTINCT used.volume, top, name FROM used JOIN snapshots AS own ON own.id = top WHERE used.volume IS NOT NULL
-ORDER BY name
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +98,19 @@ class Snapshot:
     def remote(self) -> bool:
         """Its content was never unpacked here."""
         return self.hollow or self.volume is not None
+
+
+def content(line: Iterable[Snapshot]) -> Iterator[Snapshot]:
+    """Of a snapshot's ancestors, the nearest first, those that have what is below it."""
+    hidden = 0
+    for one in line:
+        if hidden:
+            hidden -= 1
+            continue
+        yield one
+        if one.volume is not None and one.folders >= 0:
+            return
+        hidden = max(0, -one.folders - 1)
 
 
 class SnapshotDb:
