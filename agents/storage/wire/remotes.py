@@ -16,7 +16,7 @@ from typing import Any, Final, cast
 
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.oci import Image, make_image, parse_manifest
-from agents.storage.wire.traces import Trace, parse_extents, parse_files, plain_files
+from agents.storage.wire.traces import Trace, packed_files, parse_extents, unpacked_files
 
 CATALOG: Final = "catalog"
 """Name of the catalog among what a server exports; volumes are exported by their digest, without `sha256:`."""
@@ -106,7 +106,7 @@ def catalog_to_json(images: Sequence[CatalogImage]) -> bytes:
 def _plain(one: CatalogImage) -> dict[str, Any]:
     volumes = [
         {"digest": v.digest, "recipe": v.recipe, "sizeBytes": v.size_bytes, "role": v.role, "layers": v.layers}
-        | ({} if v.trace is None else {"trace": v.trace.extents, "files": plain_files(v.trace.files)})
+        | ({} if v.trace is None else {"trace": v.trace.extents, "files": packed_files(v.trace.files)})
         for v in one.volumes
     ]
     return {
@@ -159,7 +159,7 @@ def _volume(fields: dict[str, Any], what: str) -> CatalogVolume:
 
 def _trace(fields: dict[str, Any], digest: str, size_bytes: int, what: str) -> Trace | None:
     extents = parse_extents(fields.get("trace", []), size_bytes, what)
-    files = parse_files(fields.get("files"), extents, what)
+    files = unpacked_files(_text(fields, "files", what), extents, what) if "files" in fields else ()
     return Trace(volume=digest, size_bytes=size_bytes, extents=extents, files=files) if extents else None
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import zlib
 from itertools import pairwise
 
 import pytest
@@ -11,7 +13,17 @@ from hypothesis import strategies as st
 
 from agents.storage.translate.filereads import Mapped, file_reads
 from agents.storage.wire.errors import ImageError
-from agents.storage.wire.traces import Extents, FileRead, Trace, ordered, parse_trace, trace_to_json
+from agents.storage.wire.traces import (
+    MOST_FILE_BYTES,
+    Extents,
+    FileRead,
+    Trace,
+    ordered,
+    packed_files,
+    parse_trace,
+    trace_to_json,
+    unpacked_files,
+)
 
 KIB = 1024
 SIZE = 64 * 16 * KIB
@@ -127,4 +139,34 @@ def test_what_is_no_list_of_files_is_refused(paths: object, reads: object, expec
     fields["files"] = {"paths": paths, "reads": reads}
     with pytest.raises(ImageError) as refused:
         parse_trace(json.dumps(fields).encode(), VOLUME, SIZE, "x")
+    assert str(refused.value) == expected
+
+
+@given(extents, layouts())
+def test_packed_they_are_the_same(extents: Extents, files: list[Mapped]) -> None:
+    reads = file_reads(extents, files)
+    assert unpacked_files(packed_files(reads), extents, "x") == reads
+
+
+def _packed(data: bytes) -> str:
+    return base64.b64encode(zlib.compress(data)).decode()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("?", "x has files that cannot be unpacked"),
+        (base64.b64encode(b"{}").decode(), "x has files that cannot be unpacked"),
+        (_packed(b"{"), "x has files that cannot be unpacked"),
+        (_packed(b"null"), "x has files that cannot be unpacked"),
+        (_packed(b"[" * 200_000), "x has files that cannot be unpacked"),
+        (_packed(b" " * (MOST_FILE_BYTES + 1)), "x has files that cannot be unpacked"),
+        (_packed(b"{}")[:-8], "x has files that cannot be unpacked"),
+        (_packed(b"{}"), "x has no list of up to 100000 files"),
+        (_packed(b'{"paths": [".."], "reads": []}'), "x has files that are none of its volume"),
+    ],
+)
+def test_what_cannot_be_unpacked_is_refused(text: str, expected: str) -> None:
+    with pytest.raises(ImageError) as refused:
+        unpacked_files(text, EXTENTS, "x")
     assert str(refused.value) == expected

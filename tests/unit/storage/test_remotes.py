@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -23,6 +24,7 @@ from agents.storage.wire.remotes import (
     parse_server,
     remote_to_json,
 )
+from agents.storage.wire.traces import FileRead, Trace
 
 VOLUME = CatalogVolume(digest=f"sha256:{'a' * 64}", recipe="r", size_bytes=4096, role="root", layers=1)
 
@@ -93,6 +95,23 @@ def test_a_remote_volume_reads_back() -> None:
 
 def test_a_catalog_reads_back_though_it_is_padded() -> None:
     assert parse_catalog(catalog_to_json([_image()]) + b"   \0\0", "x") == (_image(),)
+
+
+def test_a_trace_goes_with_its_volume() -> None:
+    """Servers of versions before name no files; nodes of versions before look for none."""
+    files = (FileRead(0, b"usr/lib/odd \xff", 4096, 100),)
+    trace = Trace(volume=VOLUME.digest, size_bytes=4096, extents=((0, 4096),), files=files)
+    image = replace(_image(), volumes=(replace(VOLUME, trace=trace),))
+    written = json.loads(catalog_to_json([image]))
+    assert parse_catalog(json.dumps(written).encode(), "x") == (image,)
+    (volume,) = written["images"][0]["volumes"]
+    assert volume["trace"] == [[0, 4096]]
+    del volume["files"]
+    older = replace(image, volumes=(replace(VOLUME, trace=replace(trace, files=())),))
+    assert parse_catalog(json.dumps(written).encode(), "x") == (older,)
+    volume["files"] = 1
+    with pytest.raises(ImageError, match="^x, the trace of volume sha256:a{64} has no text 'files'$"):
+        parse_catalog(json.dumps(written).encode(), "x")
 
 
 def _changed(**fields: Any) -> bytes:
