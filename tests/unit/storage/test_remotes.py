@@ -110,7 +110,7 @@ def test_a_trace_goes_with_its_volume() -> None:
     older = replace(image, volumes=(replace(VOLUME, trace=replace(trace, files=())),))
     assert parse_catalog(json.dumps(written).encode(), "x") == (older,)
     volume["files"] = 1
-    with pytest.raises(ImageError, match="^x, the trace of volume sha256:a{64} has no text 'files'$"):
+    with pytest.raises(ImageError, match=r"^x, the trace of volume sha256:a{64} has no text 'files'$"):
         parse_catalog(json.dumps(written).encode(), "x")
 
 
