@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agents.storage import remotelayers
+from agents.storage import conversion
 from agents.storage.snapshotter import Snapshotter
 from agents.storage.wire.errors import ImageError
 from agents.storage.wire.snapshots import REF_LABEL, SnapshotContentError, SnapshotExistsError
@@ -35,7 +35,7 @@ def test_nobody_waits_while_layers_are_fetched_again(tmp_path: Path, monkeypatch
         assert may_end.wait(_WAIT_S)
         raise ImageError("the registry is slow")
 
-    monkeypatch.setattr(remotelayers, "write_layers", fetch)
+    monkeypatch.setattr(conversion, "write_layers", fetch)
     snapshots = Snapshotter(tmp_path / "root", tmp_path / "store")
     for key, parent, chain in (("k1", "", LOWER), ("k2", LOWER, WHOLE)):
         with pytest.raises(SnapshotExistsError):
