@@ -23,7 +23,7 @@ from cli.places import ROOT, STORE, StoreOption
 
 __all__ = ["app"]
 
-_COLUMNS: Final = ("volume", "size", "read", "extents")
+_COLUMNS: Final = ("volume", "size", "read", "extents", "files")
 _VOLUME_COLUMNS: Final = ("volume", "size", "here", "at", "traced")
 
 
@@ -57,7 +57,13 @@ def trace(
         for one in traces:
             write_trace(store, one)
     rows = [
-        {"volume": one.volume, "size": one.size_bytes, "read": one.read_bytes, "extents": len(one.extents)}
+        {
+            "volume": one.volume,
+            "size": one.size_bytes,
+            "read": one.read_bytes,
+            "extents": len(one.extents),
+            "files": len({read.path for read in one.files}),
+        }
         for one in traces
     ]
     print_rows(_COLUMNS, rows, output)

@@ -247,6 +247,7 @@ def test_a_start_is_traced_and_the_trace_goes_with_the_image(pair: Pair) -> None
     trace = read_trace(pair.there, volume.digest, volume.size_bytes)
     assert trace is not None
     lengths = {one.path: sum(read.length for read in trace.files if read.path == one.path) for one in trace.files}
+    assert row["files"] == len(lengths)
     assert lengths.pop(b"bin/busybox") > 100_000
     assert lengths.pop(b"read") == len(FIRST)
     assert sum(lengths.values()) < 64 << 10  # of what lies beside
