@@ -116,8 +116,8 @@ class Machines:
         self._connected(STARGZ)
 
     def restart_agent(self, *, copies: bool, here: bool) -> None:
-        """With volumes elsewhere, whatever was fetched before, or all of them `here`; it reads ahead and keeps copies if
-        that is said."""
+        """With volumes elsewhere, whatever was fetched before, or all of them `here`; it reads ahead and keeps copies
+        if that is said."""
         self._agent.end()
         volumes = self._agent.store / "volumes"
         for path in volumes.glob("*.erofs"):

@@ -26,8 +26,8 @@ _PODS_AT_ONCE = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Way:
-    """`is_pulled`: the image is there before, unpacked, and only memory is cold. Of volumes elsewhere, `is_copied`: what
-    the trace names is read ahead, and the rest fetched; `is_here`: they are on the node, whole, before."""
+    """`is_pulled`: the image is there before, unpacked, and only memory is cold. Of volumes elsewhere, `is_copied`:
+    what the trace names is read ahead, and the rest fetched; `is_here`: they are on the node, whole, before."""
 
     name: str
     key: str

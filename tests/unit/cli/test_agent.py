@@ -33,4 +33,3 @@ def test_commands_are_listed_and_have_help() -> None:
         shown = CliRunner().invoke(app, ["agent", command, "--help"])
         assert shown.exit_code == 0
         assert f"agent {command} [OPTIONS]\n" in shown.output
-
