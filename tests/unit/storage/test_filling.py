@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from pathlib import Path
 from threading import Thread
 
@@ -23,13 +23,13 @@ Asked = tuple[int, int, int]
 
 
 class Server:
-    """A server of NBD that answers what it is asked in the order that `answers` puts it in, whenever nobody asks more;
-    an odd offset with an error."""
+    """A server of NBD that answers what it was asked last first, one when it has been asked for `at_once` or for
+    nothing for a while; an odd offset with an error."""
 
-    def __init__(self, path: Path, answers: Callable[[list[int]], list[int]]) -> None:
+    def __init__(self, path: Path) -> None:
+        self.at_once = 4
         self.asked: list[Asked] = []
         self.most_at_once = 0
-        self._answers = answers
         self._listening = socket.create_server(str(path), family=socket.AF_UNIX)
         self._thread = Thread(target=self._serve, daemon=True)
         self._thread.start()
@@ -49,27 +49,31 @@ class Server:
             client.sendall(struct.pack(">QIII", 0x3E889045565A9, option, 3, len(export)) + export)
             client.sendall(struct.pack(">QIII", 0x3E889045565A9, option, 1, 0))
             waiting: dict[int, int] = {}
-            client.settimeout(0.02)
+            client.settimeout(0.25)
             while True:
                 try:
                     request = client.recv(28, socket.MSG_WAITALL)
                 except TimeoutError:
-                    self.most_at_once = max(self.most_at_once, len(waiting))
-                    for handle in self._answers(list(waiting))[:1]:
-                        error = 5 if waiting.pop(handle) % 2 else 0
-                        client.sendall(struct.pack(">IIQ", 0x67446698, error, handle))
+                    self._answer(client, waiting)
                     continue
                 if not request:
                     return
                 _, _, command, handle, offset, length = struct.unpack(">IHHQQI", request)
                 self.asked.append((command, offset, length))
                 waiting[handle] = offset
+                if len(waiting) >= self.at_once:
+                    self._answer(client, waiting)
+
+    def _answer(self, client: socket.socket, waiting: dict[int, int]) -> None:
+        self.most_at_once = max(self.most_at_once, len(waiting))
+        if waiting:
+            handle, offset = waiting.popitem()
+            client.sendall(struct.pack(">IIQ", 0x67446698, 5 if offset % 2 else 0, handle))
 
 
 @pytest.fixture
 def last_first(tmp_path: Path) -> Generator[Server]:
-    """What was asked for last is answered first."""
-    server = Server(tmp_path / "s", lambda waiting: waiting[::-1])
+    server = Server(tmp_path / "s")
     try:
         yield server
     finally:
@@ -120,6 +124,7 @@ class Told(Arrivals):
 def test_what_comes_too_early_is_not_there_yet(last_first: Server, tmp_path: Path) -> None:
     """Three extents, of which the second is one piece and a bit; of six pieces at once the last one comes first."""
     piece = 1 << 18
+    last_first.at_once = 6
     told = Told()
     task = Task(
         digest=f"sha256:{'a' * 64}",
