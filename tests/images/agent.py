@@ -195,6 +195,12 @@ def _mount(kind: str, source: str, options: Sequence[str], target: Path) -> None
     subprocess.run(["mount", "-t", kind, "-o", ",".join(options), source, str(target)], check=True)
 
 
+def forget() -> None:
+    """All that memory has of files, of the whole machine."""
+    os.sync()
+    Path("/proc/sys/vm/drop_caches").write_text("3\n")
+
+
 def wait_until(holds: Any, what: str) -> None:
     deadline = time.monotonic() + _START_S
     while not holds():

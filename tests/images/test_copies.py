@@ -20,7 +20,7 @@ from agents.storage.io.volumefiles import read_trace, trace_path, write_trace
 from agents.storage.snapshotter import Snapshotter
 from agents.storage.wire.remotes import RemoteVolume
 from agents.storage.wire.traces import Trace
-from tests.images.agent import wait_until
+from tests.images.agent import forget, wait_until
 from tests.images.archives import LayoutWriter, Tar
 from tests.images.conversions import converted, turnout
 from tests.images.node import busybox
@@ -61,7 +61,7 @@ def test_a_whole_copy_is_a_volume_and_needs_no_server(pair: Pair) -> None:
     pair.snapshots.prepare("run", pair.chain, {})
     whole(pair)
     pair.server.close()
-    Path("/proc/sys/vm/drop_caches").write_text("3\n")
+    forget()
     read(pair)
     pair.end()
     assert not any((pair.root / "copies").glob("*.*"))
@@ -100,7 +100,7 @@ def test_what_was_fetched_is_not_fetched_again(pair: Pair) -> None:
     pair.end()
     pair.snapshots.prepare("next", pair.chain, {})
     pair.server.close()
-    Path("/proc/sys/vm/drop_caches").write_text("3\n")
+    forget()
     read(pair)
 
 

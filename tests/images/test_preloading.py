@@ -26,7 +26,7 @@ from agents.storage.translate.filereads import Mapped, file_reads
 from agents.storage.translate.modes import EROFS, Mode
 from agents.storage.wire.traces import FileRead, FileReads, Trace
 from compiler.policy.imagenames import parse_image_name
-from tests.images.agent import wait_until
+from tests.images.agent import forget, wait_until
 from tests.images.archives import LayoutWriter, Tar
 from tests.images.conversions import AMD64
 from tests.images.test_remote import FIRST, LAST, Pair, pair
@@ -65,11 +65,6 @@ def resident_bytes(path: Path, offset: int = 0, length: int | None = None) -> in
     assert library.mincore(ctypes.c_void_p(place), ctypes.c_size_t(size), pages) == 0
     library.munmap(ctypes.c_void_p(place), ctypes.c_size_t(size))
     return PAGE * sum(page[0] & 1 for page in zip(pages.raw, strict=True))
-
-
-def forget() -> None:
-    os.sync()
-    Path("/proc/sys/vm/drop_caches").write_text("3\n")
 
 
 def volume_of(folder: Path, layer: bytes, mode: Mode) -> Path:

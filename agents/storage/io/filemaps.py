@@ -26,12 +26,14 @@ _STATX: Final = struct.Struct("=8xQ240x")
 """struct statx: attributes."""
 _AT_EMPTY_PATH, _COMPRESSED = 0x1000, 0x4
 """STATX_ATTR_COMPRESSED."""
+_LIBRARY: Final = ctypes.CDLL(None, use_errno=True)
 
 
 def mapped_files(root: Path) -> Iterator[Mapped]:
     """Of every file below a mounted volume's root; of several names that it has, by one. Names are as they are."""
     seen: set[int] = set()
-    pending = [os.fsencode(root)]
+    top = os.fsencode(root)
+    pending = [top]
     while pending:
         with os.scandir(pending.pop()) as entries:
             for entry in entries:
@@ -39,7 +41,7 @@ def mapped_files(root: Path) -> Iterator[Mapped]:
                     pending.append(entry.path)
                 elif entry.is_file(follow_symlinks=False) and entry.inode() not in seen:
                     seen.add(entry.inode())
-                    yield from _mapped(entry.path, os.path.relpath(entry.path, os.fsencode(root)))
+                    yield from _mapped(entry.path, entry.path.removeprefix(top + b"/"))
 
 
 def _mapped(path: bytes, name: bytes) -> Iterator[Mapped]:
@@ -55,8 +57,7 @@ def _mapped(path: bytes, name: bytes) -> Iterator[Mapped]:
 
 def _is_compressed(descriptor: int) -> bool:
     found = ctypes.create_string_buffer(_STATX.size)
-    library = ctypes.CDLL(None, use_errno=True)
-    if library.statx(descriptor, b"", _AT_EMPTY_PATH, 0, found):
+    if _LIBRARY.statx(descriptor, b"", _AT_EMPTY_PATH, 0, found):
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
     (attributes,) = _STATX.unpack(found)

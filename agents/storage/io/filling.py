@@ -68,6 +68,11 @@ class Filling:
         self._thread.start()
 
     @property
+    def arrivals(self) -> Arrivals:
+        """Of what is read ahead."""
+        return self._task.arrivals
+
+    @property
     def is_wanted(self) -> bool:
         return not self._stop.is_set()
 

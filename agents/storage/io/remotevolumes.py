@@ -78,7 +78,6 @@ class RemoteVolumes:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._copies = LocalCopies(root, store)
         self._fillings: dict[str, Filling] = {}
-        self._arrivals: dict[str, Arrivals] = {}
         self._targets: dict[str, Path] = {}
 
     def mount(self, digest: str, remote: RemoteVolume, target: Path) -> None:
@@ -134,7 +133,6 @@ class RemoteVolumes:
         socket = self._socket(hexadecimal(digest))
         if (there is not None and there.is_running) or not socket.exists():
             return
-        self._arrivals[digest] = Arrivals()
         task = Task(
             digest=digest,
             size_bytes=remote.size_bytes,
@@ -143,14 +141,14 @@ class RemoteVolumes:
             whole=self._ahead.whole,
             reads=self.reads,
             events=self._events,
-            arrivals=self._arrivals[digest],
             finish=lambda is_wanted: self._copies.finish(digest, remote.size_bytes, is_wanted),
         )
         self._fillings[digest] = Filling(task)
 
     def arrivals(self, digest: str) -> Arrivals | None:
         """Of what is read ahead of it; None where nothing is."""
-        return self._arrivals.get(digest)
+        filling = self._fillings.get(digest)
+        return None if filling is None else filling.arrivals
 
     def reads(self) -> Reads:
         """Of all volumes that are mounted from elsewhere: an image may have several, and the link is one. A volume that
@@ -191,7 +189,6 @@ class RemoteVolumes:
         """Safe where it is not attached, or the daemon or the server gone."""
         target = self._file(hexadecimal(digest))
         self._targets.pop(digest, None)
-        self._arrivals.pop(digest, None)
         if (filling := self._fillings.pop(digest, None)) is not None:
             filling.stop()
         abort(target)

@@ -205,7 +205,7 @@ class SnapshotFiles:
                 target,
                 lambda: self._files_read(digest, size_bytes),
                 self._ahead.most_bytes,
-                None if remote is None else arrivals,
+                arrivals,
                 self._events,
             )
 
