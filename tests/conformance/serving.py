@@ -35,9 +35,11 @@ def talking(ports: Topology | None) -> Generator[Talk | None]:
         yield None
         return
     made = Talk(ports.behind(CLIENT), VIP, VIP_PORT)
-    yield made
-    assert made.goes_on()
-    made.end()
+    try:
+        yield made
+        assert made.goes_on()
+    finally:
+        made.end()
     assert made.failed is None
 
 

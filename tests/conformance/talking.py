@@ -35,10 +35,12 @@ class Talk:
         self._thread.start()
 
     def goes_on(self, answers: int = 10) -> bool:
-        """Whether it gets so many more answers, within its patience."""
+        """Whether it gets so many more answers, within its patience. Raises what it failed by."""
         wanted, deadline = self.answers + answers, time.monotonic() + PATIENCE_S
         while self.answers < wanted and self.failed is None and time.monotonic() < deadline:
             time.sleep(PAUSE_S)
+        if self.failed is not None:
+            raise self.failed
         return self.answers >= wanted
 
     def end(self) -> None:

@@ -123,21 +123,21 @@ def test_a_bit_of_a_length(device: Killable, talk: Talk | None) -> None:
 
 
 def test_cut_anywhere(device: Killable, talk: Talk | None) -> None:
-    """What lies before the cut is there."""
-    write_some(device)
-    device.kill()
-    log = log_of(device)
-    places = [at for at, _ in writes_in(log)][-4:]
-    for count, at in reversed(list(enumerate(places, WRITES - 4))):
-        log.write_bytes(log.read_bytes()[: at + 3 + count])
-        for later in set((device.state / "journal").glob("*.log")) - {log}:
-            later.unlink()
+    """What lies before the cut is there, also when one start after the other finds its log cut."""
+    state = write_some(device)
+    last: State = {("arp", WRITES - 1): state.pop(("arp", WRITES - 1))}
+    for election_id, left in enumerate((1, HEAD_SIZE - 1, HEAD_SIZE, HEAD_SIZE + 3, -1), 101):
+        device.kill()
+        log = log_of(device)
+        at, frame = writes_in(log)[-1]
+        log.write_bytes(log.read_bytes()[: at + left % (HEAD_SIZE + len(frame.body))])
         device.start()
         assert f"journal {log.name}: the last record is cut short at byte {at}; it is ignored" in device.said
-        assert held_by(device) == {("arp", number): (number,) for number in range(count)}
-        device.kill()
-    device.start()
-    assert talk is None or talk.goes_on()
+        assert held_by(device) == state
+        assert talk is None or talk.goes_on()
+        client = device.primary(election_id)
+        client.write_request(request_for(last, state, CONTINUE))
+        client.close()
 
 
 def refuses(device: Killable, words: str) -> None:

@@ -145,7 +145,7 @@ class Kernel:
 
 @pytest.fixture
 def kernel(tmp_path: Path) -> Iterator[Kernel]:
-    with topology("cfr") as ports:
+    with topology("cfn") as ports:
         made = Kernel(tmp_path, ports)
         yield made
         subprocess.run(["umount", "-l", str(made.state / "bpf")], capture_output=True, check=False)

@@ -100,17 +100,17 @@ def test_who_floods_is_held_to_the_limit_and_the_other_is_served(limited: Shop) 
     own = ADDRESSES[4]
     with flooded(limited) as flood:
         until(lambda: int(str(limit_of(limited)["dropped"])) > PER_SECOND, "the burst is spent")
+        asked_s, before, began_s = time.monotonic(), redirected(limited), time.monotonic()
         unused = flood.unused
-        began_s, before = time.monotonic(), redirected(limited)
         for number in range(OTHERS):
             with connected(limited.namespace(PLAIN), own[WEB_1], 9000) as connection:
                 assert echoed(connection, f"connection {number}".encode())
         time.sleep(max(0.0, began_s + MEASURED_S - time.monotonic()))
-        taken = redirected(limited) - before
-        offered = PER_SECOND * (time.monotonic() - began_s)
         unused = flood.unused - unused
-    assert taken <= 1.05 * offered
-    assert taken >= 0.95 * (offered - unused)
+        ended_s, taken, told_s = time.monotonic(), redirected(limited) - before, time.monotonic()
+    # Reading takes a while on a busy machine, and both readings are of some instant within theirs.
+    assert taken <= 1.05 * PER_SECOND * (told_s - asked_s)
+    assert taken >= 0.95 * (PER_SECOND * (ended_s - began_s) - unused)
     through = [e for e in log_of(limited, "shop.envoy-a") if e["client"].startswith(f"{own[PLAIN]}:")]
     assert len(through) >= OTHERS // 2, "by the same proxy"
     assert {(d["device"], d["reason"]) for d in limited.show("drops")} >= {("dpu-a", "mesh_limit")}
