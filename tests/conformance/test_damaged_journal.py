@@ -140,6 +140,23 @@ def test_cut_anywhere(device: Killable, talk: Talk | None) -> None:
         client.close()
 
 
+def test_cut_before_a_later_start(device: Killable) -> None:
+    """What lies before the cut is there; where a later start pinned its maps is lost with the rest, so they are new."""
+    write_some(device)
+    device.kill()
+    log = log_of(device)
+    places = [at for at, _ in writes_in(log)][-4:]
+    for count, at in reversed(list(enumerate(places, WRITES - 4))):
+        log.write_bytes(log.read_bytes()[: at + 3 + count])
+        for later in set((device.state / "journal").glob("*.log")) - {log}:
+            later.unlink()
+        device.start()
+        assert f"journal {log.name}: the last record is cut short at byte {at}; it is ignored" in device.said
+        assert held_by(device) == {("arp", number): (number,) for number in range(count)}
+        device.kill()
+    device.start()
+
+
 def refuses(device: Killable, words: str) -> None:
     """To start: exit code 1, one line; the folder is as it was."""
     before = {path: path.read_bytes() for path in (device.state / "journal").rglob("*") if path.is_file()}
